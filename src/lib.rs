@@ -1,0 +1,4 @@
+//! dnsbld, an authoritative server for DNS blocklists and allowlists.
+
+pub mod wire;
+pub mod zone;

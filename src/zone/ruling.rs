@@ -1,0 +1,338 @@
+//! What a dataset says of one key, as four bytes.
+//!
+//! Nearly every entry of every list is unconditional: it names one value and holds until the next drop. Those are encoded
+//! in the [`Ruling`] itself, so that a million of them cost their keys and nothing else. The few that depend on the time, on
+//! who asks, or that carry several values, point into [`Rulings`], where each distinct combination is kept once.
+//!
+//! ```text
+//!  31 30                             0
+//! +--+--------------------------------+
+//! | 0|            value id            |   listed with that value
+//! | 1|           chain index          |   levels, most specific first; the first level with a claim in force decides
+//! |      0xffff_fffe                  |   excluded
+//! |      0xffff_ffff                  |   absent: nothing is said here, a wider entry may decide
+//! +-----------------------------------+
+//! ```
+
+use std::collections::HashMap;
+
+use super::values::ValueId;
+
+/// The end of a lifetime that has none.
+pub const FOREVER_S: u32 = u32::MAX;
+
+/// What a lookup may depend on besides its key.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Seconds since the epoch. 64 bits, so that the clock of 2106 compares rightly with the 32-bit times of entries.
+    pub now_s: u64,
+    /// The client gave a valid access key.
+    pub keyed: bool,
+}
+
+/// Whom an entry is for (the `key=` parameter of rspamd's fork).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KeyRule {
+    /// Everyone.
+    #[default]
+    Anyone,
+    /// Only queries with a valid access key see it.
+    Required,
+    /// Everyone, but keyed queries do not wait for `from_s` and are not held.
+    SkipsDelay,
+}
+
+/// One line of a dataset, as far as it is not its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The value, or `None` for an exclusion.
+    pub value: Option<ValueId>,
+    /// In force from this second on (0: always has been).
+    pub from_s: u32,
+    /// In force before this second; [`FOREVER_S`] has no end.
+    pub until_s: u32,
+    /// Whom it is for.
+    pub key: KeyRule,
+    /// The answer is held back for so many seconds.
+    pub hold_s: u16,
+}
+
+impl Claim {
+    /// Listed with `value`, always and for everyone.
+    pub const fn listed(value: ValueId) -> Self {
+        Self { value: Some(value), from_s: 0, until_s: FOREVER_S, key: KeyRule::Anyone, hold_s: 0 }
+    }
+
+    /// Excluded, always and for everyone.
+    pub const fn excluded() -> Self {
+        Self { value: None, from_s: 0, until_s: FOREVER_S, key: KeyRule::Anyone, hold_s: 0 }
+    }
+
+    /// Whether the claim counts for this query.
+    pub fn in_force(&self, context: &Context) -> bool {
+        let skips_delay = self.key == KeyRule::SkipsDelay && context.keyed;
+        (self.until_s == FOREVER_S || context.now_s < u64::from(self.until_s))
+            && (context.now_s >= u64::from(self.from_s) || skips_delay)
+            && (self.key != KeyRule::Required || context.keyed)
+    }
+
+    /// Seconds for which the answer to this query is held back.
+    pub fn holds_s(&self, context: &Context) -> u16 {
+        if self.key == KeyRule::SkipsDelay && context.keyed { 0 } else { self.hold_s }
+    }
+
+    /// Whether the claim is in force for everyone until the data are replaced.
+    fn is_unconditional(&self) -> bool {
+        self.from_s == 0 && self.until_s == FOREVER_S && self.key == KeyRule::Anyone && self.hold_s == 0
+    }
+}
+
+/// What is said of one key; see the module for the encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ruling(pub(crate) u32);
+
+const CHAIN: u32 = 1 << 31;
+
+impl Ruling {
+    /// Nothing is said here.
+    pub const ABSENT: Self = Self(u32::MAX);
+    /// Not listed, whatever wider entries say.
+    pub const EXCLUDED: Self = Self(u32::MAX - 1);
+
+    /// Listed with `value`, unconditionally.
+    pub const fn listed(value: ValueId) -> Self {
+        debug_assert!(value.0 < CHAIN);
+        Self(value.0)
+    }
+}
+
+/// Claims of one specificity: any of them in force decides.
+pub type Level = Box<[Claim]>;
+
+/// The rulings of a dataset that four bytes cannot hold.
+#[derive(Debug, Default)]
+pub struct Rulings {
+    chains: Vec<Box<[Level]>>,
+}
+
+/// What a lookup found.
+#[derive(Clone, Copy, Debug)]
+pub enum Finding<'a> {
+    /// Nothing is said of the key.
+    Absent,
+    /// The key is excluded.
+    Excluded,
+    /// The key is listed with one value until then ([`FOREVER_S`]: no end).
+    One(ValueId, u32),
+    /// The key is listed with the values of those claims that are in force.
+    Many(&'a [Claim]),
+}
+
+impl Finding<'_> {
+    /// Whether the key is listed.
+    pub fn is_listed(&self) -> bool {
+        matches!(self, Self::One(..) | Self::Many(_))
+    }
+
+    /// Whether wider entries are to be asked.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// Calls `visit` with each value, the end of its lifetime and the seconds for which the answer is held.
+    pub fn for_each_value(&self, context: &Context, mut visit: impl FnMut(ValueId, u32, u16)) {
+        match *self {
+            Self::Absent | Self::Excluded => {}
+            Self::One(value, until_s) => visit(value, until_s, 0),
+            Self::Many(claims) => {
+                for claim in claims.iter().filter(|claim| claim.in_force(context)) {
+                    if let Some(value) = claim.value {
+                        visit(value, claim.until_s, claim.holds_s(context));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Rulings {
+    /// Decides a ruling for one query.
+    pub fn decide(&self, ruling: Ruling, context: &Context) -> Finding<'_> {
+        match ruling {
+            Ruling::ABSENT => Finding::Absent,
+            Ruling::EXCLUDED => Finding::Excluded,
+            Ruling(bits) if bits & CHAIN == 0 => Finding::One(ValueId(bits), FOREVER_S),
+            Ruling(bits) => self.decide_chain(bits & !CHAIN, context),
+        }
+    }
+
+    #[cold]
+    fn decide_chain(&self, index: u32, context: &Context) -> Finding<'_> {
+        for level in &self.chains[index as usize] {
+            let mut listed = false;
+            for claim in level.iter().filter(|claim| claim.in_force(context)) {
+                if claim.value.is_none() {
+                    return Finding::Excluded;
+                }
+                listed = true;
+            }
+            if listed {
+                return Finding::Many(level);
+            }
+        }
+        Finding::Absent
+    }
+
+    /// The levels of a ruling, most specific first; empty for one that is absent.
+    pub fn levels(&self, ruling: Ruling) -> Vec<Level> {
+        match ruling {
+            Ruling::ABSENT => Vec::new(),
+            Ruling::EXCLUDED => vec![Box::new([Claim::excluded()])],
+            Ruling(bits) if bits & CHAIN == 0 => vec![Box::new([Claim::listed(ValueId(bits))])],
+            Ruling(bits) => self.chains[(bits & !CHAIN) as usize].to_vec(),
+        }
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.chains.capacity() * size_of::<Box<[Level]>>()
+            + self
+                .chains
+                .iter()
+                .flat_map(|chain| chain.iter())
+                .map(|level| size_of::<Level>() + size_of_val(&**level))
+                .sum::<usize>()
+    }
+}
+
+/// Builds [`Rulings`], each distinct chain once.
+#[derive(Debug, Default)]
+pub struct RulingsBuilder {
+    rulings: Rulings,
+    known: HashMap<Box<[Level]>, u32, foldhash::fast::RandomState>,
+}
+
+impl RulingsBuilder {
+    /// The ruling for one claim.
+    pub fn claim(&mut self, claim: Claim) -> Ruling {
+        if claim.is_unconditional() {
+            return claim.value.map_or(Ruling::EXCLUDED, Ruling::listed);
+        }
+        self.intern(Box::new([Box::new([claim])]))
+    }
+
+    /// The ruling for levels of claims, most specific first. Equal claims of a level count once, what cannot be reached
+    /// below an unconditional level is dropped, and so are exclusions with nothing under them that they would hide.
+    pub fn levels(&mut self, levels: impl IntoIterator<Item = Vec<Claim>>) -> Ruling {
+        let mut chain: Vec<Level> = Vec::new();
+        for mut level in levels {
+            // The order of lines stays: it is the order of the records in an answer.
+            let mut seen = 0;
+            while seen < level.len() {
+                if level[..seen].contains(&level[seen]) {
+                    level.remove(seen);
+                } else {
+                    seen += 1;
+                }
+            }
+            if level.is_empty() {
+                continue;
+            }
+            if level.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
+                chain.push(Box::new([Claim::excluded()]));
+                break;
+            }
+            let decides_always = level.iter().any(Claim::is_unconditional);
+            chain.push(level.into());
+            if decides_always {
+                break;
+            }
+        }
+        match chain.as_slice() {
+            [] => Ruling::ABSENT,
+            [level] if level.len() == 1 => self.claim(level[0]),
+            _ => self.intern(chain.into()),
+        }
+    }
+
+    fn intern(&mut self, chain: Box<[Level]>) -> Ruling {
+        if let Some(&index) = self.known.get(&chain) {
+            return Ruling(CHAIN | index);
+        }
+        let index =
+            u32::try_from(self.rulings.chains.len()).expect("fewer chains than lines, and those are below 2^30");
+        self.rulings.chains.push(chain.clone());
+        self.known.insert(chain, index);
+        Ruling(CHAIN | index)
+    }
+
+    /// The rulings so far, to look levels up while building.
+    pub fn so_far(&self) -> &Rulings {
+        &self.rulings
+    }
+
+    /// Freezes what was built.
+    pub fn build(mut self) -> Rulings {
+        self.rulings.chains.shrink_to_fit();
+        self.rulings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: Context = Context { now_s: 1_000, keyed: false };
+    const KEYED: Context = Context { now_s: 1_000, keyed: true };
+
+    #[test]
+    fn unconditional_claims_need_no_chain() {
+        let mut builder = RulingsBuilder::default();
+        assert_eq!(builder.claim(Claim::listed(ValueId(7))), Ruling(7));
+        assert_eq!(builder.claim(Claim::excluded()), Ruling::EXCLUDED);
+        assert_eq!(builder.build().memory_bytes(), 0);
+    }
+
+    #[test]
+    fn an_expired_level_gives_way_to_the_next() {
+        let mut builder = RulingsBuilder::default();
+        let narrow = Claim { until_s: 1_000, ..Claim::listed(ValueId(1)) };
+        let ruling = builder.levels([vec![narrow], vec![Claim::listed(ValueId(2))]]);
+        let rulings = builder.build();
+        let value_at = |now_s| {
+            let mut found = Vec::new();
+            let context = Context { now_s, keyed: false };
+            rulings.decide(ruling, &context).for_each_value(&context, |value, _, _| found.push(value.0));
+            found
+        };
+        assert_eq!(value_at(999), [1]);
+        assert_eq!(value_at(1_000), [2], "delisted to the second");
+        assert_eq!(value_at(u64::from(u32::MAX) + 5), [2], "the clock may pass 2106");
+    }
+
+    #[test]
+    fn an_expired_exclusion_no_longer_excludes() {
+        let mut builder = RulingsBuilder::default();
+        let gone = Claim { until_s: 900, ..Claim::excluded() };
+        let ruling = builder.levels([vec![gone], vec![Claim::listed(ValueId(2))]]);
+        assert!(builder.build().decide(ruling, &NOBODY).is_listed());
+    }
+
+    #[test]
+    fn keys_open_what_requires_them_and_skip_delays() {
+        let required = Claim { key: KeyRule::Required, ..Claim::listed(ValueId(1)) };
+        assert!(!required.in_force(&NOBODY) && required.in_force(&KEYED));
+        let waiting = Claim { key: KeyRule::SkipsDelay, from_s: 2_000, ..Claim::listed(ValueId(1)) };
+        assert!(!waiting.in_force(&NOBODY) && waiting.in_force(&KEYED));
+        let held = Claim { key: KeyRule::SkipsDelay, hold_s: 3, ..Claim::listed(ValueId(1)) };
+        assert_eq!((held.holds_s(&NOBODY), held.holds_s(&KEYED)), (3, 0));
+    }
+
+    #[test]
+    fn an_exclusion_decides_its_level() {
+        let mut builder = RulingsBuilder::default();
+        let ruling =
+            builder.levels([vec![Claim::listed(ValueId(1)), Claim::excluded()], vec![Claim::listed(ValueId(2))]]);
+        assert_eq!(ruling, Ruling::EXCLUDED);
+    }
+}

@@ -1,0 +1,282 @@
+//! What listed keys answer with: an A record and perhaps a TXT template.
+//!
+//! A list of millions of entries has a handful of values, so entries carry a four-byte [`ValueId`] and the values are kept
+//! once. Lists whose every line has a text of its own exist too, so a text costs its bytes and twelve more.
+//!
+//! A template is stored as DNS character-strings (RFC 1035 section 3.3.14), so that one without a place for the listed key,
+//! the common case, is copied to the wire as it stands. A zero length octet, which no stored string has otherwise, marks the
+//! place where the key goes:
+//!
+//! ```text
+//! "See http://bl.example/$ now"  =  23 See http://bl.example/   0   4 ' now'
+//! ```
+
+use std::{collections::HashMap, net::Ipv4Addr};
+
+/// Longest character-string (RFC 1035 section 3.3).
+pub const STRING_MAX: usize = 255;
+
+/// Longest template: an RDATA is at most 65,535 octets (RFC 1035 section 3.2.1), the substituted key included.
+pub const TEMPLATE_MAX: usize = 60_000;
+
+/// A value of one dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub(crate) u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Value {
+    address: Ipv4Addr,
+    text: Option<TextId>,
+}
+
+/// A template of one dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TextId(u32);
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: u32,
+    has_places: bool,
+}
+
+/// One part of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Text as it stands, 1 to 255 octets.
+    Literal(&'a [u8]),
+    /// The listed key goes here.
+    Key,
+}
+
+/// The values of one dataset.
+#[derive(Debug, Default)]
+pub struct Values {
+    values: Vec<Value>,
+    spans: Vec<Span>,
+    octets: Vec<u8>,
+}
+
+impl Values {
+    /// The A record of a value.
+    pub fn address(&self, value: ValueId) -> Ipv4Addr {
+        self.values[value.0 as usize].address
+    }
+
+    /// The TXT template of a value, if it has one.
+    pub fn text(&self, value: ValueId) -> Option<TextId> {
+        self.values[value.0 as usize].text
+    }
+
+    /// The RDATA of a template that has no place for the key, ready for the wire.
+    pub fn ready_text(&self, text: TextId) -> Option<&[u8]> {
+        let span = self.spans[text.0 as usize];
+        (!span.has_places).then(|| &self.octets[span.start as usize..span.end as usize])
+    }
+
+    /// The parts of a template in order.
+    pub fn parts(&self, text: TextId) -> impl Iterator<Item = Part<'_>> {
+        let span = self.spans[text.0 as usize];
+        let mut rest = &self.octets[span.start as usize..span.end as usize];
+        std::iter::from_fn(move || {
+            let (&length, after) = rest.split_first()?;
+            let (literal, after) = after.split_at(length as usize);
+            rest = after;
+            Some(if length == 0 { Part::Key } else { Part::Literal(literal) })
+        })
+    }
+
+    /// A template with `key` in its places, as one run of text.
+    pub fn expand(&self, text: TextId, key: &[u8]) -> Vec<u8> {
+        let mut expanded = Vec::new();
+        for part in self.parts(text) {
+            expanded.extend_from_slice(match part {
+                Part::Literal(literal) => literal,
+                Part::Key => key,
+            });
+        }
+        expanded
+    }
+
+    /// Number of distinct values.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<Value>() + self.spans.capacity() * size_of::<Span>() + self.octets.capacity()
+    }
+}
+
+/// A template while it is put together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Template {
+    octets: Vec<u8>,
+    /// Where the length octet of the string being filled stands.
+    open: Option<usize>,
+    has_places: bool,
+    text_len: usize,
+}
+
+impl Template {
+    /// Appends text.
+    pub fn push_text(&mut self, mut text: &[u8]) {
+        self.text_len += text.len();
+        while !text.is_empty() {
+            let open = match self.open {
+                Some(open) if usize::from(self.octets[open]) < STRING_MAX => open,
+                _ => {
+                    self.octets.push(0);
+                    self.octets.len() - 1
+                }
+            };
+            self.open = Some(open);
+            let room = STRING_MAX - usize::from(self.octets[open]);
+            let (now, later) = text.split_at(room.min(text.len()));
+            self.octets.extend_from_slice(now);
+            self.octets[open] += now.len() as u8;
+            text = later;
+        }
+    }
+
+    /// Appends a place for the listed key.
+    pub fn push_key(&mut self) {
+        self.octets.push(0);
+        self.open = None;
+        self.has_places = true;
+    }
+
+    /// Whether nothing was appended.
+    pub fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
+    /// Octets of text, places not counted.
+    pub fn text_len(&self) -> usize {
+        self.text_len
+    }
+}
+
+/// Builds [`Values`], each distinct value and template once.
+///
+/// Lines are interned with their text as written, and templates are made of those at the end: a `$1` may be defined after
+/// the lines that use it (rbldnsd reads its variables when it answers).
+#[derive(Debug, Default)]
+pub struct ValuesBuilder {
+    values: Vec<Value>,
+    texts: Vec<Box<[u8]>>,
+    text_bytes: usize,
+    known_values: HashMap<(Ipv4Addr, Option<TextId>), ValueId, foldhash::fast::RandomState>,
+    known_texts: HashMap<Box<[u8]>, TextId, foldhash::fast::RandomState>,
+}
+
+impl ValuesBuilder {
+    /// The id for an A record and a text as written; an empty text is none (rbldnsd(8), "Resulting A values").
+    ///
+    /// # Panics
+    /// With 2^31 or more distinct values; the loader's limits are far below.
+    pub fn intern(&mut self, address: Ipv4Addr, text: &[u8]) -> ValueId {
+        let text = (!text.is_empty()).then(|| self.text(text));
+        *self.known_values.entry((address, text)).or_insert_with(|| {
+            let id = ValueId(u32::try_from(self.values.len()).expect("fewer values than lines"));
+            self.values.push(Value { address, text });
+            id
+        })
+    }
+
+    /// Bytes of text so far.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
+    fn text(&mut self, text: &[u8]) -> TextId {
+        if let Some(&id) = self.known_texts.get(text) {
+            return id;
+        }
+        let id = TextId(u32::try_from(self.texts.len()).expect("fewer texts than lines"));
+        self.texts.push(text.into());
+        self.known_texts.insert(text.into(), id);
+        self.text_bytes += text.len();
+        id
+    }
+
+    /// Freezes what was built; `template` makes a template of a text as written.
+    ///
+    /// # Panics
+    /// With 4 GiB of text or more; the loader's limits are far below.
+    pub fn build(self, mut template: impl FnMut(&[u8]) -> Template) -> Values {
+        let mut spans = Vec::with_capacity(self.texts.len());
+        let mut octets = Vec::with_capacity(self.text_bytes + self.texts.len());
+        for text in self.texts {
+            let template = template(&text);
+            let start = u32::try_from(octets.len()).expect("less than 4 GiB of text");
+            octets.extend_from_slice(&template.octets);
+            let end = u32::try_from(octets.len()).expect("less than 4 GiB of text");
+            spans.push(Span { start, end, has_places: template.has_places });
+        }
+        octets.shrink_to_fit();
+        let mut values = self.values;
+        values.shrink_to_fit();
+        // A text may turn out empty once its variables are known.
+        for value in &mut values {
+            value.text = value.text.filter(|text| {
+                let span: Span = spans[text.0 as usize];
+                span.start < span.end
+            });
+        }
+        Values { values, spans, octets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The listed key goes where a `$` stands.
+    fn with_places(text: &[u8]) -> Template {
+        let mut template = Template::default();
+        for (index, literal) in text.split(|&octet| octet == b'$').enumerate() {
+            if index > 0 {
+                template.push_key();
+            }
+            template.push_text(literal);
+        }
+        template
+    }
+
+    #[test]
+    fn a_long_text_becomes_several_strings() {
+        let mut builder = ValuesBuilder::default();
+        let id = builder.intern(Ipv4Addr::new(127, 0, 0, 2), &[b'x'; 400]);
+        let values = builder.build(with_places);
+        let ready = values.ready_text(values.text(id).expect("has a text")).expect("has no places");
+        assert_eq!((ready.len(), ready[0], ready[256]), (402, 255, 145));
+    }
+
+    #[test]
+    fn equal_values_are_kept_once() {
+        let mut builder = ValuesBuilder::default();
+        let first = builder.intern(Ipv4Addr::LOCALHOST, b"listed: $");
+        assert_eq!(first, builder.intern(Ipv4Addr::LOCALHOST, b"listed: $"));
+        let values = builder.build(with_places);
+        assert_eq!(values.len(), 1);
+        let text = values.text(first).expect("has a text");
+        assert_eq!(values.ready_text(text), None);
+        assert_eq!(values.expand(text, b"192.0.2.1"), b"listed: 192.0.2.1");
+    }
+
+    #[test]
+    fn an_empty_text_is_none() {
+        let mut builder = ValuesBuilder::default();
+        let none = builder.intern(Ipv4Addr::LOCALHOST, b"");
+        let emptied = builder.intern(Ipv4Addr::LOCALHOST, b"x");
+        let values = builder.build(|_| Template::default());
+        assert_eq!((values.text(none), values.text(emptied)), (None, None));
+    }
+}
