@@ -1,4 +1,5 @@
 //! dnsbld, an authoritative server for DNS blocklists and allowlists.
 
+pub mod load;
 pub mod wire;
 pub mod zone;

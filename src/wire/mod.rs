@@ -3,4 +3,99 @@
 //! Off the query path `hickory-proto` does this better and for every type; here is only what a list server needs, thousands
 //! of times a second. Tests hold both against each other.
 
+pub mod cookie;
 pub mod name;
+pub mod query;
+pub mod reply;
+
+/// Octets of a message's header (RFC 1035 section 4.1.1).
+pub const HEADER_LEN: usize = 12;
+
+/// Types of records and questions that mean something to a list server (RFC 1035 section 3.2.2 and the named).
+pub mod rr {
+    /// Address.
+    pub const A: u16 = 1;
+    /// Name server.
+    pub const NS: u16 = 2;
+    /// Start of authority.
+    pub const SOA: u16 = 6;
+    /// Pointer.
+    pub const PTR: u16 = 12;
+    /// Mail exchange.
+    pub const MX: u16 = 15;
+    /// Text.
+    pub const TXT: u16 = 16;
+    /// IPv6 address (RFC 3596).
+    pub const AAAA: u16 = 28;
+    /// EDNS pseudo-record (RFC 6891).
+    pub const OPT: u16 = 41;
+    /// Transaction signature (RFC 8945).
+    pub const TSIG: u16 = 250;
+    /// Incremental transfer (RFC 1995).
+    pub const IXFR: u16 = 251;
+    /// Whole transfer (RFC 5936).
+    pub const AXFR: u16 = 252;
+    /// Any type (RFC 8482).
+    pub const ANY: u16 = 255;
+}
+
+/// Classes.
+pub mod class {
+    /// The internet.
+    pub const IN: u16 = 1;
+    /// CHAOS, where servers are asked about themselves (RFC 4892).
+    pub const CH: u16 = 3;
+    /// Any class (RFC 1035 section 3.2.5).
+    pub const ANY: u16 = 255;
+}
+
+/// Response codes (RFC 1035 section 4.1.1, RFC 2136, RFC 6891, RFC 7873). Those beyond 15 need an OPT record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Rcode {
+    /// Answered, perhaps with nothing of the type that was asked for.
+    NoError = 0,
+    /// The request cannot be read.
+    FormErr = 1,
+    /// The zone is ours and cannot be served now.
+    ServFail = 2,
+    /// Nothing exists at the name, or below it (RFC 8020).
+    NxDomain = 3,
+    /// An operation that is not offered.
+    NotImp = 4,
+    /// Not our zone, or not for this client.
+    Refused = 5,
+    /// A version of EDNS beyond 0.
+    BadVers = 16,
+}
+
+impl Rcode {
+    /// The name in the registry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoError => "NOERROR",
+            Self::FormErr => "FORMERR",
+            Self::ServFail => "SERVFAIL",
+            Self::NxDomain => "NXDOMAIN",
+            Self::NotImp => "NOTIMP",
+            Self::Refused => "REFUSED",
+            Self::BadVers => "BADVERS",
+        }
+    }
+}
+
+/// Extended errors that we give (RFC 8914 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum ExtendedError {
+    /// The zone's data are not loaded.
+    NotReady = 14,
+    /// The client may not ask.
+    Prohibited = 18,
+    /// The zone is not served here.
+    NotAuthoritative = 20,
+    /// The operation or type is not offered.
+    NotSupported = 21,
+    /// The zone's data have expired.
+    InvalidData = 24,
+}

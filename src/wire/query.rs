@@ -1,0 +1,296 @@
+//! Reading a request: the header, one question, and the OPT record if there is one.
+//!
+//! Every octet comes from a stranger. Reading either yields a [`Query`], or says how to refuse: with silence where an answer
+//! could start a loop or nothing can be echoed, else with a response code.
+
+use super::{HEADER_LEN, Rcode, name::QueryName, rr};
+
+/// The header as it stands on the wire (RFC 1035 section 4.1.1).
+///
+/// ```text
+///   0  1  2  3  4  5  6  7    8  9 10 11 12 13 14 15
+/// |QR|   opcode  |AA|TC|RD| |RA| Z|AD|CD|   rcode   |
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// Message id.
+    pub id: u16,
+    /// The 16 bits of flags, opcode and rcode.
+    pub flags: u16,
+}
+
+/// Recursion desired.
+pub const FLAG_RD: u16 = 0x0100;
+/// Truncated.
+pub const FLAG_TC: u16 = 0x0200;
+/// Authoritative answer.
+pub const FLAG_AA: u16 = 0x0400;
+/// Response.
+pub const FLAG_QR: u16 = 0x8000;
+/// Checking disabled (RFC 4035 section 3.1.6).
+pub const FLAG_CD: u16 = 0x0010;
+
+impl Header {
+    /// The operation that is asked for; 0 is a query.
+    pub const fn opcode(self) -> u16 {
+        self.flags >> 11 & 0xf
+    }
+}
+
+/// The OPT record of a request (RFC 6891 section 6.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edns<'a> {
+    /// Largest datagram that the client takes, as it says.
+    pub payload_len: u16,
+    /// DNSSEC OK (RFC 3225); echoed.
+    pub dnssec_ok: bool,
+    /// The client asks for our identity (RFC 5001).
+    pub wants_nsid: bool,
+    /// The COOKIE option's data, 8 or 16 to 40 octets (RFC 7873 section 4).
+    pub cookie: Option<&'a [u8]>,
+}
+
+/// A request that can be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Length of the question's name on the wire; 0 without a question.
+    pub qname_len: usize,
+    /// The type that is asked for.
+    pub qtype: u16,
+    /// The class that is asked for.
+    pub qclass: u16,
+    /// Its OPT record.
+    pub edns: Option<Edns<'a>>,
+}
+
+/// A request that cannot be answered.
+#[derive(Clone, Copy, Debug)]
+pub enum Unanswerable<'a> {
+    /// Say nothing.
+    Ignore(IgnoreReason),
+    /// Echo the header with this code, and an OPT record if one was read.
+    Refuse(Header, Rcode, Option<Edns<'a>>),
+}
+
+/// Why a datagram is met with silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// Shorter than a header.
+    Short,
+    /// It is itself a response: answering would loop.
+    Response,
+}
+
+impl<'a> Query<'a> {
+    /// Reads a request, its question's name into `name`.
+    ///
+    /// # Errors
+    /// Says how to refuse.
+    #[inline]
+    pub fn read(request: &'a [u8], name: &mut QueryName) -> Result<Self, Unanswerable<'a>> {
+        let Some((header_octets, _)) = request.split_first_chunk::<HEADER_LEN>() else {
+            return Err(Unanswerable::Ignore(IgnoreReason::Short));
+        };
+        let field = |at: usize| u16::from_be_bytes([header_octets[at], header_octets[at + 1]]);
+        let header = Header { id: field(0), flags: field(2) };
+        if header.flags & FLAG_QR != 0 {
+            return Err(Unanswerable::Ignore(IgnoreReason::Response));
+        }
+        if header.opcode() != 0 {
+            return Err(Unanswerable::Refuse(header, Rcode::NotImp, None));
+        }
+        let form_err = Unanswerable::Refuse(header, Rcode::FormErr, None);
+        let [questions, answers, authorities, additionals] = [field(4), field(6), field(8), field(10)];
+        if questions > 1 {
+            return Err(form_err); // RFC 9619: a query has one question at most
+        }
+        let (mut qname_len, mut qtype, mut qclass, mut at) = (0, 0, 0, HEADER_LEN);
+        if questions == 1 {
+            qname_len = name.read(&request[at..]).ok_or(form_err)?;
+            at += qname_len;
+            let [t1, t2, c1, c2] = *request.get(at..).and_then(|rest| rest.first_chunk()).ok_or(form_err)?;
+            (qtype, qclass) = (u16::from_be_bytes([t1, t2]), u16::from_be_bytes([c1, c2]));
+            at += 4;
+        }
+        let mut edns = None;
+        if answers | authorities | additionals != 0 {
+            let before = u32::from(answers) + u32::from(authorities);
+            edns = read_records(request, at, before, additionals).map_err(|fault| match fault {
+                Fault::Unreadable => form_err,
+                Fault::Version(edns) => Unanswerable::Refuse(header, Rcode::BadVers, Some(edns)),
+            })?;
+        }
+        // RFC 7873 section 5.4: without a question, only a cookie can be asked for.
+        if questions == 0 && edns.is_none_or(|edns| edns.cookie.is_none()) {
+            return Err(Unanswerable::Refuse(header, Rcode::FormErr, edns));
+        }
+        Ok(Self { header, qname_len, qtype, qclass, edns })
+    }
+}
+
+enum Fault<'a> {
+    Unreadable,
+    Version(Edns<'a>),
+}
+
+/// Walks the records after the question, and reads the OPT record among the additional ones.
+fn read_records(request: &[u8], mut at: usize, before: u32, additionals: u16) -> Result<Option<Edns<'_>>, Fault<'_>> {
+    let (mut found, mut version) = (None, 0);
+    for index in 0..before + u32::from(additionals) {
+        let owner_len = skip_name(request, at).ok_or(Fault::Unreadable)?;
+        let fixed: &[u8; 10] =
+            request.get(at + owner_len..).and_then(|rest| rest.first_chunk()).ok_or(Fault::Unreadable)?;
+        let data_at = at + owner_len + fixed.len();
+        let data_len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        let data = request.get(data_at..data_at + data_len).ok_or(Fault::Unreadable)?;
+        at = data_at + data_len;
+        if u16::from_be_bytes([fixed[0], fixed[1]]) != rr::OPT {
+            continue;
+        }
+        // RFC 6891 section 6.1.1: one OPT at most, in the additional section, at the root.
+        if found.is_some() || index < before || owner_len != 1 {
+            return Err(Fault::Unreadable);
+        }
+        let mut edns = Edns {
+            payload_len: u16::from_be_bytes([fixed[2], fixed[3]]),
+            dnssec_ok: fixed[6] & 0x80 != 0,
+            ..Edns::default()
+        };
+        version = fixed[5];
+        if version == 0 {
+            read_options(data, &mut edns).ok_or(Fault::Unreadable)?;
+        }
+        found = Some(edns);
+    }
+    match found {
+        // RFC 6891 section 6.1.3
+        Some(edns) if version > 0 => Err(Fault::Version(edns)),
+        found => Ok(found),
+    }
+}
+
+/// Length of the name at `at`, which may end in a pointer: it is not followed, since only its end matters here.
+fn skip_name(request: &[u8], at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        let length = *request.get(end)?;
+        match length {
+            0 => return Some(end + 1 - at),
+            1..=63 => end += 1 + usize::from(length),
+            0xc0.. => return Some(end + 2 - at),
+            _ => return None,
+        }
+        if end - at > 255 {
+            return None;
+        }
+    }
+}
+
+const OPTION_NSID: u16 = 3;
+const OPTION_COOKIE: u16 = 10;
+
+/// Reads the options that we know; others are ignored (RFC 6891 section 6.1.2).
+fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<()> {
+    while !data.is_empty() {
+        let (head, rest) = data.split_first_chunk::<4>()?;
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let value = rest.get(..length)?;
+        data = &rest[length..];
+        match u16::from_be_bytes([head[0], head[1]]) {
+            OPTION_NSID => edns.wants_nsid = true,
+            // RFC 7873 section 5.2.2: other lengths are malformed, and of several cookies the first counts.
+            OPTION_COOKIE if !matches!(length, 8 | 16..=40) => return None,
+            OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(value),
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query for `a.` A with what follows the question, and the counts of the other sections.
+    fn request(counts: [u8; 4], after: &[u8]) -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34, 0x01, 0x00];
+        octets.extend(counts.iter().flat_map(|&count| [0, count]));
+        if counts[0] > 0 {
+            octets.extend_from_slice(b"\x01a\x00\x00\x01\x00\x01");
+        }
+        octets.extend_from_slice(after);
+        octets
+    }
+
+    fn rcode(octets: &[u8]) -> Option<Rcode> {
+        match Query::read(octets, &mut QueryName::new()) {
+            Err(Unanswerable::Refuse(_, rcode, _)) => Some(rcode),
+            Err(Unanswerable::Ignore(reason)) => panic!("ignored: {reason:?}"),
+            Ok(_) => None,
+        }
+    }
+
+    const OPT: &[u8] = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x00";
+
+    #[test]
+    fn a_plain_query() {
+        let octets = request([1, 0, 0, 0], b"");
+        let query = Query::read(&octets, &mut QueryName::new()).expect("a query");
+        assert_eq!((query.header.id, query.qname_len, query.qtype, query.qclass), (0x1234, 3, rr::A, 1));
+        assert!(query.edns.is_none());
+    }
+
+    #[test]
+    fn silence_to_responses_and_fragments() {
+        let mut octets = request([1, 0, 0, 0], b"");
+        octets[2] |= 0x80;
+        let read = |octets: &[u8]| match Query::read(octets, &mut QueryName::new()) {
+            Err(Unanswerable::Ignore(reason)) => Some(reason),
+            _ => None,
+        };
+        assert_eq!(read(&octets), Some(IgnoreReason::Response));
+        assert_eq!(read(&octets[..11]), Some(IgnoreReason::Short));
+    }
+
+    #[test]
+    fn every_shortening_of_a_full_query_is_a_form_error() {
+        let octets = request([1, 0, 0, 1], b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x0c\x00\x0a\x00\x0812345678");
+        assert_eq!(rcode(&octets), None);
+        for length in HEADER_LEN..octets.len() {
+            assert_eq!(rcode(&octets[..length]), Some(Rcode::FormErr), "{length}");
+        }
+    }
+
+    #[test]
+    fn edns_is_read_and_unknown_options_are_ignored() {
+        let octets =
+            request([1, 0, 0, 1], b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x0a\xfd\xe9\x00\x02xy\x00\x03\x00\x00");
+        let edns = Query::read(&octets, &mut QueryName::new()).expect("a query").edns.expect("an OPT");
+        assert_eq!((edns.payload_len, edns.dnssec_ok, edns.wants_nsid), (1232, true, true));
+    }
+
+    #[test]
+    fn what_is_wrong_with_edns() {
+        assert_eq!(rcode(&request([1, 0, 0, 2], &[OPT, OPT].concat())), Some(Rcode::FormErr), "two");
+        assert_eq!(rcode(&request([1, 1, 0, 0], OPT)), Some(Rcode::FormErr), "among the answers");
+        assert_eq!(rcode(&request([1, 0, 0, 1], &[b"\x01b", OPT].concat())), Some(Rcode::FormErr), "not at the root");
+        let mut version_1 = request([1, 0, 0, 1], OPT);
+        version_1[19 + 6] = 1;
+        assert_eq!(rcode(&version_1), Some(Rcode::BadVers));
+        let short_cookie = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x08\x00\x0a\x00\x041234";
+        assert_eq!(rcode(&request([1, 0, 0, 1], short_cookie)), Some(Rcode::FormErr));
+    }
+
+    #[test]
+    fn operations_and_questions() {
+        let mut notify = request([1, 0, 0, 0], b"");
+        notify[2] = 0x20;
+        assert_eq!(rcode(&notify), Some(Rcode::NotImp));
+        assert_eq!(rcode(&request([0, 0, 0, 0], b"")), Some(Rcode::FormErr));
+        assert_eq!(rcode(&request([2, 0, 0, 0], b"\x01b\x00\x00\x01\x00\x01")), Some(Rcode::FormErr));
+        let cookie_only = b"\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x0812345678";
+        assert_eq!(rcode(&request([0, 0, 0, 1], cookie_only)), None);
+    }
+}

@@ -1,0 +1,311 @@
+//! Writing a response into a lent buffer.
+//!
+//! The question is echoed as it came, so that resolvers that mix the case of its letters find them again. Owner names are
+//! pointers into it: every owner that we answer with is the question's name, or the end of it. A record that does not fit is
+//! taken back whole and the caller is told; nothing is dropped in silence.
+
+use super::{
+    ExtendedError, HEADER_LEN, Rcode, class,
+    query::{Edns, FLAG_AA, FLAG_CD, FLAG_QR, FLAG_RD, FLAG_TC, Header},
+    rr,
+};
+
+/// A record does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The sections that records are written to, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What was asked for.
+    Answer,
+    /// The zone's name servers, or its SOA where there is no answer.
+    Authority,
+}
+
+/// Options of our OPT record, besides its fixed part.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OptOptions<'a> {
+    /// The cookie to send back.
+    pub cookie: Option<[u8; super::cookie::COOKIE_LEN]>,
+    /// Our identity, if asked for (RFC 5001).
+    pub nsid: Option<&'a [u8]>,
+    /// More about an error (RFC 8914).
+    pub extended_error: Option<ExtendedError>,
+}
+
+impl OptOptions<'_> {
+    fn wire_len(&self) -> usize {
+        self.cookie.map_or(0, |cookie| 4 + cookie.len())
+            + self.nsid.map_or(0, |nsid| 4 + nsid.len())
+            + self.extended_error.map_or(0, |_| 6)
+    }
+}
+
+const OPT_FIXED_LEN: usize = 11;
+/// Room that is kept for our OPT record until the end: its fixed part, a cookie and an extended error.
+const OPT_RESERVE: usize = OPT_FIXED_LEN + 4 + super::cookie::COOKIE_LEN + 6;
+
+/// A response while it is written.
+pub struct Reply<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+    /// End of the room for records: the OPT record's place is kept free.
+    limit: usize,
+    whole_limit: usize,
+    counts: [u16; 3],
+    flags: u16,
+    rcode: Rcode,
+    has_edns: bool,
+    dnssec_ok: bool,
+}
+
+impl<'a> Reply<'a> {
+    /// Starts a response of at most `limit` octets that echoes the question, `question_len` octets after the header.
+    ///
+    /// # Panics
+    /// If the buffer is shorter than the request's header and question, which [`crate::net`] sees to.
+    #[inline]
+    pub fn new(
+        buffer: &'a mut [u8],
+        limit: usize,
+        request: &[u8],
+        header: Header,
+        question_len: usize,
+        edns: Option<&Edns<'_>>,
+    ) -> Self {
+        let len = HEADER_LEN + question_len;
+        buffer[..len].copy_from_slice(&request[..len]);
+        let whole_limit = limit.min(buffer.len());
+        let reserve = if edns.is_some() { OPT_RESERVE } else { 0 };
+        Self {
+            buffer,
+            len,
+            limit: whole_limit.saturating_sub(reserve),
+            whole_limit,
+            counts: [0; 3],
+            // RD and CD are copied (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6); AD, Z and RA stay clear.
+            flags: FLAG_QR | header.flags & (0x7800 | FLAG_RD | FLAG_CD),
+            rcode: Rcode::NoError,
+            has_edns: edns.is_some(),
+            dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
+        }
+    }
+
+    /// Sets the response code.
+    pub fn set_rcode(&mut self, rcode: Rcode) {
+        self.rcode = rcode;
+    }
+
+    /// Says that the answer is the zone's own.
+    pub fn set_authoritative(&mut self) {
+        self.flags |= FLAG_AA;
+    }
+
+    /// Says that something did not fit.
+    pub fn set_truncated(&mut self) {
+        self.flags |= FLAG_TC;
+    }
+
+    /// Whether something did not fit.
+    pub fn is_truncated(&self) -> bool {
+        self.flags & FLAG_TC != 0
+    }
+
+    /// Number of records in the answer section.
+    pub fn answer_count(&self) -> u16 {
+        self.counts[0]
+    }
+
+    /// Appends a record whose owner is the name at offset `owner_at`; `data` writes its RDATA.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit; then nothing was written.
+    #[inline]
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner_at: usize,
+        kind: u16,
+        ttl_s: u32,
+        data: impl FnOnce(&mut Data<'_>) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        const FIXED_LEN: usize = 12;
+        let start = self.len;
+        let data_start = start + FIXED_LEN;
+        if data_start > self.limit {
+            return Err(Full);
+        }
+        let mut rdata = Data { room: &mut self.buffer[..self.limit], len: data_start };
+        data(&mut rdata)?;
+        let end = rdata.len;
+        let fixed: &mut [u8; FIXED_LEN] =
+            self.buffer[start..].first_chunk_mut().expect("the limit is within the buffer");
+        // RFC 1035 section 4.1.4; offsets into a question are below 2^14
+        fixed[..2].copy_from_slice(&(0xc000 | owner_at as u16).to_be_bytes());
+        fixed[2..4].copy_from_slice(&kind.to_be_bytes());
+        fixed[4..6].copy_from_slice(&class::IN.to_be_bytes());
+        fixed[6..10].copy_from_slice(&ttl_s.to_be_bytes());
+        fixed[10..].copy_from_slice(&((end - data_start) as u16).to_be_bytes());
+        self.len = end;
+        self.counts[section as usize] += 1;
+        Ok(())
+    }
+
+    /// Takes back the last record if an earlier one of the answer section has its type and RDATA: an RRset has no
+    /// duplicates (RFC 2181 section 5).
+    pub fn drop_duplicate(&mut self, last_start: usize, first_start: usize) {
+        let mut at = first_start;
+        while at < last_start {
+            let end = self.record_end(at);
+            if self.buffer[at + 10..end] == self.buffer[last_start + 10..self.len]
+                && self.buffer[at + 2..at + 4] == self.buffer[last_start + 2..last_start + 4]
+            {
+                self.len = last_start;
+                self.counts[Section::Answer as usize] -= 1;
+                return;
+            }
+            at = end;
+        }
+    }
+
+    /// Gives all records from `first_start` on the same TTL: those of an RRset must agree (RFC 2181 section 5.2).
+    pub fn set_ttl(&mut self, first_start: usize, ttl_s: u32) {
+        let mut at = first_start;
+        while at < self.len {
+            self.buffer[at + 6..at + 10].copy_from_slice(&ttl_s.to_be_bytes());
+            at = self.record_end(at);
+        }
+    }
+
+    fn record_end(&self, start: usize) -> usize {
+        start + 12 + usize::from(u16::from_be_bytes([self.buffer[start + 10], self.buffer[start + 11]]))
+    }
+
+    /// Where the next record starts.
+    pub fn position(&self) -> usize {
+        self.len
+    }
+
+    /// Writes the OPT record and the header, and returns the length.
+    #[inline]
+    pub fn finish(mut self, our_payload_len: u16, options: &OptOptions<'_>) -> usize {
+        if self.has_edns {
+            self.write_opt(our_payload_len, options);
+        }
+        let flags = self.flags | self.rcode as u16 & 0xf;
+        self.buffer[2..4].copy_from_slice(&flags.to_be_bytes());
+        for (index, count) in self.counts.iter().enumerate() {
+            self.buffer[6 + 2 * index..8 + 2 * index].copy_from_slice(&count.to_be_bytes());
+        }
+        self.len
+    }
+
+    fn write_opt(&mut self, our_payload_len: u16, options: &OptOptions<'_>) {
+        let mut options = *options;
+        // The identity is the one part whose length is not ours to choose: it goes where it fits.
+        if self.len + OPT_FIXED_LEN + options.wire_len() > self.whole_limit {
+            options.nsid = None;
+        }
+        let len = options.wire_len();
+        let mut data = Data { room: &mut self.buffer[..], len: self.len };
+        let flags = if self.dnssec_ok { 0x8000 } else { 0u16 };
+        let extended_rcode = (self.rcode as u16 >> 4) as u8;
+        let written = (|| {
+            data.octets(&[0])?;
+            data.u16(rr::OPT)?;
+            data.u16(our_payload_len)?;
+            data.octets(&[extended_rcode, 0])?;
+            data.u16(flags)?;
+            data.u16(len as u16)?;
+            if let Some(cookie) = options.cookie {
+                data.u16(10)?;
+                data.u16(cookie.len() as u16)?;
+                data.octets(&cookie)?;
+            }
+            if let Some(nsid) = options.nsid {
+                data.u16(3)?;
+                data.u16(nsid.len() as u16)?;
+                data.octets(nsid)?;
+            }
+            if let Some(error) = options.extended_error {
+                data.u16(15)?;
+                data.u16(2)?;
+                data.u16(error as u16)?;
+            }
+            Ok::<(), Full>(())
+        })();
+        debug_assert_eq!(written, Ok(()), "room was kept");
+        if written.is_ok() {
+            self.len = data.len;
+            self.counts[2] += 1;
+        }
+    }
+}
+
+/// The RDATA of one record while it is written.
+pub struct Data<'a> {
+    room: &'a mut [u8],
+    len: usize,
+}
+
+impl Data<'_> {
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn octets(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.len + octets.len();
+        self.room.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(octets);
+        self.len = end;
+        Ok(())
+    }
+
+    /// Appends a 16-bit number.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn u16(&mut self, number: u16) -> Result<(), Full> {
+        self.octets(&number.to_be_bytes())
+    }
+
+    /// Appends a 32-bit number.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn u32(&mut self, number: u32) -> Result<(), Full> {
+        self.octets(&number.to_be_bytes())
+    }
+
+    /// Appends a pointer to the name at offset `at` (RFC 1035 section 4.1.4).
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn pointer(&mut self, at: usize) -> Result<(), Full> {
+        self.u16(0xc000 | at as u16)
+    }
+
+    /// Appends text as character-strings that are filled one after the other.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn strings<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>) -> Result<(), Full> {
+        let mut open = self.len;
+        self.octets(&[0])?;
+        for mut text in texts {
+            while !text.is_empty() {
+                if self.room[open] == u8::MAX {
+                    open = self.len;
+                    self.octets(&[0])?;
+                }
+                let room = usize::from(u8::MAX - self.room[open]);
+                let (now, later) = text.split_at(room.min(text.len()));
+                self.octets(now)?;
+                self.room[open] += now.len() as u8;
+                text = later;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! What stands at a zone's apex: its SOA and its name servers, ready for the wire.
+//!
+//! Names in their RDATA are kept as the part that is not the zone's, and a pointer into the apex of the question for the
+//! rest: the usual `ns1.bl.example` in `bl.example` takes six octets in an answer.
+
+use std::net::Ipv4Addr;
+
+use crate::wire::{
+    name::{Name, labels},
+    reply::{Data, Full},
+};
+
+/// A name in RDATA, compressed against the apex of its zone where they share labels (RFC 1035 section 4.1.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RdataName {
+    name: Name,
+    /// Octets before what is shared, or the whole name.
+    own_len: usize,
+    /// Where in the apex's wire format the shared labels start.
+    shared_at: Option<usize>,
+}
+
+impl RdataName {
+    /// Compresses `name` against `apex`.
+    pub fn new(name: Name, apex: &Name) -> Self {
+        let (own_len, shared_at) = share(name.as_wire(), apex);
+        Self { name, own_len, shared_at }
+    }
+
+    /// The name itself.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Writes the name; the apex stands at offset `apex_at` of the message.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn write(&self, data: &mut Data<'_>, apex_at: usize) -> Result<(), Full> {
+        data.octets(&self.name.as_wire()[..self.own_len])?;
+        self.shared_at.map_or(Ok(()), |at| data.pointer(apex_at + at))
+    }
+}
+
+/// How many octets of `wire` are its own, and where in `apex` the rest stands.
+fn share(wire: &[u8], apex: &Name) -> (usize, Option<usize>) {
+    let mut own_len = 0;
+    for label in labels(wire) {
+        let rest = &wire[own_len..];
+        if let Some(at) = apex.as_wire().len().checked_sub(rest.len())
+            && apex.as_wire()[at..].eq_ignore_ascii_case(rest)
+            && starts_label(apex, at)
+        {
+            return (own_len, Some(at));
+        }
+        own_len += 1 + label.len();
+    }
+    (wire.len(), None)
+}
+
+/// Whether offset `at` of a name is the length octet of a label.
+fn starts_label(name: &Name, at: usize) -> bool {
+    let mut start = 0;
+    labels(name.as_wire()).any(|label| {
+        let here = start;
+        start += 1 + label.len();
+        here == at
+    })
+}
+
+/// Start of authority (RFC 1035 section 3.3.13).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Soa {
+    /// TTL of the record where it is asked for.
+    pub ttl_s: u32,
+    /// The primary name server, in the case it was written in.
+    pub origin: Name,
+    /// The mailbox of the person in charge.
+    pub person: Name,
+    /// Version of the zone; 0 stands for the time of the newest file.
+    pub serial: u32,
+    /// Seconds between refreshes.
+    pub refresh_s: u32,
+    /// Seconds between retries.
+    pub retry_s: u32,
+    /// Seconds until secondaries stop answering.
+    pub expire_s: u32,
+    /// TTL of negative answers (RFC 2308 section 4).
+    pub minimum_s: u32,
+}
+
+/// A SOA record in its zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSoa {
+    /// The record with its final serial.
+    pub soa: Soa,
+    origin: RdataName,
+    person: RdataName,
+}
+
+impl ZoneSoa {
+    /// Places the record; `newest_s`, the time of the newest file, stands in for a serial of 0.
+    pub fn new(mut soa: Soa, apex: &Name, newest_s: u64) -> Self {
+        if soa.serial == 0 {
+            soa.serial = newest_s as u32; // serial arithmetic (RFC 1982) is fine with what is cut off in 2106
+        }
+        let origin = RdataName::new(soa.origin.clone(), apex);
+        let person = RdataName::new(soa.person.clone(), apex);
+        Self { soa, origin, person }
+    }
+
+    /// TTL of the record in negative answers (RFC 2308 section 5).
+    pub fn negative_ttl_s(&self) -> u32 {
+        self.soa.ttl_s.min(self.soa.minimum_s)
+    }
+
+    /// Writes the RDATA.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn write(&self, data: &mut Data<'_>, apex_at: usize) -> Result<(), Full> {
+        self.origin.write(data, apex_at)?;
+        self.person.write(data, apex_at)?;
+        for number in [self.soa.serial, self.soa.refresh_s, self.soa.retry_s, self.soa.expire_s, self.soa.minimum_s] {
+            data.u32(number)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name servers as a dataset gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameServers {
+    /// TTL of the records.
+    pub ttl_s: u32,
+    /// Their names, each once, in the case they were written in.
+    pub names: Vec<Name>,
+}
+
+/// The name servers of a zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneServers {
+    /// TTL of the records.
+    pub ttl_s: u32,
+    /// Each with its addresses, where those are in a zone of ours, and their TTL.
+    pub servers: Vec<(RdataName, Vec<(Ipv4Addr, u32)>)>,
+}
+
+impl ZoneServers {
+    /// Places the servers; their addresses are found once all zones are known.
+    pub fn new(servers: &NameServers, apex: &Name) -> Self {
+        Self {
+            ttl_s: servers.ttl_s,
+            servers: servers.names.iter().map(|name| (RdataName::new(name.clone(), apex), Vec::new())).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_share_the_end_of_the_apex() {
+        let name = |text: &str| Name::parse_keeping_case(text.as_bytes()).expect("a name");
+        let apex = name("bl.example.org");
+        let compressed = |text| {
+            let name = RdataName::new(name(text), &apex);
+            (name.own_len, name.shared_at)
+        };
+        assert_eq!(compressed("ns1.bl.example.org"), (4, Some(0)));
+        assert_eq!(compressed("Ns1.Example.ORG"), (4, Some(3)));
+        assert_eq!(compressed("bl.example.org"), (0, Some(0)));
+        assert_eq!(compressed("ns.example.com"), (16, None));
+        assert_eq!(compressed("."), (1, None));
+    }
+}

@@ -1,0 +1,148 @@
+//! One typed set of entries, read from one or more files.
+
+use std::{fmt, str::FromStr};
+
+use super::{addresses::Addresses, names::Names, records::Records, values::Values};
+
+/// The formats of dataset files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// IPv4 addresses and ranges, in levels of whole octets.
+    Ip4Set,
+    /// IPv4 addresses that share one value.
+    Ip4TSet,
+    /// IPv4 prefixes (and IPv6 ones, as in rspamd's fork); the longest counts.
+    Ip4Trie,
+    /// IPv6 prefixes; the longest counts.
+    Ip6Trie,
+    /// IPv6 /64 prefixes that share one value, with addresses excluded from them.
+    Ip6TSet,
+    /// Lines of an IPv4 address and the second it was last seen, as `makemap -u` prints them.
+    Ip4Seen,
+    /// Domain names, with wildcards.
+    DnSet,
+    /// The same, as rspamd's fork calls it.
+    DnHash,
+    /// Plain records.
+    Generic,
+    /// Several datasets in one file, each in subzones of its own.
+    Combined,
+    /// Client addresses and what is done with their queries.
+    Acl,
+    /// Access keys and what is done with their queries.
+    AclKey,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Ip4Set,
+        Self::Ip4TSet,
+        Self::Ip4Trie,
+        Self::Ip6Trie,
+        Self::Ip6TSet,
+        Self::Ip4Seen,
+        Self::DnSet,
+        Self::DnHash,
+        Self::Generic,
+        Self::Combined,
+        Self::Acl,
+        Self::AclKey,
+    ];
+
+    /// The word for it in zone specifications and file names.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ip4Set => "ip4set",
+            Self::Ip4TSet => "ip4tset",
+            Self::Ip4Trie => "ip4trie",
+            Self::Ip6Trie => "ip6trie",
+            Self::Ip6TSet => "ip6tset",
+            Self::Ip4Seen => "ip4seen",
+            Self::DnSet => "dnset",
+            Self::DnHash => "dnhash",
+            Self::Generic => "generic",
+            Self::Combined => "combined",
+            Self::Acl => "acl",
+            Self::AclKey => "aclkey",
+        }
+    }
+
+    /// Whether it says who may ask, and holds no entries.
+    pub const fn is_access(self) -> bool {
+        matches!(self, Self::Acl | Self::AclKey)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.word())
+    }
+}
+
+/// A word that names no dataset type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown dataset type `{0}`: expected ip4set, ip4tset, ip4trie, ip6trie, ip6tset, ip4seen, dnset, dnhash, generic, combined, acl or aclkey"
+)]
+pub struct UnknownKind(pub String);
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(word: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| UnknownKind(word.to_owned()))
+    }
+}
+
+/// The entries of a dataset, by the shape of their keys.
+#[derive(Debug)]
+pub enum Entries {
+    /// Addresses and prefixes of both families.
+    Addresses(Addresses),
+    /// Domain names and wildcards.
+    Names(Names),
+    /// Plain records.
+    Records(Records),
+}
+
+/// One typed set of entries with its values.
+#[derive(Debug)]
+pub struct Dataset {
+    /// Type and files, for messages: `ip4set:hosts,relays`.
+    pub label: Box<str>,
+    /// Its type.
+    pub kind: Kind,
+    /// TTL of its A and TXT records, in seconds; plain records have their own.
+    pub ttl_s: u32,
+    /// What its keys answer with.
+    pub values: Values,
+    /// Its keys.
+    pub entries: Entries,
+}
+
+impl Dataset {
+    /// Number of entries as they stand in the files.
+    pub fn len(&self) -> usize {
+        match &self.entries {
+            Entries::Addresses(addresses) => addresses.entries(),
+            Entries::Names(names) => names.entries(),
+            Entries::Records(records) => records.len(),
+        }
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.values.memory_bytes()
+            + match &self.entries {
+                Entries::Addresses(addresses) => addresses.memory_bytes(),
+                Entries::Names(names) => names.memory_bytes(),
+                Entries::Records(records) => records.memory_bytes(),
+            }
+    }
+}

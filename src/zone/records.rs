@@ -1,0 +1,102 @@
+//! Plain records beside the lists (rbldnsd's `generic`): a web site's A, an MX, a TXT that explains the zone.
+//!
+//! A zone has a handful of them, so a hash table of whole names will do. Ancestors of names that have records are in the
+//! table too, without any: that is what an empty non-terminal is (RFC 9499 section 7).
+
+use std::collections::HashMap;
+
+use crate::wire::name::RelativeName;
+
+/// One record, its RDATA ready for the wire and uncompressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its type.
+    pub kind: u16,
+    /// Its time to live.
+    pub ttl_s: u32,
+    /// Its RDATA.
+    pub data: Box<[u8]>,
+}
+
+/// The records of one dataset by relative name, the root octet left out.
+#[derive(Debug, Default)]
+pub struct Records {
+    nodes: HashMap<Box<[u8]>, Vec<Record>, foldhash::fast::RandomState>,
+    record_count: usize,
+}
+
+impl Records {
+    /// Adds a record at a relative name (wire format, lower case, without the root octet). Equal ones count once.
+    pub fn add(&mut self, name: &[u8], record: Record) {
+        let mut parent = name;
+        while let Some((&length, _)) = parent.split_first() {
+            parent = &parent[1 + usize::from(length)..];
+            self.nodes.entry(parent.into()).or_default();
+        }
+        let node = self.nodes.entry(name.into()).or_default();
+        if !node.contains(&record) {
+            node.push(record);
+            self.record_count += 1;
+        }
+    }
+
+    /// The records at a name. `Some` of nothing: an empty non-terminal; `None`: the name does not exist.
+    pub fn at(&self, name: RelativeName<'_>) -> Option<&[Record]> {
+        self.nodes.get(name.octets()).map(Vec::as_slice)
+    }
+
+    /// All names that have records, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[Record])> {
+        self.nodes.iter().filter(|(_, records)| !records.is_empty()).map(|(name, records)| (&**name, &**records))
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.record_count
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.record_count == 0
+    }
+
+    /// Bytes of memory held, near enough.
+    pub fn memory_bytes(&self) -> usize {
+        self.nodes.capacity() * (size_of::<(Box<[u8]>, Vec<Record>)>() + 1)
+            + self
+                .nodes
+                .iter()
+                .map(|(name, records)| {
+                    name.len()
+                        + records.capacity() * size_of::<Record>()
+                        + records.iter().map(|record| record.data.len()).sum::<usize>()
+                })
+                .sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{
+        name::{Name, QueryName},
+        rr,
+    };
+
+    #[test]
+    fn ancestors_exist_and_are_empty() {
+        let mut records = Records::default();
+        let record = Record { kind: rr::A, ttl_s: 60, data: [127, 0, 0, 1].into() };
+        records.add(b"\x03www\x01a\x01b", record.clone());
+        records.add(b"\x03www\x01a\x01b", record.clone());
+        let count_at = |text: &[u8]| {
+            let mut name = QueryName::new();
+            name.read(Name::parse(text).expect("a name").as_wire()).expect("a name");
+            records.at(name.relative(name.label_count())).map(<[Record]>::len)
+        };
+        assert_eq!(count_at(b"www.a.b"), Some(1));
+        assert_eq!((count_at(b"a.b"), count_at(b"b"), count_at(b".")), (Some(0), Some(0), Some(0)));
+        assert_eq!((count_at(b"x.a.b"), count_at(b"c")), (None, None));
+        assert_eq!(records.len(), 1);
+    }
+}
