@@ -128,20 +128,25 @@ impl fmt::Display for Name {
         if self.is_root() {
             return out.write_str(".");
         }
-        for (index, label) in self.labels().enumerate() {
-            if index > 0 {
-                out.write_str(".")?;
-            }
-            for &octet in label {
-                match octet {
-                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => write!(out, "\\{}", octet as char)?,
-                    b'!'..=b'~' => write!(out, "{}", octet as char)?,
-                    _ => write!(out, "\\{octet:03}")?,
-                }
+        write_labels(out, self.labels())
+    }
+}
+
+/// Writes labels in presentation format (RFC 1035 section 5.1).
+fn write_labels<'a>(out: &mut fmt::Formatter<'_>, labels: impl Iterator<Item = &'a [u8]>) -> fmt::Result {
+    for (index, label) in labels.enumerate() {
+        if index > 0 {
+            out.write_str(".")?;
+        }
+        for &octet in label {
+            match octet {
+                b'.' | b'\\' | b'"' | b';' | b'@' | b'$' => write!(out, "\\{}", octet as char)?,
+                b'!'..=b'~' => write!(out, "{}", octet as char)?,
+                _ => write!(out, "\\{octet:03}")?,
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl fmt::Debug for Name {
@@ -324,11 +329,24 @@ impl<'a> RelativeName<'a> {
         &self.name.octets[self.name.start(self.first)..self.name.start(self.end)]
     }
 
+    /// The last `count` labels.
+    #[must_use]
+    pub fn last(self, count: usize) -> Self {
+        debug_assert!(count <= self.label_count());
+        Self { first: self.end - count, ..self }
+    }
+
     /// The same without the last `count` labels.
     #[must_use]
     pub fn without_last(self, count: usize) -> Self {
         debug_assert!(count <= self.label_count());
         Self { end: self.end - count, ..self }
+    }
+}
+
+impl fmt::Display for RelativeName<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_labels(out, (0..self.label_count()).map(|index| self.label(index)))
     }
 }
 

@@ -21,6 +21,15 @@ pub enum Section {
     Answer,
     /// The zone's name servers, or its SOA where there is no answer.
     Authority,
+    /// Addresses of the name servers.
+    Additional,
+}
+
+/// A point of a reply to come back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    len: usize,
+    counts: [u16; 3],
 }
 
 /// Options of our OPT record, besides its fixed part.
@@ -56,6 +65,7 @@ pub struct Reply<'a> {
     counts: [u16; 3],
     flags: u16,
     rcode: Rcode,
+    class: u16,
     has_edns: bool,
     dnssec_ok: bool,
 }
@@ -87,6 +97,7 @@ impl<'a> Reply<'a> {
             // RD and CD are copied (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6); AD, Z and RA stay clear.
             flags: FLAG_QR | header.flags & (0x7800 | FLAG_RD | FLAG_CD),
             rcode: Rcode::NoError,
+            class: class::IN,
             has_edns: edns.is_some(),
             dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
         }
@@ -100,6 +111,16 @@ impl<'a> Reply<'a> {
     /// Says that the answer is the zone's own.
     pub fn set_authoritative(&mut self) {
         self.flags |= FLAG_AA;
+    }
+
+    /// Takes that back: errors are nobody's.
+    pub fn set_not_authoritative(&mut self) {
+        self.flags &= !FLAG_AA;
+    }
+
+    /// Sets the class of the records to come.
+    pub fn set_class(&mut self, class: u16) {
+        self.class = class;
     }
 
     /// Says that something did not fit.
@@ -144,7 +165,7 @@ impl<'a> Reply<'a> {
         // RFC 1035 section 4.1.4; offsets into a question are below 2^14
         fixed[..2].copy_from_slice(&(0xc000 | owner_at as u16).to_be_bytes());
         fixed[2..4].copy_from_slice(&kind.to_be_bytes());
-        fixed[4..6].copy_from_slice(&class::IN.to_be_bytes());
+        fixed[4..6].copy_from_slice(&self.class.to_be_bytes());
         fixed[6..10].copy_from_slice(&ttl_s.to_be_bytes());
         fixed[10..].copy_from_slice(&((end - data_start) as u16).to_be_bytes());
         self.len = end;
@@ -180,6 +201,17 @@ impl<'a> Reply<'a> {
 
     fn record_end(&self, start: usize) -> usize {
         start + 12 + usize::from(u16::from_be_bytes([self.buffer[start + 10], self.buffer[start + 11]]))
+    }
+
+    /// The point reached.
+    pub fn mark(&self) -> Mark {
+        Mark { len: self.len, counts: self.counts }
+    }
+
+    /// Takes back all records since a point.
+    pub fn take_back(&mut self, mark: Mark) {
+        self.len = mark.len;
+        self.counts = mark.counts;
     }
 
     /// Where the next record starts.

@@ -68,6 +68,16 @@ impl Kind {
         }
     }
 
+    /// Whether its entries may be IPv4 addresses.
+    pub const fn holds_v4(self) -> bool {
+        matches!(self, Self::Ip4Set | Self::Ip4TSet | Self::Ip4Trie | Self::Ip4Seen)
+    }
+
+    /// Whether its entries may be IPv6 addresses.
+    pub const fn holds_v6(self) -> bool {
+        matches!(self, Self::Ip6Trie | Self::Ip6TSet | Self::Ip4Trie)
+    }
+
     /// Whether it says who may ask, and holds no entries.
     pub const fn is_access(self) -> bool {
         matches!(self, Self::Acl | Self::AclKey)

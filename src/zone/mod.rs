@@ -7,4 +7,6 @@ pub mod dataset;
 pub mod names;
 pub mod records;
 pub mod ruling;
+pub mod snapshot;
+pub mod subject;
 pub mod values;

@@ -51,6 +51,7 @@ pub enum Part<'a> {
 
 /// The values of one dataset.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_field_names)] // values are what it holds
 pub struct Values {
     values: Vec<Value>,
     spans: Vec<Span>,

@@ -1,0 +1,108 @@
+//! Who may ask: what the access lists of the server and of the zone say together.
+//!
+//! Several lists may speak of one query: the server's and the zone's, of addresses and of keys. They add up, and the sternest
+//! counts: ignore, refuse, empty, listed (rbldnsd(8), "acl Dataset"). To pass is to say nothing.
+
+use std::net::IpAddr;
+
+use super::Asked;
+use crate::{
+    wire::name::RelativeName,
+    zone::{
+        access::{AccessList, Action, KeyList},
+        snapshot::Zone,
+        values::{ValueId, Values},
+    },
+};
+
+/// What all lists together say of a query.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gate<'a> {
+    ignored: bool,
+    refused: bool,
+    /// Nothing is listed.
+    pub(super) empty: bool,
+    /// Everything is listed, with this value.
+    pub(super) listed: Option<Everything<'a>>,
+}
+
+/// The value with which everything is listed for a client.
+#[derive(Clone, Copy)]
+pub(super) struct Everything<'a> {
+    pub(super) values: &'a Values,
+    pub(super) value: ValueId,
+    pub(super) ttl_s: u32,
+}
+
+impl<'a> Gate<'a> {
+    pub(super) fn is_ignored(&self) -> bool {
+        self.ignored
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    fn add(&mut self, action: Action, values: &'a Values, ttl_s: u32) {
+        match action {
+            Action::Pass => {}
+            Action::Ignore => self.ignored = true,
+            Action::Refuse => self.refused = true,
+            Action::Empty => self.empty = true,
+            // Of two such lists the server's was asked first, and counts.
+            Action::Listed(value) => {
+                self.listed.get_or_insert(Everything { values, value, ttl_s });
+            }
+        }
+    }
+}
+
+/// What a list of clients says of one.
+#[inline]
+pub(super) fn of_client(list: Option<&AccessList>, client: IpAddr) -> Gate<'_> {
+    let mut gate = Gate::default();
+    if let Some(list) = list {
+        gate.add(list.action(client), &list.values, list.ttl_s);
+    }
+    gate
+}
+
+/// What the zone's lists add, and the name without its access key. Notes in `asked` that a key was given.
+#[inline]
+pub(super) fn of_zone<'a, 'n>(
+    asked: &mut Asked<'a>,
+    zone: &'a Zone,
+    mut relative: RelativeName<'n>,
+    global: &Gate<'a>,
+) -> (Gate<'a>, RelativeName<'n>) {
+    let mut gate = *global;
+    if let Some(keys) = &asked.world.snapshot.keys {
+        relative = use_key(asked, keys, relative, &mut gate);
+    }
+    if let Some(list) = &zone.acl {
+        gate.add(list.action(asked.client.address), &list.values, list.ttl_s);
+    }
+    if let Some(keys) = &zone.keys {
+        relative = use_key(asked, keys, relative, &mut gate);
+    }
+    (gate, relative)
+}
+
+/// Takes the key off a name. `KEY.ZONE` itself is a key with nothing left of it, not a name of the zone: a resolver that
+/// asks label by label (RFC 9156) comes by, and must learn that something is below.
+fn use_key<'a, 'n>(
+    asked: &mut Asked<'a>,
+    keys: &'a KeyList,
+    relative: RelativeName<'n>,
+    gate: &mut Gate<'a>,
+) -> RelativeName<'n> {
+    let count = relative.label_count();
+    let verdict = keys.verdict((count > 0).then(|| relative.label(count - 1)));
+    gate.add(verdict.action, &keys.values, keys.ttl_s);
+    if verdict.is_key {
+        asked.context.keyed = true;
+        relative.without_last(1)
+    } else {
+        relative
+    }
+}

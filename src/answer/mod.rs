@@ -1,0 +1,362 @@
+//! One pure function: a request, who sent it, the time and everything served go in; a reply and what it was come out.
+//!
+//! [`answer`] reads like the way of a query: read or refuse, find the zone, ask who may ask, then the apex or the lists, then
+//! the proof that nothing is there. It opens nothing, reads no clock, allocates nothing and takes no lock, so the same code
+//! answers a datagram, a query on a stream, a self-test and a fuzzer.
+//!
+//! | question | answered in |
+//! |---|---|
+//! | may this client ask, with this key? | [`gate`] |
+//! | SOA, NS and ANY at the apex; SOA and NS in the authority section | [`apex`] |
+//! | is the name listed, with which values? | [`listing`] |
+//! | does anything exist at or below it? | [`existence`] |
+//! | what server is this? | [`chaos`] |
+
+mod apex;
+mod chaos;
+mod existence;
+mod gate;
+mod listing;
+
+use std::net::IpAddr;
+
+use crate::{
+    wire::{
+        ExtendedError, HEADER_LEN, Rcode, class, cookie,
+        name::QueryName,
+        query::{Edns, Header, IgnoreReason, Query, Unanswerable},
+        reply::{OptOptions, Reply},
+        rr,
+    },
+    zone::{
+        ruling::Context,
+        snapshot::{Snapshot, Zone},
+        subject::Subject,
+    },
+};
+
+/// Largest reply over UDP unless configured otherwise: what fits every path unfragmented (DNS flag day 2020).
+pub const DEFAULT_UDP_PAYLOAD_LEN: u16 = 1232;
+
+/// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
+const PLAIN_UDP_LEN: u16 = 512;
+
+/// How the server presents itself, and what it leaves out.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Largest reply over UDP, in octets.
+    pub udp_payload_len: u16,
+    /// Leave the name servers out of answers that do not ask for them (BIND's minimal-responses).
+    pub minimal: bool,
+    /// What `version.bind` is told; `None` refuses.
+    pub version: Option<Box<str>>,
+    /// What `id.server` and NSID are told; `None` refuses.
+    pub identity: Option<Box<str>>,
+    /// The secret of our cookies.
+    pub cookie_secret: cookie::Secret,
+}
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// As a datagram.
+    Udp,
+    /// On a stream.
+    Tcp,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// How it asks.
+    pub transport: Transport,
+}
+
+/// What a lookup came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// No lookup was made.
+    None,
+    /// Something is at the name.
+    Listed,
+    /// Nothing is at the name or below it.
+    Unlisted,
+    /// Something is below the name (RFC 9499 section 7), or it is the apex.
+    EmptyNonTerminal,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Octets of the reply; 0 is silence.
+    pub reply_len: usize,
+    /// Seconds for which the reply is to be held back (the `delay` parameter of rspamd's fork).
+    pub hold_s: u16,
+    /// The zone, by its place in the snapshot.
+    pub zone: Option<usize>,
+    /// The type that was asked for.
+    pub qtype: u16,
+    /// The response code; `None` with silence.
+    pub rcode: Option<Rcode>,
+    /// What the lookup came to.
+    pub verdict: Verdict,
+    /// Something did not fit.
+    pub truncated: bool,
+    /// The client gave an OPT record.
+    pub has_edns: bool,
+    /// Records in the answer section.
+    pub answer_count: u16,
+    /// Why there is silence.
+    pub ignored: Option<Ignored>,
+}
+
+/// Why a request is met with silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// Shorter than a header.
+    Short,
+    /// A response: answering would loop.
+    Response,
+    /// An access list says so.
+    Access,
+}
+
+/// Everything an answer is made from besides the request.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// What is served.
+    pub snapshot: &'a Snapshot,
+    /// How the server presents itself.
+    pub policy: &'a Policy,
+    /// Seconds since the epoch.
+    pub now_s: u64,
+}
+
+/// A query on its way: what the phases below share.
+struct Asked<'a> {
+    world: World<'a>,
+    client: Client,
+    query: Query<'a>,
+    name: &'a QueryName,
+    context: Context,
+}
+
+/// What a phase decided: the code, more about it, and what the lookup came to.
+struct Decision {
+    rcode: Rcode,
+    extended_error: Option<ExtendedError>,
+    verdict: Verdict,
+    zone: Option<usize>,
+    hold_s: u16,
+}
+
+impl Decision {
+    const fn new(rcode: Rcode, extended_error: Option<ExtendedError>) -> Self {
+        Self { rcode, extended_error, verdict: Verdict::None, zone: None, hold_s: 0 }
+    }
+}
+
+/// Answers one request into `buffer`, which must hold 512 octets at least and the request's header and question.
+///
+/// # Panics
+/// With a shorter buffer; the transports lend longer ones.
+#[inline]
+pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8]) -> Outcome {
+    let global = gate::of_client(world.snapshot.acl.as_deref(), client.address);
+    if global.is_ignored() {
+        return silence(Ignored::Access, None, 0);
+    }
+    let mut name = QueryName::new();
+    let query = match Query::read(request, &mut name) {
+        Ok(query) => query,
+        Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
+        Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
+        Err(Unanswerable::Refuse(header, rcode, edns)) => {
+            let reply = start(world.policy, client, request, header, 0, edns.as_ref(), buffer);
+            return finish(world, client, edns.as_ref(), reply, &Decision::new(rcode, None), 0);
+        }
+    };
+    let question_len = if query.qname_len == 0 { 0 } else { query.qname_len + 4 };
+    let edns = query.edns;
+    let mut reply = start(world.policy, client, request, query.header, question_len, edns.as_ref(), buffer);
+    let context = Context { now_s: world.now_s, keyed: false };
+    let asked = Asked { world, client, query, name: &name, context };
+    match decide(asked, &global, &mut reply) {
+        Ok(decision) => finish(world, client, edns.as_ref(), reply, &decision, query.qtype),
+        Err(zone) => silence(Ignored::Access, zone, query.qtype),
+    }
+}
+
+/// Decides what to say and writes the records; `Err` with the zone's place is silence.
+#[inline]
+fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
+    let Query { qname_len, qtype, qclass, .. } = asked.query;
+    if qname_len == 0 {
+        return Ok(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
+    }
+    match qclass {
+        class::IN => reply.set_authoritative(),
+        // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
+        class::ANY => {}
+        class::CH => return Ok(chaos::answer(&asked, reply)),
+        _ => return Ok(refuse(reply, ExtendedError::NotAuthoritative)),
+    }
+    if (rr::TSIG - 1..rr::ANY).contains(&qtype) {
+        // Transfers and the obsolete mail types are not offered.
+        reply.set_not_authoritative();
+        return Ok(Decision::new(Rcode::NotImp, Some(ExtendedError::NotSupported)));
+    }
+    let snapshot = asked.world.snapshot;
+    let Some((place, left)) = snapshot.find(asked.name) else {
+        return Ok(refuse(reply, ExtendedError::NotAuthoritative));
+    };
+    let zone = &snapshot.zones()[place];
+    let whole = asked.name.relative(left);
+    let (gate, relative) = gate::of_zone(&mut asked, zone, whole, global);
+    if gate.is_ignored() {
+        return Err(Some(place));
+    }
+    let mut decision = if let Some(fault) = unserved(zone, &asked.context) {
+        reply.set_not_authoritative();
+        Decision::new(Rcode::ServFail, Some(fault))
+    } else if gate.is_refused() {
+        refuse(reply, ExtendedError::Prohibited)
+    } else {
+        let apex_at = HEADER_LEN + asked.name.start(left);
+        in_zone(&asked, zone, relative, whole.label_count() == 0, &gate, apex_at, reply)
+    };
+    decision.zone = Some(place);
+    Ok(decision)
+}
+
+/// Answers from a zone that is served, to a client that may ask.
+#[inline]
+fn in_zone(
+    asked: &Asked<'_>,
+    zone: &Zone,
+    relative: crate::wire::name::RelativeName<'_>,
+    is_apex: bool,
+    gate: &gate::Gate<'_>,
+    apex_at: usize,
+    reply: &mut Reply<'_>,
+) -> Decision {
+    let Some(content) = &zone.content else { return Decision::new(Rcode::ServFail, None) };
+    let qtype = asked.query.qtype;
+    if is_apex && let Some(decision) = apex::answer(asked, content, apex_at, reply) {
+        return decision;
+    }
+    if relative.label_count() == 0 && !is_apex {
+        // `KEY.ZONE`: a resolver on its way down must learn that something is below.
+        let mut decision = Decision::new(Rcode::NoError, None);
+        decision.verdict = Verdict::EmptyNonTerminal;
+        apex::add_negative_soa(content, apex_at, reply);
+        return decision;
+    }
+    let part = content.part(relative);
+    let at_part_apex = relative.label_count() == part.label_count();
+    let subject = Subject::new(relative.without_last(part.label_count()));
+    let found = listing::answer(asked, part, &subject, gate, reply);
+    let mut decision = Decision::new(Rcode::NoError, None);
+    decision.hold_s = found.hold_s;
+    decision.verdict = if found.exists {
+        Verdict::Listed
+    } else if at_part_apex
+        || found.below
+        || existence::anything_below(&asked.context, part, &subject, gate)
+        || content.is_non_terminal(relative)
+    {
+        Verdict::EmptyNonTerminal
+    } else {
+        decision.rcode = Rcode::NxDomain;
+        Verdict::Unlisted
+    };
+    if reply.answer_count() > 0 {
+        apex::add_servers(asked, content, apex_at, reply);
+    } else if !reply.is_truncated() && qtype != rr::OPT {
+        apex::add_negative_soa(content, apex_at, reply);
+    }
+    decision
+}
+
+/// Why a zone cannot be served now, if so.
+fn unserved(zone: &Zone, context: &Context) -> Option<ExtendedError> {
+    match &zone.content {
+        None => Some(ExtendedError::NotReady),
+        Some(_) if zone.is_served(context) => None,
+        Some(_) => Some(ExtendedError::InvalidData),
+    }
+}
+
+fn refuse(reply: &mut Reply<'_>, error: ExtendedError) -> Decision {
+    reply.set_not_authoritative();
+    Decision::new(Rcode::Refused, Some(error))
+}
+
+/// Starts a reply of the size that the client and the way to it allow.
+fn start<'b>(
+    policy: &Policy,
+    client: Client,
+    request: &[u8],
+    header: Header,
+    question_len: usize,
+    edns: Option<&Edns<'_>>,
+    buffer: &'b mut [u8],
+) -> Reply<'b> {
+    let limit = match (client.transport, edns) {
+        (Transport::Tcp, _) => u16::MAX,
+        (Transport::Udp, None) => PLAIN_UDP_LEN,
+        // RFC 6891 section 6.2.3: less than 512 is 512.
+        (Transport::Udp, Some(edns)) => {
+            edns.payload_len.max(PLAIN_UDP_LEN).min(policy.udp_payload_len.max(PLAIN_UDP_LEN))
+        }
+    };
+    Reply::new(buffer, usize::from(limit), request, header, question_len, edns)
+}
+
+fn finish(
+    world: World<'_>,
+    client: Client,
+    edns: Option<&Edns<'_>>,
+    mut reply: Reply<'_>,
+    decision: &Decision,
+    qtype: u16,
+) -> Outcome {
+    reply.set_rcode(decision.rcode);
+    let (truncated, answer_count) = (reply.is_truncated(), reply.answer_count());
+    let mut options = OptOptions { extended_error: decision.extended_error, ..OptOptions::default() };
+    if let Some(edns) = edns {
+        let policy = world.policy;
+        options.cookie =
+            edns.cookie.map(|presented| cookie::answer(&policy.cookie_secret, presented, client.address, world.now_s));
+        options.nsid = policy.identity.as_deref().map(str::as_bytes).filter(|_| edns.wants_nsid);
+    }
+    Outcome {
+        reply_len: reply.finish(world.policy.udp_payload_len, &options),
+        hold_s: decision.hold_s,
+        zone: decision.zone,
+        qtype,
+        rcode: Some(decision.rcode),
+        verdict: decision.verdict,
+        truncated,
+        has_edns: edns.is_some(),
+        answer_count,
+        ignored: None,
+    }
+}
+
+fn silence(reason: Ignored, zone: Option<usize>, qtype: u16) -> Outcome {
+    Outcome {
+        reply_len: 0,
+        hold_s: 0,
+        zone,
+        qtype,
+        rcode: None,
+        verdict: Verdict::None,
+        truncated: false,
+        has_edns: false,
+        answer_count: 0,
+        ignored: Some(reason),
+    }
+}

@@ -1,0 +1,273 @@
+//! Everything served at one moment, and the way from a name to its zone.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    access::{AccessList, KeyList},
+    apex::{ZoneServers, ZoneSoa},
+    dataset::{Dataset, Entries},
+    ruling::Context,
+    subject::Subject,
+};
+use crate::wire::{
+    name::{Name, QueryName, RelativeName},
+    rr,
+};
+
+/// A zone, or as much of it as there is.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its name.
+    pub apex: Name,
+    /// Its data; `None` while they could not be loaded.
+    pub content: Option<Content>,
+    /// Who may ask.
+    pub acl: Option<Arc<AccessList>>,
+    /// Which keys open it.
+    pub keys: Option<Arc<KeyList>>,
+}
+
+/// The data of a zone.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// Its SOA record.
+    pub soa: Option<ZoneSoa>,
+    /// Its name servers.
+    pub servers: Option<ZoneServers>,
+    /// After this second the data are no longer to be served; `u64::MAX` has no end.
+    pub expires_s: u64,
+    /// Its parts, deepest first, the zone itself last.
+    parts: Vec<Part>,
+    /// Names without data above subzones and zones of their own, in wire format without the root octet.
+    non_terminals: Vec<Box<[u8]>>,
+}
+
+/// The datasets that answer at and below one name of a zone.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The name, relative to the zone; the root is the zone itself.
+    pub name: Name,
+    label_count: usize,
+    /// What is asked, in this order.
+    pub datasets: Vec<Arc<Dataset>>,
+}
+
+impl Content {
+    /// Puts datasets at their places. `sections` are in the order in which datasets are asked.
+    pub fn new<'a>(
+        soa: Option<ZoneSoa>,
+        servers: Option<ZoneServers>,
+        expires_s: Option<u64>,
+        sections: impl IntoIterator<Item = (&'a [Name], &'a Arc<Dataset>)>,
+    ) -> Self {
+        let mut parts = vec![Part { name: Name::root(), label_count: 0, datasets: Vec::new() }];
+        for (subzones, dataset) in sections {
+            for name in subzones {
+                let part = parts.iter().position(|part| part.name == *name).unwrap_or_else(|| {
+                    parts.push(Part { name: name.clone(), label_count: name.label_count(), datasets: Vec::new() });
+                    parts.len() - 1
+                });
+                parts[part].datasets.push(Arc::clone(dataset));
+            }
+        }
+        parts.sort_by_key(|part| std::cmp::Reverse(part.label_count));
+        let mut content =
+            Self { soa, servers, expires_s: expires_s.unwrap_or(u64::MAX), parts, non_terminals: Vec::new() };
+        for part in 0..content.parts.len() {
+            let name = content.parts[part].name.clone();
+            content.add_ancestors(&name);
+        }
+        content
+    }
+
+    /// Notes that the ancestors of a relative name exist.
+    fn add_ancestors(&mut self, name: &Name) {
+        let mut rest = &name.as_wire()[..name.as_wire().len() - 1];
+        while let Some((&length, _)) = rest.split_first() {
+            rest = &rest[1 + usize::from(length)..];
+            if !self.non_terminals.iter().any(|known| **known == *rest) {
+                self.non_terminals.push(rest.into());
+            }
+        }
+    }
+
+    /// The part that a relative name belongs to.
+    #[inline]
+    pub fn part(&self, name: RelativeName<'_>) -> &Part {
+        self.parts
+            .iter()
+            .find(|part| {
+                part.label_count == 0 || {
+                    let octets = &part.name.as_wire()[..part.name.as_wire().len() - 1];
+                    name.label_count() >= part.label_count && name.last(part.label_count).octets() == octets
+                }
+            })
+            .expect("the zone itself is a part of every name")
+    }
+
+    /// All parts, deepest first, the zone itself last.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether a relative name stands above a subzone or another zone.
+    pub fn is_non_terminal(&self, name: RelativeName<'_>) -> bool {
+        self.non_terminals.iter().any(|known| **known == *name.octets())
+    }
+
+    /// Each dataset once, whatever its places.
+    pub fn datasets(&self) -> Vec<&Arc<Dataset>> {
+        let mut datasets: Vec<&Arc<Dataset>> = Vec::new();
+        for dataset in self.parts.iter().rev().flat_map(|part| &part.datasets) {
+            if !datasets.iter().any(|known| Arc::ptr_eq(known, dataset)) {
+                datasets.push(dataset);
+            }
+        }
+        datasets
+    }
+}
+
+impl Part {
+    /// Number of labels of its name.
+    pub fn label_count(&self) -> usize {
+        self.label_count
+    }
+}
+
+/// Everything that is served at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    zones: Vec<Zone>,
+    by_apex: HashMap<Name, u32, foldhash::fast::FixedState>,
+    /// The label counts that apexes have, greatest first: the only suffixes worth looking up.
+    apex_label_counts: Vec<usize>,
+    /// Who may ask for any zone.
+    pub acl: Option<Arc<AccessList>>,
+    /// Which keys open any zone.
+    pub keys: Option<Arc<KeyList>>,
+}
+
+impl Snapshot {
+    /// Joins zones, each with a name of its own, finds what stands between them, and the addresses of their servers.
+    pub fn new(mut zones: Vec<Zone>, acl: Option<Arc<AccessList>>, keys: Option<Arc<KeyList>>) -> Self {
+        let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
+        for zone in &mut zones {
+            let Some(content) = &mut zone.content else { continue };
+            for below in apexes.iter().filter_map(|apex| apex.strip(&zone.apex)).filter(|below| !below.is_root()) {
+                content.add_ancestors(&below);
+            }
+        }
+        let by_apex = apexes.iter().cloned().zip(0..).collect();
+        let mut apex_label_counts: Vec<usize> = apexes.iter().map(Name::label_count).collect();
+        apex_label_counts.sort_unstable_by(|a, b| b.cmp(a));
+        apex_label_counts.dedup();
+        let mut snapshot = Self { zones, by_apex, apex_label_counts, acl, keys };
+        snapshot.find_server_addresses();
+        snapshot
+    }
+
+    /// The zones, in the order they were given in.
+    pub fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    /// The closest zone at or above a name, by its place among the zones, and how many labels of the name stand left of it.
+    #[inline]
+    pub fn find(&self, name: &QueryName) -> Option<(usize, usize)> {
+        let label_count = name.label_count();
+        self.apex_label_counts.iter().filter(|&&count| count <= label_count).find_map(|&count| {
+            let index = *self.by_apex.get(name.suffix(count))?;
+            Some((index as usize, label_count - count))
+        })
+    }
+
+    /// The zone of that name.
+    pub fn zone(&self, apex: &Name) -> Option<&Zone> {
+        self.by_apex.get(apex).map(|&index| &self.zones[index as usize])
+    }
+
+    /// Fills in the addresses of name servers whose names are in zones of ours, from the records there.
+    fn find_server_addresses(&mut self) {
+        for zone in 0..self.zones.len() {
+            let Some(servers) = self.zones[zone].content.as_ref().and_then(|content| content.servers.clone()) else {
+                continue;
+            };
+            let mut servers = servers;
+            for (server, addresses) in &mut servers.servers {
+                *addresses = self.addresses_of(server.name());
+            }
+            if let Some(content) = &mut self.zones[zone].content {
+                content.servers = Some(servers);
+            }
+        }
+    }
+
+    fn addresses_of(&self, server: &Name) -> Vec<(std::net::Ipv4Addr, u32)> {
+        let mut name = QueryName::new();
+        if name.read(server.as_wire()).is_none() {
+            return Vec::new();
+        }
+        let Some((zone, left)) = self.find(&name) else { return Vec::new() };
+        let Some(content) = &self.zones[zone].content else { return Vec::new() };
+        let relative = name.relative(left);
+        let part = content.part(relative);
+        let relative = relative.without_last(part.label_count);
+        let subject = Subject::new(relative);
+        let mut addresses = Vec::new();
+        for dataset in &part.datasets {
+            if let Entries::Records(records) = &dataset.entries {
+                for record in records.at(subject.name).unwrap_or_default().iter().filter(|record| record.kind == rr::A)
+                {
+                    if let Ok(octets) = <[u8; 4]>::try_from(&*record.data) {
+                        addresses.push((octets.into(), record.ttl_s));
+                    }
+                }
+            }
+        }
+        addresses
+    }
+}
+
+impl Zone {
+    /// Whether the zone can be served at this moment.
+    pub fn is_served(&self, context: &Context) -> bool {
+        self.content.as_ref().is_some_and(|content| context.now_s <= content.expires_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(apex: &str) -> Zone {
+        let apex = Name::parse(apex.as_bytes()).expect("a name");
+        Zone { apex, content: Some(Content::new(None, None, None, [])), acl: None, keys: None }
+    }
+
+    fn query_name(text: &str) -> QueryName {
+        let mut name = QueryName::new();
+        name.read(Name::parse(text.as_bytes()).expect("a name").as_wire()).expect("a name");
+        name
+    }
+
+    #[test]
+    fn the_closest_zone_answers_whatever_the_order() {
+        let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example"), zone("wl.test")], None, None);
+        let find = |text: &str| snapshot.find(&query_name(text));
+        assert_eq!(find("2.0.0.127.bl.example"), Some((0, 4)));
+        assert_eq!(find("x.a.b.bl.example"), Some((1, 1)));
+        assert_eq!(find("BL.Example"), Some((0, 0)));
+        assert_eq!(find("example"), None);
+        assert_eq!(find("xbl.example"), None);
+        assert_eq!(find("."), None);
+    }
+
+    #[test]
+    fn what_stands_above_a_zone_exists() {
+        let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example")], None, None);
+        let content = snapshot.zones()[0].content.as_ref().expect("content");
+        let exists = |text: &str| content.is_non_terminal(query_name(text).relative(1));
+        assert!(exists("b.bl.example"));
+        assert!(!exists("c.bl.example"));
+    }
+}
