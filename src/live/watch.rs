@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::{AccessKind, AccessMode}};
 use tracing::{debug, warn};
 
 use super::{clock, reloader::Reloader};
@@ -145,7 +145,7 @@ fn watch_folders(folders: &[PathBuf], sender: &Sender<Trigger>) -> Option<Recomm
     let handler = move |event: notify::Result<notify::Event>| {
         let is_change = match &event {
             // Opening and reading are no changes, and we do both ourselves.
-            Ok(event) => !matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(_))),
+            Ok(event) => !matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)),
             Err(_) => true,
         };
         if is_change && sender.send(Trigger::Changed).is_err() {
