@@ -1,5 +1,7 @@
 //! Counting without slowing what is counted: each worker has cells of its own, which are summed when somebody looks.
 
+pub mod http;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::wire::Rcode;
