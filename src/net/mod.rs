@@ -82,7 +82,7 @@ pub trait Responder {
     fn begin_batch(&mut self);
 
     /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets and holds
-    /// remains of earlier ones. The request has [`HEADER_LEN`] octets at least.
+    /// remains of earlier ones. The request has 12 octets at least, a whole header.
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
 }
 
