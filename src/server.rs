@@ -4,6 +4,7 @@
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
 mod privileges;
+pub mod probe;
 mod responder;
 
 use std::{
