@@ -8,6 +8,6 @@ pub mod names;
 pub mod records;
 pub mod ruling;
 pub mod snapshot;
-mod standing;
+pub mod standing;
 pub mod subject;
 pub mod values;

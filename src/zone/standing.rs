@@ -112,6 +112,19 @@ impl Standing {
 }
 
 impl Equals {
+    /// What counts of the claims of one key and one specificity, given in the order of their lines.
+    pub fn standing(self, standings: impl IntoIterator<Item = Standing>, rulings: &mut RulingsBuilder) -> Standing {
+        let mut standings = standings.into_iter();
+        match (standings.next(), standings.next()) {
+            (None, _) => Standing::ABSENT,
+            (Some(only), None) => only,
+            (Some(first), Some(second)) => {
+                let claims = self.settle([first, second].into_iter().chain(standings), rulings.so_far());
+                Standing::of_levels(vec![claims], rulings)
+            }
+        }
+    }
+
     /// The claims that count of those of one key and one specificity, given in the order of their lines.
     pub fn settle(self, standings: impl IntoIterator<Item = Standing>, rulings: &Rulings) -> Vec<Claim> {
         let mut kept: Vec<Claim> = Vec::new();

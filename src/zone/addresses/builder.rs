@@ -129,7 +129,7 @@ impl HostLines {
                     length: 32,
                 }));
             } else {
-                let standing = settle(equals, standings, rulings);
+                let standing = equals.standing(standings, rulings);
                 rows.push(key, standing, rulings.so_far());
             }
         }
@@ -140,21 +140,6 @@ impl HostLines {
 /// The place among all lines of the host with that number; [`AddressesBuilder::add_v4`] gives prefixes theirs.
 fn host_order(host: u32) -> u64 {
     u64::from(host) << 32 | u64::from(u32::MAX)
-}
-
-/// What counts of several claims of one key.
-fn settle(
-    equals: Equals,
-    mut standings: impl ExactSizeIterator<Item = Standing>,
-    rulings: &mut RulingsBuilder,
-) -> Standing {
-    match (standings.len(), standings.next()) {
-        (1, Some(only)) => only,
-        (_, first) => {
-            let claims = equals.settle(first.into_iter().chain(standings), rulings.so_far());
-            Standing::of_levels(vec![claims], rulings)
-        }
-    }
 }
 
 /// Builds [`Addresses`].
@@ -244,7 +229,7 @@ fn build_v6_hosts(mut entries: Vec<Entry<u128>>, equals: Equals, rulings: &mut R
     entries.sort_unstable_by_key(|entry| (entry.start, entry.order));
     let mut rows = Rows::new();
     for equal in entries.chunk_by(|one, two| one.start == two.start) {
-        let standing = settle(equals, equal.iter().map(|entry| entry.standing), rulings);
+        let standing = equals.standing(equal.iter().map(|entry| entry.standing), rulings);
         rows.push(equal[0].start, standing, rulings.so_far());
     }
     rows.into_hosts()
