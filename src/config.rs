@@ -102,7 +102,8 @@ impl Config {
     /// When it cannot be read or understood; the message names the place and what was expected.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let spec: Spec = toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))?;
+        let spec: Spec =
+            toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))?;
         spec.validate(path.parent().unwrap_or(Path::new(""))).with_context(|| path.display().to_string())
     }
 }
@@ -163,8 +164,7 @@ impl Spec {
         let zones = match (self.folder, self.zones.is_empty()) {
             (Some(folder), true) => ZoneSource::Folder(beside.join(folder)),
             (None, false) => {
-                let mut specs =
-                    self.zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+                let mut specs = self.zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
                 check(&specs)?;
                 for file in specs.iter_mut().flat_map(|spec| &mut spec.dataset.files) {
                     *file = beside.join(&*file);
@@ -184,8 +184,12 @@ impl Spec {
         match self.http {
             None => {}
             Some(Switchable::Switch(false)) => config.http = None,
-            Some(Switchable::Switch(true)) => anyhow::bail!("`http` must be an address such as {DEFAULT_HTTP:?}, or false"),
-            Some(Switchable::Text(text)) => config.http = Some(text.parse().with_context(|| format!("`http` = {text:?}"))?),
+            Some(Switchable::Switch(true)) => {
+                anyhow::bail!("`http` must be an address such as {DEFAULT_HTTP:?}, or false")
+            }
+            Some(Switchable::Text(text)) => {
+                config.http = Some(text.parse().with_context(|| format!("`http` = {text:?}"))?)
+            }
         }
         if let Some(length) = self.udp_payload {
             anyhow::ensure!((512..=4096).contains(&length), "`udp-payload` must be 512 to 4096 octets");
@@ -209,8 +213,7 @@ impl Spec {
         switch(&mut config.identity, self.identity);
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().context("`cookie-secret`")?;
         self.tcp.apply(&mut config.tcp)?;
-        config.process =
-            Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
+        config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
         Ok(config)
     }
 }

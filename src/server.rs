@@ -21,8 +21,8 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-pub use responder::{LoggedQuery, QueryLog};
 use responder::Worker;
+pub use responder::{LoggedQuery, QueryLog};
 
 use crate::{
     answer::Policy,
@@ -135,8 +135,7 @@ impl Bound {
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
-        let mut reloader =
-            Reloader::new(config.zones.clone(), config.load.clone(), Arc::clone(&cell), worker_count);
+        let mut reloader = Reloader::new(config.zones.clone(), config.load.clone(), Arc::clone(&cell), worker_count);
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
@@ -184,7 +183,8 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
         Some(secret) => secret,
         None => {
             let mut secret = [0; 16];
-            getrandom::fill(&mut secret).context("the system gives no random numbers")?;
+            getrandom::fill(&mut secret)
+                .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
             secret
         }
     };
@@ -198,8 +198,9 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
 }
 
 fn bind_http(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("cannot listen for HTTP on {address}: choose another address with --http, or --http off"))?;
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen for HTTP on {address}: choose another address with --http, or --http off")
+    })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

@@ -76,7 +76,9 @@ fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
             writeln!(out, "zone {}: warning: {text}", zone.apex)
         };
         if content.soa.is_none() {
-            warn("no $SOA: negative answers cannot be cached, and every unlisted address is asked for again and again")?;
+            warn(
+                "no $SOA: negative answers cannot be cached, and every unlisted address is asked for again and again",
+            )?;
         }
         if content.servers.is_none() {
             warn("no $NS: resolvers that check a delegation find nothing")?;
@@ -87,11 +89,15 @@ fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
                     warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry"))?;
                 }
                 (false, [_, ..]) => {
-                    warn(&format!("{question} is listed: RFC 5782 section 5 forbids it, and clients take the list for broken"))?;
+                    warn(&format!(
+                        "{question} is listed: RFC 5782 section 5 forbids it, and clients take the list for broken"
+                    ))?;
                 }
                 (true, addresses) => {
                     for address in addresses.iter().filter(|address| !is_usual(**address)) {
-                        warn(&format!("{question} answers {address}: RFC 5782 section 2.1 wants 127.0.0.0/8, not 127.0.0.1"))?;
+                        warn(&format!(
+                            "{question} answers {address}: RFC 5782 section 2.1 wants 127.0.0.0/8, not 127.0.0.1"
+                        ))?;
                     }
                 }
                 (false, []) => {}

@@ -197,8 +197,7 @@ impl<W: Write> PartDump<'_, W> {
     }
 
     fn print_v6_block(&mut self, first: u128, bits: u32) -> io::Result<()> {
-        let mut digits: Vec<String> =
-            (bits / 4..32).map(|place| format!("{:x}", first >> (4 * place) & 0xf)).collect();
+        let mut digits: Vec<String> = (bits / 4..32).map(|place| format!("{:x}", first >> (4 * place) & 0xf)).collect();
         if bits > 0 {
             digits.insert(0, "*".to_owned());
         }
@@ -277,7 +276,7 @@ impl<W: Write> PartDump<'_, W> {
         for dataset in &self.part.datasets {
             let Entries::Names(names) = &dataset.entries else { continue };
             let found = names.look_up(relative, self.context);
-            let key = relative.last(found.matched_labels).to_string();
+            let key = relative.last(found.entry_label_count).to_string();
             is_written |= print_finding(dataset, found.finding, owner, &key, self.context, self.out)?;
         }
         Ok(is_written)
@@ -292,12 +291,7 @@ impl<W: Write> PartDump<'_, W> {
         }) && !self.content.is_non_terminal(relative)
     }
 
-    fn print_listed<'f>(
-        &mut self,
-        owner: &str,
-        key: &str,
-        find: impl Fn(&'f Dataset) -> Finding<'f>,
-    ) -> io::Result<()>
+    fn print_listed<'f>(&mut self, owner: &str, key: &str, find: impl Fn(&'f Dataset) -> Finding<'f>) -> io::Result<()>
     where
         Self: 'f,
     {

@@ -34,7 +34,8 @@ impl Bar {
                 return;
             }
             let bar = ProgressBar::new(progress.total_bytes.load(Ordering::Relaxed));
-            if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {percent}% of {total_bytes}, {eta} left") {
+            if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {percent}% of {total_bytes}, {eta} left")
+            {
                 bar.set_style(style);
             }
             while waiting.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {

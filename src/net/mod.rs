@@ -31,6 +31,7 @@ mod counters;
 mod tcp;
 mod udp;
 
+pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
 pub use counters::{Counter, Counters, TcpCounters, UdpCounters};
 pub use tcp::Limits;
@@ -46,15 +47,6 @@ pub const UDP_REPLY_MAX_LEN: usize = 4096;
 
 /// The room lent for a reply over TCP, in octets: all that the length field can say (RFC 1035, section 4.2.2).
 pub const TCP_REPLY_MAX_LEN: usize = 65_535;
-
-/// How a request came, and so how long its reply may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// One datagram each way.
-    Udp,
-    /// A stream of messages, each behind its length.
-    Tcp,
-}
 
 /// What a [`Responder`] has laid into the lent buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

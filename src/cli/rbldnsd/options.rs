@@ -83,9 +83,11 @@ pub(super) fn bind_addresses(texts: &[String], family: Family) -> anyhow::Result
         }
     }
     let mut seen = Vec::new();
-    addresses.retain(|address| !seen.contains(address) && {
-        seen.push(*address);
-        true
+    addresses.retain(|address| {
+        !seen.contains(address) && {
+            seen.push(*address);
+            true
+        }
     });
     Ok(addresses)
 }
@@ -153,7 +155,10 @@ mod tests {
             bind_addresses(&texts, family).ok().map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         let listen = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-        assert_eq!(bind(&["127.0.0.1/5300", "::1/53", "127.0.0.1/5300"], BOTH), listen(&["127.0.0.1:5300", "[::1]:53"]));
+        assert_eq!(
+            bind(&["127.0.0.1/5300", "::1/53", "127.0.0.1/5300"], BOTH),
+            listen(&["127.0.0.1:5300", "[::1]:53"])
+        );
         assert_eq!(bind(&["127.2"], BOTH), listen(&["127.0.0.2:53"]));
         assert_eq!(bind(&["::"], BOTH), listen(&["[::]:53", "0.0.0.0:53"]));
         assert_eq!(bind(&["::"], Family { v4: false, v6: true }), listen(&["[::]:53"]));

@@ -20,11 +20,7 @@ use tracing::warn;
 
 use crate::{
     server::{LoggedQuery, QueryLog},
-    wire::{
-        HEADER_LEN, Rcode, class,
-        name::labels,
-        rr,
-    },
+    wire::{HEADER_LEN, Rcode, class, name::labels, rr},
 };
 
 /// Queries that wait to be written; more are not logged.
@@ -135,7 +131,8 @@ fn write_line(out: &mut impl Write, query: &LoggedQuery) -> io::Result<()> {
     let Some(end) = name_end(question) else { return Ok(()) };
     write!(out, "{} {} ", query.now_s, query.client.ip())?;
     write_name(out, &question[..end])?;
-    let field = |at: usize| question.get(end + at..end + at + 2).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
+    let field =
+        |at: usize| question.get(end + at..end + at + 2).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
     match field(0) {
         rr::A => write!(out, " A"),
         rr::NS => write!(out, " NS"),
@@ -191,4 +188,3 @@ fn write_name(out: &mut impl Write, wire: &[u8]) -> io::Result<()> {
     }
     Ok(())
 }
-

@@ -27,8 +27,7 @@ impl StatsFile {
     /// Reads `[+]FILE`; an empty name is no file.
     pub(super) fn new(text: &str) -> Option<Self> {
         let (is_relative, path) = text.strip_prefix('+').map_or((false, text), |path| (true, path));
-        (!path.is_empty())
-            .then(|| Self { path: path.into(), is_relative, base: Vec::new(), since_s: clock::now_s() })
+        (!path.is_empty()).then(|| Self { path: path.into(), is_relative, base: Vec::new(), since_s: clock::now_s() })
     }
 
     /// When counting began.
@@ -55,11 +54,8 @@ impl StatsFile {
         for (name, totals) in &now {
             let base = self.base.iter().find(|(known, _)| known == name).map(|(_, base)| *base).unwrap_or_default();
             let of = totals.since(&base);
-            let written = write!(
-                line,
-                " {name}:{}:{}:{}:{}:{}",
-                of.answered, of.noerror, of.nxdomain, of.bytes_in, of.bytes_out
-            );
+            let written =
+                write!(line, " {name}:{}:{}:{}:{}:{}", of.answered, of.noerror, of.nxdomain, of.bytes_in, of.bytes_out);
             debug_assert!(written.is_ok(), "a String takes everything");
         }
         line.push('\n');
@@ -71,7 +67,9 @@ impl StatsFile {
 
     fn append(&self, line: &str) {
         let file = OpenOptions::new().append(true).create(true).open(&self.path);
-        if let Err(error) = file.and_then(|mut file: std::fs::File| -> io::Result<()> { file.write_all(line.as_bytes()) }) {
+        if let Err(error) =
+            file.and_then(|mut file: std::fs::File| -> io::Result<()> { file.write_all(line.as_bytes()) })
+        {
             warn!(file = %self.path.display(), "cannot write statistics: {error}");
         }
     }
