@@ -2,6 +2,8 @@
 //!
 //! Nothing here opens a file or reads a clock: the caller hands over readers and the time.
 
+#![forbid(unsafe_code)]
+
 use std::{io::Read, sync::Arc};
 
 use crate::{

@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::Notify;
 
+#[allow(unsafe_code)] // the kernel's own structures
 mod batch;
 mod bind;
 mod connection;
