@@ -7,4 +7,5 @@ pub mod dataset;
 pub mod names;
 pub mod records;
 pub mod ruling;
+pub mod standing;
 pub mod values;
