@@ -321,7 +321,8 @@ impl Reloader {
         let mut zone = Zone { apex: apex.clone(), content: None, acl, keys };
         let mut parts: Vec<&ZoneData> = Vec::new();
         let mut newest_s = 0;
-        for spec in self.specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex) && !spec.dataset.kind.is_access()) {
+        for spec in self.specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex) && !spec.dataset.kind.is_access())
+        {
             match self.held.get(&spec.dataset).and_then(|held| held.good.as_ref()) {
                 Some((Good::Data(data), modified_s)) => {
                     parts.push(data);
@@ -335,12 +336,11 @@ impl Reloader {
             return zone;
         }
         let soa = parts.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
-        let servers = parts.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
+        let servers =
+            parts.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
         let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
-        let sections = parts
-            .iter()
-            .flat_map(|data| &data.sections)
-            .map(|section| (section.subzones.as_slice(), &section.dataset));
+        let sections =
+            parts.iter().flat_map(|data| &data.sections).map(|section| (section.subzones.as_slice(), &section.dataset));
         zone.content = Some(Content::new(soa, servers, expires_s, sections));
         zone
     }
@@ -351,7 +351,8 @@ fn announce(zone: &Zone, specs: &[ZoneSpec], report: &ReloadReport) {
     let own = |dataset: &DatasetSpec| {
         specs.iter().any(|spec| spec.zone.as_ref() == Some(&zone.apex) && spec.dataset == *dataset)
     };
-    let took: Duration = report.datasets.iter().filter(|dataset| own(&dataset.dataset)).map(|dataset| dataset.took).sum();
+    let took: Duration =
+        report.datasets.iter().filter(|dataset| own(&dataset.dataset)).map(|dataset| dataset.took).sum();
     if took.is_zero() {
         return;
     }
@@ -408,16 +409,6 @@ fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &Arc<Progress
 }
 
 /// Loads one dataset from its files.
-pub(crate) fn load_dataset(
-    dataset: &DatasetSpec,
-    options: &Options,
-    report: &mut Report,
-) -> Result<(Loaded, u64), String> {
-    let loading = load_one(dataset, options, &Arc::default());
-    *report = loading.report;
-    loading.result.map(|loaded| (loaded, loading.newest_s))
-}
-
 fn load_one(dataset: &DatasetSpec, options: &Options, progress: &Arc<Progress>) -> Loading {
     let started = Instant::now();
     let mut report = Report::default();

@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::{
-    metrics::ZoneCounters,
-    zone::snapshot::Snapshot,
-};
+use crate::{metrics::ZoneCounters, zone::snapshot::Snapshot};
 
 /// Everything that one batch of queries is answered from.
 #[derive(Debug, Default)]

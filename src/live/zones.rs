@@ -57,7 +57,9 @@ pub enum SpecError {
     #[error("zone specification `{0}`: only acl and aclkey may hold for all zones; name a zone before the first colon")]
     NoZone(String),
     /// Two access lists of one type.
-    #[error("zone specification `{0}`: the zone has a list of that type already; put both files into one specification")]
+    #[error(
+        "zone specification `{0}`: the zone has a list of that type already; put both files into one specification"
+    )]
     Repeated(String),
     /// Nobody would be asked.
     #[error("zone `{0}` has access lists but no data; give it a dataset, or remove it")]
@@ -103,7 +105,9 @@ fn zone_name(text: &str) -> Result<Name, NameError> {
 pub fn check(specs: &[ZoneSpec]) -> Result<(), SpecError> {
     for (index, spec) in specs.iter().enumerate() {
         if spec.dataset.kind.is_access()
-            && specs[..index].iter().any(|earlier| earlier.zone == spec.zone && earlier.dataset.kind == spec.dataset.kind)
+            && specs[..index]
+                .iter()
+                .any(|earlier| earlier.zone == spec.zone && earlier.dataset.kind == spec.dataset.kind)
         {
             return Err(SpecError::Repeated(spec.dataset.to_string()));
         }
@@ -169,8 +173,20 @@ impl ZoneSource {
 
 /// Ends of names that files have before they are complete, or after they were replaced.
 const UNFINISHED: [&str; 14] = [
-    "~", ".tmp", ".temp", ".part", ".partial", ".new", ".old", ".bak", ".orig", ".swp", ".filepart", ".dpkg-new",
-    ".dpkg-old", ".rpmsave",
+    "~",
+    ".tmp",
+    ".temp",
+    ".part",
+    ".partial",
+    ".new",
+    ".old",
+    ".bak",
+    ".orig",
+    ".swp",
+    ".filepart",
+    ".dpkg-new",
+    ".dpkg-old",
+    ".rpmsave",
 ];
 
 fn list_folder(folder: &Path) -> io::Result<FolderListing> {
@@ -217,7 +233,8 @@ fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), &'static str> {
     if words[..place] == ["@"] {
         return if kind.is_access() { Ok((None, kind)) } else { Err("only acl and aclkey may hold for all zones (@)") };
     }
-    let zone = Name::parse(words[..place].join(".").as_bytes()).map_err(|_| "its name does not begin with a zone's name")?;
+    let zone =
+        Name::parse(words[..place].join(".").as_bytes()).map_err(|_| "its name does not begin with a zone's name")?;
     Ok((Some(zone), kind))
 }
 
@@ -247,7 +264,8 @@ mod tests {
     #[test]
     fn file_names() {
         let read = |name| {
-            read_file_name(name).map(|(zone, kind)| format!("{} {kind}", zone.map_or("@".into(), |zone| zone.to_string())))
+            read_file_name(name)
+                .map(|(zone, kind)| format!("{} {kind}", zone.map_or("@".into(), |zone| zone.to_string())))
         };
         assert_eq!(read("virbl.tee.gr.ip4set").as_deref(), Ok("virbl.tee.gr ip4set"));
         assert_eq!(read("virbl.tee.gr.ip4set.spamtrap.gz").as_deref(), Ok("virbl.tee.gr ip4set"));
@@ -261,11 +279,14 @@ mod tests {
     #[test]
     fn a_folder() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["b.example.ip4set", "a.example.dnset.zst", ".a.example.dnset.Xy12", "a.example.dnset~", "notes.txt"] {
+        for name in
+            ["b.example.ip4set", "a.example.dnset.zst", ".a.example.dnset.Xy12", "a.example.dnset~", "notes.txt"]
+        {
             fs::write(folder.path().join(name), "").expect("a file");
         }
         let listing = ZoneSource::Folder(folder.path().into()).list().expect("readable");
-        let zones: Vec<String> = listing.specs.iter().filter_map(|spec| spec.zone.as_ref()).map(Name::to_string).collect();
+        let zones: Vec<String> =
+            listing.specs.iter().filter_map(|spec| spec.zone.as_ref()).map(Name::to_string).collect();
         assert_eq!(zones, ["a.example", "b.example"]);
         assert_eq!(listing.ignored.len(), 1, "a stranger's file is named, an unfinished one is not");
     }

@@ -1,46 +1,29 @@
 //! Counting without slowing what is counted: each worker has cells of its own, which are summed when somebody looks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+pub mod http;
 
-use crate::wire::Rcode;
-
-/// A counter with one writer: a plain load and store, no locked instruction.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// Adds; only the one writer may.
-    #[inline]
-    pub fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
-    }
-
-    /// What was counted so far.
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::{net::Counter, wire::Rcode};
 
 /// What one worker counted of one zone, or of everything. Cells of different workers share no cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Tally {
     /// Requests that were answered.
-    pub answered: Count,
+    pub answered: Counter,
     /// Of these, NOERROR.
-    pub noerror: Count,
+    pub noerror: Counter,
     /// Of these, NXDOMAIN.
-    pub nxdomain: Count,
+    pub nxdomain: Counter,
     /// Requests met with silence.
-    pub ignored: Count,
+    pub ignored: Counter,
     /// Names that were listed.
-    pub listed: Count,
+    pub listed: Counter,
     /// Replies that were truncated.
-    pub truncated: Count,
+    pub truncated: Counter,
     /// Octets of requests.
-    pub bytes_in: Count,
+    pub bytes_in: Counter,
     /// Octets of replies.
-    pub bytes_out: Count,
+    pub bytes_out: Counter,
 }
 
 /// Sums over workers.
@@ -135,7 +118,7 @@ impl ZoneCounters {
 
     /// The sums over all workers.
     pub fn totals(&self) -> Totals {
-        let sum = |of: fn(&Tally) -> &Count| self.tallies.iter().map(|tally| of(tally).value()).sum();
+        let sum = |of: fn(&Tally) -> &Counter| self.tallies.iter().map(|tally| of(tally).value()).sum();
         Totals {
             answered: sum(|tally| &tally.answered),
             noerror: sum(|tally| &tally.noerror),
@@ -162,7 +145,10 @@ mod tests {
         counters.count(1, &event(Some(Rcode::Refused)));
         counters.count(1, &event(None));
         let totals = counters.totals();
-        assert_eq!((totals.answered, totals.noerror, totals.nxdomain, totals.errors(), totals.ignored), (3, 1, 1, 1, 1));
+        assert_eq!(
+            (totals.answered, totals.noerror, totals.nxdomain, totals.errors(), totals.ignored),
+            (3, 1, 1, 1, 1)
+        );
         assert_eq!((totals.bytes_in, totals.bytes_out), (120, 150));
         assert_eq!(totals.since(&totals), Totals::default());
     }

@@ -19,6 +19,8 @@ use libc::{c_int, iovec, mmsghdr, socklen_t};
 
 use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
 
+/// The kernel takes no more in one call: its `UIO_MAXIOV`.
+const CAPACITY_MAX: usize = 1024;
 /// Octets of the larger of the two socket addresses, `sockaddr_in6`.
 const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
 /// Octets before a control message's data. The level and the type are the header's last two fields.
@@ -92,7 +94,7 @@ pub(super) struct Batch {
 impl Batch {
     /// Room for `capacity` datagrams at once; with room for control messages when the socket is bound to a wildcard.
     pub(super) fn new(capacity: usize, wildcard: bool) -> Self {
-        let capacity = capacity.max(1);
+        let capacity = capacity.clamp(1, CAPACITY_MAX);
         // SAFETY: a slot is integers, byte arrays and iovecs, for all of which zero is a value.
         let slots: Box<[Slot]> = (0..capacity).map(|_| unsafe { zeroed() }).collect();
         let slots = NonNull::from(Box::leak(slots)).cast::<Slot>();
@@ -329,7 +331,7 @@ mod tests {
 
     #[test]
     fn datagrams_go_round_with_their_addresses() {
-        for home in ["127.0.0.1:0", "[::1]:0"] {
+        for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
             let (server, client) = (socket(home), socket(home));
             let mut batch = Batch::new(4, false);
             for round in 0..3_u8 {
@@ -392,6 +394,23 @@ mod tests {
         for (i, expected) in [(0, false), (REQUEST_MAX_LEN, false), (REQUEST_MAX_LEN, true)].into_iter().enumerate() {
             let datagram = batch.datagram(i);
             assert_eq!((datagram.request.len(), datagram.truncated), expected);
+        }
+    }
+
+    #[test]
+    fn a_reply_keeps_the_address_asked_and_forgets_the_interface() {
+        // Behind the header: index, local address, address asked; or address asked, index.
+        let kinds =
+            [(libc::IPPROTO_IP, libc::IP_PKTINFO, 12, 0..4), (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20, 16..20)];
+        for (level, kind, len, index) in kinds {
+            let mut control = Control([9; CONTROL_LEN]);
+            control.0[CONTROL_HEADER_LEN - 8..CONTROL_HEADER_LEN - 4].copy_from_slice(&level.to_ne_bytes());
+            control.0[CONTROL_HEADER_LEN - 4..CONTROL_HEADER_LEN].copy_from_slice(&kind.to_ne_bytes());
+            assert_eq!(control.turn_round(CONTROL_HEADER_LEN + len), CONTROL_HEADER_LEN + len);
+            for (at, &octet) in control.0[CONTROL_HEADER_LEN..].iter().enumerate() {
+                assert_eq!(octet, if index.contains(&at) { 0 } else { 9 });
+            }
+            assert_eq!(control.turn_round(CONTROL_HEADER_LEN + len - 1), 0, "cut short");
         }
     }
 

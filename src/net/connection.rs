@@ -1,8 +1,8 @@
 //! One TCP connection: messages behind their lengths (RFC 1035, section 4.2.2), many to a connection and many at once
 //! (RFC 7766, sections 6.2.1 and 7), answered in order.
 //!
-//! It goes round in turns. A turn reads once, answers every whole query read, and writes the answers together; in between
-//! nothing is kept but what could not be finished. A client who does not read its answers is not read from either, so it
+//! It goes round in turns. A turn reads once, answers every whole query read, and writes the answers together, each with
+//! its length (RFC 7766, section 8); in between nothing is kept but what could not be finished. A client who does not read its answers is not read from either, so it
 //! slows itself down before the deadlines end it.
 
 use std::io;
@@ -102,7 +102,7 @@ impl Connection {
             Ok(reason) | Err(reason) => reason,
         };
         if matches!(reason, Closed::Lifetime | Closed::QueryLimit | Closed::BadLength) {
-            self.part().await;
+            self.part(room).await;
         }
         reason
     }
@@ -111,9 +111,11 @@ impl Connection {
         loop {
             self.write_unsent(Duration::from_millis(room.limits.stall_close_ms)).await?;
             if let Some((due, answer)) = self.held.take() {
-                sleep_until(due.min(self.closes_at)).await;
+                // Until then the silence is ours, not the client's.
+                let due = due.min(self.closes_at);
+                seat.quiet_since.set(due);
+                sleep_until(due).await;
                 self.unsent = answer;
-                seat.quiet_since.set(Instant::now());
                 continue;
             }
             if let Some(reason) = self.parting {
@@ -126,7 +128,7 @@ impl Connection {
                 if self.ended {
                     return Ok(Closed::Ended);
                 }
-                self.wait_for_input(seat.quiet_since.get() + room.idle_close()).await?;
+                self.wait_for_input(seat.quiet_since.get() + Duration::from_millis(room.limits.idle_close_ms)).await?;
             }
             let before = self.queries;
             self.turn(&mut room.desk.borrow_mut(), room.limits.max_queries, &room.counters)?;
@@ -257,16 +259,15 @@ impl Connection {
     }
 
     /// Say that nothing more will be said, and let the client finish its sentence.
-    async fn part(&mut self) {
+    async fn part<R>(&mut self, room: &Room<R>) {
         if self.stream.shutdown().await.is_err() {
             return;
         }
         let until = Instant::now() + Duration::from_millis(PARTING_MS);
-        let mut scrap = [0; 512];
         let mut heard = 0;
         while heard < PARTING_LEN {
             let Ok(Ok(())) = timeout_at(until, self.stream.readable()).await else { return };
-            match self.stream.try_read(&mut scrap) {
+            match self.stream.try_read(&mut room.desk.borrow_mut().input) {
                 Ok(0) => return,
                 Ok(read) => heard += read,
                 Err(error) if is_passing(&error) => {}

@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::Notify;
 
+#[allow(unsafe_code)] // the kernel's own structures
 mod batch;
 mod bind;
 mod connection;
@@ -31,6 +32,7 @@ mod counters;
 mod tcp;
 mod udp;
 
+pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
 pub use counters::{Counter, Counters, TcpCounters, UdpCounters};
 pub use tcp::Limits;
@@ -46,15 +48,6 @@ pub const UDP_REPLY_MAX_LEN: usize = 4096;
 
 /// The room lent for a reply over TCP, in octets: all that the length field can say (RFC 1035, section 4.2.2).
 pub const TCP_REPLY_MAX_LEN: usize = 65_535;
-
-/// How a request came, and so how long its reply may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// One datagram each way.
-    Udp,
-    /// A stream of messages, each behind its length.
-    Tcp,
-}
 
 /// What a [`Responder`] has laid into the lent buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +75,7 @@ pub trait Responder {
     fn begin_batch(&mut self);
 
     /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets and holds
-    /// remains of earlier ones. The request has [`HEADER_LEN`] octets at least.
+    /// remains of earlier ones. The request has 12 octets at least, a whole header.
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
 }
 

@@ -25,8 +25,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::connection::{Closed, Connection};
 use super::{REQUEST_MAX_LEN, Responder, Stop, TCP_REPLY_MAX_LEN, TcpCounters};
 
-/// How often the responder may let go of an old snapshot when no one asks.
-const REFRESH_MS: u64 = 250;
+/// How often a crowd is looked for, and how long the responder keeps an old snapshot when no one asks.
+const TEND_MS: u64 = 250;
 
 /// A pause after a failed accept: most often file descriptors are short, and become free as connections close.
 const ACCEPT_PAUSE_MS: u64 = 50;
@@ -51,7 +51,8 @@ pub struct Limits {
     pub max_queries: u32,
     /// A connection without a new whole query is closed after so long. Default 10,000 (RFC 7766, section 6.2.3: seconds).
     pub idle_close_ms: u64,
-    /// The same while more than three quarters of the connections are taken. Default 2,000.
+    /// While more than three quarters of the connections are taken, those without a new query for so long are closed, the
+    /// longest quiet first, until fewer are. Default 2,000.
     pub crowded_idle_close_ms: u64,
     /// Answers of which the client takes nothing for so long close the connection. Default 5,000.
     pub stall_close_ms: u64,
@@ -114,7 +115,7 @@ impl Service {
                     Err(error) => tracing::error!(%error, "a TCP address is not served"),
                 }
             }
-            spawn_local(Rc::clone(&room).refresh());
+            spawn_local(Rc::clone(&room).tend());
             self.stop.bell.notified().await;
         });
     }
@@ -179,32 +180,45 @@ impl<R: Responder + 'static> Room<R> {
         let _ = seat.task.set(task.abort_handle());
     }
 
-    /// Close the connection that has been without a query for longest.
-    fn evict(&self) {
-        let longest = self.seats.borrow_mut().remove_longest_quiet();
-        if let Some(task) = longest.as_ref().and_then(|seat| seat.task.get()) {
-            task.abort();
-            self.counters.closed_evicted.add(1);
-            self.count_open();
-        }
-    }
-
-    async fn refresh(self: Rc<Self>) {
-        let mut ticks = interval(Duration::from_millis(REFRESH_MS));
+    async fn tend(self: Rc<Self>) {
+        let mut ticks = interval(Duration::from_millis(TEND_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.desk.borrow_mut().responder.begin_batch();
+            self.thin_out();
         }
     }
 }
 
 impl<R> Room<R> {
-    /// How long a connection may be without a query now.
-    pub(super) fn idle_close(&self) -> Duration {
-        let crowded = self.seats.borrow().taken.len() * 4 > self.limits.max_connections * 3;
-        let limits = &self.limits;
-        Duration::from_millis(if crowded { limits.crowded_idle_close_ms } else { limits.idle_close_ms })
+    /// Close the connection that has been without a query for longest.
+    fn evict(&self) {
+        if self.close_longest_quiet(Duration::ZERO) {
+            self.counters.closed_evicted.add(1);
+        }
+    }
+
+    /// Close idle connections while the room is crowded.
+    fn thin_out(&self) {
+        let least = Duration::from_millis(self.limits.crowded_idle_close_ms);
+        while self.is_crowded() && self.close_longest_quiet(least) {
+            self.counters.closed_idle.add(1);
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.seats.borrow().taken.len() * 4 > self.limits.max_connections * 3
+    }
+
+    /// Close the longest quiet connection if it has been so for `least` at least. Its end is counted by the caller.
+    fn close_longest_quiet(&self, least: Duration) -> bool {
+        let Some(seat) = self.seats.borrow_mut().remove_longest_quiet(Instant::now(), least) else { return false };
+        if let Some(task) = seat.task.get() {
+            task.abort();
+        }
+        self.count_open();
+        true
     }
 
     fn count_open(&self) {
@@ -233,7 +247,7 @@ impl<R> Drop for Guest<R> {
 pub(super) struct Seat {
     id: u64,
     network: IpAddr,
-    /// When it last had a query answered, or came in.
+    /// When it last had a query answered, or came in. In the future while an answer is held.
     pub(super) quiet_since: Cell<Instant>,
     task: OnceCell<AbortHandle>,
 }
@@ -270,9 +284,12 @@ impl Seats {
         Some(seat)
     }
 
-    fn remove_longest_quiet(&mut self) -> Option<Rc<Seat>> {
-        let id = self.taken.values().min_by_key(|seat| (seat.quiet_since.get(), seat.id))?.id;
-        self.remove(id)
+    fn remove_longest_quiet(&mut self, now: Instant, least: Duration) -> Option<Rc<Seat>> {
+        let longest = self.taken.values().min_by_key(|seat| (seat.quiet_since.get(), seat.id))?;
+        // It is zero for a moment in the future, so that a room full of held answers can still be entered.
+        let quiet = now.saturating_duration_since(longest.quiet_since.get());
+        let id = longest.id;
+        if quiet >= least { self.remove(id) } else { None }
     }
 }
 
@@ -304,14 +321,14 @@ mod tests {
         let first = seats.take(a, now);
         let second = seats.take(a, now);
         let third = seats.take(b, now);
-        first.quiet_since.set(now + Duration::from_secs(1));
+        let while_s = Duration::from_secs(1);
+        first.quiet_since.set(now + while_s);
         assert_eq!(seats.count_of(a), 2);
-        assert_eq!(seats.remove_longest_quiet().map(|seat| seat.id), Some(second.id));
+        assert!(seats.remove_longest_quiet(now, while_s).is_none(), "none is quiet for so long");
+        let mut leave = || seats.remove_longest_quiet(now, Duration::ZERO).map(|seat| seat.id);
+        assert_eq!([leave(), leave(), leave(), leave()], [Some(second.id), Some(third.id), Some(first.id), None]);
         assert!(seats.remove(second.id).is_none(), "a seat is left once");
-        assert_eq!((seats.count_of(a), seats.count_of(b)), (1, 1));
-        assert_eq!(seats.remove_longest_quiet().map(|seat| seat.id), Some(third.id));
-        assert_eq!(seats.remove_longest_quiet().map(|seat| seat.id), Some(first.id));
-        assert!(seats.remove_longest_quiet().is_none());
+        assert_eq!((seats.count_of(a), seats.count_of(b)), (0, 0));
         assert!(seats.clients.is_empty());
     }
 }
