@@ -252,11 +252,7 @@ pub(super) fn read_v6_half(cursor: &mut Cursor<'_>, is_exclusion: bool) -> Resul
         return Err(cursor.wrong(Fault::Address, expected));
     };
     let is_right = if is_exclusion { words.count == 8 } else { words.count == 4 };
-    if is_right {
-        Ok((words.address, 16 * words.count))
-    } else {
-        Err(start.wrong(Fault::Address, expected))
-    }
+    if is_right { Ok((words.address, 16 * words.count)) } else { Err(start.wrong(Fault::Address, expected)) }
 }
 
 /// A prefix of either family.

@@ -13,6 +13,7 @@ use crate::zone::{
     addresses::{Addresses, AddressesBuilder, Specificity},
     dataset::Kind,
     ruling::Claim,
+    standing::Equals,
     values::ValueId,
 };
 
@@ -30,8 +31,11 @@ pub(super) struct AddressLines {
 impl AddressLines {
     pub(super) fn new(kind: Kind) -> Self {
         // Of an address that was seen several times, the last time counts: all its lines must be kept.
-        let specificity =
-            if matches!(kind, Kind::Ip4Set | Kind::Ip4Seen) { Specificity::Octets } else { Specificity::Prefix };
+        let specificity = if matches!(kind, Kind::Ip4Set | Kind::Ip4Seen) {
+            Specificity::Octets
+        } else {
+            Specificity::Prefix(Equals::First)
+        };
         Self { kind, builder: AddressesBuilder::new(specificity), common: None }
     }
 
@@ -110,14 +114,11 @@ impl AddressLines {
         }
     }
 
-    fn host(
-        &mut self,
-        mut cursor: Cursor<'_>,
-        shared: &mut Shared,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), Wrong> {
+    fn host(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         if cursor.peek() == Some(b'!') {
-            return Err(cursor.wrong(Fault::Address, "an address, since this type has no exclusions (ip4set and ip4trie have)"));
+            return Err(
+                cursor.wrong(Fault::Address, "an address, since this type has no exclusions (ip4set and ip4trie have)")
+            );
         }
         let range = address::read_v4(&mut cursor, Forms4::Hosts, false)?;
         if let Some(claim) = shared.bare_claim(cursor, Some(COMMON), reading) {

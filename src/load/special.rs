@@ -132,10 +132,7 @@ pub(super) fn apply(
 }
 
 /// Reads something that nothing but a comment may follow.
-fn last<'a, T>(
-    cursor: &mut Cursor<'a>,
-    read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Wrong>,
-) -> Result<T, Wrong> {
+fn last<'a, T>(cursor: &mut Cursor<'a>, read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Wrong>) -> Result<T, Wrong> {
     let value = read(cursor)?;
     if cursor.is_done() { Ok(value) } else { Err(cursor.wrong(Fault::Special, "nothing more on the line")) }
 }
@@ -156,7 +153,7 @@ pub(super) fn ttl_s(cursor: &mut Cursor<'_>, default_s: u32, options: &Options) 
 
 /// Reads `ttl origin person serial refresh retry expire minimum`.
 fn soa(cursor: &mut Cursor<'_>, default_ttl_s: u32, options: &Options) -> Result<Soa, Wrong> {
-    let mut name = || {
+    let name = || {
         let mut name = NameBuffer::new();
         move |cursor: &mut Cursor<'_>| {
             cursor.skip_blanks();
