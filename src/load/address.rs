@@ -1,6 +1,6 @@
 //! Addresses, prefixes and ranges as rbldnsd writes them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Subnets;
 
@@ -276,9 +276,4 @@ pub(super) fn read_either(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Re
         Err(wrong) if wrong_v4.fault == Fault::Address && word.contains(&b':') => Err(wrong),
         Err(_) => Err(wrong_v4),
     }
-}
-
-/// An address as messages show it.
-pub(super) fn show_v6(address: u128) -> Ipv6Addr {
-    Ipv6Addr::from_bits(address)
 }

@@ -120,7 +120,7 @@ mod tests {
     fn params(text: &str) -> Option<(&str, Params, Vec<usize>)> {
         let at = find(text.as_bytes())?;
         let mut cursor = Cursor::new(text.as_bytes());
-        cursor.move_to(at + 1);
+        cursor.skip(at + 1);
         let mut faults = Vec::new();
         let params = read(cursor, |wrong| faults.push(wrong.at));
         Some((text[..at].trim_end(), params, faults))
