@@ -188,7 +188,7 @@ impl Spec {
                 anyhow::bail!("`http` must be an address such as {DEFAULT_HTTP:?}, or false")
             }
             Some(Switchable::Text(text)) => {
-                config.http = Some(text.parse().with_context(|| format!("`http` = {text:?}"))?)
+                config.http = Some(text.parse().with_context(|| format!("`http` = {text:?}"))?);
             }
         }
         if let Some(length) = self.udp_payload {
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> anyhow::Result<Config> {
-        Ok(toml::from_str::<Spec>(text)?.validate(Path::new("/etc/dnsbld"))?)
+        toml::from_str::<Spec>(text)?.validate(Path::new("/etc/dnsbld"))
     }
 
     #[test]

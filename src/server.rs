@@ -179,15 +179,11 @@ fn load_first(reloader: &mut Reloader) -> ReloadReport {
 }
 
 fn policy(config: &Config) -> anyhow::Result<Policy> {
-    let cookie_secret = match config.cookie_secret {
-        Some(secret) => secret,
-        None => {
-            let mut secret = [0; 16];
-            getrandom::fill(&mut secret)
-                .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
-            secret
-        }
-    };
+    let mut cookie_secret = config.cookie_secret.unwrap_or_default();
+    if config.cookie_secret.is_none() {
+        getrandom::fill(&mut cookie_secret)
+            .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    }
     Ok(Policy {
         udp_payload_len: config.udp_payload_len,
         minimal: config.minimal,

@@ -1,5 +1,7 @@
 //! Nothing is allocated on a datagram's way: an allocator that counts, for the worker's thread only, while many pass.
 
+#![allow(unsafe_code)] // an allocator is
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};

@@ -340,22 +340,13 @@ fn show(wire: &[u8]) -> String {
 }
 
 fn show_strings<'a>(strings: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut shown = String::new();
-    for string in strings {
-        shown.push_str(if shown.is_empty() { "\"" } else { " \"" });
-        for &octet in string {
-            match octet {
-                b'"' | b'\\' => {
-                    shown.push('\\');
-                    shown.push(octet as char);
-                }
-                b' '..=b'~' => shown.push(octet as char),
-                _ => shown.push_str(&format!("\\{octet:03}")),
-            }
-        }
-        shown.push('"');
-    }
-    shown
+    let show_octet = |&octet: &u8| match octet {
+        b'"' | b'\\' => format!("\\{}", octet as char),
+        b' '..=b'~' => (octet as char).to_string(),
+        _ => format!("\\{octet:03}"),
+    };
+    let show = |string: &[u8]| format!("\"{}\"", string.iter().map(show_octet).collect::<Vec<_>>().concat());
+    strings.map(show).collect::<Vec<_>>().join(" ")
 }
 
 /// A plain record's type and data: by name where it is common, else in the form for unknown types (RFC 3597 section 5).
@@ -368,8 +359,8 @@ fn show_record(record: &Record) -> String {
         }
         (rr::TXT, data) => format!("TXT\t{}", show_strings(strings(data))),
         (kind, data) => {
-            let hex: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
-            format!("TYPE{kind}\t\\# {} {hex}", data.len())
+            let hex: Vec<String> = data.iter().map(|octet| format!("{octet:02x}")).collect();
+            format!("TYPE{kind}\t\\# {} {}", data.len(), hex.concat())
         }
     }
 }

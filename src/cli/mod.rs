@@ -42,7 +42,7 @@ enum Command {
     Dump(dump::Arguments),
     /// Be rbldnsd: its options, files and signals, unchanged
     #[command(disable_help_flag = true)]
-    Rbldnsd(rbldnsd::Arguments),
+    Rbldnsd(Box<rbldnsd::Arguments>),
     /// Print completions for a shell
     Completions(completions::Arguments),
 }
@@ -67,7 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
-        Command::Rbldnsd(arguments) => rbldnsd::run(arguments),
+        Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };
     result.unwrap_or_else(|error| fail("dnsbld", &error))

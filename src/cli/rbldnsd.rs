@@ -153,7 +153,7 @@ pub(super) fn run_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
     let arguments = std::iter::once(OsString::from("rbldnsd")).chain(arguments);
     let parsed = Alone::command().try_get_matches_from(arguments).and_then(|matches| Alone::from_arg_matches(&matches));
     let result = match parsed {
-        Ok(alone) => run(alone.arguments),
+        Ok(alone) => run(&alone.arguments),
         Err(error) => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -164,8 +164,8 @@ pub(super) fn run_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
 }
 
 /// Runs with parsed arguments.
-pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    if arguments.help || arguments == Arguments::none() {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.help || *arguments == Arguments::none() {
         io::stdout().write_all(USAGE.as_bytes())?;
         return Ok(if arguments.help { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
@@ -188,7 +188,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return super::check::load_and_report(&config, false);
     }
     anyhow::ensure!(!config.listen.is_empty(), "no address to listen on (-b option) specified");
-    serve(&arguments, config)
+    serve(arguments, config)
 }
 
 /// Goes where the files are, for commands that end soon.

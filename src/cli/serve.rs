@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     zones: ZonesArguments,
-    /// Address and port to answer on; repeat for several [default: 127.0.0.1:5300 and [::1]:5300]
+    /// Address and port to answer on; repeat for several [default: port 5300 of this machine]
     #[arg(long, short, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
     /// Address and port for /metrics, or `off` [default: 127.0.0.1:9153]

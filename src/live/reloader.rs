@@ -26,7 +26,7 @@ use super::{
     zones::{DatasetSpec, ZoneSource, ZoneSpec},
 };
 use crate::{
-    load::{self, Loaded, Options, Source, ZoneData, report::Report},
+    load::{self, LoadError, Loaded, Options, Report, Severity, Source, ZoneData},
     metrics::ZoneCounters,
     wire::name::Name,
     zone::{
@@ -201,6 +201,7 @@ impl Reloader {
                     Some(failure)
                 }
             };
+            log_remarks(&dataset, &loading.report);
             report.datasets.push(DatasetReport { dataset, report: loading.report, failure, took: loading.took });
         }
         if changed {
@@ -346,6 +347,18 @@ impl Reloader {
     }
 }
 
+/// Logs what is wrong with a dataset: the first faults of each sort, and how many there are.
+fn log_remarks(dataset: &DatasetSpec, report: &Report) {
+    for remark in report.remarks() {
+        if remark.fault.severity() == Severity::Warning {
+            warn!("{remark}");
+        }
+    }
+    if report.warnings() > 0 {
+        warn!(dataset = %dataset, "{report}; `dnsbld check` shows them");
+    }
+}
+
 /// Says in one line what a zone consists of now, if something of it was loaded.
 fn announce(zone: &Zone, specs: &[ZoneSpec], report: &ReloadReport) {
     let own = |dataset: &DatasetSpec| {
@@ -424,9 +437,8 @@ fn load_one(dataset: &DatasetSpec, options: &Options, progress: &Arc<Progress>) 
     Loading { stamps, newest_s: newest_s.unwrap_or(0), report, result, took: started.elapsed() }
 }
 
-fn open(path: &Path, progress: &Arc<Progress>) -> io::Result<Source<'static>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = File::open(path).map_err(named)?;
+fn open(path: &Path, progress: &Arc<Progress>) -> Result<Source<'static>, LoadError> {
+    let file = File::open(path).map_err(|error| LoadError::Open { file: path.display().to_string(), error })?;
     let modified_s = file.metadata().and_then(|metadata| metadata.modified()).map_or(0, clock::seconds);
     let reader = CountedReader { file, progress: Arc::clone(progress) };
     Ok(Source { name: path.display().to_string(), modified_s, reader: Box::new(reader) })

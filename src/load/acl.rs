@@ -201,4 +201,3 @@ impl KeyLines {
         Ok(KeyList::new(label, self.settings.ttl_s, values, self.keys, self.fallback))
     }
 }
-

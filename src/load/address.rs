@@ -1,6 +1,6 @@
 //! Addresses, prefixes and ranges as rbldnsd writes them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Subnets;
 
@@ -252,11 +252,7 @@ pub(super) fn read_v6_half(cursor: &mut Cursor<'_>, is_exclusion: bool) -> Resul
         return Err(cursor.wrong(Fault::Address, expected));
     };
     let is_right = if is_exclusion { words.count == 8 } else { words.count == 4 };
-    if is_right {
-        Ok((words.address, 16 * words.count))
-    } else {
-        Err(start.wrong(Fault::Address, expected))
-    }
+    if is_right { Ok((words.address, 16 * words.count)) } else { Err(start.wrong(Fault::Address, expected)) }
 }
 
 /// A prefix of either family.
@@ -280,9 +276,4 @@ pub(super) fn read_either(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Re
         Err(wrong) if wrong_v4.fault == Fault::Address && word.contains(&b':') => Err(wrong),
         Err(_) => Err(wrong_v4),
     }
-}
-
-/// An address as messages show it.
-pub(super) fn show_v6(address: u128) -> Ipv6Addr {
-    Ipv6Addr::from_bits(address)
 }

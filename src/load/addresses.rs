@@ -1,5 +1,7 @@
 //! Lines of the kinds whose keys are addresses.
 
+use std::{collections::HashSet, net::Ipv4Addr};
+
 use super::{
     ZoneHead,
     address::{self, Either, Forms4, Range4},
@@ -12,27 +14,37 @@ use super::{
 use crate::zone::{
     addresses::{Addresses, AddressesBuilder, Specificity},
     dataset::Kind,
-    ruling::Claim,
+    ruling::{Claim, FOREVER_S},
+    standing::Equals,
     values::ValueId,
 };
 
 /// The value of all entries of a kind that has only one.
 const COMMON: ValueId = ValueId(0);
 
+/// Most prefixes among which equal ones are looked for: beyond that it would cost more than all the rest.
+const KNOWN_MAX: usize = 1 << 20;
+
 /// Entries of a dataset of addresses while its files are read.
 pub(super) struct AddressLines {
     kind: Kind,
     builder: AddressesBuilder,
     /// The first default value, where all entries share one.
-    common: Option<(Option<std::net::Ipv4Addr>, Vec<u8>)>,
+    common: Option<(Option<Ipv4Addr>, Vec<u8>)>,
+    /// The prefixes so far, where equal ones deserve a warning and as long as there are not too many to tell.
+    known: Option<HashSet<(u128, u8), foldhash::fast::RandomState>>,
 }
 
 impl AddressLines {
     pub(super) fn new(kind: Kind) -> Self {
-        // Of an address that was seen several times, the last time counts: all its lines must be kept.
-        let specificity =
-            if matches!(kind, Kind::Ip4Set | Kind::Ip4Seen) { Specificity::Octets } else { Specificity::Prefix };
-        Self { kind, builder: AddressesBuilder::new(specificity), common: None }
+        let specificity = match kind {
+            Kind::Ip4Set => Specificity::Octets,
+            // Of an address that was seen several times, the last time counts.
+            Kind::Ip4Seen => Specificity::Prefix(Equals::Last),
+            _ => Specificity::Prefix(Equals::First),
+        };
+        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(HashSet::default);
+        Self { kind, builder: AddressesBuilder::new(specificity), common: None, known }
     }
 
     #[inline]
@@ -110,14 +122,11 @@ impl AddressLines {
         }
     }
 
-    fn host(
-        &mut self,
-        mut cursor: Cursor<'_>,
-        shared: &mut Shared,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), Wrong> {
+    fn host(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         if cursor.peek() == Some(b'!') {
-            return Err(cursor.wrong(Fault::Address, "an address, since this type has no exclusions (ip4set and ip4trie have)"));
+            return Err(
+                cursor.wrong(Fault::Address, "an address, since this type has no exclusions (ip4set and ip4trie have)")
+            );
         }
         let range = address::read_v4(&mut cursor, Forms4::Hosts, false)?;
         if let Some(claim) = shared.bare_claim(cursor, Some(COMMON), reading) {
@@ -145,9 +154,10 @@ impl AddressLines {
 
     fn v6(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         let is_exclusion = takes_exclamation(&mut cursor);
+        let start = cursor;
         let (base, length) = address::read_v6(&mut cursor, reading.options.allow_host_bits)?;
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            self.builder.add_v6(base, length, claim);
+            self.add_v6(start, base, length, claim, reading);
         }
         Ok(())
     }
@@ -176,11 +186,32 @@ impl AddressLines {
         }
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
             match either {
-                Either::V4(range) => self.add_range(range, claim),
-                Either::V6(base, length) => self.builder.add_v6(base, length, claim),
+                Either::V4(range) => {
+                    // As an address of ::ffff:0:0/96.
+                    let length = 128 - range.size().trailing_zeros() as u8;
+                    self.note_duplicate(start, 0xffff << 32 | u128::from(range.first), length, claim, reading);
+                    self.add_range(range, claim);
+                }
+                Either::V6(base, length) => self.add_v6(start, base, length, claim, reading),
             }
         }
         Ok(())
+    }
+
+    fn add_v6(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
+        self.note_duplicate(start, base, length, claim, reading);
+        self.builder.add_v6(base, length, claim);
+    }
+
+    /// Warns of a prefix that was there already. One with a lifetime is a listing renewed.
+    fn note_duplicate(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
+        let Some(known) = &mut self.known else { return };
+        if !known.insert((base, length)) && claim.until_s == FOREVER_S {
+            reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
+        }
+        if known.len() > KNOWN_MAX {
+            self.known = None;
+        }
     }
 
     /// Freezes the entries.

@@ -80,12 +80,7 @@ impl Sections {
     }
 
     /// Reads a line that is neither empty nor special.
-    pub(super) fn line(
-        &mut self,
-        cursor: Cursor<'_>,
-        head: &ZoneHead,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), Wrong> {
+    pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         match (self.place, self.sections.last_mut()) {
             (Place::Section, Some((_, draft))) => draft.line(cursor, head, reading),
             (Place::Broken, _) => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it that can be read")),

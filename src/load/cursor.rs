@@ -83,11 +83,6 @@ impl<'a> Cursor<'a> {
         self.at += count;
     }
 
-    /// Goes back to an earlier place, or on to a later one.
-    pub(super) fn move_to(&mut self, at: usize) {
-        self.at = at;
-    }
-
     /// The same place in a line that ends `count` octets after it.
     pub(super) fn cut(&self, count: usize) -> Self {
         Self { line: &self.line[..self.at + count], at: self.at }

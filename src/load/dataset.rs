@@ -82,12 +82,7 @@ impl Draft {
 
     /// Reads a line that is neither empty nor special.
     #[inline]
-    pub(super) fn line(
-        &mut self,
-        cursor: Cursor<'_>,
-        head: &ZoneHead,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), Wrong> {
+    pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         match &mut self.lines {
             Lines::Addresses(lines) => lines.line(cursor, &mut self.shared, head, reading),
             Lines::Names(lines) => lines.line(cursor, &mut self.shared, reading),
@@ -207,7 +202,8 @@ impl Shared {
             (_, None) => {}
         }
         let lifetime_s = params.lifetime_s.or(params.until_s.is_none().then_some(self.settings.lifetime_s));
-        let by_lifetime_s = lifetime_s.filter(|&time_s| time_s > 0).map_or(FOREVER_S, |time_s| narrow(own_s + u64::from(time_s)));
+        let by_lifetime_s =
+            lifetime_s.filter(|&time_s| time_s > 0).map_or(FOREVER_S, |time_s| narrow(own_s + u64::from(time_s)));
         claim.until_s = by_lifetime_s.min(params.until_s.unwrap_or(FOREVER_S));
         claim.key = match (params.needs_key, params.key_skips_delay) {
             (false, false) => KeyRule::Anyone,
@@ -265,4 +261,3 @@ pub(super) fn read_value<'a>(
     }
     Ok(given)
 }
-

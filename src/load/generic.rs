@@ -55,8 +55,11 @@ impl RecordLines {
         let name = owner(&mut cursor)?;
         cursor.skip_blanks();
         let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
-            ttl_s(&mut cursor, settings.ttl_s, reading.options)
-                .map_err(|wrong| Wrong { fault: Fault::Record, expected: "a TTL as 60 or 1h, or a type".into(), ..wrong })?
+            ttl_s(&mut cursor, settings.ttl_s, reading.options).map_err(|wrong| Wrong {
+                fault: Fault::Record,
+                expected: "a TTL as 60 or 1h, or a type".into(),
+                ..wrong
+            })?
         } else {
             settings.ttl_s
         };
@@ -176,7 +179,8 @@ fn other(word: &[u8], start: Cursor<'_>, cursor: Cursor<'_>) -> Result<(u16, Vec
         return Err(start.wrong(Fault::RecordType, *expected));
     }
     let kind = RecordType::from_str(word).map_err(|_| start.wrong(Fault::Record, TYPE_EXPECTED))?;
-    let expected = |why: &dyn std::fmt::Display| cursor.wrong(Fault::Record, format!("data of a record of type {word} ({why})"));
+    let expected =
+        |why: &dyn std::fmt::Display| cursor.wrong(Fault::Record, format!("data of a record of type {word} ({why})"));
     let text = str::from_utf8(cursor.rest()).map_err(|_| expected(&"not UTF-8"))?;
     let data = RData::try_from_str(kind, text).map_err(|error| expected(&error))?;
     let mut octets = Vec::new();

@@ -156,7 +156,9 @@ pub enum LoadError {
         ahead_s: u64,
     },
     /// The texts do not fit.
-    #[error("{label} has more than 3 GiB of text; use variables ($0 to $9) or $= for what repeats, or several datasets")]
+    #[error(
+        "{label} has more than 3 GiB of text; use variables ($0 to $9) or $= for what repeats, or several datasets"
+    )]
     TooMuchText {
         /// Which dataset.
         label: String,
@@ -302,7 +304,10 @@ impl Loader<'_> {
         let start = cursor;
         let keyword = special::keyword(&mut cursor)?;
         if self.kind.is_access() && matches!(keyword, Keyword::Soa | Keyword::Servers) {
-            reading.remark(start.line(), start.wrong(Fault::Unused, "no $SOA and no $NS, since an access list is no zone"));
+            reading.remark(
+                start.line(),
+                start.wrong(Fault::Unused, "no $SOA and no $NS, since an access list is no zone"),
+            );
             return Ok(Effect::None);
         }
         if keyword == Keyword::Dataset

@@ -86,7 +86,9 @@ fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'stat
         b"delay" => params.delay_s = Some(time(&mut cursor)?),
         b"lifetime" => params.lifetime_s = Some(time(&mut cursor)?),
         b"ts" => params.seen_s = Some(unix_s(value).ok_or("seconds since 1970")?),
-        b"until" => params.until_s = Some(moment_s(value).ok_or("seconds since 1970, or a time as 2026-12-24T18:00:00Z")?),
+        b"until" => {
+            params.until_s = Some(moment_s(value).ok_or("seconds since 1970, or a time as 2026-12-24T18:00:00Z")?)
+        }
         _ => match value {
             b"require" => params.needs_key = true,
             b"nodelay" => params.key_skips_delay = true,
@@ -99,7 +101,8 @@ fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'stat
 /// Seconds since 1970; those beyond 32 bits, in 2106, are as good as for ever.
 pub(super) fn unix_s(text: &[u8]) -> Option<u32> {
     let is_number = !text.is_empty() && text.len() < 20 && text.iter().all(u8::is_ascii_digit);
-    is_number.then(|| text.iter().fold(0u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0'))))
+    is_number
+        .then(|| text.iter().fold(0u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0'))))
 }
 
 /// Seconds since 1970, or a time of RFC 3339.
@@ -117,7 +120,7 @@ mod tests {
     fn params(text: &str) -> Option<(&str, Params, Vec<usize>)> {
         let at = find(text.as_bytes())?;
         let mut cursor = Cursor::new(text.as_bytes());
-        cursor.move_to(at + 1);
+        cursor.skip(at + 1);
         let mut faults = Vec::new();
         let params = read(cursor, |wrong| faults.push(wrong.at));
         Some((text[..at].trim_end(), params, faults))
@@ -125,7 +128,8 @@ mod tests {
 
     #[test]
     fn tails_that_are_parameters() {
-        let some = |seen_s, delay_s, lifetime_s, until_s| Params { seen_s, delay_s, lifetime_s, until_s, ..Params::default() };
+        let some =
+            |seen_s, delay_s, lifetime_s, until_s| Params { seen_s, delay_s, lifetime_s, until_s, ..Params::default() };
         for (text, before, expected) in [
             ("@ ts=100", "", some(Some(100), None, None, None)),
             ("text @ ts=100;delay=60s", "text", some(Some(100), Some(60), None, None)),
@@ -145,7 +149,9 @@ mod tests {
 
     #[test]
     fn tails_that_are_text() {
-        for text in ["", "a@ts=1", "mail me @ home", "x @", "x @ ts", "x @ ts=1;foo=2", "x @ # c", "x @ TS=1", "x @ts =1"] {
+        for text in
+            ["", "a@ts=1", "mail me @ home", "x @", "x @ ts", "x @ ts=1;foo=2", "x @ # c", "x @ TS=1", "x @ts =1"]
+        {
             assert_eq!(params(text), None, "{text}");
         }
     }

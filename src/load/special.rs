@@ -7,7 +7,10 @@ use super::{
     report::Fault,
     value::Variables,
 };
-use crate::zone::apex::{NameServers, Soa};
+use crate::{
+    wire::name::Name,
+    zone::apex::{NameServers, Soa},
+};
 
 /// Most name servers that count.
 const SERVERS_MAX: usize = 32;
@@ -132,10 +135,7 @@ pub(super) fn apply(
 }
 
 /// Reads something that nothing but a comment may follow.
-fn last<'a, T>(
-    cursor: &mut Cursor<'a>,
-    read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Wrong>,
-) -> Result<T, Wrong> {
+fn last<'a, T>(cursor: &mut Cursor<'a>, read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Wrong>) -> Result<T, Wrong> {
     let value = read(cursor)?;
     if cursor.is_done() { Ok(value) } else { Err(cursor.wrong(Fault::Special, "nothing more on the line")) }
 }
@@ -156,23 +156,22 @@ pub(super) fn ttl_s(cursor: &mut Cursor<'_>, default_s: u32, options: &Options) 
 
 /// Reads `ttl origin person serial refresh retry expire minimum`.
 fn soa(cursor: &mut Cursor<'_>, default_ttl_s: u32, options: &Options) -> Result<Soa, Wrong> {
-    let mut name = || {
-        let mut name = NameBuffer::new();
-        move |cursor: &mut Cursor<'_>| {
-            cursor.skip_blanks();
-            if cursor.is_done() {
-                return Err(cursor.wrong(Fault::Special, "a domain name"));
-            }
-            name.read(cursor).map(|()| name.to_name())
-        }
-    };
     let ttl_s = ttl_s(cursor, default_ttl_s, options)?;
-    let (origin, person) = (name()(cursor)?, name()(cursor)?);
+    let (origin, person) = (soa_name(cursor)?, soa_name(cursor)?);
     cursor.skip_blanks();
     let serial = cursor.whole_number().ok_or_else(|| cursor.wrong(Fault::Special, "a serial up to 4294967295"))?;
     let (refresh_s, retry_s, expire_s) = (time_s(cursor)?, time_s(cursor)?, time_s(cursor)?);
     let minimum_s = last(cursor, time_s)?;
     Ok(Soa { ttl_s, origin, person, serial, refresh_s, retry_s, expire_s, minimum_s })
+}
+
+fn soa_name(cursor: &mut Cursor<'_>) -> Result<Name, Wrong> {
+    if cursor.is_done() {
+        return Err(cursor.wrong(Fault::Special, "a domain name"));
+    }
+    let mut name = NameBuffer::new();
+    name.read(cursor)?;
+    Ok(name.to_name())
 }
 
 /// Reads `ttl name...`; a name with `-` before it is left out.
@@ -199,7 +198,7 @@ fn servers(
             continue;
         }
         let name = buffer.to_name();
-        if names.iter().any(|known: &crate::wire::name::Name| known.as_wire().eq_ignore_ascii_case(name.as_wire())) {
+        if names.iter().any(|known: &Name| known.as_wire().eq_ignore_ascii_case(name.as_wire())) {
             continue;
         }
         if names.len() == SERVERS_MAX {

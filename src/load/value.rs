@@ -257,7 +257,11 @@ mod tests {
             ("\"quoted\"", None, Some("\"quoted\"")),
         ] {
             let given = read(&mut Cursor::new(line.as_bytes())).expect(line);
-            assert_eq!(given, GivenValue { address: address.map(Ipv4Addr::from), text: text.map(str::as_bytes) }, "{line}");
+            assert_eq!(
+                given,
+                GivenValue { address: address.map(Ipv4Addr::from), text: text.map(str::as_bytes) },
+                "{line}"
+            );
         }
     }
 
@@ -295,9 +299,9 @@ mod tests {
     }
 
     fn text_of(values: &Values, id: ValueId) -> String {
-        values.text(id).map_or_else(String::new, |text| {
-            String::from_utf8(values.expand(text, b"KEY")).expect("texts of tests")
-        })
+        values
+            .text(id)
+            .map_or_else(String::new, |text| String::from_utf8(values.expand(text, b"KEY")).expect("texts of tests"))
     }
 
     #[test]

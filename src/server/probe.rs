@@ -41,14 +41,14 @@ pub fn probes(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<Probe> {
         let found = look_up(snapshot, zone, name, now_s);
         probes.push(Probe { question, should_be_listed, found });
     };
-    if holds_v4 {
-        V4.into_iter().for_each(|(question, name, listed)| ask(question, name, listed));
+    for (question, name, listed) in V4.into_iter().filter(|_| holds_v4) {
+        ask(question, name, listed);
     }
-    if holds_v4 || holds_v6 {
-        V6.into_iter().for_each(|(question, address, listed)| ask(question, &nibbles(address), listed));
+    for (question, address, listed) in V6.into_iter().filter(|_| holds_v4 || holds_v6) {
+        ask(question, &nibbles(address), listed);
     }
-    if holds_names {
-        NAMES.into_iter().for_each(|(question, name, listed)| ask(question, name, listed));
+    for (question, name, listed) in NAMES.into_iter().filter(|_| holds_names) {
+        ask(question, name, listed);
     }
     probes
 }
@@ -58,6 +58,9 @@ fn nibbles(address: u128) -> String {
     let digits: Vec<String> = (0..32).map(|place| format!("{:x}", address >> (4 * place) & 0xf)).collect();
     digits.join(".")
 }
+
+/// Octets of an A record with a pointer as its owner.
+const RECORD_LEN: usize = 16;
 
 /// The A records of a name relative to a zone.
 fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<Ipv4Addr> {
@@ -73,8 +76,7 @@ fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<
     let client = Client { address: IpAddr::V6(Ipv6Addr::LOCALHOST), transport: Transport::Tcp };
     let mut buffer = vec![0; usize::from(u16::MAX)];
     let outcome = answer::answer(world, client, &request, &mut buffer);
-    // Every record is an A record whose owner is a pointer: 16 octets.
-    const RECORD_LEN: usize = 16;
+    // Every record is an A record whose owner is a pointer.
     let answers =
         &buffer[HEADER_LEN + name.as_wire().len() + 4..outcome.reply_len.max(HEADER_LEN + name.as_wire().len() + 4)];
     answers

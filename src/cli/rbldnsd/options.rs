@@ -108,9 +108,9 @@ fn port_number(text: &str) -> Option<u16> {
 
 /// The number of a facility of the system's log.
 pub(super) fn facility(name: &str) -> anyhow::Result<u8> {
-    let name = name.to_ascii_lowercase();
     const NAMES: [&str; 12] =
         ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
+    let name = name.to_ascii_lowercase();
     if let Some(number) = NAMES.iter().position(|known| *known == name) {
         return Ok(number as u8);
     }
