@@ -1,5 +1,7 @@
 //! Whole files, from their octets to what is found in the data.
 
+mod speed;
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use proptest::prelude::*;
@@ -73,10 +75,10 @@ fn ask(dataset: &Dataset, key: &str, context: &Context) -> String {
     let mut values = Vec::new();
     finding.for_each_value(context, |id, until_s, hold_s| {
         let text = dataset.values.text(id).map(|text| dataset.values.expand(text, key.as_bytes()));
-        let text = String::from_utf8(text.unwrap_or_default()).expect("texts of tests");
+        let text = text.map_or_else(String::new, |text| format!(" {}", String::from_utf8_lossy(&text)));
         let until = if until_s == u32::MAX { String::new() } else { format!(" +{}", u64::from(until_s) - NOW_S) };
         let hold = if hold_s == 0 { String::new() } else { format!(" held {hold_s}") };
-        values.push(format!("{} {text}{until}{hold}", dataset.values.address(id)).trim_end().to_owned());
+        values.push(format!("{}{text}{until}{hold}", dataset.values.address(id)));
     });
     values.join(" / ")
 }
@@ -133,7 +135,7 @@ fn a_base_template_gives_texts_to_entries_without() {
 fn all_of_an_ip4tset_share_the_first_default() {
     let (data, report) = data(Kind::Ip4TSet, &["1.1.1.1\n:3:three\n:4:four\n1.1.1.2 ignored\n!1.1.1.3\n1.1/16\n"]);
     expect(&data, &[("1.1.1.1", "127.0.0.3 three"), ("1.1.1.2", "127.0.0.3 three"), ("1.1.1.3", "absent")]);
-    let expected = [(Fault::Unused, 3, 3), (Fault::Unused, 4, 9), (Fault::Address, 5, 1), (Fault::Address, 6, 4)];
+    let expected = [(Fault::Unused, 3, 1), (Fault::Unused, 4, 9), (Fault::Address, 5, 1), (Fault::Address, 6, 4)];
     assert_eq!(faults(&report), expected);
 }
 
@@ -281,9 +283,9 @@ fn plain_records() {
             ],
         ),
         ("6", &[record(rr::AAAA, 70, &"2001:db8::1".parse::<Ipv6Addr>().expect("an address").octets())]),
-        ("_x._tcp", &[record(33, 70, b"\0\x01\0\x02\0\x03\x04Host\x07Example\0")]),
+        ("_x._tcp", &[record(33, 70, b"\0\x01\0\x02\0\x03\x04host\x07example\0")]),
         ("c", &[record(257, 70, b"\0\x05issueca.example")]),
-        ("p", &[record(rr::PTR, 70, b"\x01A\x01b\0")]),
+        ("p", &[record(rr::PTR, 70, b"\x01a\x01b\0")]),
         ("e", &[record(rr::TXT, 70, b"\0")]),
         ("n", &[record(rr::A, 70, &[0, 0, 0, 5])]),
     ];
@@ -294,7 +296,7 @@ fn plain_records() {
 
 #[test]
 fn plain_records_that_are_refused() {
-    let lines = "a NS ns.x.\na CNAME b.\na DS 1 2 3\na WHAT x\na 5x A 1.2.3.4\na IN 60 A 1.2.3.4\na MX 10\na MX 10 m. # c\n\
+    let lines = "a NS ns.x.\na CNAME b.\na DS 1 2 3\na WHAT x\na 5x A 1.2.3.4\na IN 60 A 1.2.3.4\na MX 10\na MX 10 m. x\n\
                  a MX 70000 m.\n. A 1.2.3.4\na\na AAAA 1.2.3.4\na SRV 1 2\na A 1.2.3.400\na CH A 1.2.3.4\n\x61 CAA \u{e9}\n";
     let mut report = Report::keeping(99);
     load_files(Kind::Generic, &[lines.as_bytes()], &mut report).expect("loads");
@@ -304,7 +306,6 @@ fn plain_records_that_are_refused() {
         .map(|line| {
             let fault = match line {
                 1..=3 => Fault::RecordType,
-                8 => Fault::Record,
                 10 => Fault::Name,
                 14 => Fault::ARecord,
                 _ => Fault::Record,
@@ -478,7 +479,7 @@ fn access_keys() {
 
 #[test]
 fn ends_of_lines_and_strange_octets() {
-    let (data, report) = data(Kind::Ip4Set, &["\u{feff}1.1.1.1\r\n1.1.1.2 text\r\n\r\n1.1.1.3\01.1.1\n1.1.1.4"]);
+    let (data, report) = data(Kind::Ip4Set, &["\u{feff}1.1.1.1\r\n1.1.1.2 text\r\n\r\n1.1.1.3\x001.1.1\n1.1.1.4"]);
     expect(&data, &[("1.1.1.1", "127.0.0.2"), ("1.1.1.2", "127.0.0.2 text"), ("1.1.1.3", "127.0.0.2")]);
     expect(&data, &[("1.1.1.4", "127.0.0.2")]);
     assert_eq!(faults(&report), [(Fault::Nul, 4, 8)]);
@@ -488,18 +489,18 @@ fn ends_of_lines_and_strange_octets() {
 #[test]
 fn what_fails_a_load() {
     let mut report = Report::default();
-    let mut load = |octets: &[u8], options: &Options| {
+    let mut fail = |octets: &[u8], options: &Options| {
         let source = Source { name: "bl.gz".into(), modified_s: 0, reader: Box::new(octets) };
-        let error = super::load(Kind::Ip4Set, "label", [Ok(source)], options, &mut report).expect_err("fails");
+        let error = load(Kind::Ip4Set, "label", [Ok(source)], options, &mut report).expect_err("fails");
         error.to_string()
     };
     let plain = Options { decompress: false, ..options() };
-    assert!(load(b"\x1f\x8b\x08", &plain).starts_with("bl.gz is compressed and decompression is disabled"));
-    assert!(load(b"\x1f\x8b\x08", &options()).starts_with("bl.gz is compressed and cannot be unpacked"));
-    let future = load(b"1.2.3.4\n$TIMESTAMP 2037-01-01\n", &options());
+    assert!(fail(b"\x1f\x8b\x08", &plain).starts_with("bl.gz is compressed and decompression is disabled"));
+    assert!(fail(b"\x1f\x8b\x08", &options()).starts_with("bl.gz is compressed and cannot be unpacked"));
+    let future = fail(b"1.2.3.4\n$TIMESTAMP 2037-01-01\n", &options());
     assert!(future.starts_with("bl.gz:2: data timestamp is 314"), "{future}");
     let missing = LoadError::Open { file: "bl".into(), error: io::ErrorKind::NotFound.into() };
-    let error = super::load(Kind::Ip4Set, "label", [Err(missing)], &options(), &mut Report::default());
+    let error = load(Kind::Ip4Set, "label", [Err(missing)], &options(), &mut Report::default());
     assert!(error.expect_err("fails").to_string().starts_with("cannot open bl"));
 }
 
