@@ -6,7 +6,10 @@ use anyhow::bail;
 
 use crate::{
     config::Config,
-    live::zones::{ZoneSource, ZoneSpec, check},
+    live::{
+        reloader::Settings,
+        zones::{ZoneSource, ZoneSpec, check},
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,18 @@ pub(super) struct ZonesArguments {
     /// Take prefixes whose address has bits beyond their length, such as 192.0.2.1/24
     #[arg(long)]
     allow_host_bits: bool,
+}
+
+/// How a command that serves nothing loads: nothing is kept, and nobody counts.
+pub(super) fn reloader_settings(config: &Config) -> Settings {
+    Settings {
+        source: config.zones.clone(),
+        options: config.load.clone(),
+        rules: config.rules.clone(),
+        kept: None,
+        accept_command: String::new(),
+        worker_count: 0,
+    }
 }
 
 impl ZonesArguments {
