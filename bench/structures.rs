@@ -40,6 +40,9 @@ fn main() {
     let mut sorted = spread;
     sorted.sort_unstable();
     hosts("10000000 hosts, sorted file", &sorted, false, &|_| Claim::listed(values[0]));
+    for lifetimes in [false, true] {
+        prefixes_v4("ip4set of /24", 200_000, Specificity::Octets, &values, lifetimes);
+    }
     for (specificity, text) in [(Specificity::Octets, "ip4set"), (Specificity::Prefix(Equals::First), "ip4trie")] {
         for lifetimes in [false, true] {
             prefixes_v4(text, 200_000, specificity, &values, lifetimes);
@@ -112,10 +115,11 @@ fn claim(random: &mut SmallRng, values: &[ValueId], lifetimes: bool) -> Claim {
 }
 
 fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], lifetimes: bool) {
+    let longest_only = what.contains("/24");
     let mut random = random();
     let lines: Vec<(u32, u8, Claim)> = (0..count)
         .map(|_| {
-            let length = if random.random_ratio(1, 2) { 24 } else { random.random_range(14..=31) };
+            let length = if longest_only || random.random_ratio(1, 2) { 24 } else { random.random_range(14..=31) };
             (random.random(), length, claim(&mut random, values, lifetimes))
         })
         .collect();
