@@ -162,47 +162,38 @@ pub(super) struct Words6 {
 
 /// Reads hexadecimal words; the line goes on after them in any way.
 fn words(cursor: &mut Cursor<'_>) -> Option<Words6> {
-    let (mut head, mut head_count, mut tail, mut tail_count) = (0u128, 0u32, 0u128, 0u32);
-    let mut is_short = false;
+    let mut words = [0u16; 8];
+    let mut count = 0;
+    // Number of words before `::`.
+    let mut head = None;
     if cursor.rest().starts_with(b"::") {
         cursor.skip(2);
-        is_short = true;
-        if !cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit()) {
-            return Some(Words6 { address: 0, count: 8, is_short });
-        }
+        head = Some(0);
     }
-    loop {
-        let word = u128::from(word(cursor)?);
-        if is_short {
-            tail = tail << 16 | word;
-            tail_count += 1;
-        } else {
-            head = head << 16 | word;
-            head_count += 1;
-        }
-        let is_full = head_count + tail_count == 8;
-        if cursor.peek() != Some(b':') || (is_full && !is_short) {
+    let goes_on = |cursor: &Cursor<'_>| cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit());
+    while head != Some(count) || goes_on(cursor) {
+        *words.get_mut(count)? = word(cursor)?;
+        count += 1;
+        if cursor.peek() != Some(b':') || (count == 8 && head.is_none()) {
             break;
         }
-        if !is_short && cursor.rest().starts_with(b"::") {
+        if head.is_none() && cursor.rest().starts_with(b"::") {
             cursor.skip(2);
-            is_short = true;
-            if !cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit()) {
-                break;
-            }
+            head = Some(count);
         } else {
             cursor.skip(1);
         }
-        if is_full {
+    }
+    if let Some(head) = head {
+        if count > 7 {
             return None;
         }
+        words.copy_within(head..count, 8 - (count - head));
+        words[head..8 - (count - head)].fill(0);
+        count = 8;
     }
-    if is_short && head_count + tail_count > 7 {
-        return None;
-    }
-    let head = head.checked_shl(128 - 16 * head_count).unwrap_or(0);
-    let count = if is_short { 8 } else { head_count as u8 };
-    Some(Words6 { address: head | tail, count, is_short })
+    let address = words.into_iter().fold(0, |address, word| address << 16 | u128::from(word));
+    Some(Words6 { address, count: count as u8, is_short: head.is_some() })
 }
 
 fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
