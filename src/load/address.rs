@@ -156,8 +156,8 @@ pub(super) struct Words6 {
     pub(super) address: u128,
     /// Number of words, or 8 where some are left out for `::`.
     pub(super) count: u8,
-    /// Some are left out for `::`.
-    pub(super) is_short: bool,
+    /// A colon after them begins a value: no further word could follow.
+    is_complete: bool,
 }
 
 /// Reads hexadecimal words; the line goes on after them in any way.
@@ -184,6 +184,7 @@ fn words(cursor: &mut Cursor<'_>) -> Option<Words6> {
             cursor.skip(1);
         }
     }
+    let is_complete = if head.is_some() { head == Some(count) } else { count == 8 };
     if let Some(head) = head {
         if count > 7 {
             return None;
@@ -193,7 +194,7 @@ fn words(cursor: &mut Cursor<'_>) -> Option<Words6> {
         count = 8;
     }
     let address = words.into_iter().fold(0, |address, word| address << 16 | u128::from(word));
-    Some(Words6 { address, count: count as u8, is_short: head.is_some() })
+    Some(Words6 { address, count: count as u8, is_complete })
 }
 
 fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
@@ -209,10 +210,9 @@ fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
     (cursor.at() > start).then_some(word as u16)
 }
 
-/// Whether an IPv6 address may end here: a colon begins a value only after eight words, since it is read as part of the
-/// address before that.
+/// Whether an IPv6 address may end after its words.
 fn is_end_6(cursor: &Cursor<'_>, words: Words6) -> bool {
-    is_end(cursor) && (cursor.peek() != Some(b':') || (words.count == 8 && !words.is_short))
+    is_end(cursor) && (cursor.peek() != Some(b':') || words.is_complete)
 }
 
 /// Reads an IPv6 address or prefix.
@@ -221,11 +221,11 @@ pub(super) fn read_v6(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result
     let Some(words) = words(cursor) else { return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED)) };
     let length = if cursor.peek() == Some(b'/') {
         cursor.skip(1);
-        cursor.number(128)
+        cursor.number(128).filter(|_| is_end(cursor))
     } else {
-        (words.count > 1).then(|| 16 * u32::from(words.count))
+        (words.count > 1 && is_end_6(cursor, words)).then(|| 16 * u32::from(words.count))
     };
-    let Some(length) = length.filter(|_| is_end_6(cursor, words)) else {
+    let Some(length) = length else {
         return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED));
     };
     let host_bits = u128::MAX.checked_shr(length).unwrap_or(0);
@@ -368,6 +368,9 @@ mod tests {
             ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0/128"),
             ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8/128"),
             ("1::8/128", "1::8/128"),
+            ("2001/16:7:x", "2001::/16:7:x"),
+            ("1:::7:x", "1::/128:7:x"),
+            (":::7", "::/128:7"),
         ] {
             assert_eq!(v6(text).as_deref(), Ok(expected), "{text}");
         }
@@ -378,7 +381,7 @@ mod tests {
             ("1:2:3:4:5:6:7::8", Fault::Address),
             ("::1:2:3:4:5:6:7:8", Fault::Address),
             ("1::2::3", Fault::Address),
-            (":::", Fault::Address),
+            ("1::2:::7", Fault::Address),
             ("1:10000::", Fault::Address),
             ("::ffff:1.2.3.4", Fault::Address),
             ("fe80::1%eth0", Fault::Address),
