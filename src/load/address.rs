@@ -46,6 +46,13 @@ impl Range4 {
         u64::from(self.last - self.first) + 1
     }
 
+    /// The length of the prefix that it is, if it is one.
+    pub(super) fn prefix_len(self) -> Option<u8> {
+        let bits = self.first ^ self.last;
+        let is_prefix = bits & bits.wrapping_add(1) == 0 && self.first & bits == 0;
+        is_prefix.then(|| bits.leading_zeros() as u8)
+    }
+
     /// The fewest prefixes that cover it.
     pub(super) fn prefixes(self) -> impl Iterator<Item = (u32, u8)> {
         Ipv4Subnets::new(Ipv4Addr::from_bits(self.first), Ipv4Addr::from_bits(self.last), 0)
@@ -435,7 +442,10 @@ mod tests {
             for (base, length) in range.prefixes() {
                 prop_assert_eq!(u64::from(base), next);
                 next += 1 << (32 - length);
+                let prefix = Range4 { first: base, last: (next - 1) as u32 };
+                prop_assert_eq!(prefix.prefix_len(), Some(length));
             }
+            prop_assert_eq!(range.prefix_len().is_some(), range.prefixes().count() == 1);
             prop_assert_eq!(next, u64::from(range.last) + 1);
         }
     }

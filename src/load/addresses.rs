@@ -138,8 +138,8 @@ impl AddressLines {
 
     #[inline]
     fn add_range(&mut self, range: Range4, claim: Claim) {
-        if range.first == range.last {
-            self.builder.add_v4(range.first, 32, claim);
+        if let Some(length) = range.prefix_len() {
+            self.builder.add_v4(range.first, length, claim);
         } else {
             for (base, length) in range.prefixes() {
                 self.builder.add_v4(base, length, claim);
@@ -213,7 +213,7 @@ impl AddressLines {
             match either {
                 Either::V4(range) => {
                     // As an address of ::ffff:0:0/96.
-                    let length = 128 - range.size().trailing_zeros() as u8;
+                    let length = 96 + range.prefix_len().unwrap_or(32);
                     self.note_duplicate(start, 0xffff << 32 | u128::from(range.first), length, claim, reading);
                     self.add_range(range, claim);
                 }
