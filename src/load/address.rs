@@ -46,6 +46,13 @@ impl Range4 {
         u64::from(self.last - self.first) + 1
     }
 
+    /// The length of the prefix that it is, if it is one.
+    pub(super) fn prefix_len(self) -> Option<u8> {
+        let bits = self.first ^ self.last;
+        let is_prefix = bits & bits.wrapping_add(1) == 0 && self.first & bits == 0;
+        is_prefix.then(|| bits.leading_zeros() as u8)
+    }
+
     /// The fewest prefixes that cover it.
     pub(super) fn prefixes(self) -> impl Iterator<Item = (u32, u8)> {
         Ipv4Subnets::new(Ipv4Addr::from_bits(self.first), Ipv4Addr::from_bits(self.last), 0)
@@ -156,53 +163,45 @@ pub(super) struct Words6 {
     pub(super) address: u128,
     /// Number of words, or 8 where some are left out for `::`.
     pub(super) count: u8,
-    /// Some are left out for `::`.
-    pub(super) is_short: bool,
+    /// A colon after them begins a value: no further word could follow.
+    is_complete: bool,
 }
 
 /// Reads hexadecimal words; the line goes on after them in any way.
 fn words(cursor: &mut Cursor<'_>) -> Option<Words6> {
-    let (mut head, mut head_count, mut tail, mut tail_count) = (0u128, 0u32, 0u128, 0u32);
-    let mut is_short = false;
+    let mut words = [0u16; 8];
+    let mut count = 0;
+    // Number of words before `::`.
+    let mut head = None;
     if cursor.rest().starts_with(b"::") {
         cursor.skip(2);
-        is_short = true;
-        if !cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit()) {
-            return Some(Words6 { address: 0, count: 8, is_short });
-        }
+        head = Some(0);
     }
-    loop {
-        let word = u128::from(word(cursor)?);
-        if is_short {
-            tail = tail << 16 | word;
-            tail_count += 1;
-        } else {
-            head = head << 16 | word;
-            head_count += 1;
-        }
-        let is_full = head_count + tail_count == 8;
-        if cursor.peek() != Some(b':') || (is_full && !is_short) {
+    let goes_on = |cursor: &Cursor<'_>| cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit());
+    while head != Some(count) || goes_on(cursor) {
+        *words.get_mut(count)? = word(cursor)?;
+        count += 1;
+        if cursor.peek() != Some(b':') || (count == 8 && head.is_none()) {
             break;
         }
-        if !is_short && cursor.rest().starts_with(b"::") {
+        if head.is_none() && cursor.rest().starts_with(b"::") {
             cursor.skip(2);
-            is_short = true;
-            if !cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit()) {
-                break;
-            }
+            head = Some(count);
         } else {
             cursor.skip(1);
         }
-        if is_full {
+    }
+    let is_complete = if head.is_some() { head == Some(count) } else { count == 8 };
+    if let Some(head) = head {
+        if count > 7 {
             return None;
         }
+        words.copy_within(head..count, 8 - (count - head));
+        words[head..8 - (count - head)].fill(0);
+        count = 8;
     }
-    if is_short && head_count + tail_count > 7 {
-        return None;
-    }
-    let head = head.checked_shl(128 - 16 * head_count).unwrap_or(0);
-    let count = if is_short { 8 } else { head_count as u8 };
-    Some(Words6 { address: head | tail, count, is_short })
+    let address = words.into_iter().fold(0, |address, word| address << 16 | u128::from(word));
+    Some(Words6 { address, count: count as u8, is_complete })
 }
 
 fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
@@ -218,10 +217,9 @@ fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
     (cursor.at() > start).then_some(word as u16)
 }
 
-/// Whether an IPv6 address may end here: a colon begins a value only after eight words, since it is read as part of the
-/// address before that.
+/// Whether an IPv6 address may end after its words.
 fn is_end_6(cursor: &Cursor<'_>, words: Words6) -> bool {
-    is_end(cursor) && (cursor.peek() != Some(b':') || (words.count == 8 && !words.is_short))
+    is_end(cursor) && (cursor.peek() != Some(b':') || words.is_complete)
 }
 
 /// Reads an IPv6 address or prefix.
@@ -230,11 +228,11 @@ pub(super) fn read_v6(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result
     let Some(words) = words(cursor) else { return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED)) };
     let length = if cursor.peek() == Some(b'/') {
         cursor.skip(1);
-        cursor.number(128)
+        cursor.number(128).filter(|_| is_end(cursor))
     } else {
-        (words.count > 1).then(|| 16 * u32::from(words.count))
+        (words.count > 1 && is_end_6(cursor, words)).then(|| 16 * u32::from(words.count))
     };
-    let Some(length) = length.filter(|_| is_end_6(cursor, words)) else {
+    let Some(length) = length else {
         return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED));
     };
     let host_bits = u128::MAX.checked_shr(length).unwrap_or(0);
@@ -377,6 +375,9 @@ mod tests {
             ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0/128"),
             ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8/128"),
             ("1::8/128", "1::8/128"),
+            ("2001/16:7:x", "2001::/16:7:x"),
+            ("1:::7:x", "1::/128:7:x"),
+            (":::7", "::/128:7"),
         ] {
             assert_eq!(v6(text).as_deref(), Ok(expected), "{text}");
         }
@@ -387,7 +388,7 @@ mod tests {
             ("1:2:3:4:5:6:7::8", Fault::Address),
             ("::1:2:3:4:5:6:7:8", Fault::Address),
             ("1::2::3", Fault::Address),
-            (":::", Fault::Address),
+            ("1::2:::7", Fault::Address),
             ("1:10000::", Fault::Address),
             ("::ffff:1.2.3.4", Fault::Address),
             ("fe80::1%eth0", Fault::Address),
@@ -441,7 +442,10 @@ mod tests {
             for (base, length) in range.prefixes() {
                 prop_assert_eq!(u64::from(base), next);
                 next += 1 << (32 - length);
+                let prefix = Range4 { first: base, last: (next - 1) as u32 };
+                prop_assert_eq!(prefix.prefix_len(), Some(length));
             }
+            prop_assert_eq!(range.prefix_len().is_some(), range.prefixes().count() == 1);
             prop_assert_eq!(next, u64::from(range.last) + 1);
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn build_values(
             let expected = "at most 60000 octets with all variables in place".into();
             report.add(label, 0, text, Wrong { fault: Fault::LongText, at: 0, expected });
         }
-        total += template.text_len() + text.len() + 2;
+        total += template.stored_len();
         if total > TEXT_MAX { Template::default() } else { template }
     });
     if total > TEXT_MAX { Err(LoadError::TooMuchText { label: label.to_owned() }) } else { Ok(values) }
