@@ -49,7 +49,7 @@ impl Server {
     pub(crate) fn on_folder(folder: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "none"]).arg(folder);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(folder);
         Self::wait(command, port, false, tempfile::tempdir().expect("a folder"))
     }
 
