@@ -82,10 +82,11 @@ impl AddressLines {
         if !matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
             return shared.default_line(cursor, false, reading);
         }
+        let start = cursor;
         let given = read_value(&mut cursor, reading)?;
         if self.common.is_some() {
             let expected = "one default value, since all entries of this type share the first";
-            reading.remark(cursor.line(), cursor.wrong(Fault::Unused, expected));
+            reading.remark(cursor.line(), start.wrong(Fault::Unused, expected));
             return Ok(());
         }
         self.common = Some((given.address, given.text.unwrap_or_default().to_vec()));
