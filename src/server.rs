@@ -3,8 +3,10 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+mod http;
 mod privileges;
 pub mod probe;
+pub(crate) mod progress;
 mod responder;
 
 use std::{
@@ -33,7 +35,7 @@ use crate::{
         served::{Cell, Served},
         watch::{Trigger, Watch},
     },
-    metrics::{self, ZoneCounters},
+    metrics::ZoneCounters,
     net::{Counters, Listeners, Settings},
 };
 
@@ -172,7 +174,7 @@ impl Bound {
 
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.
 fn load_first(reloader: &mut Reloader) -> ReloadReport {
-    let bar = crate::cli::progress::Bar::start(reloader.progress());
+    let bar = progress::Bar::start(reloader.progress());
     let report = reloader.reload(clock::now_s());
     bar.finish();
     report
@@ -232,7 +234,7 @@ async fn attend(
 ) -> anyhow::Result<()> {
     if let Some(listener) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(metrics::http::serve(listener, running.clone()));
+        tokio::spawn(http::serve(listener, running.clone()));
     }
     let mut ticks = config.check.map(tokio::time::interval);
     if let Some(ticks) = &mut ticks {

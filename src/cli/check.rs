@@ -6,11 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use super::{logging, progress::Bar, zones_args::ZonesArguments};
+use super::{logging, zones_args::ZonesArguments};
 use crate::{
     config::Config,
     live::{clock, reloader::Reloader, served::Served},
-    server::probe::{Probe, probes},
+    server::{
+        probe::{Probe, probes},
+        progress::Bar,
+    },
 };
 
 #[derive(Debug, clap::Args)]

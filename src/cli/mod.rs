@@ -4,7 +4,6 @@ mod check;
 mod completions;
 mod dump;
 pub(crate) mod logging;
-pub(crate) mod progress;
 mod rbldnsd;
 mod serve;
 mod zones_args;
