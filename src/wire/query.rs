@@ -126,10 +126,11 @@ impl<'a> Query<'a> {
         let mut edns = None;
         if answers | authorities | additionals != 0 {
             let before = u32::from(answers) + u32::from(authorities);
-            edns = read_records(request, HEADER_LEN + question_len, before, additionals).map_err(|fault| match fault {
-                Fault::Unreadable => refuse(Rcode::FormErr, None),
-                Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
-            })?;
+            edns =
+                read_records(request, HEADER_LEN + question_len, before, additionals).map_err(|fault| match fault {
+                    Fault::Unreadable => refuse(Rcode::FormErr, None),
+                    Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
+                })?;
         }
         // RFC 7873 section 5.4: without a question, only a cookie can be asked for.
         if questions == 0 && edns.is_none_or(|edns| edns.cookie.is_none()) {
