@@ -75,9 +75,10 @@ fn sources() -> Vec<(String, PathBuf)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("the sources") {
             let path = entry.expect("the sources").path();
-            if path.is_dir() {
+            let is_test = path.ends_with("tests.rs") || path.ends_with("tests");
+            if path.is_dir() && !is_test {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
                 let inside = path.strip_prefix(&root).expect("below it");
                 let first = inside.iter().next().expect("a name").to_string_lossy();
                 files.push((first.trim_end_matches(".rs").to_owned(), path));

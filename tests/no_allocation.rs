@@ -2,8 +2,10 @@
 //!
 //! It takes no lock either, which no test can show but the types do: `answer` is given shared references to a snapshot that
 //! is immutable once built, and there is no `Mutex`, `RwLock`, cell or atomic in `wire`, `zone` or `answer` that it could
-//! wait for (the second test reads the sources for them). Without locks and without the allocator, no query waits for
+//! wait for (`architecture.rs` reads the sources for them). Without locks and without the allocator, no query waits for
 //! another.
+
+#![allow(unsafe_code)] // an allocator is unsafe by its nature
 
 #[path = "../fuzz/functions.rs"]
 mod functions;
