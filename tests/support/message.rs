@@ -108,7 +108,8 @@ pub(crate) fn show_reply(octets: &[u8]) -> Result<Vec<String>, String> {
     let sections =
         [("answer", &message.answers), ("authority", &message.authorities), ("additional", &message.additionals)];
     for (section, records) in sections {
-        let mut shown: Vec<String> = records.iter().map(|record| format!("{section} {}", show_record(record))).collect();
+        let mut shown: Vec<String> =
+            records.iter().map(|record| format!("{section} {}", show_record(record))).collect();
         shown.sort();
         lines.extend(shown);
     }
@@ -223,7 +224,7 @@ pub(crate) fn hex(octets: &[u8]) -> String {
 
 /// Hexadecimal digits as octets.
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()

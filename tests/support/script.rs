@@ -112,7 +112,9 @@ impl Script {
         }
         let mut script = reader.script;
         for step in &mut script.steps {
-            if step.has_edns && !step.expected.silence && !step.expected.lines.iter().any(|line| line.starts_with("edns"))
+            if step.has_edns
+                && !step.expected.silence
+                && !step.expected.lines.iter().any(|line| line.starts_with("edns"))
             {
                 let dnssec_ok = if step.text.split(' ').any(|word| word == "do") { " do" } else { "" };
                 let payload_len = script.options.payload_len.unwrap_or(1232);
@@ -130,7 +132,6 @@ impl Script {
         match self {
             Self { sets_clock: true, .. } => Some("it sets the clock"),
             Self { steps, .. } if steps.iter().any(elsewhere) => Some("its clients are not on this host"),
-            Self { options, .. } if !options.are_rbldnsds() => Some("its options are not on rbldnsd's command line"),
             _ => None,
         }
     }
@@ -353,13 +354,15 @@ impl Reader {
             "answer" | "authority" | "additional" => {
                 // A record that starts with its TTL is at the name that was asked for.
                 let name = step.text.split(' ').nth(1).unwrap_or_default();
-                expected.lines.push(if rest.starts_with(|first: char| first.is_ascii_digit())
-                    && !rest.split(' ').next().unwrap_or_default().contains('.')
-                {
-                    format!("{word} {} {rest}", name.to_ascii_lowercase())
-                } else {
-                    line.clone()
-                });
+                expected.lines.push(
+                    if rest.starts_with(|first: char| first.is_ascii_digit())
+                        && !rest.split(' ').next().unwrap_or_default().contains('.')
+                    {
+                        format!("{word} {} {rest}", name.to_ascii_lowercase())
+                    } else {
+                        line.clone()
+                    },
+                );
             }
             "edns" => expected.lines.push(line.clone()),
             code if code.bytes().all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit()) => {
@@ -416,7 +419,8 @@ impl Expected {
         let mut expected = self.lines.clone();
         if let Some(cookie) = actual.iter().find_map(|line| word_with(line, "cookie=")) {
             for line in &mut expected {
-                let Some(start) = word_with(line, "cookie=").filter(|word| word.ends_with('+')).map(str::to_owned) else {
+                let Some(start) = word_with(line, "cookie=").filter(|word| word.ends_with('+')).map(str::to_owned)
+                else {
                     continue;
                 };
                 if cookie.starts_with(start.trim_end_matches('+')) && cookie.len() == "cookie=".len() + 48 {
@@ -430,7 +434,8 @@ impl Expected {
         }
         // A name that is compressed against the question has the case of its letters there; texts are as they are.
         let comparable = |lines: &[String]| {
-            let without_case = |line: &String| if line.contains('"') { line.clone() } else { line.to_ascii_lowercase() };
+            let without_case =
+                |line: &String| if line.contains('"') { line.clone() } else { line.to_ascii_lowercase() };
             let mut lines: Vec<String> = lines.iter().map(without_case).collect();
             lines.sort();
             lines
@@ -439,7 +444,8 @@ impl Expected {
     }
 
     fn difference(&self, actual: &[String]) -> String {
-        let mark = |line: &String, there: &[String]| format!("  {} {line}", if there.contains(line) { ' ' } else { '*' });
+        let mark =
+            |line: &String, there: &[String]| format!("  {} {line}", if there.contains(line) { ' ' } else { '*' });
         let mut expected = self.lines.clone();
         if self.silence {
             expected.push("silence".to_owned());
