@@ -3,8 +3,10 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+mod http;
 mod privileges;
 pub mod probe;
+pub(crate) mod progress;
 mod responder;
 
 use std::{
@@ -36,7 +38,7 @@ use crate::{
         served::{Cell, Served},
         watch::{Trigger, Watch},
     },
-    metrics::{self, ZoneCounters},
+    metrics::ZoneCounters,
     net::{Counters, Listeners, Settings},
 };
 
@@ -198,7 +200,7 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
         options: config.load.clone(),
         rules: config.rules.clone(),
         kept,
-        accept_command: crate::cli::accept_command(state),
+        accept_command: control::accept_command(state),
         worker_count,
     }
 }
@@ -227,7 +229,7 @@ fn open_control(state: &Path) -> Option<std::os::unix::net::UnixListener> {
 
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.
 fn load_first(reloader: &mut Reloader) -> ReloadReport {
-    let bar = crate::cli::progress::Bar::start(reloader.progress());
+    let bar = progress::Bar::start(reloader.progress());
     let report = reloader.reload(clock::now_s(), None);
     bar.finish();
     report
@@ -287,7 +289,7 @@ async fn attend(
 ) -> anyhow::Result<()> {
     if let Some(listener) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(metrics::http::serve(listener, running.clone()));
+        tokio::spawn(http::serve(listener, running.clone()));
     }
     let mut ticks = config.check.map(tokio::time::interval);
     if let Some(ticks) = &mut ticks {

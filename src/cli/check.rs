@@ -8,13 +8,15 @@ use std::{
 
 use super::{
     logging,
-    progress::Bar,
     zones_args::{ZonesArguments, reloader_settings},
 };
 use crate::{
     config::Config,
     live::{clock, reloader::Reloader, served::Served},
-    server::probe::{Probe, probes},
+    server::{
+        probe::{Probe, probes},
+        progress::Bar,
+    },
 };
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -125,9 +125,4 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             line(&format!("    {text}"));
         }
     }
-}
-
-/// Where a server with that folder keeps its state, for messages.
-pub(crate) fn accept_command(state: Option<&Path>) -> String {
-    state.map(|state| format!("dnsbld reload --state {} --accept", state.display())).unwrap_or_default()
 }

@@ -5,7 +5,6 @@ mod completions;
 mod control;
 mod dump;
 pub(crate) mod logging;
-pub(crate) mod progress;
 mod rbldnsd;
 mod serve;
 mod zones_args;
@@ -18,8 +17,6 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-
-pub(crate) use control::accept_command;
 
 /// Authoritative server for DNS blocklists and allowlists.
 #[derive(Debug, Parser)]

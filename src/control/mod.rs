@@ -93,6 +93,11 @@ pub fn socket_path(state: &Path) -> PathBuf {
     state.join(SOCKET_NAME)
 }
 
+/// The command by which an operator accepts what was refused, up to the zone's name; nothing without a state folder.
+pub fn accept_command(state: Option<&Path>) -> String {
+    state.map(|state| format!("dnsbld reload --state {} --accept", state.display())).unwrap_or_default()
+}
+
 /// Asks the server with that state folder.
 ///
 /// # Errors

@@ -70,8 +70,21 @@ pub struct Query<'a> {
 pub enum Unanswerable<'a> {
     /// Say nothing.
     Ignore(IgnoreReason),
-    /// Echo the header with this code, and an OPT record if one was read.
-    Refuse(Header, Rcode, Option<Edns<'a>>),
+    /// Answer with a code and nothing else.
+    Refuse(Refusal<'a>),
+}
+
+/// What a request that is refused is answered with: as much of it as could be read, and the reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Length of its question, to be echoed; 0 if that could not be read.
+    pub question_len: usize,
+    /// The reason.
+    pub rcode: Rcode,
+    /// Its OPT record, if that could be read.
+    pub edns: Option<Edns<'a>>,
 }
 
 /// Why a datagram is met with silence.
@@ -98,36 +111,42 @@ impl<'a> Query<'a> {
         if header.flags & FLAG_QR != 0 {
             return Err(Unanswerable::Ignore(IgnoreReason::Response));
         }
-        if header.opcode() != 0 {
-            return Err(Unanswerable::Refuse(header, Rcode::NotImp, None));
-        }
-        let form_err = Unanswerable::Refuse(header, Rcode::FormErr, None);
         let [questions, answers, authorities, additionals] = [field(4), field(6), field(8), field(10)];
-        if questions > 1 {
-            return Err(form_err); // RFC 9619: a query has one question at most
+        // Whatever is wrong, a resolver finds its query again by the question (RFC 1035 section 4.1.1 has it copied).
+        let question = if questions == 1 { read_question(&request[HEADER_LEN..], name) } else { None };
+        let question_len = question.map_or(0, |(qname_len, ..)| qname_len + 4);
+        let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, question_len, rcode, edns });
+        if header.opcode() != 0 {
+            return Err(refuse(Rcode::NotImp, None));
         }
-        let (mut qname_len, mut qtype, mut qclass, mut at) = (0, 0, 0, HEADER_LEN);
-        if questions == 1 {
-            qname_len = name.read(&request[at..]).ok_or(form_err)?;
-            at += qname_len;
-            let [t1, t2, c1, c2] = *request.get(at..).and_then(|rest| rest.first_chunk()).ok_or(form_err)?;
-            (qtype, qclass) = (u16::from_be_bytes([t1, t2]), u16::from_be_bytes([c1, c2]));
-            at += 4;
+        // RFC 9619: a query has one question at most.
+        if questions > 1 || question.is_none() && questions == 1 {
+            return Err(refuse(Rcode::FormErr, None));
         }
         let mut edns = None;
         if answers | authorities | additionals != 0 {
             let before = u32::from(answers) + u32::from(authorities);
-            edns = read_records(request, at, before, additionals).map_err(|fault| match fault {
-                Fault::Unreadable => form_err,
-                Fault::Version(edns) => Unanswerable::Refuse(header, Rcode::BadVers, Some(edns)),
-            })?;
+            edns =
+                read_records(request, HEADER_LEN + question_len, before, additionals).map_err(|fault| match fault {
+                    Fault::Unreadable => refuse(Rcode::FormErr, None),
+                    Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
+                })?;
         }
         // RFC 7873 section 5.4: without a question, only a cookie can be asked for.
         if questions == 0 && edns.is_none_or(|edns| edns.cookie.is_none()) {
-            return Err(Unanswerable::Refuse(header, Rcode::FormErr, edns));
+            return Err(refuse(Rcode::FormErr, edns));
         }
+        let (qname_len, qtype, qclass) = question.unwrap_or_default();
         Ok(Self { header, qname_len, qtype, qclass, edns })
     }
+}
+
+/// Reads a question: the length of its name, its type and its class.
+#[inline]
+fn read_question(question: &[u8], name: &mut QueryName) -> Option<(usize, u16, u16)> {
+    let qname_len = name.read(question)?;
+    let [t1, t2, c1, c2] = *question.get(qname_len..)?.first_chunk()?;
+    Some((qname_len, u16::from_be_bytes([t1, t2]), u16::from_be_bytes([c1, c2])))
 }
 
 enum Fault<'a> {
@@ -226,7 +245,7 @@ mod tests {
 
     fn rcode(octets: &[u8]) -> Option<Rcode> {
         match Query::read(octets, &mut QueryName::new()) {
-            Err(Unanswerable::Refuse(_, rcode, _)) => Some(rcode),
+            Err(Unanswerable::Refuse(refusal)) => Some(refusal.rcode),
             Err(Unanswerable::Ignore(reason)) => panic!("ignored: {reason:?}"),
             Ok(_) => None,
         }
@@ -281,6 +300,21 @@ mod tests {
         assert_eq!(rcode(&version_1), Some(Rcode::BadVers));
         let short_cookie = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x08\x00\x0a\x00\x041234";
         assert_eq!(rcode(&request([1, 0, 0, 1], short_cookie)), Some(Rcode::FormErr));
+    }
+
+    #[test]
+    fn a_refusal_echoes_the_question_if_it_could_be_read() {
+        let question_len = |octets: &[u8]| match Query::read(octets, &mut QueryName::new()) {
+            Err(Unanswerable::Refuse(refusal)) => refusal.question_len,
+            other => panic!("{other:?}"),
+        };
+        let mut notify = request([1, 0, 0, 0], b"");
+        notify[2] = 0x20;
+        assert_eq!(question_len(&notify), 7);
+        assert_eq!(question_len(&request([1, 0, 0, 2], &[OPT, OPT].concat())), 7);
+        assert_eq!(question_len(&request([2, 0, 0, 0], b"\x01b\x00\x00\x01\x00\x01")), 0);
+        assert_eq!(question_len(&request([0, 0, 0, 0], b"")), 0);
+        assert_eq!(question_len(&request([1, 0, 0, 0], b"")[..15]), 0);
     }
 
     #[test]
