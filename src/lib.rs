@@ -1,6 +1,50 @@
-//! dnsbld, an authoritative server for DNS blocklists and allowlists.
+//! dnsbld, an authoritative server for DNS blocklists and allowlists: start reading here.
+//!
+//! Mail servers ask "is this address listed?" thousands of times a second; operators drop files into a folder. Between them
+//! stands a [snapshot](zone::snapshot::Snapshot) of everything served, which is built aside, swapped in by one pointer, and
+//! never changed while it is read.
+//!
+//! # The rooms
+//!
+//! | module | what it is | uses |
+//! |---|---|---|
+//! | [`wire`] | DNS messages as bytes; borrows, never allocates | nothing |
+//! | [`zone`] | what is served: catalog, zones, access, values, datasets; immutable once built | wire |
+//! | [`answer`] | one pure function: snapshot, client, time and request in, reply and outcome out | wire, zone |
+//! | [`load`] | text to zone data: formats, remarks with file, line and column | wire, zone |
+//! | [`net`] | bytes in, bytes out: UDP in batches, TCP; knows no zones | the word `Transport` |
+//! | [`metrics`] | counters with one writer each, Prometheus' text | wire, net |
+//! | [`live`] | what changes while running: files, reloader, the pointer to what is served, the clock | the above |
+//! | [`config`] | what the server is told, validated | live, load, net |
+//! | [`server`] | sockets, workers, reloader and signals tied together | all above |
+//! | [`cli`] | one file a command | all above |
+//!
+//! Arrows point down only, and a test holds them. `wire`, `zone`, `answer` and `load` have no unsafe code, open no socket or
+//! file, read no clock and start no thread.
+//!
+//! # A query's way
+//!
+//! A worker ([`net`]) receives a batch; its responder ([`server`]) takes the time and the snapshot once, and calls
+//! [`answer::answer`] for each datagram. The [reader](wire::query) parses it or says how to refuse; the
+//! [catalog](zone::snapshot::Snapshot::find) finds the zone by its longest suffix; access lists may refuse; the labels
+//! [become an address](zone::subject) or stay a name; each [dataset](zone::dataset) is asked for what holds now; the
+//! [writer](wire::reply) lays the ready value, or SOA and NXDOMAIN, into the lent buffer. The worker counts, and sends the
+//! batch.
+//!
+//! # An entry's way
+//!
+//! The [loader](load) splits a line into key, value and parameters, or makes a remark with its place. The
+//! [value](zone::values) is kept once, ready for the wire. The builders of [addresses](zone::addresses) and
+//! [names](zone::names) sort, resolve overlaps and exclusions, and freeze. The [reloader](live::reloader) assembles a new
+//! snapshot aside, publishes it, and frees the old one itself.
 
 pub mod answer;
+pub mod cli;
+pub mod config;
+pub mod live;
 pub mod load;
+pub mod metrics;
+pub mod net;
+pub mod server;
 pub mod wire;
 pub mod zone;

@@ -119,7 +119,7 @@ impl Answers<'_, '_> {
             Entries::Names(names) => {
                 let found = names.look_up(subject.name, context);
                 self.found.below |= found.listed_below;
-                let entry = subject.name.last(found.matched_labels);
+                let entry = subject.name.last(found.entry_label_count);
                 self.add(asked, dataset, found.finding, |text| text.show(format_args!("{entry}")));
             }
             Entries::Records(_) => {}

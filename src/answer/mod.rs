@@ -12,6 +12,8 @@
 //! | does anything exist at or below it? | [`existence`] |
 //! | what server is this? | [`chaos`] |
 
+#![forbid(unsafe_code)]
+
 mod apex;
 mod chaos;
 mod existence;

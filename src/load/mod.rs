@@ -2,14 +2,45 @@
 //!
 //! Nothing here opens a file or reads a clock: the caller hands over readers and the time.
 
-use std::{io::Read, sync::Arc};
+#![forbid(unsafe_code)]
 
+mod acl;
+mod address;
+mod addresses;
+mod combined;
+mod cursor;
+mod dataset;
+mod generic;
+mod lines;
+mod name;
+mod names;
+mod params;
+mod report;
+mod special;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
+
+pub use self::report::{Fault, Remark, Report, Severity};
+use self::{
+    acl::{ClientLines, KeyLines},
+    combined::Sections,
+    cursor::{Cursor, Wrong},
+    dataset::{Draft, Reading},
+    lines::{Lines, Packing, RawLine},
+    special::{Effect, Keyword, LineKind, Settings},
+};
 use crate::{
     wire::name::Name,
     zone::{
         access::{AccessList, KeyList},
         apex::{NameServers, Soa},
-        dataset::Dataset,
+        dataset::{Dataset, Kind},
     },
 };
 
@@ -77,4 +108,228 @@ impl Default for Options {
     fn default() -> Self {
         Self { default_ttl_s: 2_100, min_ttl_s: 0, max_ttl_s: 0, allow_host_bits: false, decompress: true, now_s: 0 }
     }
+}
+
+/// Why a dataset cannot be loaded at all. What is wrong with single lines is in the [`Report`].
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be opened.
+    #[error("cannot open {file}: {error}; check its name and its permissions")]
+    Open {
+        /// Which file.
+        file: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file cannot be read to its end.
+    #[error("cannot read {file}: {error}")]
+    Read {
+        /// Which file.
+        file: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file is compressed and damaged.
+    #[error("{file} is compressed and cannot be unpacked: {error}; it may be cut off: fetch or pack it again")]
+    Unpack {
+        /// Which file.
+        file: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file is compressed and is not to be unpacked.
+    #[error("{file} is compressed and decompression is disabled; unpack it, or leave out -C")]
+    Compressed {
+        /// Which file.
+        file: String,
+    },
+    /// The data say that they were made in the future.
+    #[error(
+        "{file}:{line}: data timestamp is {ahead_s} s in the future; set the clock of this or of the maker's machine right, or correct $TIMESTAMP (it is in UTC)"
+    )]
+    FromFuture {
+        /// Which file.
+        file: String,
+        /// Which line.
+        line: u64,
+        /// By how many seconds.
+        ahead_s: u64,
+    },
+    /// The texts do not fit.
+    #[error(
+        "{label} has more than 3 GiB of text; use variables ($0 to $9) or $= for what repeats, or several datasets"
+    )]
+    TooMuchText {
+        /// Which dataset.
+        label: String,
+    },
+}
+
+/// What the lines of a dataset specification say of the whole.
+#[derive(Debug, Default)]
+struct ZoneHead {
+    soa: Option<Soa>,
+    servers: Option<NameServers>,
+    expires_s: Option<u64>,
+    /// Most addresses of a range; 0 is no limit.
+    max_range_4: u64,
+}
+
+/// Reads the files of one dataset specification.
+///
+/// A line that cannot be read costs itself only, and is in the report.
+///
+/// # Errors
+/// [`LoadError`]: nothing of the dataset can be used.
+pub fn load<'a>(
+    kind: Kind,
+    label: &str,
+    sources: impl IntoIterator<Item = Result<Source<'a>, LoadError>>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Loaded, LoadError> {
+    let mut loader = Loader { kind, head: ZoneHead::default(), body: Body::new(kind, label, options), options };
+    for source in sources {
+        loader.file(source?, report)?;
+    }
+    let Loader { head, body, .. } = loader;
+    let sections = match body {
+        Body::Clients(lines) => return Ok(Loaded::Acl(lines.build(label, report)?)),
+        Body::Keys(lines) => return Ok(Loaded::Keys(lines.build(label, report)?)),
+        Body::Entries(draft) => vec![Section { subzones: vec![Name::root()], dataset: draft.build(report)?.into() }],
+        Body::Sections(sections) => sections.build(report)?,
+    };
+    Ok(Loaded::Data(ZoneData { soa: head.soa, servers: head.servers, expires_s: head.expires_s, sections }))
+}
+
+/// What lines of the kinds go into.
+enum Body {
+    Entries(Box<Draft>),
+    Sections(Sections),
+    Clients(ClientLines),
+    Keys(KeyLines),
+}
+
+impl Body {
+    fn new(kind: Kind, label: &str, options: &Options) -> Self {
+        match kind {
+            Kind::Acl => Self::Clients(ClientLines::new(options)),
+            Kind::AclKey => Self::Keys(KeyLines::new(options)),
+            Kind::Combined => Self::Sections(Sections::new(label.to_owned(), options)),
+            _ => Self::Entries(Box::new(Draft::new(kind, label.to_owned(), Settings::new(options)))),
+        }
+    }
+
+    fn start_file(&mut self) {
+        match self {
+            Self::Entries(draft) => draft.start_file(),
+            Self::Sections(sections) => sections.start_file(),
+            Self::Clients(lines) => lines.start_file(),
+            Self::Keys(lines) => lines.start_file(),
+        }
+    }
+
+    fn settings(&mut self) -> &mut Settings {
+        match self {
+            Self::Entries(draft) => &mut draft.shared.settings,
+            Self::Sections(sections) => sections.settings(),
+            Self::Clients(lines) => &mut lines.settings,
+            Self::Keys(lines) => &mut lines.settings,
+        }
+    }
+
+    #[inline]
+    fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        match self {
+            Self::Entries(draft) => draft.line(cursor, head, reading),
+            Self::Sections(sections) => sections.line(cursor, head, reading),
+            Self::Clients(lines) => lines.line(cursor, head, reading),
+            Self::Keys(lines) => lines.line(cursor, reading),
+        }
+    }
+}
+
+struct Loader<'o> {
+    kind: Kind,
+    head: ZoneHead,
+    body: Body,
+    options: &'o Options,
+}
+
+impl Loader<'_> {
+    fn file(&mut self, source: Source<'_>, report: &mut Report) -> Result<(), LoadError> {
+        let Source { name: file, modified_s, reader } = source;
+        let (packing, reader) =
+            lines::packing(reader).map_err(|error| LoadError::Read { file: file.clone(), error })?;
+        if packing != Packing::Plain && !self.options.decompress {
+            return Err(LoadError::Compressed { file });
+        }
+        let broken = |error| match packing {
+            Packing::Plain => LoadError::Read { file: file.clone(), error },
+            Packing::Gzip | Packing::Zstd => LoadError::Unpack { file: file.clone(), error },
+        };
+        let mut lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;
+        self.body.start_file();
+        let mut reading = Reading { options: self.options, report, file: &file, line: 0, modified_s };
+        while let Some(line) = lines.next().map_err(broken)? {
+            reading.line += 1;
+            self.line(&line, &mut reading)?;
+        }
+        reading.report.lines += reading.line;
+        Ok(())
+    }
+
+    #[inline]
+    fn line(&mut self, line: &RawLine<'_>, reading: &mut Reading<'_>) -> Result<(), LoadError> {
+        let text = if line.is_cut || line.may_have_nul { cut(line, reading) } else { line.text };
+        let cursor = Cursor::new(text);
+        let result = match LineKind::of(cursor.rest()) {
+            LineKind::Empty => return Ok(()),
+            LineKind::Entry => self.body.line(cursor, &self.head, reading),
+            LineKind::Special => match self.special(cursor, reading) {
+                Ok(Effect::None) => Ok(()),
+                Ok(Effect::FromFuture(ahead_s)) => {
+                    return Err(LoadError::FromFuture { file: reading.file.to_owned(), line: reading.line, ahead_s });
+                }
+                Err(wrong) => Err(wrong),
+            },
+        };
+        if let Err(wrong) = result {
+            reading.remark(text, wrong);
+        }
+        Ok(())
+    }
+
+    fn special(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<Effect, Wrong> {
+        let start = cursor;
+        let keyword = special::keyword(&mut cursor)?;
+        if self.kind.is_access() && matches!(keyword, Keyword::Soa | Keyword::Servers) {
+            reading.remark(
+                start.line(),
+                start.wrong(Fault::Unused, "no $SOA and no $NS, since an access list is no zone"),
+            );
+            return Ok(Effect::None);
+        }
+        if keyword == Keyword::Dataset
+            && let Body::Sections(sections) = &mut self.body
+        {
+            return sections.start(cursor, reading).map(|()| Effect::None);
+        }
+        let (settings, options) = (self.body.settings(), self.options);
+        let mut remark = |wrong| reading.remark(start.line(), wrong);
+        special::apply(keyword, &mut cursor, settings, &mut self.head, options, &mut remark)
+    }
+}
+
+/// The part of a line that counts, where something is wrong with the line as such.
+#[cold]
+fn cut<'a>(line: &RawLine<'a>, reading: &mut Reading<'_>) -> &'a [u8] {
+    let text = line.text;
+    if line.is_cut {
+        let expected = format!("a line of at most {} octets", lines::LINE_MAX).into();
+        reading.remark(text, Wrong { fault: Fault::LongLine, at: text.len(), expected });
+    }
+    let Some(nul) = memchr::memchr(0, text) else { return text };
+    reading.remark(text, Wrong { fault: Fault::Nul, at: nul, expected: "text; the line ends there".into() });
+    &text[..nul]
 }

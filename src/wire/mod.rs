@@ -3,6 +3,8 @@
 //! Off the query path `hickory-proto` does this better and for every type; here is only what a list server needs, thousands
 //! of times a second. Tests hold both against each other.
 
+#![forbid(unsafe_code)]
+
 pub mod cookie;
 pub mod name;
 pub mod query;

@@ -107,6 +107,7 @@ impl FromStr for Kind {
 
 /// The entries of a dataset, by the shape of their keys.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // there are a few, and one indirection less on every query
 pub enum Entries {
     /// Addresses and prefixes of both families.
     Addresses(Addresses),

@@ -1,5 +1,7 @@
 //! What is served: zones, their datasets and values. Immutable once built, read by all workers without a lock.
 
+#![forbid(unsafe_code)]
+
 pub mod access;
 pub mod addresses;
 pub mod apex;
@@ -8,5 +10,6 @@ pub mod names;
 pub mod records;
 pub mod ruling;
 pub mod snapshot;
+pub mod standing;
 pub mod subject;
 pub mod values;

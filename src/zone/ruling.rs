@@ -104,6 +104,11 @@ impl Ruling {
         debug_assert!(value.0 < CHAIN);
         Self(value.0)
     }
+
+    /// The value with which this lists unconditionally.
+    pub const fn value(self) -> Option<ValueId> {
+        if self.0 & CHAIN == 0 { Some(ValueId(self.0)) } else { None }
+    }
 }
 
 /// Claims of one specificity: any of them in force decides.

@@ -178,12 +178,13 @@ pub struct ValuesBuilder {
 }
 
 impl ValuesBuilder {
-    /// The id for an A record and a text as written; an empty text is none (rbldnsd(8), "Resulting A values").
+    /// The id for an A record and a text as written. What an empty text stands for is up to the template made of it: nothing,
+    /// or the base template (`$=`), which may be defined later.
     ///
     /// # Panics
     /// With 2^31 or more distinct values; the loader's limits are far below.
     pub fn intern(&mut self, address: Ipv4Addr, text: &[u8]) -> ValueId {
-        let text = (!text.is_empty()).then(|| self.text(text));
+        let text = Some(self.text(text));
         *self.known_values.entry((address, text)).or_insert_with(|| {
             let id = ValueId(u32::try_from(self.values.len()).expect("fewer values than lines"));
             self.values.push(Value { address, text });

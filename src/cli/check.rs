@@ -1,0 +1,112 @@
+//! `dnsbld check`: loads zones as the server would, and says what is wrong with them.
+
+use std::{
+    io::{self, Write},
+    net::Ipv4Addr,
+    process::ExitCode,
+};
+
+use super::{logging, progress::Bar, zones_args::ZonesArguments};
+use crate::{
+    config::Config,
+    live::{clock, reloader::Reloader, served::Served},
+    server::probe::{Probe, probes},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    zones: ZonesArguments,
+    /// Fail on warnings too
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    logging::start(logging::LogFormat::Text, "error");
+    load_and_report(&arguments.zones.config()?, arguments.strict)
+}
+
+/// Loads everything, prints all faults and what each zone keeps of RFC 5782; fails on errors, and on warnings if `strict`.
+pub(super) fn load_and_report(config: &Config, strict: bool) -> anyhow::Result<ExitCode> {
+    let cell = crate::live::served::Cell::default();
+    let mut reloader = Reloader::new(config.zones.clone(), config.load.clone(), cell.clone(), 0);
+    let bar = Bar::start(reloader.progress());
+    let report = reloader.reload(clock::now_s());
+    bar.finish();
+    let out = &mut io::stdout().lock();
+    let (mut errors, mut warnings) = (0, 0);
+    for dataset in &report.datasets {
+        for remark in dataset.report.remarks() {
+            writeln!(out, "{remark}")?;
+        }
+        warnings += dataset.report.warnings();
+        match &dataset.failure {
+            Some(failure) => {
+                errors += 1;
+                writeln!(out, "{}: error: {failure}", dataset.dataset)?;
+            }
+            None => writeln!(out, "{}: {}", dataset.dataset, dataset.report)?,
+        }
+    }
+    let served = cell.load();
+    warnings += report_zones(&served, out)?;
+    if report.datasets.is_empty() {
+        errors += 1;
+        writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?;
+    }
+    writeln!(out, "{} zones, {errors} errors, {warnings} warnings", served.snapshot.zones().len())?;
+    Ok(if errors > 0 || strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Says of each zone what it holds, and what it keeps of the conventions; returns the number of warnings.
+fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
+    let mut warnings = 0;
+    for zone in served.snapshot.zones() {
+        let Some(content) = &zone.content else {
+            writeln!(out, "zone {}: error: not all of its datasets are loaded", zone.apex)?;
+            continue;
+        };
+        let datasets = content.datasets();
+        let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
+        let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
+        writeln!(out, "zone {}: {entries} entries in {} datasets, {bytes} bytes", zone.apex, datasets.len())?;
+        let mut warn = |text: &str| {
+            warnings += 1;
+            writeln!(out, "zone {}: warning: {text}", zone.apex)
+        };
+        if content.soa.is_none() {
+            warn(
+                "no $SOA: negative answers cannot be cached, and every unlisted address is asked for again and again",
+            )?;
+        }
+        if content.servers.is_none() {
+            warn("no $NS: resolvers that check a delegation find nothing")?;
+        }
+        for Probe { question, should_be_listed, found } in probes(&served.snapshot, zone, clock::now_s()) {
+            match (should_be_listed, found.as_slice()) {
+                (true, []) => {
+                    warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry"))?;
+                }
+                (false, [_, ..]) => {
+                    warn(&format!(
+                        "{question} is listed: RFC 5782 section 5 forbids it, and clients take the list for broken"
+                    ))?;
+                }
+                (true, addresses) => {
+                    for address in addresses.iter().filter(|address| !is_usual(**address)) {
+                        warn(&format!(
+                            "{question} answers {address}: RFC 5782 section 2.1 wants 127.0.0.0/8, not 127.0.0.1"
+                        ))?;
+                    }
+                }
+                (false, []) => {}
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+fn is_usual(address: Ipv4Addr) -> bool {
+    address.is_loopback() && address != Ipv4Addr::LOCALHOST
+}

@@ -1,0 +1,126 @@
+//! Where messages go: lines with a time and a level, JSON, or what rbldnsd would print.
+
+use std::{
+    fmt, io,
+    os::unix::net::UnixDatagram,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use clap::ValueEnum;
+use tracing::{Event, Level, Subscriber, field::Field};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    layer::{Context, SubscriberExt as _},
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
+
+/// The form of messages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogFormat {
+    /// One line for people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Sends messages to standard error. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
+pub(super) fn start(format: LogFormat, default_level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let started = match format {
+        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    debug_assert!(started.is_ok(), "one command, one log");
+}
+
+/// Prints messages as rbldnsd does: what it does on standard output, what is wrong on standard error, and once it is a
+/// daemon all to the system's log.
+pub(super) struct RbldnsdLog {
+    program: String,
+    quiet: bool,
+    syslog: Mutex<Option<UnixDatagram>>,
+    facility: u8,
+}
+
+static IN_BACKGROUND: AtomicBool = AtomicBool::new(false);
+
+/// From now on nobody reads standard output and error.
+pub(super) fn go_to_background() {
+    IN_BACKGROUND.store(true, Ordering::Relaxed);
+}
+
+impl RbldnsdLog {
+    /// Starts printing.
+    pub(super) fn start(program: &str, quiet: bool, facility: u8, with_syslog: bool) {
+        let syslog = with_syslog.then(|| UnixDatagram::unbound().ok()).flatten();
+        // Before a chroot, or the socket would be out of reach.
+        let syslog = syslog.filter(|socket| socket.connect("/dev/log").is_ok());
+        let layer = Self { program: program.to_owned(), quiet, syslog: Mutex::new(syslog), facility };
+        let started = tracing_subscriber::registry().with(layer).try_init();
+        debug_assert!(started.is_ok(), "one command, one log");
+    }
+
+    fn to_syslog(&self, level: Level, text: &str) {
+        let severity = match level {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            _ => 7,
+        };
+        let line = format!("<{}>{}[{}]: {text}", self.facility << 3 | severity, self.program, std::process::id());
+        if let Some(socket) = &*self.syslog.lock().unwrap_or_else(PoisonError::into_inner) {
+            match socket.send(line.as_bytes()) {
+                Ok(_) | Err(_) => {} // a log that is away has nowhere to be complained about
+            }
+        }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RbldnsdLog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        if level > Level::INFO || !event.metadata().target().starts_with("dnsbld") {
+            return;
+        }
+        let mut text = MessageText::default();
+        event.record(&mut text);
+        let text = format!("{}{}", text.fields, text.message);
+        self.to_syslog(level, &text);
+        if IN_BACKGROUND.load(Ordering::Relaxed) {
+            return;
+        }
+        let line = format!("{}: {text}\n", self.program);
+        let written = if level == Level::INFO {
+            if self.quiet { Ok(()) } else { io::Write::write_all(&mut io::stdout(), line.as_bytes()) }
+        } else {
+            io::Write::write_all(&mut io::stderr(), line.as_bytes())
+        };
+        match written {
+            Ok(()) | Err(_) => {} // whoever closed the stream does not want it
+        }
+    }
+}
+
+/// An event as text: fields first, as the thing that is spoken of, then what is said.
+#[derive(Default)]
+struct MessageText {
+    fields: String,
+    message: String,
+}
+
+impl tracing::field::Visit for MessageText {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        use fmt::Write as _;
+        let written = if field.name() == "message" {
+            write!(self.message, "{value:?}")
+        } else {
+            write!(self.fields, "{} {value:?}: ", field.name())
+        };
+        debug_assert!(written.is_ok(), "a String takes everything");
+    }
+}

@@ -1,0 +1,86 @@
+//! The command line: one file a command. Called by the name `rbldnsd`, the program is rbldnsd.
+
+mod check;
+mod completions;
+mod dump;
+pub(crate) mod logging;
+pub(crate) mod progress;
+mod rbldnsd;
+mod serve;
+mod zones_args;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// Authoritative server for DNS blocklists and allowlists.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dnsbld",
+    version,
+    about = "Authoritative server for DNS blocklists and allowlists",
+    after_help = "Try it:  dnsbld serve zones/   and then   dig @127.0.0.1 -p 5300 2.0.0.127.virbl.tee.gr TXT\n\
+                  From rbldnsd:  dnsbld rbldnsd takes rbldnsd's command line unchanged."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve zones over UDP and TCP, and reload their files when they change
+    Serve(Box<serve::Arguments>),
+    /// Load zones, report what is wrong with them, and serve nothing
+    Check(check::Arguments),
+    /// Print zones as BIND zone files
+    Dump(dump::Arguments),
+    /// Be rbldnsd: its options, files and signals, unchanged
+    #[command(disable_help_flag = true)]
+    Rbldnsd(Box<rbldnsd::Arguments>),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+}
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let called = arguments.first().map(|name| Path::new(name).file_name().unwrap_or_default().to_owned());
+    if called.as_deref().is_some_and(|name| name == "rbldnsd") {
+        return rbldnsd::run_from(arguments);
+    }
+    if arguments.get(1).is_some_and(|command| command == "rbldnsd") {
+        return rbldnsd::run_from(arguments.into_iter().skip(1));
+    }
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            return if error.print().is_ok() && !error.use_stderr() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    let result = match parsed.command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Dump(arguments) => dump::run(&arguments),
+        Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    };
+    result.unwrap_or_else(|error| fail("dnsbld", &error))
+}
+
+/// Says why the program ends. A reader that has gone away is no failure worth words.
+fn fail(program: &str, error: &anyhow::Error) -> ExitCode {
+    let is_closed_pipe =
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    if is_closed_pipe {
+        return ExitCode::SUCCESS;
+    }
+    match writeln!(io::stderr(), "{program}: {error:#}") {
+        Ok(()) | Err(_) => ExitCode::FAILURE, // with standard error gone there is nobody left to tell
+    }
+}

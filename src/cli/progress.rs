@@ -1,0 +1,60 @@
+//! A bar for loads that take long enough to wonder.
+
+use std::{
+    io::IsTerminal as _,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::live::reloader::Progress;
+
+/// Loads that are shorter are over before anyone could read.
+const PATIENCE: Duration = Duration::from_secs(1);
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// The bar, from the start of a load to its end.
+pub(crate) struct Bar {
+    finished: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Bar {
+    /// Follows a load, if standard error is a terminal.
+    pub(crate) fn start(progress: Arc<Progress>) -> Self {
+        let (finished, waiting) = mpsc::channel();
+        let draw = move || {
+            if waiting.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = ProgressBar::new(progress.total_bytes.load(Ordering::Relaxed));
+            if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {percent}% of {total_bytes}, {eta} left")
+            {
+                bar.set_style(style);
+            }
+            while waiting.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+                bar.set_position(progress.read_bytes.load(Ordering::Relaxed));
+            }
+            bar.finish_and_clear();
+        };
+        // Without a thread there is no bar, and the load goes on.
+        let thread = std::io::stderr().is_terminal().then(|| thread::Builder::new().spawn(draw).ok()).flatten();
+        Self { finished, thread }
+    }
+
+    /// The load is over.
+    pub(crate) fn finish(self) {
+        drop(self.finished);
+        if let Some(thread) = self.thread
+            && thread.join().is_err()
+        {
+            tracing::warn!("the progress bar panicked");
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! `dnsbld rbldnsd`: rbldnsd's command line, messages, files and signals.
+//!
+//! Options are read as getopt reads them, in any order and run together. What rbldnsd needs an option for and this server
+//! does anyway (`-f`) is accepted and said to be so.
+
+mod daemon;
+mod options;
+mod query_log;
+mod stats;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _};
+use tracing::info;
+
+use self::{query_log::QueryLogFile, stats::StatsFile};
+use super::{dump, fail, logging, serve::notify_ready};
+use crate::{
+    config::{Config, Process},
+    live::{
+        reloader::ReloadReport,
+        zones::{ZoneSource, ZoneSpec, check},
+    },
+    server::{Bound, Personality, QueryLog, Running, Signal},
+};
+
+const USAGE: &str = "rbldnsd: rbl dns daemon, as served by dnsbld
+Usage is: rbldnsd options zonespec...
+where options are:
+ -u user[:group] - run as this user:group (rbldns)
+ -r rootdir - chroot to this directory
+ -w workdir - working directory with zone files
+ -b address[/port] - bind to (listen on) this address (required)
+ -4 - use IPv4 socket type
+ -6 - use IPv6 socket type
+ -t ttl[:min[:max]] - default TTL value to set in answers (35m), and limits
+ -v - hide version information in replies to version.bind CH TXT
+  (second -v makes rbldnsd to refuse such requests completely)
+ -e - enable CIDR ranges where prefix is not on the range boundary
+  (by default ranges such 127.0.0.1/8 will be rejected)
+ -c check - time interval to check for data file updates (1m)
+ -p pidfile - write pid to specified file
+ -n - do not become a daemon
+ -f - accepted; reloads never stop queries here
+ -q - quickstart, load zones after backgrounding
+ -l [+]logfile - log queries and answers to this file (+ for unbuffered)
+ -s [+]statsfile - write a line with short statistics summary into this
+  file every `check' (-c) seconds, for rrdtool-like applications
+  (+ to log relative, not absolute, statistics counters)
+ -a - omit AUTH section from regular replies, do not return list of
+  nameservers, but only return NS info when explicitly asked.
+ -A - put AUTH section in every reply.
+ -F facility - log facility for syslog. Default is 'daemon'.
+ -C - disable on-the-fly decompression of dataset files
+ -W n - number of workers for each address (number of cores)
+ -D - load all zones, report, and exit
+ -d - dump all zones in BIND format to standard output and exit
+each zone specified using `name:type:file,file...'
+syntax, repeated names constitute the same zone.
+Available dataset types:
+ ip4set - set of (ip4 range, value) pairs
+ ip4tset - (trivial) set of ip4 addresses
+ ip4trie - set of (ip4cidr or ip6cidr, value) pairs
+ ip4seen - set of (ip4 address, time last seen) pairs
+ ip6tset - (trivial) set of ip6 addresses
+ ip6trie - set of (ip6cidr, value) pairs
+ dnset - set of (domain name, value) pairs
+ dnhash - the same
+ combined - several datasets/subzones combined
+ generic - generic simplified bind-format
+ acl - Access Control List dataset
+ aclkey - access by a label of the query name
+";
+
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // getopt has nothing else
+pub(super) struct Arguments {
+    #[arg(short = 'h', action = ArgAction::SetTrue)]
+    help: bool,
+    #[arg(short = 'u')]
+    user: Option<String>,
+    #[arg(short = 'r')]
+    root: Option<PathBuf>,
+    #[arg(short = 'w')]
+    workdir: Option<PathBuf>,
+    #[arg(short = 'b')]
+    bind: Vec<String>,
+    #[arg(short = '4', action = ArgAction::Count)]
+    ipv4: u8,
+    #[arg(short = '6', action = ArgAction::Count)]
+    ipv6: u8,
+    #[arg(short = 't', allow_hyphen_values = true)]
+    ttl: Option<String>,
+    #[arg(short = 'c')]
+    check: Option<String>,
+    #[arg(short = 'e', action = ArgAction::Count)]
+    allow_host_bits: u8,
+    #[arg(short = 'q', action = ArgAction::Count)]
+    quick: u8,
+    #[arg(short = 'p')]
+    pidfile: Option<PathBuf>,
+    #[arg(short = 'l', allow_hyphen_values = true)]
+    log: Option<String>,
+    #[arg(short = 's', allow_hyphen_values = true)]
+    stats: Option<String>,
+    #[arg(short = 'n', action = ArgAction::Count)]
+    foreground: u8,
+    #[arg(short = 'f', action = ArgAction::Count)]
+    fork: u8,
+    #[arg(short = 'd', action = ArgAction::Count)]
+    dump: u8,
+    #[arg(short = 'v', action = ArgAction::Count)]
+    hide_version: u8,
+    #[arg(short = 'C', action = ArgAction::Count)]
+    no_decompression: u8,
+    #[arg(short = 'a', action = ArgAction::Count, overrides_with = "full")]
+    minimal: u8,
+    #[arg(short = 'A', action = ArgAction::Count, overrides_with = "minimal")]
+    full: u8,
+    #[arg(short = 'F')]
+    facility: Option<String>,
+    #[arg(short = 'W')]
+    workers: Option<u16>,
+    #[arg(short = 'D', action = ArgAction::Count)]
+    dry_run: u8,
+    #[arg(short = 'x')]
+    extension: Option<String>,
+    #[arg(short = 'X')]
+    extension_argument: Option<String>,
+    #[arg(short = 'U')]
+    update_socket: Option<String>,
+    zones: Vec<String>,
+}
+
+/// A command of its own around the arguments, without clap's help: rbldnsd's is printed.
+#[derive(Debug, clap::Parser)]
+#[command(name = "rbldnsd", disable_help_flag = true, args_override_self = true)]
+struct Alone {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Runs with an argument vector of rbldnsd's own.
+pub(super) fn run_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter();
+    arguments.next();
+    let arguments = std::iter::once(OsString::from("rbldnsd")).chain(arguments);
+    let parsed = Alone::command().try_get_matches_from(arguments).and_then(|matches| Alone::from_arg_matches(&matches));
+    let result = match parsed {
+        Ok(alone) => run(&alone.arguments),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Err(anyhow::anyhow!("{first}\ntype `rbldnsd -h' for help"))
+        }
+    };
+    result.unwrap_or_else(|error| fail("rbldnsd", &error))
+}
+
+/// Runs with parsed arguments.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.help || *arguments == Arguments::none() {
+        io::stdout().write_all(USAGE.as_bytes())?;
+        return Ok(if arguments.help { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    for (option, given, instead) in [
+        ("-x", arguments.extension.is_some(), "extension support is not compiled in: queries are counted at /metrics"),
+        ("-X", arguments.extension_argument.is_some(), "extension support is not compiled in"),
+        ("-U", arguments.update_socket.is_some(), "update sockets are not offered yet"),
+    ] {
+        anyhow::ensure!(!given, "option {option}: {instead}");
+    }
+    let config = arguments.config()?;
+    if arguments.dump > 0 {
+        logging::RbldnsdLog::start("rbldnsd", true, 3, false);
+        privileged_paths(&config)?;
+        return dump::print(&config, &mut io::stdout().lock());
+    }
+    if arguments.dry_run > 0 {
+        logging::RbldnsdLog::start("rbldnsd", false, 3, false);
+        privileged_paths(&config)?;
+        return super::check::load_and_report(&config, false);
+    }
+    anyhow::ensure!(!config.listen.is_empty(), "no address to listen on (-b option) specified");
+    serve(arguments, config)
+}
+
+/// Goes where the files are, for commands that end soon.
+fn privileged_paths(config: &Config) -> anyhow::Result<()> {
+    let folders = Process { user: None, pidfile: None, ..config.process.clone() };
+    crate::server::confine(&folders)
+}
+
+fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
+    let facility = options::facility(arguments.facility.as_deref().unwrap_or("daemon"))?;
+    // Under systemd's Type=notify, as Debian's unit has it, rbldnsd stays in the foreground too.
+    let is_daemon = arguments.foreground == 0 && std::env::var_os("NOTIFY_SOCKET").is_none();
+    let parent = if is_daemon { daemon::fork()? } else { daemon::Parent::none() };
+    let parent = match parent {
+        daemon::Fork::Parent(code) => return Ok(code),
+        daemon::Fork::Child(parent) => parent,
+    };
+    logging::RbldnsdLog::start("rbldnsd", arguments.quick > 0 && is_daemon, facility, is_daemon);
+    if nix::unistd::geteuid().is_root() && config.process.user.is_none() {
+        config.process.user = Some("rbldns".to_owned());
+    }
+    if arguments.fork > 0 {
+        info!("option -f is not needed: reloads never stop queries");
+    }
+    let server = Bound::new(config)?;
+    server.confine()?;
+    let mut personality = Rbldnsd {
+        is_quick: arguments.quick > 0,
+        parent: Some(parent),
+        stats: arguments.stats.as_deref().and_then(StatsFile::new),
+        log: arguments.log.as_deref().map(QueryLogFile::start).transpose()?.flatten(),
+    };
+    server.run(&mut personality)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl PartialEq for Arguments {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl Arguments {
+    /// What no argument at all leaves.
+    fn none() -> Self {
+        let matches = Alone::command().get_matches_from(["rbldnsd"]);
+        Alone::from_arg_matches(&matches).expect("no argument is required").arguments
+    }
+
+    /// The configuration that the arguments make.
+    fn config(&self) -> anyhow::Result<Config> {
+        if self.zones.is_empty() {
+            bail!("no zone(s) to service specified (-h for help)");
+        }
+        let specs = self.zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        check(&specs)?;
+        let mut config = Config::serving(ZoneSource::Specs(specs));
+        config.http = None;
+        let family = options::Family { v4: self.ipv4 > 0, v6: self.ipv6 > 0 };
+        config.listen = options::bind_addresses(&self.bind, family)?;
+        if let Some(text) = &self.ttl {
+            options::ttl(text, &mut config.load)?;
+        }
+        if let Some(text) = &self.check {
+            let seconds = options::time(text).with_context(|| format!("invalid check interval (-c) value `{text}'"))?;
+            config.check = (seconds > 0).then(|| std::time::Duration::from_secs(u64::from(seconds)));
+        }
+        config.load.allow_host_bits = self.allow_host_bits > 0;
+        config.load.decompress = self.no_decompression == 0;
+        config.minimal = self.minimal > 0;
+        config.version = match self.hide_version {
+            0 => Some(concat!("dnsbld ", env!("CARGO_PKG_VERSION")).to_owned()),
+            1 => Some("rbldnsd".to_owned()),
+            _ => None,
+        };
+        config.identity = None;
+        if let Some(workers) = self.workers {
+            anyhow::ensure!((1..=128).contains(&workers), "invalid number of workers (-W) `{workers}': 1 to 128");
+            config.udp_workers = usize::from(workers);
+        }
+        config.process = Process {
+            user: self.user.clone(),
+            chroot: self.root.clone(),
+            workdir: self.workdir.clone(),
+            pidfile: self.pidfile.clone(),
+        };
+        Ok(config)
+    }
+}
+
+/// What rbldnsd does at certain moments.
+struct Rbldnsd {
+    is_quick: bool,
+    /// The process that waits to hear that all went well.
+    parent: Option<daemon::Parent>,
+    stats: Option<StatsFile>,
+    log: Option<QueryLogFile>,
+}
+
+impl Personality for Rbldnsd {
+    fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
+        if report.has_failures() && !self.is_quick {
+            bail!("zone loading errors, aborting");
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, running: &Running) -> anyhow::Result<()> {
+        let zones = running.cell.load().snapshot.zones().len();
+        let sockets = running.transports.udp.len();
+        info!("dnsbld {} started ({sockets} socket(s), {zones} zone(s))", env!("CARGO_PKG_VERSION"));
+        if let Some(stats) = &mut self.stats {
+            stats.restart(running);
+        }
+        notify_ready();
+        self.parent.take().map_or(Ok(()), daemon::Parent::release)
+    }
+
+    fn signalled(&mut self, signal: Signal, running: &Running) {
+        match signal {
+            Signal::Hangup => {
+                if let Some(log) = &self.log {
+                    log.reopen();
+                }
+            }
+            Signal::User1 | Signal::User2 => {
+                if let Some(stats) = &mut self.stats {
+                    stats.write(running);
+                }
+                stats::log(running, self.stats.as_ref().map_or(running_since(), StatsFile::since_s));
+                if signal == Signal::User2
+                    && let Some(stats) = &mut self.stats
+                {
+                    stats.restart(running);
+                }
+            }
+        }
+    }
+
+    fn ticked(&mut self, running: &Running) {
+        if let Some(stats) = &mut self.stats {
+            stats.write(running);
+        }
+    }
+
+    fn ending(&mut self, running: &Running) {
+        info!("terminating");
+        if let Some(stats) = &mut self.stats {
+            stats.write(running);
+            stats.end();
+        }
+        if let Some(log) = self.log.take() {
+            log.finish();
+        }
+    }
+
+    fn query_log(&self) -> Option<QueryLog> {
+        self.log.as_ref().map(QueryLogFile::sender)
+    }
+}
+
+/// When counting began where no statistics file keeps that.
+fn running_since() -> u64 {
+    crate::live::clock::now_s()
+}

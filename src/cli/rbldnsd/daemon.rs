@@ -1,0 +1,69 @@
+//! Becoming a daemon: the process that was started waits until the other one serves, so that its exit code is true.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Read as _, Write as _},
+    os::fd::OwnedFd,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use nix::unistd::{ForkResult, pipe, setsid};
+
+use super::super::logging;
+
+/// Which of the two processes this is.
+pub(super) enum Fork {
+    /// The one that was started: it ends with this code.
+    Parent(ExitCode),
+    /// The one that serves.
+    Child(Parent),
+}
+
+/// The process that waits.
+pub(super) struct Parent {
+    told: Option<std::fs::File>,
+}
+
+impl Parent {
+    /// Nobody waits: the server stays in the foreground.
+    pub(super) fn none() -> Fork {
+        Fork::Child(Self { told: None })
+    }
+
+    /// Tells it that all went well, and lets go of its terminal.
+    pub(super) fn release(self) -> anyhow::Result<()> {
+        let Some(mut told) = self.told else { return Ok(()) };
+        logging::go_to_background();
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null");
+        if let Ok(null) = null {
+            nix::unistd::dup2_stdin(&null)?;
+            nix::unistd::dup2_stdout(&null)?;
+            nix::unistd::dup2_stderr(&null)?;
+        }
+        told.write_all(b"1").context("the process that started the daemon is gone")
+    }
+}
+
+/// Splits into two processes. Must come before any thread is started.
+#[allow(unsafe_code)]
+pub(super) fn fork() -> anyhow::Result<Fork> {
+    let (waiting, told): (OwnedFd, OwnedFd) = pipe().context("cannot make a pipe")?;
+    // What is buffered would be written by both.
+    io::stdout().flush()?;
+    // SAFETY: the process has one thread, so no lock can be held by a thread that the child lacks.
+    match unsafe { nix::unistd::fork() }.context("cannot fork")? {
+        ForkResult::Parent { .. } => {
+            drop(told);
+            let mut word = [0];
+            // Without a word the child has ended, and has said why.
+            let is_served = std::fs::File::from(waiting).read(&mut word)? == 1;
+            Ok(Fork::Parent(if is_served { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+        }
+        ForkResult::Child => {
+            drop(waiting);
+            setsid().context("cannot leave the terminal")?;
+            Ok(Fork::Child(Parent { told: Some(told.into()) }))
+        }
+    }
+}

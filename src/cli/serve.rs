@@ -1,0 +1,119 @@
+//! `dnsbld serve`: serves zones, with defaults that need no root and no set-up.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use tracing::info;
+
+use super::{
+    logging::{self, LogFormat},
+    zones_args::ZonesArguments,
+};
+use crate::{
+    config,
+    live::reloader::ReloadReport,
+    server::{Bound, Personality, Running, Signal},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    zones: ZonesArguments,
+    /// Address and port to answer on; repeat for several [default: port 5300 of this machine]
+    #[arg(long, short, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Address and port for /metrics, or `off` [default: 127.0.0.1:9153]
+    #[arg(long, value_name = "ADDRESS:PORT|off")]
+    http: Option<String>,
+    /// UDP workers for each address [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Leave the name servers out of answers that do not ask for them
+    #[arg(long)]
+    minimal: bool,
+    /// How often files are looked at even if nothing is heard of them; 0 for never [default: 1m]
+    #[arg(long, value_name = "TIME")]
+    check: Option<String>,
+    /// User (and group) to become once the sockets are bound
+    #[arg(long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// File to write the process id to
+    #[arg(long, value_name = "FILE")]
+    pidfile: Option<PathBuf>,
+    /// Form of log messages on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    logging::start(arguments.log, "info");
+    let mut config = arguments.zones.config()?;
+    if !arguments.listen.is_empty() {
+        config.listen = arguments.listen;
+    }
+    match arguments.http.as_deref() {
+        None => {}
+        Some("off") => config.http = None,
+        Some(text) => {
+            config.http = Some(text.parse().with_context(|| format!("--http {text}: expected ADDRESS:PORT, or off"))?);
+        }
+    }
+    if let Some(workers) = arguments.workers {
+        config.udp_workers = usize::from(workers);
+    }
+    if let Some(text) = arguments.check {
+        let check = config::duration(&text).context("--check")?;
+        config.check = (!check.is_zero()).then_some(check);
+    }
+    config.minimal |= arguments.minimal;
+    config.process.user = arguments.user.or(config.process.user);
+    config.process.pidfile = arguments.pidfile.or(config.process.pidfile);
+    let server = Bound::new(config)?;
+    server.confine()?;
+    server.run(&mut Plain)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The server as it is.
+struct Plain;
+
+impl Personality for Plain {
+    fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            report.datasets.is_empty() || report.datasets.iter().any(|dataset| dataset.failure.is_none()),
+            "nothing could be loaded"
+        );
+        Ok(())
+    }
+
+    fn started(&mut self, running: &Running) -> anyhow::Result<()> {
+        let zones = running.cell.load().snapshot.zones().len();
+        info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
+        notify_ready();
+        Ok(())
+    }
+
+    fn signalled(&mut self, _: Signal, _: &Running) {}
+
+    fn ticked(&mut self, _: &Running) {}
+
+    fn ending(&mut self, _: &Running) {
+        info!("ended");
+    }
+}
+
+/// Tells systemd that the service is up, where it wants to know (`sd_notify(3)`).
+pub(super) fn notify_ready() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        use std::os::{linux::net::SocketAddrExt as _, unix::ffi::OsStrExt as _, unix::net::SocketAddr};
+        let address = match path.as_bytes() {
+            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+            _ => SocketAddr::from_pathname(&path)?,
+        };
+        socket.send_to_addr(b"READY=1", &address)
+    });
+    if let Err(error) = sent {
+        tracing::warn!("cannot tell systemd that the service is up: {error}");
+    }
+}

@@ -1,0 +1,325 @@
+//! What the server is told: a validated [`Config`], and the file that may fill it.
+//!
+//! Command lines and the file end in the same [`Config`], so that nothing below knows where a setting came from. The file is
+//! TOML; a key that is not known is an error, with its place.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::{
+    answer::DEFAULT_UDP_PAYLOAD_LEN,
+    live::zones::{ZoneSource, ZoneSpec, check},
+    load::Options,
+    net::Limits,
+};
+
+/// Where the server listens unless told otherwise: no privileges, and only this machine.
+pub const DEFAULT_LISTEN: [&str; 2] = ["127.0.0.1:5300", "[::1]:5300"];
+/// Where metrics are served unless told otherwise.
+pub const DEFAULT_HTTP: &str = "127.0.0.1:9153";
+/// How often files are looked at even if nothing is heard of them.
+pub const DEFAULT_CHECK: Duration = Duration::from_secs(60);
+
+/// Everything that the server is told, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses to answer on.
+    pub listen: Vec<SocketAddr>,
+    /// Address of the metrics.
+    pub http: Option<SocketAddr>,
+    /// UDP workers for each address.
+    pub udp_workers: usize,
+    /// Bind each worker to a core.
+    pub pin_workers: bool,
+    /// What is to be served.
+    pub zones: ZoneSource,
+    /// What holds for all files.
+    pub load: Options,
+    /// How often files are looked at; `None` leaves it to signals.
+    pub check: Option<Duration>,
+    /// Largest reply over UDP, in octets.
+    pub udp_payload_len: u16,
+    /// Leave the name servers out of answers that do not ask for them.
+    pub minimal: bool,
+    /// What `version.bind` is told.
+    pub version: Option<String>,
+    /// What `id.server` and NSID are told.
+    pub identity: Option<String>,
+    /// The secret of DNS cookies; servers behind one address share it.
+    pub cookie_secret: Option<[u8; 16]>,
+    /// Limits of TCP.
+    pub tcp: Limits,
+    /// Whom to run as, where, and who is told.
+    pub process: Process,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// `user[:group]` to become after the sockets are bound.
+    pub user: Option<String>,
+    /// Folder to be confined to.
+    pub chroot: Option<PathBuf>,
+    /// Folder to work in.
+    pub workdir: Option<PathBuf>,
+    /// File for the process id.
+    pub pidfile: Option<PathBuf>,
+}
+
+impl Config {
+    /// The defaults, serving what `zones` names.
+    ///
+    /// # Panics
+    /// Never: the default addresses are addresses.
+    pub fn serving(zones: ZoneSource) -> Self {
+        Self {
+            listen: DEFAULT_LISTEN.iter().map(|address| address.parse().expect("an address")).collect(),
+            http: DEFAULT_HTTP.parse().ok(),
+            udp_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            pin_workers: false,
+            zones,
+            load: Options::default(),
+            check: Some(DEFAULT_CHECK),
+            udp_payload_len: DEFAULT_UDP_PAYLOAD_LEN,
+            minimal: false,
+            version: Some(concat!("dnsbld ", env!("CARGO_PKG_VERSION")).to_owned()),
+            identity: host_name(),
+            cookie_secret: None,
+            tcp: Limits::default(),
+            process: Process::default(),
+        }
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood; the message names the place and what was expected.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let spec: Spec =
+            toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))?;
+        spec.validate(path.parent().unwrap_or(Path::new(""))).with_context(|| path.display().to_string())
+    }
+}
+
+fn host_name() -> Option<String> {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty())
+}
+
+/// The file as it is written. Every key may be left out; see `deploy/dnsbld.toml` for what each means.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Spec {
+    listen: Option<Vec<SocketAddr>>,
+    http: Option<Switchable>,
+    workers: Option<usize>,
+    pin_workers: Option<bool>,
+    folder: Option<PathBuf>,
+    #[serde(default)]
+    zones: Vec<String>,
+    check: Option<String>,
+    ttl: Option<String>,
+    min_ttl: Option<String>,
+    max_ttl: Option<String>,
+    allow_host_bits: Option<bool>,
+    udp_payload: Option<u16>,
+    minimal: Option<bool>,
+    version: Option<Switchable>,
+    identity: Option<Switchable>,
+    cookie_secret: Option<String>,
+    user: Option<String>,
+    chroot: Option<PathBuf>,
+    workdir: Option<PathBuf>,
+    pidfile: Option<PathBuf>,
+    #[serde(default)]
+    tcp: TcpSpec,
+}
+
+/// A text, or `false` for "not at all".
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Switchable {
+    Text(String),
+    Switch(bool),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TcpSpec {
+    max_connections: Option<usize>,
+    max_connections_per_client: Option<usize>,
+    max_queries: Option<u32>,
+    idle_close: Option<String>,
+    lifetime: Option<String>,
+}
+
+impl Spec {
+    fn validate(self, beside: &Path) -> anyhow::Result<Config> {
+        let zones = match (self.folder, self.zones.is_empty()) {
+            (Some(folder), true) => ZoneSource::Folder(beside.join(folder)),
+            (None, false) => {
+                let mut specs = self.zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+                check(&specs)?;
+                for file in specs.iter_mut().flat_map(|spec| &mut spec.dataset.files) {
+                    *file = beside.join(&*file);
+                }
+                ZoneSource::Specs(specs)
+            }
+            (Some(_), false) => anyhow::bail!("both `folder` and `zones` are given: keep one of them"),
+            (None, true) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
+        };
+        let mut config = Config::serving(zones);
+        set(&mut config.listen, self.listen);
+        set(&mut config.udp_workers, self.workers);
+        anyhow::ensure!((1..=256).contains(&config.udp_workers), "`workers` must be 1 to 256");
+        set(&mut config.pin_workers, self.pin_workers);
+        set(&mut config.minimal, self.minimal);
+        set(&mut config.load.allow_host_bits, self.allow_host_bits);
+        match self.http {
+            None => {}
+            Some(Switchable::Switch(false)) => config.http = None,
+            Some(Switchable::Switch(true)) => {
+                anyhow::bail!("`http` must be an address such as {DEFAULT_HTTP:?}, or false")
+            }
+            Some(Switchable::Text(text)) => {
+                config.http = Some(text.parse().with_context(|| format!("`http` = {text:?}"))?);
+            }
+        }
+        if let Some(length) = self.udp_payload {
+            anyhow::ensure!((512..=4096).contains(&length), "`udp-payload` must be 512 to 4096 octets");
+            config.udp_payload_len = length;
+        }
+        if let Some(text) = self.check {
+            let check = duration(&text).context("`check`")?;
+            config.check = (!check.is_zero()).then_some(check);
+        }
+        for (field, text, key) in [
+            (&mut config.load.default_ttl_s, self.ttl, "ttl"),
+            (&mut config.load.min_ttl_s, self.min_ttl, "min-ttl"),
+            (&mut config.load.max_ttl_s, self.max_ttl, "max-ttl"),
+        ] {
+            if let Some(text) = text {
+                *field = u32::try_from(duration(&text).with_context(|| format!("`{key}`"))?.as_secs())
+                    .with_context(|| format!("`{key}`"))?;
+            }
+        }
+        switch(&mut config.version, self.version);
+        switch(&mut config.identity, self.identity);
+        config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().context("`cookie-secret`")?;
+        self.tcp.apply(&mut config.tcp)?;
+        config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
+        Ok(config)
+    }
+}
+
+impl TcpSpec {
+    fn apply(self, limits: &mut Limits) -> anyhow::Result<()> {
+        set(&mut limits.max_connections, self.max_connections);
+        set(&mut limits.max_connections_per_client, self.max_connections_per_client);
+        set(&mut limits.max_queries, self.max_queries);
+        if let Some(text) = self.idle_close {
+            limits.idle_close_ms = duration(&text).context("`tcp.idle-close`")?.as_millis() as u64;
+        }
+        if let Some(text) = self.lifetime {
+            limits.lifetime_ms = duration(&text).context("`tcp.lifetime`")?.as_millis() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+fn switch(field: &mut Option<String>, value: Option<Switchable>) {
+    match value {
+        None | Some(Switchable::Switch(true)) => {}
+        Some(Switchable::Switch(false)) => *field = None,
+        Some(Switchable::Text(text)) => *field = Some(text),
+    }
+}
+
+/// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds.
+///
+/// # Errors
+/// When it is not one.
+pub fn duration(text: &str) -> anyhow::Result<Duration> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).with_context(|| format!("{text:?} is not a time such as 90s, 35m or 1h"))
+}
+
+fn secret(hex: &str) -> anyhow::Result<[u8; 16]> {
+    let octets: Option<Vec<u8>> = (0..hex.len())
+        .step_by(2)
+        .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect();
+    octets.and_then(|octets| octets.try_into().ok()).context("must be 32 hexadecimal digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> anyhow::Result<Config> {
+        toml::from_str::<Spec>(text)?.validate(Path::new("/etc/dnsbld"))
+    }
+
+    #[test]
+    fn every_key() {
+        let config = read(
+            r#"
+            listen = ["192.0.2.1:53"]
+            http = false
+            workers = 3
+            pin-workers = true
+            zones = ["bl.example:ip4set:hosts", "bl.example:acl:/srv/clients"]
+            check = "10s"
+            ttl = "1h"
+            min-ttl = 60
+            "#,
+        );
+        assert!(config.is_err(), "a time is a text");
+        let config = read(
+            r#"
+            listen = ["192.0.2.1:53"]
+            http = false
+            workers = 3
+            zones = ["bl.example:ip4set:hosts", "bl.example:acl:/srv/clients"]
+            check = "10s"
+            ttl = "1h"
+            version = false
+            identity = "ns1"
+            cookie-secret = "000102030405060708090a0b0c0d0e0f"
+            [tcp]
+            idle-close = "3s"
+            "#,
+        )
+        .expect("valid");
+        assert_eq!((config.http, config.udp_workers, config.load.default_ttl_s), (None, 3, 3_600));
+        assert_eq!((config.version, config.identity.as_deref()), (None, Some("ns1")));
+        assert_eq!(config.tcp.idle_close_ms, 3_000);
+        let ZoneSource::Specs(specs) = config.zones else { panic!("a folder") };
+        assert_eq!(specs[0].dataset.files[0], Path::new("/etc/dnsbld/hosts"));
+        assert_eq!(specs[1].dataset.files[0], Path::new("/srv/clients"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text| format!("{:#}", read(text).expect_err("a mistake"));
+        assert!(message("folder = 'zones'\nlisten-on = []").contains("listen-on"));
+        assert!(message("").contains("say what to serve"));
+        assert!(message("folder = 'z'\nworkers = 0").contains("workers"));
+        assert!(message("folder = 'z'\ncheck = 'soon'").contains("soon"));
+        assert!(message("zones = ['a:b']").contains("ZONE:TYPE:FILE"));
+    }
+}

@@ -1,0 +1,34 @@
+//! What is served now: a snapshot and the counters of its zones, replaced as a whole by one pointer swap.
+//!
+//! Workers read the pointer once a batch, through a cache that costs one atomic load while nothing changed. The last
+//! reference to an old snapshot is dropped by whoever publishes the next, never by a worker: freeing a zone takes long.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::{metrics::ZoneCounters, zone::snapshot::Snapshot};
+
+/// Everything that one batch of queries is answered from.
+#[derive(Debug, Default)]
+pub struct Served {
+    /// The zones.
+    pub snapshot: Snapshot,
+    /// The counters of each, in the same order.
+    pub counters: Vec<Arc<ZoneCounters>>,
+}
+
+/// Where it is found.
+pub type Cell = Arc<ArcSwap<Served>>;
+
+/// Publishes what is to be served next, and frees what was, here.
+pub fn publish(cell: &ArcSwap<Served>, next: Served, retired: &mut Vec<Arc<Served>>) {
+    retired.push(cell.swap(Arc::new(next)));
+    free_retired(retired);
+}
+
+/// Frees what no worker reads any more. A worker lets go of an old snapshot with its next batch, at the latest a quarter of
+/// a second later; until then it is kept here.
+pub fn free_retired(retired: &mut Vec<Arc<Served>>) {
+    retired.retain(|served| Arc::strong_count(served) > 1);
+}

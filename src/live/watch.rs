@@ -1,0 +1,171 @@
+//! When to look again: the kernel says that a folder changed, an operator asks, or some time has passed.
+//!
+//! The kernel's word is quick and not to be relied upon alone (network file systems are silent, queues overflow, folders
+//! appear later), so the clock is the net below it. Changes come in bursts; a moment of quiet is waited for, so that a copy
+//! in progress is read once and whole.
+
+use std::{
+    path::PathBuf,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
+use tracing::{debug, warn};
+
+use super::{clock, reloader::Reloader};
+
+/// Quiet after which a burst of changes counts as over.
+const SETTLE: Duration = Duration::from_millis(150);
+/// A burst is looked at after so long even if it goes on.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+/// How often old snapshots are looked after while workers may still read them.
+const RETIRE: Duration = Duration::from_millis(300);
+
+/// What the reloading thread is told.
+#[derive(Debug)]
+pub enum Trigger {
+    /// Something happened to a file.
+    Changed,
+    /// Look now, and say when it is done.
+    Now(Option<Sender<()>>),
+    /// End.
+    Stop,
+}
+
+/// The reloading thread.
+#[derive(Debug)]
+pub struct Watch {
+    sender: Sender<Trigger>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Starts the thread that reloads from now on; every `interval` it looks by itself.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(reloader: Reloader, interval: Option<Duration>) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let watcher = interval.is_some().then(|| watch_folders(&reloader.folders(), &sender)).flatten();
+        let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
+            run(reloader, &receiver, interval);
+            drop(watcher);
+        })?;
+        Ok(Self { sender, thread: Some(thread) })
+    }
+
+    /// A way to tell the thread something.
+    pub fn sender(&self) -> Sender<Trigger> {
+        self.sender.clone()
+    }
+
+    /// Ends the thread after the reload in hand.
+    pub fn stop(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let told = self.sender.send(Trigger::Stop);
+            debug_assert!(told.is_ok() || thread.is_finished());
+            if thread.join().is_err() {
+                warn!("the reloading thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn run(mut reloader: Reloader, triggers: &Receiver<Trigger>, interval: Option<Duration>) {
+    const NEVER: Duration = Duration::from_secs(3600);
+    let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
+    loop {
+        let mut wait = next_look.saturating_duration_since(Instant::now());
+        if reloader.has_retired() {
+            wait = wait.min(RETIRE);
+        }
+        match triggers.recv_timeout(wait) {
+            Ok(Trigger::Changed) => {
+                if settle(triggers) {
+                    return;
+                }
+                reloader.reload(clock::now_s());
+            }
+            Ok(Trigger::Now(done)) => {
+                reloader.reload(clock::now_s());
+                if let Some(done) = done
+                    && done.send(()).is_err()
+                {
+                    debug!("whoever asked for the reload is gone");
+                }
+            }
+            Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                reloader.free_retired();
+                if Instant::now() < next_look {
+                    continue;
+                }
+                if interval.is_some() {
+                    reloader.reload(clock::now_s());
+                }
+            }
+        }
+        next_look = Instant::now() + interval.unwrap_or(NEVER);
+    }
+}
+
+/// Waits for quiet; true if the thread is to end.
+fn settle(triggers: &Receiver<Trigger>) -> bool {
+    let deadline = Instant::now() + SETTLE_MAX;
+    while Instant::now() < deadline {
+        match triggers.recv_timeout(SETTLE) {
+            Ok(Trigger::Changed) => {}
+            Ok(Trigger::Now(done)) => {
+                // The reload that follows is the one asked for; who waits for it need not wait for quiet.
+                drop(done);
+                return false;
+            }
+            Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+            Err(RecvTimeoutError::Timeout) => return false,
+        }
+    }
+    false
+}
+
+/// Has the kernel tell of changes; without that the clock must do.
+fn watch_folders(folders: &[PathBuf], sender: &Sender<Trigger>) -> Option<RecommendedWatcher> {
+    let sender = sender.clone();
+    let handler = move |event: notify::Result<notify::Event>| {
+        let is_change = match &event {
+            // Opening and reading are no changes, and we do both ourselves.
+            Ok(event) => !matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)),
+            Err(_) => true,
+        };
+        if is_change && sender.send(Trigger::Changed).is_err() {
+            debug!("a change after the reloader has ended");
+        }
+    };
+    let mut watcher = match notify::recommended_watcher(handler) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            warn!("cannot watch files: {error}; they are looked at every check interval only");
+            return None;
+        }
+    };
+    for folder in folders {
+        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+            warn!(folder = %folder.display(), "cannot watch: {error}; it is looked at every check interval only");
+        }
+    }
+    Some(watcher)
+}

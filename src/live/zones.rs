@@ -1,0 +1,293 @@
+//! What is to be served: which files hold which dataset of which zone.
+//!
+//! Either rbldnsd's words say so, `ZONE:TYPE:FILE,FILE`, or a folder does: each file `ZONE.TYPE[.anything][.gz|.zst]` in it
+//! is a dataset of TYPE in ZONE.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    wire::name::{Name, NameError},
+    zone::dataset::{Kind, UnknownKind},
+};
+
+/// A dataset: its type and the files that hold it. Zones that name the same one share it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DatasetSpec {
+    /// Its type.
+    pub kind: Kind,
+    /// Its files, read as one.
+    pub files: Vec<PathBuf>,
+}
+
+impl fmt::Display for DatasetSpec {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:", self.kind)?;
+        for (index, file) in self.files.iter().enumerate() {
+            write!(out, "{}{}", if index > 0 { "," } else { "" }, file.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// A dataset in its zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSpec {
+    /// The zone; `None` for an access list that holds for all.
+    pub zone: Option<Name>,
+    /// The dataset.
+    pub dataset: DatasetSpec,
+}
+
+/// Why a specification cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// Not `ZONE:TYPE:FILES`.
+    #[error("zone specification `{0}`: expected ZONE:TYPE:FILE,FILE, as in bl.example.org:ip4set:hosts")]
+    Form(String),
+    /// An unknown type.
+    #[error("zone specification `{0}`: {1}")]
+    Kind(String, UnknownKind),
+    /// Not a name.
+    #[error("zone specification `{0}`: {1}")]
+    Name(String, NameError),
+    /// Entries without a zone.
+    #[error("zone specification `{0}`: only acl and aclkey may hold for all zones; name a zone before the first colon")]
+    NoZone(String),
+    /// Two access lists of one type.
+    #[error(
+        "zone specification `{0}`: the zone has a list of that type already; put both files into one specification"
+    )]
+    Repeated(String),
+    /// Nobody would be asked.
+    #[error("zone `{0}` has access lists but no data; give it a dataset, or remove it")]
+    NoData(Name),
+}
+
+impl ZoneSpec {
+    /// Reads `ZONE:TYPE:FILE,FILE`. Files may also be separated by colons, as in rbldnsd.
+    ///
+    /// # Errors
+    /// See [`SpecError`].
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let form = || SpecError::Form(text.to_owned());
+        let (zone, rest) = text.split_once(':').ok_or_else(form)?;
+        let (kind, files) = rest.split_once(':').ok_or_else(form)?;
+        let kind: Kind = kind.parse().map_err(|error| SpecError::Kind(text.to_owned(), error))?;
+        let files: Vec<PathBuf> = files.split([',', ':']).filter(|file| !file.is_empty()).map(PathBuf::from).collect();
+        if files.is_empty() {
+            return Err(form());
+        }
+        let zone = if zone.is_empty() || zone == "." {
+            if !kind.is_access() {
+                return Err(SpecError::NoZone(text.to_owned()));
+            }
+            None
+        } else {
+            Some(zone_name(zone).map_err(|error| SpecError::Name(text.to_owned(), error))?)
+        };
+        Ok(Self { zone, dataset: DatasetSpec { kind, files } })
+    }
+}
+
+/// A zone's name as rbldnsd reads it: dots may be doubled.
+fn zone_name(text: &str) -> Result<Name, NameError> {
+    let labels: Vec<&str> = text.split('.').filter(|label| !label.is_empty()).collect();
+    Name::parse(labels.join(".").as_bytes())
+}
+
+/// Checks specifications against each other.
+///
+/// # Errors
+/// See [`SpecError`].
+pub fn check(specs: &[ZoneSpec]) -> Result<(), SpecError> {
+    for (index, spec) in specs.iter().enumerate() {
+        if spec.dataset.kind.is_access()
+            && specs[..index]
+                .iter()
+                .any(|earlier| earlier.zone == spec.zone && earlier.dataset.kind == spec.dataset.kind)
+        {
+            return Err(SpecError::Repeated(spec.dataset.to_string()));
+        }
+        if let Some(zone) = &spec.zone
+            && !specs.iter().any(|other| other.zone.as_ref() == Some(zone) && !other.dataset.kind.is_access())
+        {
+            return Err(SpecError::NoData(zone.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Where specifications come from.
+#[derive(Clone, Debug)]
+pub enum ZoneSource {
+    /// Given once and for all.
+    Specs(Vec<ZoneSpec>),
+    /// The files of a folder, looked up anew each time.
+    Folder(PathBuf),
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct FolderListing {
+    /// Files whose names say what they are, in order of their names.
+    pub specs: Vec<ZoneSpec>,
+    /// Files that are passed over, and why.
+    pub ignored: Vec<(PathBuf, &'static str)>,
+}
+
+impl ZoneSource {
+    /// The specifications as of now.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(&self) -> io::Result<FolderListing> {
+        match self {
+            Self::Specs(specs) => Ok(FolderListing { specs: specs.clone(), ignored: Vec::new() }),
+            Self::Folder(folder) => list_folder(folder),
+        }
+    }
+
+    /// The folders to be watched.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Folder(folder) => vec![folder.clone()],
+            Self::Specs(specs) => {
+                let mut folders: Vec<PathBuf> = specs
+                    .iter()
+                    .flat_map(|spec| &spec.dataset.files)
+                    .map(|file| match file.parent() {
+                        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+                        _ => PathBuf::from("."),
+                    })
+                    .collect();
+                folders.sort();
+                folders.dedup();
+                folders
+            }
+        }
+    }
+}
+
+/// Ends of names that files have before they are complete, or after they were replaced.
+const UNFINISHED: [&str; 14] = [
+    "~",
+    ".tmp",
+    ".temp",
+    ".part",
+    ".partial",
+    ".new",
+    ".old",
+    ".bak",
+    ".orig",
+    ".swp",
+    ".filepart",
+    ".dpkg-new",
+    ".dpkg-old",
+    ".rpmsave",
+];
+
+fn list_folder(folder: &Path) -> io::Result<FolderListing> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Followed, so that a link to a file is one, and a folder is not.
+        if fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file()) {
+            names.push(entry.file_name());
+        }
+    }
+    names.sort();
+    let mut listing = FolderListing::default();
+    for name in names {
+        let path = folder.join(&name);
+        let Some(name) = name.to_str() else {
+            listing.ignored.push((path, "its name is not UTF-8"));
+            continue;
+        };
+        if name.starts_with(['.', '#']) || UNFINISHED.iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
+        match read_file_name(name) {
+            Ok((zone, kind)) => {
+                listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
+            }
+            Err(reason) => listing.ignored.push((path, reason)),
+        }
+    }
+    Ok(listing)
+}
+
+/// Reads `ZONE.TYPE[.anything]`. The last word that is a type counts, since zones may contain such words too; `@` is the
+/// zone of access lists that hold for all.
+fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), &'static str> {
+    let words: Vec<&str> = name.split('.').collect();
+    let (place, kind) = words
+        .iter()
+        .enumerate()
+        .skip(1)
+        .rev()
+        .find_map(|(place, word)| Some((place, word.parse::<Kind>().ok()?)))
+        .ok_or("its name is not ZONE.TYPE, as in bl.example.org.ip4set")?;
+    if words[..place] == ["@"] {
+        return if kind.is_access() { Ok((None, kind)) } else { Err("only acl and aclkey may hold for all zones (@)") };
+    }
+    let zone =
+        Name::parse(words[..place].join(".").as_bytes()).map_err(|_| "its name does not begin with a zone's name")?;
+    Ok((Some(zone), kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specifications() {
+        let spec = ZoneSpec::parse("BL.Example.org:ip4set:hosts,more:third").expect("a specification");
+        assert_eq!(spec.zone.as_ref().map(Name::to_string).as_deref(), Some("bl.example.org"));
+        assert_eq!(spec.dataset.to_string(), "ip4set:hosts,more,third");
+        assert!(ZoneSpec::parse(":acl:clients").is_ok_and(|spec| spec.zone.is_none()));
+        for wrong in ["bl.example.org", "bl:ip4set", "bl:nosuch:f", ":ip4set:f", "bl:ip4set:", "b\\999:ip4set:f"] {
+            assert!(ZoneSpec::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn specifications_that_contradict() {
+        let specs = |texts: &[&str]| texts.iter().map(|text| ZoneSpec::parse(text).expect(text)).collect::<Vec<_>>();
+        assert!(check(&specs(&["a:ip4set:f", "a:acl:c", ":acl:d"])).is_ok());
+        assert!(matches!(check(&specs(&["a:acl:c"])), Err(SpecError::NoData(_))));
+        assert!(matches!(check(&specs(&["a:ip4set:f", "a:acl:c", "a:acl:d"])), Err(SpecError::Repeated(_))));
+    }
+
+    #[test]
+    fn file_names() {
+        let read = |name| {
+            read_file_name(name)
+                .map(|(zone, kind)| format!("{} {kind}", zone.map_or("@".into(), |zone| zone.to_string())))
+        };
+        assert_eq!(read("virbl.tee.gr.ip4set").as_deref(), Ok("virbl.tee.gr ip4set"));
+        assert_eq!(read("virbl.tee.gr.ip4set.spamtrap.gz").as_deref(), Ok("virbl.tee.gr ip4set"));
+        assert_eq!(read("my.generic.example.dnset").as_deref(), Ok("my.generic.example dnset"));
+        assert_eq!(read("@.acl").as_deref(), Ok("@ acl"));
+        assert!(read("@.ip4set").is_err());
+        assert!(read("README").is_err());
+        assert!(read("ip4set").is_err());
+    }
+
+    #[test]
+    fn a_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in
+            ["b.example.ip4set", "a.example.dnset.zst", ".a.example.dnset.Xy12", "a.example.dnset~", "notes.txt"]
+        {
+            fs::write(folder.path().join(name), "").expect("a file");
+        }
+        let listing = ZoneSource::Folder(folder.path().into()).list().expect("readable");
+        let zones: Vec<String> =
+            listing.specs.iter().filter_map(|spec| spec.zone.as_ref()).map(Name::to_string).collect();
+        assert_eq!(zones, ["a.example", "b.example"]);
+        assert_eq!(listing.ignored.len(), 1, "a stranger's file is named, an unfinished one is not");
+    }
+}

@@ -1,0 +1,203 @@
+//! Lines of access lists: by client address (`acl`), and by access key (`aclkey` of rspamd's fork).
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{
+    LoadError, Options, ZoneHead,
+    address::{self, Either},
+    cursor::{Cursor, Wrong, is_blank, is_comment},
+    dataset::{Reading, build_values, read_value},
+    report::{Fault, Report},
+    special::Settings,
+    value::ValueReader,
+};
+use crate::{
+    wire::name::LABEL_MAX,
+    zone::access::{AccessList, Action, KeyList},
+};
+
+const KEYWORDS: [(&str, Action); 6] = [
+    ("ignore", Action::Ignore),
+    ("blackhole", Action::Ignore),
+    ("refuse", Action::Refuse),
+    ("empty", Action::Empty),
+    ("pass", Action::Pass),
+    ("accept", Action::Pass),
+];
+
+/// What lines of both kinds share: actions, and the default one.
+struct Actions {
+    values: ValueReader,
+    default: DefaultAction,
+}
+
+/// What lines without an action stand for.
+#[derive(Clone, Copy)]
+enum DefaultAction {
+    /// A keyword's action.
+    Keyword(Action),
+    /// Everything is listed, with the default value.
+    Listed,
+}
+
+impl Actions {
+    fn new() -> Self {
+        Self { values: ValueReader::default(), default: DefaultAction::Keyword(Action::Ignore) }
+    }
+
+    fn start_file(&mut self) {
+        self.default = DefaultAction::Keyword(Action::Ignore);
+        self.values.reset_default();
+    }
+
+    fn default_action(&mut self) -> Action {
+        match self.default {
+            DefaultAction::Keyword(action) => action,
+            DefaultAction::Listed => Action::Listed(self.values.default_id()),
+        }
+    }
+
+    /// Reads a line that gives the default action.
+    fn default_line(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        if let Some(action) = keyword(&mut cursor)? {
+            self.default = DefaultAction::Keyword(action);
+        } else {
+            let given = read_value(&mut cursor, reading)?;
+            self.values.set_default(given, true);
+            self.default = DefaultAction::Listed;
+        }
+        Ok(())
+    }
+
+    /// Reads what follows an address or a key.
+    fn read(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<Action, Wrong> {
+        if cursor.is_done() {
+            return Ok(self.default_action());
+        }
+        if let Some(action) = keyword(&mut cursor)? {
+            return Ok(action);
+        }
+        let given = read_value(&mut cursor, reading)?;
+        Ok(Action::Listed(self.values.id(given)))
+    }
+}
+
+/// Reads `=keyword` or `:keyword`. After `=` nothing else may stand; after `:` something else may be a value.
+fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
+    let rest = cursor.rest();
+    let Some((mark @ (b'=' | b':'), after)) = rest.split_first() else { return Ok(None) };
+    let is_end = |octet: &u8| is_blank(*octet) || is_comment(*octet) || *octet == b':';
+    let word = &after[..after.iter().position(is_end).unwrap_or(after.len())];
+    let known = KEYWORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    match known {
+        Some(&(_, action)) => Ok(Some(action)),
+        None if *mark == b':' => Ok(None),
+        None => {
+            cursor.skip(1);
+            Err(cursor.wrong(Fault::Keyword, "ignore, refuse, empty or pass"))
+        }
+    }
+}
+
+/// An access list by client address while its files are read.
+pub(super) struct ClientLines {
+    pub(super) settings: Settings,
+    actions: Actions,
+    entries: Vec<(IpNet, Action)>,
+    known: HashSet<IpNet, foldhash::fast::RandomState>,
+}
+
+impl ClientLines {
+    pub(super) fn new(options: &Options) -> Self {
+        let settings = Settings::new(options);
+        Self { settings, actions: Actions::new(), entries: Vec::new(), known: HashSet::default() }
+    }
+
+    pub(super) fn start_file(&mut self) {
+        self.actions.start_file();
+    }
+
+    pub(super) fn line(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        head: &ZoneHead,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        let is_default = cursor.peek() == Some(b'=') || cursor.peek() == Some(b':');
+        if is_default && !cursor.rest().starts_with(b"::") {
+            return self.actions.default_line(cursor, reading);
+        }
+        let start = cursor;
+        let net = match address::read_either(&mut cursor, reading.options.allow_host_bits)? {
+            Either::V4(range) => {
+                address::check_size(&start, range, head.max_range_4)?;
+                let length = 32 - (range.last - range.first).count_ones() as u8;
+                Ipv4Net::new_assert(Ipv4Addr::from_bits(range.first), length).into()
+            }
+            Either::V6(base, length) => Ipv6Net::new_assert(Ipv6Addr::from_bits(base), length).into(),
+        };
+        let action = self.actions.read(cursor, reading)?;
+        if self.known.insert(net) {
+            self.entries.push((net, action));
+            Ok(())
+        } else {
+            Err(start.wrong(Fault::Duplicate, format!("{net} once; the first line counts")))
+        }
+    }
+
+    pub(super) fn build(self, label: &str, report: &mut Report) -> Result<AccessList, LoadError> {
+        let values = build_values(self.actions.values, &self.settings, label, report)?;
+        Ok(AccessList::new(label, self.settings.ttl_s, values, self.entries))
+    }
+}
+
+/// An access list by key while its files are read.
+pub(super) struct KeyLines {
+    pub(super) settings: Settings,
+    actions: Actions,
+    /// Of equal keys the last line counts.
+    keys: HashMap<Box<[u8]>, Action, foldhash::fast::RandomState>,
+    fallback: Action,
+}
+
+impl KeyLines {
+    pub(super) fn new(options: &Options) -> Self {
+        let settings = Settings::new(options);
+        Self { settings, actions: Actions::new(), keys: HashMap::default(), fallback: Action::Ignore }
+    }
+
+    pub(super) fn start_file(&mut self) {
+        self.actions.start_file();
+    }
+
+    pub(super) fn line(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        if matches!(cursor.peek(), Some(b'=' | b':')) {
+            self.actions.default_line(cursor, reading)?;
+            self.fallback = self.actions.default_action();
+            return Ok(());
+        }
+        let start = cursor;
+        let rest = cursor.rest();
+        let is_end = |octet: &u8| is_blank(*octet) || matches!(octet, b':' | b'=');
+        let key = rest[..rest.iter().position(is_end).unwrap_or(rest.len())].to_ascii_lowercase();
+        if key.len() > LABEL_MAX {
+            return Err(start.wrong(Fault::Key, "a key of at most 63 octets, since it is a label of the question"));
+        }
+        cursor.skip(key.len());
+        let action = self.actions.read(cursor, reading)?;
+        if self.keys.insert(key.into(), action).is_some() {
+            reading.remark(start.line(), start.wrong(Fault::DuplicateKey, "every key once; this line counts"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn build(self, label: &str, report: &mut Report) -> Result<KeyList, LoadError> {
+        let values = build_values(self.actions.values, &self.settings, label, report)?;
+        Ok(KeyList::new(label, self.settings.ttl_s, values, self.keys, self.fallback))
+    }
+}

@@ -1,0 +1,249 @@
+//! Lines of the kinds whose keys are addresses.
+
+use std::{collections::HashSet, net::Ipv4Addr};
+
+use super::{
+    ZoneHead,
+    address::{self, Either, Forms4, Range4},
+    cursor::{Cursor, Wrong, is_blank},
+    dataset::{Reading, Shared, not_ahead, read_value},
+    params,
+    report::Fault,
+    value::{GivenValue, ValueReader},
+};
+use crate::zone::{
+    addresses::{Addresses, AddressesBuilder, Specificity},
+    dataset::Kind,
+    ruling::{Claim, FOREVER_S},
+    standing::Equals,
+    values::ValueId,
+};
+
+/// The value of all entries of a kind that has only one.
+const COMMON: ValueId = ValueId(0);
+
+/// Most prefixes among which equal ones are looked for: beyond that it would cost more than all the rest.
+const KNOWN_MAX: usize = 1 << 20;
+
+/// Entries of a dataset of addresses while its files are read.
+pub(super) struct AddressLines {
+    kind: Kind,
+    builder: AddressesBuilder,
+    /// The first default value, where all entries share one.
+    common: Option<(Option<Ipv4Addr>, Vec<u8>)>,
+    /// The prefixes so far, where equal ones deserve a warning and as long as there are not too many to tell.
+    known: Option<HashSet<(u128, u8), foldhash::fast::RandomState>>,
+}
+
+impl AddressLines {
+    pub(super) fn new(kind: Kind) -> Self {
+        let specificity = match kind {
+            Kind::Ip4Set => Specificity::Octets,
+            // Of an address that was seen several times, the last time counts.
+            Kind::Ip4Seen => Specificity::Prefix(Equals::Last),
+            _ => Specificity::Prefix(Equals::First),
+        };
+        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(HashSet::default);
+        Self { kind, builder: AddressesBuilder::new(specificity), common: None, known }
+    }
+
+    #[inline]
+    pub(super) fn line(
+        &mut self,
+        cursor: Cursor<'_>,
+        shared: &mut Shared,
+        head: &ZoneHead,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        if cursor.peek() == Some(b':') && !(self.takes_colons() && cursor.rest().starts_with(b"::")) {
+            return self.default_line(cursor, shared, reading);
+        }
+        match self.kind {
+            Kind::Ip4Set => self.v4(cursor, Forms4::Ranges, shared, head, reading),
+            Kind::Ip4TSet => self.host(cursor, shared, reading),
+            Kind::Ip4Seen => self.seen(cursor, shared, reading),
+            Kind::Ip6TSet => self.half(cursor, shared, reading),
+            Kind::Ip6Trie => self.v6(cursor, shared, reading),
+            _ => self.either(cursor, shared, head, reading),
+        }
+    }
+
+    /// Whether a line may begin with the `::` of an address.
+    fn takes_colons(&self) -> bool {
+        matches!(self.kind, Kind::Ip4Trie | Kind::Ip6Trie)
+    }
+
+    fn default_line(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        shared: &mut Shared,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        if !matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
+            return shared.default_line(cursor, false, reading);
+        }
+        let given = read_value(&mut cursor, reading)?;
+        if self.common.is_some() {
+            let expected = "one default value, since all entries of this type share the first";
+            reading.remark(cursor.line(), cursor.wrong(Fault::Unused, expected));
+            return Ok(());
+        }
+        self.common = Some((given.address, given.text.unwrap_or_default().to_vec()));
+        Ok(())
+    }
+
+    #[inline]
+    fn v4(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        forms: Forms4,
+        shared: &mut Shared,
+        head: &ZoneHead,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        let is_exclusion = takes_exclamation(&mut cursor);
+        let start = cursor;
+        let range = address::read_v4(&mut cursor, forms, reading.options.allow_host_bits)?;
+        address::check_size(&start, range, head.max_range_4)?;
+        if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
+            self.add_range(range, claim);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn add_range(&mut self, range: Range4, claim: Claim) {
+        if range.first == range.last {
+            self.builder.add_v4(range.first, 32, claim);
+        } else {
+            for (base, length) in range.prefixes() {
+                self.builder.add_v4(base, length, claim);
+            }
+        }
+    }
+
+    fn host(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        if cursor.peek() == Some(b'!') {
+            return Err(
+                cursor.wrong(Fault::Address, "an address, since this type has no exclusions (ip4set and ip4trie have)")
+            );
+        }
+        let range = address::read_v4(&mut cursor, Forms4::Hosts, false)?;
+        if let Some(claim) = shared.bare_claim(cursor, Some(COMMON), reading) {
+            self.builder.add_v4(range.first, 32, claim);
+        }
+        Ok(())
+    }
+
+    fn seen(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        let range = address::read_v4(&mut cursor, Forms4::Hosts, false)?;
+        if !cursor.peek().is_some_and(is_blank) {
+            return Err(cursor.wrong(Fault::Time, "a blank and the second when the address was seen"));
+        }
+        cursor.skip_blanks();
+        let start = cursor;
+        let Some(seen_s) = params::unix_s(cursor.word()) else {
+            return Err(start.wrong(Fault::Time, "the second when the address was seen, counted from 1970"));
+        };
+        let seen_s = not_ahead(seen_s, &start, reading);
+        if let Some(claim) = shared.claim(cursor, Some(seen_s), reading)? {
+            self.builder.add_v4(range.first, 32, claim);
+        }
+        Ok(())
+    }
+
+    fn v6(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        let is_exclusion = takes_exclamation(&mut cursor);
+        let start = cursor;
+        let (base, length) = address::read_v6(&mut cursor, reading.options.allow_host_bits)?;
+        if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
+            self.add_v6(start, base, length, claim, reading);
+        }
+        Ok(())
+    }
+
+    fn half(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        let is_exclusion = takes_exclamation(&mut cursor);
+        let (base, length) = address::read_v6_half(&mut cursor, is_exclusion)?;
+        if let Some(claim) = shared.bare_claim(cursor, (!is_exclusion).then_some(COMMON), reading) {
+            self.builder.add_v6(base, length, claim);
+        }
+        Ok(())
+    }
+
+    fn either(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        shared: &mut Shared,
+        head: &ZoneHead,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        let is_exclusion = takes_exclamation(&mut cursor);
+        let start = cursor;
+        let either = address::read_either(&mut cursor, reading.options.allow_host_bits)?;
+        if let Either::V4(range) = either {
+            address::check_size(&start, range, head.max_range_4)?;
+        }
+        if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
+            match either {
+                Either::V4(range) => {
+                    // As an address of ::ffff:0:0/96.
+                    let length = 128 - range.size().trailing_zeros() as u8;
+                    self.note_duplicate(start, 0xffff << 32 | u128::from(range.first), length, claim, reading);
+                    self.add_range(range, claim);
+                }
+                Either::V6(base, length) => self.add_v6(start, base, length, claim, reading),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_v6(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
+        self.note_duplicate(start, base, length, claim, reading);
+        self.builder.add_v6(base, length, claim);
+    }
+
+    /// Warns of a prefix that was there already. One with a lifetime is a listing renewed.
+    fn note_duplicate(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
+        let Some(known) = &mut self.known else { return };
+        if !known.insert((base, length)) && claim.until_s == FOREVER_S {
+            reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
+        }
+        if known.len() > KNOWN_MAX {
+            self.known = None;
+        }
+    }
+
+    /// Freezes the entries.
+    pub(super) fn build(self, values: &mut ValueReader) -> Addresses {
+        if matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
+            let (address, text) = self.common.unwrap_or_default();
+            values.reset_default();
+            values.set_default(GivenValue { address, text: Some(&text) }, false);
+            let id = values.default_id();
+            debug_assert_eq!(id, COMMON, "nothing else was interned");
+        }
+        self.builder.build()
+    }
+}
+
+/// Goes over the `!` of an exclusion.
+#[inline]
+pub(super) fn takes_exclamation(cursor: &mut Cursor<'_>) -> bool {
+    let takes = cursor.take(b'!');
+    if takes {
+        cursor.skip_blanks();
+    }
+    takes
+}
+
+/// Reads what follows the key of an entry or of an exclusion.
+#[inline]
+pub(super) fn claim(
+    cursor: Cursor<'_>,
+    is_exclusion: bool,
+    shared: &mut Shared,
+    reading: &mut Reading<'_>,
+) -> Result<Option<Claim>, Wrong> {
+    if is_exclusion { Ok(shared.bare_claim(cursor, None, reading)) } else { shared.claim(cursor, None, reading) }
+}

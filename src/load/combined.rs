@@ -1,0 +1,118 @@
+//! Several datasets in one file, each in subzones of its own: `$DATASET type[:name] subzone...` begins one.
+
+use super::{
+    LoadError, Options, Section, ZoneHead,
+    cursor::{Cursor, Wrong},
+    dataset::{Draft, Reading},
+    name::NameBuffer,
+    report::{Fault, Report},
+    special::{self, Settings},
+};
+use crate::{wire::name::Name, zone::dataset::Kind};
+
+/// Where in a file we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Before the first section of the file.
+    Outside,
+    /// In the last section begun.
+    Section,
+    /// In a section that cannot be read.
+    Broken,
+}
+
+/// Sections while their files are read.
+pub(super) struct Sections {
+    label: String,
+    /// What sections begin with.
+    settings: Settings,
+    sections: Vec<(Vec<Name>, Draft)>,
+    place: Place,
+    /// What is set in a section that cannot be read.
+    discarded: Settings,
+}
+
+impl Sections {
+    pub(super) fn new(label: String, options: &Options) -> Self {
+        let settings = Settings::new(options);
+        Self { label, discarded: settings.clone(), settings, sections: Vec::new(), place: Place::Outside }
+    }
+
+    /// Begins another file.
+    pub(super) fn start_file(&mut self) {
+        self.place = Place::Outside;
+    }
+
+    /// The settings that a special line changes.
+    pub(super) fn settings(&mut self) -> &mut Settings {
+        match (self.place, self.sections.last_mut()) {
+            (Place::Section, Some((_, draft))) => &mut draft.shared.settings,
+            (Place::Broken, _) => &mut self.discarded,
+            _ => &mut self.settings,
+        }
+    }
+
+    /// Begins a section.
+    pub(super) fn start(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        const EXPECTED: &str = "ip4set, ip4tset, ip4trie, ip6trie, ip6tset, ip4seen, dnset, dnhash or generic";
+        self.place = Place::Broken;
+        let start = cursor;
+        let Some(word) = special::dataset_words(&mut cursor) else {
+            return Err(start.wrong(Fault::Special, "a dataset type and subzones"));
+        };
+        let (kind, name) = match memchr::memchr(b':', word) {
+            Some(colon) => (&word[..colon], Some(&word[colon + 1..])),
+            None => (word, None),
+        };
+        let kind = str::from_utf8(kind).ok().and_then(|kind| kind.parse::<Kind>().ok());
+        let Some(kind) = kind.filter(|kind| !kind.is_access() && *kind != Kind::Combined) else {
+            return Err(start.wrong(Fault::SectionKind, EXPECTED));
+        };
+        let subzones = subzones(&mut cursor, reading);
+        if subzones.is_empty() {
+            reading.remark(cursor.line(), cursor.wrong(Fault::NoSubzone, "a subzone, or @ for the zone itself"));
+        }
+        let name = name.filter(|name| !name.is_empty()).map(String::from_utf8_lossy);
+        let label = format!("{}:{}", self.label, name.as_deref().unwrap_or(kind.word()));
+        self.sections.push((subzones, Draft::new(kind, label, self.settings.clone())));
+        self.place = Place::Section;
+        Ok(())
+    }
+
+    /// Reads a line that is neither empty nor special.
+    pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        match (self.place, self.sections.last_mut()) {
+            (Place::Section, Some((_, draft))) => draft.line(cursor, head, reading),
+            (Place::Broken, _) => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it that can be read")),
+            _ => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it in this file")),
+        }
+    }
+
+    /// Freezes the sections.
+    pub(super) fn build(self, report: &mut Report) -> Result<Vec<Section>, LoadError> {
+        let used = self.sections.into_iter().filter(|(subzones, _)| !subzones.is_empty());
+        used.map(|(subzones, draft)| Ok(Section { subzones, dataset: draft.build(report)?.into() })).collect()
+    }
+}
+
+/// Reads names up to the end or a comment; `@` is the zone itself.
+fn subzones(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Vec<Name> {
+    let mut subzones = Vec::new();
+    let mut buffer = NameBuffer::new();
+    while !cursor.is_done() {
+        let start = *cursor;
+        if cursor.word() == b"@" {
+            subzones.push(Name::root());
+            continue;
+        }
+        *cursor = start;
+        match buffer.read_below_root(cursor) {
+            Ok(()) => {
+                buffer.make_lowercase();
+                subzones.push(buffer.to_name());
+            }
+            Err(wrong) => reading.remark(start.line(), wrong),
+        }
+    }
+    subzones
+}

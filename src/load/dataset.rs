@@ -1,0 +1,263 @@
+//! A dataset of entries while its files are read.
+
+use super::{
+    LoadError, Options, ZoneHead,
+    addresses::AddressLines,
+    cursor::{Cursor, Wrong},
+    generic::RecordLines,
+    names::NameLines,
+    params::{self, Params},
+    report::{Fault, Report},
+    special::Settings,
+    value::{self, ValueReader},
+};
+use crate::zone::{
+    dataset::{Dataset, Entries, Kind},
+    ruling::{Claim, FOREVER_S, KeyRule},
+    values::ValueId,
+};
+
+/// How far in the future an entry's own time may lie, for clocks that differ.
+const AHEAD_MAX_S: u64 = 86_400;
+
+/// Most text of a dataset, templates included: their place is kept in 32 bits.
+const TEXT_MAX: usize = 3 << 30;
+
+/// What the line being read stands in.
+pub(super) struct Reading<'r> {
+    pub(super) options: &'r Options,
+    pub(super) report: &'r mut Report,
+    /// The file's name.
+    pub(super) file: &'r str,
+    /// The line's number in it.
+    pub(super) line: u64,
+    /// When the file was modified.
+    pub(super) modified_s: u64,
+}
+
+impl Reading<'_> {
+    /// Takes note of a fault in the line.
+    #[cold]
+    pub(super) fn remark(&mut self, text: &[u8], wrong: Wrong) {
+        self.report.add(self.file, self.line, text, wrong);
+    }
+}
+
+/// How lines of entries are read.
+enum Lines {
+    Addresses(AddressLines),
+    Names(NameLines),
+    Records(RecordLines),
+}
+
+/// What entries of one dataset share.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) values: ValueReader,
+}
+
+/// A dataset while it is read.
+pub(super) struct Draft {
+    label: String,
+    kind: Kind,
+    pub(super) shared: Shared,
+    lines: Lines,
+}
+
+impl Draft {
+    /// An empty dataset of a kind that has entries.
+    pub(super) fn new(kind: Kind, label: String, settings: Settings) -> Self {
+        let lines = match kind {
+            Kind::DnSet | Kind::DnHash => Lines::Names(NameLines::default()),
+            Kind::Generic => Lines::Records(RecordLines::default()),
+            _ => Lines::Addresses(AddressLines::new(kind)),
+        };
+        Self { label, kind, shared: Shared { settings, values: ValueReader::default() }, lines }
+    }
+
+    /// Begins another file: defaults do not outlive theirs.
+    pub(super) fn start_file(&mut self) {
+        self.shared.values.reset_default();
+    }
+
+    /// Reads a line that is neither empty nor special.
+    #[inline]
+    pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
+        match &mut self.lines {
+            Lines::Addresses(lines) => lines.line(cursor, &mut self.shared, head, reading),
+            Lines::Names(lines) => lines.line(cursor, &mut self.shared, reading),
+            Lines::Records(lines) => lines.line(cursor, &self.shared.settings, reading),
+        }
+    }
+
+    /// Freezes the dataset.
+    pub(super) fn build(self, report: &mut Report) -> Result<Dataset, LoadError> {
+        let Self { label, kind, shared, lines } = self;
+        let mut values = shared.values;
+        let entries = match lines {
+            Lines::Addresses(lines) => Entries::Addresses(lines.build(&mut values)),
+            Lines::Names(lines) => Entries::Names(lines.build()),
+            Lines::Records(lines) => Entries::Records(lines.build()),
+        };
+        let values = build_values(values, &shared.settings, &label, report)?;
+        Ok(Dataset { label: label.into(), kind, ttl_s: shared.settings.ttl_s, values, entries })
+    }
+}
+
+/// Makes templates of the texts, now that all variables are known.
+pub(super) fn build_values(
+    values: ValueReader,
+    settings: &Settings,
+    label: &str,
+    report: &mut Report,
+) -> Result<crate::zone::values::Values, LoadError> {
+    if values.text_bytes() > TEXT_MAX {
+        return Err(LoadError::TooMuchText { label: label.to_owned() });
+    }
+    let mut total = 0;
+    let values = values.into_builder().build(|text| {
+        let (template, is_cut) = settings.variables.template(text);
+        if is_cut {
+            let expected = "at most 60000 octets with all variables in place".into();
+            report.add(label, 0, text, Wrong { fault: Fault::LongText, at: 0, expected });
+        }
+        total += template.text_len() + text.len() + 2;
+        if total > TEXT_MAX { Default::default() } else { template }
+    });
+    if total > TEXT_MAX { Err(LoadError::TooMuchText { label: label.to_owned() }) } else { Ok(values) }
+}
+
+impl Shared {
+    /// Reads a line that gives the default value of those after it.
+    pub(super) fn default_line(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        keeps_parts: bool,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        let given = read_value(&mut cursor, reading)?;
+        self.values.set_default(given, keeps_parts);
+        Ok(())
+    }
+
+    /// Reads what follows an entry's key, and says what holds of the key. `None`: nothing any more, or not yet and never.
+    #[inline]
+    pub(super) fn claim(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        own_s: Option<u32>,
+        reading: &mut Reading<'_>,
+    ) -> Result<Option<Claim>, Wrong> {
+        if cursor.is_done() {
+            let claim = Claim::listed(self.values.default_id());
+            return Ok(self.limit(claim, &Params { seen_s: own_s, ..Params::default() }, reading));
+        }
+        let params = split_params(&mut cursor, own_s, reading);
+        let given = read_value(&mut cursor, reading)?;
+        let claim = Claim::listed(self.values.id(given));
+        Ok(self.limit(claim, &params, reading))
+    }
+
+    /// Reads what follows the key of an entry that has no value of its own.
+    pub(super) fn bare_claim(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        value: Option<ValueId>,
+        reading: &mut Reading<'_>,
+    ) -> Option<Claim> {
+        let claim = value.map_or(Claim::excluded(), Claim::listed);
+        if cursor.is_done() {
+            return self.limit(claim, &Params::default(), reading);
+        }
+        let params = split_params(&mut cursor, None, reading);
+        if !cursor.is_done() {
+            let expected = if value.is_some() {
+                "no value, since all entries of this type share one"
+            } else {
+                "no value behind an exclusion"
+            };
+            reading.remark(cursor.line(), cursor.wrong(Fault::Unused, expected));
+        }
+        self.limit(claim, &params, reading)
+    }
+
+    /// Gives a claim its times.
+    #[inline]
+    fn limit(&self, claim: Claim, params: &Params, reading: &mut Reading<'_>) -> Option<Claim> {
+        if self.settings.lifetime_s == 0 && *params == Params::default() {
+            return Some(claim);
+        }
+        self.limit_slowly(claim, params, reading)
+    }
+
+    fn limit_slowly(&self, mut claim: Claim, params: &Params, reading: &mut Reading<'_>) -> Option<Claim> {
+        let now_s = reading.options.now_s;
+        // A time ahead of our clock would make the entry outlive its lifetime.
+        let modified_s = if reading.modified_s > now_s + AHEAD_MAX_S { now_s } else { reading.modified_s };
+        let own_s = params.seen_s.map_or(modified_s, u64::from);
+        let narrow = |time_s: u64| u32::try_from(time_s).unwrap_or(FOREVER_S);
+        match (params.seen_s, params.delay_s) {
+            (Some(seen_s), Some(delay_s)) => claim.from_s = seen_s.saturating_add(delay_s),
+            (None, Some(delay_s)) => claim.hold_s = u16::try_from(delay_s).unwrap_or(u16::MAX),
+            (_, None) => {}
+        }
+        let lifetime_s = params.lifetime_s.or(params.until_s.is_none().then_some(self.settings.lifetime_s));
+        let by_lifetime_s =
+            lifetime_s.filter(|&time_s| time_s > 0).map_or(FOREVER_S, |time_s| narrow(own_s + u64::from(time_s)));
+        claim.until_s = by_lifetime_s.min(params.until_s.unwrap_or(FOREVER_S));
+        claim.key = match (params.needs_key, params.key_skips_delay) {
+            (false, false) => KeyRule::Anyone,
+            (false, true) => KeyRule::SkipsDelay,
+            (true, skips_delay) => {
+                // Only keyed queries see the entry, and those do not wait.
+                if skips_delay {
+                    (claim.from_s, claim.hold_s) = (0, 0);
+                }
+                KeyRule::Required
+            }
+        };
+        let is_over = claim.until_s != FOREVER_S && u64::from(claim.until_s) <= now_s;
+        reading.report.expired += u64::from(is_over);
+        (!is_over).then_some(claim)
+    }
+}
+
+/// Reads the parameters at the end of a line, and cuts them off.
+fn split_params(cursor: &mut Cursor<'_>, own_s: Option<u32>, reading: &mut Reading<'_>) -> Params {
+    let mut params = Params { seen_s: own_s, ..Params::default() };
+    let Some(at) = params::find(cursor.rest()) else { return params };
+    let mut tail = *cursor;
+    tail.skip(at + 1);
+    params = params::read(tail, |wrong| reading.remark(tail.line(), wrong));
+    if let Some(seen_s) = params.seen_s {
+        params.seen_s = Some(not_ahead(seen_s, &tail, reading));
+    }
+    params.seen_s = params.seen_s.or(own_s);
+    *cursor = cursor.cut(at);
+    let text_len = cursor.rest().trim_ascii_end().len();
+    *cursor = cursor.cut(text_len);
+    params
+}
+
+/// An entry's own time, or now where it lies too far ahead.
+pub(super) fn not_ahead(own_s: u32, cursor: &Cursor<'_>, reading: &mut Reading<'_>) -> u32 {
+    let now_s = reading.options.now_s;
+    if u64::from(own_s) <= now_s + AHEAD_MAX_S {
+        return own_s;
+    }
+    reading.remark(cursor.line(), cursor.wrong(Fault::Future, "a time up to one day ahead; it is read as now"));
+    u32::try_from(now_s).unwrap_or(FOREVER_S)
+}
+
+/// Reads a value, and cuts a text that is too long.
+pub(super) fn read_value<'a>(
+    cursor: &mut Cursor<'a>,
+    reading: &mut Reading<'_>,
+) -> Result<value::GivenValue<'a>, Wrong> {
+    let mut given = value::read(cursor)?;
+    if let Some(text) = given.text.filter(|text| text.len() > crate::zone::values::TEMPLATE_MAX) {
+        reading.remark(cursor.line(), cursor.wrong(Fault::LongText, "at most 60000 octets"));
+        given.text = Some(&text[..crate::zone::values::TEMPLATE_MAX]);
+    }
+    Ok(given)
+}

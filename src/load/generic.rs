@@ -1,0 +1,191 @@
+//! Lines of plain records: `name [ttl] [IN] type data`.
+//!
+//! A, TXT and MX are read as rbldnsd reads them; what other types look like is known to hickory-proto.
+
+use std::str::FromStr;
+
+use hickory_proto::{
+    rr::{RData, RecordType},
+    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
+};
+
+use super::{
+    cursor::{Cursor, Wrong},
+    dataset::Reading,
+    name::NameBuffer,
+    report::Fault,
+    special::{Settings, ttl_s},
+    value,
+};
+use crate::{
+    wire::rr,
+    zone::{
+        records::{Record, Records},
+        values::{STRING_MAX, TEMPLATE_MAX},
+    },
+};
+
+/// Types that a list cannot serve, and why.
+const REFUSED: &[(&[&str], &str)] = &[
+    (&["NS"], "another type: name servers of the zone come from $NS, and delegations are not served"),
+    (&["SOA"], "another type: the zone has one SOA, from $SOA"),
+    (&["CNAME", "DNAME"], "another type: a list answers itself and follows no aliases"),
+    (
+        &["DS", "DNSKEY", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "CDS", "CDNSKEY", "KEY", "SIG"],
+        "another type: the zone is not signed here",
+    ),
+    (&["OPT", "TSIG", "TKEY", "ANY", "AXFR", "IXFR", "NULL"], "another type: this one is never stored in a zone"),
+];
+
+const TYPE_EXPECTED: &str = "a type of record as A, AAAA, TXT, MX, SRV, CAA or PTR";
+
+/// Records of a dataset while its files are read.
+#[derive(Default)]
+pub(super) struct RecordLines {
+    records: Records,
+}
+
+impl RecordLines {
+    pub(super) fn line(
+        &mut self,
+        mut cursor: Cursor<'_>,
+        settings: &Settings,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Wrong> {
+        let name = owner(&mut cursor)?;
+        cursor.skip_blanks();
+        let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
+            ttl_s(&mut cursor, settings.ttl_s, reading.options).map_err(|wrong| Wrong {
+                fault: Fault::Record,
+                expected: "a TTL as 60 or 1h, or a type".into(),
+                ..wrong
+            })?
+        } else {
+            settings.ttl_s
+        };
+        cursor.skip_blanks();
+        let mut start = cursor;
+        let mut word = cursor.word();
+        if word.eq_ignore_ascii_case(b"IN") {
+            cursor.skip_blanks();
+            start = cursor;
+            word = cursor.word();
+        }
+        cursor.skip_blanks();
+        let (kind, data) = match word.to_ascii_uppercase().as_slice() {
+            b"A" => (rr::A, address(&mut cursor, reading)?),
+            b"TXT" => (rr::TXT, text(cursor, reading)),
+            b"MX" => (rr::MX, mail_exchange(&mut cursor)?),
+            word => other(word, start, cursor)?,
+        };
+        let name = name.as_wire();
+        self.records.add(&name[..name.len() - 1], Record { kind, ttl_s, data: data.into() });
+        Ok(())
+    }
+
+    pub(super) fn build(self) -> Records {
+        self.records
+    }
+}
+
+/// Reads the name that a record is at; `@` is the apex.
+fn owner(cursor: &mut Cursor<'_>) -> Result<NameBuffer, Wrong> {
+    let mut name = NameBuffer::new();
+    let start = *cursor;
+    if cursor.word() != b"@" {
+        *cursor = start;
+        name.read_below_root(cursor)?;
+        name.make_lowercase();
+    }
+    Ok(name)
+}
+
+/// Reads an address; rbldnsd lets anything follow it.
+fn address(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Result<Vec<u8>, Wrong> {
+    let address = value::a_record(cursor, [0; 3], true)?;
+    if !cursor.is_done() {
+        reading.remark(cursor.line(), cursor.wrong(Fault::Unused, "nothing behind the address"));
+    }
+    Ok(address.octets().to_vec())
+}
+
+/// Reads the rest of a line as text: one or more quoted strings, or everything as it stands.
+fn text(cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Vec<u8> {
+    let mut data = Vec::new();
+    let mut is_cut = false;
+    let mut push = |string: &[u8]| {
+        // An empty string is a string; a long one becomes several.
+        let chunks = string.chunks(STRING_MAX).chain(string.is_empty().then_some(&[][..]));
+        for chunk in chunks {
+            let room = (TEMPLATE_MAX - data.len()).saturating_sub(1).min(chunk.len());
+            is_cut |= room < chunk.len();
+            if room > 0 || chunk.is_empty() {
+                data.push(room as u8);
+                data.extend_from_slice(&chunk[..room]);
+            }
+        }
+    };
+    let rest = cursor.rest();
+    if let Some(strings) = quoted(rest) {
+        strings.into_iter().for_each(&mut push);
+    } else {
+        let unquoted = rest.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        push(unquoted.unwrap_or(rest));
+    }
+    if is_cut {
+        reading.remark(cursor.line(), cursor.wrong(Fault::LongText, "at most 60000 octets"));
+    }
+    data
+}
+
+/// Strings in quotes with blanks between, if the text is that and nothing else. There are no escapes, as in rbldnsd.
+fn quoted(text: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut strings = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let inside = rest.strip_prefix(b"\"")?;
+        let length = memchr::memchr(b'"', inside)?;
+        strings.push(&inside[..length]);
+        let after = &inside[length + 1..];
+        rest = after.trim_ascii_start();
+        if rest.len() == after.len() && !after.is_empty() {
+            return None;
+        }
+    }
+    (!strings.is_empty()).then_some(strings)
+}
+
+/// Reads a preference and an absolute name.
+fn mail_exchange(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Wrong> {
+    let preference = cursor.number(0xffff).filter(|_| cursor.is_at_word_end());
+    let Some(preference) = preference else {
+        return Err(cursor.wrong(Fault::Record, "a preference up to 65535"));
+    };
+    let mut name = NameBuffer::new();
+    if cursor.is_done() {
+        return Err(cursor.wrong(Fault::Record, "the name of a mail exchange"));
+    }
+    name.read(cursor)?;
+    if !cursor.is_done() {
+        return Err(cursor.wrong(Fault::Record, "nothing behind the name of the mail exchange"));
+    }
+    Ok([&(preference as u16).to_be_bytes(), name.as_wire()].concat())
+}
+
+/// Reads a record of any other type.
+fn other(word: &[u8], start: Cursor<'_>, cursor: Cursor<'_>) -> Result<(u16, Vec<u8>), Wrong> {
+    let word = str::from_utf8(word).map_err(|_| start.wrong(Fault::Record, TYPE_EXPECTED))?;
+    if let Some((_, expected)) = REFUSED.iter().find(|(names, _)| names.contains(&word)) {
+        return Err(start.wrong(Fault::RecordType, *expected));
+    }
+    let kind = RecordType::from_str(word).map_err(|_| start.wrong(Fault::Record, TYPE_EXPECTED))?;
+    let expected =
+        |why: &dyn std::fmt::Display| cursor.wrong(Fault::Record, format!("data of a record of type {word} ({why})"));
+    let text = str::from_utf8(cursor.rest()).map_err(|_| expected(&"not UTF-8"))?;
+    let data = RData::try_from_str(kind, text).map_err(|error| expected(&error))?;
+    let mut octets = Vec::new();
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder).map_err(|error| expected(&error))?;
+    Ok((u16::from(kind), octets))
+}

@@ -1,0 +1,237 @@
+//! Lines of a file, compressed or not.
+//!
+//! Files have millions of short lines, so they are taken from the reader in large blocks and lent out in place.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// Octets taken from the reader at once.
+const BLOCK_LEN: usize = 256 * 1024;
+
+/// Longest line. Longer ones are cut, as rbldnsd cuts them.
+pub(super) const LINE_MAX: usize = 65_536;
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// How the octets of a file are packed, by its first octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    fn of(start: &[u8]) -> Self {
+        match start {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // A frame, or one of the frames to be skipped that some tools put first (RFC 8878 section 3.1).
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Finds out how a file is packed; the reader returned starts at its first octet.
+pub(super) fn packing<'a>(mut reader: Box<dyn Read + 'a>) -> io::Result<(Packing, Box<dyn Read + 'a>)> {
+    let mut start = Vec::with_capacity(4);
+    reader.by_ref().take(4).read_to_end(&mut start)?;
+    let packing = Packing::of(&start);
+    Ok((packing, Box::new(io::Cursor::new(start).chain(reader))))
+}
+
+/// Unpacks what is packed.
+pub(super) fn unpack<'a>(packing: Packing, reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match packing {
+        Packing::Plain => reader,
+        Packing::Gzip => Box::new(Members::First(BufReader::with_capacity(BLOCK_LEN, reader))),
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(reader)?),
+    })
+}
+
+/// The members of a gzip file (RFC 1952 section 2.2), one after the other. What follows them and is none is left out, as
+/// gzip(1) does: tapes and block devices pad with zeros.
+enum Members<R: BufRead> {
+    First(R),
+    Inside(Box<GzDecoder<R>>),
+    End,
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match std::mem::replace(self, Self::End) {
+                Self::End => return Ok(0),
+                Self::First(packed) => *self = Self::Inside(Box::new(GzDecoder::new(packed))),
+                Self::Inside(mut member) => {
+                    let count = member.read(into)?;
+                    if count > 0 || into.is_empty() {
+                        *self = Self::Inside(member);
+                        return Ok(count);
+                    }
+                    let mut packed = member.into_inner();
+                    if packed.fill_buf()?.first() == Some(&0x1f) {
+                        *self = Self::First(packed);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One line without its end.
+pub(super) struct RawLine<'a> {
+    pub(super) text: &'a [u8],
+    /// It went on beyond [`LINE_MAX`].
+    pub(super) is_cut: bool,
+    /// The block it comes from has a NUL, perhaps in this line.
+    pub(super) may_have_nul: bool,
+}
+
+/// The lines of a reader.
+pub(super) struct Lines<R> {
+    reader: R,
+    block: Vec<u8>,
+    /// Octets of the block that are lines still to be lent.
+    start: usize,
+    end: usize,
+    is_at_end: bool,
+    has_nul: bool,
+    /// The rest of a cut line is to be skipped.
+    skips: bool,
+}
+
+impl<R: Read> Lines<R> {
+    pub(super) fn new(reader: R) -> io::Result<Self> {
+        let block = vec![0; BLOCK_LEN];
+        let mut lines = Self { reader, block, start: 0, end: 0, is_at_end: false, has_nul: false, skips: false };
+        lines.fill()?;
+        if lines.block[..lines.end].starts_with(BOM) {
+            lines.start = BOM.len();
+        }
+        Ok(lines)
+    }
+
+    /// The next line, if there is one.
+    pub(super) fn next(&mut self) -> io::Result<Option<RawLine<'_>>> {
+        loop {
+            let waiting = &self.block[self.start..self.end];
+            let newline = memchr::memchr(b'\n', &waiting[..waiting.len().min(LINE_MAX + 1)]);
+            let (length, after) = match newline {
+                Some(length) => (length, length + 1),
+                None if waiting.len() > LINE_MAX => (LINE_MAX, LINE_MAX),
+                None if !self.is_at_end => {
+                    self.fill()?;
+                    continue;
+                }
+                None if waiting.is_empty() => return Ok(None),
+                None => (waiting.len(), waiting.len()),
+            };
+            let from = self.start;
+            self.start += after;
+            let is_cut = newline.is_none() && length == LINE_MAX && !(self.is_at_end && self.start == self.end);
+            if std::mem::replace(&mut self.skips, is_cut) {
+                continue;
+            }
+            let text = &self.block[from..from + length];
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            return Ok(Some(RawLine { text, is_cut, may_have_nul: self.has_nul }));
+        }
+    }
+
+    /// Moves what is left to the front of the block and reads on until the block is full or the file ends.
+    fn fill(&mut self) -> io::Result<()> {
+        self.block.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        while self.end < self.block.len() {
+            match self.reader.read(&mut self.block[self.end..]) {
+                Ok(0) => {
+                    self.is_at_end = true;
+                    break;
+                }
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.has_nul = memchr::memchr(0, &self.block[..self.end]).is_some();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn lines(octets: &[u8]) -> Vec<(Vec<u8>, bool)> {
+        let (packing, reader) = packing(Box::new(octets)).expect("readable");
+        let mut lines = Lines::new(unpack(packing, reader).expect("unpacks")).expect("readable");
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().expect("readable") {
+            all.push((line.text.to_vec(), line.is_cut));
+        }
+        all
+    }
+
+    fn texts(octets: &[u8]) -> Vec<Vec<u8>> {
+        lines(octets).into_iter().map(|(text, _)| text).collect()
+    }
+
+    #[test]
+    fn ends_of_lines() {
+        assert_eq!(texts(b""), Vec::<Vec<u8>>::new());
+        assert_eq!(texts(b"\xef\xbb\xbfa\r\n\nb"), [&b"a"[..], b"", b"b"]);
+        assert_eq!(texts(b"a\rb\r\r\n"), [b"a\rb\r"]);
+        assert_eq!(texts(b"ab"), [b"ab"]);
+        assert_eq!(texts(b"\xef\xbb"), [b"\xef\xbb"]);
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        for (length, is_cut) in [(LINE_MAX - 1, false), (LINE_MAX, false), (LINE_MAX + 1, true), (600_000, true)] {
+            for end in ["", "\nnext\n"] {
+                let text = format!("first\n{}{end}", "x".repeat(length));
+                let lines = lines(text.as_bytes());
+                assert_eq!(lines[1], (vec![b'x'; length.min(LINE_MAX)], is_cut), "{length}");
+                assert_eq!(lines.get(2).map(|line| &line.0[..]), (!end.is_empty()).then_some(&b"next"[..]), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_cross_blocks() {
+        let all: Vec<String> = (0..100_000).map(|number| format!("line {number}")).collect();
+        let read = texts(all.join("\n").as_bytes());
+        assert!(read.iter().map(Vec::as_slice).eq(all.iter().map(String::as_bytes)));
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).expect("in memory");
+        encoder.finish().expect("in memory")
+    }
+
+    #[test]
+    fn packed_files() {
+        let two = [gzip(b"a\nb"), gzip(b"c\n")].concat();
+        assert_eq!(texts(&two), [&b"a"[..], b"bc"]);
+        assert_eq!(texts(&[two, vec![0; 512]].concat()), [&b"a"[..], b"bc"]);
+        let packed = zstd::encode_all(&b"a\nb"[..], 1).expect("in memory");
+        assert_eq!(texts(&[packed, zstd::encode_all(&b"c\n"[..], 1).expect("in memory")].concat()), [&b"a"[..], b"bc"]);
+    }
+
+    #[test]
+    fn broken_packing_is_an_error() {
+        let mut broken = gzip(b"1.2.3.4\n");
+        broken.truncate(broken.len() - 5);
+        for octets in [&broken[..], b"\x1f\x8b", b"\x28\xb5\x2f\xfd"] {
+            let (packing, reader) = packing(Box::new(octets)).expect("readable");
+            let lines = unpack(packing, reader).and_then(Lines::new);
+            assert!(lines.is_err(), "{packing:?}");
+        }
+    }
+}

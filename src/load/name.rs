@@ -1,0 +1,138 @@
+//! Domain names as rbldnsd reads them, which is more lenient than RFC 1035 section 5.1: dots without a label between or after
+//! them are dropped, and an escape may have one to three digits.
+
+use super::{
+    cursor::{Cursor, Wrong},
+    report::Fault,
+};
+use crate::wire::name::{LABEL_MAX, NAME_MAX, Name};
+
+const EXPECTED: &str = "a domain name: labels of 1 to 63 octets with dots between, 253 characters in all";
+
+/// A name in wire format, the root's octet last.
+pub(super) struct NameBuffer {
+    octets: [u8; NAME_MAX],
+    length: usize,
+}
+
+impl NameBuffer {
+    pub(super) const fn new() -> Self {
+        Self { octets: [0; NAME_MAX], length: 1 }
+    }
+
+    pub(super) fn as_wire(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.length == 1
+    }
+
+    /// Lowers all letters; length octets are below them.
+    pub(super) fn make_lowercase(&mut self) {
+        self.octets[..self.length].make_ascii_lowercase();
+    }
+
+    /// Reads a word; the root is a name here.
+    pub(super) fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Wrong> {
+        let start = *cursor;
+        self.read_text(cursor.word()).ok_or_else(|| start.wrong(Fault::Name, EXPECTED))
+    }
+
+    /// Reads a word; the root is an error.
+    pub(super) fn read_below_root(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Wrong> {
+        let start = *cursor;
+        self.read(cursor)?;
+        if self.is_root() { Err(start.wrong(Fault::Name, EXPECTED)) } else { Ok(()) }
+    }
+
+    fn read_text(&mut self, text: &[u8]) -> Option<()> {
+        self.length = 1;
+        let (mut label_at, mut end, mut at) = (0, 1, 0);
+        while let Some(&first) = text.get(at) {
+            at += 1;
+            if first == b'.' {
+                if end > label_at + 1 {
+                    self.octets[label_at] = (end - label_at - 1) as u8;
+                    label_at = end;
+                    end += 1;
+                }
+                continue;
+            }
+            let octet = if first == b'\\' {
+                match unescape(&text[at..])? {
+                    (_, 0) => break,
+                    (octet, taken) => {
+                        at += taken;
+                        octet
+                    }
+                }
+            } else {
+                first
+            };
+            if end - label_at > LABEL_MAX || end + 1 >= NAME_MAX {
+                return None;
+            }
+            self.octets[end] = octet;
+            end += 1;
+        }
+        if end > label_at + 1 {
+            self.octets[label_at] = (end - label_at - 1) as u8;
+            label_at = end;
+        }
+        *self.octets.get_mut(label_at)? = 0;
+        self.length = label_at + 1;
+        Some(())
+    }
+
+    pub(super) fn to_name(&self) -> Name {
+        Name::from_wire(self.as_wire())
+    }
+}
+
+/// What a backslash before `text` stands for, and of how many octets: 1 to 3 digits, or one octet, or nothing at the end.
+fn unescape(text: &[u8]) -> Option<(u8, usize)> {
+    let digits = text.iter().take(3).take_while(|octet| octet.is_ascii_digit()).count();
+    if digits == 0 {
+        return Some(text.first().map_or((0, 0), |&octet| (octet, 1)));
+    }
+    let value = text[..digits].iter().fold(0, |value: u16, digit| value * 10 + u16::from(digit - b'0'));
+    u8::try_from(value).ok().map(|octet| (octet, digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Vec<u8>> {
+        let mut name = NameBuffer::new();
+        name.read(&mut Cursor::new(text.as_bytes())).ok().map(|()| name.as_wire().to_vec())
+    }
+
+    #[test]
+    fn names_that_are_read() {
+        for (text, wire) in [
+            ("a.bc", &b"\x01a\x02bc\0"[..]),
+            ("a..b.", b"\x01a\x01b\0"),
+            ("..a", b"\x01a\0"),
+            (".", b"\0"),
+            ("a\\.b", b"\x03a.b\0"),
+            ("a\\65x\\0011", b"\x05aAx\x011\0"),
+            ("a\\", b"\x01a\0"),
+            ("a#x next", b"\x03a#x\0"),
+            ("*.a", b"\x01*\x01a\0"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(wire), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_have_limits() {
+        let (label, long) = ("x".repeat(63), format!("{0}.{0}.{0}.{1}", "x".repeat(63), "y".repeat(61)));
+        assert!(read(&label).is_some() && read(&format!("{label}x")).is_none());
+        assert_eq!(read(&long).map(|wire| wire.len()), Some(NAME_MAX));
+        assert!(read(&format!("{long}.")).is_some());
+        assert!(read(&format!("{long}y")).is_none() && read(&format!("{long}.y")).is_none());
+        assert!(read("a\\256").is_none());
+    }
+}

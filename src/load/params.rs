@@ -1,0 +1,166 @@
+//! Entry parameters: ` @ key=value;key=value` at the end of a line.
+//!
+//! rspamd's fork of rbldnsd introduced them. A text may well hold an `@`, so only a tail made of known parameters counts.
+
+use super::{
+    cursor::{Cursor, Wrong, is_blank, is_comment},
+    report::Fault,
+};
+
+/// What parameters say, as they say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Params {
+    /// When the entry was seen.
+    pub(super) seen_s: Option<u32>,
+    pub(super) delay_s: Option<u32>,
+    /// 0: for ever.
+    pub(super) lifetime_s: Option<u32>,
+    pub(super) until_s: Option<u32>,
+    pub(super) needs_key: bool,
+    pub(super) key_skips_delay: bool,
+}
+
+const NAMES: [&[u8]; 5] = [b"delay", b"ts", b"key", b"lifetime", b"until"];
+
+/// Whether a parameter starts here: a known name and `=`.
+fn starts_param(text: &[u8]) -> bool {
+    let text = &text[text.iter().take_while(|&&octet| is_blank(octet)).count()..];
+    NAMES.iter().any(|name| text.strip_prefix(*name).is_some_and(|after| after.first() == Some(&b'=')))
+}
+
+/// Offset of the `@` that parameters follow, if the text ends in parameters.
+pub(super) fn find(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'@', text)
+        .find(|&at| (at == 0 || is_blank(text[at - 1])) && pairs(&text[at + 1..]).all(|(_, pair)| starts_param(pair)))
+        .filter(|&at| pairs(&text[at + 1..]).next().is_some())
+}
+
+/// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
+/// ends the list.
+fn pairs(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at <= text.len() {
+            let start = at;
+            let mut end = start;
+            let mut is_last = true;
+            while let Some(&octet) = text.get(end) {
+                let separates = matches!(octet, b';' | b':') && starts_param(&text[end + 1..]);
+                let comments = is_comment(octet) && (end == 0 || is_blank(text[end - 1]));
+                if separates || comments || octet == b';' {
+                    is_last = comments && !separates;
+                    break;
+                }
+                end += 1;
+            }
+            at = if is_last { text.len() + 1 } else { end + 1 };
+            let pair = &text[start..end];
+            let blanks = pair.iter().take_while(|&&octet| is_blank(octet)).count();
+            if blanks < pair.len() {
+                return Some((start + blanks, pair[blanks..].trim_ascii_end()));
+            }
+        }
+        None
+    })
+}
+
+/// Reads the parameters that follow the place; those that cannot be read are handed to `remark` and left out.
+pub(super) fn read(cursor: Cursor<'_>, mut remark: impl FnMut(Wrong)) -> Params {
+    let mut params = Params::default();
+    for (offset, pair) in pairs(cursor.rest()) {
+        let (name, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
+        let value = value.strip_prefix(b"=").unwrap_or_default().trim_ascii_start();
+        if let Err(expected) = read_one(&mut params, name, value) {
+            let mut there = cursor;
+            there.skip(offset);
+            remark(there.wrong(Fault::Parameter, expected));
+        }
+    }
+    params
+}
+
+fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+    let mut cursor = Cursor::new(value);
+    let time = |cursor: &mut Cursor<'_>| cursor.time_s().filter(|_| cursor.is_at_end()).ok_or("a time as 90, 5m or 2h");
+    match name {
+        b"delay" => params.delay_s = Some(time(&mut cursor)?),
+        b"lifetime" => params.lifetime_s = Some(time(&mut cursor)?),
+        b"ts" => params.seen_s = Some(unix_s(value).ok_or("seconds since 1970")?),
+        b"until" => {
+            params.until_s = Some(moment_s(value).ok_or("seconds since 1970, or a time as 2026-12-24T18:00:00Z")?)
+        }
+        _ => match value {
+            b"require" => params.needs_key = true,
+            b"nodelay" => params.key_skips_delay = true,
+            _ => return Err("key=require or key=nodelay"),
+        },
+    }
+    Ok(())
+}
+
+/// Seconds since 1970; those beyond 32 bits, in 2106, are as good as for ever.
+pub(super) fn unix_s(text: &[u8]) -> Option<u32> {
+    let is_number = !text.is_empty() && text.len() < 20 && text.iter().all(u8::is_ascii_digit);
+    is_number
+        .then(|| text.iter().fold(0u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0'))))
+}
+
+/// Seconds since 1970, or a time of RFC 3339.
+fn moment_s(text: &[u8]) -> Option<u32> {
+    unix_s(text).or_else(|| {
+        let moment: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
+        u32::try_from(moment.as_second().max(0)).ok().or(Some(u32::MAX))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(text: &str) -> Option<(&str, Params, Vec<usize>)> {
+        let at = find(text.as_bytes())?;
+        let mut cursor = Cursor::new(text.as_bytes());
+        cursor.skip(at + 1);
+        let mut faults = Vec::new();
+        let params = read(cursor, |wrong| faults.push(wrong.at));
+        Some((text[..at].trim_end(), params, faults))
+    }
+
+    #[test]
+    fn tails_that_are_parameters() {
+        let some =
+            |seen_s, delay_s, lifetime_s, until_s| Params { seen_s, delay_s, lifetime_s, until_s, ..Params::default() };
+        for (text, before, expected) in [
+            ("@ ts=100", "", some(Some(100), None, None, None)),
+            ("text @ ts=100;delay=60s", "text", some(Some(100), Some(60), None, None)),
+            ("text @ts=100:delay=1m", "text", some(Some(100), Some(60), None, None)),
+            ("a @ b @ lifetime=1h", "a @ b", some(None, None, Some(3_600), None)),
+            (":2:x @ until=1970-01-01T00:01:00Z;ts=1", ":2:x", some(Some(1), None, None, Some(60))),
+            ("x @ until=99999999999", "x", some(None, None, None, Some(u32::MAX))),
+            ("x @ ts=5 # seen", "x", some(Some(5), None, None, None)),
+            ("x @ ts=5 ; delay=3 ;; ", "x", some(Some(5), Some(3), None, None)),
+            ("x @ ts=5 ;note", "x", some(Some(5), None, None, None)),
+        ] {
+            assert_eq!(params(text), Some((before, expected, vec![])), "{text}");
+        }
+        let (_, both, _) = params("x @ key=require;key=nodelay").expect("parameters");
+        assert!(both.needs_key && both.key_skips_delay);
+    }
+
+    #[test]
+    fn tails_that_are_text() {
+        for text in
+            ["", "a@ts=1", "mail me @ home", "x @", "x @ ts", "x @ ts=1;foo=2", "x @ # c", "x @ TS=1", "x @ts =1"]
+        {
+            assert_eq!(params(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_cannot_be_read_are_left_out() {
+        for (text, at) in [("x @ delay=5x", 4), ("x @ ts=1;key=maybe", 9), ("x @ ts=-1", 4), ("x @ until=soon", 4)] {
+            let (_, _, faults) = params(text).expect(text);
+            assert_eq!(faults, [at], "{text}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What was wrong with the files: each fault with its place, the first of every sort in full and all of them counted.
+
+use std::{borrow::Cow, fmt};
+
+use super::cursor::Wrong;
+
+/// Octets of a line that a remark shows.
+const SHOWN_LEN: usize = 72;
+
+/// Octets before the fault that a remark shows, where it cannot show the line from its start.
+const SHOWN_BEFORE: usize = 24;
+
+/// Remarks of one sort that are kept in full.
+const KEPT_DEFAULT: usize = 5;
+
+/// How bad a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The line counts, and says something that is not needed.
+    Note,
+    /// The line counts in part or not at all.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+macro_rules! faults {
+    ($($(#[$about:meta])* $name:ident, $severity:ident, $words:literal;)*) => {
+        /// The sorts of faults.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Fault { $($(#[$about])* $name,)* }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// How bad it is.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// What it is called; rbldnsd's words where it has some.
+            pub const fn words(self) -> &'static str {
+                match self { $(Self::$name => $words,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// Not an address, prefix or range that the dataset takes.
+    Address, Warning, "invalid address";
+    /// A prefix of an address with bits beyond it.
+    HostBits, Warning, "invalid range (non-zero host part)";
+    /// More addresses than `$MAXRANGE4` allows.
+    LargeRange, Warning, "too large range";
+    /// Not a domain name.
+    Name, Warning, "invalid domain name";
+    /// Not an A record.
+    ARecord, Warning, "invalid A RR";
+    /// Neither an A record nor a text nor both.
+    Value, Warning, "unrecognized value for an entry";
+    /// A text beyond the limit, which is cut.
+    LongText, Warning, "TXT RR truncated";
+    /// A parameter of an entry that cannot be read, and is left out.
+    Parameter, Warning, "invalid entry parameter";
+    /// A time in the future, which is read as now.
+    Future, Warning, "time in the future";
+    /// Not a time.
+    Time, Warning, "invalid time";
+    /// An entry that was there already.
+    Duplicate, Warning, "duplicated entry for";
+    /// A key that was there already; the later line counts.
+    DuplicateKey, Note, "duplicate key";
+    /// Not an access key.
+    Key, Warning, "invalid access key";
+    /// Not an action of an access list.
+    Keyword, Warning, "invalid keyword";
+    /// Not a plain record.
+    Record, Warning, "invalid/unrecognized entry";
+    /// A type of record that a list may not hold.
+    RecordType, Warning, "record type not served";
+    /// A `$` line that cannot be read.
+    Special, Warning, "invalid or unrecognized special entry";
+    /// A `$MAXRANGE4` above an earlier one.
+    RaisedLimit, Warning, "ignoring attempt to increase $MAXRANGE4";
+    /// More than 32 name servers.
+    ManyServers, Warning, "too many NS records specified";
+    /// A `$DATASET` for no subzone.
+    NoSubzone, Warning, "no subzone(s) specified for dataset, data will be ignored";
+    /// A `$DATASET` of a type that cannot be used there.
+    SectionKind, Warning, "unknown dataset type";
+    /// A line outside of all sections, or in one that is not read.
+    Unread, Warning, "line outside of a dataset";
+    /// A line beyond the limit, which is cut.
+    LongLine, Warning, "long line (truncated)";
+    /// A line with a NUL, which is cut there.
+    Nul, Warning, "NUL in line (truncated)";
+    /// Something that the dataset has no use for.
+    Unused, Note, "ignored";
+}
+
+/// One fault with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Which fault.
+    pub fault: Fault,
+    /// The file.
+    pub file: String,
+    /// The line, from 1; 0 where it is not one line's fault.
+    pub line: u64,
+    /// The octet of the line, from 1; 0 where it is not one line's fault.
+    pub column: usize,
+    /// The line or a part of it around the column, all but printable ASCII escaped.
+    pub text: String,
+    /// What should have stood there.
+    pub expected: Cow<'static, str>,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:", self.file)?;
+        if self.line > 0 {
+            write!(out, "{}:{}:", self.line, self.column)?;
+        }
+        let Self { fault, text, expected, .. } = self;
+        write!(out, " {}: {} `{text}`: expected {expected}", fault.severity(), fault.words())
+    }
+}
+
+/// The faults found while datasets were read.
+#[derive(Clone, Debug)]
+pub struct Report {
+    remarks: Vec<Remark>,
+    counts: Vec<u64>,
+    kept_per_fault: usize,
+    /// Lines read.
+    pub lines: u64,
+    /// Entries that were over before they were read, and left out.
+    pub expired: u64,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::keeping(KEPT_DEFAULT)
+    }
+}
+
+impl Report {
+    /// An empty report, which is to keep the first `count` remarks of every sort.
+    pub fn keeping(count: usize) -> Self {
+        Self { remarks: Vec::new(), counts: vec![0; Fault::ALL.len()], kept_per_fault: count, lines: 0, expired: 0 }
+    }
+
+    /// The first remarks of every sort, in the order of the files.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// How often a fault was found.
+    pub fn count(&self, fault: Fault) -> u64 {
+        self.counts[fault as usize]
+    }
+
+    /// How many warnings there are, kept or not.
+    pub fn warnings(&self) -> u64 {
+        self.total(Severity::Warning)
+    }
+
+    /// How many notes there are, kept or not.
+    pub fn notes(&self) -> u64 {
+        self.total(Severity::Note)
+    }
+
+    fn total(&self, severity: Severity) -> u64 {
+        Fault::ALL.iter().filter(|fault| fault.severity() == severity).map(|&fault| self.count(fault)).sum()
+    }
+
+    /// Takes note of a fault in a line.
+    #[cold]
+    pub(super) fn add(&mut self, file: &str, line: u64, text: &[u8], wrong: Wrong) {
+        let Wrong { fault, at, expected } = wrong;
+        let count = &mut self.counts[fault as usize];
+        *count += 1;
+        if *count <= self.kept_per_fault as u64 {
+            let column = if line > 0 { at + 1 } else { 0 };
+            self.remarks.push(Remark { fault, file: file.to_owned(), line, column, text: show(text, at), expected });
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    /// One line: `5 warnings (3 invalid address, 2 invalid A RR), 1 note (1 ignored), 7 entries already over`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for severity in [Severity::Warning, Severity::Note] {
+            let total = self.total(severity);
+            if total == 0 {
+                continue;
+            }
+            write!(out, "{separator}{total} {severity}{} (", if total == 1 { "" } else { "s" })?;
+            let found = Fault::ALL.iter().filter(|&&fault| fault.severity() == severity && self.count(fault) > 0);
+            for (index, &fault) in found.enumerate() {
+                write!(out, "{}{} {}", if index == 0 { "" } else { ", " }, self.count(fault), fault.words())?;
+            }
+            out.write_str(")")?;
+            separator = ", ";
+        }
+        if self.expired > 0 {
+            write!(out, "{separator}{} already over", self.expired)?;
+            separator = ", ";
+        }
+        if separator.is_empty() { out.write_str("no warnings") } else { Ok(()) }
+    }
+}
+
+/// The part of a line around `at` that fits a message.
+fn show(line: &[u8], at: usize) -> String {
+    let start = if at < SHOWN_LEN * 2 / 3 { 0 } else { (at - SHOWN_BEFORE).min(line.len()) };
+    let end = line.len().min(start + SHOWN_LEN);
+    let cut = |is_cut: bool| if is_cut { "..." } else { "" };
+    format!("{}{}{}", cut(start > 0), line[start..end].escape_ascii(), cut(end < line.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(fault: Fault, at: usize) -> Wrong {
+        Wrong { fault, at, expected: "an address".into() }
+    }
+
+    #[test]
+    fn the_first_are_kept_and_all_are_counted() {
+        let mut report = Report::keeping(2);
+        for line in 1..=4 {
+            report.add("bl", line, b"1.2.3.x", wrong(Fault::Address, 6));
+        }
+        report.add("bl", 9, b"x", wrong(Fault::Unused, 0));
+        assert_eq!(report.remarks().len(), 3);
+        assert_eq!((report.warnings(), report.notes(), report.count(Fault::Address)), (4, 1, 4));
+        assert_eq!(report.remarks()[0].to_string(), "bl:1:7: warning: invalid address `1.2.3.x`: expected an address");
+        report.expired = 7;
+        assert_eq!(report.to_string(), "4 warnings (4 invalid address), 1 note (1 ignored), 7 already over");
+        assert_eq!(Report::default().to_string(), "no warnings");
+    }
+
+    #[test]
+    fn long_and_strange_lines_are_shown_in_part() {
+        assert_eq!(show(b"a\r\xff", 0), "a\\r\\xff");
+        let shown = show(&[b'x'; 500], 300);
+        assert_eq!(shown.len(), SHOWN_LEN + 6);
+        assert!(shown.starts_with("...x") && shown.ends_with("x..."));
+        assert_eq!(show(b"", 400), "...");
+    }
+}

@@ -1,0 +1,423 @@
+//! A batch of datagrams: the memory they arrive in and leave from, and the system calls that move many at once. All
+//! `unsafe` of the transport is in this file.
+//!
+//! Everything is allocated once. A slot holds one datagram's way through the server: who sent it, to which of our addresses
+//! (on wildcard sockets), the request, the reply. The kernel's headers for receiving point at the slots for good; those
+//! for sending are filled with the slots that got a reply, name and control message as they came, so that an address is
+//! never converted on its way back.
+//!
+//! Slots are reached through one raw pointer only, because the kernel's headers hold addresses into them for as long as the
+//! batch lives: a `Box` or `Vec` beside those addresses would claim to be the only way in.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{NonNull, null_mut};
+
+use libc::{c_int, iovec, mmsghdr, socklen_t};
+
+use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
+
+/// The kernel takes no more in one call: its `UIO_MAXIOV`.
+const CAPACITY_MAX: usize = 1024;
+/// Octets of the larger of the two socket addresses, `sockaddr_in6`.
+const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
+/// Octets before a control message's data. The level and the type are the header's last two fields.
+const CONTROL_HEADER_LEN: usize = size_of::<libc::cmsghdr>();
+/// Octets of the larger of the two control messages, `in6_pktinfo`, padded as the kernel pads it.
+const CONTROL_LEN: usize = CONTROL_HEADER_LEN + size_of::<libc::in6_pktinfo>().next_multiple_of(8);
+
+/// A socket address as the kernel lays it out, with the length that it reported.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Peer([u8; PEER_LEN]);
+
+/// A control message as the kernel lays it out.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_LEN]);
+
+/// One datagram's way. Its size is an odd number of cache-line pairs, so that the heads of neighbouring requests, which are
+/// all that is touched of most, do not compete for the same few sets of the first-level cache.
+#[repr(C, align(64))]
+struct Slot {
+    peer: Peer,
+    control: Control,
+    request_place: iovec,
+    reply_place: iovec,
+    request: [u8; REQUEST_MAX_LEN],
+    reply: [u8; UDP_REPLY_MAX_LEN],
+}
+
+const _: () = assert!(!(size_of::<Slot>() / 64).is_multiple_of(64), "slots would alias in the cache");
+
+/// A received datagram, with the room for its reply.
+pub(super) struct Datagram<'a> {
+    /// Who sent it; `None` for a family that is not ours.
+    pub(super) client: Option<SocketAddr>,
+    /// It was longer than the room for requests, and its end is lost.
+    pub(super) truncated: bool,
+    pub(super) request: &'a [u8],
+    pub(super) reply: &'a mut [u8],
+}
+
+/// A reply that left its slot to be sent later, with all that sending it takes.
+pub(super) struct Parcel {
+    peer: Peer,
+    peer_len: socklen_t,
+    control: Control,
+    control_len: usize,
+    reply: Box<[u8]>,
+}
+
+/// What became of the queued replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) sent: usize,
+    pub(super) failed: usize,
+}
+
+/// Slots and the kernel's headers for them.
+pub(super) struct Batch {
+    slots: NonNull<Slot>,
+    /// Header `i` receives into slot `i`.
+    incoming: Box<[mmsghdr]>,
+    /// The first `queued` are to be sent, whichever slots they point at.
+    outgoing: Box<[mmsghdr]>,
+    queued: usize,
+    /// Headers used by the last receive: the kernel wrote their lengths, and they must be set again.
+    filled: usize,
+    control_len: usize,
+}
+
+impl Batch {
+    /// Room for `capacity` datagrams at once; with room for control messages when the socket is bound to a wildcard.
+    pub(super) fn new(capacity: usize, wildcard: bool) -> Self {
+        let capacity = capacity.clamp(1, CAPACITY_MAX);
+        // SAFETY: a slot is integers, byte arrays and iovecs, for all of which zero is a value.
+        let slots: Box<[Slot]> = (0..capacity).map(|_| unsafe { zeroed() }).collect();
+        let slots = NonNull::from(Box::leak(slots)).cast::<Slot>();
+        // SAFETY: headers are integers and pointers, for all of which zero is a value, and to the kernel it means absent.
+        let header = || (0..capacity).map(|_| unsafe { zeroed() }).collect::<Box<[mmsghdr]>>();
+        let control_len = if wildcard { CONTROL_LEN } else { 0 };
+        let mut batch =
+            Self { slots, incoming: header(), outgoing: header(), queued: 0, filled: capacity, control_len };
+        for i in 0..capacity {
+            let slot = batch.slot(i);
+            // SAFETY: `slot` is within the allocation, and nothing else refers to it. Only addresses are taken of its parts.
+            unsafe {
+                (*slot).request_place = iovec { iov_base: (&raw mut (*slot).request).cast(), iov_len: REQUEST_MAX_LEN };
+                (*slot).reply_place = iovec { iov_base: (&raw mut (*slot).reply).cast(), iov_len: 0 };
+                let header = &mut batch.incoming[i].msg_hdr;
+                header.msg_name = (&raw mut (*slot).peer).cast();
+                header.msg_iov = &raw mut (*slot).request_place;
+                header.msg_iovlen = 1;
+                header.msg_control = if wildcard { (&raw mut (*slot).control).cast() } else { null_mut() };
+            }
+        }
+        batch
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// The `i`-th slot's address.
+    fn slot(&self, i: usize) -> *mut Slot {
+        assert!(i < self.incoming.len());
+        // SAFETY: as asserted, it is within the allocation made in `new`, which lives as long as `self`.
+        unsafe { self.slots.as_ptr().add(i) }
+    }
+
+    /// Wait for a datagram, then take as many as are there. Returns how many.
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        for header in &mut self.incoming[..self.filled] {
+            header.msg_hdr.msg_namelen = PEER_LEN as socklen_t;
+            header.msg_hdr.msg_controllen = self.control_len as _;
+            header.msg_hdr.msg_flags = 0;
+        }
+        self.filled = 0;
+        self.queued = 0;
+        // SAFETY: each header points at its own slot's name, control message and request, with their true sizes, all of
+        // which live as long as `self`; no reference into a slot is alive, because `self` is borrowed mutably.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.incoming.as_mut_ptr(),
+                self.incoming.len() as _,
+                libc::MSG_WAITFORONE as _,
+                null_mut(),
+            )
+        };
+        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        self.filled = received;
+        Ok(received)
+    }
+
+    /// The `i`-th datagram received.
+    pub(super) fn datagram(&mut self, i: usize) -> Datagram<'_> {
+        let slot = self.slot(i);
+        let header = &self.incoming[i];
+        let len = (header.msg_len as usize).min(REQUEST_MAX_LEN);
+        let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        // SAFETY: the slot lives as long as `self`, the kernel writes only within `receive`, and the borrow of `self` keeps
+        // that and every other access out while the datagram is in use. Request and reply do not overlap.
+        let (peer, request, reply) = unsafe { (&(*slot).peer, &(&(*slot).request)[..len], &mut (*slot).reply) };
+        Datagram { client: peer.address(), truncated, request, reply }
+    }
+
+    /// Queue the first `len` octets of slot `i`'s reply to its sender.
+    pub(super) fn queue(&mut self, i: usize, len: usize) {
+        let slot = self.slot(i);
+        let header = &self.incoming[i].msg_hdr;
+        let (peer_len, control_len) = (header.msg_namelen, control_len(header));
+        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
+        let control_len = unsafe { (*slot).control.turn_round(control_len) };
+        self.enqueue(i, len, peer_len, control_len);
+    }
+
+    fn enqueue(&mut self, i: usize, len: usize, peer_len: socklen_t, control_len: usize) {
+        let slot = self.slot(i);
+        let header = &mut self.outgoing[self.queued].msg_hdr;
+        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably; only addresses are taken.
+        unsafe {
+            (*slot).reply_place.iov_len = len.min(UDP_REPLY_MAX_LEN);
+            header.msg_name = (&raw mut (*slot).peer).cast();
+            header.msg_iov = &raw mut (*slot).reply_place;
+            header.msg_control = if control_len == 0 { null_mut() } else { (&raw mut (*slot).control).cast() };
+        }
+        header.msg_namelen = peer_len;
+        header.msg_iovlen = 1;
+        header.msg_controllen = control_len as _;
+        self.queued += 1;
+    }
+
+    /// Take the reply of slot `i` out, to be sent later.
+    pub(super) fn take_out(&self, i: usize, len: usize) -> Parcel {
+        let slot = self.slot(i);
+        let header = &self.incoming[i].msg_hdr;
+        // SAFETY: nothing writes to the slot while `self` is borrowed.
+        let (peer, mut control, reply) =
+            unsafe { ((*slot).peer, (*slot).control, &(&(*slot).reply)[..len.min(UDP_REPLY_MAX_LEN)]) };
+        let control_len = control.turn_round(control_len(header));
+        Parcel { peer, peer_len: header.msg_namelen, control, control_len, reply: reply.into() }
+    }
+
+    /// Queue what was taken out. It goes into the next slot, so nothing else may be queued: replies of the batch in hand
+    /// are sent first.
+    pub(super) fn queue_parcel(&mut self, parcel: &Parcel) {
+        let i = self.queued;
+        let slot = self.slot(i);
+        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
+        unsafe {
+            (*slot).peer = parcel.peer;
+            (*slot).control = parcel.control;
+            (&mut (*slot).reply)[..parcel.reply.len()].copy_from_slice(&parcel.reply);
+        }
+        self.enqueue(i, parcel.reply.len(), parcel.peer_len, parcel.control_len);
+    }
+
+    /// Send all that is queued. One that fails is passed over, so that it does not stop those after it.
+    pub(super) fn send(&mut self, socket: BorrowedFd<'_>) -> Sent {
+        let mut outcome = Sent::default();
+        let mut next = 0;
+        while next < self.queued {
+            let rest = &mut self.outgoing[next..self.queued];
+            // SAFETY: each header in `rest` was filled by `enqueue` and points at a slot's name, reply and control message
+            // with their true sizes; the slots live as long as `self`, and the kernel only reads them.
+            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
+            if let Ok(sent) = usize::try_from(sent) {
+                outcome.sent += sent;
+                next += sent;
+                continue;
+            }
+            match io::Error::last_os_error().kind() {
+                io::ErrorKind::Interrupted => {}
+                // The queue did not drain within SO_SNDTIMEO: each further one would wait as long again.
+                io::ErrorKind::WouldBlock => {
+                    outcome.failed += self.queued - next;
+                    break;
+                }
+                // Its route, its size, a filter, or a full queue (ENOBUFS): of this datagram alone.
+                _ => {
+                    outcome.failed += 1;
+                    next += 1;
+                }
+            }
+        }
+        self.queued = 0;
+        outcome
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let slots = std::ptr::slice_from_raw_parts_mut(self.slots.as_ptr(), self.incoming.len());
+        // SAFETY: it is the box that `new` leaked, with its length; the headers that point into it go with `self`.
+        drop(unsafe { Box::from_raw(slots) });
+    }
+}
+
+impl Peer {
+    /// Read the address out of `sockaddr_in` or `sockaddr_in6`: family, port, then address, or flow, address and scope.
+    fn address(&self) -> Option<SocketAddr> {
+        let raw = &self.0;
+        let port = u16::from_be_bytes([raw[2], raw[3]]);
+        match c_int::from(u16::from_ne_bytes([raw[0], raw[1]])) {
+            libc::AF_INET => {
+                let address = Ipv4Addr::new(raw[4], raw[5], raw[6], raw[7]);
+                Some(SocketAddrV4::new(address, port).into())
+            }
+            libc::AF_INET6 => {
+                let address: [u8; 16] = raw[8..24].try_into().ok()?;
+                let scope = u32::from_ne_bytes([raw[24], raw[25], raw[26], raw[27]]);
+                Some(SocketAddrV6::new(Ipv6Addr::from(address), port, 0, scope).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Control {
+    /// Make a received control message of `len` octets into one for the reply: the address that was asked stays, as the
+    /// source; the interface is forgotten, so that the route decides. Returns the length to send.
+    fn turn_round(&mut self, len: usize) -> usize {
+        const V4_END: usize = CONTROL_HEADER_LEN + size_of::<libc::in_pktinfo>();
+        const V6_END: usize = CONTROL_HEADER_LEN + size_of::<libc::in6_pktinfo>();
+        if len < V4_END {
+            return 0;
+        }
+        let field = |at: usize| c_int::from_ne_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]]);
+        let index = match (field(CONTROL_HEADER_LEN - 8), field(CONTROL_HEADER_LEN - 4)) {
+            // struct in_pktinfo begins with its index, struct in6_pktinfo ends with it.
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => CONTROL_HEADER_LEN,
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if len >= V6_END => V6_END - 4,
+            _ => return 0,
+        };
+        self.0[index..index + 4].fill(0);
+        len.min(CONTROL_LEN)
+    }
+}
+
+/// The length of a received control message.
+#[allow(clippy::unnecessary_cast, reason = "the C libraries differ in its type")]
+fn control_len(header: &libc::msghdr) -> usize {
+    header.msg_controllen as usize
+}
+
+/// Set an integer option of a socket.
+pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    // SAFETY: the kernel reads one int from a live int, and is told its size.
+    let outcome = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<c_int>() as socklen_t)
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn socket(address: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(address).expect("bind");
+        socket.set_read_timeout(Some(Duration::from_secs(2))).expect("timeout");
+        socket
+    }
+
+    #[test]
+    fn datagrams_go_round_with_their_addresses() {
+        for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
+            let (server, client) = (socket(home), socket(home));
+            let mut batch = Batch::new(4, false);
+            for round in 0..3_u8 {
+                for n in 0..4_u8 {
+                    client.send_to(&[round, n], server.local_addr().expect("address")).expect("send");
+                }
+                let received = batch.receive(server.as_fd()).expect("receive");
+                assert_eq!(received, 4, "all were waiting");
+                for i in 0..received {
+                    let datagram = batch.datagram(i);
+                    assert_eq!(datagram.client, client.local_addr().ok());
+                    assert_eq!(datagram.request, [round, i as u8]);
+                    assert!(!datagram.truncated);
+                    datagram.reply[..2].copy_from_slice(&[i as u8, 7]);
+                    if i != 1 {
+                        batch.queue(i, 2);
+                    }
+                }
+                assert_eq!(batch.send(server.as_fd()), Sent { sent: 3, failed: 0 });
+                let mut buffer = [0; 9];
+                for expected in [0, 2, 3] {
+                    assert_eq!(client.recv(&mut buffer).expect("answer"), 2);
+                    assert_eq!(buffer[..2], [expected, 7]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_datagram_does_not_stop_those_after_it() {
+        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        let mut batch = Batch::new(3, false);
+        for n in 0..3 {
+            client.send_to(&[n], server.local_addr().expect("address")).expect("send");
+        }
+        let received = batch.receive(server.as_fd()).expect("receive");
+        assert_eq!(received, 3);
+        for i in 0..3 {
+            let mut parcel = batch.take_out(i, 1 + i);
+            if i == 1 {
+                // 255.255.255.255 without SO_BROADCAST: EACCES.
+                parcel.peer.0[4..8].fill(255);
+            }
+            batch.queue_parcel(&parcel);
+        }
+        assert_eq!(batch.send(server.as_fd()), Sent { sent: 2, failed: 1 });
+        let mut buffer = [0; 9];
+        assert_eq!(client.recv(&mut buffer).expect("first"), 1);
+        assert_eq!(client.recv(&mut buffer).expect("third"), 3);
+    }
+
+    #[test]
+    fn long_and_empty_datagrams_are_told_apart() {
+        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        let mut batch = Batch::new(8, false);
+        for len in [0, REQUEST_MAX_LEN, REQUEST_MAX_LEN + 1] {
+            client.send_to(&vec![1; len], server.local_addr().expect("address")).expect("send");
+        }
+        assert_eq!(batch.receive(server.as_fd()).expect("receive"), 3);
+        for (i, expected) in [(0, false), (REQUEST_MAX_LEN, false), (REQUEST_MAX_LEN, true)].into_iter().enumerate() {
+            let datagram = batch.datagram(i);
+            assert_eq!((datagram.request.len(), datagram.truncated), expected);
+        }
+    }
+
+    #[test]
+    fn a_reply_keeps_the_address_asked_and_forgets_the_interface() {
+        // Behind the header: index, local address, address asked; or address asked, index.
+        let kinds =
+            [(libc::IPPROTO_IP, libc::IP_PKTINFO, 12, 0..4), (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20, 16..20)];
+        for (level, kind, len, index) in kinds {
+            let mut control = Control([9; CONTROL_LEN]);
+            control.0[CONTROL_HEADER_LEN - 8..CONTROL_HEADER_LEN - 4].copy_from_slice(&level.to_ne_bytes());
+            control.0[CONTROL_HEADER_LEN - 4..CONTROL_HEADER_LEN].copy_from_slice(&kind.to_ne_bytes());
+            assert_eq!(control.turn_round(CONTROL_HEADER_LEN + len), CONTROL_HEADER_LEN + len);
+            for (at, &octet) in control.0[CONTROL_HEADER_LEN..].iter().enumerate() {
+                assert_eq!(octet, if index.contains(&at) { 0 } else { 9 });
+            }
+            assert_eq!(control.turn_round(CONTROL_HEADER_LEN + len - 1), 0, "cut short");
+        }
+    }
+
+    #[test]
+    fn a_strange_control_message_is_not_sent_back() {
+        let mut control = Control([9; CONTROL_LEN]);
+        assert_eq!(control.turn_round(CONTROL_LEN), 0);
+        assert_eq!(control.turn_round(0), 0);
+    }
+}

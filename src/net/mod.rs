@@ -1,0 +1,138 @@
+//! Bytes in, bytes out: the sockets, and the threads that serve them. Nothing here knows a zone.
+//!
+//! Nearly all traffic is UDP: one small datagram in, one out, hundreds of thousands a second, and no two of them related.
+//! So each UDP worker is a plain thread with a socket of its own (`SO_REUSEPORT`), a [`Responder`] of its own and buffers
+//! allocated once; it shares nothing that is written, and a system call carries a whole batch (`udp.rs`). TCP is rare for
+//! blocklists (a truncated answer asked again, a monitor, a zone-checking script), and what it needs is many connections
+//! that cost nearly nothing while they say nothing: one thread serves them all (`tcp.rs`, `connection.rs`), which keeps every limit
+//! exact and every counter in one hand without a lock.
+//!
+//! ```text
+//! Listeners::bind    sockets bound; privileges may be dropped after it
+//!          .start    threads run; each makes its own Responder
+//! Server::counters   read at any time by a scraper
+//!       ::stop       flag and wake-up;   join waits for the threads
+//! ```
+//!
+//! `unsafe` is confined to `batch.rs`, which wraps the three system calls that no crate wraps as they are needed here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::Notify;
+
+#[allow(unsafe_code)] // the kernel's own structures
+mod batch;
+mod bind;
+mod connection;
+mod counters;
+mod tcp;
+mod udp;
+
+pub use crate::answer::Transport;
+pub use bind::{BindError, Listeners, Settings};
+pub use counters::{Counter, Counters, TcpCounters, UdpCounters};
+pub use tcp::Limits;
+
+/// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.
+pub(crate) const HEADER_LEN: usize = 12;
+
+/// The longest request taken, in octets. Queries have some 60, an UPDATE with TSIG some hundreds; what is longer means harm.
+pub const REQUEST_MAX_LEN: usize = 4096;
+
+/// The room lent for a reply over UDP, in octets. The most that anyone announces in EDNS and still hopes to see arrive.
+pub const UDP_REPLY_MAX_LEN: usize = 4096;
+
+/// The room lent for a reply over TCP, in octets: all that the length field can say (RFC 1035, section 4.2.2).
+pub const TCP_REPLY_MAX_LEN: usize = 65_535;
+
+/// What a [`Responder`] has laid into the lent buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The reply's length in octets; 0 means that none is sent.
+    pub len: usize,
+    /// It is sent only after so many seconds.
+    pub hold_s: u16,
+}
+
+impl Reply {
+    /// No reply at all.
+    pub const NONE: Self = Self { len: 0, hold_s: 0 };
+
+    /// A reply of `len` octets, sent at once.
+    pub const fn now(len: usize) -> Self {
+        Self { len, hold_s: 0 }
+    }
+}
+
+/// The answering function, with what it keeps between calls. Each thread makes one of its own and never shares it.
+pub trait Responder {
+    /// Take the clock and the snapshot, once for all requests that follow. It is also called some four times a second
+    /// without any, so that a thread without traffic does not hold on to an old snapshot.
+    fn begin_batch(&mut self);
+
+    /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets and holds
+    /// remains of earlier ones. The request has 12 octets at least, a whole header.
+    fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
+}
+
+/// How the threads are told to end: the flag for UDP workers, which look after each batch, the bell for the TCP thread.
+#[derive(Debug, Default)]
+struct Stop {
+    flag: AtomicBool,
+    bell: Notify,
+}
+
+impl Stop {
+    fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    counters: Counters,
+    stop: Arc<Stop>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// The addresses served, with the ports that port 0 became.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What the threads have counted so far. The clone shares the counters, so a scraper may keep it.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Tell all threads to end. UDP workers finish the batch in hand and see the flag within a quarter of a second; replies
+    /// still held are dropped. TCP connections are closed at once.
+    pub fn stop(&self) {
+        self.stop.flag.store(true, Ordering::Relaxed);
+        self.stop.bell.notify_one();
+    }
+
+    /// Wait until all threads have ended. Without [`Server::stop`] they never do.
+    ///
+    /// # Errors
+    ///
+    /// A thread ended by a panic, which would be a bug of ours.
+    pub fn join(mut self) -> io::Result<()> {
+        let failures = self.threads.drain(..).map(JoinHandle::join).filter(Result::is_err).count();
+        if failures == 0 { Ok(()) } else { Err(io::Error::other(format!("{failures} network threads panicked"))) }
+    }
+}
+
+impl Drop for Server {
+    /// A server that is let go ends its threads; it does not wait for them.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,277 @@
+//! A running server: sockets, workers, reloader, metrics and signals, tied together.
+//!
+//! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
+//! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
+
+mod privileges;
+pub mod probe;
+mod responder;
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use responder::Worker;
+pub use responder::{LoggedQuery, QueryLog};
+
+use crate::{
+    answer::Policy,
+    config::Config,
+    live::{
+        clock,
+        reloader::{ReloadReport, Reloader},
+        served::{Cell, Served},
+        watch::{Trigger, Watch},
+    },
+    metrics::{self, ZoneCounters},
+    net::{Counters, Listeners, Settings},
+};
+
+/// What a running server lets others see of it.
+#[derive(Clone)]
+pub struct Running {
+    /// What is served.
+    pub cell: Cell,
+    /// Counts of everything, zones or not.
+    pub totals: Arc<ZoneCounters>,
+    /// Counts of the transports.
+    pub transports: Counters,
+}
+
+/// What a personality adds to the server: what it does at certain moments.
+pub trait Personality {
+    /// The zones are loaded for the first time.
+    ///
+    /// # Errors
+    /// Ends the server.
+    fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()>;
+
+    /// Queries are answered from now on.
+    ///
+    /// # Errors
+    /// Ends the server.
+    fn started(&mut self, running: &Running) -> anyhow::Result<()>;
+
+    /// A signal came, besides those that end the server.
+    fn signalled(&mut self, signal: Signal, running: &Running);
+
+    /// The interval between two looks at the files has passed.
+    fn ticked(&mut self, running: &Running);
+
+    /// The server is about to end.
+    fn ending(&mut self, running: &Running);
+
+    /// Where queries are logged.
+    fn query_log(&self) -> Option<QueryLog> {
+        None
+    }
+}
+
+/// Signals that do not end the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGHUP; the files are looked at again besides.
+    Hangup,
+    /// SIGUSR1.
+    User1,
+    /// SIGUSR2.
+    User2,
+}
+
+/// Sockets that are bound, and nothing else yet.
+pub struct Bound {
+    config: Config,
+    listeners: Listeners,
+    http: Option<TcpListener>,
+}
+
+impl Bound {
+    /// Binds everything.
+    ///
+    /// # Errors
+    /// Names the address and what to do.
+    pub fn new(config: Config) -> anyhow::Result<Self> {
+        let settings = Settings {
+            udp_workers: config.udp_workers,
+            pin_workers: config.pin_workers,
+            tcp: Some(config.tcp.clone()),
+            ..Settings::default()
+        };
+        let listeners = Listeners::bind(&config.listen, settings)?;
+        let http = config.http.map(bind_http).transpose()?;
+        for address in listeners.addresses() {
+            info!("listening on {}/{}", address.ip(), address.port());
+        }
+        if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
+            info!("metrics on http://{address}/metrics");
+        }
+        Ok(Self { config, listeners, http })
+    }
+
+    /// Writes the process id, and gives up all privileges that are not needed any more.
+    ///
+    /// # Errors
+    /// Names the user, group, folder or file.
+    pub fn confine(&self) -> anyhow::Result<()> {
+        privileges::confine(&self.config.process)
+    }
+
+    /// Loads and answers until a signal ends it.
+    ///
+    /// # Errors
+    /// When the personality wants none of it, or the system gives no threads.
+    pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
+        let Self { config, listeners, http } = self;
+        let addresses = listeners.addresses().count();
+        let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
+        let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
+        let mut reloader = Reloader::new(config.zones.clone(), config.load.clone(), Arc::clone(&cell), worker_count);
+        let first = load_first(&mut reloader);
+        personality.loaded(&first)?;
+
+        let totals = Arc::new(ZoneCounters::new(worker_count));
+        let policy = Arc::new(policy(&config)?);
+        let log = personality.query_log();
+        let factory = {
+            let (cell, totals) = (Arc::clone(&cell), Arc::clone(&totals));
+            let next = AtomicUsize::new(0);
+            move || {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                Worker::new(number, Arc::clone(&cell), Arc::clone(&policy), Arc::clone(&totals), log.clone())
+            }
+        };
+        // The signals must have their handlers before anyone is told that the server runs.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::new()?
+        };
+        let server = listeners.start(factory).context("cannot start the workers")?;
+        let running = Running { cell, totals, transports: server.counters() };
+        let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
+        personality.started(&running)?;
+        runtime.block_on(attend(signals, &config, http, &running, &watch, personality))?;
+
+        server.stop();
+        watch.stop();
+        server.join().context("a worker failed")?;
+        personality.ending(&running);
+        Ok(())
+    }
+}
+
+/// Loads for the first time, with a progress bar if that takes long and somebody watches.
+fn load_first(reloader: &mut Reloader) -> ReloadReport {
+    let bar = crate::cli::progress::Bar::start(reloader.progress());
+    let report = reloader.reload(clock::now_s());
+    bar.finish();
+    report
+}
+
+fn policy(config: &Config) -> anyhow::Result<Policy> {
+    let mut cookie_secret = config.cookie_secret.unwrap_or_default();
+    if config.cookie_secret.is_none() {
+        getrandom::fill(&mut cookie_secret)
+            .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    }
+    Ok(Policy {
+        udp_payload_len: config.udp_payload_len,
+        minimal: config.minimal,
+        version: config.version.as_deref().map(Into::into),
+        identity: config.identity.as_deref().map(Into::into),
+        cookie_secret,
+    })
+}
+
+fn bind_http(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen for HTTP on {address}: choose another address with --http, or --http off")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    user_1: tokio::signal::unix::Signal,
+    user_2: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+/// Attends to signals, time and HTTP until a signal says to end.
+async fn attend(
+    mut signals: Signals,
+    config: &Config,
+    http: Option<TcpListener>,
+    running: &Running,
+    watch: &Watch,
+    personality: &mut dyn Personality,
+) -> anyhow::Result<()> {
+    if let Some(listener) = http {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(metrics::http::serve(listener, running.clone()));
+    }
+    let mut ticks = config.check.map(tokio::time::interval);
+    if let Some(ticks) = &mut ticks {
+        ticks.tick().await; // the first is now
+    }
+    let mut next_tick = async || match &mut ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    };
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hangup.recv() => {
+                personality.signalled(Signal::Hangup, running);
+                watch.sender().send(Trigger::Now(None)).context("the reloader has ended")?;
+            }
+            _ = signals.user_1.recv() => personality.signalled(Signal::User1, running),
+            _ = signals.user_2.recv() => personality.signalled(Signal::User2, running),
+            () = next_tick() => personality.ticked(running),
+        }
+    }
+}
+
+/// Writes a process id file.
+///
+/// # Errors
+/// Names the file.
+pub fn write_pidfile(path: &Path) -> anyhow::Result<()> {
+    std::fs::write(path, format!("{}\n", std::process::id()))
+        .with_context(|| format!("unable to write pidfile {}", path.display()))
+}
+
+/// Confines a process that serves nothing.
+///
+/// # Errors
+/// Names the user, group, folder or file.
+pub fn confine(process: &crate::config::Process) -> anyhow::Result<()> {
+    privileges::confine(process)
+}

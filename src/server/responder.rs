@@ -1,0 +1,99 @@
+//! What each worker does with a request: answer it, count it, and if asked to, note it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError},
+    },
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    answer::{self, Client, Outcome, Policy, Verdict, World},
+    live::{clock, served::Served},
+    metrics::{Event, ZoneCounters},
+    net::{Reply, Responder, Transport},
+};
+
+/// One query for the log.
+#[derive(Debug)]
+pub struct LoggedQuery {
+    /// Seconds since the epoch.
+    pub now_s: u64,
+    /// Who asked.
+    pub client: SocketAddr,
+    /// The request as it came.
+    pub request: Box<[u8]>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Where queries are logged: a bounded queue to a thread that writes. When it is full, queries go unlogged and not unanswered.
+pub type QueryLog = SyncSender<LoggedQuery>;
+
+/// A worker's own things.
+pub(super) struct Worker {
+    number: usize,
+    cell: Arc<ArcSwap<Served>>,
+    served: Arc<Served>,
+    now_s: u64,
+    policy: Arc<Policy>,
+    totals: Arc<ZoneCounters>,
+    log: Option<QueryLog>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: usize,
+        cell: Arc<ArcSwap<Served>>,
+        policy: Arc<Policy>,
+        totals: Arc<ZoneCounters>,
+        log: Option<QueryLog>,
+    ) -> Self {
+        let served = cell.load_full();
+        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log }
+    }
+
+    #[cold]
+    fn note(&self, log: &QueryLog, client: SocketAddr, request: &[u8], outcome: Outcome) {
+        let query = LoggedQuery { now_s: self.now_s, client, request: request.into(), outcome };
+        match log.try_send(query) {
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+impl Responder for Worker {
+    fn begin_batch(&mut self) {
+        self.now_s = clock::now_s();
+        let served = self.cell.load();
+        if !Arc::ptr_eq(&served, &self.served) {
+            // The publisher keeps the old one until this has happened, so nothing is freed here.
+            self.served = Arc::clone(&served);
+        }
+    }
+
+    #[inline]
+    fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
+        let world = World { snapshot: &self.served.snapshot, policy: &self.policy, now_s: self.now_s };
+        let asker = Client { address: client.ip(), transport };
+        let outcome = answer::answer(world, asker, request, reply);
+        let event = Event {
+            rcode: outcome.rcode,
+            listed: outcome.verdict == Verdict::Listed,
+            truncated: outcome.truncated,
+            request_len: request.len(),
+            reply_len: outcome.reply_len,
+        };
+        self.totals.count(self.number, &event);
+        if let Some(zone) = outcome.zone {
+            self.served.counters[zone].count(self.number, &event);
+        }
+        if let Some(log) = &self.log {
+            self.note(log, client, request, outcome);
+        }
+        Reply { len: outcome.reply_len, hold_s: outcome.hold_s }
+    }
+}

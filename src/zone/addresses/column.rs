@@ -1,0 +1,262 @@
+//! What is said of each of a million keys, in as few bytes as it takes.
+//!
+//! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. Ends of
+//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where.
+//!
+//! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
+//! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
+
+use std::{collections::HashMap, ops::Range};
+
+use crate::zone::{
+    ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
+    standing::Standing,
+};
+
+/// Entries to a block: as many as a word of [`Lifetimes`] has bits.
+const BLOCK: usize = 64;
+
+/// The standings of entries, by position.
+#[derive(Debug)]
+pub(super) struct Column {
+    codes: Codes,
+    palette: Box<[Ruling]>,
+    lifetimes: Option<Lifetimes>,
+    /// For each block the second from which it lists nothing; empty where all of it lists forever.
+    ends_s: Box<[u32]>,
+}
+
+#[derive(Debug)]
+enum Codes {
+    Same,
+    Bytes(Vec<u8>),
+    Pairs(Vec<u16>),
+    Whole(Vec<u32>),
+}
+
+#[derive(Debug, Default)]
+struct Lifetimes {
+    /// A bit for each entry that has an end.
+    marks: Vec<u64>,
+    /// Marks before each word.
+    ranks: Vec<u32>,
+    untils_s: Vec<u32>,
+}
+
+impl Column {
+    /// The standing of the entry at `position`.
+    #[inline]
+    pub(super) fn standing(&self, position: usize) -> Standing {
+        let code = match &self.codes {
+            Codes::Same => 0,
+            Codes::Bytes(codes) => usize::from(codes[position]),
+            Codes::Pairs(codes) => usize::from(codes[position]),
+            Codes::Whole(codes) => codes[position] as usize,
+        };
+        let until_s = self.lifetimes.as_ref().map_or(FOREVER_S, |lifetimes| lifetimes.until_s(position));
+        Standing { ruling: self.palette[code], until_s }
+    }
+
+    /// Decides the entry at `position` for one query.
+    #[inline]
+    pub(super) fn decide<'a>(&self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+        self.standing(position).decide(rulings, context)
+    }
+
+    /// The first of these positions that is listed now.
+    pub(super) fn first_listed(&self, mut at: Range<usize>, rulings: &Rulings, context: &Context) -> Option<usize> {
+        while at.start < at.end {
+            let block = at.start / BLOCK;
+            let end = at.end.min((block + 1) * BLOCK);
+            let is_over =
+                self.ends_s.get(block).is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
+            if !is_over {
+                let found = (at.start..end).find(|&position| self.decide(position, rulings, context).is_listed());
+                if found.is_some() {
+                    return found;
+                }
+            }
+            at.start = end;
+        }
+        None
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let codes = match &self.codes {
+            Codes::Same => 0,
+            Codes::Bytes(codes) => codes.capacity(),
+            Codes::Pairs(codes) => codes.capacity() * 2,
+            Codes::Whole(codes) => codes.capacity() * 4,
+        };
+        let lifetimes = self.lifetimes.as_ref().map_or(0, |lifetimes| {
+            lifetimes.marks.capacity() * 8 + (lifetimes.ranks.capacity() + lifetimes.untils_s.capacity()) * 4
+        });
+        codes + size_of_val(&*self.palette) + lifetimes + size_of_val(&*self.ends_s)
+    }
+}
+
+impl Lifetimes {
+    #[inline]
+    fn until_s(&self, position: usize) -> u32 {
+        let (word, bit) = (position / BLOCK, position % BLOCK);
+        // Words end with the last mark.
+        match self.marks.get(word) {
+            Some(marks) if marks >> bit & 1 == 1 => {
+                let before = (marks & ((1 << bit) - 1)).count_ones();
+                self.untils_s[(self.ranks[word] + before) as usize]
+            }
+            _ => FOREVER_S,
+        }
+    }
+
+    fn push(&mut self, position: usize, until_s: u32) {
+        let (word, bit) = (position / BLOCK, position % BLOCK);
+        while self.marks.len() <= word {
+            self.marks.push(0);
+            self.ranks.push(u32::try_from(self.untils_s.len()).expect("fewer than 2^32 entries"));
+        }
+        self.marks[word] |= 1 << bit;
+        self.untils_s.push(until_s);
+    }
+}
+
+/// Builds a [`Column`] from first to last.
+#[derive(Debug)]
+pub(super) struct ColumnBuilder {
+    codes: Codes,
+    palette: Vec<Ruling>,
+    known: HashMap<Ruling, u32, foldhash::fast::RandomState>,
+    last: Option<(Ruling, u32)>,
+    lifetimes: Option<Lifetimes>,
+    ends_s: Vec<u32>,
+    len: usize,
+}
+
+impl ColumnBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            codes: Codes::Same,
+            palette: Vec::new(),
+            known: HashMap::default(),
+            last: None,
+            lifetimes: None,
+            ends_s: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// The next entry.
+    pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
+        let code = self.code(standing.ruling);
+        match &mut self.codes {
+            Codes::Same => {}
+            Codes::Bytes(codes) => codes.push(code as u8),
+            Codes::Pairs(codes) => codes.push(code as u16),
+            Codes::Whole(codes) => codes.push(code),
+        }
+        if standing.until_s != FOREVER_S {
+            self.lifetimes.get_or_insert_default().push(self.len, standing.until_s);
+        }
+        let end_s = standing.outlook(rulings).end_s();
+        if self.len.is_multiple_of(BLOCK) {
+            self.ends_s.push(end_s);
+        } else if let Some(latest_s) = self.ends_s.last_mut() {
+            *latest_s = end_s.max(*latest_s);
+        }
+        self.len += 1;
+    }
+
+    fn code(&mut self, ruling: Ruling) -> u32 {
+        if let Some((last, code)) = self.last
+            && last == ruling
+        {
+            return code;
+        }
+        let next = self.palette.len() as u32;
+        let code = *self.known.entry(ruling).or_insert(next);
+        if code == next {
+            self.palette.push(ruling);
+            self.widen_codes();
+        }
+        self.last = Some((ruling, code));
+        code
+    }
+
+    /// Makes room for the newest code.
+    fn widen_codes(&mut self) {
+        let codes = std::mem::replace(&mut self.codes, Codes::Same);
+        self.codes = match (self.palette.len(), codes) {
+            (2, Codes::Same) => Codes::Bytes(vec![0; self.len]),
+            (257, Codes::Bytes(codes)) => Codes::Pairs(codes.into_iter().map(u16::from).collect()),
+            (65_537, Codes::Pairs(codes)) => Codes::Whole(codes.into_iter().map(u32::from).collect()),
+            (_, codes) => codes,
+        };
+    }
+
+    pub(super) fn build(mut self) -> Column {
+        match &mut self.codes {
+            Codes::Same => {}
+            Codes::Bytes(codes) => codes.shrink_to_fit(),
+            Codes::Pairs(codes) => codes.shrink_to_fit(),
+            Codes::Whole(codes) => codes.shrink_to_fit(),
+        }
+        if let Some(lifetimes) = &mut self.lifetimes {
+            lifetimes.marks.shrink_to_fit();
+            lifetimes.ranks.shrink_to_fit();
+            lifetimes.untils_s.shrink_to_fit();
+        }
+        if self.ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
+            self.ends_s = Vec::new();
+        }
+        Column {
+            codes: self.codes,
+            palette: self.palette.into(),
+            lifetimes: self.lifetimes,
+            ends_s: self.ends_s.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::values::ValueId;
+
+    #[test]
+    fn codes_grow_with_the_palette() {
+        let rulings = Rulings::default();
+        for (distinct, bytes) in [(1, 0), (200, 1), (300, 2), (70_000, 4)] {
+            let standing = |position: usize| Standing {
+                ruling: Ruling::listed(ValueId((position % distinct) as u32)),
+                until_s: if position % 3 == 1 { position as u32 } else { FOREVER_S },
+            };
+            let mut builder = ColumnBuilder::new();
+            for position in 0..100_000 {
+                builder.push(standing(position), &rulings);
+            }
+            let column = builder.build();
+            assert!((0..100_000).all(|position| column.standing(position) == standing(position)));
+            let lifetimes = 4 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
+            assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_passed_over() {
+        let rulings = Rulings::default();
+        let mut builder = ColumnBuilder::new();
+        let listed = |until_s| Standing { ruling: Ruling::listed(ValueId(1)), until_s };
+        for position in 0..1_000 {
+            builder.push(listed(if position == 700 { 90 } else { 50 }), &rulings);
+        }
+        builder.push(Standing { ruling: Ruling::EXCLUDED, until_s: FOREVER_S }, &rulings);
+        let column = builder.build();
+        let first = |at, now_s| column.first_listed(at, &rulings, &Context { now_s, keyed: false });
+        assert_eq!(first(3..1_001, 49), Some(3));
+        assert_eq!(first(3..1_001, 50), Some(700));
+        assert_eq!(first(3..700, 50), None);
+        assert_eq!(first(701..1_001, 50), None);
+        assert_eq!(first(1_000..1_001, 49), None);
+        assert_eq!(first(5..5, 49), None);
+    }
+}

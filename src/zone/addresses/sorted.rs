@@ -1,0 +1,261 @@
+//! Sorted keys under an index of their leading bits.
+//!
+//! An index cell says where the keys begin that share its bits; a binary search goes through these few. Large IPv4 sets have
+//! 2^16 cells, so that a key there is its low half, two bytes: 10 million hosts cost 2.03 bytes each. Up to 131,072 keys
+//! that index would cost more than it saves: keys stay whole, and there is about one cell to eight of them, half a byte a key.
+//! The bits are those below the ones that all keys have in common, since all of IPv6 begins with `001`.
+
+use std::ops::Range;
+
+/// From so many IPv4 keys on, 2^16 cells of four bytes cost less than the upper halves of the keys.
+const HALVES_FROM: usize = 1 << 17;
+/// Bits of a key's lower half.
+const HALF_BITS: u32 = 16;
+/// About so many whole keys share a cell of the index.
+const KEYS_PER_CELL_LOG2: u32 = 3;
+/// An index of whole keys has at most 2^20 cells, 4 MiB.
+const INDEX_BITS_MAX: u32 = 20;
+
+/// An unsigned integer that stands for an address or for its leading bits.
+pub(super) trait Key: Copy + Ord + 'static {
+    /// Width.
+    const BITS: u32;
+    /// Zero.
+    const MIN: Self;
+    /// All ones.
+    const MAX: Self;
+    /// The bits above the lowest `shift`, as an index.
+    fn above(self, shift: u32) -> usize;
+    /// The lowest bits, with the others cleared.
+    fn half(self) -> u16;
+    /// The key of an index above [`HALF_BITS`] and a lower half.
+    fn of_halves(upper: usize, lower: u16) -> Self;
+    /// How many bits the number needs.
+    fn bit_len(self) -> u32;
+    /// The difference to a key that is not greater.
+    fn since(self, first: Self) -> Self;
+    /// The next key, if there is one.
+    fn next(self) -> Option<Self>;
+    /// The first and the last key of the prefix of `length` bits around this one.
+    fn prefix(self, length: u8) -> (Self, Self);
+    /// As the widest of keys.
+    fn widen(self) -> u128;
+}
+
+macro_rules! keys {
+    ($($key:ty),*) => {$(
+        impl Key for $key {
+            const BITS: u32 = <$key>::BITS;
+            const MIN: Self = 0;
+            const MAX: Self = <$key>::MAX;
+
+            #[inline]
+            fn above(self, shift: u32) -> usize {
+                self.checked_shr(shift).unwrap_or(0) as usize
+            }
+
+            #[inline]
+            fn half(self) -> u16 {
+                self as u16
+            }
+
+            fn of_halves(upper: usize, lower: u16) -> Self {
+                (upper as Self) << HALF_BITS | Self::from(lower)
+            }
+
+            fn bit_len(self) -> u32 {
+                Self::BITS - self.leading_zeros()
+            }
+
+            #[inline]
+            fn since(self, first: Self) -> Self {
+                self - first
+            }
+
+            fn next(self) -> Option<Self> {
+                self.checked_add(1)
+            }
+
+            fn prefix(self, length: u8) -> (Self, Self) {
+                let host = Self::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+                (self & !host, self | host)
+            }
+
+            fn widen(self) -> u128 {
+                u128::from(self)
+            }
+        }
+    )*};
+}
+keys!(u32, u64, u128);
+
+/// Distinct keys in ascending order.
+#[derive(Debug)]
+pub(super) struct Sorted<K> {
+    /// What the first cell begins with.
+    first: K,
+    /// Bits of a key that its cell does not say.
+    shift: u32,
+    /// For each value of the bits above `shift`, the position of its first key; then the number of keys.
+    cells: Box<[u32]>,
+    keys: Keys<K>,
+}
+
+#[derive(Debug)]
+enum Keys<K> {
+    Whole(Box<[K]>),
+    Halves(Box<[u16]>),
+}
+
+impl<K: Key> Sorted<K> {
+    /// Takes keys that are sorted and distinct.
+    pub(super) fn new(keys: Vec<K>) -> Self {
+        debug_assert!(keys.is_sorted_by(|one, two| one < two));
+        let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else {
+            return Self { first: K::MIN, shift: 0, cells: Box::default(), keys: Keys::Whole(Box::default()) };
+        };
+        let split = K::BITS == 32 && keys.len() >= HALVES_FROM;
+        let (first, shift) = if split {
+            (K::MIN, HALF_BITS)
+        } else {
+            let index_bits = keys.len().ilog2().saturating_sub(KEYS_PER_CELL_LOG2).min(INDEX_BITS_MAX);
+            (first, last.since(first).bit_len().saturating_sub(index_bits))
+        };
+        let cell_count = if split { 1 << HALF_BITS } else { last.since(first).above(shift) + 1 };
+        let mut cells = vec![0_u32; cell_count + 1];
+        for key in &keys {
+            cells[key.since(first).above(shift) + 1] += 1;
+        }
+        let mut sum = 0;
+        for cell in &mut cells {
+            sum += *cell;
+            *cell = sum;
+        }
+        let keys = if split {
+            Keys::Halves(keys.iter().map(|key| key.half()).collect())
+        } else {
+            Keys::Whole(keys.into_boxed_slice())
+        };
+        Self { first, shift, cells: cells.into(), keys }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.cells.last().map_or(0, |&count| count as usize)
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of_val(&*self.cells)
+            + match &self.keys {
+                Keys::Whole(keys) => size_of_val(&**keys),
+                Keys::Halves(lows) => size_of_val(&**lows),
+            }
+    }
+
+    /// The positions of the keys that share a cell with `key`, if it is within the index.
+    #[inline]
+    fn cell(&self, key: K) -> Option<Range<usize>> {
+        if key < self.first {
+            return None;
+        }
+        match self.cells.get(key.since(self.first).above(self.shift)..)? {
+            &[start, end, ..] => Some(start as usize..end as usize),
+            _ => None,
+        }
+    }
+
+    /// The position of `key`.
+    #[inline]
+    pub(super) fn find(&self, key: K) -> Option<usize> {
+        let cell = self.cell(key)?;
+        let start = cell.start;
+        let within = match &self.keys {
+            Keys::Whole(keys) => keys[cell].binary_search(&key),
+            Keys::Halves(lows) => lows[cell].binary_search(&key.half()),
+        };
+        within.ok().map(|within| start + within)
+    }
+
+    /// The number of keys up to `key`, itself included.
+    #[inline]
+    pub(super) fn count_to(&self, key: K) -> usize {
+        let Some(cell) = self.cell(key) else {
+            return if key < self.first { 0 } else { self.len() };
+        };
+        let start = cell.start;
+        start
+            + match &self.keys {
+                Keys::Whole(keys) => keys[cell].partition_point(|other| *other <= key),
+                Keys::Halves(lows) => lows[cell].partition_point(|other| *other <= key.half()),
+            }
+    }
+
+    /// The positions of the keys from `first` to `last`.
+    pub(super) fn positions(&self, first: K, last: K) -> Range<usize> {
+        self.count_to(first) - usize::from(self.find(first).is_some())..self.count_to(last)
+    }
+
+    /// The key at `position`.
+    pub(super) fn key(&self, position: usize) -> K {
+        match &self.keys {
+            Keys::Whole(keys) => keys[position],
+            Keys::Halves(lows) => {
+                let upper = self.cells.partition_point(|&start| start as usize <= position) - 1;
+                K::of_halves(upper, lows[position])
+            }
+        }
+    }
+
+    /// All keys in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = K> {
+        let mut cell = 0;
+        (0..self.len()).map(move |position| match &self.keys {
+            Keys::Whole(keys) => keys[position],
+            Keys::Halves(lows) => {
+                while self.cells[cell + 1] as usize <= position {
+                    cell += 1;
+                }
+                K::of_halves(cell, lows[position])
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds<K: Key + std::fmt::Debug>(keys: &[K], probes: impl IntoIterator<Item = K>) {
+        let sorted = Sorted::new(keys.to_vec());
+        assert_eq!(sorted.len(), keys.len());
+        assert_eq!(sorted.iter().collect::<Vec<_>>(), keys);
+        for probe in probes {
+            assert_eq!(sorted.find(probe), keys.binary_search(&probe).ok(), "{probe:?}");
+            assert_eq!(sorted.count_to(probe), keys.partition_point(|key| *key <= probe), "{probe:?}");
+        }
+        for position in (0..keys.len()).step_by(1 + keys.len() / 1_000) {
+            assert_eq!(sorted.key(position), keys[position]);
+        }
+    }
+
+    #[test]
+    fn empty_and_tiny() {
+        holds::<u32>(&[], [0, 1, u32::MAX]);
+        holds(&[7_u32], [0, 7, 8, u32::MAX]);
+        holds(&[0_u64, u64::MAX], [0, 1, u64::MAX - 1, u64::MAX]);
+        holds(&[u128::MAX], [0, u128::MAX - 1, u128::MAX]);
+    }
+
+    #[test]
+    fn whole_and_halves() {
+        for count in [100_usize, 5_000, HALVES_FROM - 1, HALVES_FROM, 200_000] {
+            let step = u32::MAX / count as u32;
+            let keys: Vec<u32> = (0..count as u32).map(|index| index * step + index % 7).collect();
+            holds(&keys, keys.iter().step_by(97).flat_map(|key| [*key, key.wrapping_sub(1), key + 1]));
+            let wide: Vec<u64> = keys.iter().map(|key| 0x2000 << 48 | u64::from(*key)).collect();
+            holds(&wide, [0, 0x2000 << 48, u64::MAX]);
+        }
+        let dense: Vec<u32> =
+            (0..u32::try_from(HALVES_FROM).expect("small")).map(|index| 0xffff_0000 - index).rev().collect();
+        holds(&dense, [0, 0xffff_0000, 0xfffe_ffff, 0xfffd_0000, u32::MAX]);
+    }
+}

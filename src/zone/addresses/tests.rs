@@ -1,0 +1,289 @@
+//! The set against claims scanned one by one.
+
+use ipnet::Ipv4Net;
+use iptrie::Ipv4RTrieMap;
+use proptest::prelude::*;
+
+use super::*;
+use crate::zone::{
+    ruling::{Claim, FOREVER_S, KeyRule},
+    standing::Equals,
+    values::ValueId,
+};
+
+/// A line as the model keeps it: start, prefix length, claim.
+type Line = (u128, u8, Claim);
+
+/// Values and their ends, or `None` for an exclusion; empty if nothing is said.
+type Answer = Option<Vec<(u32, u32)>>;
+
+fn answer(finding: Finding<'_>, context: &Context) -> Answer {
+    let mut values = Vec::new();
+    finding.for_each_value(context, |value, until_s, _| values.push((value.0, until_s)));
+    (!matches!(finding, Finding::Excluded)).then_some(values)
+}
+
+/// Scans all lines, most specific level first.
+fn model(lines: &[Line], bits: u8, specificity: Specificity, address: u128, context: &Context) -> Answer {
+    let level_of = |length: u8| match specificity {
+        Specificity::Octets if bits == 32 => length.div_ceil(8).max(1),
+        _ => length,
+    };
+    let covers = |line: &&Line| line.1 == 0 || (line.0 ^ address) >> (bits - line.1) == 0;
+    for level in (0..=bits).rev() {
+        let claims: Vec<Claim> = lines.iter().filter(covers).filter(|l| level_of(l.1) == level).map(|l| l.2).collect();
+        let mut kept: Vec<Claim> = Vec::new();
+        for claim in claims {
+            let all = specificity == Specificity::Octets && bits == 32;
+            match kept.iter_mut().find(|k| !all || Claim { until_s: claim.until_s, ..**k } == claim) {
+                Some(earlier) if all => earlier.until_s = earlier.until_s.max(claim.until_s),
+                Some(earlier) if claim.until_s > earlier.until_s => *earlier = claim,
+                Some(_) => {}
+                None => kept.push(claim),
+            }
+        }
+        kept.retain(|claim| claim.in_force(context));
+        if kept.iter().any(|claim| claim.value.is_none()) {
+            return None;
+        }
+        if !kept.is_empty() {
+            return Some(kept.iter().map(|claim| (claim.value.expect("listed").0, claim.until_s)).collect());
+        }
+    }
+    Some(Vec::new())
+}
+
+fn any_claim() -> impl Strategy<Value = Claim> {
+    let value = prop_oneof![3 => (0..4_u32).prop_map(|id| Some(ValueId(id))), 1 => Just(None)];
+    let times = prop_oneof![
+        4 => Just((0, FOREVER_S)),
+        3 => (1..6_u32).prop_map(|until_s| (0, until_s)),
+        1 => (1..6_u32, 1..6_u32),
+    ];
+    let key = prop_oneof![8 => Just(KeyRule::Anyone), 1 => Just(KeyRule::Required), 1 => Just(KeyRule::SkipsDelay)];
+    (value, times, key).prop_map(|(value, (from_s, until_s), key)| Claim { value, from_s, until_s, key, hold_s: 0 })
+}
+
+/// Lines in the 256 addresses around the border of two /24, so that all levels occur.
+fn any_lines(bits: u8, base: u128) -> impl Strategy<Value = Vec<Line>> {
+    let length = prop_oneof![4 => Just(bits), 6 => bits - 9..bits, 1 => 0..=bits];
+    let line = (0..256_u128, length, any_claim()).prop_map(move |(offset, length, claim)| {
+        let host = if length == bits { 0 } else { (u128::MAX >> (128 - bits)) >> length };
+        ((base + offset) & !host, length, claim)
+    });
+    prop::collection::vec(line, 0..24)
+}
+
+fn contexts() -> impl Iterator<Item = Context> {
+    (0..7).flat_map(|now_s| [false, true].map(|keyed| Context { now_s, keyed }))
+}
+
+const V4_BASE: u32 = 0x0a01_0280;
+const V6_BASE: u128 = 0x2001_0db8_0000_0001_0000_0000_0000_0080;
+/// Around the border between what the wide and the deep table keep.
+const V6_WIDE_BASE: u128 = 0x2001_0db8_0000_0001_ffff_ffff_ffff_ff80;
+
+fn build_v4(lines: &[Line], specificity: Specificity) -> Addresses {
+    let mut builder = AddressesBuilder::new(specificity);
+    for &(start, length, claim) in lines {
+        builder.add_v4(start as u32, length, claim);
+    }
+    builder.build()
+}
+
+fn build_v6(lines: &[Line]) -> Addresses {
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    for &(start, length, claim) in lines {
+        builder.add_v6(start, length, claim);
+    }
+    builder.build()
+}
+
+fn check_v4(lines: &[Line], specificity: Specificity) -> Result<(), TestCaseError> {
+    let set = build_v4(lines, specificity);
+    prop_assert_eq!(set.entries(), lines.len());
+    for context in contexts() {
+        let mut listed = Vec::new();
+        for address in V4_BASE - 2..=V4_BASE + 270 {
+            let expected = model(lines, 32, specificity, u128::from(address), &context);
+            listed.push(expected.as_ref().is_some_and(|values| !values.is_empty()));
+            prop_assert_eq!(answer(set.find_v4(address, &context), &context), expected, "{:x} {:?}", address, context);
+        }
+        for (first, size) in (0..listed.len()).step_by(7).flat_map(|first| [1, 2, 8, 40, 300].map(|s| (first, s))) {
+            let last = (first + size).min(listed.len()) - 1;
+            let expected = listed[first..=last].iter().any(|listed| *listed);
+            let address = V4_BASE - 2 + first as u32;
+            let found = set.any_listed_v4(address, address + (last - first) as u32, &context);
+            prop_assert_eq!(found, expected, "{:x} +{} {:?}", address, last - first, context);
+        }
+    }
+    let mut covered = Vec::new();
+    set.for_each_v4(|first, last, standings| covered.push((first, last, standings.to_vec())));
+    prop_assert!(covered.is_sorted_by(|one, two| one.1 < two.0));
+    for context in contexts() {
+        for address in V4_BASE - 2..=V4_BASE + 270 {
+            let piece = covered.iter().find(|piece| piece.0 <= address && address <= piece.1);
+            let visited = piece.map_or(Some(vec![]), |piece| answer(set.decide(&piece.2, &context), &context));
+            prop_assert_eq!(visited, answer(set.find_v4(address, &context), &context));
+        }
+    }
+    Ok(())
+}
+
+fn check_v6(lines: &[Line], base: u128) -> Result<(), TestCaseError> {
+    let set = build_v6(lines);
+    for context in contexts() {
+        let mut listed = Vec::new();
+        for address in base..=base + 270 {
+            let expected = model(lines, 128, Specificity::Octets, address, &context);
+            listed.push(expected.as_ref().is_some_and(|values| !values.is_empty()));
+            prop_assert_eq!(answer(set.find_v6(address, &context), &context), expected, "{:x} {:?}", address, context);
+        }
+        for (first, size) in (0..listed.len()).step_by(7).flat_map(|first| [1, 2, 8, 40, 300].map(|s| (first, s))) {
+            let last = (first + size).min(listed.len()) - 1;
+            let expected = listed[first..=last].iter().any(|listed| *listed);
+            let found = set.any_listed_v6(base + first as u128, base + last as u128, &context);
+            prop_assert_eq!(found, expected);
+        }
+    }
+    let mut covered = Vec::new();
+    set.for_each_v6(|first, last, standings| covered.push((first, last, standings.to_vec())));
+    prop_assert!(covered.is_sorted_by(|one, two| one.1 < two.0));
+    for (first, last, standings) in covered {
+        for (address, context) in [first, last].into_iter().flat_map(|end| contexts().map(move |c| (end, c))) {
+            let found = answer(set.find_v6(address, &context), &context);
+            prop_assert_eq!(answer(set.decide(&standings, &context), &context), found);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn octets_like_the_model(lines in any_lines(32, u128::from(V4_BASE))) {
+        check_v4(&lines, Specificity::Octets)?;
+    }
+
+    #[test]
+    fn prefixes_like_the_model(lines in any_lines(32, u128::from(V4_BASE))) {
+        check_v4(&lines, Specificity::Prefix(Equals::First))?;
+    }
+
+    #[test]
+    fn v6_like_the_model(lines in any_lines(128, V6_BASE)) {
+        check_v6(&lines, V6_BASE)?;
+    }
+
+    #[test]
+    fn v6_between_wide_and_deep(
+        deep in any_lines(128, V6_WIDE_BASE),
+        wide in prop::collection::vec((any::<bool>(), 60..=66_u8, any_claim()), 0..12),
+    ) {
+        let mut lines = deep;
+        for (upper, length, claim) in wide {
+            let address = V6_WIDE_BASE + if upper { 200 } else { 0 };
+            lines.push((address & !(u128::MAX >> length), length, claim));
+        }
+        check_v6(&lines, V6_WIDE_BASE)?;
+    }
+
+    #[test]
+    fn longest_prefixes_like_iptrie(
+        prefixes in prop::collection::vec((any::<u32>(), 1..=32_u8, 0..9_u32), 0..200),
+        probes in prop::collection::vec(any::<u32>(), 100),
+    ) {
+        let mut trie: Ipv4RTrieMap<u32> = Ipv4RTrieMap::with_root(u32::MAX);
+        let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::Last));
+        for &(address, length, value) in &prefixes {
+            // Few leading bits vary, so that prefixes nest.
+            let address = address & 0x030f_ffff & !u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+            let net = Ipv4Net::new(address.into(), length).expect("a length");
+            trie.insert(net.into(), value);
+            builder.add_v4(address, length, Claim::listed(ValueId(value)));
+        }
+        let set = builder.build();
+        let context = Context { now_s: 0, keyed: false };
+        let edges = prefixes.iter().flat_map(|p| [p.0 & 0x030f_ffff, (p.0 & 0x030f_ffff) | 0xff]);
+        for probe in probes.iter().map(|probe| probe & 0x030f_ffff).chain(edges) {
+            let expected = Some(*trie.lookup(&std::net::Ipv4Addr::from(probe)).1).filter(|value| *value != u32::MAX);
+            let found = answer(set.find_v4(probe, &context), &context).expect("no exclusions").first().map(|v| v.0);
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
+
+fn ip(text: &str) -> u32 {
+    text.parse::<std::net::Ipv4Addr>().expect(text).into()
+}
+
+const NOW: Context = Context { now_s: 1_000, keyed: false };
+
+#[test]
+fn octets_share_a_level() {
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    let value = |id| Claim::listed(ValueId(id));
+    builder.add_v4(ip("2.0.0.0"), 23, value(1));
+    builder.add_v4(ip("2.0.1.0"), 24, value(2));
+    builder.add_v4(ip("2.0.1.7"), 32, value(3));
+    builder.add_v4(ip("2.0.1.8"), 29, value(4));
+    builder.add_v4(ip("2.0.1.9"), 32, value(5));
+    builder.add_v4(ip("2.0.1.10"), 32, Claim::excluded());
+    builder.add_v4(ip("0.0.0.0"), 0, value(6));
+    let set = builder.build();
+    let at = |text| answer(set.find_v4(ip(text), &NOW), &NOW).map(|v| v.iter().map(|v| v.0).collect::<Vec<_>>());
+    assert_eq!(at("2.0.0.1"), Some(vec![1]));
+    assert_eq!(at("2.0.1.1"), Some(vec![1, 2]));
+    assert_eq!(at("2.0.1.7"), Some(vec![3]));
+    assert_eq!(at("2.0.1.8"), Some(vec![4]));
+    assert_eq!(at("2.0.1.9"), Some(vec![4, 5]));
+    assert_eq!(at("2.0.1.10"), None);
+    assert_eq!(at("200.0.0.0"), Some(vec![6]));
+}
+
+#[test]
+fn exclusions_fill_a_listed_range() {
+    let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
+    builder.add_v4(ip("10.0.0.0"), 30, Claim::listed(ValueId(1)));
+    for host in 0..3 {
+        builder.add_v4(ip("10.0.0.0") + host, 32, Claim::excluded());
+    }
+    builder.add_v4(ip("10.0.0.3"), 32, Claim { until_s: 2_000, ..Claim::excluded() });
+    let set = builder.build();
+    let any = |now_s| set.any_listed_v4(ip("10.0.0.0"), ip("10.0.0.255"), &Context { now_s, keyed: false });
+    assert!(!any(1_999));
+    assert!(any(2_000));
+    assert!(!set.any_listed_v4(ip("10.0.0.0"), ip("10.0.0.2"), &Context { now_s: 9_999, keyed: false }));
+}
+
+#[test]
+fn the_ends_of_the_space() {
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    builder.add_v4(u32::MAX, 32, Claim::listed(ValueId(1)));
+    builder.add_v4(0, 1, Claim::listed(ValueId(2)));
+    builder.add_v4(u32::MAX, 4, Claim::listed(ValueId(3)));
+    builder.add_v6(0, 0, Claim::listed(ValueId(4)));
+    builder.add_v6(u128::MAX, 128, Claim::excluded());
+    let set = builder.build();
+    let mut pieces = Vec::new();
+    set.for_each_v4(|first, last, standings| pieces.push((first, last, standings[0].ruling)));
+    let listed = |id| crate::zone::ruling::Ruling::listed(ValueId(id));
+    assert_eq!(
+        pieces,
+        [(0, u32::MAX / 2, listed(2)), (0xf000_0000, u32::MAX - 1, listed(3)), (u32::MAX, u32::MAX, listed(1))]
+    );
+    assert!(set.any_listed_v6(0, u128::MAX, &NOW) && !set.any_listed_v6(u128::MAX, u128::MAX, &NOW));
+    assert!(!set.is_v4_empty() && !set.is_v6_empty());
+}
+
+#[test]
+fn a_small_list_costs_its_entries() {
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    for host in 0..100 {
+        builder.add_v4(host * 40_000_001, 32, Claim::listed(ValueId(0)));
+    }
+    let set = builder.build();
+    assert!(set.memory_bytes() < 600, "{}", set.memory_bytes());
+    assert!(!set.is_v4_empty() && set.is_v6_empty());
+}

@@ -1,0 +1,224 @@
+//! The tree against claims scanned one by one.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    wire::name::{Name, QueryName},
+    zone::{
+        ruling::{Claim, KeyRule},
+        values::ValueId,
+    },
+};
+
+/// A line as the model keeps it: labels from the left, scope, claim.
+type Line = (Vec<&'static str>, Scope, Claim);
+
+/// Values and their ends, or `None` for an exclusion; empty if nothing is said.
+type Answer = Option<Vec<(u32, u32)>>;
+
+fn answer(finding: Finding<'_>, context: &Context) -> Answer {
+    let mut values = Vec::new();
+    finding.for_each_value(context, |value, until_s, _| values.push((value.0, until_s)));
+    (!matches!(finding, Finding::Excluded)).then_some(values)
+}
+
+/// What the lines for one name and scope say.
+fn said<'a>(lines: impl Iterator<Item = &'a Line>, context: &Context) -> Answer {
+    let mut kept: Vec<Claim> = Vec::new();
+    for (_, _, claim) in lines {
+        match kept.iter_mut().find(|other| Claim { until_s: claim.until_s, ..**other } == *claim) {
+            Some(other) => other.until_s = other.until_s.max(claim.until_s),
+            None => kept.push(*claim),
+        }
+    }
+    kept.retain(|claim| claim.in_force(context));
+    kept.iter().map(|claim| claim.value.map(|value| (value.0, claim.until_s))).collect()
+}
+
+fn is_said(answer: &Answer) -> bool {
+    answer.as_ref().is_none_or(|values| !values.is_empty())
+}
+
+fn model(lines: &[Line], name: &[&str], context: &Context) -> (Answer, usize) {
+    let exact = said(lines.iter().filter(|line| line.0 == name && line.1 != Scope::Below), context);
+    if is_said(&exact) {
+        return (exact, name.len());
+    }
+    for cut in 1..=name.len() {
+        let wildcard = said(lines.iter().filter(|line| line.0 == name[cut..] && line.1 != Scope::Exact), context);
+        if is_said(&wildcard) {
+            return (wildcard, name.len() - cut);
+        }
+    }
+    (Some(Vec::new()), 0)
+}
+
+/// All names of up to three labels, of which entries use the first three and `z` stands for all others.
+fn universe(depth: usize) -> Vec<Vec<&'static str>> {
+    let mut names = vec![vec![]];
+    for start in 0.. {
+        let Some(name) = names.get(start).cloned() else { break };
+        if name.len() < depth {
+            names.extend(["a", "b", "c", "z"].map(|label| [&[label], &name[..]].concat()));
+        }
+    }
+    names
+}
+
+fn wire(labels: &[&str]) -> Name {
+    if labels.is_empty() { Name::root() } else { Name::parse(labels.join(".").as_bytes()).expect("a name") }
+}
+
+fn build(lines: &[Line]) -> Names {
+    let mut builder = NamesBuilder::default();
+    for (name, scope, claim) in lines {
+        builder.add(wire(name).as_wire(), *scope, *claim);
+    }
+    builder.build()
+}
+
+fn find<'a>(names: &'a Names, labels: &[&str], context: &Context) -> NameFinding<'a> {
+    let mut query = QueryName::new();
+    assert!(query.read(wire(labels).as_wire()).is_some());
+    names.look_up(query.relative(labels.len()), context)
+}
+
+fn any_claim() -> impl Strategy<Value = Claim> {
+    let value = prop_oneof![3 => (0..4_u32).prop_map(|id| Some(ValueId(id))), 2 => Just(None)];
+    let times = prop_oneof![
+        4 => Just((0, FOREVER_S)),
+        3 => (1..5_u32).prop_map(|until_s| (0, until_s)),
+        1 => (1..5_u32, 1..5_u32),
+    ];
+    let key = prop_oneof![8 => Just(KeyRule::Anyone), 1 => Just(KeyRule::Required), 1 => Just(KeyRule::SkipsDelay)];
+    (value, times, key).prop_map(|(value, (from_s, until_s), key)| Claim { value, from_s, until_s, key, hold_s: 0 })
+}
+
+fn any_lines() -> impl Strategy<Value = Vec<Line>> {
+    let name = prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 0..=3);
+    let scope = prop::sample::select(vec![Scope::Exact, Scope::Below, Scope::Both]);
+    prop::collection::vec((name, scope, any_claim()), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn like_the_model(lines in any_lines()) {
+        let names = build(&lines);
+        prop_assert_eq!(names.entries(), lines.len());
+        let asked = universe(3);
+        // One label deeper than any entry, so that what a wildcard covers is seen.
+        let everything = universe(4);
+        for context in (0..6).flat_map(|now_s| [false, true].map(|keyed| Context { now_s, keyed })) {
+            let listed: Vec<_> =
+                everything.iter().filter(|name| matches!(model(&lines, name, &context).0, Some(v) if !v.is_empty())).collect();
+            for name in &asked {
+                let found = find(&names, name, &context);
+                let (expected, label_count) = model(&lines, name, &context);
+                if is_said(&expected) {
+                    prop_assert_eq!(found.entry_label_count, label_count);
+                }
+                prop_assert_eq!(answer(found.finding, &context), expected, "{:?} {:?}", name, context);
+                let below = listed.iter().any(|other| other.len() > name.len() && other.ends_with(name));
+                prop_assert_eq!(found.listed_below, below, "below {:?} {:?}", name, context);
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_is_visited_once(lines in any_lines()) {
+        let names = build(&lines);
+        let mut visited = Vec::new();
+        names.for_each(|name, exact, wildcard| visited.push((Name::from_wire(name), exact, wildcard)));
+        let mut expected: Vec<Name> = lines.iter().map(|line| wire(&line.0)).collect();
+        expected.sort();
+        expected.dedup();
+        let mut found: Vec<Name> = visited.iter().map(|(name, ..)| name.clone()).collect();
+        found.sort();
+        prop_assert_eq!(found, expected);
+        let context = Context { now_s: 3, keyed: false };
+        for (name, exact, wildcard) in visited {
+            let of = |other| lines.iter().filter(move |line| line.1 != other);
+            for (standing, other) in [(exact, Scope::Below), (wildcard, Scope::Exact)] {
+                let expected = said(of(other).filter(|line| wire(&line.0) == name), &context);
+                // An exclusion in force hides the values beside it.
+                prop_assert_eq!(answer(names.decide(standing, &context), &context), expected);
+            }
+        }
+    }
+}
+
+const NOW: Context = Context { now_s: 1_000, keyed: false };
+
+fn value(id: u32) -> Claim {
+    Claim::listed(ValueId(id))
+}
+
+#[test]
+fn wildcards_and_names_as_rbldnsd_has_them() {
+    let names = build(&[
+        (vec!["good", "foo"], Scope::Exact, Claim::excluded()),
+        (vec!["foo"], Scope::Both, value(1)),
+        (vec!["sub", "foo"], Scope::Below, Claim::excluded()),
+        (vec!["x", "sub", "foo"], Scope::Exact, value(2)),
+        (vec!["x", "sub", "foo"], Scope::Exact, value(3)),
+        (vec!["c", "d"], Scope::Below, value(4)),
+    ]);
+    let at = |labels: &[&str]| {
+        let found = find(&names, labels, &NOW);
+        let values = answer(found.finding, &NOW).map(|values| values.iter().map(|value| value.0).collect::<Vec<_>>());
+        (values, found.listed_below)
+    };
+    assert_eq!(at(&["foo"]), (Some(vec![1]), true));
+    assert_eq!(at(&["good", "foo"]), (None, true));
+    assert_eq!(at(&["x", "good", "foo"]), (Some(vec![1]), true), "an exclusion of a name is not one of all below it");
+    assert_eq!(at(&["sub", "foo"]), (Some(vec![1]), true));
+    assert_eq!(at(&["y", "sub", "foo"]), (None, false));
+    assert_eq!(at(&["x", "sub", "foo"]), (Some(vec![2, 3]), false));
+    assert_eq!(at(&["d"]), (Some(vec![]), true));
+    assert_eq!(at(&["c", "d"]), (Some(vec![]), true));
+    assert_eq!(at(&["e"]), (Some(vec![]), false));
+    assert_eq!(at(&[]), (Some(vec![]), true));
+    assert_eq!(find(&names, &["x", "y", "c", "d"], &NOW).entry_label_count, 2);
+}
+
+#[test]
+fn what_expires_leaves_nothing_below() {
+    let short = Claim { until_s: 1_000, ..value(1) };
+    let names = build(&[(vec!["x", "y"], Scope::Exact, short), (vec!["y", "z"], Scope::Below, short)]);
+    for (now_s, listed) in [(999, true), (1_000, false)] {
+        let context = Context { now_s, keyed: false };
+        for name in [&["y"][..], &["z"], &["y", "z"], &[]] {
+            assert_eq!(find(&names, name, &context).listed_below, listed, "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_set() {
+    let names = build(&[]);
+    let found = find(&names, &["a", "b"], &NOW);
+    assert!(found.finding.is_absent() && !found.listed_below);
+    assert!(find(&names, &[], &NOW).finding.is_absent());
+    names.for_each(|_, _, _| panic!("nothing to visit"));
+}
+
+#[test]
+fn labels_of_any_octets() {
+    let mut builder = NamesBuilder::default();
+    let odd: Vec<Vec<u8>> = (0..=255).map(|octet| vec![3, octet, 0, octet, 2, octet, 0, 0]).collect();
+    for (id, name) in odd.iter().enumerate() {
+        builder.add(name, Scope::Exact, value(id as u32));
+    }
+    let names = builder.build();
+    let mut query = QueryName::new();
+    for (id, name) in odd.iter().enumerate().filter(|(octet, _)| !(*octet as u8).is_ascii_uppercase()) {
+        assert!(query.read(name).is_some());
+        assert!(
+            matches!(names.look_up(query.relative(2), &NOW).finding, Finding::One(found, _) if found.0 == id as u32)
+        );
+        assert!(names.look_up(query.relative(2).without_last(1), &NOW).finding.is_absent());
+    }
+}

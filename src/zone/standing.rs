@@ -1,0 +1,226 @@
+//! What several lines say of one key, put into words of eight bytes.
+//!
+//! Most lists have no lifetimes at all. Those that do, have one on every entry, and nearly every one ends at a second of its
+//! own; as chains of [`Rulings`] they would cost a hundred bytes each. A [`Standing`] therefore keeps the end of the lifetime
+//! beside a simple [`Ruling`], and the datasets keep it in four bytes, where there is one. Chains remain for what is rare:
+//! delays, access keys, several values, lifetimes of entries within entries.
+//!
+//! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
+
+use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
+
+/// A ruling and the end of its lifetime. A ruling with levels carries its times itself, and has no end here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// What is said.
+    pub ruling: Ruling,
+    /// In force before this second; [`FOREVER_S`] has no end.
+    pub until_s: u32,
+}
+
+/// Which of several claims of one key and one specificity count. In every case, claims that differ in their lifetimes only
+/// are one listing that was renewed: it ends with the last of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equals {
+    /// All of them, in the order of their lines; an exclusion in force excludes (rbldnsd's ip4set and dnset).
+    All,
+    /// The first line, unless a later one lives longer (rbldnsd's tries, which know no lifetimes).
+    First,
+    /// The last line, unless an earlier one lives longer.
+    Last,
+}
+
+/// When a ruling lists, as far as it can be told without knowing the query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// At no time.
+    Never,
+    /// At times before this second, for some, and never after it.
+    Perhaps(u32),
+    /// For everyone until this second.
+    Until(u32),
+    /// For everyone, without end.
+    Always,
+}
+
+impl Standing {
+    /// Nothing is said.
+    pub const ABSENT: Self = Self { ruling: Ruling::ABSENT, until_s: FOREVER_S };
+
+    /// The standing of one claim.
+    pub fn of(claim: Claim, rulings: &mut RulingsBuilder) -> Self {
+        if claim.from_s == 0 && claim.key == KeyRule::Anyone && claim.hold_s == 0 {
+            let ruling = claim.value.map_or(Ruling::EXCLUDED, Ruling::listed);
+            Self { ruling, until_s: claim.until_s }
+        } else {
+            Self { ruling: rulings.claim(claim), until_s: FOREVER_S }
+        }
+    }
+
+    /// The standing of levels of claims, most specific first.
+    pub fn of_levels(levels: Vec<Vec<Claim>>, rulings: &mut RulingsBuilder) -> Self {
+        match levels.as_slice() {
+            [level] if level.len() == 1 => Self::of(level[0], rulings),
+            _ => Self { ruling: rulings.levels(levels), until_s: FOREVER_S },
+        }
+    }
+
+    /// Whether it decides every query, so that nothing wider is ever asked.
+    pub fn is_unconditional(self) -> bool {
+        self.until_s == FOREVER_S && (self.ruling == Ruling::EXCLUDED || self.ruling.value().is_some())
+    }
+
+    /// Decides for one query.
+    #[inline]
+    pub fn decide<'a>(self, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+        if self.until_s != FOREVER_S && context.now_s >= u64::from(self.until_s) {
+            return Finding::Absent;
+        }
+        match rulings.decide(self.ruling, context) {
+            Finding::One(value, _) => Finding::One(value, self.until_s),
+            finding => finding,
+        }
+    }
+
+    /// The levels of claims, most specific first; empty for one that is absent.
+    pub fn levels(self, rulings: &Rulings) -> Vec<Level> {
+        let mut levels = rulings.levels(self.ruling);
+        if self.until_s != FOREVER_S {
+            levels.iter_mut().flat_map(|level| level.iter_mut()).for_each(|claim| claim.until_s = self.until_s);
+        }
+        levels
+    }
+
+    /// When it lists.
+    pub fn outlook(self, rulings: &Rulings) -> Outlook {
+        if self.ruling == Ruling::ABSENT || self.ruling == Ruling::EXCLUDED {
+            return Outlook::Never;
+        }
+        if self.ruling.value().is_some() {
+            return if self.until_s == FOREVER_S { Outlook::Always } else { Outlook::Until(self.until_s) };
+        }
+        let levels = self.levels(rulings);
+        let claims = || levels.iter().flat_map(|level| level.iter());
+        let plain = claims().all(|claim| claim.value.is_some() && claim.from_s == 0 && claim.key != KeyRule::Required);
+        match claims().filter(|claim| claim.value.is_some()).map(|claim| claim.until_s).max() {
+            None => Outlook::Never,
+            Some(FOREVER_S) if plain => Outlook::Always,
+            Some(until_s) if plain => Outlook::Until(until_s),
+            Some(until_s) => Outlook::Perhaps(until_s),
+        }
+    }
+}
+
+impl Equals {
+    /// What counts of the claims of one key and one specificity, given in the order of their lines.
+    pub fn standing(self, standings: impl IntoIterator<Item = Standing>, rulings: &mut RulingsBuilder) -> Standing {
+        let mut standings = standings.into_iter();
+        match (standings.next(), standings.next()) {
+            (None, _) => Standing::ABSENT,
+            (Some(only), None) => only,
+            (Some(first), Some(second)) => {
+                let claims = self.settle([first, second].into_iter().chain(standings), rulings.so_far());
+                Standing::of_levels(vec![claims], rulings)
+            }
+        }
+    }
+
+    /// The claims that count of those of one key and one specificity, given in the order of their lines.
+    pub fn settle(self, standings: impl IntoIterator<Item = Standing>, rulings: &Rulings) -> Vec<Claim> {
+        let mut kept: Vec<Claim> = Vec::new();
+        let claims = standings.into_iter().flat_map(|standing| standing.levels(rulings));
+        for claim in claims.flat_map(<[Claim]>::into_vec) {
+            let lives_longer = |other: &Claim| claim.until_s > other.until_s;
+            match self {
+                Self::All => {
+                    let renewed = kept.iter_mut().find(|other| claim == Claim { until_s: claim.until_s, ..**other });
+                    match renewed {
+                        Some(other) => other.until_s = other.until_s.max(claim.until_s),
+                        None => kept.push(claim),
+                    }
+                }
+                Self::First if kept.first().is_none_or(lives_longer) => kept = vec![claim],
+                Self::Last if kept.first().is_none_or(|other| claim.until_s >= other.until_s) => kept = vec![claim],
+                Self::First | Self::Last => {}
+            }
+        }
+        kept
+    }
+}
+
+impl Outlook {
+    /// The outlook of two things together: whether either lists.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Always, _) | (_, Self::Always) => Self::Always,
+            (Self::Never, only) | (only, Self::Never) => only,
+            (Self::Until(one), Self::Until(two)) => Self::Until(one.max(two)),
+            (Self::Until(one) | Self::Perhaps(one), Self::Until(two) | Self::Perhaps(two)) => {
+                Self::Perhaps(one.max(two))
+            }
+        }
+    }
+
+    /// The second from which nothing is listed any more: 0 if nothing ever is, [`FOREVER_S`] if there is no such second.
+    pub fn end_s(self) -> u32 {
+        match self {
+            Self::Never => 0,
+            Self::Perhaps(until_s) | Self::Until(until_s) => until_s,
+            Self::Always => FOREVER_S,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::values::ValueId;
+
+    fn settled(equals: Equals, claims: &[Claim]) -> Vec<Claim> {
+        let mut rulings = RulingsBuilder::default();
+        let standings: Vec<_> = claims.iter().map(|claim| Standing::of(*claim, &mut rulings)).collect();
+        equals.settle(standings, rulings.so_far())
+    }
+
+    #[test]
+    fn a_lifetime_needs_no_chain() {
+        let mut rulings = RulingsBuilder::default();
+        let standing = Standing::of(Claim { until_s: 50, ..Claim::listed(ValueId(3)) }, &mut rulings);
+        let rulings = rulings.build();
+        assert_eq!(rulings.memory_bytes(), 0);
+        let at = |now_s| standing.decide(&rulings, &Context { now_s, keyed: false });
+        assert!(matches!(at(49), Finding::One(ValueId(3), 50)));
+        assert!(at(50).is_absent());
+    }
+
+    #[test]
+    fn renewed_listings_end_with_the_last() {
+        let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
+        let until = |claim, until_s| Claim { until_s, ..claim };
+        let lines = [until(one, 5), until(two, 4), until(one, 9), until(one, 7)];
+        assert_eq!(settled(Equals::All, &lines), [until(one, 9), until(two, 4)]);
+        assert_eq!(settled(Equals::First, &lines), [until(one, 9)]);
+        assert_eq!(settled(Equals::First, &[two, one]), [two]);
+        assert_eq!(settled(Equals::Last, &[two, one]), [one]);
+        assert_eq!(settled(Equals::Last, &[two, until(one, 9)]), [two]);
+    }
+
+    #[test]
+    fn outlooks() {
+        let mut builder = RulingsBuilder::default();
+        let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
+        let mut outlook = |levels: Vec<Vec<Claim>>| {
+            let standing = Standing::of_levels(levels, &mut builder);
+            standing.outlook(builder.so_far())
+        };
+        let short = Claim { until_s: 9, ..one };
+        assert_eq!(outlook(vec![vec![]]), Outlook::Never);
+        assert_eq!(outlook(vec![vec![one, two]]), Outlook::Always);
+        assert_eq!(outlook(vec![vec![short]]), Outlook::Until(9));
+        assert_eq!(outlook(vec![vec![short], vec![two]]), Outlook::Always);
+        assert_eq!(outlook(vec![vec![short], vec![Claim::excluded()]]), Outlook::Perhaps(9));
+        assert_eq!(outlook(vec![vec![Claim { key: KeyRule::Required, ..short }]]), Outlook::Perhaps(9));
+        assert_eq!(Outlook::Until(3).or(Outlook::Perhaps(7)), Outlook::Perhaps(7));
+    }
+}
