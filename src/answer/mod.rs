@@ -26,7 +26,7 @@ use crate::{
     wire::{
         ExtendedError, HEADER_LEN, Rcode, class, cookie,
         name::QueryName,
-        query::{Edns, Header, IgnoreReason, Query, Unanswerable},
+        query::{Edns, Header, IgnoreReason, Query, Refusal, Unanswerable},
         reply::{OptOptions, Reply},
         rr,
     },
@@ -175,8 +175,8 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
         Ok(query) => query,
         Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
         Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
-        Err(Unanswerable::Refuse(header, rcode, edns)) => {
-            let reply = start(world.policy, client, request, header, 0, edns.as_ref(), buffer);
+        Err(Unanswerable::Refuse(Refusal { header, rcode, question_len, edns })) => {
+            let reply = start(world.policy, client, request, header, question_len, edns.as_ref(), buffer);
             return finish(world, client, edns.as_ref(), reply, &Decision::new(rcode, None), 0);
         }
     };

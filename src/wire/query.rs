@@ -70,8 +70,21 @@ pub struct Query<'a> {
 pub enum Unanswerable<'a> {
     /// Say nothing.
     Ignore(IgnoreReason),
-    /// Echo the header with this code, and an OPT record if one was read.
-    Refuse(Header, Rcode, Option<Edns<'a>>),
+    /// Say why not.
+    Refuse(Refusal<'a>),
+}
+
+/// What there is to refuse a request with.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Why not.
+    pub rcode: Rcode,
+    /// Length of the question, which is echoed; 0 if it could not be read.
+    pub question_len: usize,
+    /// Its OPT record, if one was read.
+    pub edns: Option<Edns<'a>>,
 }
 
 /// Why a datagram is met with silence.
@@ -98,36 +111,43 @@ impl<'a> Query<'a> {
         if header.flags & FLAG_QR != 0 {
             return Err(Unanswerable::Ignore(IgnoreReason::Response));
         }
-        if header.opcode() != 0 {
-            return Err(Unanswerable::Refuse(header, Rcode::NotImp, None));
-        }
-        let form_err = Unanswerable::Refuse(header, Rcode::FormErr, None);
         let [questions, answers, authorities, additionals] = [field(4), field(6), field(8), field(10)];
-        if questions > 1 {
-            return Err(form_err); // RFC 9619: a query has one question at most
+        // RFC 9619: a query has one question at most
+        let question = match questions {
+            0 => Some((0, 0, 0)),
+            1 => read_question(request, name),
+            _ => None,
+        };
+        let question_len = question.filter(|(len, ..)| *len > 0).map_or(0, |(len, ..)| len + 4);
+        let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, rcode, question_len, edns });
+        if header.opcode() != 0 {
+            return Err(refuse(Rcode::NotImp, None));
         }
-        let (mut qname_len, mut qtype, mut qclass, mut at) = (0, 0, 0, HEADER_LEN);
-        if questions == 1 {
-            qname_len = name.read(&request[at..]).ok_or(form_err)?;
-            at += qname_len;
-            let [t1, t2, c1, c2] = *request.get(at..).and_then(|rest| rest.first_chunk()).ok_or(form_err)?;
-            (qtype, qclass) = (u16::from_be_bytes([t1, t2]), u16::from_be_bytes([c1, c2]));
-            at += 4;
-        }
+        let form_err = refuse(Rcode::FormErr, None);
+        let (qname_len, qtype, qclass) = question.ok_or(form_err)?;
+        let at = HEADER_LEN + question_len;
         let mut edns = None;
         if answers | authorities | additionals != 0 {
             let before = u32::from(answers) + u32::from(authorities);
             edns = read_records(request, at, before, additionals).map_err(|fault| match fault {
                 Fault::Unreadable => form_err,
-                Fault::Version(edns) => Unanswerable::Refuse(header, Rcode::BadVers, Some(edns)),
+                Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
             })?;
         }
         // RFC 7873 section 5.4: without a question, only a cookie can be asked for.
         if questions == 0 && edns.is_none_or(|edns| edns.cookie.is_none()) {
-            return Err(Unanswerable::Refuse(header, Rcode::FormErr, edns));
+            return Err(refuse(Rcode::FormErr, edns));
         }
         Ok(Self { header, qname_len, qtype, qclass, edns })
     }
+}
+
+/// Reads the one question: the length of its name, its type and its class.
+#[inline]
+fn read_question(request: &[u8], name: &mut QueryName) -> Option<(usize, u16, u16)> {
+    let name_len = name.read(&request[HEADER_LEN..])?;
+    let [t1, t2, c1, c2] = *request.get(HEADER_LEN + name_len..).and_then(|rest| rest.first_chunk())?;
+    Some((name_len, u16::from_be_bytes([t1, t2]), u16::from_be_bytes([c1, c2])))
 }
 
 enum Fault<'a> {
@@ -224,12 +244,16 @@ mod tests {
         octets
     }
 
-    fn rcode(octets: &[u8]) -> Option<Rcode> {
+    fn refusal(octets: &[u8]) -> Option<Refusal<'_>> {
         match Query::read(octets, &mut QueryName::new()) {
-            Err(Unanswerable::Refuse(_, rcode, _)) => Some(rcode),
+            Err(Unanswerable::Refuse(refusal)) => Some(refusal),
             Err(Unanswerable::Ignore(reason)) => panic!("ignored: {reason:?}"),
             Ok(_) => None,
         }
+    }
+
+    fn rcode(octets: &[u8]) -> Option<Rcode> {
+        refusal(octets).map(|refusal| refusal.rcode)
     }
 
     const OPT: &[u8] = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x00";
@@ -281,6 +305,18 @@ mod tests {
         assert_eq!(rcode(&version_1), Some(Rcode::BadVers));
         let short_cookie = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x08\x00\x0a\x00\x041234";
         assert_eq!(rcode(&request([1, 0, 0, 1], short_cookie)), Some(Rcode::FormErr));
+    }
+
+    #[test]
+    fn a_refusal_echoes_the_question_if_it_could_be_read() {
+        let question_len = |octets: &[u8]| refusal(octets).expect("a refusal").question_len;
+        let mut notify = request([1, 0, 0, 0], b"");
+        notify[2] = 0x20;
+        assert_eq!(question_len(&notify), 7);
+        assert_eq!(question_len(&notify[..notify.len() - 1]), 0);
+        assert_eq!(question_len(&request([1, 1, 0, 0], OPT)), 7);
+        assert_eq!(question_len(&request([0, 1, 0, 0], OPT)), 0);
+        assert_eq!(question_len(&request([2, 0, 0, 0], b"\x01b\x00\x00\x01\x00\x01")), 0);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::{
 
 use super::{
     names::{Labels, lower},
-    query::{A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT},
+    query::{
+        A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
+    },
     query::{ask_all, ask_on_stream},
     reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr},
     scenario::Scenario,
@@ -49,7 +51,7 @@ rules! {
     StrayFlags: "AA and TC mean nothing in a query; rbldnsd says NOTIMP",
     CheckingDisabled: "CD is copied (RFC 4035 section 3.1.6)",
     UnknownTypes: "types of 256 and more are types like any other (RFC 3597); rbldnsd says NOTIMP",
-    MetaTypes: "TKEY asks for an operation, not for data (RFC 2930); rbldnsd takes it for a type",
+    MetaTypes: "TKEY asks for an operation (RFC 2930), and a question for OPT gets no SOA; rbldnsd takes both for types",
     ChaosVersion: "the server's own name and version",
     ChaosIdentity: "id.server and hostname.bind are answered if an identity is configured (RFC 4892), and ANY as TXT",
     ServerOrder: "the first of several name servers varies, and the order of a set means nothing",
@@ -176,6 +178,10 @@ impl<'s> Judge<'s> {
             check(sorted(&theirs.answers) == sorted(&theirs.authorities), "the same servers twice")?;
             theirs.authorities.clear();
             used.push(Rule::NsOnlyInAnswer);
+        }
+        if query.kind == OPT && ours.authorities.is_empty() && !theirs.authorities.is_empty() {
+            theirs.authorities.clear();
+            used.push(Rule::MetaTypes);
         }
         self.negative_ttl(query, &mut theirs, &ours, &mut used)?;
         long_texts(&mut theirs.answers, &ours.answers, &mut used);
