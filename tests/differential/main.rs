@@ -12,8 +12,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support/daemon.rs"]
+mod daemon;
 
 mod lines;
 mod names;
@@ -35,7 +35,7 @@ use query::{Query, ask_again, ask_all};
 use reply::Reply;
 use rules::{Judge, Rule, Uses};
 use scenario::Scenario;
-use support::{Daemon, dnsbld, free_address, program};
+use daemon::{Daemon, dnsbld, free_address, program};
 
 const ROUNDS: u64 = 24;
 const QUERIES_PER_ROUND: usize = 700;

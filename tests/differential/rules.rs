@@ -16,7 +16,7 @@ use super::{
     reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr},
     scenario::Scenario,
 };
-use crate::support::PASSED_CLIENT;
+use crate::daemon::PASSED_CLIENT;
 
 macro_rules! rules {
     ($($rule:ident: $reason:literal,)*) => {

@@ -9,7 +9,7 @@ use super::{
     names::{Labels, is_askable, join, labels, lower, nibbles, octets},
     query::{A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT},
 };
-use crate::support::PASSED_CLIENT;
+use crate::daemon::PASSED_CLIENT;
 
 /// A file of a dataset.
 #[derive(Clone, Debug)]
