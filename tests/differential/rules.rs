@@ -33,6 +33,8 @@ macro_rules! rules {
 
 rules! {
     EmptyNonTerminal: "something is listed below the name, so it exists (RFC 8020); rbldnsd says NXDOMAIN",
+    MappedInV6Sets: "IPv6 lists that cover ::ffff:0:0/96 count there also beside IPv4 lists; rbldnsd then asks only the latter",
+    DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
     LeadingZeros: "octets have one spelling; to rbldnsd 010.0.0.127 is 10.0.0.127 under another name",
     AclEmptyKeepsGeneric: "plain records stay where a client is told that nothing, or everything, is listed, as rbldnsd(8) says",
     LongText: "a text of any length is answered as several strings; rbldnsd cuts it after 254 octets",
@@ -156,6 +158,13 @@ impl<'s> Judge<'s> {
             theirs.rcode = NOERROR;
             used.push(Rule::EmptyNonTerminal);
         }
+        if self.is_mapped(query) && ours.rcode == NOERROR && is_subset(&theirs.answers, &ours.answers) && theirs != ours
+        {
+            let is_more = ours.answers.len() > theirs.answers.len() || theirs.rcode == NXDOMAIN;
+            if is_more {
+                return Ok([used, vec![Rule::MappedInV6Sets]].concat());
+            }
+        }
         if self.keeps_records(query, &theirs, &ours) {
             return Ok([used, vec![Rule::AclEmptyKeepsGeneric]].concat());
         }
@@ -219,6 +228,26 @@ impl<'s> Judge<'s> {
         }
         let is_same = self.ask_theirs(&plain).is_some_and(|plain| plain.rcode == NOERROR);
         is_same && matches!(ours.rcode, NOERROR | NXDOMAIN) && is_subset(&ours.answers, &theirs.answers)
+    }
+
+    /// Whether the name spells, or begins to spell, an IPv4-mapped address, in a zone of both families.
+    fn is_mapped(&self, query: &Query) -> bool {
+        let mut top = vec![b'f'; 4];
+        top.extend([b'0'; 20]);
+        let zone = self.scenario.zone_of(&query.name);
+        let Some(zone) = zone.filter(|zone| zone.may_hold_v4() && zone.may_hold_v6()) else { return false };
+        let relative = lower(&query.name[..query.name.len() - zone.name.len()]);
+        let nibbles: Vec<u8> = relative
+            .iter()
+            .take_while(|label| label.len() == 1 && label[0].is_ascii_hexdigit())
+            .map(|label| label[0])
+            .collect();
+        // A subzone may be called like a nibble.
+        (nibbles.len().saturating_sub(2)..=nibbles.len()).any(|count| {
+            let given = &nibbles[..count];
+            let known = given.len().min(top.len());
+            known > 0 && given[given.len() - known..] == top[top.len() - known..]
+        })
     }
 
     /// ANY at an apex that lacks SOA or NS.

@@ -1,6 +1,12 @@
 //! A random set of files and zones, and the queries for it.
 
-use std::{collections::BTreeSet, fs, net::Ipv4Addr, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::Ipv4Addr,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
@@ -30,6 +36,11 @@ impl Zone {
     pub(crate) fn may_hold_v4(&self) -> bool {
         ["ip4set", "ip4trie", "ip4tset", "combined"].iter().any(|kind| self.kinds.contains(kind))
     }
+
+    /// Whether a dataset of IPv6 addresses is, or may be, in it.
+    pub(crate) fn may_hold_v6(&self) -> bool {
+        ["ip6trie", "ip6tset", "combined"].iter().any(|kind| self.kinds.contains(kind))
+    }
 }
 
 /// Everything that both servers are given, and asked.
@@ -44,6 +55,8 @@ pub(crate) struct Scenario {
     pub(crate) ends: BTreeSet<Labels>,
     pub(crate) queries: Vec<Query>,
 }
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 const KINDS: [&str; 8] = ["ip4set", "ip4set", "ip4trie", "ip4tset", "ip6trie", "ip6tset", "dnset", "generic"];
 
@@ -91,7 +104,11 @@ impl Scenario {
             let count = if writer.chance(25) { 2 } else { 1 };
             for part in 0..count {
                 let name = format!("{kind}-{number}-{part}");
-                self.files.push(File { name: name.clone(), lines: writer.file(kind, part == 0) });
+                let mut lines = writer.file(kind, part == 0);
+                if writer.chance(3) {
+                    lines[0].splice(..0, BOM.iter().copied());
+                }
+                self.files.push(File { name: name.clone(), lines });
                 names.push(name);
             }
             let separator = if writer.chance(80) { "," } else { ":" };
@@ -184,13 +201,29 @@ impl Scenario {
         self.queries = queries;
     }
 
-    /// Writes the files where both servers find them.
-    pub(crate) fn write(&self, folder: &Path) {
-        for file in &self.files {
-            let mut text = file.lines.join(&b'\n');
-            text.push(b'\n');
-            fs::write(folder.join(&file.name), text).expect("writes");
+    /// Writes the files, and gives each a time of its own: serials come from there. For rbldnsd they are written without what
+    /// only we understand; returns in how many places.
+    pub(crate) fn write(&self, folder: &Path, for_rbldnsd: bool) -> usize {
+        let mut left_out_count = 0;
+        for (age, file) in self.files.iter().enumerate() {
+            let mut text = Vec::new();
+            for (index, line) in file.lines.iter().enumerate() {
+                let mut line = &line[..];
+                if for_rbldnsd {
+                    let whole_len = line.len();
+                    line = line.strip_suffix(b"\r").unwrap_or(line);
+                    line = line.strip_prefix(BOM).filter(|_| index == 0).unwrap_or(line);
+                    left_out_count += usize::from(line.len() < whole_len);
+                }
+                text.extend_from_slice(line);
+                text.push(b'\n');
+            }
+            let path = folder.join(&file.name);
+            fs::write(&path, text).expect("writes");
+            let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000 + age as u64 * 1000);
+            fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(changed)).expect("a time");
         }
+        left_out_count
     }
 
     /// The files as text, for messages.

@@ -108,7 +108,8 @@ pub(crate) fn show_reply(octets: &[u8]) -> Result<Vec<String>, String> {
     let sections =
         [("answer", &message.answers), ("authority", &message.authorities), ("additional", &message.additionals)];
     for (section, records) in sections {
-        let mut shown: Vec<String> = records.iter().map(|record| format!("{section} {}", show_record(record))).collect();
+        let mut shown: Vec<String> =
+            records.iter().map(|record| format!("{section} {}", show_record(record))).collect();
         shown.sort();
         lines.extend(shown);
     }

@@ -112,7 +112,9 @@ impl Script {
         }
         let mut script = reader.script;
         for step in &mut script.steps {
-            if step.has_edns && !step.expected.silence && !step.expected.lines.iter().any(|line| line.starts_with("edns"))
+            if step.has_edns
+                && !step.expected.silence
+                && !step.expected.lines.iter().any(|line| line.starts_with("edns"))
             {
                 let dnssec_ok = if step.text.split(' ').any(|word| word == "do") { " do" } else { "" };
                 let payload_len = script.options.payload_len.unwrap_or(1232);
@@ -352,13 +354,15 @@ impl Reader {
             "answer" | "authority" | "additional" => {
                 // A record that starts with its TTL is at the name that was asked for.
                 let name = step.text.split(' ').nth(1).unwrap_or_default();
-                expected.lines.push(if rest.starts_with(|first: char| first.is_ascii_digit())
-                    && !rest.split(' ').next().unwrap_or_default().contains('.')
-                {
-                    format!("{word} {} {rest}", repeat(name).to_ascii_lowercase())
-                } else {
-                    line.clone()
-                });
+                expected.lines.push(
+                    if rest.starts_with(|first: char| first.is_ascii_digit())
+                        && !rest.split(' ').next().unwrap_or_default().contains('.')
+                    {
+                        format!("{word} {} {rest}", repeat(name).to_ascii_lowercase())
+                    } else {
+                        line.clone()
+                    },
+                );
             }
             "edns" => expected.lines.push(line.clone()),
             code if code.bytes().all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit()) => {
@@ -415,7 +419,8 @@ impl Expected {
         let mut expected = self.lines.clone();
         if let Some(cookie) = actual.iter().find_map(|line| word_with(line, "cookie=")) {
             for line in &mut expected {
-                let Some(start) = word_with(line, "cookie=").filter(|word| word.ends_with('+')).map(str::to_owned) else {
+                let Some(start) = word_with(line, "cookie=").filter(|word| word.ends_with('+')).map(str::to_owned)
+                else {
                     continue;
                 };
                 if cookie.starts_with(start.trim_end_matches('+')) && cookie.len() == "cookie=".len() + 48 {
@@ -434,7 +439,8 @@ impl Expected {
     }
 
     fn difference(&self, actual: &[String]) -> String {
-        let mark = |line: &String, there: &[String]| format!("  {} {line}", if there.contains(line) { ' ' } else { '*' });
+        let mark =
+            |line: &String, there: &[String]| format!("  {} {line}", if there.contains(line) { ' ' } else { '*' });
         let mut expected = self.lines.clone();
         if self.silence {
             expected.push("silence".to_owned());
