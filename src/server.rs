@@ -196,12 +196,11 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
         }
     });
     reloader::Settings {
-        source: config.zones.clone(),
-        options: config.load.clone(),
         rules: config.rules.clone(),
         kept,
         accept_command: control::accept_command(state),
         worker_count,
+        ..reloader::Settings::new(config.zones.clone(), config.load.clone())
     }
 }
 

@@ -4,6 +4,7 @@
 //! conclude that nothing is below it either (RFC 8020). Resolvers that ask label by label (RFC 9156) see every such name.
 
 use super::gate::Gate;
+use crate::wire::name::RelativeName;
 use crate::zone::{
     dataset::{Dataset, Entries},
     ruling::Context,
@@ -14,23 +15,39 @@ use crate::zone::{
 /// Whether a dataset of addresses lists anything in the run of addresses that a name begins to spell. Names and records
 /// know what is below them from their own lookup.
 #[inline]
-pub(super) fn anything_below(context: &Context, part: &Part, subject: &Subject<'_>, gate: &Gate<'_>) -> bool {
-    if gate.empty || (subject.v4.is_none() && subject.v6.is_none()) {
+pub(super) fn anything_below(
+    context: &Context,
+    part: &Part,
+    relative: RelativeName<'_>,
+    subject: &Subject<'_>,
+    gate: &Gate<'_>,
+) -> bool {
+    if gate.empty {
         return false;
     }
-    part.datasets.iter().any(|dataset| {
-        if gate.listed.is_some() {
-            return anything_could_be_below(dataset, subject);
-        }
-        let Entries::Addresses(addresses) = &dataset.entries else { return false };
-        let v4 = |run: Run<u32>| addresses.any_listed_v4(run.first, run.last, context);
-        subject.v4.is_some_and(|run| run.address().is_none() && v4(run))
-            || subject.v6.is_some_and(|run| {
-                run.address().is_none()
-                    && (addresses.any_listed_v6(run.first, run.last, context)
-                        || subject.v4_behind_nibbles().into_iter().flatten().any(v4))
-            })
-    })
+    part.datasets.iter().any(|dataset| anything_of(dataset, context, subject, gate))
+        || part.above.iter().any(|above| {
+            let subject = Subject::new(relative.without_last(above.label_count));
+            anything_of(&above.dataset, context, &subject, gate)
+        })
+}
+
+#[inline]
+fn anything_of(dataset: &Dataset, context: &Context, subject: &Subject<'_>, gate: &Gate<'_>) -> bool {
+    if subject.v4.is_none() && subject.v6.is_none() {
+        return false;
+    }
+    if gate.listed.is_some() {
+        return anything_could_be_below(dataset, subject);
+    }
+    let Entries::Addresses(addresses) = &dataset.entries else { return false };
+    let v4 = |run: Run<u32>| addresses.any_listed_v4(run.first, run.last, context);
+    subject.v4.is_some_and(|run| run.address().is_none() && v4(run))
+        || subject.v6.is_some_and(|run| {
+            run.address().is_none()
+                && (addresses.any_listed_v6(run.first, run.last, context)
+                    || subject.v4_behind_nibbles().into_iter().flatten().any(v4))
+        })
 }
 
 /// The same for a client for whom everything is listed.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     wire::{
         HEADER_LEN,
+        name::RelativeName,
         reply::{Full, Reply, Section},
         rr,
     },
@@ -47,17 +48,18 @@ struct Answers<'r, 'b> {
 pub(super) fn answer(
     asked: &Asked<'_>,
     part: &Part,
+    relative: RelativeName<'_>,
     subject: &Subject<'_>,
     gate: &Gate<'_>,
     reply: &mut Reply<'_>,
 ) -> Found {
     let qtype = asked.query.qtype;
     let kind = if qtype == rr::ANY { rr::A } else { qtype };
-    let mut found = ask_all(asked, part, subject, gate, reply, kind);
+    let mut found = ask_all(asked, part, relative, subject, gate, reply, kind);
     if qtype == rr::ANY && found.exists && reply.answer_count() == 0 {
         // RFC 8482 section 4.1: one RRset of those there are.
-        for kind in [rr::TXT, rr::MX, rr::AAAA].into_iter().chain(kinds_of_records(part, subject)) {
-            found = ask_all(asked, part, subject, gate, reply, kind);
+        for kind in [rr::TXT, rr::MX, rr::AAAA].into_iter().chain(kinds_of_records(part, relative, subject)) {
+            found = ask_all(asked, part, relative, subject, gate, reply, kind);
             if reply.answer_count() > 0 || reply.is_truncated() {
                 break;
             }
@@ -70,6 +72,7 @@ pub(super) fn answer(
 fn ask_all(
     asked: &Asked<'_>,
     part: &Part,
+    relative: RelativeName<'_>,
     subject: &Subject<'_>,
     gate: &Gate<'_>,
     reply: &mut Reply<'_>,
@@ -79,25 +82,35 @@ fn ask_all(
     let mut answers =
         Answers { reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
     for dataset in &part.datasets {
-        if let Entries::Records(records) = &dataset.entries {
-            match records.at(subject.name) {
-                None => {}
-                Some([]) => answers.found.below = true,
-                Some(records) => answers.add_records(records, asked.query.header.id),
-            }
-        } else if gate.empty {
-            // For this client nothing is listed.
-        } else if let Some(everything) = &gate.listed {
-            answers.add_everything(asked, dataset, subject, everything);
-        } else {
-            answers.ask(asked, dataset, subject);
-        }
+        answers.ask_gated(asked, dataset, subject, gate);
+    }
+    for above in &part.above {
+        let subject = Subject::new(relative.without_last(above.label_count));
+        answers.ask_gated(asked, &above.dataset, &subject, gate);
     }
     answers.settle_ttl();
     answers.found
 }
 
 impl Answers<'_, '_> {
+    /// Asks a dataset as far as the client may know.
+    #[inline]
+    fn ask_gated(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>, gate: &Gate<'_>) {
+        if let Entries::Records(records) = &dataset.entries {
+            match records.at(subject.name) {
+                None => {}
+                Some([]) => self.found.below = true,
+                Some(records) => self.add_records(records, asked.query.header.id),
+            }
+        } else if gate.empty {
+            // For this client nothing is listed.
+        } else if let Some(everything) = &gate.listed {
+            self.add_everything(asked, dataset, subject, everything);
+        } else {
+            self.ask(asked, dataset, subject);
+        }
+    }
+
     /// Asks a dataset of addresses or names, in each reading of the subject that it knows.
     #[inline]
     fn ask(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>) {
@@ -245,11 +258,16 @@ fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
 }
 
 /// The types of the plain records at a name.
-fn kinds_of_records<'a>(part: &'a Part, subject: &Subject<'a>) -> impl Iterator<Item = u16> + use<'a> {
+fn kinds_of_records<'a>(
+    part: &'a Part,
+    relative: RelativeName<'a>,
+    subject: &Subject<'a>,
+) -> impl Iterator<Item = u16> + use<'a> {
     let name = subject.name;
-    part.datasets
-        .iter()
-        .filter_map(move |dataset| match &dataset.entries {
+    let own = part.datasets.iter().map(move |dataset| (name, dataset));
+    let above = part.above.iter().map(move |above| (relative.without_last(above.label_count), &above.dataset));
+    own.chain(above)
+        .filter_map(move |(name, dataset)| match &dataset.entries {
             Entries::Records(records) => records.at(name),
             _ => None,
         })

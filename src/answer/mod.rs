@@ -175,7 +175,7 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
         Ok(query) => query,
         Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
         Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
-        Err(Unanswerable::Refuse(Refusal { header, question_len, rcode, edns })) => {
+        Err(Unanswerable::Refuse(Refusal { header, rcode, question_len, edns })) => {
             let reply = start(world.policy, client, request, header, question_len, edns.as_ref(), buffer);
             return finish(world, client, edns.as_ref(), reply, &Decision::new(rcode, None), 0);
         }
@@ -259,14 +259,14 @@ fn in_zone(
     let part = content.part(relative);
     let at_part_apex = relative.label_count() == part.label_count();
     let subject = Subject::new(relative.without_last(part.label_count()));
-    let found = listing::answer(asked, part, &subject, gate, reply);
+    let found = listing::answer(asked, part, relative, &subject, gate, reply);
     let mut decision = Decision::new(Rcode::NoError, None);
     decision.hold_s = found.hold_s;
     decision.verdict = if found.exists {
         Verdict::Listed
     } else if at_part_apex
         || found.below
-        || existence::anything_below(&asked.context, part, &subject, gate)
+        || existence::anything_below(&asked.context, part, relative, &subject, gate)
         || content.is_non_terminal(relative)
     {
         Verdict::EmptyNonTerminal

@@ -25,16 +25,9 @@ pub(super) struct ZonesArguments {
     allow_host_bits: bool,
 }
 
-/// How a command that serves nothing loads: nothing is kept, and nobody counts.
+/// How a command that serves nothing loads: nothing is kept.
 pub(super) fn reloader_settings(config: &Config) -> Settings {
-    Settings {
-        source: config.zones.clone(),
-        options: config.load.clone(),
-        rules: config.rules.clone(),
-        kept: None,
-        accept_command: String::new(),
-        worker_count: 0,
-    }
+    Settings { rules: config.rules.clone(), ..Settings::new(config.zones.clone(), config.load.clone()) }
 }
 
 impl ZonesArguments {

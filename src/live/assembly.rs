@@ -82,9 +82,9 @@ fn zone(apex: &Name, specs: &[ZoneSpec], good: &GoodData<'_>, is_global_access_c
     let soa = parts.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
     let servers = parts.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
     let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
-    let sections =
-        parts.iter().flat_map(|data| &data.sections).map(|section| (section.subzones.as_slice(), &section.dataset));
-    zone.content = Some(Content::new(soa, servers, expires_s, sections));
+    let specifications =
+        parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
+    zone.content = Some(Content::new(soa, servers, expires_s, specifications));
     zone
 }
 

@@ -92,6 +92,14 @@ pub struct Settings {
     pub worker_count: usize,
 }
 
+impl Settings {
+    /// The usual rules, nothing kept, and one who counts.
+    pub fn new(source: ZoneSource, options: Options) -> Self {
+        let rules = Rules::default();
+        Self { source, options, rules, kept: None, accept_command: String::new(), worker_count: 1 }
+    }
+}
+
 /// A dataset specification with what is known of it.
 #[derive(Debug, Default)]
 struct Held {

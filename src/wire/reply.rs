@@ -86,7 +86,7 @@ impl<'a> Reply<'a> {
     ) -> Self {
         let len = HEADER_LEN + question_len;
         buffer[..len].copy_from_slice(&request[..len]);
-        // As many as are echoed, not as many as the request spoke of: a reader would look for them.
+        // What is not echoed must not be counted.
         buffer[4..6].copy_from_slice(&u16::from(question_len > 0).to_be_bytes());
         let whole_limit = limit.min(buffer.len());
         let reserve = if edns.is_some() { OPT_RESERVE } else { 0 };

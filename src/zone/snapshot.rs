@@ -7,7 +7,6 @@ use super::{
     apex::{ZoneServers, ZoneSoa},
     dataset::{Dataset, Entries},
     ruling::Context,
-    subject::Subject,
 };
 use crate::wire::{
     name::{Name, QueryName, RelativeName},
@@ -50,24 +49,44 @@ pub struct Part {
     label_count: usize,
     /// What is asked, in this order.
     pub datasets: Vec<Arc<Dataset>>,
+    /// What is asked besides, from farther up: each specification has subzones of its own, and those of one hide nothing
+    /// of another.
+    pub above: Vec<Above>,
+}
+
+/// A dataset that is asked in a part below its own place.
+#[derive(Clone, Debug)]
+pub struct Above {
+    /// Labels of its own place, relative to the zone.
+    pub label_count: usize,
+    /// The dataset.
+    pub dataset: Arc<Dataset>,
 }
 
 impl Content {
-    /// Puts datasets at their places. `sections` are in the order in which datasets are asked.
-    pub fn new<'a>(
+    /// Puts datasets at their places: those of each specification of the zone, in the order in which they are asked, with the
+    /// subzones that they answer in.
+    pub fn new<'a, S>(
         soa: Option<ZoneSoa>,
         servers: Option<ZoneServers>,
         expires_s: Option<u64>,
-        sections: impl IntoIterator<Item = (&'a [Name], &'a Arc<Dataset>)>,
-    ) -> Self {
-        let mut parts = vec![Part { name: Name::root(), label_count: 0, datasets: Vec::new() }];
-        for (subzones, dataset) in sections {
-            for name in subzones {
-                let part = parts.iter().position(|part| part.name == *name).unwrap_or_else(|| {
-                    parts.push(Part { name: name.clone(), label_count: name.label_count(), datasets: Vec::new() });
-                    parts.len() - 1
-                });
-                parts[part].datasets.push(Arc::clone(dataset));
+        specifications: impl IntoIterator<Item = S>,
+    ) -> Self
+    where
+        S: IntoIterator<Item = (&'a [Name], &'a Arc<Dataset>)>,
+    {
+        let mut parts = vec![Part::new(Name::root())];
+        let placed: Vec<Vec<_>> = specifications.into_iter().map(|sections| sections.into_iter().collect()).collect();
+        for (subzones, _) in placed.iter().flatten() {
+            for name in *subzones {
+                if parts.iter().all(|part| part.name != *name) {
+                    parts.push(Part::new(name.clone()));
+                }
+            }
+        }
+        for part in &mut parts {
+            for sections in &placed {
+                part.take(sections);
             }
         }
         parts.sort_by_key(|part| std::cmp::Reverse(part.label_count));
@@ -128,6 +147,32 @@ impl Content {
 }
 
 impl Part {
+    fn new(name: Name) -> Self {
+        Self { label_count: name.label_count(), name, datasets: Vec::new(), above: Vec::new() }
+    }
+
+    /// Takes the datasets of one specification that answer here: those of its closest subzone.
+    fn take(&mut self, sections: &[(&[Name], &Arc<Dataset>)]) {
+        let all = || sections.iter().flat_map(|(subzones, dataset)| subzones.iter().map(move |name| (name, *dataset)));
+        let reaches = |name: &Name| self.name.strip(name).is_some();
+        let Some(label_count) = all().map(|(name, _)| name).filter(|name| reaches(name)).map(Name::label_count).max()
+        else {
+            return;
+        };
+        let own: Vec<&Arc<Dataset>> = all()
+            .filter(|(name, _)| name.label_count() == label_count && reaches(name))
+            .map(|(_, dataset)| dataset)
+            .collect();
+        for dataset in own {
+            let dataset = Arc::clone(dataset);
+            if label_count == self.label_count {
+                self.datasets.push(dataset);
+            } else {
+                self.above.push(Above { label_count, dataset });
+            }
+        }
+    }
+
     /// Number of labels of its name.
     pub fn label_count(&self) -> usize {
         self.label_count
@@ -211,13 +256,13 @@ impl Snapshot {
         let Some(content) = &self.zones[zone].content else { return Vec::new() };
         let relative = name.relative(left);
         let part = content.part(relative);
-        let relative = relative.without_last(part.label_count);
-        let subject = Subject::new(relative);
+        let own = part.datasets.iter().map(|dataset| (part.label_count, dataset));
+        let above = part.above.iter().map(|above| (above.label_count, &above.dataset));
         let mut addresses = Vec::new();
-        for dataset in &part.datasets {
+        for (label_count, dataset) in own.chain(above) {
+            let name = relative.without_last(label_count);
             if let Entries::Records(records) = &dataset.entries {
-                for record in records.at(subject.name).unwrap_or_default().iter().filter(|record| record.kind == rr::A)
-                {
+                for record in records.at(name).unwrap_or_default().iter().filter(|record| record.kind == rr::A) {
                     if let Ok(octets) = <[u8; 4]>::try_from(&*record.data) {
                         addresses.push((octets.into(), record.ttl_s));
                     }
@@ -241,7 +286,7 @@ mod tests {
 
     fn zone(apex: &str) -> Zone {
         let apex = Name::parse(apex.as_bytes()).expect("a name");
-        Zone { apex, content: Some(Content::new(None, None, None, [])), acl: None, keys: None }
+        Zone { apex, content: Some(Content::new(None, None, None, [[]])), acl: None, keys: None }
     }
 
     fn query_name(text: &str) -> QueryName {

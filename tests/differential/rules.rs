@@ -1,0 +1,537 @@
+//! The allowed differences, each with its reason and with the condition under which it is allowed.
+//!
+//! Where rbldnsd can be asked a question whose answer proves the difference right, it is asked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use super::{
+    names::{Labels, lower},
+    query::{
+        A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
+    },
+    query::{ask_all, ask_on_stream},
+    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr},
+    scenario::Scenario,
+};
+use crate::daemon::PASSED_CLIENT;
+
+macro_rules! rules {
+    ($($rule:ident: $reason:literal,)*) => {
+        /// A difference that is meant.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Rule { $($rule,)* }
+
+        impl Rule {
+            /// All of them, with the reason for each.
+            pub(crate) const ALL: &[(Self, &str)] = &[$((Self::$rule, $reason),)*];
+        }
+    };
+}
+
+rules! {
+    EmptyNonTerminal: "something is listed below the name, so it exists (RFC 8020); rbldnsd says NXDOMAIN",
+    MappedInV6Sets: "IPv6 lists that cover ::ffff:0:0/96 count there also beside IPv4 lists; rbldnsd then asks only the latter",
+    DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
+    LeadingZeros: "octets have one spelling; to rbldnsd 010.0.0.127 is 10.0.0.127 under another name",
+    AclEmptyKeepsGeneric: "plain records stay where a client is told that nothing, or everything, is listed, as rbldnsd(8) says",
+    LongText: "a text of any length is answered as several strings; rbldnsd cuts it after 254 octets",
+    Truncation: "what does not fit sets TC, and TCP has it all; rbldnsd drops records and clears AA",
+    RoomForServers: "our replies are at most 1232 octets with OPT included, so the zone's servers fit at other times",
+    MinimalAny: "ANY is answered with one RRset (RFC 8482)",
+    AnyAtApex: "ANY at the apex of a zone without SOA or NS is answered with what there is; rbldnsd refuses",
+    NsOnlyInAnswer: "servers that are the answer are not repeated as authority",
+    NegativeTtl: "the SOA of a negative answer has the lesser of its TTL and its minimum (RFC 2308 section 3)",
+    OptEcho: "a query with OPT gets one back (RFC 6891 section 6.1.1); rbldnsd's comes only with large replies",
+    EdnsVersion: "versions beyond 0 get BADVERS (RFC 6891 section 6.1.3); rbldnsd does not look",
+    StrictEdns: "malformed options get FORMERR; rbldnsd does not look",
+    CookieOnly: "no question and a cookie asks for a cookie (RFC 7873 section 5.4)",
+    NoFormerr: "unreadable requests get FORMERR, or NOTIMP if the opcode can be read; rbldnsd is silent",
+    OpcodeEchoed: "NOTIMP has the opcode of its request (RFC 1035 section 4.1.1); rbldnsd clears it",
+    StrayFlags: "AA and TC mean nothing in a query; rbldnsd says NOTIMP",
+    CheckingDisabled: "CD is copied (RFC 4035 section 3.1.6)",
+    UnknownTypes: "types of 256 and more are types like any other (RFC 3597); rbldnsd says NOTIMP",
+    MetaTypes: "TKEY asks for an operation (RFC 2930), and a question for OPT gets no SOA; rbldnsd takes both for types",
+    ChaosVersion: "the server's own name and version",
+    ChaosIdentity: "id.server and hostname.bind are answered if an identity is configured (RFC 4892), and ANY as TXT",
+    ServerOrder: "the first of several name servers varies, and the order of a set means nothing",
+    AnswerOrder: "the first of several plain records varies, and the order of a set means nothing",
+    NameCase: "compression shares the letters of a name's first appearance (RFC 1035 section 4.1.4)",
+}
+
+/// How often each rule was needed.
+pub(crate) type Uses = BTreeMap<Rule, usize>;
+
+/// Both servers with the same files, ready to be asked more.
+pub(crate) struct Judge<'s> {
+    scenario: &'s Scenario,
+    theirs: SocketAddr,
+    ours: SocketAddr,
+    /// The ends of what is listed, last label first.
+    ends: BTreeSet<Labels>,
+    /// What rbldnsd said about names below others.
+    known: HashMap<(Ipv4Addr, Labels), bool>,
+}
+
+impl<'s> Judge<'s> {
+    pub(crate) fn new(scenario: &'s Scenario, theirs: SocketAddr, ours: SocketAddr) -> Self {
+        let ends = scenario.ends.iter().map(|name| name.iter().rev().cloned().collect()).collect();
+        Self { scenario, theirs, ours, ends, known: HashMap::new() }
+    }
+
+    /// Asks rbldnsd once more, for a proof.
+    fn ask_theirs(&self, query: &Query) -> Option<Reply> {
+        let reply = ask_all(self.theirs, [query]).pop().flatten()?;
+        Reply::read(&reply).ok()
+    }
+
+    /// Compares two replies to a query; returns the rules that were needed, or what differs.
+    pub(crate) fn compare(
+        &mut self,
+        query: &Query,
+        theirs: Option<&[u8]>,
+        ours: Option<&[u8]>,
+    ) -> Result<Vec<Rule>, String> {
+        let ours = ours.map(|octets| Reply::read(octets).map_err(|why| format!("our reply is {why}"))).transpose()?;
+        let theirs =
+            theirs.map(|octets| Reply::read(octets).map_err(|why| format!("their reply is {why}"))).transpose()?;
+        let (theirs, ours) = match (theirs, ours) {
+            (None, None) => return Ok(Vec::new()),
+            (Some(_), None) => return Err("we are silent".into()),
+            (None, Some(ours)) => return damaged(query, &ours),
+            (Some(theirs), Some(ours)) => (theirs, ours),
+        };
+        if let Some(rule) = protocol(query, &theirs, &ours)? {
+            return Ok(vec![rule]);
+        }
+        self.data(query, theirs, ours)
+    }
+
+    /// Compares replies of which both are meant as answers to the question.
+    fn data(&mut self, query: &Query, mut theirs: Reply, mut ours: Reply) -> Result<Vec<Rule>, String> {
+        let mut used = Vec::new();
+        header(query, &ours, &mut used)?;
+        if query.flags & (FLAG_AA | FLAG_TC) != 0 {
+            check(theirs.rcode == NOTIMP, "NOTIMP for stray flags")?;
+            used.push(Rule::StrayFlags);
+            let cleared = Query { flags: query.flags & !(FLAG_AA | FLAG_TC), ..query.clone() };
+            theirs = self.ask_theirs(&cleared).ok_or("rbldnsd is silent without the flags")?;
+        }
+        if query.kind >= 256 && matches!(query.class, IN | CLASS_ANY) {
+            check(theirs.rcode == NOTIMP, "NOTIMP for an unknown type")?;
+            used.push(Rule::UnknownTypes);
+            let known = Query { kind: AAAA, flags: query.flags & FLAG_RD, ..query.clone() };
+            theirs = self.ask_theirs(&known).ok_or("rbldnsd is silent without the type")?;
+        }
+        if query.class == CH {
+            return chaos(query, &theirs, &ours).map(|rules| [used, rules].concat());
+        }
+        if theirs.has_opt != ours.has_opt {
+            used.push(Rule::OptEcho);
+        }
+        if ours.truncated {
+            used.push(Rule::Truncation);
+            let octets = ask_on_stream(self.ours, query).map_err(|error| format!("TC, and TCP fails: {error}"))?;
+            ours =
+                Reply { octets: ours.octets, ..Reply::read(&octets).map_err(|why| format!("our TCP reply is {why}"))? };
+            check(!ours.truncated, "no TC over TCP")?;
+        }
+        let mut theirs_is_cut = false;
+        if theirs.rcode == NOERROR && !theirs.authoritative && query.class == IN {
+            used.push(Rule::Truncation);
+            let opt = Opt { payload_len: 4096, version: 0, dnssec_ok: false, options: Vec::new() };
+            let roomy = Query { opt: Some(opt), flags: query.flags & FLAG_RD, ..query.clone() };
+            theirs = self.ask_theirs(&roomy).ok_or("rbldnsd is silent when given more room")?;
+            theirs_is_cut = !theirs.authoritative;
+            theirs.authoritative = true;
+        }
+        if self.is_other_spelling(query, &theirs, &ours) {
+            return Ok([used, vec![Rule::LeadingZeros]].concat());
+        }
+        if let Some(rule) = self.any_at_apex(query, &theirs, &ours)? {
+            return Ok([used, vec![rule]].concat());
+        }
+        if theirs.rcode == NXDOMAIN && self.is_listed_below(query) {
+            check(ours.rcode == NOERROR, "NOERROR, since something is listed below")?;
+            theirs.rcode = NOERROR;
+            used.push(Rule::EmptyNonTerminal);
+        }
+        if self.is_mapped(query) && ours.rcode == NOERROR && is_subset(&theirs.answers, &ours.answers) && theirs != ours
+        {
+            let is_more = ours.answers.len() > theirs.answers.len() || theirs.rcode == NXDOMAIN;
+            if is_more {
+                return Ok([used, vec![Rule::MappedInV6Sets]].concat());
+            }
+        }
+        if self.keeps_records(query, &theirs, &ours) {
+            return Ok([used, vec![Rule::AclEmptyKeepsGeneric]].concat());
+        }
+        check(theirs.rcode == ours.rcode, "the same rcode")?;
+        check(theirs.authoritative == ours.authoritative, "the same AA")?;
+
+        if query.kind == ANY && !theirs.answers.is_empty() {
+            let kind = ours.answers.first().ok_or("expected some of the records")?.kind;
+            check(ours.answers.iter().all(|rr| rr.kind == kind), "one RRset")?;
+            if theirs.answers.iter().any(|rr| rr.kind != kind) {
+                theirs.answers.retain(|rr| rr.kind == kind);
+                used.push(Rule::MinimalAny);
+            }
+        }
+        if query.kind == NS
+            && ours.authorities.is_empty()
+            && !theirs.answers.is_empty()
+            && !theirs.authorities.is_empty()
+        {
+            check(sorted(&theirs.answers) == sorted(&theirs.authorities), "the same servers twice")?;
+            theirs.authorities.clear();
+            used.push(Rule::NsOnlyInAnswer);
+        }
+        if query.kind == OPT && ours.authorities.is_empty() && !theirs.authorities.is_empty() {
+            theirs.authorities.clear();
+            used.push(Rule::MetaTypes);
+        }
+        self.negative_ttl(query, &mut theirs, &ours, &mut used)?;
+        long_texts(&mut theirs.answers, &ours.answers, &mut used);
+        if theirs_is_cut {
+            let all: BTreeSet<&Rr> = ours.answers.iter().collect();
+            check(theirs.answers.iter().all(|rr| all.contains(rr)), "all of what is left of their answer")?;
+        } else {
+            same("answer", &theirs.answers, &ours.answers, Rule::AnswerOrder, &mut used)?;
+        }
+        let servers = same("authority", &theirs.authorities, &ours.authorities, Rule::ServerOrder, &mut used)
+            .and_then(|()| same("additional", &theirs.additionals, &ours.additionals, Rule::ServerOrder, &mut used));
+        if servers.is_err() && is_tight(query, &theirs, &ours) {
+            used.push(Rule::RoomForServers);
+            return Ok(used);
+        }
+        servers?;
+        Ok(used)
+    }
+
+    /// A name whose octets have zeros in front, which rbldnsd takes for the name without them.
+    fn is_other_spelling(&self, query: &Query, theirs: &Reply, ours: &Reply) -> bool {
+        let is_padded = |label: &Vec<u8>| label.len() > 1 && label[0] == b'0' && label.iter().all(u8::is_ascii_digit);
+        let Some(zone) = self.scenario.zone_of(&query.name) else { return false };
+        if theirs.rcode != NOERROR
+            || !zone.may_hold_v4()
+            || !query.name.iter().any(is_padded)
+            || ours.rcode == NOERROR && sorted(&ours.answers) == sorted(&theirs.answers)
+        {
+            return false;
+        }
+        let mut plain = query.clone();
+        for label in plain.name.iter_mut().filter(|label| is_padded(label)) {
+            let zeros = label.iter().take(label.len() - 1).take_while(|&&octet| octet == b'0').count();
+            label.drain(..zeros);
+        }
+        let is_same = self.ask_theirs(&plain).is_some_and(|plain| plain.rcode == NOERROR);
+        is_same && matches!(ours.rcode, NOERROR | NXDOMAIN) && is_subset(&ours.answers, &theirs.answers)
+    }
+
+    /// Whether the name spells, or begins to spell, an IPv4-mapped address, in a zone of both families.
+    fn is_mapped(&self, query: &Query) -> bool {
+        let mut top = vec![b'f'; 4];
+        top.extend([b'0'; 20]);
+        let zone = self.scenario.zone_of(&query.name);
+        let Some(zone) = zone.filter(|zone| zone.may_hold_v4() && zone.may_hold_v6()) else { return false };
+        let relative = lower(&query.name[..query.name.len() - zone.name.len()]);
+        let nibbles: Vec<u8> = relative
+            .iter()
+            .take_while(|label| label.len() == 1 && label[0].is_ascii_hexdigit())
+            .map(|label| label[0])
+            .collect();
+        // A subzone may be called like a nibble.
+        (nibbles.len().saturating_sub(2)..=nibbles.len()).any(|count| {
+            let given = &nibbles[..count];
+            let known = given.len().min(top.len());
+            known > 0 && given[given.len() - known..] == top[top.len() - known..]
+        })
+    }
+
+    /// ANY at an apex that lacks SOA or NS.
+    fn any_at_apex(&self, query: &Query, theirs: &Reply, ours: &Reply) -> Result<Option<Rule>, String> {
+        let is_apex = self.scenario.zone_of(&query.name).is_some_and(|zone| zone.name.len() == query.name.len());
+        if query.kind != ANY || !is_apex || theirs.rcode != REFUSED {
+            return Ok(None);
+        }
+        let ask = |kind| self.ask_theirs(&Query { kind, opt: None, flags: 0, ..query.clone() });
+        if ask(A).is_none_or(|reply| reply.rcode != NOERROR) {
+            return Ok(None); // the client, not the question, is refused
+        }
+        let soa = ask(SOA).filter(|reply| reply.rcode == NOERROR);
+        check(ours.rcode == NOERROR, "NOERROR for what there is")?;
+        if let Some(soa) = soa {
+            same("answer", &soa.answers, &ours.answers, Rule::AnswerOrder, &mut Vec::new())?;
+        } else if let Some(kind) = ours.answers.first().map(|rr| rr.kind) {
+            let set = ask(kind).ok_or("rbldnsd is silent")?;
+            same("answer", &set.answers, &ours.answers, Rule::AnswerOrder, &mut Vec::new())?;
+        }
+        Ok(Some(Rule::AnyAtApex))
+    }
+
+    /// Plain records for a client that an access list tells that nothing, or everything, is listed.
+    fn keeps_records(&self, query: &Query, theirs: &Reply, ours: &Reply) -> bool {
+        let Some(zone) = self.scenario.zone_of(&query.name) else { return false };
+        let has_access_list = self.scenario.specs.iter().any(|spec| spec.contains(":acl:"));
+        let has_records = zone.kinds.contains("generic") || zone.kinds.contains("combined");
+        if !has_access_list
+            || !has_records
+            || ours.answers.is_empty()
+            || theirs.rcode != NOERROR
+            || ours.rcode != NOERROR
+        {
+            return false;
+        }
+        if is_subset(&ours.answers, &theirs.answers) {
+            return false;
+        }
+        let Some(passed) = self.ask_theirs(&Query { client: PASSED_CLIENT, ..query.clone() }) else { return false };
+        let all = [&theirs.answers[..], &passed.answers].concat();
+        is_subset(&without_ttl(&ours.answers), &without_ttl(&all))
+    }
+
+    /// RFC 2308 section 3, with the SOA's own TTL as rbldnsd tells it.
+    fn negative_ttl(
+        &self,
+        query: &Query,
+        theirs: &mut Reply,
+        ours: &Reply,
+        used: &mut Vec<Rule>,
+    ) -> Result<(), String> {
+        let ([soa], [our_soa]) = (&mut theirs.authorities[..], &ours.authorities[..]) else { return Ok(()) };
+        let Data::Soa(_, _, [.., minimum_s]) = soa.data else { return Ok(()) };
+        if soa.ttl_s == our_soa.ttl_s {
+            return Ok(());
+        }
+        check(soa.ttl_s == minimum_s, "their negative TTL to be the minimum")?;
+        let apex = Query { name: soa.owner.clone(), kind: SOA, opt: None, flags: 0, class: IN, ..query.clone() };
+        let whole = self.ask_theirs(&apex).ok_or("rbldnsd is silent about its SOA")?;
+        let ttl_s = whole.answers.first().ok_or("rbldnsd has no SOA")?.ttl_s;
+        check(our_soa.ttl_s == ttl_s.min(minimum_s), "the lesser of TTL and minimum")?;
+        soa.ttl_s = our_soa.ttl_s;
+        used.push(Rule::NegativeTtl);
+        Ok(())
+    }
+
+    /// Whether rbldnsd itself lists something below a name, found at the ends of what the files speak of.
+    fn is_listed_below(&mut self, query: &Query) -> bool {
+        let below = self.worth_asking_below(&query.name);
+        if below.iter().any(|name| self.known.get(&(query.client, name.clone())) == Some(&true)) {
+            return true;
+        }
+        self.learn(below.into_iter().map(|name| (query.client, name)));
+        let below = self.worth_asking_below(&query.name);
+        below.into_iter().any(|name| self.known[&(query.client, name)])
+    }
+
+    /// Asks rbldnsd beforehand, all at once, what lies below the names that it denies.
+    pub(crate) fn prepare(&mut self, queries: &[Query], theirs: &[Option<Vec<u8>>]) {
+        let denied =
+            |reply: &Option<Vec<u8>>| reply.as_ref().is_some_and(|octets| u16::from(octets[3] & 0xf) == NXDOMAIN);
+        let mut below = BTreeSet::new();
+        for (query, _) in queries.iter().zip(theirs).filter(|(_, reply)| denied(reply)) {
+            // A few are mostly enough to find one.
+            let names = self.worth_asking_below(&query.name);
+            below.extend(names.into_iter().take(40).map(|name| (query.client, name)));
+        }
+        self.learn(below);
+    }
+
+    fn learn(&mut self, names: impl IntoIterator<Item = (Ipv4Addr, Labels)>) {
+        let queries: Vec<Query> = names
+            .into_iter()
+            .filter(|key| !self.known.contains_key(key))
+            .map(|(client, name)| Query::new(client, name, A))
+            .collect();
+        let replies = ask_all(self.theirs, &queries);
+        for (query, reply) in queries.into_iter().zip(replies) {
+            let is_listed = reply.is_some_and(|reply| u16::from(reply[3] & 0xf) == NOERROR);
+            self.known.insert((query.client, query.name), is_listed);
+        }
+    }
+
+    fn worth_asking_below(&self, name: &[Vec<u8>]) -> Vec<Labels> {
+        let name = lower(name);
+        let reversed: Labels = name.iter().rev().cloned().collect();
+        let ends = self.ends.range(reversed.clone()..).take_while(|end| end.starts_with(&reversed));
+        let ends = ends.filter(|end| end.len() > reversed.len()).map(|end| end.iter().rev().cloned().collect());
+        fills(&name).into_iter().chain(ends).filter(|name| super::names::is_askable(name)).collect()
+    }
+}
+
+/// Names below a name that are worth asking about whatever the files say: the ends of the run of addresses that it begins.
+fn fills(name: &[Vec<u8>]) -> Vec<Labels> {
+    let fill = |label: &str, count: usize| {
+        std::iter::repeat_n(label.as_bytes().to_vec(), count).chain(name.iter().cloned()).collect::<Labels>()
+    };
+    let mut names = vec![fill("zz9", 1)];
+    for count in 1..4 {
+        names.push(fill("0", count));
+        names.push(fill("255", count));
+    }
+    let nibbles = name.iter().take_while(|label| label.len() == 1 && label[0].is_ascii_hexdigit()).count();
+    for given in nibbles.saturating_sub(2)..=nibbles {
+        if given > 0 && given < 32 {
+            names.push(fill("0", 32 - given));
+            names.push(fill("f", 32 - given));
+        }
+    }
+    names
+}
+
+/// What we say where rbldnsd is silent.
+fn damaged(query: &Query, ours: &Reply) -> Result<Vec<Rule>, String> {
+    let wants_cookie = query.opt.as_ref().is_some_and(|opt| opt.options.starts_with(b"\x00\x0a\x00\x08"));
+    match query.damage {
+        None | Some(Damage::Response) => Err("rbldnsd is silent".into()),
+        Some(Damage::NoQuestion) if ours.rcode == NOERROR && wants_cookie && ours.is_bare() && ours.has_opt => {
+            Ok(vec![Rule::CookieOnly])
+        }
+        Some(_) => {
+            let expected: &[u16] = if query.opcode() == 0 { &[FORMERR, BADVERS] } else { &[NOTIMP] };
+            check(expected.contains(&ours.rcode) && ours.is_bare(), "FORMERR")?;
+            Ok(vec![Rule::NoFormerr])
+        }
+    }
+}
+
+/// Requests that we answer before looking at the question.
+fn protocol(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Option<Rule>, String> {
+    if query.opcode() != 0 {
+        check(theirs.rcode == NOTIMP && ours.rcode == NOTIMP && ours.is_bare(), "NOTIMP")?;
+        check(u16::from(ours.opcode) == query.opcode(), "the same opcode")?;
+        return Ok(Some(Rule::OpcodeEchoed));
+    }
+    if let Some(opt) = &query.opt {
+        if opt.version > 0 {
+            check(ours.rcode == BADVERS && ours.is_bare() && ours.has_opt, "BADVERS")?;
+            return Ok(Some(Rule::EdnsVersion));
+        }
+        if opt.options.starts_with(b"\x00\x0a\x00\x04") || opt.options.starts_with(b"\x00\x0c\x00\x10") {
+            check(ours.rcode == FORMERR && ours.is_bare(), "FORMERR")?;
+            return Ok(Some(Rule::StrictEdns));
+        }
+    }
+    if query.kind == 249 && matches!(query.class, IN | CLASS_ANY) && query.flags & (FLAG_AA | FLAG_TC) == 0 {
+        check(ours.rcode == NOTIMP && ours.is_bare(), "NOTIMP")?;
+        return Ok(Some(Rule::MetaTypes));
+    }
+    Ok(None)
+}
+
+/// What must hold for every answer of ours.
+fn header(query: &Query, ours: &Reply, used: &mut Vec<Rule>) -> Result<(), String> {
+    check(!ours.stray_flags, "RA, Z and AD clear")?;
+    check(ours.opcode == 0, "the opcode of a query")?;
+    check(ours.recursion_desired == (query.flags & FLAG_RD != 0), "RD copied")?;
+    check(ours.checking_disabled == (query.flags & FLAG_CD != 0), "CD copied")?;
+    if ours.checking_disabled {
+        used.push(Rule::CheckingDisabled);
+    }
+    let question = query.question();
+    check(
+        ours.has_question && ours.octets.get(12..12 + question.len()) == Some(&question),
+        "the question, letter by letter",
+    )?;
+    check(ours.has_opt == query.opt.is_some(), "OPT to be given if asked for")?;
+    check(ours.octets.len() <= limit(query), "no more than the client takes")
+}
+
+/// How large a datagram of ours may be.
+fn limit(query: &Query) -> usize {
+    query.opt.as_ref().map_or(512, |opt| usize::from(opt.payload_len).clamp(512, 1232))
+}
+
+/// Whether room was an issue for either.
+fn is_tight(query: &Query, theirs: &Reply, ours: &Reply) -> bool {
+    /// An OPT record with a cookie, and one more server with its address.
+    const SLACK: usize = 90;
+    !ours.answers.is_empty() && theirs.octets.len().max(ours.octets.len()) + SLACK > limit(query)
+}
+
+fn chaos(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Vec<Rule>, String> {
+    let mut used = Vec::new();
+    if theirs.has_opt != ours.has_opt {
+        used.push(Rule::OptEcho);
+    }
+    if theirs.rcode == REFUSED && ours.rcode == NOERROR {
+        let first = query.name.first().map(|label| label.to_ascii_lowercase()).unwrap_or_default();
+        check(
+            query.kind == ANY || query.kind == TXT && matches!(&first[..], b"id" | b"hostname"),
+            "only identity to be told where rbldnsd refuses",
+        )?;
+        return Ok([used, vec![Rule::ChaosIdentity]].concat());
+    }
+    check(theirs.rcode == ours.rcode, "the same rcode")?;
+    check(theirs.authoritative == ours.authoritative, "the same AA")?;
+    if theirs.answers != ours.answers {
+        let shape = |answers: &[Rr]| answers.iter().map(|rr| (rr.class, rr.kind, rr.ttl_s)).collect::<Vec<_>>();
+        check(shape(&theirs.answers) == shape(&ours.answers), "a version")?;
+        used.push(Rule::ChaosVersion);
+    }
+    Ok(used)
+}
+
+/// Replaces cut texts by ours that they are the beginning of.
+fn long_texts(theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
+    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
+        let Data::Txt(strings) = &rr.data else { continue };
+        let cut = strings.concat();
+        let whole = ours.iter().find(|our| {
+            let Data::Txt(strings) = &our.data else { return false };
+            let is_filled = strings.iter().rev().skip(1).all(|string| string.len() == 255);
+            let text = strings.concat();
+            is_filled && our.ttl_s == rr.ttl_s && text.len() > cut.len() && text.starts_with(&cut)
+        });
+        if let (254..=255, Some(whole)) = (cut.len(), whole) {
+            rr.data = whole.data.clone();
+            used.push(Rule::LongText);
+        }
+    }
+}
+
+/// Compares two sections.
+fn same(section: &str, theirs: &[Rr], ours: &[Rr], order: Rule, used: &mut Vec<Rule>) -> Result<(), String> {
+    if theirs == ours {
+        return Ok(());
+    }
+    if sorted(theirs) == sorted(ours) {
+        used.push(order);
+        return Ok(());
+    }
+    let small = |records: &[Rr]| sorted(&records.iter().map(small_letters).collect::<Vec<_>>());
+    if small(theirs) == small(ours) {
+        used.push(Rule::NameCase);
+        return Ok(());
+    }
+    Err(format!("another {section} section"))
+}
+
+fn small_letters(rr: &Rr) -> Rr {
+    let data = match &rr.data {
+        Data::Ns(name) => Data::Ns(lower(name)),
+        Data::Soa(server, person, numbers) => Data::Soa(lower(server), lower(person), *numbers),
+        other => other.clone(),
+    };
+    Rr { owner: lower(&rr.owner), data, ..rr.clone() }
+}
+
+fn without_ttl(records: &[Rr]) -> Vec<Rr> {
+    records.iter().map(|rr| Rr { ttl_s: 0, ..rr.clone() }).collect()
+}
+
+fn is_subset(some: &[Rr], all: &[Rr]) -> bool {
+    some.iter().all(|rr| all.contains(rr))
+}
+
+fn sorted(records: &[Rr]) -> Vec<Rr> {
+    let mut records = records.to_vec();
+    records.sort();
+    records
+}
+
+fn check(holds: bool, expected: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("expected {expected}")) }
+}
