@@ -105,8 +105,9 @@ fn content(apex: &Name, data: &[ZoneData]) -> Content {
     let soa = data.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, NOW_S));
     let servers = data.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
     let expires_s = data.iter().filter_map(|data| data.expires_s).min();
-    let sections = data.iter().flat_map(|data| &data.sections);
-    Content::new(soa, servers, expires_s, sections.map(|section| (section.subzones.as_slice(), &section.dataset)))
+    let specifications =
+        data.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
+    Content::new(soa, servers, expires_s, specifications)
 }
 
 /// Reads a file of a type; also what was remarked.
