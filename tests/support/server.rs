@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
@@ -48,12 +48,18 @@ impl Server {
         Self::start(Command::new(RBLDNSD), files, specs, options)
     }
 
-    /// Our server on a folder of zones.
-    pub(crate) fn on_folder(folder: &Path) -> Self {
+    /// Our server on a copy of a folder of zones: it keeps what is good of them in the same place.
+    pub(crate) fn on_folder(zones: &Path) -> Self {
         let port = free_port();
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = folder.path().join("zones");
+        fs::create_dir(&copy).expect("a folder");
+        for file in files_of(zones) {
+            fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a zone copied");
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(folder);
-        Self::wait(command, port, false, tempfile::tempdir().expect("a folder"))
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(copy);
+        Self::wait(command, port, false, folder)
     }
 
     fn configured(mut command: Command, files: &[File], specs: &[String], options: &Options) -> Self {
@@ -187,6 +193,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The files of a folder, in order.
+pub(crate) fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.is_file());
+    files.sort();
+    files
 }
 
 /// Reads one message from a stream.
