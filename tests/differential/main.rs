@@ -106,13 +106,15 @@ impl Pair {
         judge.prepare(queries, &theirs);
         let mut differences = Vec::new();
         for ((query, mut theirs), mut ours) in queries.iter().zip(theirs).zip(ours) {
-            if theirs.is_some() != ours.is_some() && query.damage.is_none() {
+            *tally.rcodes.entry(theirs.as_ref().map(|octets| octets[3] & 0xf)).or_default() += 1;
+            let mut result = judge.compare(query, theirs.as_deref(), ours.as_deref());
+            if result.is_err() && theirs.is_some() != ours.is_some() {
                 // A datagram may be lost. Then again it may not.
                 theirs = theirs.or_else(|| ask_again(theirs_at, query));
                 ours = ours.or_else(|| ask_again(ours_at, query));
+                result = judge.compare(query, theirs.as_deref(), ours.as_deref());
             }
-            *tally.rcodes.entry(theirs.as_ref().map(|octets| octets[3] & 0xf)).or_default() += 1;
-            match judge.compare(query, theirs.as_deref(), ours.as_deref()) {
+            match result {
                 Ok(rules) => {
                     for rule in rules {
                         *tally.uses.entry(rule).or_default() += 1;
