@@ -10,11 +10,16 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
     answer::DEFAULT_UDP_PAYLOAD_LEN,
-    live::zones::{ZoneSource, ZoneSpec, check},
+    live::{
+        kept::DEFAULT_MAX_BYTES,
+        refusal::Rules,
+        zones::{ZoneSource, ZoneSpec, check},
+    },
     load::Options,
     net::Limits,
 };
@@ -25,6 +30,9 @@ pub const DEFAULT_LISTEN: [&str; 2] = ["127.0.0.1:5300", "[::1]:5300"];
 pub const DEFAULT_HTTP: &str = "127.0.0.1:9153";
 /// How often files are looked at even if nothing is heard of them.
 pub const DEFAULT_CHECK: Duration = Duration::from_secs(60);
+
+/// Where a served folder keeps the server's state unless told otherwise: names that begin with a dot are no zones.
+pub const STATE_IN_ZONES: &str = ".dnsbld";
 
 /// Everything that the server is told, checked.
 #[derive(Clone, Debug)]
@@ -55,6 +63,12 @@ pub struct Config {
     pub cookie_secret: Option<[u8; 16]>,
     /// Limits of TCP.
     pub tcp: Limits,
+    /// When a reload is refused.
+    pub rules: Rules,
+    /// Where the control socket and last good versions are; `None` does without.
+    pub state: Option<PathBuf>,
+    /// Most octets of a dataset of which the last good version is kept.
+    pub kept_max_bytes: u64,
     /// Whom to run as, where, and who is told.
     pub process: Process,
 }
@@ -78,6 +92,10 @@ impl Config {
     /// # Panics
     /// Never: the default addresses are addresses.
     pub fn serving(zones: ZoneSource) -> Self {
+        let state = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from).or_else(|| match &zones {
+            ZoneSource::Folder(folder) => Some(folder.join(STATE_IN_ZONES)),
+            ZoneSource::Specs(_) => None,
+        });
         Self {
             listen: DEFAULT_LISTEN.iter().map(|address| address.parse().expect("an address")).collect(),
             http: DEFAULT_HTTP.parse().ok(),
@@ -92,6 +110,9 @@ impl Config {
             identity: host_name(),
             cookie_secret: None,
             tcp: Limits::default(),
+            rules: Rules::default(),
+            state,
+            kept_max_bytes: DEFAULT_MAX_BYTES,
             process: Process::default(),
         }
     }
@@ -137,8 +158,11 @@ struct Spec {
     chroot: Option<PathBuf>,
     workdir: Option<PathBuf>,
     pidfile: Option<PathBuf>,
+    state: Option<PathBuf>,
     #[serde(default)]
     tcp: TcpSpec,
+    #[serde(default)]
+    reload: ReloadSpec,
 }
 
 /// A text, or `false` for "not at all".
@@ -157,6 +181,36 @@ struct TcpSpec {
     max_queries: Option<u32>,
     idle_close: Option<String>,
     lifetime: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ReloadSpec {
+    min_share: Option<f64>,
+    floor: Option<usize>,
+    max_address_share: Option<f64>,
+    max_bad_share: Option<f64>,
+    never_list: Option<Vec<IpNet>>,
+    refuse_cut_short: Option<bool>,
+    keep_max_bytes: Option<u64>,
+}
+
+impl ReloadSpec {
+    fn apply(self, rules: &mut Rules, kept_max_bytes: &mut u64) -> anyhow::Result<()> {
+        for (field, share, key) in [
+            (&mut rules.min_share, self.min_share, "min-share"),
+            (&mut rules.max_address_share, self.max_address_share, "max-address-share"),
+            (&mut rules.max_bad_share, self.max_bad_share, "max-bad-share"),
+        ] {
+            anyhow::ensure!(share.is_none_or(|share| (0.0..=1.0).contains(&share)), "`reload.{key}` must be 0 to 1");
+            set(field, share);
+        }
+        set(&mut rules.floor_entries, self.floor);
+        set(&mut rules.never_list, self.never_list);
+        set(&mut rules.refuse_cut_short, self.refuse_cut_short);
+        set(kept_max_bytes, self.keep_max_bytes);
+        Ok(())
+    }
 }
 
 impl Spec {
@@ -213,6 +267,8 @@ impl Spec {
         switch(&mut config.identity, self.identity);
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().context("`cookie-secret`")?;
         self.tcp.apply(&mut config.tcp)?;
+        self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
+        config.state = self.state.map(|state| beside.join(state)).or(config.state);
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
         Ok(config)
     }

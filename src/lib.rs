@@ -16,6 +16,7 @@
 //! | [`metrics`] | counters with one writer each, Prometheus' text | wire, net |
 //! | [`live`] | what changes while running: files, reloader, the pointer to what is served, the clock | the above |
 //! | [`config`] | what the server is told, validated | live, load, net |
+//! | [`control`] | a Unix socket: the way to ask and tell a running server | live, zone |
 //! | [`server`] | sockets, workers, reloader and signals tied together | all above |
 //! | [`cli`] | one file a command | all above |
 //!
@@ -41,6 +42,7 @@
 pub mod answer;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod live;
 pub mod load;
 pub mod metrics;

@@ -3,12 +3,15 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+mod http;
 mod privileges;
 pub mod probe;
+pub(crate) mod progress;
 mod responder;
 
 use std::{
     net::TcpListener,
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::{
         Arc,
@@ -19,7 +22,7 @@ use std::{
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
@@ -27,13 +30,15 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
+    control::{self, Desk},
     live::{
         clock,
-        reloader::{ReloadReport, Reloader},
+        kept::Kept,
+        reloader::{self, ReloadReport, Reloader, SharedStatus},
         served::{Cell, Served},
         watch::{Trigger, Watch},
     },
-    metrics::{self, ZoneCounters},
+    metrics::ZoneCounters,
     net::{Counters, Listeners, Settings},
 };
 
@@ -46,6 +51,8 @@ pub struct Running {
     pub totals: Arc<ZoneCounters>,
     /// Counts of the transports.
     pub transports: Counters,
+    /// What is known of reloads.
+    pub status: SharedStatus,
 }
 
 /// What a personality adds to the server: what it does at certain moments.
@@ -135,7 +142,9 @@ impl Bound {
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
-        let mut reloader = Reloader::new(config.zones.clone(), config.load.clone(), Arc::clone(&cell), worker_count);
+        let state = config.state.as_deref().filter(|state| prepare_state(state));
+        let mut reloader = Reloader::new(reloader_settings(&config, state, worker_count), Arc::clone(&cell));
+        let status = reloader.status();
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
@@ -157,10 +166,18 @@ impl Bound {
             Signals::new()?
         };
         let server = listeners.start(factory).context("cannot start the workers")?;
-        let running = Running { cell, totals, transports: server.counters() };
+        let running = Running { cell, totals, transports: server.counters(), status };
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
+        let desk =
+            Desk { cell: Arc::clone(&running.cell), status: Arc::clone(&running.status), reloader: watch.sender() };
+        let control = state.and_then(open_control);
         personality.started(&running)?;
-        runtime.block_on(attend(signals, &config, http, &running, &watch, personality))?;
+        runtime.block_on(async {
+            if let Some(listener) = control {
+                tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
+            }
+            attend(signals, &config, http, &running, &watch, personality).await
+        })?;
 
         server.stop();
         watch.stop();
@@ -170,10 +187,49 @@ impl Bound {
     }
 }
 
+fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize) -> reloader::Settings {
+    let kept = state.and_then(|state| match Kept::new(state, config.kept_max_bytes) {
+        Ok(kept) => Some(kept),
+        Err(error) => {
+            warn!(state = %state.display(), "last good versions are not kept: {error}");
+            None
+        }
+    });
+    reloader::Settings {
+        rules: config.rules.clone(),
+        kept,
+        accept_command: control::accept_command(state),
+        worker_count,
+        ..reloader::Settings::new(config.zones.clone(), config.load.clone())
+    }
+}
+
+/// Makes the state folder, readable to its owner and group only: who may enter may command.
+fn prepare_state(state: &Path) -> bool {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(state);
+    if let Err(error) = &made {
+        warn!(
+            state = %state.display(),
+            "no state folder: {error}; the server runs without control socket and last good versions (see --state)"
+        );
+    }
+    made.is_ok()
+}
+
+fn open_control(state: &Path) -> Option<std::os::unix::net::UnixListener> {
+    match control::bind(state) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            warn!(socket = %control::socket_path(state).display(), "no control socket: {error}");
+            None
+        }
+    }
+}
+
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.
 fn load_first(reloader: &mut Reloader) -> ReloadReport {
-    let bar = crate::cli::progress::Bar::start(reloader.progress());
-    let report = reloader.reload(clock::now_s());
+    let bar = progress::Bar::start(reloader.progress());
+    let report = reloader.reload(clock::now_s(), None);
     bar.finish();
     report
 }
@@ -232,7 +288,7 @@ async fn attend(
 ) -> anyhow::Result<()> {
     if let Some(listener) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(metrics::http::serve(listener, running.clone()));
+        tokio::spawn(http::serve(listener, running.clone()));
     }
     let mut ticks = config.check.map(tokio::time::interval);
     if let Some(ticks) = &mut ticks {
@@ -250,7 +306,7 @@ async fn attend(
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => {
                 personality.signalled(Signal::Hangup, running);
-                watch.sender().send(Trigger::Now(None)).context("the reloader has ended")?;
+                watch.sender().send(Trigger::Now { accept: None, done: None }).context("the reloader has ended")?;
             }
             _ = signals.user_1.recv() => personality.signalled(Signal::User1, running),
             _ = signals.user_2.recv() => personality.signalled(Signal::User2, running),

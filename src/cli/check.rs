@@ -6,11 +6,17 @@ use std::{
     process::ExitCode,
 };
 
-use super::{logging, progress::Bar, zones_args::ZonesArguments};
+use super::{
+    logging,
+    zones_args::{ZonesArguments, reloader_settings},
+};
 use crate::{
     config::Config,
     live::{clock, reloader::Reloader, served::Served},
-    server::probe::{Probe, probes},
+    server::{
+        probe::{Probe, probes},
+        progress::Bar,
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -30,9 +36,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Loads everything, prints all faults and what each zone keeps of RFC 5782; fails on errors, and on warnings if `strict`.
 pub(super) fn load_and_report(config: &Config, strict: bool) -> anyhow::Result<ExitCode> {
     let cell = crate::live::served::Cell::default();
-    let mut reloader = Reloader::new(config.zones.clone(), config.load.clone(), cell.clone(), 0);
+    let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
     let bar = Bar::start(reloader.progress());
-    let report = reloader.reload(clock::now_s());
+    let report = reloader.reload(clock::now_s(), None);
     bar.finish();
     let out = &mut io::stdout().lock();
     let (mut errors, mut warnings) = (0, 0);

@@ -12,7 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{logging, zones_args::ZonesArguments};
+use super::{
+    logging,
+    zones_args::{ZonesArguments, reloader_settings},
+};
 use crate::{
     config::Config,
     live::{clock, reloader::Reloader, served::Cell},
@@ -43,8 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Loads zones and prints them.
 pub(super) fn print(config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let cell = Cell::default();
-    let mut reloader = Reloader::new(config.zones.clone(), config.load.clone(), Arc::clone(&cell), 0);
-    let report = reloader.reload(clock::now_s());
+    let mut reloader = Reloader::new(reloader_settings(config), Arc::clone(&cell));
+    let report = reloader.reload(clock::now_s(), None);
     anyhow::ensure!(!report.has_failures(), "zone loading errors, aborting");
     let context = Context { now_s: clock::now_s(), keyed: false };
     let mut out = BufWriter::new(out);

@@ -2,9 +2,9 @@
 
 mod check;
 mod completions;
+mod control;
 mod dump;
 pub(crate) mod logging;
-pub(crate) mod progress;
 mod rbldnsd;
 mod serve;
 mod zones_args;
@@ -40,6 +40,12 @@ enum Command {
     Check(check::Arguments),
     /// Print zones as BIND zone files
     Dump(dump::Arguments),
+    /// Say why, and for how long, something is listed by a running server
+    Explain(control::ExplainArguments),
+    /// Have a running server look at its files now
+    Reload(control::ReloadArguments),
+    /// Say what a running server serves, and what is wrong
+    Status(control::StatusArguments),
     /// Be rbldnsd: its options, files and signals, unchanged
     #[command(disable_help_flag = true)]
     Rbldnsd(Box<rbldnsd::Arguments>),
@@ -67,6 +73,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
+        Command::Explain(arguments) => control::explain(&arguments),
+        Command::Reload(arguments) => control::reload(&arguments),
+        Command::Status(arguments) => control::status(&arguments),
         Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

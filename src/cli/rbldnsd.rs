@@ -24,6 +24,7 @@ use super::{dump, fail, logging, serve::notify_ready};
 use crate::{
     config::{Config, Process},
     live::{
+        refusal::Rules,
         reloader::ReloadReport,
         zones::{ZoneSource, ZoneSpec, check},
     },
@@ -247,6 +248,9 @@ impl Arguments {
         check(&specs)?;
         let mut config = Config::serving(ZoneSource::Specs(specs));
         config.http = None;
+        config.state = None;
+        // Whoever comes from rbldnsd expects that what loads is served.
+        config.rules = Rules::none();
         let family = options::Family { v4: self.ipv4 > 0, v6: self.ipv6 > 0 };
         config.listen = options::bind_addresses(&self.bind, family)?;
         if let Some(text) = &self.ttl {

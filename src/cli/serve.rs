@@ -34,6 +34,10 @@ pub(super) struct Arguments {
     /// How often files are looked at even if nothing is heard of them; 0 for never [default: 1m]
     #[arg(long, value_name = "TIME")]
     check: Option<String>,
+    /// Folder for the control socket and the last good versions, or `off` [default: $STATE_DIRECTORY, or .dnsbld in the
+    /// zones folder]
+    #[arg(long, value_name = "FOLDER|off")]
+    state: Option<PathBuf>,
     /// User (and group) to become once the sockets are bound
     #[arg(long, value_name = "USER[:GROUP]")]
     user: Option<String>,
@@ -64,6 +68,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(text) = arguments.check {
         let check = config::duration(&text).context("--check")?;
         config.check = (!check.is_zero()).then_some(check);
+    }
+    match arguments.state {
+        None => {}
+        Some(state) if state.as_os_str() == "off" => config.state = None,
+        Some(state) => config.state = Some(state),
     }
     config.minimal |= arguments.minimal;
     config.process.user = arguments.user.or(config.process.user);

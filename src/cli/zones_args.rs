@@ -6,7 +6,10 @@ use anyhow::bail;
 
 use crate::{
     config::Config,
-    live::zones::{ZoneSource, ZoneSpec, check},
+    live::{
+        reloader::Settings,
+        zones::{ZoneSource, ZoneSpec, check},
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,11 @@ pub(super) struct ZonesArguments {
     /// Take prefixes whose address has bits beyond their length, such as 192.0.2.1/24
     #[arg(long)]
     allow_host_bits: bool,
+}
+
+/// How a command that serves nothing loads: nothing is kept.
+pub(super) fn reloader_settings(config: &Config) -> Settings {
+    Settings { rules: config.rules.clone(), ..Settings::new(config.zones.clone(), config.load.clone()) }
 }
 
 impl ZonesArguments {

@@ -1,83 +1,38 @@
 //! From files to what is served: loads what changed, keeps what is good, publishes the whole.
 //!
 //! Loading happens on threads of its own while workers go on with what they have. A dataset is loaded again only when one of
-//! its files has another time, size or inode than when it was last read. A load that fails, and a file that is gone, leave
-//! the dataset as it was: a list that breaks by accident must neither open the gates nor list the world.
+//! its files has another time, size or inode than when it was last read. What then goes live:
+//!
+//! | the new data | a reload | the first load |
+//! |---|---|---|
+//! | load and break no rule | go live | go live |
+//! | break a [rule](super::refusal) | are refused, until accepted | give way to the last good version, else go live with a warning |
+//! | cannot be loaded | change nothing | give way to the last good version, else the zone answers SERVFAIL |
+//! | are gone | change nothing, until accepted | the same |
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
-    clock,
+    assembly::{Good, GoodData, announce, apexes, assemble},
+    kept::Kept,
+    loading::{Failure, Loading, Progress, Stamp, load_all, load_one, stamps},
+    refusal::{Judged, Rules, entries},
     served::{Cell, Served, free_retired, publish},
     zones::{DatasetSpec, ZoneSource, ZoneSpec},
 };
 use crate::{
-    load::{self, LoadError, Loaded, Options, Report, Severity, Source, ZoneData},
+    load::{Loaded, Options, Report, Severity},
     metrics::ZoneCounters,
     wire::name::Name,
-    zone::{
-        access::{AccessList, KeyList},
-        apex::{ZoneServers, ZoneSoa},
-        snapshot::{Content, Snapshot, Zone},
-    },
 };
-
-/// What tells one version of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified_ns: i128,
-    size: u64,
-    inode: u64,
-    device: u64,
-}
-
-impl Stamp {
-    fn of(metadata: &std::fs::Metadata) -> Self {
-        Self {
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-            size: metadata.size(),
-            inode: metadata.ino(),
-            device: metadata.dev(),
-        }
-    }
-
-    fn read(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
-    }
-}
-
-/// The good data of a dataset specification.
-#[derive(Clone, Debug)]
-enum Good {
-    Data(Arc<ZoneData>),
-    Acl(Arc<AccessList>),
-    Keys(Arc<KeyList>),
-}
-
-/// A dataset specification with what is known of it.
-#[derive(Debug, Default)]
-struct Held {
-    /// Its files as they were when they were last tried.
-    tried: Vec<Option<Stamp>>,
-    /// The last try failed.
-    failed: bool,
-    /// The last good data, and the time of its newest file.
-    good: Option<(Good, u64)>,
-}
 
 /// What a load made of one dataset.
 #[derive(Debug)]
@@ -86,7 +41,7 @@ pub struct DatasetReport {
     pub dataset: DatasetSpec,
     /// The warnings.
     pub report: Report,
-    /// Why it failed, if it did.
+    /// Why it did not go live, if it did not.
     pub failure: Option<String>,
     /// How long it took.
     pub took: Duration,
@@ -108,23 +63,61 @@ impl ReloadReport {
     }
 }
 
-/// How far loading has come, for a progress bar.
+/// What others may know of reloads, shared with metrics and the control socket.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Datasets whose newest files are not what is served, and why.
+    pub troubles: BTreeMap<String, String>,
+    /// Refused and failed loads so far, by zone and reason.
+    pub failed_loads: BTreeMap<(String, &'static str), u64>,
+}
+
+/// The status, shared.
+pub type SharedStatus = Arc<Mutex<Status>>;
+
+/// What a reloader is made of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is to be served.
+    pub source: ZoneSource,
+    /// What holds for all files.
+    pub options: Options,
+    /// When a reload is refused.
+    pub rules: Rules,
+    /// Where last good versions are kept.
+    pub kept: Option<Kept>,
+    /// How an operator accepts what was refused, for messages; ends before the zone's name.
+    pub accept_command: String,
+    /// How many workers will count.
+    pub worker_count: usize,
+}
+
+impl Settings {
+    /// The usual rules, nothing kept, and one who counts.
+    pub fn new(source: ZoneSource, options: Options) -> Self {
+        let rules = Rules::default();
+        Self { source, options, rules, kept: None, accept_command: String::new(), worker_count: 1 }
+    }
+}
+
+/// A dataset specification with what is known of it.
 #[derive(Debug, Default)]
-pub struct Progress {
-    /// Octets of the files that are to be read.
-    pub total_bytes: AtomicU64,
-    /// Octets read so far, as they stand on disk.
-    pub read_bytes: AtomicU64,
+struct Held {
+    /// Its files as they were when they were last tried.
+    tried: Vec<Option<Stamp>>,
+    /// The last try failed, and why: it is tried again, but not complained about again.
+    failure: Option<Failure>,
+    /// The last good data, the time of its newest file, and its number of entries.
+    good: Option<(Good, u64, usize)>,
 }
 
 /// Loads and publishes.
 #[derive(Debug)]
 pub struct Reloader {
-    source: ZoneSource,
-    options: Options,
+    settings: Settings,
     cell: Cell,
-    worker_count: usize,
     progress: Arc<Progress>,
+    status: SharedStatus,
     specs: Vec<ZoneSpec>,
     held: HashMap<DatasetSpec, Held>,
     counters: HashMap<Name, Arc<ZoneCounters>>,
@@ -133,14 +126,13 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Prepares to load what `source` names into `cell`; `worker_count` workers will count.
-    pub fn new(source: ZoneSource, options: Options, cell: Cell, worker_count: usize) -> Self {
+    /// Prepares to load into `cell`.
+    pub fn new(settings: Settings, cell: Cell) -> Self {
         Self {
-            source,
-            options,
+            settings,
             cell,
-            worker_count,
             progress: Arc::default(),
+            status: Arc::default(),
             specs: Vec::new(),
             held: HashMap::new(),
             counters: HashMap::new(),
@@ -154,9 +146,14 @@ impl Reloader {
         Arc::clone(&self.progress)
     }
 
+    /// What others may know.
+    pub fn status(&self) -> SharedStatus {
+        Arc::clone(&self.status)
+    }
+
     /// Where files are to be watched.
     pub fn folders(&self) -> Vec<PathBuf> {
-        self.source.folders()
+        self.settings.source.folders()
     }
 
     /// Whether an old snapshot still waits for workers to let go of it.
@@ -169,42 +166,31 @@ impl Reloader {
         free_retired(&mut self.retired);
     }
 
-    /// Loads what changed and publishes it.
-    pub fn reload(&mut self, now_s: u64) -> ReloadReport {
-        self.options.now_s = now_s;
-        let specs_changed = self.list();
-        let stale = self.stale();
-        let results = load_all(&stale, &self.options, &self.progress);
+    /// Loads what changed and publishes it. What belongs to the zone `accepted` is taken whatever the rules say, and what of
+    /// it is gone is let go.
+    pub fn reload(&mut self, now_s: u64, accepted: Option<&Name>) -> ReloadReport {
+        self.settings.options.now_s = now_s;
+        let mut has_changed = self.list(accepted);
+        let stale = self.stale(accepted);
+        let loadings = load_all(&stale, &self.settings.options, &self.progress);
         let mut report = ReloadReport::default();
-        let mut changed = specs_changed;
-        for (dataset, loading) in stale.into_iter().zip(results) {
-            let held = self.held.entry(dataset.clone()).or_default();
-            held.tried = loading.stamps;
-            held.failed = loading.result.is_err();
-            let failure = match loading.result {
-                Ok(loaded) => {
-                    let good = match loaded {
-                        Loaded::Data(data) => Good::Data(Arc::new(data)),
-                        Loaded::Acl(list) => Good::Acl(Arc::new(list)),
-                        Loaded::Keys(list) => Good::Keys(Arc::new(list)),
-                    };
-                    held.good = Some((good, loading.newest_s));
-                    changed = true;
+        for (dataset, loading) in stale.into_iter().zip(loadings) {
+            let is_accepted = accepted.is_some() && self.zones_of(&dataset).any(|zone| Some(zone) == accepted);
+            log_remarks(&dataset, &loading.report);
+            let (remarks, took) = (loading.report.clone(), loading.took);
+            let failure = match self.take(&dataset, loading, is_accepted) {
+                Ok(()) => {
+                    has_changed = true;
                     None
                 }
                 Err(failure) => {
-                    if held.good.is_some() {
-                        error!(dataset = %dataset, "{failure}; the data loaded before are kept and served");
-                    } else {
-                        error!(dataset = %dataset, "{failure}; its zones answer SERVFAIL until it loads");
-                    }
-                    Some(failure)
+                    has_changed |= self.complain(&dataset, &failure);
+                    Some(failure.text)
                 }
             };
-            log_remarks(&dataset, &loading.report);
-            report.datasets.push(DatasetReport { dataset, report: loading.report, failure, took: loading.took });
+            report.datasets.push(DatasetReport { dataset, report: remarks, failure, took });
         }
-        if changed {
+        if has_changed {
             self.publish(&report);
             report.published = true;
         }
@@ -213,11 +199,11 @@ impl Reloader {
     }
 
     /// Looks up what is to be served; true if that changed.
-    fn list(&mut self) -> bool {
-        let listing = match self.source.list() {
+    fn list(&mut self, accepted: Option<&Name>) -> bool {
+        let listing = match self.settings.source.list() {
             Ok(listing) => listing,
             Err(error) => {
-                for folder in self.source.folders() {
+                for folder in self.folders() {
                     error!(folder = %folder.display(), "cannot read the zones folder: {error}; what was loaded is served on");
                 }
                 return false;
@@ -230,121 +216,217 @@ impl Reloader {
         }
         let mut specs = listing.specs;
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
-        for old in &self.specs {
-            if !specs.contains(old) {
-                if self.complained.insert(old.dataset.files[0].clone()) {
-                    error!(
-                        dataset = %old.dataset,
-                        "the file is gone; its data are served on until it comes back or the server restarts"
-                    );
-                }
-                specs.push(old.clone());
+        for old in std::mem::take(&mut self.specs) {
+            if specs.contains(&old) {
+                continue;
             }
+            if old.zone.as_ref() == accepted && accepted.is_some() {
+                info!(dataset = %old.dataset, "let go");
+                self.settle(&old.dataset);
+                self.held.remove(&old.dataset);
+                continue;
+            }
+            if self.complained.insert(old.dataset.files[0].clone()) {
+                let text = "the file is gone; its data are served on until it comes back".to_owned();
+                error!(dataset = %old.dataset, "{text}, or {}", self.how_to_accept(old.zone.as_ref()));
+                self.trouble(&old.dataset, &Failure { word: "missing", text });
+            }
+            specs.push(old);
         }
-        specs.sort_by(|a, b| match self.source {
-            ZoneSource::Folder(_) => a.dataset.files.cmp(&b.dataset.files),
-            ZoneSource::Specs(_) => std::cmp::Ordering::Equal,
-        });
+        if matches!(self.settings.source, ZoneSource::Folder(_)) {
+            specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
+        }
         for spec in &specs {
-            if spec.dataset.files.iter().all(|file| file.exists()) {
-                for file in &spec.dataset.files {
-                    self.complained.remove(file);
-                }
+            for file in spec.dataset.files.iter().filter(|file| file.exists()) {
+                self.complained.remove(file);
             }
         }
-        let changed = specs != self.specs;
+        let has_changed = self.held.keys().any(|dataset| !specs.iter().any(|spec| spec.dataset == *dataset));
+        self.held.retain(|dataset, _| specs.iter().any(|spec| spec.dataset == *dataset));
         self.specs = specs;
-        changed
+        has_changed
     }
 
     /// The datasets that are to be loaded, each once.
-    fn stale(&self) -> Vec<DatasetSpec> {
+    fn stale(&self, accepted: Option<&Name>) -> Vec<DatasetSpec> {
         let mut stale: Vec<DatasetSpec> = Vec::new();
-        for spec in &self.specs {
-            if stale.contains(&spec.dataset) {
-                continue;
-            }
-            let stamps: Vec<Option<Stamp>> = spec.dataset.files.iter().map(|file| Stamp::read(file)).collect();
-            let is_stale = match self.held.get(&spec.dataset) {
-                None => true,
-                // A vanished file was complained about when it was listed.
-                Some(held) if held.good.is_some() && stamps.contains(&None) => held.tried != stamps && !held.failed,
-                Some(held) => held.failed || held.tried != stamps,
-            };
-            if is_stale {
-                stale.push(spec.dataset.clone());
+        for ZoneSpec { zone, dataset } in &self.specs {
+            let now = stamps(dataset);
+            let is_stale = self.held.get(dataset).is_none_or(|held| {
+                let is_in_trouble = held.failure.is_some() || held.tried != now;
+                // A file that is gone was complained about (in a folder, when it was listed), and may come back any time.
+                let is_known_gone = matches!(self.settings.source, ZoneSource::Folder(_)) || held.tried == now;
+                let is_waiting = held.good.is_some() && now.contains(&None) && is_known_gone;
+                // What a rule refused stays refused until it changes or is accepted.
+                let is_refused = held.failure.as_ref().is_some_and(|failure| failure.word == REFUSED);
+                (is_in_trouble && !is_waiting && !(is_refused && held.tried == now))
+                    || (accepted.is_some() && accepted == zone.as_ref() && held.failure.is_some())
+            });
+            if is_stale && !stale.contains(dataset) {
+                stale.push(dataset.clone());
             }
         }
         stale
     }
 
+    /// Decides whether new data go live.
+    fn take(&mut self, dataset: &DatasetSpec, loading: Loading, is_accepted: bool) -> Result<(), Failure> {
+        let servers = self.server_addresses(dataset);
+        let kept = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset));
+        let held = self.held.entry(dataset.clone()).or_default();
+        held.tried = loading.stamps;
+        let loaded = loading.result?;
+        let old_entries = held.good.as_ref().map(|(_, _, entries)| *entries).or(kept.as_ref().map(|kept| kept.entries));
+        let refusals = self.settings.rules.judge(&Judged {
+            loaded: &loaded,
+            report: &loading.report,
+            old_entries,
+            servers: &servers,
+            now_s: self.settings.options.now_s,
+        });
+        if !refusals.is_empty() && !is_accepted {
+            let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            if old_entries.is_some() {
+                let words: Vec<&'static str> = refusals.iter().map(super::refusal::Refusal::word).collect();
+                self.count_failures(dataset, &words);
+                return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
+            }
+            warn!(dataset = %dataset, "served, since there is nothing better, but a reload would refuse it: {text}");
+        }
+        let entry_count = entries(&loaded);
+        held.good = Some((good(loaded), loading.newest_s, entry_count));
+        held.failure = None;
+        self.settle(dataset);
+        if let Some(kept) = &self.settings.kept
+            && let Err(error) = kept.save(dataset, entry_count)
+        {
+            warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
+        }
+        Ok(())
+    }
+
+    /// Deals with data that do not go live; true if the last good version does instead.
+    fn complain(&mut self, dataset: &DatasetSpec, failure: &Failure) -> bool {
+        let accept = self.how_to_accept(self.zones_of(dataset).next());
+        let held = self.held.entry(dataset.clone()).or_default();
+        let is_news = held.failure.as_ref() != Some(failure);
+        held.failure = Some(failure.clone());
+        let (has_good, text) = (held.good.is_some(), &failure.text);
+        self.trouble(dataset, failure);
+        if failure.word != REFUSED {
+            self.count_failures(dataset, &[failure.word]);
+        }
+        if !is_news {
+            debug!(dataset = %dataset, "still: {text}");
+            return false;
+        }
+        if has_good {
+            let accept = if failure.word == REFUSED { format!(", or {accept}") } else { String::new() };
+            error!(dataset = %dataset, "{text}; the data loaded before are served on until it is mended{accept}");
+            return false;
+        }
+        if self.restore(dataset) {
+            return true;
+        }
+        error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads");
+        false
+    }
+
+    /// Serves the last good version of a dataset that cannot be served from its files.
+    fn restore(&mut self, dataset: &DatasetSpec) -> bool {
+        let Some(version) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
+        let loading = load_one(dataset, &version.files, &self.settings.options, &self.progress);
+        let Ok(loaded) = loading.result else { return false };
+        let held = self.held.entry(dataset.clone()).or_default();
+        let text = held.failure.as_ref().map(|failure| failure.text.as_str()).unwrap_or_default();
+        error!(
+            dataset = %dataset,
+            "{text}; the last good version is served instead, kept at {} with {} entries",
+            humantime::format_rfc3339_seconds(version.saved),
+            version.entries
+        );
+        let entry_count = entries(&loaded);
+        held.good = Some((good(loaded), loading.newest_s, entry_count));
+        true
+    }
+
     /// Assembles all zones and swaps them in.
     fn publish(&mut self, report: &ReloadReport) {
-        let mut apexes: Vec<&Name> = Vec::new();
-        for zone in self.specs.iter().filter_map(|spec| spec.zone.as_ref()) {
-            if !apexes.contains(&zone) {
-                apexes.push(zone);
-            }
+        let good: GoodData<'_> = self
+            .held
+            .iter()
+            .filter_map(|(dataset, held)| held.good.as_ref().map(|(good, newest_s, _)| (dataset, (good, *newest_s))))
+            .collect();
+        let snapshot = assemble(&self.specs, &good);
+        for zone in snapshot.zones() {
+            announce(zone, &self.specs, report);
         }
-        let mut zones = Vec::new();
+        let worker_count = self.settings.worker_count;
         let mut counters = Vec::new();
-        for apex in apexes {
-            let zone = self.assemble(apex);
-            announce(&zone, &self.specs, report);
-            let worker_count = self.worker_count;
+        for apex in apexes(&self.specs) {
             let of_zone =
                 self.counters.entry(apex.clone()).or_insert_with(|| Arc::new(ZoneCounters::new(worker_count)));
             counters.push(Arc::clone(of_zone));
-            zones.push(zone);
         }
-        let (acl, keys, _) = self.access(None);
-        let snapshot = Snapshot::new(zones, acl, keys);
         publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
     }
 
-    /// The access lists of a zone or of all, and whether all that are named are loaded.
-    fn access(&self, zone: Option<&Name>) -> (Option<Arc<AccessList>>, Option<Arc<KeyList>>, bool) {
-        let (mut acl, mut keys, mut complete) = (None, None, true);
-        for spec in self.specs.iter().filter(|spec| spec.zone.as_ref() == zone && spec.dataset.kind.is_access()) {
-            match self.held.get(&spec.dataset).and_then(|held| held.good.as_ref()) {
-                Some((Good::Acl(list), _)) => acl = Some(Arc::clone(list)),
-                Some((Good::Keys(list), _)) => keys = Some(Arc::clone(list)),
-                _ => complete = false,
-            }
-        }
-        (acl, keys, complete)
+    fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
+        let dataset = dataset.clone();
+        self.specs.iter().filter(move |spec| spec.dataset == dataset).filter_map(|spec| spec.zone.as_ref())
     }
 
-    /// Puts a zone together; without content unless everything that belongs to it is there: half a list may lack just the
-    /// exclusions, and a zone without its access list is open to all.
-    fn assemble(&self, apex: &Name) -> Zone {
-        let (acl, keys, is_access_complete) = self.access(Some(apex));
-        let mut zone = Zone { apex: apex.clone(), content: None, acl, keys };
-        let mut parts: Vec<&ZoneData> = Vec::new();
-        let mut newest_s = 0;
-        for spec in self.specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex) && !spec.dataset.kind.is_access())
-        {
-            match self.held.get(&spec.dataset).and_then(|held| held.good.as_ref()) {
-                Some((Good::Data(data), modified_s)) => {
-                    parts.push(data);
-                    newest_s = newest_s.max(*modified_s);
-                }
-                _ => return zone,
+    /// The addresses of the name servers of the zones that use a dataset, as far as we serve them.
+    fn server_addresses(&self, dataset: &DatasetSpec) -> Vec<IpAddr> {
+        let served = self.cell.load();
+        let contents = self
+            .zones_of(dataset)
+            .filter_map(|apex| served.snapshot.zone(apex))
+            .filter_map(|zone| zone.content.as_ref());
+        contents
+            .filter_map(|content| content.servers.as_ref())
+            .flat_map(|servers| &servers.servers)
+            .flat_map(|(_, addresses)| addresses)
+            .map(|(address, _)| IpAddr::V4(*address))
+            .collect()
+    }
+
+    fn how_to_accept(&self, zone: Option<&Name>) -> String {
+        let command = &self.settings.accept_command;
+        match zone {
+            Some(zone) if !command.is_empty() => format!("until you accept it: {command} {zone}"),
+            _ => "until the server restarts".to_owned(),
+        }
+    }
+
+    fn trouble(&self, dataset: &DatasetSpec, failure: &Failure) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.troubles.insert(dataset.to_string(), failure.text.clone());
+    }
+
+    fn settle(&self, dataset: &DatasetSpec) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.troubles.remove(&dataset.to_string());
+    }
+
+    fn count_failures(&self, dataset: &DatasetSpec, words: &[&'static str]) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        for zone in self.zones_of(dataset) {
+            for word in words {
+                *status.failed_loads.entry((zone.to_string(), word)).or_default() += 1;
             }
         }
-        let (_, _, is_global_access_complete) = self.access(None);
-        if !is_access_complete || !is_global_access_complete {
-            return zone;
-        }
-        let soa = parts.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
-        let servers =
-            parts.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
-        let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
-        let specifications = parts
-            .iter()
-            .map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
-        zone.content = Some(Content::new(soa, servers, expires_s, specifications));
-        zone
+    }
+}
+
+/// The word of failures that an operator may overrule.
+const REFUSED: &str = "refused";
+
+fn good(loaded: Loaded) -> Good {
+    match loaded {
+        Loaded::Data(data) => Good::Data(Arc::new(data)),
+        Loaded::Acl(list) => Good::Acl(Arc::new(list)),
+        Loaded::Keys(list) => Good::Keys(Arc::new(list)),
     }
 }
 
@@ -357,104 +439,5 @@ fn log_remarks(dataset: &DatasetSpec, report: &Report) {
     }
     if report.warnings() > 0 {
         warn!(dataset = %dataset, "{report}; `dnsbld check` shows them");
-    }
-}
-
-/// Says in one line what a zone consists of now, if something of it was loaded.
-fn announce(zone: &Zone, specs: &[ZoneSpec], report: &ReloadReport) {
-    let own = |dataset: &DatasetSpec| {
-        specs.iter().any(|spec| spec.zone.as_ref() == Some(&zone.apex) && spec.dataset == *dataset)
-    };
-    let took: Duration =
-        report.datasets.iter().filter(|dataset| own(&dataset.dataset)).map(|dataset| dataset.took).sum();
-    if took.is_zero() {
-        return;
-    }
-    let Some(content) = &zone.content else {
-        error!(zone = %zone.apex, "not all of its datasets are loaded: it answers SERVFAIL");
-        return;
-    };
-    let datasets = content.datasets();
-    let labels: Vec<&str> = datasets.iter().map(|dataset| &*dataset.label).collect();
-    let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
-    let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
-    let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };
-    info!(
-        "zone {}: {} entries in {}, {:.1} MB, {:.2} s{soa}",
-        zone.apex,
-        entries,
-        labels.join(" "),
-        bytes as f64 / 1e6,
-        took.as_secs_f64()
-    );
-}
-
-/// A dataset after it was tried.
-struct Loading {
-    stamps: Vec<Option<Stamp>>,
-    newest_s: u64,
-    report: Report,
-    result: Result<Loaded, String>,
-    took: Duration,
-}
-
-/// Loads datasets side by side, as many as there are cores.
-fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &Arc<Progress>) -> Vec<Loading> {
-    let sizes = datasets.iter().flat_map(|dataset| &dataset.files).filter_map(|file| Stamp::read(file));
-    progress.read_bytes.store(0, Ordering::Relaxed);
-    progress.total_bytes.store(sizes.map(|stamp| stamp.size).sum(), Ordering::Relaxed);
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let next = Mutex::new(0..datasets.len());
-    let done: Mutex<Vec<(usize, Loading)>> = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..cores.min(datasets.len()) {
-            scope.spawn(|| {
-                loop {
-                    let Some(index) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
-                    let loading = load_one(&datasets[index], options, progress);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, loading));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, loading)| loading).collect()
-}
-
-/// Loads one dataset from its files.
-fn load_one(dataset: &DatasetSpec, options: &Options, progress: &Arc<Progress>) -> Loading {
-    let started = Instant::now();
-    let mut report = Report::default();
-    let stamps: Vec<Option<Stamp>> = dataset.files.iter().map(|file| Stamp::read(file)).collect();
-    let newest_s = stamps.iter().flatten().map(|stamp| (stamp.modified_ns / 1_000_000_000).max(0) as u64).max();
-    let sources = dataset.files.iter().map(|file| open(file, progress));
-    let mut result = load::load(dataset.kind, &dataset.to_string(), sources, options, &mut report)
-        .map_err(|error| error.to_string());
-    let after: Vec<Option<Stamp>> = dataset.files.iter().map(|file| Stamp::read(file)).collect();
-    if result.is_ok() && after != stamps {
-        result = Err("a file changed while it was read; write to another name and rename it when complete".to_owned());
-    }
-    Loading { stamps, newest_s: newest_s.unwrap_or(0), report, result, took: started.elapsed() }
-}
-
-fn open(path: &Path, progress: &Arc<Progress>) -> Result<Source<'static>, LoadError> {
-    let file = File::open(path).map_err(|error| LoadError::Open { file: path.display().to_string(), error })?;
-    let modified_s = file.metadata().and_then(|metadata| metadata.modified()).map_or(0, clock::seconds);
-    let reader = CountedReader { file, progress: Arc::clone(progress) };
-    Ok(Source { name: path.display().to_string(), modified_s, reader: Box::new(reader) })
-}
-
-/// A file that says how far it was read.
-struct CountedReader {
-    file: File,
-    progress: Arc<Progress>,
-}
-
-impl Read for CountedReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
     }
 }

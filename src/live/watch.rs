@@ -15,9 +15,11 @@ use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
 };
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::{clock, reloader::Reloader};
+use crate::wire::name::Name;
 
 /// Quiet after which a burst of changes counts as over.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -31,10 +33,32 @@ const RETIRE: Duration = Duration::from_millis(300);
 pub enum Trigger {
     /// Something happened to a file.
     Changed,
-    /// Look now, and say when it is done.
-    Now(Option<Sender<()>>),
+    /// Look now.
+    Now {
+        /// Take what was refused of this zone after all.
+        accept: Option<Name>,
+        /// Who waits for it.
+        done: Option<Done>,
+    },
     /// End.
     Stop,
+}
+
+/// Somebody who waits for a reload, and learns how many datasets it read.
+#[derive(Debug)]
+pub struct Done(oneshot::Sender<usize>);
+
+impl Done {
+    /// Tells whoever holds the other end.
+    pub fn new(sender: oneshot::Sender<usize>) -> Self {
+        Self(sender)
+    }
+
+    fn tell(self, loaded: usize) {
+        if self.0.send(loaded).is_err() {
+            debug!("whoever asked for the reload is gone");
+        }
+    }
 }
 
 /// The reloading thread.
@@ -95,20 +119,12 @@ fn run(mut reloader: Reloader, triggers: &Receiver<Trigger>, interval: Option<Du
             wait = wait.min(RETIRE);
         }
         match triggers.recv_timeout(wait) {
-            Ok(Trigger::Changed) => {
-                if settle(triggers) {
-                    return;
-                }
-                reloader.reload(clock::now_s());
-            }
-            Ok(Trigger::Now(done)) => {
-                reloader.reload(clock::now_s());
-                if let Some(done) = done
-                    && done.send(()).is_err()
-                {
-                    debug!("whoever asked for the reload is gone");
-                }
-            }
+            Ok(Trigger::Changed) => match settle(triggers) {
+                Some(Trigger::Stop) => return,
+                Some(Trigger::Now { accept, done }) => look(&mut reloader, accept.as_ref(), done),
+                Some(Trigger::Changed) | None => look(&mut reloader, None, None),
+            },
+            Ok(Trigger::Now { accept, done }) => look(&mut reloader, accept.as_ref(), done),
             Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 reloader.free_retired();
@@ -116,7 +132,7 @@ fn run(mut reloader: Reloader, triggers: &Receiver<Trigger>, interval: Option<Du
                     continue;
                 }
                 if interval.is_some() {
-                    reloader.reload(clock::now_s());
+                    look(&mut reloader, None, None);
                 }
             }
         }
@@ -124,22 +140,25 @@ fn run(mut reloader: Reloader, triggers: &Receiver<Trigger>, interval: Option<Du
     }
 }
 
-/// Waits for quiet; true if the thread is to end.
-fn settle(triggers: &Receiver<Trigger>) -> bool {
+fn look(reloader: &mut Reloader, accept: Option<&Name>, done: Option<Done>) {
+    let report = reloader.reload(clock::now_s(), accept);
+    if let Some(done) = done {
+        done.tell(report.datasets.len());
+    }
+}
+
+/// Waits for quiet; what ends the wait otherwise is to be done instead.
+fn settle(triggers: &Receiver<Trigger>) -> Option<Trigger> {
     let deadline = Instant::now() + SETTLE_MAX;
     while Instant::now() < deadline {
         match triggers.recv_timeout(SETTLE) {
             Ok(Trigger::Changed) => {}
-            Ok(Trigger::Now(done)) => {
-                // The reload that follows is the one asked for; who waits for it need not wait for quiet.
-                drop(done);
-                return false;
-            }
-            Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
-            Err(RecvTimeoutError::Timeout) => return false,
+            Ok(trigger) => return Some(trigger),
+            Err(RecvTimeoutError::Disconnected) => return Some(Trigger::Stop),
+            Err(RecvTimeoutError::Timeout) => return None,
         }
     }
-    false
+    None
 }
 
 /// Has the kernel tell of changes; without that the clock must do.

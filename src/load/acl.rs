@@ -136,7 +136,7 @@ impl ClientLines {
         let net = match address::read_either(&mut cursor, reading.options.allow_host_bits)? {
             Either::V4(range) => {
                 address::check_size(&start, range, head.max_range_4)?;
-                let length = 32 - (range.last - range.first).count_ones() as u8;
+                let length = range.prefix_len().unwrap_or(32);
                 Ipv4Net::new_assert(Ipv4Addr::from_bits(range.first), length).into()
             }
             Either::V6(base, length) => Ipv6Net::new_assert(Ipv6Addr::from_bits(base), length).into(),

@@ -46,6 +46,13 @@ impl Range4 {
         u64::from(self.last - self.first) + 1
     }
 
+    /// The length of the prefix that it is, if it is one.
+    pub(super) fn prefix_len(self) -> Option<u8> {
+        let bits = self.first ^ self.last;
+        let is_prefix = bits & bits.wrapping_add(1) == 0 && self.first & bits == 0;
+        is_prefix.then(|| bits.leading_zeros() as u8)
+    }
+
     /// The fewest prefixes that cover it.
     pub(super) fn prefixes(self) -> impl Iterator<Item = (u32, u8)> {
         Ipv4Subnets::new(Ipv4Addr::from_bits(self.first), Ipv4Addr::from_bits(self.last), 0)
@@ -156,53 +163,45 @@ pub(super) struct Words6 {
     pub(super) address: u128,
     /// Number of words, or 8 where some are left out for `::`.
     pub(super) count: u8,
-    /// Some are left out for `::`.
-    pub(super) is_short: bool,
+    /// A colon after them begins a value: no further word could follow.
+    is_complete: bool,
 }
 
 /// Reads hexadecimal words; the line goes on after them in any way.
 fn words(cursor: &mut Cursor<'_>) -> Option<Words6> {
-    let (mut head, mut head_count, mut tail, mut tail_count) = (0u128, 0u32, 0u128, 0u32);
-    let mut is_short = false;
+    let mut words = [0u16; 8];
+    let mut count = 0;
+    // Number of words before `::`.
+    let mut head = None;
     if cursor.rest().starts_with(b"::") {
         cursor.skip(2);
-        is_short = true;
-        if !cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit()) {
-            return Some(Words6 { address: 0, count: 8, is_short });
-        }
+        head = Some(0);
     }
-    loop {
-        let word = u128::from(word(cursor)?);
-        if is_short {
-            tail = tail << 16 | word;
-            tail_count += 1;
-        } else {
-            head = head << 16 | word;
-            head_count += 1;
-        }
-        let is_full = head_count + tail_count == 8;
-        if cursor.peek() != Some(b':') || (is_full && !is_short) {
+    let goes_on = |cursor: &Cursor<'_>| cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit());
+    while head != Some(count) || goes_on(cursor) {
+        *words.get_mut(count)? = word(cursor)?;
+        count += 1;
+        if cursor.peek() != Some(b':') || (count == 8 && head.is_none()) {
             break;
         }
-        if !is_short && cursor.rest().starts_with(b"::") {
+        if head.is_none() && cursor.rest().starts_with(b"::") {
             cursor.skip(2);
-            is_short = true;
-            if !cursor.peek().is_some_and(|octet| octet.is_ascii_hexdigit()) {
-                break;
-            }
+            head = Some(count);
         } else {
             cursor.skip(1);
         }
-        if is_full {
+    }
+    let is_complete = if head.is_some() { head == Some(count) } else { count == 8 };
+    if let Some(head) = head {
+        if count > 7 {
             return None;
         }
+        words.copy_within(head..count, 8 - (count - head));
+        words[head..8 - (count - head)].fill(0);
+        count = 8;
     }
-    if is_short && head_count + tail_count > 7 {
-        return None;
-    }
-    let head = head.checked_shl(128 - 16 * head_count).unwrap_or(0);
-    let count = if is_short { 8 } else { head_count as u8 };
-    Some(Words6 { address: head | tail, count, is_short })
+    let address = words.into_iter().fold(0, |address, word| address << 16 | u128::from(word));
+    Some(Words6 { address, count: count as u8, is_complete })
 }
 
 fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
@@ -218,10 +217,9 @@ fn word(cursor: &mut Cursor<'_>) -> Option<u16> {
     (cursor.at() > start).then_some(word as u16)
 }
 
-/// Whether an IPv6 address may end here: a colon begins a value only after eight words, since it is read as part of the
-/// address before that.
+/// Whether an IPv6 address may end after its words.
 fn is_end_6(cursor: &Cursor<'_>, words: Words6) -> bool {
-    is_end(cursor) && (cursor.peek() != Some(b':') || (words.count == 8 && !words.is_short))
+    is_end(cursor) && (cursor.peek() != Some(b':') || words.is_complete)
 }
 
 /// Reads an IPv6 address or prefix.
@@ -230,11 +228,11 @@ pub(super) fn read_v6(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result
     let Some(words) = words(cursor) else { return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED)) };
     let length = if cursor.peek() == Some(b'/') {
         cursor.skip(1);
-        cursor.number(128)
+        cursor.number(128).filter(|_| is_end(cursor))
     } else {
-        (words.count > 1).then(|| 16 * u32::from(words.count))
+        (words.count > 1 && is_end_6(cursor, words)).then(|| 16 * u32::from(words.count))
     };
-    let Some(length) = length.filter(|_| is_end_6(cursor, words)) else {
+    let Some(length) = length else {
         return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED));
     };
     let host_bits = u128::MAX.checked_shr(length).unwrap_or(0);
@@ -275,5 +273,180 @@ pub(super) fn read_either(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Re
         Ok((address, length)) => Ok(Either::V6(address, length)),
         Err(wrong) if wrong_v4.fault == Fault::Address && word.contains(&b':') => Err(wrong),
         Err(_) => Err(wrong_v4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn v4(text: &str, forms: Forms4) -> Result<String, (Fault, usize)> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        let range = read_v4(&mut cursor, forms, false).map_err(|wrong| (wrong.fault, wrong.at))?;
+        let [first, last] = [range.first, range.last].map(Ipv4Addr::from_bits);
+        Ok(format!("{first}-{last}{}", String::from_utf8_lossy(cursor.rest())))
+    }
+
+    #[test]
+    fn forms_of_ipv4() {
+        use Forms4::{Hosts, Prefixes, Ranges};
+        let all = &[Hosts, Prefixes, Ranges][..];
+        let (wide, prefixes, ranges) = (&all[1..], &all[1..2], &all[2..]);
+        for (text, takers, expected) in [
+            ("1.2.3.4", all, "1.2.3.4-1.2.3.4"),
+            ("001.002.3.4 x", all, "1.2.3.4-1.2.3.4 x"),
+            ("1.2.3.4:7:x", all, "1.2.3.4-1.2.3.4:7:x"),
+            ("1.2.3.4#c", all, "1.2.3.4-1.2.3.4#c"),
+            ("1.2", wide, "1.2.0.0-1.2.255.255"),
+            ("1.2.3;c", wide, "1.2.3.0-1.2.3.255;c"),
+            ("12/8", wide, "12.0.0.0-12.255.255.255"),
+            ("10.1/016", wide, "10.1.0.0-10.1.255.255"),
+            ("1.2.3.4/32", wide, "1.2.3.4-1.2.3.4"),
+            ("127/24", wide, "127.0.0.0-127.0.0.255"),
+            ("0/0", prefixes, "0.0.0.0-255.255.255.255"),
+            ("0/1", wide, "0.0.0.0-127.255.255.255"),
+            ("1.2.3.4-1.2.3.9", ranges, "1.2.3.4-1.2.3.9"),
+            ("1.2.3.4-9", ranges, "1.2.3.4-1.2.3.9"),
+            ("1.2-1.5", ranges, "1.2.0.0-1.5.255.255"),
+            ("127.16-31 x", ranges, "127.16.0.0-127.31.255.255 x"),
+            ("25-26", ranges, "25.0.0.0-26.255.255.255"),
+            ("0-255", ranges, "0.0.0.0-255.255.255.255"),
+            ("21.0.0.1 - 21.0.0.3", all, "21.0.0.1-21.0.0.1 - 21.0.0.3"),
+        ] {
+            for &forms in all {
+                let read = v4(text, forms);
+                assert_eq!(
+                    read.clone().ok().as_deref(),
+                    takers.contains(&forms).then_some(expected),
+                    "{text} {forms:?} {read:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_ipv4() {
+        for (text, fault, at) in [
+            ("12", Fault::Address, 2),
+            ("1.2.3.4.", Fault::Address, 7),
+            ("1.2.3.4\r", Fault::Address, 7),
+            ("1.2.3.4,x", Fault::Address, 7),
+            ("1.2.3.4/33", Fault::Address, 8),
+            ("1.2.3.4/", Fault::Address, 8),
+            ("1.2.3.256", Fault::Address, 0),
+            ("1.2-1.2.3", Fault::Address, 9),
+            ("1.1.1.1-1.1.1.1/32", Fault::Address, 15),
+            ("41/8-42", Fault::Address, 4),
+            ("1.2.3.9-4", Fault::Address, 9),
+            ("2001:db8::1", Fault::Address, 0),
+            ("", Fault::Address, 0),
+            ("x", Fault::Address, 0),
+            ("1.2.3.4/24", Fault::HostBits, 0),
+            ("28.1.2/8", Fault::HostBits, 0),
+        ] {
+            assert_eq!(v4(text, Forms4::Ranges), Err((fault, at)), "{text}");
+        }
+        let cleared = read_v4(&mut Cursor::new(b"1.2.3.4/24"), Forms4::Ranges, true).expect("is cleared");
+        assert_eq!((cleared.first, cleared.size()), (0x0102_0300, 256));
+    }
+
+    fn v6(text: &str) -> Result<String, Fault> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        let (address, length) = read_v6(&mut cursor, false).map_err(|wrong| wrong.fault)?;
+        Ok(format!("{}/{length}{}", std::net::Ipv6Addr::from_bits(address), String::from_utf8_lossy(cursor.rest())))
+    }
+
+    #[test]
+    fn forms_of_ipv6() {
+        for (text, expected) in [
+            ("2001:DB8::1", "2001:db8::1/128"),
+            ("1::", "1::/128"),
+            ("::", "::/128"),
+            ("::/0 x", "::/0 x"),
+            ("::1#c", "::1/128#c"),
+            ("2001:db8:1", "2001:db8:1::/48"),
+            ("02001:db8", "2001:db8::/32"),
+            ("2001/16", "2001::/16"),
+            ("2001:db8:1:2/64", "2001:db8:1:2::/64"),
+            ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8/128"),
+            ("1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8/128:9"),
+            ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0/128"),
+            ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8/128"),
+            ("1::8/128", "1::8/128"),
+            ("2001/16:7:x", "2001::/16:7:x"),
+            ("1:::7:x", "1::/128:7:x"),
+            (":::7", "::/128:7"),
+        ] {
+            assert_eq!(v6(text).as_deref(), Ok(expected), "{text}");
+        }
+        for (text, fault) in [
+            ("2001", Fault::Address),
+            ("1:2:", Fault::Address),
+            (":1", Fault::Address),
+            ("1:2:3:4:5:6:7::8", Fault::Address),
+            ("::1:2:3:4:5:6:7:8", Fault::Address),
+            ("1::2::3", Fault::Address),
+            ("1::2:::7", Fault::Address),
+            ("1:10000::", Fault::Address),
+            ("::ffff:1.2.3.4", Fault::Address),
+            ("fe80::1%eth0", Fault::Address),
+            ("2001:db8::/129", Fault::Address),
+            ("1.2.3.4", Fault::Address),
+            ("2001:db8::1/64", Fault::HostBits),
+        ] {
+            assert_eq!(v6(text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn halves_of_ipv6() {
+        let half = |text: &str, is_exclusion| read_v6_half(&mut Cursor::new(text.as_bytes()), is_exclusion).ok();
+        assert_eq!(half("2001:db8:1:2 x", false), Some((0x2001_0db8_0001_0002 << 64, 64)));
+        assert_eq!(half("::1", true), Some((1, 128)));
+        for text in ["2001:db8:1:2/64", "2001:db8:1", "2001:db8::", "1:2:3:4:5"] {
+            assert_eq!(half(text, false), None, "{text}");
+        }
+        assert_eq!(half("2001:db8:1:2", true), None);
+    }
+
+    #[test]
+    fn either_family() {
+        for (text, is_v4) in [("10/8", true), ("1.2:5:x", true), ("0/0", true), ("12:34::/32", false), ("::1", false)] {
+            let either = read_either(&mut Cursor::new(text.as_bytes()), false).expect(text);
+            assert_eq!(matches!(either, Either::V4(_)), is_v4, "{text}");
+        }
+        let wrong = |text: &str| read_either(&mut Cursor::new(text.as_bytes()), false).expect_err(text);
+        assert!(wrong("1.2.3.x").expected.contains("IPv4"));
+        assert!(wrong("2001:db8::x").expected.contains("IPv6"));
+        assert_eq!(wrong("10.1.0.0/8").fault, Fault::HostBits);
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_come_back(v4: Ipv4Addr, v6: std::net::Ipv6Addr) {
+            let text = v4.to_string();
+            let range = read_v4(&mut Cursor::new(text.as_bytes()), Forms4::Hosts, false).expect("an address");
+            prop_assert_eq!(range, Range4 { first: v4.to_bits(), last: v4.to_bits() });
+            if v6.to_ipv4_mapped().is_none() {
+                let text = v6.to_string();
+                prop_assert_eq!(read_v6(&mut Cursor::new(text.as_bytes()), false).ok(), Some((v6.to_bits(), 128)));
+            }
+        }
+
+        #[test]
+        fn prefixes_cover_a_range(one: u32, two: u32) {
+            let range = Range4 { first: one.min(two), last: one.max(two) };
+            let mut next = u64::from(range.first);
+            for (base, length) in range.prefixes() {
+                prop_assert_eq!(u64::from(base), next);
+                next += 1 << (32 - length);
+                let prefix = Range4 { first: base, last: (next - 1) as u32 };
+                prop_assert_eq!(prefix.prefix_len(), Some(length));
+            }
+            prop_assert_eq!(range.prefix_len().is_some(), range.prefixes().count() == 1);
+            prop_assert_eq!(next, u64::from(range.last) + 1);
+        }
     }
 }

@@ -25,6 +25,30 @@ const COMMON: ValueId = ValueId(0);
 /// Most prefixes among which equal ones are looked for: beyond that it would cost more than all the rest.
 const KNOWN_MAX: usize = 1 << 20;
 
+/// Prefixes that were read. Files are mostly sorted, and then each costs a comparison.
+#[derive(Default)]
+struct KnownPrefixes {
+    /// Those that were above all before them.
+    ascending: Vec<(u128, u8)>,
+    others: HashSet<(u128, u8), foldhash::fast::RandomState>,
+}
+
+impl KnownPrefixes {
+    /// Adds a prefix, and says whether it is new.
+    fn insert(&mut self, base: u128, length: u8) -> bool {
+        let prefix = (base, length);
+        if self.ascending.last().is_none_or(|&highest| highest < prefix) {
+            self.ascending.push(prefix);
+            return true;
+        }
+        self.ascending.binary_search(&prefix).is_err() && self.others.insert(prefix)
+    }
+
+    fn count(&self) -> usize {
+        self.ascending.len() + self.others.len()
+    }
+}
+
 /// Entries of a dataset of addresses while its files are read.
 pub(super) struct AddressLines {
     kind: Kind,
@@ -32,7 +56,7 @@ pub(super) struct AddressLines {
     /// The first default value, where all entries share one.
     common: Option<(Option<Ipv4Addr>, Vec<u8>)>,
     /// The prefixes so far, where equal ones deserve a warning and as long as there are not too many to tell.
-    known: Option<HashSet<(u128, u8), foldhash::fast::RandomState>>,
+    known: Option<KnownPrefixes>,
 }
 
 impl AddressLines {
@@ -43,7 +67,7 @@ impl AddressLines {
             Kind::Ip4Seen => Specificity::Prefix(Equals::Last),
             _ => Specificity::Prefix(Equals::First),
         };
-        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(HashSet::default);
+        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::default);
         Self { kind, builder: AddressesBuilder::new(specificity), common: None, known }
     }
 
@@ -82,10 +106,11 @@ impl AddressLines {
         if !matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
             return shared.default_line(cursor, false, reading);
         }
+        let start = cursor;
         let given = read_value(&mut cursor, reading)?;
         if self.common.is_some() {
             let expected = "one default value, since all entries of this type share the first";
-            reading.remark(cursor.line(), cursor.wrong(Fault::Unused, expected));
+            reading.remark(cursor.line(), start.wrong(Fault::Unused, expected));
             return Ok(());
         }
         self.common = Some((given.address, given.text.unwrap_or_default().to_vec()));
@@ -113,8 +138,8 @@ impl AddressLines {
 
     #[inline]
     fn add_range(&mut self, range: Range4, claim: Claim) {
-        if range.first == range.last {
-            self.builder.add_v4(range.first, 32, claim);
+        if let Some(length) = range.prefix_len() {
+            self.builder.add_v4(range.first, length, claim);
         } else {
             for (base, length) in range.prefixes() {
                 self.builder.add_v4(base, length, claim);
@@ -188,7 +213,7 @@ impl AddressLines {
             match either {
                 Either::V4(range) => {
                     // As an address of ::ffff:0:0/96.
-                    let length = 128 - range.size().trailing_zeros() as u8;
+                    let length = 96 + range.prefix_len().unwrap_or(32);
                     self.note_duplicate(start, 0xffff << 32 | u128::from(range.first), length, claim, reading);
                     self.add_range(range, claim);
                 }
@@ -206,10 +231,10 @@ impl AddressLines {
     /// Warns of a prefix that was there already. One with a lifetime is a listing renewed.
     fn note_duplicate(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
         let Some(known) = &mut self.known else { return };
-        if !known.insert((base, length)) && claim.until_s == FOREVER_S {
+        if !known.insert(base, length) && claim.until_s == FOREVER_S {
             reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
         }
-        if known.len() > KNOWN_MAX {
+        if known.count() > KNOWN_MAX {
             self.known = None;
         }
     }
@@ -246,4 +271,20 @@ pub(super) fn claim(
     reading: &mut Reading<'_>,
 ) -> Result<Option<Claim>, Wrong> {
     if is_exclusion { Ok(shared.bare_claim(cursor, None, reading)) } else { shared.claim(cursor, None, reading) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_known_in_any_order() {
+        let mut known = KnownPrefixes::default();
+        let new: Vec<bool> = [(5, 32), (7, 32), (6, 32), (6, 32), (5, 32), (5, 31), (9, 8), (7, 32), (6, 32)]
+            .into_iter()
+            .map(|(base, length)| known.insert(base, length))
+            .collect();
+        assert_eq!(new, [true, true, true, false, false, true, true, false, false]);
+        assert_eq!(known.count(), 5);
+    }
 }

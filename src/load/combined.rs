@@ -26,7 +26,7 @@ pub(super) struct Sections {
     label: String,
     /// What sections begin with.
     settings: Settings,
-    sections: Vec<(Vec<Name>, Draft)>,
+    begun: Vec<(Vec<Name>, Draft)>,
     place: Place,
     /// What is set in a section that cannot be read.
     discarded: Settings,
@@ -35,7 +35,7 @@ pub(super) struct Sections {
 impl Sections {
     pub(super) fn new(label: String, options: &Options) -> Self {
         let settings = Settings::new(options);
-        Self { label, discarded: settings.clone(), settings, sections: Vec::new(), place: Place::Outside }
+        Self { label, discarded: settings.clone(), settings, begun: Vec::new(), place: Place::Outside }
     }
 
     /// Begins another file.
@@ -45,7 +45,7 @@ impl Sections {
 
     /// The settings that a special line changes.
     pub(super) fn settings(&mut self) -> &mut Settings {
-        match (self.place, self.sections.last_mut()) {
+        match (self.place, self.begun.last_mut()) {
             (Place::Section, Some((_, draft))) => &mut draft.shared.settings,
             (Place::Broken, _) => &mut self.discarded,
             _ => &mut self.settings,
@@ -74,14 +74,14 @@ impl Sections {
         }
         let name = name.filter(|name| !name.is_empty()).map(String::from_utf8_lossy);
         let label = format!("{}:{}", self.label, name.as_deref().unwrap_or(kind.word()));
-        self.sections.push((subzones, Draft::new(kind, label, self.settings.clone())));
+        self.begun.push((subzones, Draft::new(kind, label, self.settings.clone())));
         self.place = Place::Section;
         Ok(())
     }
 
     /// Reads a line that is neither empty nor special.
     pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-        match (self.place, self.sections.last_mut()) {
+        match (self.place, self.begun.last_mut()) {
             (Place::Section, Some((_, draft))) => draft.line(cursor, head, reading),
             (Place::Broken, _) => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it that can be read")),
             _ => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it in this file")),
@@ -90,7 +90,7 @@ impl Sections {
 
     /// Freezes the sections.
     pub(super) fn build(self, report: &mut Report) -> Result<Vec<Section>, LoadError> {
-        let used = self.sections.into_iter().filter(|(subzones, _)| !subzones.is_empty());
+        let used = self.begun.into_iter().filter(|(subzones, _)| !subzones.is_empty());
         used.map(|(subzones, draft)| Ok(Section { subzones, dataset: draft.build(report)?.into() })).collect()
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::zone::{
     dataset::{Dataset, Entries, Kind},
     ruling::{Claim, FOREVER_S, KeyRule},
-    values::ValueId,
+    values::{TEMPLATE_MAX, Template, ValueId, Values},
 };
 
 /// How far in the future an entry's own time may lie, for clocks that differ.
@@ -45,7 +45,7 @@ impl Reading<'_> {
 
 /// How lines of entries are read.
 enum Lines {
-    Addresses(AddressLines),
+    Addresses(Box<AddressLines>),
     Names(NameLines),
     Records(RecordLines),
 }
@@ -70,7 +70,7 @@ impl Draft {
         let lines = match kind {
             Kind::DnSet | Kind::DnHash => Lines::Names(NameLines::default()),
             Kind::Generic => Lines::Records(RecordLines::default()),
-            _ => Lines::Addresses(AddressLines::new(kind)),
+            _ => Lines::Addresses(Box::new(AddressLines::new(kind))),
         };
         Self { label, kind, shared: Shared { settings, values: ValueReader::default() }, lines }
     }
@@ -110,7 +110,7 @@ pub(super) fn build_values(
     settings: &Settings,
     label: &str,
     report: &mut Report,
-) -> Result<crate::zone::values::Values, LoadError> {
+) -> Result<Values, LoadError> {
     if values.text_bytes() > TEXT_MAX {
         return Err(LoadError::TooMuchText { label: label.to_owned() });
     }
@@ -121,8 +121,8 @@ pub(super) fn build_values(
             let expected = "at most 60000 octets with all variables in place".into();
             report.add(label, 0, text, Wrong { fault: Fault::LongText, at: 0, expected });
         }
-        total += template.text_len() + text.len() + 2;
-        if total > TEXT_MAX { Default::default() } else { template }
+        total += template.stored_len();
+        if total > TEXT_MAX { Template::default() } else { template }
     });
     if total > TEXT_MAX { Err(LoadError::TooMuchText { label: label.to_owned() }) } else { Ok(values) }
 }
@@ -255,9 +255,9 @@ pub(super) fn read_value<'a>(
     reading: &mut Reading<'_>,
 ) -> Result<value::GivenValue<'a>, Wrong> {
     let mut given = value::read(cursor)?;
-    if let Some(text) = given.text.filter(|text| text.len() > crate::zone::values::TEMPLATE_MAX) {
+    if let Some(text) = given.text.filter(|text| text.len() > TEMPLATE_MAX) {
         reading.remark(cursor.line(), cursor.wrong(Fault::LongText, "at most 60000 octets"));
-        given.text = Some(&text[..crate::zone::values::TEMPLATE_MAX]);
+        given.text = Some(&text[..TEMPLATE_MAX]);
     }
     Ok(given)
 }

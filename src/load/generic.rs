@@ -74,6 +74,7 @@ impl RecordLines {
         cursor.skip_blanks();
         let (kind, data) = match word.to_ascii_uppercase().as_slice() {
             b"A" => (rr::A, address(&mut cursor, reading)?),
+            b"TXT" if cursor.is_at_end() => return Err(cursor.wrong(Fault::Record, "a text, or \"\" for an empty one")),
             b"TXT" => (rr::TXT, text(cursor, reading)),
             b"MX" => (rr::MX, mail_exchange(&mut cursor)?),
             word => other(word, start, cursor)?,

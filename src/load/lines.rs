@@ -100,17 +100,25 @@ pub(super) struct Lines<R> {
     has_nul: bool,
     /// The rest of a cut line is to be skipped.
     skips: bool,
+    /// The last line has no end.
+    ends_open: bool,
 }
 
 impl<R: Read> Lines<R> {
     pub(super) fn new(reader: R) -> io::Result<Self> {
         let block = vec![0; BLOCK_LEN];
-        let mut lines = Self { reader, block, start: 0, end: 0, is_at_end: false, has_nul: false, skips: false };
+        let mut lines =
+            Self { reader, block, start: 0, end: 0, is_at_end: false, has_nul: false, skips: false, ends_open: false };
         lines.fill()?;
         if lines.block[..lines.end].starts_with(BOM) {
             lines.start = BOM.len();
         }
         Ok(lines)
+    }
+
+    /// Whether the last line had no end: usual with editors of other systems, and the mark of a file that was cut short.
+    pub(super) fn ends_open(&self) -> bool {
+        self.ends_open
     }
 
     /// The next line, if there is one.
@@ -126,7 +134,10 @@ impl<R: Read> Lines<R> {
                     continue;
                 }
                 None if waiting.is_empty() => return Ok(None),
-                None => (waiting.len(), waiting.len()),
+                None => {
+                    self.ends_open = true;
+                    (waiting.len(), waiting.len())
+                }
             };
             let from = self.start;
             self.start += after;

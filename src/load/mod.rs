@@ -276,6 +276,9 @@ impl Loader<'_> {
             self.line(&line, &mut reading)?;
         }
         reading.report.lines += reading.line;
+        if lines.ends_open() {
+            reading.report.cut_short = Some(file.clone());
+        }
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Params {
 
 const NAMES: [&[u8]; 5] = [b"delay", b"ts", b"key", b"lifetime", b"until"];
 
+const MOMENT_EXPECTED: &str = "seconds since 1970, or a time as 2026-12-24T18:00:00Z";
+
 /// Whether a parameter starts here: a known name and `=`.
 fn starts_param(text: &[u8]) -> bool {
     let text = &text[text.iter().take_while(|&&octet| is_blank(octet)).count()..];
@@ -86,9 +88,7 @@ fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'stat
         b"delay" => params.delay_s = Some(time(&mut cursor)?),
         b"lifetime" => params.lifetime_s = Some(time(&mut cursor)?),
         b"ts" => params.seen_s = Some(unix_s(value).ok_or("seconds since 1970")?),
-        b"until" => {
-            params.until_s = Some(moment_s(value).ok_or("seconds since 1970, or a time as 2026-12-24T18:00:00Z")?)
-        }
+        b"until" => params.until_s = Some(moment_s(value).ok_or(MOMENT_EXPECTED)?),
         _ => match value {
             b"require" => params.needs_key = true,
             b"nodelay" => params.key_skips_delay = true,

@@ -145,6 +145,8 @@ pub struct Report {
     pub lines: u64,
     /// Entries that were over before they were read, and left out.
     pub expired: u64,
+    /// A file that ends in the middle of a line.
+    pub cut_short: Option<String>,
 }
 
 impl Default for Report {
@@ -156,7 +158,14 @@ impl Default for Report {
 impl Report {
     /// An empty report, which is to keep the first `count` remarks of every sort.
     pub fn keeping(count: usize) -> Self {
-        Self { remarks: Vec::new(), counts: vec![0; Fault::ALL.len()], kept_per_fault: count, lines: 0, expired: 0 }
+        Self {
+            remarks: Vec::new(),
+            counts: vec![0; Fault::ALL.len()],
+            kept_per_fault: count,
+            lines: 0,
+            expired: 0,
+            cut_short: None,
+        }
     }
 
     /// The first remarks of every sort, in the order of the files.
@@ -258,6 +267,6 @@ mod tests {
         let shown = show(&[b'x'; 500], 300);
         assert_eq!(shown.len(), SHOWN_LEN + 6);
         assert!(shown.starts_with("...x") && shown.ends_with("x..."));
-        assert_eq!(show(b"", 400), "...");
+        assert_eq!(show(b"", 400), "");
     }
 }

@@ -47,9 +47,8 @@ impl LineKind {
     #[inline]
     pub(super) fn of(text: &[u8]) -> Self {
         match text {
-            [] => Self::Empty,
             [b'$', ..] | [b'#' | b';' | b':', b'$', ..] => Self::Special,
-            [b'#' | b';', ..] => Self::Empty,
+            [] | [b'#' | b';', ..] => Self::Empty,
             _ => Self::Entry,
         }
     }

@@ -123,13 +123,10 @@ impl ValueReader {
     /// The id of the default.
     #[inline]
     pub(super) fn default_id(&mut self) -> ValueId {
-        match self.default.id {
-            Some(id) => id,
-            None => {
-                let id = self.builder.intern(self.default.address, &self.default.text);
-                *self.default.id.insert(id)
-            }
+        if let Some(id) = self.default.id {
+            return id;
         }
+        *self.default.id.insert(self.builder.intern(self.default.address, &self.default.text))
     }
 
     /// The id of a value.
@@ -334,7 +331,7 @@ mod tests {
     #[test]
     fn a_template_has_a_limit() {
         let mut variables = Variables::default();
-        variables.set(0, &[b'x'; 30_000]);
+        variables.set(0, &vec![b'x'; 30_000]);
         let (template, is_cut) = variables.template(b"$0$0");
         assert_eq!((template.text_len(), is_cut), (60_000, false));
         let (template, is_cut) = variables.template(b"$0$0$0 $");

@@ -1,7 +1,5 @@
 //! Counting without slowing what is counted: each worker has cells of its own, which are summed when somebody looks.
 
-pub mod http;
-
 use crate::{net::Counter, wire::Rcode};
 
 /// What one worker counted of one zone, or of everything. Cells of different workers share no cache line.

@@ -8,7 +8,7 @@
 //!  31 30                             0
 //! +--+--------------------------------+
 //! | 0|            value id            |   listed with that value
-//! | 1|           chain index          |   levels, most specific first; the first level with a claim in force decides
+//! | 1|           link index           |   a level of claims, which decides if one is in force, and a ruling behind it
 //! |      0xffff_fffe                  |   excluded
 //! |      0xffff_ffff                  |   absent: nothing is said here, a wider entry may decide
 //! +-----------------------------------+
@@ -114,10 +114,19 @@ impl Ruling {
 /// Claims of one specificity: any of them in force decides.
 pub type Level = Box<[Claim]>;
 
-/// The rulings of a dataset that four bytes cannot hold.
+/// The rulings of a dataset that four bytes cannot hold. Entries within the same wider entry share what comes after them.
 #[derive(Debug, Default)]
 pub struct Rulings {
-    chains: Vec<Box<[Level]>>,
+    links: Vec<Link>,
+    claims: Vec<Claim>,
+}
+
+/// A level of claims, and the ruling that decides where none of them is in force.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    claims_start: u32,
+    claims_end: u32,
+    wider: Ruling,
 }
 
 /// What a lookup found.
@@ -173,57 +182,62 @@ impl Rulings {
 
     #[cold]
     fn decide_chain(&self, index: u32, context: &Context) -> Finding<'_> {
-        for level in &self.chains[index as usize] {
-            let mut listed = false;
-            for claim in level.iter().filter(|claim| claim.in_force(context)) {
-                if claim.value.is_none() {
-                    return Finding::Excluded;
-                }
-                listed = true;
+        let link = self.links[index as usize];
+        let level = self.claims_of(link);
+        let mut listed = false;
+        for claim in level.iter().filter(|claim| claim.in_force(context)) {
+            if claim.value.is_none() {
+                return Finding::Excluded;
             }
-            if listed {
-                return Finding::Many(level);
-            }
+            listed = true;
         }
-        Finding::Absent
+        if listed { Finding::Many(level) } else { self.decide(link.wider, context) }
+    }
+
+    fn claims_of(&self, link: Link) -> &[Claim] {
+        &self.claims[link.claims_start as usize..link.claims_end as usize]
     }
 
     /// The levels of a ruling, most specific first; empty for one that is absent.
-    pub fn levels(&self, ruling: Ruling) -> Vec<Level> {
-        match ruling {
-            Ruling::ABSENT => Vec::new(),
-            Ruling::EXCLUDED => vec![Box::new([Claim::excluded()])],
-            Ruling(bits) if bits & CHAIN == 0 => vec![Box::new([Claim::listed(ValueId(bits))])],
-            Ruling(bits) => self.chains[(bits & !CHAIN) as usize].to_vec(),
+    pub fn levels(&self, mut ruling: Ruling) -> Vec<Level> {
+        let mut levels: Vec<Level> = Vec::new();
+        loop {
+            match ruling {
+                Ruling::ABSENT => return levels,
+                Ruling::EXCLUDED => {
+                    levels.push(Box::new([Claim::excluded()]));
+                    return levels;
+                }
+                Ruling(bits) if bits & CHAIN == 0 => {
+                    levels.push(Box::new([Claim::listed(ValueId(bits))]));
+                    return levels;
+                }
+                Ruling(bits) => {
+                    let link = self.links[(bits & !CHAIN) as usize];
+                    levels.push(self.claims_of(link).into());
+                    ruling = link.wider;
+                }
+            }
         }
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.chains.capacity() * size_of::<Box<[Level]>>()
-            + self
-                .chains
-                .iter()
-                .flat_map(|chain| chain.iter())
-                .map(|level| size_of::<Level>() + size_of_val(&**level))
-                .sum::<usize>()
+        self.links.capacity() * size_of::<Link>() + self.claims.capacity() * size_of::<Claim>()
     }
 }
 
-/// Builds [`Rulings`], each distinct chain once.
+/// Builds [`Rulings`], each distinct link once.
 #[derive(Debug, Default)]
 pub struct RulingsBuilder {
     rulings: Rulings,
-    known: HashMap<Box<[Level]>, u32, foldhash::fast::RandomState>,
+    known: HashMap<(Level, Ruling), Ruling, foldhash::fast::RandomState>,
 }
 
 impl RulingsBuilder {
     /// The ruling for one claim.
     pub fn claim(&mut self, claim: Claim) -> Ruling {
-        if claim.is_unconditional() {
-            return claim.value.map_or(Ruling::EXCLUDED, Ruling::listed);
-        }
-        self.intern(Box::new([Box::new([claim])]))
+        self.link(Box::new([claim]), Ruling::ABSENT)
     }
 
     /// The ruling for levels of claims, most specific first. Equal claims of a level count once, what cannot be reached
@@ -253,22 +267,30 @@ impl RulingsBuilder {
                 break;
             }
         }
-        match chain.as_slice() {
-            [] => Ruling::ABSENT,
-            [level] if level.len() == 1 => self.claim(level[0]),
-            _ => self.intern(chain.into()),
-        }
+        chain.into_iter().rev().fold(Ruling::ABSENT, |wider, level| self.link(level, wider))
     }
 
-    fn intern(&mut self, chain: Box<[Level]>) -> Ruling {
-        if let Some(&index) = self.known.get(&chain) {
-            return Ruling(CHAIN | index);
+    /// The ruling of a level with `wider` behind it.
+    fn link(&mut self, level: Level, wider: Ruling) -> Ruling {
+        if let [only] = &*level
+            && only.is_unconditional()
+        {
+            return only.value.map_or(Ruling::EXCLUDED, Ruling::listed);
         }
-        let index =
-            u32::try_from(self.rulings.chains.len()).expect("fewer chains than lines, and those are below 2^30");
-        self.rulings.chains.push(chain.clone());
-        self.known.insert(chain, index);
-        Ruling(CHAIN | index)
+        let key = (level, wider);
+        if let Some(&known) = self.known.get(&key) {
+            return known;
+        }
+        let Rulings { links, claims } = &mut self.rulings;
+        let claims_start = claims.len() as u32;
+        claims.extend_from_slice(&key.0);
+        // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
+        let claims_end = u32::try_from(claims.len()).ok().filter(|end| *end < CHAIN - 2);
+        let claims_end = claims_end.expect("fewer claims than lines, and those are below 2^30");
+        let ruling = Ruling(CHAIN | links.len() as u32);
+        links.push(Link { claims_start, claims_end, wider });
+        self.known.insert(key, ruling);
+        ruling
     }
 
     /// The rulings so far, to look levels up while building.
@@ -278,7 +300,8 @@ impl RulingsBuilder {
 
     /// Freezes what was built.
     pub fn build(mut self) -> Rulings {
-        self.rulings.chains.shrink_to_fit();
+        self.rulings.links.shrink_to_fit();
+        self.rulings.claims.shrink_to_fit();
         self.rulings
     }
 }

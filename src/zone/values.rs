@@ -162,6 +162,11 @@ impl Template {
     pub fn text_len(&self) -> usize {
         self.text_len
     }
+
+    /// Octets that it takes to keep it.
+    pub fn stored_len(&self) -> usize {
+        self.octets.len()
+    }
 }
 
 /// Builds [`Values`], each distinct value and template once.

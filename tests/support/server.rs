@@ -33,9 +33,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Our server under rbldnsd's command line.
+    /// Our server: under rbldnsd's command line if that can say all options, else with a configuration file.
     pub(crate) fn dnsbld(files: &[File], specs: &[String], options: &Options) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        if !options.are_rbldnsds() {
+            return Self::configured(command, files, specs, options);
+        }
         command.arg("rbldnsd");
         Self::start(command, files, specs, options)
     }
@@ -49,8 +52,27 @@ impl Server {
     pub(crate) fn on_folder(folder: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "none"]).arg(folder);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(folder);
         Self::wait(command, port, false, tempfile::tempdir().expect("a folder"))
+    }
+
+    fn configured(mut command: Command, files: &[File], specs: &[String], options: &Options) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_files(folder.path(), files);
+        let port = free_port();
+        let text = |value: &Option<String>| value.as_ref().map_or("false".to_owned(), |text| format!("{text:?}"));
+        let config = format!(
+            "listen = [\"127.0.0.1:{port}\"]\nhttp = false\nzones = {specs:?}\nminimal = {}\nudp-payload = {}\n\
+             version = {}\nidentity = {}\n",
+            options.minimal,
+            options.payload_len.unwrap_or(1232),
+            text(&options.version),
+            text(&options.identity)
+        );
+        let path = folder.path().join("dnsbld.toml");
+        fs::write(&path, config).expect("a configuration written");
+        command.args(["serve", "--config"]).arg(path);
+        Self::wait(command, port, false, folder)
     }
 
     fn start(mut command: Command, files: &[File], specs: &[String], options: &Options) -> Self {

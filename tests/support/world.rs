@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use dnsbld::{
     answer::{self, Client, DEFAULT_UDP_PAYLOAD_LEN, Outcome, Policy, Transport},
     live::{
-        reloader::{ReloadReport, Reloader},
+        reloader::{ReloadReport, Reloader, Settings},
         served::Served,
         zones::{ZoneSource, ZoneSpec},
     },
@@ -53,7 +53,8 @@ impl World {
 
     fn serve(source: ZoneSource, options: &Options, now_s: u64) -> Self {
         let cell = Arc::new(ArcSwap::from_pointee(Served::default()));
-        let report = Reloader::new(source, load::Options::default(), Arc::clone(&cell), 1).reload(now_s);
+        let report =
+            Reloader::new(Settings::new(source, load::Options::default()), Arc::clone(&cell)).reload(now_s, None);
         let policy = Policy {
             udp_payload_len: options.payload_len.unwrap_or(DEFAULT_UDP_PAYLOAD_LEN),
             minimal: options.minimal,

@@ -10,7 +10,7 @@ use super::{
     arena::{self, Arena, NO_PARENT, PALETTE_MAX},
 };
 use crate::{
-    wire::name::{LABELS_MAX, labels},
+    wire::name::LABELS_MAX,
     zone::{
         ruling::{Claim, Ruling, Rulings, RulingsBuilder},
         standing::{Equals, Outlook, Standing},
@@ -66,17 +66,18 @@ impl NamesBuilder {
     /// # Panics
     /// Beyond 4 GiB of names.
     pub fn add(&mut self, name: &[u8], scope: Scope, claim: Claim) {
-        let mut from_left = [&[][..]; LABELS_MAX];
-        let mut count = 0;
-        for label in labels(name) {
-            from_left[count] = label;
-            count += 1;
-        }
         let at = u32::try_from(self.text.len()).expect("names of less than 4 GiB");
-        self.text.push(name.len() as u8 - 1);
-        for label in from_left[..count].iter().rev() {
-            self.text.push(label.len() as u8);
-            self.text.extend_from_slice(label);
+        let mut starts = [0_u8; LABELS_MAX];
+        let (mut count, mut start) = (0, 0);
+        while name[start] != 0 {
+            starts[count] = start as u8;
+            count += 1;
+            start += 1 + usize::from(name[start]);
+        }
+        self.text.push(start as u8);
+        for &start in starts[..count].iter().rev() {
+            let start = usize::from(start);
+            self.text.extend_from_slice(&name[start..=start + usize::from(name[start])]);
         }
         let mut head = [0; 16];
         let octets = octets_at(&self.text, at);

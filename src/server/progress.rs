@@ -13,7 +13,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::live::reloader::Progress;
+use crate::live::loading::Progress;
 
 /// Loads that are shorter are over before anyone could read.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -10,10 +10,10 @@ use prometheus::{
 };
 use tracing::error;
 
-use crate::server::Running;
+use super::Running;
 
 /// Serves `/metrics` and `/healthz` until the runtime ends.
-pub async fn serve(listener: tokio::net::TcpListener, running: Running) {
+pub(super) async fn serve(listener: tokio::net::TcpListener, running: Running) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))

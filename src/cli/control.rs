@@ -1,0 +1,128 @@
+//! `dnsbld explain`, `dnsbld reload` and `dnsbld status`: asking and telling a running server.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use crate::control::{Answer, Explanation, Request, ask};
+
+/// Where the server is found.
+#[derive(Debug, clap::Args)]
+pub(super) struct StateArgument {
+    /// The running server's state folder, or its zones folder [default: $STATE_DIRECTORY]
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArguments {
+    /// An address or a domain name
+    key: String,
+    /// Only in these zones
+    zones: Vec<String>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ReloadArguments {
+    /// Take what was refused of this zone after all, and let go of what is gone of it
+    #[arg(long, value_name = "ZONE")]
+    accept: Option<String>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArguments {
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    let request = Request::Explain { key: arguments.key.clone(), zones: arguments.zones.clone() };
+    arguments.state.ask(&request)
+}
+
+pub(super) fn reload(arguments: &ReloadArguments) -> anyhow::Result<ExitCode> {
+    arguments.state.ask(&Request::Reload { accept: arguments.accept.clone() })
+}
+
+pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
+    arguments.state.ask(&Request::Status)
+}
+
+impl StateArgument {
+    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+        let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
+        let Some(named) = named else {
+            anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");
+        };
+        let beside = named.join(crate::config::STATE_IN_ZONES);
+        let answer = ask(if beside.is_dir() { &beside } else { &named }, request)?;
+        let out = &mut io::stdout().lock();
+        if self.json {
+            serde_json::to_writer_pretty(&mut *out, &answer)?;
+            writeln!(out)?;
+        }
+        show(&answer, self.json, out)
+    }
+}
+
+/// Prints an answer for people, and decides the exit code.
+fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::Result<ExitCode> {
+    let (mut text, mut is_well) = (String::new(), true);
+    let mut line = |words: &str| {
+        text.push_str(words);
+        text.push('\n');
+    };
+    match answer {
+        Answer::Error { text } => anyhow::bail!("{text}"),
+        Answer::Reloaded { loaded, troubles } => {
+            line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
+            troubles.iter().for_each(|(dataset, trouble)| line(&format!("{dataset}: {trouble}")));
+            is_well = troubles.is_empty();
+        }
+        Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
+        Answer::Status { zones, troubles } => {
+            for (zone, entries) in zones {
+                match entries {
+                    Some(entries) => line(&format!("{zone}: {entries} entries")),
+                    None => line(&format!("{zone}: not loaded, answers SERVFAIL")),
+                }
+                is_well &= entries.is_some();
+            }
+            troubles.iter().for_each(|(dataset, trouble)| line(&format!("{dataset}: {trouble}")));
+            is_well &= troubles.is_empty();
+        }
+    }
+    if !is_printed {
+        out.write_all(text.as_bytes())?;
+    }
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
+    if zone.listings.is_empty() {
+        let by = zone.excluded_by.iter().map(|dataset| format!(", excluded by {dataset}")).collect::<Vec<_>>();
+        line(&format!("{}: not listed{}", zone.zone, by.concat()));
+    }
+    for listing in &zone.listings {
+        let until = match (&listing.until, listing.remaining_s) {
+            (Some(until), Some(left_s)) => {
+                format!("until {until}, {} from now", humantime::format_duration(Duration::from_secs(left_s)))
+            }
+            _ => "until it is taken out of its file".to_owned(),
+        };
+        line(&format!("{}: listed as {} by {}, {until}", zone.zone, listing.address, listing.dataset));
+        if let Some(text) = &listing.text {
+            line(&format!("    {text}"));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Asking and telling a running server, over a Unix socket in its state folder: permissions of the folder decide who may.
+//!
+//! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
+
+mod explain;
+
+use std::{
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::{PoisonError, mpsc},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixListener,
+};
+use tracing::warn;
+
+pub use explain::{Explanation, Listing};
+
+use crate::{
+    live::{
+        clock,
+        reloader::SharedStatus,
+        served::Cell,
+        watch::{Done, Trigger},
+    },
+    wire::name::Name,
+};
+
+/// The socket's name in the state folder.
+const SOCKET_NAME: &str = "control";
+
+/// Longest request, in octets.
+const REQUEST_MAX_LEN: u64 = 64 * 1024;
+
+/// What can be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Request {
+    /// Look at the files now.
+    Reload {
+        /// Take what was refused of this zone after all.
+        accept: Option<String>,
+    },
+    /// Why, and for how long, is this listed?
+    Explain {
+        /// An address or a domain name.
+        key: String,
+        /// Only in these zones; none means all.
+        zones: Vec<String>,
+    },
+    /// What is served, and what is wrong with it?
+    Status,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum Answer {
+    /// The reload is over.
+    Reloaded {
+        /// Datasets that were read.
+        loaded: usize,
+        /// Datasets whose newest files are not what is served, and why.
+        troubles: Vec<(String, String)>,
+    },
+    /// What each zone says of the key.
+    Explained {
+        /// Zone by zone.
+        zones: Vec<Explanation>,
+    },
+    /// What is served.
+    Status {
+        /// Zones with their numbers of entries; none where a zone cannot be served.
+        zones: Vec<(String, Option<usize>)>,
+        /// Datasets whose newest files are not what is served, and why.
+        troubles: Vec<(String, String)>,
+    },
+    /// The request cannot be met.
+    Error {
+        /// Why.
+        text: String,
+    },
+}
+
+/// The path of the socket of a server with that state folder.
+pub fn socket_path(state: &Path) -> PathBuf {
+    state.join(SOCKET_NAME)
+}
+
+/// The command by which an operator accepts what was refused, up to the zone's name; nothing without a state folder.
+pub fn accept_command(state: Option<&Path>) -> String {
+    state.map(|state| format!("dnsbld reload --state {} --accept", state.display())).unwrap_or_default()
+}
+
+/// Asks the server with that state folder.
+///
+/// # Errors
+/// When there is none, or it does not answer.
+pub fn ask(state: &Path, request: &Request) -> anyhow::Result<Answer> {
+    const PATIENCE: Duration = Duration::from_secs(600); // a reload of a very large list
+    let path = socket_path(state);
+    let mut stream = UnixStream::connect(&path).with_context(|| {
+        format!("no server answers at {}: is it running, and is that its state folder (--state)?", path.display())
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(&stream).read_line(&mut answer).context("the server did not answer")?;
+    anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
+    serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
+}
+
+/// Binds the socket. One that a server left behind is taken over; one that a server answers is not.
+///
+/// # Errors
+/// When the folder does not permit it, or another server uses it.
+pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let path = socket_path(state);
+    if UnixStream::connect(&path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server uses this state folder"));
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = std::os::unix::net::UnixListener::bind(&path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What requests are met from.
+#[derive(Clone)]
+pub struct Desk {
+    /// What is served.
+    pub cell: Cell,
+    /// What is known of reloads.
+    pub status: SharedStatus,
+    /// The reloading thread.
+    pub reloader: mpsc::Sender<Trigger>,
+}
+
+/// Serves requests until the runtime ends.
+pub async fn serve(listener: UnixListener, desk: Desk) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = desk.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = attend(stream, &desk).await {
+                        warn!("a control connection ended: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                warn!("cannot accept a control connection: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX_LEN));
+    let read = tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await;
+    if read.map_err(io::Error::other)?? == 0 {
+        return Ok(()); // somebody looked whether anybody is there
+    }
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => desk.meet(request).await,
+        Err(error) => Answer::Error { text: format!("the request cannot be read: {error}") },
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    writer.write_all(&line).await
+}
+
+impl Desk {
+    async fn meet(&self, request: Request) -> Answer {
+        match request {
+            Request::Reload { accept } => self.reload(accept).await,
+            Request::Explain { key, zones } => self.explain(&key, &zones),
+            Request::Status => self.report(),
+        }
+    }
+
+    fn report(&self) -> Answer {
+        let served = self.cell.load();
+        let zones = served.snapshot.zones().iter().map(|zone| {
+            let entries = zone.content.as_ref().map(|content| content.datasets().iter().map(|set| set.len()).sum());
+            (zone.apex.to_string(), entries)
+        });
+        Answer::Status { zones: zones.collect(), troubles: self.troubles() }
+    }
+
+    async fn reload(&self, accept: Option<String>) -> Answer {
+        let accept = match accept.map(|zone| Name::parse(zone.as_bytes())).transpose() {
+            Ok(accept) => accept,
+            Err(error) => return Answer::Error { text: error.to_string() },
+        };
+        if let Some(zone) = &accept
+            && self.cell.load().snapshot.zone(zone).is_none()
+        {
+            return Answer::Error { text: format!("no zone {zone} is served here") };
+        }
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        if self.reloader.send(Trigger::Now { accept, done: Some(Done::new(sender)) }).is_err() {
+            return Answer::Error { text: "the reloader has ended".to_owned() };
+        }
+        match receiver.await {
+            Ok(loaded) => Answer::Reloaded { loaded, troubles: self.troubles() },
+            Err(_) => Answer::Error { text: "the server is ending".to_owned() },
+        }
+    }
+
+    fn explain(&self, key: &str, zones: &[String]) -> Answer {
+        let mut wanted = Vec::new();
+        for zone in zones {
+            match Name::parse(zone.as_bytes()) {
+                Ok(name) => wanted.push(name),
+                Err(error) => return Answer::Error { text: format!("{zone}: {error}") },
+            }
+        }
+        let served = self.cell.load();
+        match explain::explain(&served.snapshot, key, &wanted, clock::now_s()) {
+            Ok(zones) => Answer::Explained { zones },
+            Err(text) => Answer::Error { text },
+        }
+    }
+
+    fn troubles(&self) -> Vec<(String, String)> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.troubles.iter().map(|(dataset, text)| (dataset.clone(), text.clone())).collect()
+    }
+}

@@ -1,0 +1,117 @@
+//! Datasets into zones: what was loaded, at its place, under its apex.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tracing::{error, info};
+
+use super::{
+    reloader::ReloadReport,
+    zones::{DatasetSpec, ZoneSpec},
+};
+use crate::{
+    load::ZoneData,
+    wire::name::Name,
+    zone::{
+        access::{AccessList, KeyList},
+        apex::{ZoneServers, ZoneSoa},
+        snapshot::{Content, Snapshot, Zone},
+    },
+};
+
+/// The good data of a dataset.
+#[derive(Clone, Debug)]
+pub(super) enum Good {
+    Data(Arc<ZoneData>),
+    Acl(Arc<AccessList>),
+    Keys(Arc<KeyList>),
+}
+
+/// The good data of each dataset, with the time of its newest file.
+pub(super) type GoodData<'a> = HashMap<&'a DatasetSpec, (&'a Good, u64)>;
+
+/// The zones that specifications name, in order.
+pub(super) fn apexes(specs: &[ZoneSpec]) -> Vec<&Name> {
+    let mut apexes: Vec<&Name> = Vec::new();
+    for zone in specs.iter().filter_map(|spec| spec.zone.as_ref()) {
+        if !apexes.contains(&zone) {
+            apexes.push(zone);
+        }
+    }
+    apexes
+}
+
+/// Puts all zones together.
+pub(super) fn assemble(specs: &[ZoneSpec], good: &GoodData<'_>) -> Snapshot {
+    let (acl, keys, is_complete) = access(specs, good, None);
+    let zones = apexes(specs).into_iter().map(|apex| zone(apex, specs, good, is_complete)).collect();
+    Snapshot::new(zones, acl, keys)
+}
+
+/// The access lists of a zone or of all, and whether all that are named are loaded.
+fn access(
+    specs: &[ZoneSpec],
+    good: &GoodData<'_>,
+    zone: Option<&Name>,
+) -> (Option<Arc<AccessList>>, Option<Arc<KeyList>>, bool) {
+    let (mut acl, mut keys, mut is_complete) = (None, None, true);
+    for spec in specs.iter().filter(|spec| spec.zone.as_ref() == zone && spec.dataset.kind.is_access()) {
+        match good.get(&spec.dataset) {
+            Some((Good::Acl(list), _)) => acl = Some(Arc::clone(list)),
+            Some((Good::Keys(list), _)) => keys = Some(Arc::clone(list)),
+            _ => is_complete = false,
+        }
+    }
+    (acl, keys, is_complete)
+}
+
+/// Puts a zone together; without content unless everything that belongs to it is there: half a list may lack just the
+/// exclusions, and a zone without its access list is open to all.
+fn zone(apex: &Name, specs: &[ZoneSpec], good: &GoodData<'_>, is_global_access_complete: bool) -> Zone {
+    let (acl, keys, is_access_complete) = access(specs, good, Some(apex));
+    let mut zone = Zone { apex: apex.clone(), content: None, acl, keys };
+    let mut parts: Vec<&ZoneData> = Vec::new();
+    let mut newest_s = 0;
+    for spec in specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex) && !spec.dataset.kind.is_access()) {
+        let Some((Good::Data(data), modified_s)) = good.get(&spec.dataset) else { return zone };
+        parts.push(data);
+        newest_s = newest_s.max(*modified_s);
+    }
+    if !is_access_complete || !is_global_access_complete {
+        return zone;
+    }
+    let soa = parts.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
+    let servers = parts.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
+    let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
+    let specifications =
+        parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
+    zone.content = Some(Content::new(soa, servers, expires_s, specifications));
+    zone
+}
+
+/// Says in one line what a zone consists of now, if something of it was loaded.
+pub(super) fn announce(zone: &Zone, specs: &[ZoneSpec], report: &ReloadReport) {
+    let is_its_own = |dataset: &DatasetSpec| {
+        specs.iter().any(|spec| spec.zone.as_ref() == Some(&zone.apex) && spec.dataset == *dataset)
+    };
+    let took: Duration =
+        report.datasets.iter().filter(|dataset| is_its_own(&dataset.dataset)).map(|dataset| dataset.took).sum();
+    if took.is_zero() {
+        return;
+    }
+    let Some(content) = &zone.content else {
+        error!(zone = %zone.apex, "not all of its datasets are loaded, zone will not be serviced: it answers SERVFAIL");
+        return;
+    };
+    let datasets = content.datasets();
+    let labels: Vec<&str> = datasets.iter().map(|dataset| &*dataset.label).collect();
+    let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
+    let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
+    let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };
+    info!(
+        "zone {}: {entries} entries in {}, {:.1} MB, {:.2} s{soa}",
+        zone.apex,
+        labels.join(" "),
+        bytes as f64 / 1e6,
+        took.as_secs_f64()
+    );
+}

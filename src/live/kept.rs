@@ -1,0 +1,194 @@
+//! The last good version of each dataset, kept in the state folder for the day when the files are broken at start.
+//!
+//! Copies, not links: whoever writes into a file in place would write into a link of it too. A version is complete or not
+//! there: it is written aside and renamed, so that neither a crash nor a full disk leaves half of one.
+//!
+//! ```text
+//! STATE/good/ip4set-9c3a52f10b7e4d21/manifest.json   which files these are, and how many entries they gave
+//!                                   /0 /1 ...        the files
+//! ```
+
+use std::{
+    fs::{self, File},
+    hash::Hasher as _,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use super::zones::DatasetSpec;
+
+/// What is kept beside the files.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    dataset: String,
+    files: Vec<String>,
+    entries: usize,
+    saved: SystemTime,
+}
+
+/// A version that was good.
+#[derive(Debug)]
+pub struct KeptVersion {
+    /// Its files, in the order of the dataset's own.
+    pub files: Vec<PathBuf>,
+    /// How many entries it has.
+    pub entries: usize,
+    /// When it was kept.
+    pub saved: SystemTime,
+}
+
+/// The folder of last good versions.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    folder: PathBuf,
+    /// Most octets of a dataset that is kept.
+    max_bytes: u64,
+}
+
+/// Most octets of a dataset that is kept, unless configured otherwise.
+pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+
+impl Kept {
+    /// Keeps versions in a state folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(state: &Path, max_bytes: u64) -> io::Result<Self> {
+        let folder = state.join("good");
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, max_bytes })
+    }
+
+    fn place(&self, dataset: &DatasetSpec) -> PathBuf {
+        let mut hasher = SipHasher13::new();
+        hasher.write(dataset.to_string().as_bytes());
+        self.folder.join(format!("{}-{:016x}", dataset.kind, hasher.finish()))
+    }
+
+    /// Keeps the files as they are now.
+    ///
+    /// # Errors
+    /// When they are too large, or cannot be copied; what was kept before stays.
+    pub fn save(&self, dataset: &DatasetSpec, entries: usize) -> io::Result<()> {
+        let place = self.place(dataset);
+        let (aside, before) = (place.with_extension("new"), place.with_extension("old"));
+        remove_if_there(&aside)?;
+        let total: u64 = dataset.files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+        if total > self.max_bytes {
+            return Err(io::Error::other(format!("{total} octets are more than the {} that are kept", self.max_bytes)));
+        }
+        fs::create_dir_all(&aside)?;
+        let written = write_version(&aside, dataset, entries);
+        if written.is_err() {
+            remove_if_there(&aside)?;
+            return written;
+        }
+        remove_if_there(&before)?;
+        if place.exists() {
+            fs::rename(&place, &before)?;
+        }
+        fs::rename(&aside, &place)?;
+        remove_if_there(&before)
+    }
+
+    /// The last good version, if there is one.
+    pub fn find(&self, dataset: &DatasetSpec) -> Option<KeptVersion> {
+        let place = self.place(dataset);
+        // Between two renames only the one before is there.
+        [place.clone(), place.with_extension("old")].into_iter().find_map(|place| {
+            let manifest: Manifest = serde_json::from_slice(&fs::read(place.join("manifest.json")).ok()?).ok()?;
+            let files: Vec<PathBuf> = (0..manifest.files.len()).map(|index| place.join(index.to_string())).collect();
+            let is_whole = files.iter().all(|file| file.is_file()) && files.len() == dataset.files.len();
+            (is_whole && manifest.dataset == dataset.to_string()).then_some(KeptVersion {
+                files,
+                entries: manifest.entries,
+                saved: manifest.saved,
+            })
+        })
+    }
+}
+
+fn write_version(aside: &Path, dataset: &DatasetSpec, entries: usize) -> io::Result<()> {
+    for (index, file) in dataset.files.iter().enumerate() {
+        let copy = aside.join(index.to_string());
+        fs::copy(file, &copy)?;
+        let copy = File::options().write(true).open(copy)?;
+        // The time of a file is the time of its entries.
+        copy.set_modified(fs::metadata(file)?.modified()?)?;
+        copy.sync_all()?;
+    }
+    let manifest = Manifest {
+        dataset: dataset.to_string(),
+        files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
+        entries,
+        saved: SystemTime::now(),
+    };
+    let mut file = File::create(aside.join("manifest.json"))?;
+    file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
+    file.sync_all()
+}
+
+fn remove_if_there(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::dataset::Kind;
+
+    fn dataset(folder: &Path) -> DatasetSpec {
+        DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.join("hosts")] }
+    }
+
+    #[test]
+    fn the_last_good_version_comes_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let dataset = dataset(folder.path());
+        assert!(kept.find(&dataset).is_none());
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        kept.save(&dataset, 1).expect("kept");
+        fs::write(folder.path().join("hosts"), "broken").expect("written");
+        let version = kept.find(&dataset).expect("there");
+        assert_eq!(fs::read_to_string(&version.files[0]).expect("readable"), "192.0.2.1\n");
+        assert_eq!(version.entries, 1);
+    }
+
+    #[test]
+    fn half_a_version_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let dataset = dataset(folder.path());
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        kept.save(&dataset, 1).expect("kept");
+        let place = kept.place(&dataset);
+        // As a crash would leave it between the two renames: only the version before is there.
+        fs::rename(&place, place.with_extension("old")).expect("renamed");
+        fs::create_dir(place.with_extension("new")).expect("made");
+        assert!(kept.find(&dataset).is_some());
+        fs::remove_file(place.with_extension("old").join("0")).expect("removed");
+        assert!(kept.find(&dataset).is_none(), "its file is gone");
+        kept.save(&dataset, 1).expect("kept again");
+        assert!(kept.find(&dataset).is_some());
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept_and_costs_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 20).expect("made");
+        let dataset = dataset(folder.path());
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        kept.save(&dataset, 1).expect("kept");
+        fs::write(folder.path().join("hosts"), "x".repeat(21)).expect("written");
+        assert!(kept.save(&dataset, 1).is_err());
+        assert_eq!(kept.find(&dataset).expect("there").entries, 1);
+    }
+}

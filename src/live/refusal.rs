@@ -1,0 +1,293 @@
+//! Data that read well and must not go live all the same: the rules, and what they look at.
+//!
+//! A list that shrank to nothing opens the gates, one that lists everything closes them, and both have happened to large
+//! lists. A reload that breaks a rule is refused, the data before it are served on, and the message says how to take it after
+//! all. A first load has nothing better to fall back on, so there the rules only warn.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+
+use crate::{
+    load::{Loaded, Report},
+    zone::{
+        dataset::{Dataset, Entries},
+        ruling::Context,
+    },
+};
+
+/// When a reload is refused.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The new data have less than this share of the old entries; 0 switches the rule off. Default: a half.
+    pub min_share: f64,
+    /// ... and the old data had so many entries at least: small lists may drain. Default: 1,000.
+    pub floor_entries: usize,
+    /// More than this share of all IPv4 addresses, or of the IPv6 ones in use (2000::/3), is listed. Default: a quarter.
+    pub max_address_share: f64,
+    /// More than this share of the lines is bad. Default: a tenth.
+    pub max_bad_share: f64,
+    /// Prefixes of which nothing may be listed. 127.0.0.1 is always one of them: clients take a list that has it for broken
+    /// (RFC 5782 section 5).
+    pub never_list: Vec<IpNet>,
+    /// A last line without its end is the sign of a file that was cut short.
+    pub refuse_cut_short: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            min_share: 0.5,
+            floor_entries: 1_000,
+            max_address_share: 0.25,
+            max_bad_share: 0.1,
+            never_list: Vec::new(),
+            refuse_cut_short: true,
+        }
+    }
+}
+
+impl Rules {
+    /// No rule at all, for those who are used to rbldnsd: whatever loads is served.
+    pub fn none() -> Self {
+        Self {
+            min_share: 0.0,
+            floor_entries: usize::MAX,
+            max_address_share: 1.0,
+            max_bad_share: 1.0,
+            never_list: Vec::new(),
+            refuse_cut_short: false,
+        }
+    }
+
+    /// Whether any rule is in force.
+    fn is_none(&self) -> bool {
+        self.min_share <= 0.0 && self.max_address_share >= 1.0 && self.max_bad_share >= 1.0 && !self.refuse_cut_short
+    }
+}
+
+/// A rule that new data break.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// Far fewer entries than before.
+    Collapsed {
+        /// Entries before.
+        old: usize,
+        /// Entries now.
+        new: usize,
+    },
+    /// Too large a share of all addresses is listed.
+    World {
+        /// The share, 0 to 1.
+        share: f64,
+    },
+    /// Addresses are listed that must not be.
+    NeverListed {
+        /// The prefix that they are in.
+        prefix: IpNet,
+    },
+    /// A name server of the zone itself is listed.
+    OwnServer {
+        /// Its address.
+        address: IpAddr,
+    },
+    /// A file ends in the middle of a line.
+    CutShort {
+        /// The file.
+        file: String,
+    },
+    /// Too large a share of the lines is bad.
+    BadLines {
+        /// Bad lines.
+        bad: u64,
+        /// All lines.
+        lines: u64,
+    },
+    /// The data had expired before they came.
+    Expired,
+}
+
+impl Refusal {
+    /// A word for it, for metrics.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Collapsed { .. } => "collapsed",
+            Self::World { .. } => "world",
+            Self::NeverListed { .. } => "never_listed",
+            Self::OwnServer { .. } => "own_server",
+            Self::CutShort { .. } => "cut_short",
+            Self::BadLines { .. } => "bad_lines",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Collapsed { old, new } => write!(
+                out,
+                "{new} entries where there were {old}: see whether the file is complete (`min-share` sets how far a list may shrink)"
+            ),
+            Self::World { share } => write!(
+                out,
+                "it lists {:.0} % of all addresses: look for a prefix that is too short (`max-address-share`)",
+                share * 100.0
+            ),
+            Self::NeverListed { prefix } => write!(
+                out,
+                "it lists addresses of {prefix}, which must never be listed: take them out, or exclude them with a line `!{prefix}`"
+            ),
+            Self::OwnServer { address } => {
+                write!(out, "it lists {address}, a name server of its own zone: exclude it with a line `!{address}`")
+            }
+            Self::CutShort { file } => write!(
+                out,
+                "{file} ends in the middle of a line, as a file does that is still being written: write to another name and rename it (`refuse-cut-short`)"
+            ),
+            Self::BadLines { bad, lines } => {
+                write!(out, "{bad} of {lines} lines are bad: see whether it is a file of that type (`max-bad-share`)")
+            }
+            Self::Expired => write!(out, "the data have expired already: see their $TIMESTAMP and who makes them"),
+        }
+    }
+}
+
+/// What the rules look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// The new data.
+    pub loaded: &'a Loaded,
+    /// What was wrong with their lines.
+    pub report: &'a Report,
+    /// How many entries the data before had.
+    pub old_entries: Option<usize>,
+    /// Addresses of the name servers of the zones that use the data.
+    pub servers: &'a [IpAddr],
+    /// Seconds since the epoch.
+    pub now_s: u64,
+}
+
+impl Rules {
+    /// The rules that new data break.
+    pub fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        if self.is_none() {
+            return refusals;
+        }
+        let new = entries(judged.loaded);
+        if let Some(old) = judged.old_entries
+            && old >= self.floor_entries
+            && (new as f64) < old as f64 * self.min_share
+        {
+            refusals.push(Refusal::Collapsed { old, new });
+        }
+        let (bad, lines) = (judged.report.warnings(), judged.report.lines);
+        // A handful of bad lines in a short file is a handful of mistakes.
+        if bad >= 10 && bad as f64 > lines as f64 * self.max_bad_share {
+            refusals.push(Refusal::BadLines { bad, lines });
+        }
+        if let Some(file) = judged.report.cut_short.as_ref().filter(|_| self.refuse_cut_short) {
+            refusals.push(Refusal::CutShort { file: file.clone() });
+        }
+        if let Loaded::Data(data) = judged.loaded {
+            if data.expires_s.is_some_and(|expires_s| expires_s < judged.now_s) {
+                refusals.push(Refusal::Expired);
+            }
+            let context = Context { now_s: judged.now_s, keyed: false };
+            for section in &data.sections {
+                self.judge_addresses(&section.dataset, judged.servers, &context, &mut refusals);
+            }
+        }
+        refusals
+    }
+
+    fn judge_addresses(&self, dataset: &Dataset, servers: &[IpAddr], context: &Context, refusals: &mut Vec<Refusal>) {
+        let Entries::Addresses(addresses) = &dataset.entries else { return };
+        let mut listed_v4 = 0u64;
+        addresses.for_each_v4(|first, last, said| {
+            if addresses.decide(said, context).is_listed() {
+                listed_v4 += u64::from(last - first) + 1;
+            }
+        });
+        let mut listed_v6 = 0.0;
+        addresses.for_each_v6(|first, last, said| {
+            if addresses.decide(said, context).is_listed() {
+                listed_v6 += (last - first) as f64 + 1.0;
+            }
+        });
+        let share = (listed_v4 as f64 / 2f64.powi(32)).max((listed_v6 / 2f64.powi(125)).min(1.0));
+        if share > self.max_address_share {
+            refusals.push(Refusal::World { share });
+        }
+        let is_listed = |prefix: &IpNet| match prefix {
+            IpNet::V4(net) => addresses.any_listed_v4(net.network().into(), net.broadcast().into(), context),
+            IpNet::V6(net) => addresses.any_listed_v6(net.network().into(), net.broadcast().into(), context),
+        };
+        let localhost = IpNet::from(IpAddr::from([127, 0, 0, 1]));
+        for prefix in std::iter::once(&localhost).chain(&self.never_list).filter(|prefix| is_listed(prefix)) {
+            refusals.push(Refusal::NeverListed { prefix: *prefix });
+        }
+        for &address in servers.iter().filter(|&&address| is_listed(&address.into())) {
+            refusals.push(Refusal::OwnServer { address });
+        }
+    }
+}
+
+/// Number of entries of whatever was loaded.
+pub fn entries(loaded: &Loaded) -> usize {
+    match loaded {
+        Loaded::Data(data) => data.sections.iter().map(|section| section.dataset.len()).sum(),
+        Loaded::Acl(list) => list.len(),
+        Loaded::Keys(list) => list.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        load::{self, Options, Source},
+        zone::dataset::Kind,
+    };
+
+    fn judge(kind: Kind, text: &str, old_entries: Option<usize>, rules: &Rules) -> Vec<Refusal> {
+        let mut report = Report::default();
+        let options = Options { now_s: 1_800_000_000, ..Options::default() };
+        let source = Source { name: "file".into(), modified_s: 1_700_000_000, reader: Box::new(text.as_bytes()) };
+        let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads");
+        let servers = ["192.0.2.53".parse().expect("an address")];
+        rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, servers: &servers, now_s: 1_800_000_000 })
+    }
+
+    fn words(kind: Kind, text: &str, old_entries: Option<usize>) -> Vec<&'static str> {
+        judge(kind, text, old_entries, &Rules::default()).iter().map(Refusal::word).collect()
+    }
+
+    #[test]
+    fn good_data_break_no_rule() {
+        assert!(words(Kind::Ip4Set, "127.0.0.2\n192.0.2.1\n!127.0.0.1\n", Some(2)).is_empty());
+        assert!(words(Kind::DnSet, "example.com\n", Some(1)).is_empty());
+    }
+
+    #[test]
+    fn each_rule() {
+        assert_eq!(words(Kind::Ip4Set, "192.0.2.1\n", Some(1_000)), ["collapsed"]);
+        assert!(words(Kind::Ip4Set, "192.0.2.1\n", Some(999)).is_empty(), "small lists may drain");
+        assert_eq!(words(Kind::Ip4Trie, "64.0.0.0/1\n", None), [] as [&str; 0], "a mistake of the line");
+        assert_eq!(words(Kind::Ip4Trie, "0.0.0.0/0\n!127.0.0.1\n!192.0.2.53\n", None), ["world"]);
+        assert_eq!(words(Kind::Ip6Trie, "::/0\n", None), ["world"]);
+        assert_eq!(words(Kind::Ip4Set, "127.0.0.1\n", None), ["never_listed"]);
+        assert_eq!(words(Kind::Ip4Set, "192.0.2.0/24\n", None), ["own_server"]);
+        assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n198.51.10", None), ["cut_short"]);
+        assert_eq!(words(Kind::Ip4Set, &"not an address\n".repeat(10), None), ["bad_lines"]);
+        assert_eq!(words(Kind::Ip4Set, "$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", None), ["expired"]);
+    }
+
+    #[test]
+    fn what_the_operator_names_is_never_listed() {
+        let rules = Rules { never_list: vec!["203.0.113.0/24".parse().expect("a prefix")], ..Rules::default() };
+        assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
+        assert!(judge(Kind::Ip4Set, "0/8\n203.0.113.9\n", Some(5_000_000), &Rules::none()).is_empty());
+    }
+}
