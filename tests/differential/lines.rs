@@ -170,7 +170,7 @@ impl<'r> Writer<'r> {
                 }
                 if self.chance(5) { text.replace("NS ", "NAMESERVER ") } else { text }
             }
-            "ttl" => format!("TTL {}", time(self)),
+            "ttl" => format!("TTL {}{}", time(self), self.pick(&["", "", "", " # why", " x"])),
             "var" => {
                 format!(
                     "{} {}",
@@ -647,7 +647,7 @@ impl<'r> Writer<'r> {
                     "NS a.b",
                     "CNAME x",
                     "CH A 1",
-                    "AAAA ::1",
+                    "AAA ::1",
                     "A",
                     "A 1.2.3.256",
                     "mx 10 x.y",

@@ -36,8 +36,10 @@ rules! {
     MappedInV6Sets: "IPv6 lists that cover ::ffff:0:0/96 count there also beside IPv4 lists; rbldnsd then asks only the latter",
     MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
     IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
-    GlueInAnyCase: "a server's address is found however its name is written; rbldnsd misses it if $NS has capitals in the name of its zone",
+    Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
     DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
+    SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",
+    QuotedStrings: "`\"a\" \"b\"` are two strings of a TXT record; rbldnsd takes off the outer quotes only",
     LeadingZeros: "octets have one spelling; to rbldnsd 010.0.0.127 is 10.0.0.127 under another name",
     AclEmptyKeepsGeneric: "plain records stay where a client is told that nothing, or everything, is listed, as rbldnsd(8) says",
     LongText: "a text of any length is answered as several strings; rbldnsd cuts it after 254 octets",
@@ -191,7 +193,7 @@ impl<'s> Judge<'s> {
             let kind = ours.answers.first().map(|rr| rr.kind);
             let mut wanted: Vec<Rr> = theirs.answers.iter().filter(|rr| Some(rr.kind) == kind).cloned().collect();
             long_texts(&mut wanted, &ours.answers, &mut Vec::new());
-            let is_more = ours.answers.len() > wanted.len() || theirs.rcode == NXDOMAIN;
+            let is_more = theirs.rcode == NXDOMAIN || sorted(&wanted) != sorted(&ours.answers);
             if is_more && is_subset(&without_ttl(&wanted), &without_ttl(&ours.answers)) {
                 return Ok([used, vec![Rule::MappedInV6Sets]].concat());
             }
@@ -224,6 +226,7 @@ impl<'s> Judge<'s> {
             used.push(Rule::MetaTypes);
         }
         self.negative_ttl(query, &mut theirs, &ours, &mut used)?;
+        quoted(&mut theirs.answers, &ours.answers, &mut used);
         dotted(query, &mut theirs.answers, &ours.answers, &mut used);
         long_texts(&mut theirs.answers, &ours.answers, &mut used);
         if theirs_is_cut {
@@ -232,11 +235,10 @@ impl<'s> Judge<'s> {
         } else {
             same("answer", &theirs.answers, &ours.answers, Rule::AnswerOrder, &mut used)?;
         }
-        let extra = |rr: &Rr| !theirs.additionals.iter().any(|known| small_letters(known) == small_letters(rr));
-        if ours.additionals.iter().filter(|rr| extra(rr)).any(|rr| self.is_written_with_capitals(&rr.owner)) {
-            ours.additionals =
-                ours.additionals.iter().filter(|rr| !self.is_written_with_capitals(&rr.owner)).cloned().collect();
-            used.push(Rule::GlueInAnyCase);
+        if self.has_more_glue(&theirs, &ours) {
+            ours.additionals
+                .retain(|rr| theirs.additionals.iter().any(|known| small_letters(known) == small_letters(rr)));
+            used.push(Rule::Glue);
         }
         let servers = same("authority", &theirs.authorities, &ours.authorities, Rule::ServerOrder, &mut used)
             .and_then(|()| same("additional", &theirs.additionals, &ours.additionals, Rule::ServerOrder, &mut used));
@@ -268,14 +270,18 @@ impl<'s> Judge<'s> {
         is_same && matches!(ours.rcode, NOERROR | NXDOMAIN) && is_subset(&ours.answers, &theirs.answers)
     }
 
-    /// Whether a file has the name with capital letters.
-    fn is_written_with_capitals(&self, name: &[Vec<u8>]) -> bool {
-        let small = super::names::show(&lower(name));
-        let small = small.trim_end_matches('.');
-        let lines = self.scenario.files.iter().flat_map(|file| &file.lines);
-        lines
-            .map(|line| String::from_utf8_lossy(line))
-            .any(|line| line.split([' ', '\t']).any(|word| word.eq_ignore_ascii_case(small) && word != small))
+    /// Whether we give addresses of servers that rbldnsd leaves out, and that are what it answers when asked for them.
+    fn has_more_glue(&self, theirs: &Reply, ours: &Reply) -> bool {
+        let small = |records: &[Rr]| records.iter().map(small_letters).collect::<BTreeSet<_>>();
+        let (theirs, ours) = (small(&theirs.additionals), small(&ours.additionals));
+        let is_repeated = |rr: &Rr| theirs.iter().any(|known| known.data == rr.data);
+        let is_true = |rr: &Rr| {
+            let reply = self.ask_theirs(&Query::new(PASSED_CLIENT, rr.owner.clone(), A));
+            reply.is_some_and(|reply| reply.answers.contains(rr))
+        };
+        theirs.len() < ours.len()
+            && theirs.is_subset(&ours)
+            && ours.difference(&theirs).all(|rr| is_repeated(rr) || is_true(rr))
     }
 
     /// Whether the name spells, or begins to spell, an IPv4-mapped address, in a zone of both families.
@@ -340,6 +346,7 @@ impl<'s> Judge<'s> {
         let Some(passed) = self.ask_theirs(&as_passed) else { return false };
         let mut all = [&theirs.answers[..], &passed.answers].concat();
         long_texts(&mut all, &ours.answers, &mut Vec::new());
+        quoted(&mut all, &ours.answers, &mut Vec::new());
         is_subset(&without_ttl(&ours.answers), &without_ttl(&all))
     }
 
@@ -523,6 +530,21 @@ fn chaos(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Vec<Rule>, Strin
         used.push(Rule::ChaosVersion);
     }
     Ok(used)
+}
+
+/// Takes strings in quotes apart as we do.
+fn quoted(theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
+    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
+        let Data::Txt(strings) = &rr.data else { continue };
+        let whole = strings.concat();
+        let ours = ours.iter().find(
+            |our| matches!(&our.data, Data::Txt(strings) if strings.len() > 1 && strings.join(&b"\" \""[..]) == whole),
+        );
+        if let Some(ours) = ours {
+            rr.data = ours.data.clone();
+            used.push(Rule::QuotedStrings);
+        }
+    }
 }
 
 /// Writes mapped addresses as we do.
