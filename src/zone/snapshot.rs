@@ -1,6 +1,6 @@
 //! Everything served at one moment, and the way from a name to its zone.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
 use super::{
     access::{AccessList, KeyList},
@@ -247,7 +247,8 @@ impl Snapshot {
         }
     }
 
-    fn addresses_of(&self, server: &Name) -> Vec<(std::net::Ipv4Addr, u32)> {
+    /// The A records of a server's name in the zones.
+    fn addresses_of(&self, server: &Name) -> Vec<(Ipv4Addr, u32)> {
         let mut name = QueryName::new();
         if name.read(server.as_wire()).is_none() {
             return Vec::new();
@@ -258,7 +259,7 @@ impl Snapshot {
         let part = content.part(relative);
         let own = part.datasets.iter().map(|dataset| (part.label_count, dataset));
         let above = part.above.iter().map(|above| (above.label_count, &above.dataset));
-        let mut addresses = Vec::new();
+        let mut addresses: Vec<(Ipv4Addr, u32)> = Vec::new();
         for (label_count, dataset) in own.chain(above) {
             let name = relative.without_last(label_count);
             if let Entries::Records(records) = &dataset.entries {
@@ -268,6 +269,16 @@ impl Snapshot {
                     }
                 }
             }
+        }
+        // RFC 2181 section 5: they are one RRset, of one TTL and without duplicates.
+        if let Some(least_ttl_s) = addresses.iter().map(|(_, ttl_s)| *ttl_s).min() {
+            let mut seen = Vec::new();
+            addresses.retain_mut(|(address, ttl_s)| {
+                *ttl_s = least_ttl_s;
+                let is_new = !seen.contains(address);
+                seen.push(*address);
+                is_new
+            });
         }
         addresses
     }

@@ -170,7 +170,7 @@ impl<'r> Writer<'r> {
                 }
                 if self.chance(5) { text.replace("NS ", "NAMESERVER ") } else { text }
             }
-            "ttl" => format!("TTL {}", time(self)),
+            "ttl" => format!("TTL {}{}", time(self), self.pick(&["", "", "", " # why", " x"])),
             "var" => {
                 format!(
                     "{} {}",
@@ -271,7 +271,8 @@ impl<'r> Writer<'r> {
             5..=7 => {
                 let length = self.rng.random_range(240..420);
                 let mut text: Vec<u8> = self.pick(&["", ":9:", "="]).into();
-                text.extend((0..length).map(|place| b'a' + (place % 26) as u8));
+                let first = self.rng.random_range(0..26);
+                text.extend((0..length).map(|place| b'a' + ((first + place) % 26) as u8));
                 text
             }
             8 => b"octets \x80\xff\x01 of any kind".to_vec(),
@@ -634,7 +635,7 @@ impl<'r> Writer<'r> {
                     "b\\c"
                 ])
             ),
-            8 => format!("TXT {}", "t".repeat(self.rng.random_range(250..270))),
+            8 => format!("TXT {}", self.pick(&["t", "u", "v", "w"]).repeat(self.rng.random_range(250..270))),
             9..=10 => format!(
                 "MX {} {}",
                 self.pick(&["10", "0", "65535", "010"]),
@@ -646,7 +647,7 @@ impl<'r> Writer<'r> {
                     "NS a.b",
                     "CNAME x",
                     "CH A 1",
-                    "AAAA ::1",
+                    "AAA ::1",
                     "A",
                     "A 1.2.3.256",
                     "mx 10 x.y",

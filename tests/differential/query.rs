@@ -152,14 +152,18 @@ pub(crate) fn ask_all<'q>(server: SocketAddr, queries: impl IntoIterator<Item = 
         by_client.entry(query.client).or_default().push(index);
     }
     for (client, indices) in by_client {
+        let mut patience = PATIENCE;
         // Few enough for the least receive buffer.
         for batch in indices.chunks(64) {
-            let socket = socket(client, server, PATIENCE);
+            let socket = socket(client, server, patience);
             for (id, &index) in batch.iter().enumerate() {
                 socket.send(&queries[index].octets(id as u16)).expect("sends");
             }
             socket.send(SENTINEL).expect("sends");
-            receive(&socket, batch, &mut replies);
+            if receive(&socket, batch, &mut replies) == 0 {
+                // This client is told nothing at all. Should it be otherwise, the other server shows it.
+                patience = PATIENCE / 8;
+            }
         }
     }
     replies
@@ -205,12 +209,14 @@ fn socket(client: Ipv4Addr, server: SocketAddr, patience: Duration) -> UdpSocket
 /// A question that everybody refuses, asked last: what was not answered before it will not be answered.
 const SENTINEL: &[u8] = b"\xff\xff\0\0\0\x01\0\0\0\0\0\0\x08sentinel\x07invalid\0\0\x01\0\x01";
 
-/// Takes replies until there is one for each of the batch, or one for the sentinel, or none for a while.
-fn receive(socket: &UdpSocket, batch: &[usize], replies: &mut [Option<Vec<u8>>]) {
+/// Takes replies until there is one for each of the batch, or one for the sentinel, or none for a while; returns how many
+/// datagrams came.
+fn receive(socket: &UdpSocket, batch: &[usize], replies: &mut [Option<Vec<u8>>]) -> usize {
     let mut buffer = [0; 65_536];
-    let mut left_count = batch.len();
+    let (mut left_count, mut datagram_count) = (batch.len(), 0);
     while left_count > 0 {
-        let Ok(length) = socket.recv(&mut buffer) else { return };
+        let Ok(length) = socket.recv(&mut buffer) else { break };
+        datagram_count += 1;
         if buffer.starts_with(&SENTINEL[..2]) {
             // Several threads may have answered, and the last reply may still be on its way.
             socket.set_read_timeout(Some(Duration::from_millis(4))).expect("a timeout");
@@ -223,4 +229,5 @@ fn receive(socket: &UdpSocket, batch: &[usize], replies: &mut [Option<Vec<u8>>])
             left_count -= 1;
         }
     }
+    datagram_count
 }

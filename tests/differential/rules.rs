@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use super::{
@@ -34,7 +34,12 @@ macro_rules! rules {
 rules! {
     EmptyNonTerminal: "something is listed below the name, so it exists (RFC 8020); rbldnsd says NXDOMAIN",
     MappedInV6Sets: "IPv6 lists that cover ::ffff:0:0/96 count there also beside IPv4 lists; rbldnsd then asks only the latter",
+    MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
+    IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
+    Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
     DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
+    SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",
+    QuotedStrings: "`\"a\" \"b\"` are two strings of a TXT record; rbldnsd takes off the outer quotes only",
     LeadingZeros: "octets have one spelling; to rbldnsd 010.0.0.127 is 10.0.0.127 under another name",
     AclEmptyKeepsGeneric: "plain records stay where a client is told that nothing, or everything, is listed, as rbldnsd(8) says",
     LongText: "a text of any length is answered as several strings; rbldnsd cuts it after 254 octets",
@@ -99,14 +104,40 @@ impl<'s> Judge<'s> {
             theirs.map(|octets| Reply::read(octets).map_err(|why| format!("their reply is {why}"))).transpose()?;
         let (theirs, ours) = match (theirs, ours) {
             (None, None) => return Ok(Vec::new()),
-            (Some(_), None) => return Err("we are silent".into()),
-            (None, Some(ours)) => return damaged(query, &ours),
+            (Some(theirs), None) => return self.ignored(query, &theirs),
+            (None, Some(ours)) if query.damage.is_some() => return damaged(query, &ours),
+            (None, Some(ours)) => return self.unreadable(query, &ours),
             (Some(theirs), Some(ours)) => (theirs, ours),
         };
         if let Some(rule) = protocol(query, &theirs, &ours)? {
             return Ok(vec![rule]);
         }
         self.data(query, theirs, ours)
+    }
+
+    /// What may be met with silence by us alone: what rbldnsd denies without having looked who asks.
+    fn ignored(&self, query: &Query, theirs: &Reply) -> Result<Vec<Rule>, String> {
+        let mut used = Vec::new();
+        let mut plain = Query { opt: None, ..query.clone() };
+        if query.kind >= 256 {
+            plain.kind = AAAA;
+            used.push(Rule::UnknownTypes);
+        }
+        if query.flags & (FLAG_AA | FLAG_TC) != 0 {
+            plain.flags &= !(FLAG_AA | FLAG_TC);
+            used.push(Rule::StrayFlags);
+        }
+        check(theirs.rcode == NOTIMP && !used.is_empty() && self.ask_theirs(&plain).is_none(), "an answer of ours")?;
+        Ok(used)
+    }
+
+    /// What may be met with silence by rbldnsd alone: what a client that is ignored asks in a way that we do not understand.
+    fn unreadable(&self, query: &Query, ours: &Reply) -> Result<Vec<Rule>, String> {
+        check(matches!(ours.rcode, FORMERR | BADVERS) && query.opt.is_some() && ours.is_bare(), "silence")?;
+        let rule = protocol(query, ours, ours)?.ok_or("expected silence")?;
+        let plain = Query { opt: None, ..query.clone() };
+        check(ask_all(self.ours, [&plain]) == [None], "silence for the readable part")?;
+        Ok(vec![rule, Rule::IgnoredLater])
     }
 
     /// Compares replies of which both are meant as answers to the question.
@@ -158,10 +189,12 @@ impl<'s> Judge<'s> {
             theirs.rcode = NOERROR;
             used.push(Rule::EmptyNonTerminal);
         }
-        if self.is_mapped(query) && ours.rcode == NOERROR && is_subset(&theirs.answers, &ours.answers) && theirs != ours
-        {
-            let is_more = ours.answers.len() > theirs.answers.len() || theirs.rcode == NXDOMAIN;
-            if is_more {
+        if self.is_mapped(query) && ours.rcode == NOERROR {
+            let kind = ours.answers.first().map(|rr| rr.kind);
+            let mut wanted: Vec<Rr> = theirs.answers.iter().filter(|rr| Some(rr.kind) == kind).cloned().collect();
+            long_texts(&mut wanted, &ours.answers, &mut Vec::new());
+            let is_more = theirs.rcode == NXDOMAIN || sorted(&wanted) != sorted(&ours.answers);
+            if is_more && is_subset(&without_ttl(&wanted), &without_ttl(&ours.answers)) {
                 return Ok([used, vec![Rule::MappedInV6Sets]].concat());
             }
         }
@@ -193,12 +226,19 @@ impl<'s> Judge<'s> {
             used.push(Rule::MetaTypes);
         }
         self.negative_ttl(query, &mut theirs, &ours, &mut used)?;
+        quoted(&mut theirs.answers, &ours.answers, &mut used);
+        dotted(query, &mut theirs.answers, &ours.answers, &mut used);
         long_texts(&mut theirs.answers, &ours.answers, &mut used);
         if theirs_is_cut {
             let all: BTreeSet<&Rr> = ours.answers.iter().collect();
             check(theirs.answers.iter().all(|rr| all.contains(rr)), "all of what is left of their answer")?;
         } else {
             same("answer", &theirs.answers, &ours.answers, Rule::AnswerOrder, &mut used)?;
+        }
+        if self.has_more_glue(&theirs, &ours) {
+            ours.additionals
+                .retain(|rr| theirs.additionals.iter().any(|known| small_letters(known) == small_letters(rr)));
+            used.push(Rule::Glue);
         }
         let servers = same("authority", &theirs.authorities, &ours.authorities, Rule::ServerOrder, &mut used)
             .and_then(|()| same("additional", &theirs.additionals, &ours.additionals, Rule::ServerOrder, &mut used));
@@ -228,6 +268,20 @@ impl<'s> Judge<'s> {
         }
         let is_same = self.ask_theirs(&plain).is_some_and(|plain| plain.rcode == NOERROR);
         is_same && matches!(ours.rcode, NOERROR | NXDOMAIN) && is_subset(&ours.answers, &theirs.answers)
+    }
+
+    /// Whether we give addresses of servers that rbldnsd leaves out, and that are what it answers when asked for them.
+    fn has_more_glue(&self, theirs: &Reply, ours: &Reply) -> bool {
+        let small = |records: &[Rr]| records.iter().map(small_letters).collect::<BTreeSet<_>>();
+        let (theirs, ours) = (small(&theirs.additionals), small(&ours.additionals));
+        let is_repeated = |rr: &Rr| theirs.iter().any(|known| known.data == rr.data);
+        let is_true = |rr: &Rr| {
+            let reply = self.ask_theirs(&Query::new(PASSED_CLIENT, rr.owner.clone(), A));
+            reply.is_some_and(|reply| reply.answers.contains(rr))
+        };
+        theirs.len() < ours.len()
+            && theirs.is_subset(&ours)
+            && ours.difference(&theirs).all(|rr| is_repeated(rr) || is_true(rr))
     }
 
     /// Whether the name spells, or begins to spell, an IPv4-mapped address, in a zone of both families.
@@ -287,8 +341,12 @@ impl<'s> Judge<'s> {
         if is_subset(&ours.answers, &theirs.answers) {
             return false;
         }
-        let Some(passed) = self.ask_theirs(&Query { client: PASSED_CLIENT, ..query.clone() }) else { return false };
-        let all = [&theirs.answers[..], &passed.answers].concat();
+        let roomy = Opt { payload_len: 4096, version: 0, dnssec_ok: false, options: Vec::new() };
+        let as_passed = Query { client: PASSED_CLIENT, opt: Some(roomy), flags: 0, ..query.clone() };
+        let Some(passed) = self.ask_theirs(&as_passed) else { return false };
+        let mut all = [&theirs.answers[..], &passed.answers].concat();
+        long_texts(&mut all, &ours.answers, &mut Vec::new());
+        quoted(&mut all, &ours.answers, &mut Vec::new());
         is_subset(&without_ttl(&ours.answers), &without_ttl(&all))
     }
 
@@ -385,7 +443,7 @@ fn fills(name: &[Vec<u8>]) -> Vec<Labels> {
 fn damaged(query: &Query, ours: &Reply) -> Result<Vec<Rule>, String> {
     let wants_cookie = query.opt.as_ref().is_some_and(|opt| opt.options.starts_with(b"\x00\x0a\x00\x08"));
     match query.damage {
-        None | Some(Damage::Response) => Err("rbldnsd is silent".into()),
+        None | Some(Damage::Response) => Err("expected silence".into()),
         Some(Damage::NoQuestion) if ours.rcode == NOERROR && wants_cookie && ours.is_bare() && ours.has_opt => {
             Ok(vec![Rule::CookieOnly])
         }
@@ -472,6 +530,40 @@ fn chaos(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Vec<Rule>, Strin
         used.push(Rule::ChaosVersion);
     }
     Ok(used)
+}
+
+/// Takes strings in quotes apart as we do.
+fn quoted(theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
+    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
+        let Data::Txt(strings) = &rr.data else { continue };
+        let whole = strings.concat();
+        let ours = ours.iter().find(
+            |our| matches!(&our.data, Data::Txt(strings) if strings.len() > 1 && strings.join(&b"\" \""[..]) == whole),
+        );
+        if let Some(ours) = ours {
+            rr.data = ours.data.clone();
+            used.push(Rule::QuotedStrings);
+        }
+    }
+}
+
+/// Writes mapped addresses as we do.
+fn dotted(query: &Query, theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
+    let nibbles = query.name.iter().take(32).flatten().rev().map(|digit| char::from(*digit)).collect::<String>();
+    let Ok(address) = u128::from_str_radix(&nibbles, 16).map(Ipv6Addr::from) else { return };
+    let Some(v4) = address.to_ipv4_mapped() else { return };
+    let [.., high, low] = address.segments();
+    let (theirs_form, our_form) = (format!("::ffff:{high:x}:{low:x}"), format!("::ffff:{v4}"));
+    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
+        let Data::Txt(strings) = &mut rr.data else { continue };
+        for string in strings {
+            let text: String = string.iter().copied().map(char::from).collect();
+            if text.contains(&theirs_form) {
+                *string = text.replace(&theirs_form, &our_form).chars().map(|octet| octet as u8).collect();
+                used.push(Rule::MappedAsDotted);
+            }
+        }
+    }
 }
 
 /// Replaces cut texts by ours that they are the beginning of.

@@ -14,6 +14,7 @@ use super::{
     lines::{Keys, Writer, relative_names},
     names::{Labels, is_askable, join, labels, lower, nibbles, octets},
     query::{A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT},
+    rules::Rule,
 };
 use crate::daemon::PASSED_CLIENT;
 
@@ -201,29 +202,41 @@ impl Scenario {
         self.queries = queries;
     }
 
-    /// Writes the files, and gives each a time of its own: serials come from there. For rbldnsd they are written without what
-    /// only we understand; returns in how many places.
-    pub(crate) fn write(&self, folder: &Path, for_rbldnsd: bool) -> usize {
-        let mut left_out_count = 0;
+    /// Writes the files, and gives each a time of its own: serials come from there.
+    pub(crate) fn write(&self, folder: &Path) {
         for (age, file) in self.files.iter().enumerate() {
-            let mut text = Vec::new();
-            for (index, line) in file.lines.iter().enumerate() {
-                let mut line = &line[..];
-                if for_rbldnsd {
-                    let whole_len = line.len();
-                    line = line.strip_suffix(b"\r").unwrap_or(line);
-                    line = line.strip_prefix(BOM).filter(|_| index == 0).unwrap_or(line);
-                    left_out_count += usize::from(line.len() < whole_len);
-                }
-                text.extend_from_slice(line);
-                text.push(b'\n');
-            }
+            let mut text = file.lines.join(&b'\n');
+            text.push(b'\n');
             let path = folder.join(&file.name);
             fs::write(&path, text).expect("writes");
             let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000 + age as u64 * 1000);
             fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(changed)).expect("a time");
         }
-        left_out_count
+    }
+
+    /// The same without what only we understand, and the rules that this is for.
+    pub(crate) fn for_rbldnsd(&self) -> (Self, Vec<Rule>) {
+        let mut plain = self.clone();
+        let mut used = Vec::new();
+        for file in &mut plain.files {
+            for (index, line) in file.lines.iter_mut().enumerate() {
+                let whole_len = line.len();
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                if index == 0 && line.starts_with(BOM) {
+                    line.drain(..BOM.len());
+                }
+                if line.len() < whole_len {
+                    used.push(Rule::DosText);
+                }
+                if let Some(length) = uncommented_len(line) {
+                    line.truncate(length);
+                    used.push(Rule::SpecialComments);
+                }
+            }
+        }
+        (plain, used)
     }
 
     /// The files as text, for messages.
@@ -237,6 +250,16 @@ impl Scenario {
         }
         text
     }
+}
+
+/// How long a special line is without the comment that it has.
+fn uncommented_len(line: &[u8]) -> Option<usize> {
+    let lead_len = line.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+    let start = lead_len + usize::from(matches!(line.get(lead_len), Some(b'#' | b';' | b':')));
+    let word = line[start..].strip_prefix(b"$")?.split(u8::is_ascii_whitespace).next()?.to_ascii_uppercase();
+    let words: [&[u8]; 6] = [b"SOA", b"NS", b"NAMESERVER", b"TTL", b"TIMESTAMP", b"MAXRANGE4"];
+    let comment = start + line[start..].windows(2).position(|pair| matches!(pair, [b' ' | b'\t', b'#' | b';']))?;
+    words.contains(&&word[..]).then_some(comment)
 }
 
 /// A name to ask about: mostly one that is listed or nearly so.
