@@ -4,6 +4,7 @@
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
 mod http;
+mod notify;
 mod privileges;
 pub mod probe;
 pub(crate) mod progress;
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use notify::Notifier;
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
 
@@ -100,6 +102,7 @@ pub struct Bound {
     config: Config,
     listeners: Listeners,
     http: Option<TcpListener>,
+    notifier: Notifier,
 }
 
 impl Bound {
@@ -122,7 +125,7 @@ impl Bound {
         if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
             info!("metrics on http://{address}/metrics");
         }
-        Ok(Self { config, listeners, http })
+        Ok(Self { config, listeners, http, notifier: Notifier::new() })
     }
 
     /// Writes the process id, and gives up all privileges that are not needed any more.
@@ -138,7 +141,7 @@ impl Bound {
     /// # Errors
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
-        let Self { config, listeners, http } = self;
+        let Self { config, listeners, http, notifier } = self;
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
@@ -172,6 +175,7 @@ impl Bound {
             Desk { cell: Arc::clone(&running.cell), status: Arc::clone(&running.status), reloader: watch.sender() };
         let control = state.and_then(open_control);
         personality.started(&running)?;
+        notifier.ready();
         runtime.block_on(async {
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));

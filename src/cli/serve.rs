@@ -98,7 +98,6 @@ impl Personality for Plain {
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
         let zones = running.cell.load().snapshot.zones().len();
         info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
-        notify_ready();
         Ok(())
     }
 
@@ -108,21 +107,5 @@ impl Personality for Plain {
 
     fn ending(&mut self, _: &Running) {
         info!("ended");
-    }
-}
-
-/// Tells systemd that the service is up, where it wants to know (`sd_notify(3)`).
-pub(super) fn notify_ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
-        use std::os::{linux::net::SocketAddrExt as _, unix::ffi::OsStrExt as _, unix::net::SocketAddr};
-        let address = match path.as_bytes() {
-            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-            _ => SocketAddr::from_pathname(&path)?,
-        };
-        socket.send_to_addr(b"READY=1", &address)
-    });
-    if let Err(error) = sent {
-        tracing::warn!("cannot tell systemd that the service is up: {error}");
     }
 }
