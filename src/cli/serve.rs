@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// How often files are looked at even if nothing is heard of them; 0 for never [default: 1m]
     #[arg(long, value_name = "TIME")]
     check: Option<String>,
-    /// Folder for the control socket and the last good versions, or `off` [default: $STATE_DIRECTORY, or .dnsbld in the
+    /// Folder for the control socket and the last good versions, or `off` [default: `$STATE_DIRECTORY`, or .dnsbld in the
     /// zones folder]
     #[arg(long, value_name = "FOLDER|off")]
     state: Option<PathBuf>,
