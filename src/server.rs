@@ -11,7 +11,7 @@ pub(crate) mod progress;
 mod responder;
 
 use std::{
-    net::TcpListener,
+    net::{Ipv6Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::{
@@ -59,6 +59,14 @@ pub struct Running {
 
 /// What a personality adds to the server: what it does at certain moments.
 pub trait Personality {
+    /// The sockets are bound, and nothing is loaded yet.
+    ///
+    /// # Errors
+    /// Ends the server.
+    fn bound(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// The zones are loaded for the first time.
     ///
     /// # Errors
@@ -117,7 +125,11 @@ impl Bound {
             tcp: Some(config.tcp.clone()),
             ..Settings::default()
         };
-        let listeners = Listeners::bind(&config.listen, settings)?;
+        let mut addresses = config.listen.clone();
+        if config.listens_by_default && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        let listeners = Listeners::bind(&addresses, settings)?;
         let http = config.http.map(bind_http).transpose()?;
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
@@ -145,6 +157,7 @@ impl Bound {
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
+        personality.bound()?;
         let state = config.state.as_deref().filter(|state| prepare_state(state));
         let mut reloader = Reloader::new(reloader_settings(&config, state, worker_count), Arc::clone(&cell));
         let status = reloader.status();
@@ -253,7 +266,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     })
 }
 
-fn bind_http(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen for HTTP on {address}: choose another address with --http, or --http off")
     })?;

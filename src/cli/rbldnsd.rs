@@ -258,6 +258,7 @@ impl Arguments {
         config.rules = Rules::none();
         let family = options::Family { v4: self.ipv4 > 0, v6: self.ipv6 > 0 };
         config.listen = options::bind_addresses(&self.bind, family)?;
+        config.listens_by_default = false;
         if let Some(text) = &self.ttl {
             options::ttl(text, &mut config.load)?;
         }
@@ -298,6 +299,11 @@ struct Rbldnsd {
 }
 
 impl Personality for Rbldnsd {
+    fn bound(&mut self) -> anyhow::Result<()> {
+        // Quick start: whoever waits need not wait for the zones.
+        self.parent.take_if(|_| self.is_quick).map_or(Ok(()), daemon::Parent::release)
+    }
+
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
         if report.has_failures() && !self.is_quick {
             bail!("zone loading errors, aborting");

@@ -54,6 +54,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut config = arguments.zones.config()?;
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;
+        config.listens_by_default = false;
     }
     match arguments.http.as_deref() {
         None => {}
