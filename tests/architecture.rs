@@ -16,13 +16,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "zone"]),
     ("load", &["wire", "zone"]),
     ("net", &["answer"]),
-    ("metrics", &["wire", "answer", "net"]),
+    ("metrics", &["wire", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
-    ("config", &["wire", "zone", "answer", "load", "net", "metrics", "live"]),
-    ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config"]),
-    ("cli", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "server"]),
-    // Later rooms, which stand beside the server.
-    ("control", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config"]),
+    ("config", &["live", "load", "answer", "net"]),
+    ("control", &["live", "wire", "zone"]),
+    ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control"]),
+    ("cli", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control", "server"]),
 ];
 
 /// Modules that open nothing, read no clock, start no thread and have no unsafe code.

@@ -32,6 +32,9 @@ fn every_input_of_every_corpus() {
 fn sample_zones_cut_off_anywhere() {
     for zone in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("zones")).expect("sample zones") {
         let path = zone.expect("a zone").path();
+        if path.is_dir() {
+            continue;
+        }
         let file = path.file_name().expect("a name").to_string_lossy().into_owned();
         let kind = file.rsplit('.').next().expect("a type").parse().unwrap_or_else(|error| panic!("{file}: {error}"));
         let octets = fs::read(&path).expect("a readable zone");

@@ -13,7 +13,7 @@ use std::{
 
 use support::{
     message::{Query, kind_number, show_reply},
-    server::Server,
+    server::{Server, files_of},
 };
 
 fn root() -> PathBuf {
@@ -166,8 +166,8 @@ fn every_entry_of_every_sample_zone() {
     let folder = root().join("zones");
     let server = Server::on_folder(&folder);
     let (mut listed_count, mut excluded_count) = (0, 0);
-    for entry in fs::read_dir(&folder).expect("sample zones") {
-        for (name, listed) in promises(&entry.expect("a sample zone").path()) {
+    for path in files_of(&folder) {
+        for (name, listed) in promises(&path) {
             let reply = server.ask_udp(None, &Query::new(&name, 255).octets(), false).expect("an answer");
             let lines = show_reply(&reply).expect("a reply");
             let has_answer = lines.iter().any(|line| line.starts_with("answer "));

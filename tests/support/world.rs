@@ -1,6 +1,6 @@
 //! Zones in process: a script's files, loaded and put together by the server's own reloader, and asked with any clock.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use dnsbld::{
@@ -44,11 +44,6 @@ impl World {
             spec
         });
         Self::serve(ZoneSource::Specs(specs.collect()), options, now_s)
-    }
-
-    /// Loads the zones of a folder.
-    pub(crate) fn of_folder(folder: &Path, now_s: u64) -> Self {
-        Self::serve(ZoneSource::Folder(folder.to_owned()), &Options::default(), now_s)
     }
 
     fn serve(source: ZoneSource, options: &Options, now_s: u64) -> Self {
