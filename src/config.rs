@@ -39,6 +39,8 @@ pub const STATE_IN_ZONES: &str = ".dnsbld";
 pub struct Config {
     /// Addresses to answer on.
     pub listen: Vec<SocketAddr>,
+    /// The addresses are the defaults: one whose family this machine lacks may be missing.
+    pub listens_by_default: bool,
     /// Address of the metrics.
     pub http: Option<SocketAddr>,
     /// UDP workers for each address.
@@ -98,6 +100,7 @@ impl Config {
         });
         Self {
             listen: DEFAULT_LISTEN.iter().map(|address| address.parse().expect("an address")).collect(),
+            listens_by_default: true,
             http: DEFAULT_HTTP.parse().ok(),
             udp_workers: std::thread::available_parallelism().map_or(1, usize::from),
             pin_workers: false,
@@ -229,6 +232,7 @@ impl Spec {
             (None, true) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
         };
         let mut config = Config::serving(zones);
+        config.listens_by_default = self.listen.is_none();
         set(&mut config.listen, self.listen);
         set(&mut config.udp_workers, self.workers);
         anyhow::ensure!((1..=256).contains(&config.udp_workers), "`workers` must be 1 to 256");

@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// How often files are looked at even if nothing is heard of them; 0 for never [default: 1m]
     #[arg(long, value_name = "TIME")]
     check: Option<String>,
-    /// Folder for the control socket and the last good versions, or `off` [default: $STATE_DIRECTORY, or .dnsbld in the
+    /// Folder for the control socket and the last good versions, or `off` [default: `$STATE_DIRECTORY`, or .dnsbld in the
     /// zones folder]
     #[arg(long, value_name = "FOLDER|off")]
     state: Option<PathBuf>,
@@ -54,6 +54,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut config = arguments.zones.config()?;
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;
+        config.listens_by_default = false;
     }
     match arguments.http.as_deref() {
         None => {}
@@ -95,7 +96,6 @@ impl Personality for Plain {
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
         let zones = running.cell.load().snapshot.zones().len();
         info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
-        notify_ready();
         Ok(())
     }
 
@@ -105,21 +105,5 @@ impl Personality for Plain {
 
     fn ending(&mut self, _: &Running) {
         info!("ended");
-    }
-}
-
-/// Tells systemd that the service is up, where it wants to know (`sd_notify(3)`).
-pub(super) fn notify_ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
-        use std::os::{linux::net::SocketAddrExt as _, unix::ffi::OsStrExt as _, unix::net::SocketAddr};
-        let address = match path.as_bytes() {
-            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-            _ => SocketAddr::from_pathname(&path)?,
-        };
-        socket.send_to_addr(b"READY=1", &address)
-    });
-    if let Err(error) = sent {
-        tracing::warn!("cannot tell systemd that the service is up: {error}");
     }
 }

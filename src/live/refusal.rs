@@ -23,7 +23,7 @@ pub struct Rules {
     pub min_share: f64,
     /// ... and the old data had so many entries at least: small lists may drain. Default: 1,000.
     pub floor_entries: usize,
-    /// More than this share of all IPv4 addresses, or of the IPv6 ones in use (2000::/3), is listed. Default: a quarter.
+    /// More than this share of all IPv4 addresses, or of the IPv6 ones in use (`2000::/3`), is listed. Default: a quarter.
     pub max_address_share: f64,
     /// More than this share of the lines is bad. Default: a tenth.
     pub max_bad_share: f64,

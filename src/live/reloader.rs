@@ -474,7 +474,8 @@ impl Reloader {
             .collect();
         let snapshot = assemble(&specs, &good);
         for zone in snapshot.zones() {
-            announce(zone, &specs, report);
+            let own = report.datasets.iter().filter(|read| self.zones_of(&read.dataset).any(|apex| *apex == zone.apex));
+            announce(zone, own.map(|read| read.took).sum());
         }
         let worker_count = self.settings.worker_count;
         let mut counters = Vec::new();

@@ -230,6 +230,10 @@ impl Scenario {
                 if line.len() < whole_len {
                     used.push(Rule::DosText);
                 }
+                if let Some(length) = line.trim_ascii_end().strip_suffix(b":2 # c").map(|start| start.len() + 2) {
+                    line.truncate(length);
+                    used.push(Rule::ValueComments);
+                }
                 if let Some(length) = uncommented_len(line) {
                     line.truncate(length);
                     used.push(Rule::SpecialComments);
