@@ -124,7 +124,7 @@ impl Server {
             let log = fs::File::create(folder.path().join("test.log")).expect("a log");
             command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
             let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-            if answers(&mut child, port, &said) {
+            if answers(&mut child, port, said) {
                 return Self { child, port, has_v6, _folder: folder };
             }
             let _ = child.kill();
