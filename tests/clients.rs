@@ -29,8 +29,8 @@ const HEAD: &str =
 
 fn served() -> Served {
     let folder = tempfile::tempdir().expect("a folder");
-    let many: String = (1..=60).map(|host| format!("192.0.2.2 :{host}:text number {host} of many\n")).collect();
-    let hosts = format!("{HEAD}:2:listed, see http://bl.example/$\n127.0.0.2\n192.0.2.1 :4:another\n{many}");
+    let many: Vec<String> = (1..=60).map(|host| format!("192.0.2.2 :{host}:text number {host} of many\n")).collect();
+    let hosts = format!("{HEAD}:2:listed, see http://bl.example/$\n127.0.0.2\n192.0.2.1 :4:another\n{}", many.concat());
     fs::write(folder.path().join("bl.example.ip4set"), hosts).expect("writes");
     let address = free_address();
     let mut command = dnsbld();
