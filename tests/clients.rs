@@ -4,6 +4,7 @@
 
 #![allow(missing_docs)]
 
+#[allow(dead_code)] // part of it is for other tests
 #[path = "support/daemon.rs"]
 mod daemon;
 

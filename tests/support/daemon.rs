@@ -1,7 +1,5 @@
 //! A daemon that does not outlive its test, for tests that choose its whole command line.
 
-#![allow(dead_code)] // each test binary uses a part of it
-
 use std::{
     fs::File,
     io,
