@@ -36,6 +36,7 @@ pub(crate) struct Rr {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // a header has as many
 pub(crate) struct Reply {
     pub(crate) octets: Vec<u8>,
     pub(crate) rcode: u16,
