@@ -36,8 +36,9 @@ use crate::{
     live::{
         clock,
         kept::Kept,
-        reloader::{self, ReloadReport, Reloader, SharedStatus},
+        reloader::{self, ReloadReport, Reloader},
         served::{Cell, Served},
+        status::SharedStatus,
         watch::{Trigger, Watch},
     },
     metrics::ZoneCounters,
@@ -184,8 +185,7 @@ impl Bound {
         let server = listeners.start(factory).context("cannot start the workers")?;
         let running = Running { cell, totals, transports: server.counters(), status };
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk =
-            Desk { cell: Arc::clone(&running.cell), status: Arc::clone(&running.status), reloader: watch.sender() };
+        let desk = Desk { cell: Arc::clone(&running.cell), status: running.status.clone(), reloader: watch.sender() };
         let control = state.and_then(open_control);
         personality.started(&running)?;
         notifier.ready();

@@ -89,10 +89,7 @@ struct Plain;
 
 impl Personality for Plain {
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            report.datasets.is_empty() || report.datasets.iter().any(|dataset| dataset.failure.is_none()),
-            "nothing could be loaded"
-        );
+        anyhow::ensure!(!report.is_all_lost(), "nothing could be loaded");
         Ok(())
     }
 

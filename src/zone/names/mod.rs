@@ -21,6 +21,7 @@ use std::hash::{BuildHasher, Hasher};
 use self::arena::{APEX, Arena, Node};
 pub use self::builder::{NamesBuilder, Scope};
 use super::{
+    lifetimes::Lifetimes,
     ruling::{Context, FOREVER_S, Finding, Level, Rulings},
     standing::{Outlook, Standing},
 };
@@ -143,6 +144,22 @@ impl Names {
     /// The levels of claims behind what [`Self::for_each`] visits.
     pub fn levels(&self, standing: Standing) -> Vec<Level> {
         standing.levels(&self.rulings)
+    }
+
+    /// How much of it ends, and when.
+    pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
+        let mut lifetimes = Lifetimes::default();
+        let mut at = APEX;
+        while (at as usize) < self.arena.len() {
+            let (node, next) = self.arena.read(at);
+            for standing in [node.exact, node.wildcard] {
+                if standing != Standing::ABSENT {
+                    lifetimes.count(standing, &self.rulings, now_s);
+                }
+            }
+            at = next;
+        }
+        lifetimes
     }
 
     /// Number of entries, as many as were added.
