@@ -39,7 +39,7 @@ use reply::Reply;
 use rules::{Judge, Rule, Uses};
 use scenario::Scenario;
 
-const ROUNDS: u64 = 30;
+const ROUNDS: u64 = 60;
 const QUERIES_PER_ROUND: usize = 700;
 /// Differences that are reduced and printed; more than these are only counted.
 const SHOWN_MAX: usize = 6;

@@ -13,7 +13,7 @@ use super::{
         A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
-    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr},
+    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},
     scenario::Scenario,
 };
 use crate::daemon::PASSED_CLIENT;
@@ -38,6 +38,7 @@ rules! {
     MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
     IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
     Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
+    GlueOfUnserved: "a zone that is not served gives no addresses; rbldnsd answers SERVFAIL for it and yet takes them from it",
     DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
     SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",
     LenientCombined: "what stands outside of a section, or in one of unknown type, costs itself; rbldnsd gives up the zone",
@@ -256,6 +257,14 @@ impl<'s> Judge<'s> {
             ours.additionals
                 .retain(|rr| theirs.additionals.iter().any(|known| small_letters(known) == small_letters(rr)));
             used.push(Rule::Glue);
+        }
+        let count = theirs.additionals.len();
+        theirs.additionals.retain(|rr| {
+            let reply = || self.ask_theirs(&Query::new(PASSED_CLIENT, rr.owner.clone(), A));
+            ours.additionals.contains(rr) || reply().is_none_or(|reply| reply.rcode != SERVFAIL)
+        });
+        if theirs.additionals.len() < count {
+            used.push(Rule::GlueOfUnserved);
         }
         let servers = same("authority", &theirs.authorities, &ours.authorities, Rule::ServerOrder, &mut used)
             .and_then(|()| same("additional", &theirs.additionals, &ours.additionals, Rule::ServerOrder, &mut used));
