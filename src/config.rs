@@ -194,6 +194,7 @@ struct ReloadSpec {
     max_address_share: Option<f64>,
     max_bad_share: Option<f64>,
     never_list: Option<Vec<IpNet>>,
+    refuse_own_servers: Option<bool>,
     refuse_cut_short: Option<bool>,
     keep_max_bytes: Option<u64>,
 }
@@ -210,6 +211,7 @@ impl ReloadSpec {
         }
         set(&mut rules.floor_entries, self.floor);
         set(&mut rules.never_list, self.never_list);
+        set(&mut rules.refuse_own_servers, self.refuse_own_servers);
         set(&mut rules.refuse_cut_short, self.refuse_cut_short);
         set(kept_max_bytes, self.keep_max_bytes);
         Ok(())

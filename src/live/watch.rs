@@ -121,7 +121,10 @@ struct Looker {
 impl Looker {
     fn run(mut self, triggers: &Receiver<Trigger>, interval: Option<Duration>) {
         const NEVER: Duration = Duration::from_secs(3600);
-        self.follow();
+        if self.follow() {
+            // Something may have happened since the files were loaded.
+            self.look(Occasion::Change);
+        }
         let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
         loop {
             let mut wait = next_look.saturating_duration_since(Instant::now());
@@ -158,19 +161,28 @@ impl Looker {
         if let Some(done) = done {
             done.tell(report.datasets.len());
         }
-        self.follow();
+        if self.follow() {
+            self.look(Occasion::Change);
+        }
     }
 
     fn look(&mut self, occasion: Occasion<'_>) {
+        /// Whoever switches links faster than that is seen at the next interval.
+        const MOVES_MAX: usize = 4;
         self.reloader.look(clock::now_s(), occasion);
-        self.follow();
+        for _ in 0..MOVES_MAX {
+            if !self.follow() {
+                return;
+            }
+            self.reloader.look(clock::now_s(), Occasion::Change);
+        }
     }
 
-    /// Watches where the files are now.
-    fn follow(&mut self) {
-        if let Some(watcher) = &mut self.watcher {
-            watcher.follow(self.reloader.places());
-        }
+    /// Watches where the files are now; true if that is elsewhere than before: what happened there before it was watched,
+    /// nobody told.
+    fn follow(&mut self) -> bool {
+        let places = self.reloader.places();
+        self.watcher.as_mut().is_some_and(|watcher| watcher.follow(places))
     }
 }
 
@@ -219,10 +231,10 @@ impl FolderWatcher {
         }
     }
 
-    /// Watches these folders and no others.
-    fn follow(&mut self, places: Places) {
+    /// Watches these folders and no others; true if they are not those of before.
+    fn follow(&mut self, places: Places) -> bool {
         if places == self.places {
-            return;
+            return false;
         }
         for (gone, id) in &self.places {
             if places.get(gone) != Some(id)
@@ -240,5 +252,6 @@ impl FolderWatcher {
             }
         }
         self.places = places;
+        true
     }
 }
