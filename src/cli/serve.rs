@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     logging::{self, LogFormat},
@@ -95,6 +95,9 @@ impl Personality for Plain {
 
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
         let zones = running.cell.load().snapshot.zones().len();
+        if zones == 0 {
+            warn!("no zones yet: files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive");
+        }
         info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
         Ok(())
     }

@@ -234,15 +234,12 @@ impl Reloader {
         for folder in self.settings.source.folders() {
             self.complained.remove(&folder);
         }
-        for (path, reason) in listing.ignored {
-            if self.complained.insert(path.clone()) {
-                warn!(file = %path.display(), "not served: {reason}");
-            }
-        }
+        self.mention(listing.ignored);
         let mut specs = listing.specs;
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
-        for old in std::mem::take(&mut self.specs) {
-            if specs.contains(&old) {
+        let before = std::mem::take(&mut self.specs);
+        for old in &before {
+            if specs.contains(old) {
                 continue;
             }
             if old.zone.as_ref() == accepted && accepted.is_some() {
@@ -255,7 +252,7 @@ impl Reloader {
                 self.status.trouble(&old.dataset, old.zone.iter(), &text);
                 self.status.count_failures(old.zone.iter(), &["missing"]);
             }
-            specs.push(old);
+            specs.push(old.clone());
         }
         if matches!(self.settings.source, ZoneSource::Folder(_)) {
             specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
@@ -271,10 +268,26 @@ impl Reloader {
                 }
             }
         }
-        let has_changed = self.held.keys().any(|dataset| !specs.iter().any(|spec| spec.dataset == *dataset));
         self.held.retain(|dataset, _| specs.iter().any(|spec| spec.dataset == *dataset));
         self.specs = specs;
-        has_changed
+        self.specs != before
+    }
+
+    /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
+    fn mention(&mut self, ignored: Vec<(PathBuf, &'static str)>) {
+        const MENTIONED: usize = 5;
+        let mut news = 0;
+        for (path, reason) in ignored {
+            if self.complained.insert(path.clone()) {
+                news += 1;
+                if news <= MENTIONED {
+                    warn!(file = %path.display(), "not served: {reason}");
+                }
+            }
+        }
+        if news > MENTIONED {
+            warn!("{} more files are not served", news - MENTIONED);
+        }
     }
 
     /// Lets go of a dataset whose files are gone, as the operator says.

@@ -74,45 +74,77 @@ fn read_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     if !(1..=4).contains(&count) {
         return None;
     }
-    let mut first = 0u32;
-    for label in name.labels_down() {
-        let octet = match *label {
-            [units @ b'0'..=b'9'] => u32::from(units - b'0'),
-            [tens @ b'1'..=b'9', units @ b'0'..=b'9'] => u32::from(tens - b'0') * 10 + u32::from(units - b'0'),
-            [hundreds @ b'1'..=b'2', tens @ b'0'..=b'9', units @ b'0'..=b'9'] => {
-                u32::from(hundreds - b'0') * 100 + u32::from(tens - b'0') * 10 + u32::from(units - b'0')
+    let free_bits = 32 - 8 * count as u32;
+    let (mut first, mut shift, mut rest) = (0, free_bits, name.octets());
+    while !rest.is_empty() {
+        let octet;
+        (octet, rest) = match *rest {
+            [1, units, ref after @ ..] => (digit(units)?, after),
+            [2, tens @ b'1'..=b'9', units, ref after @ ..] => (digit(tens)? * 10 + digit(units)?, after),
+            [3, hundreds @ b'1'..=b'2', tens, units, ref after @ ..] => {
+                (digit(hundreds)? * 100 + digit(tens)? * 10 + digit(units)?, after)
             }
             _ => return None,
         };
         if octet > 255 {
             return None;
         }
-        first = first << 8 | octet;
+        first |= octet << shift;
+        shift += 8;
     }
-    let free_bits = 32 - 8 * count as u32;
-    first = first.checked_shl(free_bits).unwrap_or(0);
     Some(Run { first, last: first | 1u32.checked_shl(free_bits).map_or(u32::MAX, |bit| bit - 1) })
+}
+
+#[inline]
+fn digit(octet: u8) -> Option<u32> {
+    let digit = octet.wrapping_sub(b'0');
+    (digit < 10).then_some(u32::from(digit))
 }
 
 /// One to 32 labels of one hexadecimal digit, the last one first.
 #[inline]
 fn read_nibbles(name: RelativeName<'_>) -> Option<Run<u128>> {
-    let count = name.label_count();
-    if !(1..=32).contains(&count) {
+    let (count, octets) = (name.label_count(), name.octets());
+    // Labels of one octet each: hardly any name that is not an address gets beyond this.
+    if !(1..=32).contains(&count) || octets.len() != 2 * count {
         return None;
     }
-    let mut first = 0u128;
-    for label in name.labels_down() {
-        let nibble = match *label {
-            [digit @ b'0'..=b'9'] => digit - b'0',
-            [digit @ b'a'..=b'f'] => digit - b'a' + 10,
+    let (mut first, mut shift) = (0, 128 - 4 * count as u32);
+    let free_bits = shift;
+    let (fours, rest) = octets.as_chunks::<8>();
+    for four in fours {
+        first |= u128::from(four_nibbles(*four)?) << shift;
+        shift += 16;
+    }
+    for label in rest.as_chunks::<2>().0 {
+        let nibble = match label[1] {
+            digit @ b'0'..=b'9' => digit - b'0',
+            digit @ b'a'..=b'f' => digit - b'a' + 10,
             _ => return None,
         };
-        first = first << 4 | u128::from(nibble);
+        first |= u128::from(nibble) << shift;
+        shift += 4;
     }
-    let free_bits = 128 - 4 * count as u32;
-    first <<= free_bits;
     Some(Run { first, last: first | ((1u128 << free_bits) - 1) })
+}
+
+/// Four labels of one hexadecimal digit at once, each in 16 bits of a word: its length, and the digit above it.
+#[inline]
+fn four_nibbles(labels: [u8; 8]) -> Option<u16> {
+    /// The same in each of the four.
+    const fn each(of_one: u16) -> u64 {
+        of_one as u64 * 0x0001_0001_0001_0001
+    }
+    let digits = u64::from_le_bytes(labels) >> 8 & each(0xff);
+    // In ASCII, letters have bit 6 and begin with 1.
+    let nibbles = (digits & each(0xf)) + (digits >> 6 & each(1)) * 9;
+    let are_letters = (nibbles + each(6)) >> 4 & each(1);
+    // What was no digit is too large, or does not come back.
+    if nibbles & each(0xf0) != 0 || nibbles + each(b'0' as u16) + are_letters * (b'a' - b'9' - 1) as u64 != digits {
+        return None;
+    }
+    let pairs = nibbles | nibbles >> 12;
+    Some((pairs & 0xff | pairs >> 24 & 0xff00) as u16)
 }
 
 /// Writes an address as templates show it, and returns the length.
@@ -214,6 +246,20 @@ mod tests {
         with_subject("1.0.0.0.0.0.f.7.2.0.0.2", |subject| {
             assert_eq!(subject.v4_behind_nibbles()[1], Some(Run { first: 0x7f00_0001, last: 0x7f00_0001 }));
         });
+    }
+
+    #[test]
+    fn four_nibbles_at_once() {
+        for octet in 0..=u8::MAX {
+            for place in 0..4 {
+                let mut labels = *b"\x010\x019\x01a\x01f";
+                labels[2 * place + 1] = octet;
+                let digits = [7, 5, 3, 1].map(|at| char::from(labels[at]));
+                let is_lower_hex = octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+                let expected = is_lower_hex.then(|| digits.iter().collect::<String>());
+                assert_eq!(four_nibbles(labels), expected.map(|hex| u16::from_str_radix(&hex, 16).expect("hex")));
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
         A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
-    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr},
+    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},
     scenario::Scenario,
 };
 use crate::daemon::PASSED_CLIENT;
@@ -38,8 +38,10 @@ rules! {
     MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
     IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
     Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
+    GlueOfUnserved: "a zone that is not served gives no addresses; rbldnsd answers SERVFAIL for it and yet takes them from it",
     DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
     SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",
+    LenientCombined: "what stands outside of a section, or in one of unknown type, costs itself; rbldnsd gives up the zone",
     QuotedStrings: "`\"a\" \"b\"` are two strings of a TXT record; rbldnsd takes off the outer quotes only",
     ValueComments: "a comment may follow on an A value, as on an address (rbldnsd is given the files without it)",
     Duplicates: "a record is in an answer once (RFC 2181 section 5); rbldnsd repeats plain texts of 255 octets",
@@ -203,6 +205,7 @@ impl<'s> Judge<'s> {
             let wanted: Vec<Rr> = theirs.answers.iter().filter(|rr| Some(rr.kind) == kind).cloned().collect();
             let is_more = theirs.rcode == NXDOMAIN || sorted(&wanted) != sorted(&ours.answers);
             let (mut wanted, given) = (without_ttl(&wanted), without_ttl(&ours.answers));
+            dotted(query, &mut wanted, &given, &mut Vec::new());
             long_texts(&mut wanted, &given, &mut Vec::new());
             if is_more && is_subset(&wanted, &given) {
                 return Ok([used, vec![Rule::MappedInV6Sets]].concat());
@@ -254,6 +257,14 @@ impl<'s> Judge<'s> {
             ours.additionals
                 .retain(|rr| theirs.additionals.iter().any(|known| small_letters(known) == small_letters(rr)));
             used.push(Rule::Glue);
+        }
+        let count = theirs.additionals.len();
+        theirs.additionals.retain(|rr| {
+            let reply = || self.ask_theirs(&Query::new(PASSED_CLIENT, rr.owner.clone(), A));
+            ours.additionals.contains(rr) || reply().is_none_or(|reply| reply.rcode != SERVFAIL)
+        });
+        if theirs.additionals.len() < count {
+            used.push(Rule::GlueOfUnserved);
         }
         let servers = same("authority", &theirs.authorities, &ours.authorities, Rule::ServerOrder, &mut used)
             .and_then(|()| same("additional", &theirs.additionals, &ours.additionals, Rule::ServerOrder, &mut used));
@@ -309,15 +320,17 @@ impl<'s> Judge<'s> {
         });
         let may = (zone.kinds.contains("ip4trie") || zone.kinds.contains("combined")) && has_trie && nibbles > 0;
         // Nobody lists these two together.
-        may && [[1, 2, 3, 4], [203, 0, 113, 77]].into_iter().all(|address| {
-            let rest = query.name[query.name.len() - zone.name.len()..].to_vec();
-            let subzone = query.name[nibbles.min(32).min(query.name.len() - zone.name.len())..].to_vec();
-            [rest, subzone].into_iter().any(|place| {
-                let name = super::names::join(&super::names::octets(u32::from_be_bytes(address)), &place);
+        let relative_len = query.name.len() - zone.name.len();
+        // A subzone may be called like a nibble: any label may be the first of its name.
+        let is_listed = |place: &[Vec<u8>]| {
+            // Nobody lists these two together.
+            [[198, 51, 100, 9], [203, 0, 113, 77]].into_iter().all(|address| {
+                let name = super::names::join(&super::names::octets(u32::from_be_bytes(address)), place);
                 let reply = self.ask_theirs(&Query::new(query.client, name, A));
                 reply.is_some_and(|reply| reply.rcode == NOERROR)
             })
-        })
+        };
+        may && (0..=relative_len).any(|start| is_listed(&query.name[start..]))
     }
 
     /// Whether the name spells, or begins to spell, an IPv4-mapped address, in a zone of both families.

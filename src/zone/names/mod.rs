@@ -6,7 +6,7 @@
 //! the top-level nodes are always in the cache, and an unlisted name costs one miss, at the label that is not there.
 //!
 //! A node has hundreds of thousands of children or none. One hash table for the whole tree, by parent and label, serves both:
-//! slots of four octets, a fifth of them free, with the nodes themselves one after another in an [`Arena`]. The bits of a slot
+//! slots of four octets, a fifth of them free, with the nodes themselves one after another in an arena. The bits of a slot
 //! that the arena does not need for the place of the node keep some of its hash, so that a full slot on the way is hardly ever
 //! looked up in vain. Labels are compared, so nothing is listed by accident; the hash is seeded, so that no list can be
 //! written to make it slow. A name of fourteen octets costs about twenty-two, its lifetime four.

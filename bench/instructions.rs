@@ -1,0 +1,266 @@
+//! Instructions per query and per line: `bench/run instructions`, or with `--check` against the committed table.
+//!
+//! Wall time on a shared machine is noise; the number of instructions is not. The program runs itself under valgrind's
+//! callgrind, where each scenario is a function of its own, and reads how many instructions were spent in it. Queries go
+//! through [`answer::answer`], the whole way from the bytes of a request to those of its reply, and the replies are held
+//! against what must come out.
+
+#[path = "support/data.rs"]
+mod data;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    hint::black_box,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use data::{Extras, List, query};
+use dnsbld::{
+    answer::{self, Client, Outcome, Policy, Transport, Verdict, World},
+    load::{self, Loaded, Options, Report, Source, ZoneData},
+    wire::{name::Name, rr},
+    zone::{
+        apex::{ZoneServers, ZoneSoa},
+        snapshot::{Content, Snapshot, Zone},
+    },
+};
+
+const NOW_S: u64 = 1_800_000_000;
+const HOSTS: usize = 1_000_000;
+const PREFIXES: usize = 200_000;
+const NAMES: usize = 1_000_000;
+/// Distinct queries of each scenario, so that lookups differ as they do in service.
+const QUERIES: usize = 2_000;
+/// A count that grows by more is a regression; hash seeds, which differ from run to run, move it by less than one.
+const GROWTH_MAX_PERCENT: f64 = 5.0;
+const TABLE: &str = "bench/instructions.txt";
+
+/// Where the time of a query or a line goes is of no interest here: what is inside must not be spread over its callers.
+macro_rules! functions {
+    ($($list:ident.$names:ident $kind:ident $extras:ident: $function:ident => $verdict:ident,)*) => {
+        $(#[inline(never)]
+        fn $function(world: World<'_>, requests: &[Vec<u8>], reply: &mut [u8]) -> bool {
+            black_box(stringify!($function)); // functions that are the same would be merged
+            requests.iter().all(|request| respond(world, request, reply).verdict == Verdict::$verdict)
+        })*
+
+        const SCENARIOS: &[Scenario] = &[$(Scenario {
+            name: stringify!($function),
+            function: $function,
+            names: |lists| (lists.$list.zone, &lists.$list.$names),
+            kind: rr::$kind,
+            extras: $extras,
+        },)*];
+    };
+}
+
+struct Scenario {
+    name: &'static str,
+    function: fn(World<'_>, &[Vec<u8>], &mut [u8]) -> bool,
+    names: fn(&Lists) -> (&'static str, &[String]),
+    kind: u16,
+    extras: Extras,
+}
+
+const PLAIN: Extras = Extras { edns: false, cookie: false };
+const EDNS: Extras = Extras { edns: true, cookie: false };
+const COOKIE: Extras = Extras { edns: true, cookie: true };
+
+functions! {
+    hosts.unlisted A PLAIN: ask_ip4set_unlisted_a => Unlisted,
+    hosts.unlisted A EDNS: ask_ip4set_unlisted_a_edns => Unlisted,
+    hosts.unlisted A COOKIE: ask_ip4set_unlisted_a_cookie => Unlisted,
+    hosts.listed A PLAIN: ask_ip4set_listed_a => Listed,
+    hosts.listed A EDNS: ask_ip4set_listed_a_edns => Listed,
+    hosts.listed TXT PLAIN: ask_ip4set_listed_txt => Listed,
+    hosts.listed TXT EDNS: ask_ip4set_listed_txt_edns => Listed,
+    prefixes.unlisted A PLAIN: ask_ip4trie_unlisted_a => Unlisted,
+    prefixes.unlisted A EDNS: ask_ip4trie_unlisted_a_edns => Unlisted,
+    prefixes.listed A PLAIN: ask_ip4trie_listed_a => Listed,
+    prefixes_v6.unlisted A PLAIN: ask_ip6trie_unlisted_a => Unlisted,
+    prefixes_v6.listed A PLAIN: ask_ip6trie_listed_a => Listed,
+    prefixes_v6.listed TXT PLAIN: ask_ip6trie_listed_txt => Listed,
+    names.unlisted A PLAIN: ask_dnset_unlisted_a => Unlisted,
+    names.unlisted A EDNS: ask_dnset_unlisted_a_edns => Unlisted,
+    names.listed A PLAIN: ask_dnset_listed_a => Listed,
+    names.wild A PLAIN: ask_dnset_wildcard_a => Listed,
+    names.listed TXT PLAIN: ask_dnset_listed_txt => Listed,
+    foreign.unlisted A PLAIN: ask_foreign_zone => None,
+}
+
+/// What a worker does with a request, its counters apart.
+#[inline(never)]
+fn respond(world: World<'_>, request: &[u8], reply: &mut [u8]) -> Outcome {
+    let client = Client { address: [192, 0, 2, 1].into(), transport: Transport::Udp };
+    answer::answer(world, client, request, reply)
+}
+
+macro_rules! loads {
+    ($($function:ident)*) => {$(
+        #[inline(never)]
+        fn $function(list: &List) -> ZoneData {
+            black_box(stringify!($function));
+            read(list)
+        }
+    )*};
+}
+loads!(load_ip4set load_ip4trie load_ip6trie load_dnset);
+
+fn read(list: &List) -> ZoneData {
+    let source = Source { name: list.zone.to_owned(), modified_s: NOW_S, reader: Box::new(list.text.as_bytes()) };
+    let options = Options { now_s: NOW_S, ..Options::default() };
+    let mut report = Report::default();
+    match load::load(list.kind, list.zone, [Ok(source)], &options, &mut report) {
+        Ok(Loaded::Data(data)) => data,
+        other => panic!("{}: {other:?}", list.zone),
+    }
+}
+
+struct Lists {
+    hosts: List,
+    prefixes: List,
+    prefixes_v6: List,
+    names: List,
+    /// Asked for in a zone that is not served.
+    foreign: List,
+}
+
+impl Lists {
+    fn new() -> Self {
+        let foreign = List { zone: "elsewhere.test", ..data::hosts(0, QUERIES, 5) };
+        Self {
+            hosts: data::hosts(HOSTS, QUERIES, 1),
+            prefixes: data::prefixes(PREFIXES, QUERIES, 2),
+            prefixes_v6: data::prefixes_v6(PREFIXES, QUERIES, 3),
+            names: data::names(NAMES, 2 * QUERIES, 4),
+            foreign,
+        }
+    }
+
+    /// The lists that are served, and how each is loaded.
+    fn served(&self) -> [(&'static str, &List, fn(&List) -> ZoneData); 4] {
+        [
+            ("load_ip4set", &self.hosts, load_ip4set),
+            ("load_ip4trie", &self.prefixes, load_ip4trie),
+            ("load_ip6trie", &self.prefixes_v6, load_ip6trie),
+            ("load_dnset", &self.names, load_dnset),
+        ]
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    if has("--run") {
+        run();
+        return ExitCode::SUCCESS;
+    }
+    let counts = count();
+    let before = known();
+    let mut table = String::from("# Instructions: scenario, per query or line. bench/run instructions writes it.\n");
+    let mut has_grown = false;
+    for (name, count) in &counts {
+        let old = before.get(name).copied();
+        let percent = old.map_or(0.0, |old| (count / old - 1.0) * 100.0);
+        let grows = percent > GROWTH_MAX_PERCENT;
+        has_grown |= grows;
+        let old = old.map_or("new".to_owned(), |old| format!("{old:.0}"));
+        println!(
+            "{name:32} {count:7.0}  (was {old}{})",
+            if grows { format!(", grows by {percent:.1} %") } else { String::new() }
+        );
+        writeln!(table, "{name:32} {count:7.0}").expect("in memory");
+    }
+    if has("--check") {
+        return if has_grown { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    std::fs::write(table_path(), table).expect("the table can be written");
+    ExitCode::SUCCESS
+}
+
+fn table_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(TABLE)
+}
+
+fn known() -> BTreeMap<String, f64> {
+    let table = std::fs::read_to_string(table_path()).unwrap_or_default();
+    let row = |line: &str| {
+        let (name, count) = line.split_once(' ')?;
+        Some((name.to_owned(), count.trim().parse().ok()?))
+    };
+    table.lines().filter_map(row).collect()
+}
+
+/// Loads everything and answers everything once: what is counted.
+fn run() {
+    let lists = Lists::new();
+    let zones = lists.served().map(|(_, list, load)| zone(list.zone, &load(list))).into();
+    let snapshot = Snapshot::new(zones, None, None);
+    let policy =
+        Policy { udp_payload_len: 1232, minimal: false, version: None, identity: None, cookie_secret: [7; 16] };
+    let world = World { snapshot: &snapshot, policy: &policy, now_s: NOW_S };
+    let mut reply = vec![0; 4_096];
+    for scenario in SCENARIOS {
+        let requests = scenario.requests(&lists);
+        assert!((scenario.function)(world, &requests, &mut reply), "{}: another answer", scenario.name);
+    }
+}
+
+impl Scenario {
+    fn requests(&self, lists: &Lists) -> Vec<Vec<u8>> {
+        let (zone, names) = (self.names)(lists);
+        let request = |(id, name)| query(id, &format!("{name}.{zone}"), self.kind, self.extras);
+        (0..=u16::MAX).zip(names.iter().take(QUERIES)).map(request).collect()
+    }
+}
+
+fn zone(apex: &str, data: &ZoneData) -> Zone {
+    let apex = Name::parse(apex.as_bytes()).expect("a name");
+    let soa = data.soa.clone().map(|soa| ZoneSoa::new(soa, &apex, NOW_S));
+    let servers = data.servers.as_ref().map(|servers| ZoneServers::new(servers, &apex));
+    let sections = data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset));
+    Zone { content: Some(Content::new(soa, servers, None, [sections])), apex, acl: None, keys: None }
+}
+
+/// Instructions per query or line of every scenario, by name.
+fn count() -> BTreeMap<String, f64> {
+    let folder = std::env::temp_dir().join(format!("dnsbld-instructions-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the profile");
+    let profile = std::env::var_os("DNSBLD_PROFILE").map_or_else(|| folder.join("profile"), PathBuf::from);
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--quiet", "--compress-strings=no", "--compress-pos=no"]);
+    command.arg(format!("--callgrind-out-file={}", profile.display()));
+    let status = command.arg(std::env::current_exe().expect("this program")).arg("--run").status();
+    assert!(status.expect("valgrind is installed").success(), "the program failed under valgrind");
+    let text = std::fs::read_to_string(&profile).expect("a profile");
+    std::fs::remove_dir_all(&folder).expect("the folder of the profile");
+    let lists = Lists::new();
+    let times = |name: &str| {
+        let lines = lists.served().into_iter().find(|(function, ..)| *function == name).map(|(_, list, _)| list.lines);
+        let requests = || SCENARIOS.iter().find(|scenario| scenario.name == name).map(|one| one.requests(&lists).len());
+        lines.or_else(requests)
+    };
+    let inclusive = inclusive_counts(&text);
+    inclusive
+        .into_iter()
+        .filter_map(|(name, cost)| Some((times(&name)? as f64, name, cost)))
+        .map(|(times, name, cost)| (name, cost as f64 / times))
+        .collect()
+}
+
+/// What calls of each function cost, by the function's name without its path.
+fn inclusive_counts(profile: &str) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    let mut lines = profile.lines();
+    while let Some(line) = lines.next() {
+        let Some(function) = line.strip_prefix("cfn=") else { continue };
+        // Next are `calls=` and the line with the cost, which ends in it.
+        let cost = lines.by_ref().find(|line| !line.starts_with("calls=") && !line.starts_with("cfi="));
+        let cost: u64 = cost.and_then(|cost| cost.rsplit(' ').next()?.parse().ok()).unwrap_or(0);
+        let name = function.rsplit("::").next().unwrap_or(function);
+        *counts.entry(name.to_owned()).or_default() += cost;
+    }
+    counts
+}
