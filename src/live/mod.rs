@@ -5,6 +5,7 @@
 //! loading.rs    reads their files, several at a time
 //! assembly.rs   puts zones together from what is good
 //! reloader.rs   which files changed; what of them goes live
+//! report.rs     what a look at the files did
 //! held.rs       what is known of one dataset: whether it is quiet, good, over
 //! status.rs     what others may know of all that
 //! served.rs     the one pointer that workers read
@@ -21,6 +22,7 @@ pub mod kept;
 pub mod loading;
 pub mod refusal;
 pub mod reloader;
+pub mod report;
 pub mod served;
 pub mod status;
 pub mod watch;

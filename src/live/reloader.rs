@@ -11,7 +11,7 @@
 //! | are gone | change nothing, until accepted | the same |
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     net::IpAddr,
     path::PathBuf,
     sync::Arc,
@@ -20,6 +20,7 @@ use std::{
 
 use tracing::{debug, error, info, warn};
 
+pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{Good, GoodData, announce, apexes, assemble},
     held::{GoodVersion, Held},
@@ -36,43 +37,6 @@ use crate::{
     metrics::ZoneCounters,
     wire::name::Name,
 };
-
-/// What a load made of one dataset.
-#[derive(Debug)]
-pub struct DatasetReport {
-    /// Type and files.
-    pub dataset: DatasetSpec,
-    /// The warnings.
-    pub report: Report,
-    /// Why it did not go live, if it did not.
-    pub failure: Option<String>,
-    /// The last good version went live in its place.
-    pub is_restored: bool,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// What a reload did.
-#[derive(Debug, Default)]
-pub struct ReloadReport {
-    /// The datasets that were loaded or tried.
-    pub datasets: Vec<DatasetReport>,
-    /// Something new is served.
-    pub published: bool,
-}
-
-impl ReloadReport {
-    /// Whether any load failed.
-    pub fn has_failures(&self) -> bool {
-        self.datasets.iter().any(|dataset| dataset.failure.is_some())
-    }
-
-    /// Whether anything was tried, and nothing of it can be served.
-    pub fn is_all_lost(&self) -> bool {
-        let is_lost = |dataset: &DatasetReport| dataset.failure.is_some() && !dataset.is_restored;
-        !self.datasets.is_empty() && self.datasets.iter().all(is_lost)
-    }
-}
 
 /// Why files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +87,8 @@ pub struct Reloader {
     retired: Vec<Arc<Served>>,
     complained: HashSet<PathBuf>,
     has_unquiet: bool,
+    /// What went live and is not kept yet.
+    unkept: VecDeque<DatasetSpec>,
     clock: Option<(u64, Instant)>,
 }
 
@@ -140,6 +106,7 @@ impl Reloader {
             retired: Vec::new(),
             complained: HashSet::new(),
             has_unquiet: false,
+            unkept: VecDeque::new(),
             clock: None,
         }
     }
@@ -216,10 +183,8 @@ impl Reloader {
             self.publish(&report);
             report.published = true;
         }
-        // What is live is kept for the next start; nobody waits for that.
-        for dataset in &taken {
-            self.keep(dataset);
-        }
+        self.unkept.retain(|dataset| !taken.contains(dataset));
+        self.unkept.extend(taken);
         if is_first && let Some(kept) = &self.settings.kept {
             kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
         }
@@ -245,10 +210,11 @@ impl Reloader {
         }
         self.mention(listing.ignored);
         let mut specs = listing.specs;
+        let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
         let before = std::mem::take(&mut self.specs);
         for old in &before {
-            if specs.contains(old) {
+            if there.contains(&old.dataset) {
                 continue;
             }
             if old.zone.as_ref() == accepted && accepted.is_some() {
@@ -277,7 +243,8 @@ impl Reloader {
                 }
             }
         }
-        self.held.retain(|dataset, _| specs.iter().any(|spec| spec.dataset == *dataset));
+        let named: HashSet<&DatasetSpec> = specs.iter().map(|spec| &spec.dataset).collect();
+        self.held.retain(|dataset, _| named.contains(dataset));
         self.specs = specs;
         self.specs != before
     }
@@ -319,7 +286,8 @@ impl Reloader {
         let mut stale: Vec<DatasetSpec> = Vec::new();
         self.has_unquiet = false;
         for ZoneSpec { zone, dataset } in &self.specs {
-            if stale.contains(dataset) {
+            // In a folder, each file is one of its own.
+            if !is_folder && stale.contains(dataset) {
                 continue;
             }
             let now = stamps(dataset);
@@ -419,13 +387,21 @@ impl Reloader {
         loading.result.map_or(kept.entries, |loaded| entries(&loaded))
     }
 
-    /// Keeps what went live for the next start.
-    fn keep(&self, dataset: &DatasetSpec) {
-        let (Some(kept), Some(held)) = (&self.settings.kept, self.held.get(dataset)) else { return };
+    /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
+    /// is done when nothing else is to be done.
+    pub fn keep_next(&mut self) -> bool {
+        let Some(dataset) = self.unkept.pop_front() else { return false };
+        let (Some(kept), Some(held)) = (&self.settings.kept, self.held.get(&dataset)) else { return true };
         let entry_count = held.good.as_ref().map_or(0, |good| good.entries);
-        if let Err(error) = kept.save(dataset, &held.tried, entry_count) {
+        if let Err(error) = kept.save(&dataset, &held.tried, entry_count) {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
         }
+        true
+    }
+
+    /// Whether something is to be kept.
+    pub fn has_unkept(&self) -> bool {
+        !self.unkept.is_empty()
     }
 
     /// Deals with data that do not go live; true if the last good version does instead.
@@ -495,9 +471,14 @@ impl Reloader {
             .filter_map(|(dataset, held)| held.good.as_ref().map(|good| (dataset, (&good.data, good.newest_s))))
             .collect();
         let snapshot = assemble(&specs, &good);
+        let mut took: HashMap<&Name, Duration> = HashMap::new();
+        for read in &report.datasets {
+            for apex in self.zones_of(&read.dataset) {
+                *took.entry(apex).or_default() += read.took;
+            }
+        }
         for zone in snapshot.zones() {
-            let own = report.datasets.iter().filter(|read| self.zones_of(&read.dataset).any(|apex| *apex == zone.apex));
-            announce(zone, own.map(|read| read.took).sum());
+            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
         }
         let worker_count = self.settings.worker_count;
         let mut counters = Vec::new();

@@ -133,16 +133,22 @@ impl Looker {
             } else if self.reloader.has_retired() {
                 wait = wait.min(RETIRE);
             }
+            if self.reloader.has_unkept() {
+                wait = Duration::ZERO;
+            }
             match triggers.recv_timeout(wait) {
                 Ok(Trigger::Changed) => match settle(triggers) {
-                    Some(Trigger::Stop) => return,
+                    Some(Trigger::Stop) => break,
                     Some(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done),
                     Some(Trigger::Changed) | None => self.look(Occasion::Change),
                 },
                 Ok(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done),
-                Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     self.reloader.free_retired();
+                    if self.reloader.keep_next() {
+                        continue;
+                    }
                     if Instant::now() >= next_look {
                         if interval.is_some() {
                             self.look(Occasion::Interval);
@@ -154,6 +160,7 @@ impl Looker {
                 }
             }
         }
+        while self.reloader.keep_next() {}
     }
 
     fn obey(&mut self, accept: Option<&Name>, done: Option<Done>) {

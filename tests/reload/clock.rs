@@ -43,6 +43,7 @@ impl World {
     }
 
     fn restart(&mut self) {
+        while self.reloader.keep_next() {}
         (self.cell, self.reloader) = start(self.root.path());
     }
 

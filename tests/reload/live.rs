@@ -48,6 +48,17 @@ impl Place {
         self.zones().join(file)
     }
 
+    /// Waits until the file is kept for the next start as it is.
+    pub(crate) fn await_kept(&self, file: &str) {
+        let wanted = fs::read(self.zone(file)).expect("a file");
+        let is_kept = || {
+            let Ok(versions) = fs::read_dir(self.state().join("good")) else { return false };
+            let mut folders = versions.flatten().map(|version| version.path());
+            folders.any(|path| path.extension().is_none() && fs::read(path.join("0")).is_ok_and(|kept| kept == wanted))
+        };
+        await_true("kept for the next start", is_kept, String::new);
+    }
+
     /// Drops a file as one should: written aside, then renamed.
     pub(crate) fn drop_file(&self, file: &str, octets: impl AsRef<[u8]>) {
         let aside = self.zones().join(".being-written");

@@ -76,6 +76,9 @@ fn each_rule_refuses_and_can_be_overruled() {
     }
     let (is_well, said) = live.tell(&["status"]);
     assert!(is_well, "{said}");
+    for rule in &rules {
+        place.await_kept(&format!("{}.ip4set", zone(rule)));
+    }
     drop(live);
     // What was accepted stays accepted.
     let live = Live::start(&place, &[]);

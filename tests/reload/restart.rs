@@ -25,7 +25,7 @@ fn broken_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 fn the_last_good_version_is_served_where_the_files_are_broken() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3_000, 2));
-    drop(Live::start(&place, &[]));
+    start_and_keep(&place);
     for (what, octets, why) in broken_files() {
         place.drop_file(FILE, octets);
         let live = Live::start(&place, &[]);
@@ -62,6 +62,12 @@ fn without_a_state_folder_a_first_load_only_warns() {
     }
 }
 
+/// Serves the file until its copy is kept.
+fn start_and_keep(place: &Place) {
+    let _live = Live::start(place, &[]);
+    place.await_kept(FILE);
+}
+
 /// Whether all of the list says the same, and what.
 fn value_of_all(live: &Live, count: u32) -> String {
     let first = live.ask(NAME);
@@ -82,7 +88,7 @@ fn whatever_is_killed_in_the_middle_starts_with_good_data() {
     const ROUNDS: u8 = 10;
     let place = Place::new();
     place.drop_file(FILE, hosts(COUNT, 2));
-    drop(Live::start(&place, &[]));
+    start_and_keep(&place);
     let mut newest = 2;
     for round in 0..ROUNDS {
         let live = Live::start(&place, &[]);
@@ -125,7 +131,7 @@ fn place_is_busy(place: &Place) -> bool {
 fn a_drop_that_was_interrupted_is_taken_up_again() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3_000, 2));
-    drop(Live::start(&place, &[]));
+    start_and_keep(&place);
     // As a writer leaves it that was killed: aside under another name, or in place and half.
     fs::write(place.zone(".bl.example.ip4set.Xy12"), "10.0").expect("written");
     fs::write(place.zone("bl.example.ip4set.tmp"), "10.0").expect("written");
@@ -142,7 +148,7 @@ fn a_drop_that_was_interrupted_is_taken_up_again() {
 fn a_full_disk_costs_the_copy_and_nothing_else() {
     let place = Place::new();
     place.drop_file(FILE, hosts(100, 2));
-    drop(Live::start(&place, &[]));
+    start_and_keep(&place);
     // No file may grow beyond 40 blocks of 512 octets, as if the disk were full there; needs no mount and no root.
     let script = "trap '' XFSZ; ulimit -f 40; exec \"$@\"";
     let mut command = Command::new("sh");
