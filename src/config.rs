@@ -375,6 +375,49 @@ mod tests {
         assert_eq!(specs[1].dataset.files[0], Path::new("/srv/clients"));
     }
 
+    /// The sample file is the manual: every key in it is one, and what it says of defaults is so.
+    #[test]
+    fn the_sample_file() {
+        let sample = include_str!("../deploy/dnsbld.toml");
+        let is_key = |line: &str| {
+            let (key, value) = line.split_once(" = ").unwrap_or_default();
+            !value.is_empty() && key.bytes().all(|octet| octet == b'-' || octet.is_ascii_lowercase())
+        };
+        let mut text = String::new();
+        let mut count = 0;
+        for line in sample.lines() {
+            let bare = line.strip_prefix("# ").filter(|bare| is_key(bare) && !bare.starts_with("zones = "));
+            count += usize::from(bare.is_some());
+            text.push_str(bare.unwrap_or(line));
+            text.push('\n');
+        }
+        assert!(count > 30, "{text}");
+        let full = read(&text).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
+        let plain = read(sample).expect("valid as it stands");
+        assert_eq!(format!("{:?}", full.rules), format!("{:?}", plain.rules), "the defaults");
+        assert_eq!(format!("{:?}", full.tcp), format!("{:?}", plain.tcp), "the defaults");
+        assert_eq!(
+            (full.listen, full.http, full.check, full.kept_max_bytes, full.udp_payload_len, full.minimal),
+            (plain.listen, plain.http, plain.check, plain.kept_max_bytes, plain.udp_payload_len, plain.minimal)
+        );
+        assert_eq!(full.state.as_deref(), Some(Path::new("/var/lib/dnsbld")));
+        // Every key that there is stands in it.
+        let spec = include_str!("config.rs");
+        for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {"] {
+            let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");
+            for field in body.lines().filter_map(|line| line.trim().split_once(": ")) {
+                let key = field.0.replace('_', "-");
+                let is_shown = text.lines().any(|line| {
+                    line.trim_start_matches("# ")
+                        .split(['=', ']'])
+                        .next()
+                        .is_some_and(|word| word.trim_matches(['[', ' ']) == key)
+                });
+                assert!(is_shown, "deploy/dnsbld.toml does not show `{key}`");
+            }
+        }
+    }
+
     #[test]
     fn mistakes_are_named() {
         let message = |text| format!("{:#}", read(text).expect_err("a mistake"));

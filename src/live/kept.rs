@@ -9,15 +9,17 @@
 //! ```
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
+use tracing::{info, warn};
 
 use super::{
     loading::{Stamp, stamps},
@@ -106,6 +108,29 @@ impl Kept {
         }
         fs::rename(&aside, &place)?;
         remove_if_there(&before)
+    }
+
+    /// Removes what is kept of datasets that were not among these for a long time.
+    pub(super) fn tidy(&self, datasets: &HashSet<&DatasetSpec>) {
+        const LONG: Duration = Duration::from_secs(30 * 86_400);
+        let known: HashSet<PathBuf> = datasets.iter().map(|dataset| self.place(dataset)).collect();
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        // An empty folder may be one that is not mounted yet.
+        if datasets.is_empty() {
+            return;
+        }
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_old = || {
+                let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+                age.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > LONG)
+            };
+            if !known.contains(&path.with_extension("")) && is_old() {
+                match remove_if_there(&path) {
+                    Ok(()) => info!(folder = %path.display(), "removed: nothing has used it for a month"),
+                    Err(error) => warn!(folder = %path.display(), "cannot be removed: {error}"),
+                }
+            }
+        }
     }
 
     /// Lets go of what is kept of a dataset.
@@ -223,6 +248,28 @@ mod tests {
         fs::write(folder.path().join("hosts"), "x".repeat(21)).expect("written");
         assert!(kept.save(&dataset, &stamps(&dataset), 1).is_err());
         assert_eq!(kept.find(&dataset).expect("there").entries, 1);
+    }
+
+    #[test]
+    fn what_nobody_uses_is_removed_after_a_month() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let datasets = ["used", "idle", "recent"].map(|name| {
+            fs::write(folder.path().join(name), "192.0.2.1\n").expect("written");
+            DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.path().join(name)] }
+        });
+        for dataset in &datasets {
+            kept.save(dataset, &stamps(dataset), 1).expect("kept");
+        }
+        let [used, idle, recent] = &datasets;
+        for dataset in [used, idle] {
+            let place = File::open(kept.place(dataset)).expect("a folder");
+            place.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        }
+        kept.tidy(&HashSet::new());
+        assert!(kept.find(idle).is_some(), "nothing is known of what is used");
+        kept.tidy(&HashSet::from([used]));
+        assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
     }
 
     #[test]

@@ -189,10 +189,16 @@ impl Reloader {
 
     /// Loads what changed and is quiet, and publishes it.
     pub fn look(&mut self, now_s: u64, occasion: Occasion<'_>) -> ReloadReport {
+        self.look_at((now_s, Instant::now()), occasion)
+    }
+
+    /// The same at a moment by both clocks: the one that may be set, and the one that only runs.
+    pub fn look_at(&mut self, (now_s, at): (u64, Instant), occasion: Occasion<'_>) -> ReloadReport {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { None };
+        let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
         let mut has_changed = self.list(accepted);
-        let stale = self.stale(occasion);
+        let stale = self.stale(at, occasion);
         let loadings = load_all(&stale, &self.settings.options, &self.progress);
         let mut report = ReloadReport::default();
         let mut taken = Vec::new();
@@ -218,6 +224,9 @@ impl Reloader {
         // What is live is kept for the next start; nobody waits for that.
         for dataset in &taken {
             self.keep(dataset);
+        }
+        if is_first && let Some(kept) = &self.settings.kept {
+            kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
         }
         self.free_retired();
         report
@@ -308,9 +317,9 @@ impl Reloader {
     }
 
     /// The datasets that are to be loaded, each once.
-    fn stale(&mut self, occasion: Occasion<'_>) -> Vec<DatasetSpec> {
+    fn stale(&mut self, at: Instant, occasion: Occasion<'_>) -> Vec<DatasetSpec> {
         let now_s = self.settings.options.now_s;
-        let is_clock_set = self.was_clock_set(now_s);
+        let is_clock_set = self.was_clock_set(now_s, at);
         let is_folder = matches!(self.settings.source, ZoneSource::Folder(_));
         let mut stale: Vec<DatasetSpec> = Vec::new();
         self.has_unquiet = false;
@@ -336,7 +345,7 @@ impl Reloader {
                 };
                 is_changed || held.good.as_ref().is_some_and(depends_on_clock)
             };
-            let is_quiet = matches!(occasion, Occasion::Command(_)) || held.is_quiet(&now, Instant::now());
+            let is_quiet = matches!(occasion, Occasion::Command(_)) || held.is_quiet(&now, at);
             if is_stale && is_changed && !is_quiet {
                 self.has_unquiet = true;
             } else if is_stale {
@@ -348,9 +357,9 @@ impl Reloader {
 
     /// Whether somebody set the clock since it was last read here: then what was left out as over may not be over, and times
     /// that were taken for the future may be past.
-    fn was_clock_set(&mut self, now_s: u64) -> bool {
-        const TOLERANCE_S: u64 = 60;
-        let at = Instant::now();
+    fn was_clock_set(&mut self, now_s: u64, at: Instant) -> bool {
+        /// More than two readings differ by rounding, or a clock that is slewed gains in a long interval.
+        const TOLERANCE_S: u64 = 3;
         let before = self.clock.replace((now_s, at));
         let was_set = before.is_some_and(|(before_s, before)| {
             now_s.abs_diff(before_s + at.duration_since(before).as_secs()) > TOLERANCE_S

@@ -2,10 +2,9 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     path::Path,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use dnsbld::{
@@ -19,6 +18,8 @@ use dnsbld::{
     zone::{dataset::Entries, ruling::Context},
 };
 
+use super::live::notes;
+
 /// 2026-11-22T12:00:00Z.
 const NOON: u64 = 1_795_348_800;
 const HOUR: u64 = 3_600;
@@ -28,6 +29,8 @@ struct World {
     root: tempfile::TempDir,
     cell: Cell,
     reloader: Reloader,
+    /// When that noon was, by the clock that cannot be set.
+    noon: Instant,
 }
 
 impl World {
@@ -36,7 +39,7 @@ impl World {
         fs::create_dir(root.path().join("zones")).expect("a folder");
         write(&root.path().join("zones").join(file), text);
         let (cell, reloader) = start(root.path());
-        Self { root, cell, reloader }
+        Self { root, cell, reloader, noon: Instant::now() }
     }
 
     fn restart(&mut self) {
@@ -45,6 +48,16 @@ impl World {
 
     fn write(&self, file: &str, text: &str) {
         write(&self.root.path().join("zones").join(file), text);
+    }
+
+    /// Looks at a second after that noon, with a clock that runs as it should.
+    fn look(&mut self, now_s: u64, occasion: Occasion<'_>) {
+        let at = self.noon + Duration::from_secs(now_s - NOON);
+        self.reloader.look_at((now_s, at), occasion);
+    }
+
+    fn reload(&mut self, now_s: u64) {
+        self.look(now_s, Occasion::Command(None));
     }
 
     fn entries(&self) -> usize {
@@ -86,12 +99,6 @@ fn write(path: &Path, text: &str) {
     fs::rename(aside, path).expect("renamed");
 }
 
-/// Notes of so many addresses that were seen at a second.
-fn notes(count: u32, seen_s: u64) -> String {
-    let address = |number| Ipv4Addr::from(0x0a00_0001 + number);
-    (0..count).map(|number| format!("{} {seen_s}\n", address(number))).collect()
-}
-
 #[test]
 fn a_clock_set_forward_and_back_delists_nothing() {
     let mut world = World::new("a.example.ip4seen", &format!("$LIFETIME 30m\n{}", notes(20_000, NOON)));
@@ -131,15 +138,15 @@ fn lists_without_lifetimes_do_not_care_for_the_clock() {
 fn only_what_is_worth_it_is_swept() {
     let stays = "192.0.2.1 1795348800 @ lifetime=0\n".to_owned();
     let mut world = World::new("a.example.ip4seen", &format!("$LIFETIME 30s\n{stays}{}", notes(5_000, NOON)));
-    world.reloader.reload(NOON, None);
-    world.reloader.look(NOON + 45, Occasion::Interval);
+    world.reload(NOON);
+    world.look(NOON + 45, Occasion::Interval);
     assert_eq!(world.entries(), 5_001, "a few thousand may lie about");
     world.write("a.example.ip4seen", &format!("$LIFETIME 30s\n{stays}{}", notes(15_000, NOON + 20)));
-    world.reloader.reload(NOON + 45, None);
+    world.reload(NOON + 45);
     assert_eq!(world.entries(), 15_001);
-    world.reloader.look(NOON + 52, Occasion::Change);
+    world.look(NOON + 52, Occasion::Change);
     assert_eq!(world.entries(), 15_001, "only at intervals");
-    world.reloader.look(NOON + 52, Occasion::Interval);
+    world.look(NOON + 52, Occasion::Interval);
     assert_eq!(world.entries(), 1);
     assert!(world.troubles().is_empty(), "{:?}", world.troubles());
 }
@@ -148,23 +155,46 @@ fn only_what_is_worth_it_is_swept() {
 fn what_is_over_is_not_missed() {
     let old = notes(4_000, NOON);
     let mut world = World::new("a.example.ip4seen", &format!("$LIFETIME 40s\n{old}"));
-    world.reloader.reload(NOON, None);
+    world.reload(NOON);
     // A dump that leaves out what is over: a fortieth of the entries, and no collapse.
     world.write("a.example.ip4seen", &format!("$LIFETIME 40s\n{}", notes(100, NOON + 30)));
-    world.reloader.reload(NOON + 50, None);
+    world.reload(NOON + 50);
     assert_eq!((world.entries(), world.troubles().len()), (100, 0), "{:?}", world.troubles());
     // The same after a restart, from what is kept.
     world.write("a.example.ip4seen", &format!("$LIFETIME 40s\n{}", notes(4_000, NOON + 50)));
-    world.reloader.reload(NOON + 50, None);
+    world.reload(NOON + 50);
     world.restart();
     world.write("a.example.ip4seen", &format!("$LIFETIME 40s\n{}", notes(100, NOON + 95)));
-    world.reloader.reload(NOON + 100, None);
+    world.reload(NOON + 100);
     assert_eq!((world.entries(), world.troubles().len()), (100, 0), "{:?}", world.troubles());
     // But a list that is alive and shrinks to nothing is refused as ever.
     world.write("a.example.ip4seen", &format!("$LIFETIME 40s\n{}", notes(4_000, NOON + 100)));
-    world.reloader.reload(NOON + 100, None);
+    world.reload(NOON + 100);
     world.write("a.example.ip4seen", &format!("$LIFETIME 40s\n{}", notes(100, NOON + 100)));
-    world.reloader.reload(NOON + 100, None);
+    world.reload(NOON + 100);
     assert_eq!(world.entries(), 4_000);
     assert!(world.troubles()[0].contains("100 entries where there were 4000"), "{:?}", world.troubles());
+}
+
+#[test]
+fn a_file_is_loaded_when_it_is_quiet() {
+    let mut world = World::new("a.example.ip4set", "10.0.0.1\n");
+    world.reload(NOON);
+    let quiet = Duration::from_millis(200);
+    let mut at = world.noon;
+    for number in 2..6 {
+        world.write("a.example.ip4set", &format!("10.0.0.1\n10.0.0.{number}\n10.0.0.{number}\n"));
+        at += quiet;
+        world.reloader.look_at((NOON, at), Occasion::Change);
+        assert!(world.reloader.has_unquiet());
+        at += quiet / 4;
+        world.reloader.look_at((NOON, at), Occasion::Change);
+        assert!(world.reloader.has_unquiet() && world.entries() == 1, "it changed a moment ago");
+    }
+    world.reloader.look_at((NOON, at + quiet), Occasion::Change);
+    assert!(!world.reloader.has_unquiet() && world.entries() > 1);
+    // An operator says that it is ready.
+    world.write("a.example.ip4set", "10.0.0.9\n");
+    world.reload(NOON);
+    assert!(world.is_listed(8, NOON) && !world.reloader.has_unquiet());
 }

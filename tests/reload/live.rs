@@ -172,7 +172,7 @@ impl Live {
     }
 
     pub(crate) fn send(&self, signal: nix::sys::signal::Signal) {
-        let id = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        let id = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(id, signal).expect("a running process");
     }
 
@@ -210,6 +210,15 @@ pub(crate) fn hosts(count: u32, value: u8) -> String {
         let _ = writeln!(text, "{}", Ipv4Addr::from(0x0a00_0001 + number));
     }
     text
+}
+
+/// Notes of the same addresses, all seen at one second.
+pub(crate) fn notes(count: u32, seen_s: u64) -> String {
+    use std::fmt::Write as _;
+    (0..count).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "{} {seen_s}", Ipv4Addr::from(0x0a00_0001 + number));
+        text
+    })
 }
 
 /// The name under which address `number` of [`hosts`] is asked for.

@@ -3,18 +3,17 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     time::{Duration, SystemTime},
 };
 
-use super::live::{Live, PATIENCE, PROMPT, Place, await_true, gzip, hosts};
+use super::live::{Live, PATIENCE, PROMPT, Place, await_true, gzip, hosts, notes};
 
 /// A file that breaks one rule.
 struct Broken {
     /// The word of the rule.
     reason: &'static str,
     good: String,
-    broken: String,
+    bad: String,
     /// A name that only the broken data list, with its answer.
     shows: (&'static str, &'static str),
 }
@@ -23,7 +22,7 @@ fn rules() -> Vec<Broken> {
     let rule = |reason, good: &str, broken: &str, shows| Broken {
         reason,
         good: good.to_owned(),
-        broken: broken.to_owned(),
+        bad: broken.to_owned(),
         shows,
     };
     let bad_lines = "not an address\n".repeat(20);
@@ -51,7 +50,7 @@ fn each_rule_refuses_and_can_be_overruled() {
     let live = Live::start(&place, &[]);
     assert!(live.tell(&["status"]).0, "{}", live.status());
     for rule in &rules {
-        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.broken);
+        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.bad);
     }
     for rule in &rules {
         let (zone, reason) = (zone(rule), rule.reason);
@@ -144,8 +143,7 @@ fn a_list_that_runs_out_by_itself_has_not_collapsed() {
     let place = Place::new();
     let ends = SystemTime::now() + Duration::from_secs(4);
     let ends_s = ends.duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
-    let notes: String =
-        (0..COUNT).map(|number| format!("{} {ends_s}\n", Ipv4Addr::from(0x0a00_0001 + number))).collect();
+    let notes = notes(COUNT, ends_s);
     let text = format!("$LIFETIME 1s\n:2:\n{notes}192.0.2.1 {ends_s} @ lifetime=1h\n");
     place.drop_file("virbl.example.ip4seen", &text);
     let live = Live::start(&place, &["--check", "1s"]);
@@ -160,7 +158,7 @@ fn a_list_that_runs_out_by_itself_has_not_collapsed() {
     assert!(live.metrics().contains("dnsbld_zone_expired_entries_total{zone=\"virbl.example\"} 12000\n"));
     assert_eq!(live.ask("1.2.0.192.virbl.example"), "2");
     // Another drop of the same notes, and a start with them.
-    place.drop_file("virbl.example.ip4seen", &format!("{text}192.0.2.2 {ends_s} @ lifetime=1h\n"));
+    place.drop_file("virbl.example.ip4seen", format!("{text}192.0.2.2 {ends_s} @ lifetime=1h\n"));
     live.await_answer("2.2.0.192.virbl.example", "2", PROMPT);
     drop(live);
     let live = Live::start(&place, &[]);

@@ -15,7 +15,7 @@ fn broken_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("half a line", whole.as_bytes()[..whole.len() - 4].to_vec(), "ends in the middle of a line"),
         ("half a file", hosts(1_000, 3).into_bytes(), "1000 entries where there were 3000"),
         ("empty", Vec::new(), "0 entries where there were 3000"),
-        ("lists the world", b"0/1\n128/2\n!127.0.0.1\n".repeat(1), "of all addresses"),
+        ("lists the world", b"0/1\n128/2\n!127.0.0.1\n".to_vec(), "of all addresses"),
         ("no list at all", b"<html><body>503</body></html>\n".repeat(50), "lines are bad"),
         ("truncated gzip", packed[..packed.len() / 2].to_vec(), "cannot be unpacked"),
     ]
