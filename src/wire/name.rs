@@ -262,7 +262,7 @@ impl QueryName {
         // Length octets are below 64 and letters above, so all octets can be lowered alike.
         let (blocks, _) = self.octets.as_chunks_mut::<LOWERED_AT_ONCE>();
         for block in &mut blocks[..at.div_ceil(LOWERED_AT_ONCE)] {
-            *block = block.map(|octet| octet.to_ascii_lowercase());
+            block.make_ascii_lowercase();
         }
         self.label_count = count as u8;
         Some(at)

@@ -75,30 +75,27 @@ fn read_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
         return None;
     }
     let free_bits = 32 - 8 * count as u32;
-    let (mut first, mut shift, mut rest) = (0, free_bits, name.octets());
-    while !rest.is_empty() {
-        let octet;
-        (octet, rest) = match *rest {
-            [1, units, ref after @ ..] => (digit(units)?, after),
-            [2, tens @ b'1'..=b'9', units, ref after @ ..] => (digit(tens)? * 10 + digit(units)?, after),
-            [3, hundreds @ b'1'..=b'2', tens, units, ref after @ ..] => {
-                (digit(hundreds)? * 100 + digit(tens)? * 10 + digit(units)?, after)
-            }
-            _ => return None,
-        };
-        if octet > 255 {
-            return None;
-        }
-        first |= octet << shift;
+    let (mut first, mut shift) = (0, free_bits);
+    for index in 0..count {
+        first |= read_octet(name.label(index))? << shift;
         shift += 8;
     }
     Some(Run { first, last: first | 1u32.checked_shl(free_bits).map_or(u32::MAX, |bit| bit - 1) })
 }
 
+/// A canonical decimal octet.
 #[inline]
-fn digit(octet: u8) -> Option<u32> {
-    let digit = octet.wrapping_sub(b'0');
-    (digit < 10).then_some(u32::from(digit))
+fn read_octet(label: &[u8]) -> Option<u32> {
+    // Below 256 all is said by the digits from the last one on: a label of one or two is filled up in front.
+    let [hundreds, tens, units] = match *label {
+        [hundreds, tens, units] if hundreds != b'0' => [hundreds, tens, units],
+        [tens, units] if tens != b'0' => [b'0', tens, units],
+        [units] => [b'0', b'0', units],
+        _ => return None,
+    }
+    .map(|digit| u32::from(digit.wrapping_sub(b'0')));
+    let octet = hundreds * 100 + tens * 10 + units;
+    (hundreds < 3 && tens < 10 && units < 10 && octet < 256).then_some(octet)
 }
 
 /// One to 32 labels of one hexadecimal digit, the last one first.
