@@ -36,6 +36,7 @@ use crate::{
     live::{
         clock,
         kept::Kept,
+        memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, Served},
         status::SharedStatus,
@@ -159,6 +160,7 @@ impl Bound {
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
         personality.bound()?;
+        memory::keep_large_blocks_apart();
         let state = config.state.as_deref().filter(|state| prepare_state(state));
         let mut reloader = Reloader::new(reloader_settings(&config, state, worker_count), Arc::clone(&cell));
         let status = reloader.status();

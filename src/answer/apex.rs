@@ -7,17 +7,14 @@ use crate::{
         reply::{Full, Reply, Section},
         rr,
     },
-    zone::{
-        apex::{ZoneServers, ZoneSoa},
-        snapshot::Content,
-    },
+    zone::{apex::ZoneServers, snapshot::Content},
 };
 
 /// Answers a question for what stands only at the apex; `None` leaves it to the datasets.
 pub(super) fn answer(asked: &Asked<'_>, content: &Content, apex_at: usize, reply: &mut Reply<'_>) -> Option<Decision> {
     let written = match asked.query.qtype {
         rr::SOA => match &content.soa {
-            Some(soa) => add_soa(soa, soa.soa.ttl_s, Section::Answer, apex_at, reply),
+            Some(soa) => reply.lay(Section::Answer, soa.answer(), apex_at),
             // Every zone has both (RFC 2181 section 6.1), but this one was not told: as rbldnsd, it declines to lie.
             None => return Some(refuse(reply, ExtendedError::NotReady)),
         },
@@ -26,7 +23,7 @@ pub(super) fn answer(asked: &Asked<'_>, content: &Content, apex_at: usize, reply
             None => return Some(refuse(reply, ExtendedError::NotReady)),
         },
         // RFC 8482 section 4.1: one RRset is enough, and the SOA is the one that every zone has.
-        rr::ANY => add_soa(content.soa.as_ref()?, content.soa.as_ref()?.soa.ttl_s, Section::Answer, apex_at, reply),
+        rr::ANY => reply.lay(Section::Answer, content.soa.as_ref()?.answer(), apex_at),
         _ => return None,
     };
     if written.is_err() {
@@ -43,7 +40,7 @@ pub(super) fn answer(asked: &Asked<'_>, content: &Content, apex_at: usize, reply
 #[inline]
 pub(super) fn add_negative_soa(content: &Content, apex_at: usize, reply: &mut Reply<'_>) {
     if let Some(soa) = &content.soa
-        && add_soa(soa, soa.negative_ttl_s(), Section::Authority, apex_at, reply).is_err()
+        && reply.lay(Section::Authority, soa.negative(), apex_at).is_err()
     {
         reply.set_truncated();
     }
@@ -63,11 +60,8 @@ pub(super) fn add_servers(asked: &Asked<'_>, content: &Content, apex_at: usize, 
     }
 }
 
-fn add_soa(soa: &ZoneSoa, ttl_s: u32, section: Section, apex_at: usize, reply: &mut Reply<'_>) -> Result<(), Full> {
-    reply.record(section, apex_at, rr::SOA, ttl_s, |data| soa.write(data, apex_at))
-}
-
 /// Writes the NS records, starting with another one each time, and then their addresses as far as they fit.
+#[inline]
 fn add_ns(
     asked: &Asked<'_>,
     servers: &ZoneServers,
@@ -75,26 +69,18 @@ fn add_ns(
     apex_at: usize,
     reply: &mut Reply<'_>,
 ) -> Result<(), Full> {
-    const RDATA_OFFSET: usize = 12;
-    /// As many as rbldnsd takes.
-    const SERVERS_MAX: usize = 32;
-    let count = servers.servers.len().min(SERVERS_MAX);
     // The id is as good as random, and needs no counter that all workers share.
-    let turn = usize::from(asked.query.header.id) % count.max(1);
-    let mut name_at = [0; SERVERS_MAX];
-    for index in 0..count {
-        let place = (index + turn) % count;
-        name_at[place] = reply.position() + RDATA_OFFSET;
-        let (name, _) = &servers.servers[place];
-        reply.record(section, apex_at, rr::NS, servers.ttl_s, |data| name.write(data, apex_at))?;
-    }
+    let Some(turn) = servers.turn(asked.query.header.id) else { return Ok(()) };
+    let start = reply.position();
+    reply.lay(section, &turn.laid, apex_at)?;
     if asked.world.policy.minimal {
         return Ok(());
     }
-    for (place, (_, addresses)) in servers.servers.iter().take(count).enumerate() {
+    for ((_, addresses), name_at) in servers.servers.iter().zip(&turn.names_at) {
         for (address, ttl_s) in addresses {
             let data = address.octets();
-            if reply.record(Section::Additional, name_at[place], rr::A, *ttl_s, |room| room.octets(&data)).is_err() {
+            let owner_at = start + name_at;
+            if reply.record(Section::Additional, owner_at, rr::A, *ttl_s, |room| room.octets(&data)).is_err() {
                 return Ok(());
             }
         }

@@ -63,7 +63,9 @@ pub(super) fn load_and_report(config: &Config, strict: bool) -> anyhow::Result<E
         errors += 1;
         writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?;
     }
-    writeln!(out, "{} zones, {errors} errors, {warnings} warnings", served.snapshot.zones().len())?;
+    let count = |number: u64, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let zones = count(served.snapshot.zones().len() as u64, "zone");
+    writeln!(out, "{zones}, {}, {}", count(errors, "error"), count(warnings, "warning"))?;
     Ok(if errors > 0 || strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

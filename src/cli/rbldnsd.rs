@@ -82,7 +82,7 @@ Available dataset types:
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // getopt has nothing else
 pub(super) struct Arguments {
-    #[arg(short = 'h', action = ArgAction::SetTrue)]
+    #[arg(short = 'h', long = "help", action = ArgAction::SetTrue)]
     help: bool,
     #[arg(short = 'u')]
     user: Option<String>,

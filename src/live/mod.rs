@@ -11,6 +11,7 @@
 //! served.rs     the one pointer that workers read
 //! refusal.rs    which of what was loaded must not go live all the same
 //! kept.rs       the last good version of each dataset, for the next start
+//! memory.rs    what a reload took goes back to the system
 //! watch.rs      who says that something may have changed: the kernel, a signal, the clock
 //! ways.rs       where the kernel is to look: folders, and the links on the way to them
 //! ```
@@ -20,6 +21,7 @@ pub mod clock;
 mod held;
 pub mod kept;
 pub mod loading;
+pub mod memory;
 pub mod refusal;
 pub mod reloader;
 pub mod report;

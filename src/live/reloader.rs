@@ -26,6 +26,7 @@ use super::{
     held::{GoodVersion, Held},
     kept::{Kept, KeptVersion},
     loading::{CHANGED, Failure, Loading, Progress, load_all, load_one, stamps},
+    memory,
     refusal::{Judged, Rules, entries},
     served::{Cell, Served, free_retired, publish},
     status::SharedStatus,
@@ -140,7 +141,11 @@ impl Reloader {
 
     /// Frees old snapshots that no worker reads any more.
     pub fn free_retired(&mut self) {
+        let before = self.retired.len();
         free_retired(&mut self.retired);
+        if self.retired.len() < before {
+            memory::give_back();
+        }
     }
 
     /// Loads what changed and publishes it, at once. What belongs to the zone `accepted` is taken whatever the rules say, and

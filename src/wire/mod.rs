@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cookie;
+pub mod laid;
 pub mod name;
 pub mod query;
 pub mod reply;

@@ -226,10 +226,13 @@ fn unescape(rest: &mut &[u8]) -> Result<u8, NameError> {
 /// Octets that are lowered at once: as many as make a loop of vector instructions, without a remainder to care for.
 const LOWERED_AT_ONCE: usize = 32;
 
+/// Room for a name in whole blocks, and for a few octets more that are read in one go with its last ones.
+const ROOM: usize = 256 + LOWERED_AT_ONCE;
+
 /// The name of a query: lower-case octets, and where each label starts.
 pub struct QueryName {
-    /// In whole blocks, of which the last is filled with whatever.
-    octets: [u8; NAME_MAX.next_multiple_of(LOWERED_AT_ONCE)],
+    /// In whole blocks, of which those after the name hold whatever.
+    octets: [u8; ROOM],
     /// Offsets of the labels' length octets, the root's last.
     starts: [u8; LABELS_MAX + 1],
     label_count: u8,
@@ -238,7 +241,7 @@ pub struct QueryName {
 impl QueryName {
     /// The root; a place to read names into.
     pub const fn new() -> Self {
-        Self { octets: [0; NAME_MAX.next_multiple_of(LOWERED_AT_ONCE)], starts: [0; LABELS_MAX + 1], label_count: 0 }
+        Self { octets: [0; ROOM], starts: [0; LABELS_MAX + 1], label_count: 0 }
     }
 
     /// Reads the name at the start of `wire`, and returns its length there. Compression has nothing to point at in the first
@@ -262,7 +265,7 @@ impl QueryName {
         // Length octets are below 64 and letters above, so all octets can be lowered alike.
         let (blocks, _) = self.octets.as_chunks_mut::<LOWERED_AT_ONCE>();
         for block in &mut blocks[..at.div_ceil(LOWERED_AT_ONCE)] {
-            *block = block.map(|octet| octet.to_ascii_lowercase());
+            block.make_ascii_lowercase();
         }
         self.label_count = count as u8;
         Some(at)
@@ -320,6 +323,15 @@ impl<'a> RelativeName<'a> {
     pub fn label(&self, index: usize) -> &'a [u8] {
         let start = self.name.start(self.first + index);
         &self.name.octets[start + 1..=start + usize::from(self.name.octets[start])]
+    }
+
+    /// The length octet of label `index` and the three octets after it, whether or not the label has as many.
+    #[inline]
+    pub fn label_start(&self, index: usize) -> [u8; 4] {
+        let start = self.name.start(self.first + index);
+        let mut octets = [0; 4];
+        octets.copy_from_slice(&self.name.octets[start..start + 4]);
+        octets
     }
 
     /// The labels from right to left, the way down from the apex.

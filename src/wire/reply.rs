@@ -6,6 +6,7 @@
 
 use super::{
     ExtendedError, HEADER_LEN, Rcode, class,
+    laid::{FIXED_LEN, Laid},
     query::{Edns, FLAG_AA, FLAG_CD, FLAG_QR, FLAG_RD, FLAG_TC, Header},
     rr,
 };
@@ -153,7 +154,6 @@ impl<'a> Reply<'a> {
         ttl_s: u32,
         data: impl FnOnce(&mut Data<'_>) -> Result<(), Full>,
     ) -> Result<(), Full> {
-        const FIXED_LEN: usize = 12;
         let start = self.len;
         let data_start = start + FIXED_LEN;
         if data_start > self.limit {
@@ -172,6 +172,20 @@ impl<'a> Reply<'a> {
         fixed[10..].copy_from_slice(&((end - data_start) as u16).to_be_bytes());
         self.len = end;
         self.counts[section as usize] += 1;
+        Ok(())
+    }
+
+    /// Appends records that were laid out beforehand; the apex stands at offset `apex_at` of the message.
+    ///
+    /// # Errors
+    /// [`Full`] if they do not all fit; then nothing was written.
+    #[inline]
+    pub fn lay(&mut self, section: Section, laid: &Laid, apex_at: usize) -> Result<(), Full> {
+        let end = self.len + laid.len();
+        let room = self.buffer[..self.limit].get_mut(self.len..end).ok_or(Full)?;
+        laid.copy_to(room, apex_at);
+        self.len = end;
+        self.counts[section as usize] += laid.record_count();
         Ok(())
     }
 
@@ -328,22 +342,6 @@ impl Data<'_> {
     /// [`Full`].
     pub fn u16(&mut self, number: u16) -> Result<(), Full> {
         self.octets(&number.to_be_bytes())
-    }
-
-    /// Appends a 32-bit number.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn u32(&mut self, number: u32) -> Result<(), Full> {
-        self.octets(&number.to_be_bytes())
-    }
-
-    /// Appends a pointer to the name at offset `at` (RFC 1035 section 4.1.4).
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn pointer(&mut self, at: usize) -> Result<(), Full> {
-        self.u16(0xc000 | at as u16)
     }
 
     /// Appends text as character-strings that are filled one after the other.

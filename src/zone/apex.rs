@@ -6,8 +6,9 @@
 use std::net::Ipv4Addr;
 
 use crate::wire::{
+    laid::{FIXED_LEN, Laid},
     name::{Name, labels},
-    reply::{Data, Full},
+    rr,
 };
 
 /// A name in RDATA, compressed against the apex of its zone where they share labels (RFC 1035 section 4.1.4).
@@ -32,13 +33,12 @@ impl RdataName {
         &self.name
     }
 
-    /// Writes the name; the apex stands at offset `apex_at` of the message.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn write(&self, data: &mut Data<'_>, apex_at: usize) -> Result<(), Full> {
-        data.octets(&self.name.as_wire()[..self.own_len])?;
-        self.shared_at.map_or(Ok(()), |at| data.pointer(apex_at + at))
+    /// Lays the name out.
+    fn lay(&self, laid: &mut Laid) {
+        laid.octets(&self.name.as_wire()[..self.own_len]);
+        if let Some(at) = self.shared_at {
+            laid.pointer(at as u16);
+        }
     }
 }
 
@@ -94,8 +94,8 @@ pub struct Soa {
 pub struct ZoneSoa {
     /// The record with its final serial.
     pub soa: Soa,
-    origin: RdataName,
-    person: RdataName,
+    answer: Laid,
+    negative: Laid,
 }
 
 impl ZoneSoa {
@@ -106,25 +106,30 @@ impl ZoneSoa {
         }
         let origin = RdataName::new(soa.origin.clone(), apex);
         let person = RdataName::new(soa.person.clone(), apex);
-        Self { soa, origin, person }
+        let lay = |ttl_s| {
+            let mut laid = Laid::default();
+            laid.record(rr::SOA, ttl_s, |data| {
+                origin.lay(data);
+                person.lay(data);
+                for number in [soa.serial, soa.refresh_s, soa.retry_s, soa.expire_s, soa.minimum_s] {
+                    data.octets(&number.to_be_bytes());
+                }
+            });
+            laid
+        };
+        // RFC 2308 section 5: a negative answer is kept no longer than either says.
+        let (answer, negative) = (lay(soa.ttl_s), lay(soa.ttl_s.min(soa.minimum_s)));
+        Self { soa, answer, negative }
     }
 
-    /// TTL of the record in negative answers (RFC 2308 section 5).
-    pub fn negative_ttl_s(&self) -> u32 {
-        self.soa.ttl_s.min(self.soa.minimum_s)
+    /// The record where it is asked for.
+    pub fn answer(&self) -> &Laid {
+        &self.answer
     }
 
-    /// Writes the RDATA.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn write(&self, data: &mut Data<'_>, apex_at: usize) -> Result<(), Full> {
-        self.origin.write(data, apex_at)?;
-        self.person.write(data, apex_at)?;
-        for number in [self.soa.serial, self.soa.refresh_s, self.soa.retry_s, self.soa.expire_s, self.soa.minimum_s] {
-            data.u32(number)?;
-        }
-        Ok(())
+    /// The record in negative answers.
+    pub fn negative(&self) -> &Laid {
+        &self.negative
     }
 }
 
@@ -144,15 +149,44 @@ pub struct ZoneServers {
     pub ttl_s: u32,
     /// Each with its addresses, where those are in a zone of ours, and their TTL.
     pub servers: Vec<(RdataName, Vec<(Ipv4Addr, u32)>)>,
+    /// The records, beginning with each of the servers once.
+    turns: Vec<Turn>,
 }
+
+/// The NS records of a zone in one of their orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// The records.
+    pub laid: Laid,
+    /// Where in them the name of each server stands.
+    pub names_at: Vec<usize>,
+}
+
+/// As many servers as rbldnsd takes.
+const SERVERS_MAX: usize = 32;
 
 impl ZoneServers {
     /// Places the servers; their addresses are found once all zones are known.
     pub fn new(servers: &NameServers, apex: &Name) -> Self {
-        Self {
-            ttl_s: servers.ttl_s,
-            servers: servers.names.iter().map(|name| (RdataName::new(name.clone(), apex), Vec::new())).collect(),
-        }
+        let names: Vec<RdataName> = servers.names.iter().map(|name| RdataName::new(name.clone(), apex)).collect();
+        let count = names.len().min(SERVERS_MAX);
+        let turn = |first: usize| {
+            let mut turn = Turn { laid: Laid::default(), names_at: vec![0; count] };
+            for place in (first..count).chain(0..first) {
+                turn.names_at[place] = turn.laid.len() + FIXED_LEN;
+                turn.laid.record(rr::NS, servers.ttl_s, |data| names[place].lay(data));
+            }
+            turn
+        };
+        let turns = (0..count).map(turn).collect();
+        Self { ttl_s: servers.ttl_s, servers: names.into_iter().map(|name| (name, Vec::new())).collect(), turns }
+    }
+
+    /// The records, beginning with another server for each of as many ids as there are servers; `None` without any.
+    #[inline]
+    pub fn turn(&self, id: u16) -> Option<&Turn> {
+        // A remainder, without a division: the upper half of a product is as evenly spread.
+        self.turns.get((usize::from(id) * self.turns.len()) >> u16::BITS)
     }
 }
 

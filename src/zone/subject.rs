@@ -75,30 +75,28 @@ fn read_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
         return None;
     }
     let free_bits = 32 - 8 * count as u32;
-    let (mut first, mut shift, mut rest) = (0, free_bits, name.octets());
-    while !rest.is_empty() {
-        let octet;
-        (octet, rest) = match *rest {
-            [1, units, ref after @ ..] => (digit(units)?, after),
-            [2, tens @ b'1'..=b'9', units, ref after @ ..] => (digit(tens)? * 10 + digit(units)?, after),
-            [3, hundreds @ b'1'..=b'2', tens, units, ref after @ ..] => {
-                (digit(hundreds)? * 100 + digit(tens)? * 10 + digit(units)?, after)
-            }
-            _ => return None,
-        };
-        if octet > 255 {
-            return None;
-        }
-        first |= octet << shift;
+    let (mut first, mut shift) = (0, free_bits);
+    for index in 0..count {
+        first |= read_octet(name.label_start(index))? << shift;
         shift += 8;
     }
     Some(Run { first, last: first | 1u32.checked_shl(free_bits).map_or(u32::MAX, |bit| bit - 1) })
 }
 
+/// A canonical decimal octet, from the length of a label and three octets from there on, not all of them its own.
 #[inline]
-fn digit(octet: u8) -> Option<u32> {
-    let digit = octet.wrapping_sub(b'0');
-    (digit < 10).then_some(u32::from(digit))
+fn read_octet(start: [u8; 4]) -> Option<u32> {
+    const THREE: u32 = 0xff_ffff;
+    let length = u32::from(start[0]);
+    if length.wrapping_sub(1) > 2 || start[1] == b'0' && length > 1 {
+        return None;
+    }
+    // The last digit goes where the third stands; what is not the label's falls out above, and zeros come in below.
+    let missing_bits = 24 - 8 * length;
+    let digits = (u32::from_le_bytes(start) >> 8 ^ 0x30_3030) << missing_bits & THREE;
+    let octet = (digits & 0xff) * 100 + (digits >> 8 & 0xff) * 10 + (digits >> 16);
+    // What is 10 or more, and no digit, reaches the highest bit of its octet with 118, or has it already.
+    ((digits + 0x76_7676 | digits) & 0x80_8080 == 0 && octet < 256).then_some(octet)
 }
 
 /// One to 32 labels of one hexadecimal digit, the last one first.
@@ -246,6 +244,23 @@ mod tests {
         with_subject("1.0.0.0.0.0.f.7.2.0.0.2", |subject| {
             assert_eq!(subject.v4_behind_nibbles()[1], Some(Run { first: 0x7f00_0001, last: 0x7f00_0001 }));
         });
+    }
+
+    #[test]
+    fn octets_are_canonical() {
+        for length in 0..=4 {
+            for (a, b, c) in (0..1 << 18).map(|bits| (bits >> 12, bits >> 6 & 63, bits & 63)) {
+                // The digits, and what stands around them in ASCII; what follows a label is its neighbour's.
+                let text = [a, b, c].map(|octet: u32| (octet + 16) as u8);
+                let label = &text[..usize::from(length).min(3)];
+                let digits =
+                    std::str::from_utf8(label).ok().filter(|text| text.bytes().all(|one| one.is_ascii_digit()));
+                let octet = digits.and_then(|text| text.parse::<u8>().ok());
+                let expected = octet.filter(|octet| octet.to_string().as_bytes() == label && length < 4);
+                assert_eq!(read_octet([length, text[0], text[1], text[2]]), expected.map(u32::from), "{label:?}");
+            }
+        }
+        assert_eq!(read_octet([3, b'1', 0x80 | b'2', b'3']), None);
     }
 
     #[test]

@@ -1,0 +1,253 @@
+//! The load: queries from many source ports, in batches, and what became of them.
+//!
+//! A closed loop keeps so many queries under way and shows what a server can do. An open loop sends at the rate it was told,
+//! whatever comes back, and counts each latency from the moment at which the query was due: a server that stops for a second
+//! is charged with all that should have been answered in it.
+
+use std::{
+    io,
+    mem::zeroed,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
+    ptr::null_mut,
+    time::{Duration, Instant},
+};
+
+/// Source ports.
+const SOCKETS: usize = 32;
+/// Datagrams that a system call carries at most.
+const BATCH: usize = 32;
+/// Queries of one socket that can be under way: beyond it the oldest is given up.
+const SLOTS: usize = 1 << 14;
+/// A query without an answer for so long is lost.
+const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_MAX: usize = 512;
+
+/// A query, and whether its name is listed.
+pub(crate) struct Question {
+    pub(crate) octets: Vec<u8>,
+    pub(crate) listed: bool,
+}
+
+/// How queries are paced.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// So many under way.
+    Closed(usize),
+    /// So many a second.
+    Open(f64),
+}
+
+/// What became of the queries.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
+    /// Answers that said something else than they should.
+    pub(crate) wrong: u64,
+    /// Without an answer in time.
+    pub(crate) lost: u64,
+    pub(crate) took_s: f64,
+    latencies_us: Vec<u32>,
+}
+
+impl Outcome {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.answered as f64 / self.took_s
+    }
+
+    /// A latency in microseconds that so many of a thousand do not exceed.
+    pub(crate) fn permille_us(&self, permille: usize) -> u32 {
+        let last = self.latencies_us.len().saturating_sub(1);
+        self.latencies_us.get(last * permille / 1_000).copied().unwrap_or(0)
+    }
+}
+
+struct Port {
+    socket: UdpSocket,
+    /// By id: when the query was due, if it is under way, and which question it was.
+    waiting: Vec<Option<(Instant, u32)>>,
+    next_id: u16,
+    under_way: usize,
+}
+
+struct Load<'q> {
+    questions: &'q [Question],
+    next: usize,
+    ports: Vec<Port>,
+    room: Vec<[u8; ANSWER_MAX]>,
+    outcome: Outcome,
+}
+
+/// Asks for `time`, and waits for what is then still under way. Calls `attend` about a thousand times a second.
+pub(crate) fn ask(
+    server: SocketAddr,
+    questions: &[Question],
+    pace: Pace,
+    time: Duration,
+    mut attend: impl FnMut(),
+) -> io::Result<Outcome> {
+    let port = |_| {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(server)?;
+        socket.set_nonblocking(true)?;
+        Ok(Port { socket, waiting: vec![None; SLOTS], next_id: 0, under_way: 0 })
+    };
+    let ports = (0..SOCKETS).map(port).collect::<io::Result<Vec<_>>>()?;
+    let room = vec![[0; ANSWER_MAX]; BATCH];
+    let mut load = Load { questions, next: 0, ports, room, outcome: Outcome::default() };
+    let start = Instant::now();
+    let mut attended = start;
+    loop {
+        let now = Instant::now();
+        if now - start >= time {
+            break;
+        }
+        if now - attended > Duration::from_millis(1) {
+            attended = now;
+            attend();
+        }
+        load.round(start, pace);
+    }
+    load.outcome.took_s = start.elapsed().as_secs_f64();
+    let answered_in_time = load.outcome.answered;
+    let end = Instant::now();
+    while load.ports.iter().any(|port| port.under_way > 0) && end.elapsed() < PATIENCE {
+        (0..SOCKETS).for_each(|port| load.receive(port));
+    }
+    let mut outcome = load.outcome;
+    outcome.lost = outcome.sent - outcome.answered;
+    if let Pace::Closed(_) = pace {
+        outcome.answered = answered_in_time;
+    }
+    outcome.latencies_us.sort_unstable();
+    Ok(outcome)
+}
+
+impl Load<'_> {
+    /// Sends what is due and takes what is there, port by port.
+    fn round(&mut self, start: Instant, pace: Pace) {
+        for port in 0..SOCKETS {
+            self.receive(port);
+            let now = Instant::now();
+            match pace {
+                Pace::Closed(window) => {
+                    self.give_up(port, now);
+                    let free = (window / SOCKETS).saturating_sub(self.ports[port].under_way).min(BATCH);
+                    // Half a batch at least, or each system call would carry one.
+                    if free >= (window / SOCKETS).div_ceil(2) {
+                        self.send(port, &vec![now; free]);
+                    }
+                }
+                Pace::Open(rate) => {
+                    let due = ((now - start).as_secs_f64() * rate) as u64;
+                    let count = due.saturating_sub(self.outcome.sent).min(BATCH as u64);
+                    let first = self.outcome.sent;
+                    let when = |index| start + Duration::from_secs_f64((first + index) as f64 / rate);
+                    self.send(port, &(0..count).map(when).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    /// A closed loop would wait for ever for what was lost.
+    fn give_up(&mut self, port: usize, now: Instant) {
+        let port = &mut self.ports[port];
+        let oldest = port.next_id.wrapping_sub(port.under_way as u16);
+        if port.under_way > 0 && usize::from(port.next_id).is_multiple_of(64) {
+            let place = usize::from(oldest) % SLOTS;
+            if port.waiting[place].is_some_and(|(due, _)| now - due > PATIENCE) {
+                port.waiting[place] = None;
+                port.under_way -= 1;
+            }
+        }
+    }
+
+    fn send(&mut self, port: usize, due: &[Instant]) {
+        if due.is_empty() {
+            return;
+        }
+        let port = &mut self.ports[port];
+        let mut octets: Vec<Vec<u8>> = Vec::with_capacity(due.len());
+        for &due in due {
+            let index = self.next % self.questions.len();
+            self.next += 1;
+            let mut query = self.questions[index].octets.clone();
+            query[..2].copy_from_slice(&port.next_id.to_be_bytes());
+            octets.push(query);
+            let place = usize::from(port.next_id) % SLOTS;
+            if port.waiting[place].replace((due, index as u32)).is_none() {
+                port.under_way += 1;
+            }
+            port.next_id = port.next_id.wrapping_add(1);
+        }
+        self.outcome.sent += octets.len() as u64;
+        let mut parts: Vec<libc::iovec> = octets
+            .iter_mut()
+            .map(|query| libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: query.len() })
+            .collect();
+        let mut sent = 0;
+        let mut headers = headers(&mut parts);
+        while sent < headers.len() {
+            let rest = &mut headers[sent..];
+            // SAFETY: each header points at one part, and each part at a query that lives until the end of this function.
+            let count = unsafe { libc::sendmmsg(port.socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
+            // A full queue or a refusal: of one query, which counts as lost.
+            sent += usize::try_from(count).unwrap_or(1).max(1);
+        }
+    }
+
+    fn receive(&mut self, port: usize) {
+        loop {
+            let room = &mut self.room;
+            let mut parts: Vec<libc::iovec> = room
+                .iter_mut()
+                .map(|one| libc::iovec { iov_base: one.as_mut_ptr().cast(), iov_len: ANSWER_MAX })
+                .collect();
+            let mut headers = headers(&mut parts);
+            let socket = self.ports[port].socket.as_raw_fd();
+            // SAFETY: each header points at one part, and each part at its own room, which lives as long as `self`.
+            let count = unsafe {
+                libc::recvmmsg(socket, headers.as_mut_ptr(), headers.len() as _, libc::MSG_DONTWAIT as _, null_mut())
+            };
+            let count = usize::try_from(count).unwrap_or(0);
+            let now = Instant::now();
+            for (index, header) in headers[..count].iter().enumerate() {
+                self.take(port, index, header.msg_len as usize, now);
+            }
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
+    /// Counts an answer.
+    fn take(&mut self, port: usize, room: usize, len: usize, now: Instant) {
+        let (port, answer) = (&mut self.ports[port], &self.room[room][..len.min(ANSWER_MAX)]);
+        if answer.len() < 12 {
+            self.outcome.wrong += 1;
+            return;
+        }
+        let id = u16::from_be_bytes([answer[0], answer[1]]);
+        let Some((due, index)) = port.waiting[usize::from(id) % SLOTS].take() else { return };
+        port.under_way -= 1;
+        self.outcome.answered += 1;
+        self.outcome.latencies_us.push(u32::try_from((now - due).as_micros()).unwrap_or(u32::MAX));
+        let question = &self.questions[index as usize];
+        let (rcode, answers) = (answer[3] & 15, u16::from_be_bytes([answer[6], answer[7]]));
+        let is_right = if question.listed { rcode == 0 && answers > 0 } else { rcode == 3 && answers == 0 };
+        let end = question.octets.len().min(answer.len());
+        self.outcome.wrong += u64::from(!is_right || answer[12..end] != question.octets[12..end]);
+    }
+}
+
+fn headers(parts: &mut [libc::iovec]) -> Vec<libc::mmsghdr> {
+    let header = |part: &mut libc::iovec| {
+        // SAFETY: a header is integers and pointers, for all of which zero is a value.
+        let mut header: libc::mmsghdr = unsafe { zeroed() };
+        header.msg_hdr.msg_iov = part;
+        header.msg_hdr.msg_iovlen = 1;
+        header
+    };
+    parts.iter_mut().map(header).collect()
+}
