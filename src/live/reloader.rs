@@ -305,8 +305,8 @@ impl Reloader {
                 // It was complained about (in a folder, when that was listed), and may come back any time.
                 false
             } else if let Some(failure) = &held.failure {
-                // What a rule refused stays refused until it changes or is accepted.
-                is_changed || failure.word != REFUSED
+                // What a rule refused stays refused until it changes or is accepted; the rest is tried again now and then.
+                is_changed || failure.word != REFUSED && occasion != Occasion::Change
             } else {
                 let depends_on_clock = |good: &GoodVersion| {
                     good.has_lifetimes && (is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s))
@@ -413,11 +413,14 @@ impl Reloader {
     fn complain(&mut self, dataset: &DatasetSpec, failure: &Failure) -> bool {
         let accept = self.how_to_accept(self.zones_of(dataset).next());
         let held = self.held.entry(dataset.clone()).or_default();
-        if failure.word == CHANGED && held.good.is_some() {
-            debug!(dataset = %dataset, "{}", failure.text);
+        if failure.word == CHANGED {
+            // It will be quiet soon.
             held.tried.clear();
             self.has_unquiet = true;
-            return false;
+            if held.good.is_some() {
+                debug!(dataset = %dataset, "{}", failure.text);
+                return false;
+            }
         }
         let is_news = held.failure.as_ref() != Some(failure);
         held.failure = Some(failure.clone());
