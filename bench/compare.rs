@@ -27,7 +27,7 @@ use rand::{Rng, seq::SliceRandom};
 const PAIRS: usize = 5;
 const RUN: Duration = Duration::from_secs(4);
 /// Queries under way in a closed loop.
-const WINDOW: usize = 512;
+const WINDOW: usize = 256;
 const QUESTIONS: usize = 20_000;
 /// Rates of the open loop, in queries a second.
 const RATES: [f64; 2] = [20_000.0, 50_000.0];
@@ -169,7 +169,7 @@ fn main() -> io::Result<()> {
         let zones: Vec<String> = lists.iter().map(|list| format!("{}:{1}:{1}", list.zone, list.kind)).collect();
         Ok([
             Server::start("dnsbld", &[&ours, "rbldnsd", "-W", "1"], 5901, &folder, &zones)?,
-            Server::start("rbldnsd", &[&theirs, "-u", "root"], 5902, &folder, &zones)?,
+            Server::start("rbldnsd", &[&theirs], 5902, &folder, &zones)?,
         ])
     };
     let (mut rows, mut notes) = (Vec::new(), String::from("server\tlist\tload_s\trss_mib\n"));

@@ -22,7 +22,9 @@ pub(super) fn anything_below(
     subject: &Subject<'_>,
     gate: &Gate<'_>,
 ) -> bool {
-    if gate.empty {
+    // Below an address there is nothing, and nearly all that is asked for is one.
+    let is_whole = subject.v4.is_some_and(|run| run.address().is_some()) && subject.v6.is_none();
+    if gate.empty || is_whole && part.above.is_empty() {
         return false;
     }
     part.datasets.iter().any(|dataset| anything_of(dataset, context, subject, gate))

@@ -26,7 +26,7 @@ use crate::{
     wire::{
         ExtendedError, HEADER_LEN, Rcode, class, cookie,
         name::QueryName,
-        query::{Edns, Header, IgnoreReason, Query, Refusal, Unanswerable},
+        query::{Edns, Header, IgnoreReason, Query, Unanswerable},
         reply::{OptOptions, Reply},
         rr,
     },
@@ -138,9 +138,9 @@ pub struct World<'a> {
 
 /// A query on its way: what the phases below share.
 struct Asked<'a> {
-    world: World<'a>,
-    client: Client,
-    query: Query<'a>,
+    world: &'a World<'a>,
+    client: &'a Client,
+    query: &'a Query<'a>,
     name: &'a QueryName,
     context: Context,
 }
@@ -171,30 +171,33 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
         return silence(Ignored::Access, None, 0);
     }
     let mut name = QueryName::new();
-    let query = match Query::read(request, &mut name) {
-        Ok(query) => query,
+    let read = Query::read(request, &mut name);
+    let (header, question_len, edns) = match &read {
+        Ok(query) => (query.header, query.question_len(), query.edns.as_ref()),
+        Err(Unanswerable::Refuse(refusal)) => (refusal.header, refusal.question_len, refusal.edns.as_ref()),
         Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
         Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
-        Err(Unanswerable::Refuse(Refusal { header, rcode, question_len, edns })) => {
-            let reply = start(world.policy, client, request, header, question_len, edns.as_ref(), buffer);
-            return finish(world, client, edns.as_ref(), reply, &Decision::new(rcode, None), 0);
-        }
     };
-    let question_len = if query.qname_len == 0 { 0 } else { query.qname_len + 4 };
-    let edns = query.edns;
-    let mut reply = start(world.policy, client, request, query.header, question_len, edns.as_ref(), buffer);
-    let context = Context { now_s: world.now_s, keyed: false };
-    let asked = Asked { world, client, query, name: &name, context };
-    match decide(asked, &global, &mut reply) {
-        Ok(decision) => finish(world, client, edns.as_ref(), reply, &decision, query.qtype),
-        Err(zone) => silence(Ignored::Access, zone, query.qtype),
-    }
+    let mut reply = start(world.policy, client, request, header, question_len, edns, buffer);
+    let (decision, qtype) = match &read {
+        Ok(query) => {
+            let context = Context { now_s: world.now_s, keyed: false };
+            let asked = Asked { world: &world, client: &client, query, name: &name, context };
+            match decide(asked, &global, &mut reply) {
+                Ok(decision) => (decision, query.qtype),
+                Err(zone) => return silence(Ignored::Access, zone, query.qtype),
+            }
+        }
+        Err(Unanswerable::Refuse(refusal)) => (Decision::new(refusal.rcode, None), 0),
+        Err(Unanswerable::Ignore(_)) => unreachable!("met with silence above"),
+    };
+    finish(&world, &client, edns, reply, &decision, qtype)
 }
 
 /// Decides what to say and writes the records; `Err` with the zone's place is silence.
 #[inline]
 fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
-    let Query { qname_len, qtype, qclass, .. } = asked.query;
+    let Query { qname_len, qtype, qclass, .. } = *asked.query;
     if qname_len == 0 {
         return Ok(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
     }
@@ -297,6 +300,7 @@ fn refuse(reply: &mut Reply<'_>, error: ExtendedError) -> Decision {
 }
 
 /// Starts a reply of the size that the client and the way to it allow.
+#[inline]
 fn start<'b>(
     policy: &Policy,
     client: Client,
@@ -317,9 +321,10 @@ fn start<'b>(
     Reply::new(buffer, usize::from(limit), request, header, question_len, edns)
 }
 
+#[inline]
 fn finish(
-    world: World<'_>,
-    client: Client,
+    world: &World<'_>,
+    client: &Client,
     edns: Option<&Edns<'_>>,
     mut reply: Reply<'_>,
     decision: &Decision,

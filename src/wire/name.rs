@@ -138,6 +138,12 @@ fn write_labels<'a>(out: &mut fmt::Formatter<'_>, labels: impl Iterator<Item = &
         if index > 0 {
             out.write_str(".")?;
         }
+        if let Ok(plain) = std::str::from_utf8(label)
+            && plain.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+        {
+            out.write_str(plain)?;
+            continue;
+        }
         for &octet in label {
             match octet {
                 b'.' | b'\\' | b'"' | b';' | b'@' | b'$' => write!(out, "\\{}", octet as char)?,

@@ -97,6 +97,11 @@ pub enum IgnoreReason {
 }
 
 impl<'a> Query<'a> {
+    /// Length of the question; 0 without one.
+    pub fn question_len(&self) -> usize {
+        if self.qname_len == 0 { 0 } else { self.qname_len + 4 }
+    }
+
     /// Reads a request, its question's name into `name`.
     ///
     /// # Errors
@@ -123,14 +128,14 @@ impl<'a> Query<'a> {
         if header.opcode() != 0 {
             return Err(refuse(Rcode::NotImp, None));
         }
-        let form_err = refuse(Rcode::FormErr, None);
-        let (qname_len, qtype, qclass) = question.ok_or(form_err)?;
+        let form_err = || refuse(Rcode::FormErr, None);
+        let (qname_len, qtype, qclass) = question.ok_or_else(form_err)?;
         let at = HEADER_LEN + question_len;
         let mut edns = None;
         if answers | authorities | additionals != 0 {
             let before = u32::from(answers) + u32::from(authorities);
             edns = read_records(request, at, before, additionals).map_err(|fault| match fault {
-                Fault::Unreadable => form_err,
+                Fault::Unreadable => form_err(),
                 Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
             })?;
         }

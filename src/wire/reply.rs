@@ -283,15 +283,15 @@ impl<'a> Reply<'a> {
         }
         let len = options.wire_len();
         let mut data = Data { room: &mut self.buffer[..], len: self.len };
-        let flags = if self.dnssec_ok { 0x8000 } else { 0u16 };
+        let [payload_1, payload_2] = our_payload_len.to_be_bytes();
+        let [len_1, len_2] = (len as u16).to_be_bytes();
+        let dnssec_ok = if self.dnssec_ok { 0x80 } else { 0 };
         let extended_rcode = (self.rcode as u16 >> 4) as u8;
+        // RFC 6891 section 6.1.2: root, type, payload length, extended code, version, flags, length of the options
+        let fixed: [u8; OPT_FIXED_LEN] =
+            [0, 0, rr::OPT as u8, payload_1, payload_2, extended_rcode, 0, dnssec_ok, 0, len_1, len_2];
         let written = (|| {
-            data.octets(&[0])?;
-            data.u16(rr::OPT)?;
-            data.u16(our_payload_len)?;
-            data.octets(&[extended_rcode, 0])?;
-            data.u16(flags)?;
-            data.u16(len as u16)?;
+            data.octets(&fixed)?;
             if let Some(cookie) = options.cookie {
                 data.u16(10)?;
                 data.u16(cookie.len() as u16)?;

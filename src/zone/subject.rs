@@ -3,7 +3,7 @@
 //! Whether `4.3.2.1` is an IPv4 address or the start of an IPv6 one depends on who is asked, so both readings are kept. Only
 //! canonical octets count: `02` lists nothing, or one entry would exist under several names.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use crate::wire::name::RelativeName;
 
@@ -147,7 +147,19 @@ fn four_nibbles(labels: [u8; 8]) -> Option<u16> {
 
 /// Writes an address as templates show it, and returns the length.
 pub fn show_v4(address: u32, text: &mut ShownKey) {
-    text.show(format_args!("{}", Ipv4Addr::from(address)));
+    text.len = 0;
+    for (index, octet) in address.to_be_bytes().into_iter().enumerate() {
+        if index > 0 {
+            text.push(b'.');
+        }
+        if octet >= 100 {
+            text.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.push(b'0' + octet / 10 % 10);
+        }
+        text.push(b'0' + octet % 10);
+    }
 }
 
 /// Writes an address as templates show it (RFC 5952).
@@ -175,6 +187,13 @@ impl ShownKey {
         debug_assert!(written.is_ok());
     }
 
+    fn push(&mut self, octet: u8) {
+        if let Some(place) = self.octets.get_mut(self.len) {
+            *place = octet;
+            self.len += 1;
+        }
+    }
+
     /// What is shown.
     pub fn as_bytes(&self) -> &[u8] {
         &self.octets[..self.len]
@@ -198,6 +217,8 @@ impl std::fmt::Write for ShownKey {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::wire::name::{Name, QueryName};
 
@@ -274,6 +295,16 @@ mod tests {
                 let expected = is_lower_hex.then(|| digits.iter().collect::<String>());
                 assert_eq!(four_nibbles(labels), expected.map(|hex| u16::from_str_radix(&hex, 16).expect("hex")));
             }
+        }
+    }
+
+    #[test]
+    fn addresses_are_shown_as_everywhere() {
+        let mut text = ShownKey::new();
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 255 - octet, 0, octet);
+            show_v4(address.into(), &mut text);
+            assert_eq!(text.as_bytes(), address.to_string().as_bytes());
         }
     }
 
