@@ -5,7 +5,7 @@
 //! is removed and made again is another folder. So the ways are gone anew after each look, and watches follow.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     ffi::OsString,
     fs,
     os::unix::fs::MetadataExt as _,
@@ -21,8 +21,14 @@ pub(super) type Places = BTreeMap<PathBuf, (u64, u64)>;
 /// All folders in which something may happen that concerns these paths.
 pub(super) fn places<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Places {
     let mut places = Places::new();
+    let mut known: HashSet<&Path> = HashSet::new();
     for path in paths {
-        go(path, &mut places);
+        // A thousand files of one folder are on one way, but for those that are links.
+        let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if is_link || parent.is_none_or(|parent| known.insert(parent)) {
+            go(path, &mut places);
+        }
     }
     places
 }

@@ -121,6 +121,23 @@ fn a_folder_that_appears_later() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_yet() {
+    let place = Place::new();
+    fs::remove_dir(place.zones()).expect("removed");
+    let missing = Command::new(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).output().expect("runs");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no such folder"), "a typing mistake, most likely");
+    // A configuration may name one that is mounted later.
+    fs::write(place.at("dnsbld.toml"), "folder = \"zones\"\nstate = \"state\"\n").expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
+    let live = Live::spawn(command, &place);
+    assert!(live.log().contains("cannot read the zones folder"), "{}", live.log());
+    fs::create_dir(place.zones()).expect("a folder");
+    place.drop_file(FILE, hosts(3, 2));
+    live.await_answer(NAME, "2", PROMPT);
+}
+
+#[test]
 fn a_burst_of_changes() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3, 2));
