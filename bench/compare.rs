@@ -25,7 +25,7 @@ use generator::{Outcome, Pace, Question, ask};
 use rand::{Rng, seq::SliceRandom};
 
 const PAIRS: usize = 5;
-const RUN: Duration = Duration::from_secs(4);
+const RUN: Duration = Duration::from_secs(3);
 /// Queries under way in a closed loop.
 const WINDOW: usize = 256;
 const QUESTIONS: usize = 20_000;
@@ -34,7 +34,7 @@ const RATES: [f64; 2] = [20_000.0, 50_000.0];
 const STORM_RATE: f64 = 20_000.0;
 /// Replacements of each list in the storm, and the time between two.
 const REPLACEMENTS: usize = 10;
-const REPLACE_EVERY: Duration = Duration::from_secs(2);
+const REPLACE_EVERY: Duration = Duration::from_millis(1_500);
 const SERVER_CORE: &str = "0";
 
 /// A server that runs.
