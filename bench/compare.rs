@@ -25,7 +25,7 @@ use generator::{Outcome, Pace, Question, ask};
 use rand::{Rng, seq::SliceRandom};
 
 const PAIRS: usize = 5;
-const RUN: Duration = Duration::from_secs(4);
+const RUN: Duration = Duration::from_secs(3);
 /// Queries under way in a closed loop.
 const WINDOW: usize = 256;
 const QUESTIONS: usize = 20_000;
@@ -34,7 +34,7 @@ const RATES: [f64; 2] = [20_000.0, 50_000.0];
 const STORM_RATE: f64 = 20_000.0;
 /// Replacements of each list in the storm, and the time between two.
 const REPLACEMENTS: usize = 10;
-const REPLACE_EVERY: Duration = Duration::from_secs(2);
+const REPLACE_EVERY: Duration = Duration::from_millis(1_500);
 const SERVER_CORE: &str = "0";
 
 /// A server that runs.
@@ -202,13 +202,13 @@ fn pairs(list: &List, servers: &[Server], rows: &mut Vec<Row>) -> io::Result<()>
 
 /// Replaces each file in turn while queries come at an even rate.
 fn storm(servers: &[Server], lists: &[List], folder: &Path, rows: &mut Vec<Row>) -> io::Result<()> {
-    let mut questions: Vec<Question> = lists.iter().flat_map(|list| self::questions(list, 10)).collect();
+    let mut questions: Vec<Question> = lists.iter().flat_map(|list| questions(list, 10)).collect();
     questions.shuffle(&mut data::random(10));
     let copies: Vec<(PathBuf, PathBuf)> =
         lists.iter().map(|list| (folder.join(format!("{}.new", list.kind)), folder.join(list.kind.word()))).collect();
     for server in servers {
         let time = REPLACE_EVERY * (REPLACEMENTS * lists.len() + 1) as u32;
-        let end = Instant::now() + time - REPLACE_EVERY;
+        let end = Instant::now() + REPLACE_EVERY * (REPLACEMENTS * lists.len()) as u32;
         let replace = |(new, file): &(PathBuf, PathBuf)| -> io::Result<()> {
             fs::copy(file, new)?;
             fs::rename(new, file)?;

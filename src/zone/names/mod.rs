@@ -209,21 +209,22 @@ impl Table {
     #[inline]
     fn find(&self, arena: &Arena, parent: u32, label: &[u8]) -> Option<u32> {
         let hash = self.hash(parent, label);
-        let mut index = self.home(hash);
-        loop {
-            let slot = self.slots[index];
-            if slot == 0 {
-                return None;
-            }
-            let place = slot & self.place_mask;
-            if slot ^ place == hash as u32 & !self.place_mask && arena.is_child(place, parent, label) {
-                return Some(place);
-            }
-            index += 1;
-            if index == self.slots.len() {
-                index = 0;
+        let tag = hash as u32 & !self.place_mask;
+        let (before, from_home) = self.slots.split_at(self.home(hash));
+        for slots in [from_home, before] {
+            for &slot in slots {
+                if slot == 0 {
+                    return None;
+                }
+                if slot & !self.place_mask == tag {
+                    let place = slot & self.place_mask;
+                    if arena.is_child(place, parent, label) {
+                        return Some(place);
+                    }
+                }
             }
         }
+        None // never: some slots are free
     }
 
     fn insert(&mut self, hash: u64, place: u32) {
