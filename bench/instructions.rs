@@ -140,6 +140,7 @@ impl Lists {
     }
 
     /// The lists that are served, and how each is loaded.
+    #[allow(clippy::type_complexity)] // a table, read in two places
     fn served(&self) -> [(&'static str, &List, fn(&List) -> ZoneData); 4] {
         [
             ("load_ip4set", &self.hosts, load_ip4set),
