@@ -135,6 +135,8 @@ impl KeyList {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     #[test]
@@ -177,5 +179,39 @@ mod tests {
         assert_eq!(list.verdict(Some(b"secret")), KeyVerdict { is_key: true, action: Action::Pass });
         assert_eq!(list.verdict(Some(b"other")), KeyVerdict { is_key: false, action: Action::Refuse });
         assert_eq!(list.verdict(None), KeyVerdict { is_key: false, action: Action::Refuse });
+    }
+
+    proptest! {
+        /// Against a scan of all entries.
+        #[test]
+        fn as_a_scan_would_find(
+            entries in vec((any::<u8>(), 0..=8u8, any::<bool>(), 0..4usize), 0..40),
+            clients in vec(any::<u8>(), 1..40),
+        ) {
+            const ACTIONS: [Action; 4] = [Action::Pass, Action::Ignore, Action::Refuse, Action::Empty];
+            // A universe of 256 addresses in each family, so that prefixes meet.
+            let address = |low: u8, is_v4: bool| -> IpAddr {
+                if is_v4 { [192, 0, 2, low].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(low)].into() }
+            };
+            let entries: Vec<(IpNet, Action)> = entries
+                .into_iter()
+                .map(|(low, length, is_v4, action)| {
+                    let above = if is_v4 { 24 } else { 120 };
+                    let net = IpNet::new(address(low, is_v4), above + length).expect("a length within its family");
+                    (net.trunc(), ACTIONS[action])
+                })
+                .collect();
+            let list = AccessList::new("acl", 60, Values::default(), entries.clone());
+            for (low, is_v4) in clients.iter().flat_map(|&low| [(low, true), (low, false)]) {
+                let client = address(low, is_v4);
+                let mut expected: Option<(IpNet, Action)> = None;
+                for &(net, action) in entries.iter().filter(|(net, _)| net.contains(&client)) {
+                    if expected.is_none_or(|(best, _)| best.prefix_len() < net.prefix_len()) {
+                        expected = Some((net, action));
+                    }
+                }
+                prop_assert_eq!(list.action(client), expected.map_or(Action::Pass, |(_, action)| action));
+            }
+        }
     }
 }

@@ -77,6 +77,8 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
     use crate::wire::{
         name::{Name, QueryName},
@@ -98,5 +100,30 @@ mod tests {
         assert_eq!((count_at(b"a.b"), count_at(b"b"), count_at(b".")), (Some(0), Some(0), Some(0)));
         assert_eq!((count_at(b"x.a.b"), count_at(b"c")), (None, None));
         assert_eq!(records.len(), 1);
+    }
+
+    proptest! {
+        /// Against a scan of all records: those at the name, and whether any is at or below it.
+        #[test]
+        fn as_a_scan_would_find(names in vec(vec(0..3u8, 0..4), 0..20), asked in vec(vec(0..3u8, 0..4), 1..20)) {
+            let wire = |labels: &[u8]| labels.iter().flat_map(|&label| [1, b'a' + label]).collect::<Vec<u8>>();
+            let mut records = Records::default();
+            for (number, labels) in (0u32..).zip(&names) {
+                records.add(&wire(labels), Record { kind: rr::A, ttl_s: 60, data: number.to_be_bytes().into() });
+            }
+            for labels in &asked {
+                let mut name = QueryName::new();
+                name.read(&[wire(labels), vec![0]].concat()).expect("a name");
+                let found = records.at(name.relative(name.label_count()));
+                let at: Vec<[u8; 4]> = (0u32..)
+                    .zip(&names)
+                    .filter(|(_, other)| *other == labels)
+                    .map(|(number, _)| number.to_be_bytes())
+                    .collect();
+                prop_assert_eq!(found.is_some(), names.iter().any(|other| other.ends_with(labels)));
+                let found: Vec<&[u8]> = found.unwrap_or_default().iter().map(|record| &*record.data).collect();
+                prop_assert_eq!(found, at.iter().map(|data| &data[..]).collect::<Vec<_>>());
+            }
+        }
     }
 }

@@ -1,0 +1,83 @@
+//! `dnsbld check`: what it reports, and when it fails.
+
+use std::{fs, process::Command};
+
+/// Writes files into a folder, checks it, and returns the exit code with what was printed.
+fn check(files: &[(&str, &str)], options: &[&str]) -> (i32, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_dnsbld"))
+        .current_dir(folder.path())
+        .arg("check")
+        .args(options)
+        .arg(".")
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code().expect("no signal"), said)
+}
+
+const HEAD: &str = "$SOA 1h ns.example.org host.example.org 0 1h 1h 1d 5m\n$NS 1h ns.example.org\n";
+
+#[test]
+fn a_good_list_passes_in_every_way() {
+    let v4 = format!("{HEAD}127.0.0.2\n!127.0.0.1\n192.0.2.0/24 :3:text\n");
+    let v6 = format!("{HEAD}::ffff:7f00:2\n2001:db8::/32\n");
+    let names = format!("{HEAD}test\nexample.com\n");
+    let files = [("a.example.ip4set", &*v4), ("b.example.ip6trie", &*v6), ("c.example.dnset", &*names)];
+    let (code, said) = check(&files, &["--strict"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with("3 zones, 0 errors, 0 warnings\n"), "{said}");
+}
+
+#[test]
+fn a_bad_line_is_shown_with_its_place_and_fails_only_the_strict() {
+    let text = format!("{HEAD}127.0.0.2\n192.0.2.256 :2:x\n");
+    let (code, said) = check(&[("a.example.ip4set", &text)], &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("a.example.ip4set:4:1: warning: invalid address `192.0.2.256 :2:x`: expected an IPv4"),
+        "{said}"
+    );
+    assert_eq!(check(&[("a.example.ip4set", &text)], &["--strict"]).0, 1);
+}
+
+#[test]
+fn what_cannot_be_loaded_fails() {
+    let (code, said) = check(&[("a.example.ip4set", "$TIMESTAMP 2037:01:01\n127.0.0.2\n")], &[]);
+    assert!(
+        code == 1 && said.contains("in the future") && said.contains("not all of its datasets are loaded"),
+        "{said}"
+    );
+    let (code, said) = check(&[("notes.txt", "127.0.0.2\n")], &[]);
+    assert!(code == 1 && said.contains("nothing to serve"), "{said}");
+}
+
+/// RFC 5782 section 5, in both directions and for each kind of key.
+#[test]
+fn the_test_entries_of_the_rfc() {
+    let missing = format!("{HEAD}192.0.2.1\n");
+    let (_, said) = check(&[("a.example.ip4set", &missing)], &[]);
+    for question in ["127.0.0.2", "::FFFF:7F00:2"] {
+        assert!(said.contains(&format!("{question} is not listed: RFC 5782 section 5")), "{said}");
+    }
+    let world = format!("{HEAD}0/0\n");
+    let (_, said) = check(&[("a.example.ip4trie", &world)], &[]);
+    for question in ["127.0.0.1", "::FFFF:7F00:1"] {
+        assert!(said.contains(&format!("{question} is listed: RFC 5782 section 5")), "{said}");
+    }
+    let names = format!("{HEAD}.invalid\n");
+    let (_, said) = check(&[("a.example.dnset", &names)], &[]);
+    assert!(said.contains("TEST is not listed") && said.contains("INVALID is listed"), "{said}");
+    let value = format!("{HEAD}127.0.0.2 :10.0.0.1:\n");
+    let (_, said) = check(&[("a.example.ip4set", &value)], &[]);
+    assert!(said.contains("127.0.0.2 answers 10.0.0.1: RFC 5782 section 2.1"), "{said}");
+}
+
+#[test]
+fn zones_without_their_own_records_are_pointed_out() {
+    let (_, said) = check(&[("a.example.ip4set", "127.0.0.2\n")], &[]);
+    assert!(said.contains("no $SOA") && said.contains("no $NS"), "{said}");
+}
