@@ -34,12 +34,15 @@ impl Bar {
                 return;
             }
             let bar = ProgressBar::new(progress.total_bytes.load(Ordering::Relaxed));
-            if let Ok(style) = ProgressStyle::with_template("loading {bar:40} {percent}% of {total_bytes}, {eta} left")
+            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent}% of {total_bytes}")
             {
                 bar.set_style(style);
             }
             while waiting.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
-                bar.set_position(progress.read_bytes.load(Ordering::Relaxed));
+                let (read, total) = (&progress.read_bytes, &progress.total_bytes);
+                let (read, total) = (read.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
+                bar.set_message(if read < total { "reading" } else { "sorting" });
+                bar.set_position(read);
             }
             bar.finish_and_clear();
         };
