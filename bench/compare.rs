@@ -208,25 +208,23 @@ fn storm(servers: &[Server], lists: &[List], folder: &Path, rows: &mut Vec<Row>)
     let copies: Vec<(PathBuf, PathBuf)> =
         lists.iter().map(|list| (folder.join(format!("{}.new", list.kind)), folder.join(list.kind.word()))).collect();
     for server in servers {
-        let time = REPLACE_EVERY * (REPLACEMENTS * lists.len() + 1) as u32;
-        let end = Instant::now() + REPLACE_EVERY * (REPLACEMENTS * lists.len()) as u32;
+        let count = REPLACEMENTS * lists.len();
+        // Copying takes its time too, and the last one is to be over before the queries are.
+        let time = REPLACE_EVERY * (count + 4) as u32;
         let replace = |(new, file): &(PathBuf, PathBuf)| -> io::Result<()> {
             fs::copy(file, new)?;
             fs::rename(new, file)?;
             Command::new("kill").args(["-HUP", &server.child.id().to_string()]).status().map(drop)
         };
-        let mut row = thread::scope(|scope| {
-            scope.spawn(|| {
-                for pair in copies.iter().cycle() {
-                    thread::sleep(REPLACE_EVERY);
-                    if Instant::now() > end || replace(pair).is_err() {
-                        break;
-                    }
-                }
+        let (mut row, replaced) = thread::scope(|scope| {
+            let replacing = scope.spawn(|| {
+                let due = copies.iter().cycle().take(count);
+                due.map(|pair| (thread::sleep(REPLACE_EVERY), replace(pair)).1).take_while(io::Result::is_ok).count()
             });
-            server.measure("all", &questions, Pace::Open(STORM_RATE), time)
+            let row = server.measure("all", &questions, Pace::Open(STORM_RATE), time)?;
+            Ok::<_, io::Error>((row, replacing.join().unwrap_or(0)))
         })?;
-        row.what = format!("reloads {}, peak {:.0} MiB", REPLACEMENTS * lists.len(), server.memory_mib("VmHWM"));
+        row.what = format!("reloads {replaced}, peak {:.0} MiB", server.memory_mib("VmHWM"));
         println!("{}", row.line());
         rows.push(row);
     }

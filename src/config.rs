@@ -39,6 +39,8 @@ pub const STATE_IN_ZONES: &str = ".dnsbld";
 pub struct Config {
     /// Addresses to answer on.
     pub listen: Vec<SocketAddr>,
+    /// The addresses are the defaults: one whose family this machine lacks may be missing.
+    pub listens_by_default: bool,
     /// Address of the metrics.
     pub http: Option<SocketAddr>,
     /// UDP workers for each address.
@@ -98,6 +100,7 @@ impl Config {
         });
         Self {
             listen: DEFAULT_LISTEN.iter().map(|address| address.parse().expect("an address")).collect(),
+            listens_by_default: true,
             http: DEFAULT_HTTP.parse().ok(),
             udp_workers: std::thread::available_parallelism().map_or(1, usize::from),
             pin_workers: false,
@@ -191,6 +194,7 @@ struct ReloadSpec {
     max_address_share: Option<f64>,
     max_bad_share: Option<f64>,
     never_list: Option<Vec<IpNet>>,
+    refuse_own_servers: Option<bool>,
     refuse_cut_short: Option<bool>,
     keep_max_bytes: Option<u64>,
 }
@@ -207,6 +211,7 @@ impl ReloadSpec {
         }
         set(&mut rules.floor_entries, self.floor);
         set(&mut rules.never_list, self.never_list);
+        set(&mut rules.refuse_own_servers, self.refuse_own_servers);
         set(&mut rules.refuse_cut_short, self.refuse_cut_short);
         set(kept_max_bytes, self.keep_max_bytes);
         Ok(())
@@ -229,6 +234,7 @@ impl Spec {
             (None, true) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
         };
         let mut config = Config::serving(zones);
+        config.listens_by_default = self.listen.is_none();
         set(&mut config.listen, self.listen);
         set(&mut config.udp_workers, self.workers);
         anyhow::ensure!((1..=256).contains(&config.udp_workers), "`workers` must be 1 to 256");
@@ -367,6 +373,49 @@ mod tests {
         let ZoneSource::Specs(specs) = config.zones else { panic!("a folder") };
         assert_eq!(specs[0].dataset.files[0], Path::new("/etc/dnsbld/hosts"));
         assert_eq!(specs[1].dataset.files[0], Path::new("/srv/clients"));
+    }
+
+    /// The sample file is the manual: every key in it is one, and what it says of defaults is so.
+    #[test]
+    fn the_sample_file() {
+        let sample = include_str!("../deploy/dnsbld.toml");
+        let is_key = |line: &str| {
+            let (key, value) = line.split_once(" = ").unwrap_or_default();
+            !value.is_empty() && key.bytes().all(|octet| octet == b'-' || octet.is_ascii_lowercase())
+        };
+        let mut text = String::new();
+        let mut count = 0;
+        for line in sample.lines() {
+            let bare = line.strip_prefix("# ").filter(|bare| is_key(bare) && !bare.starts_with("zones = "));
+            count += usize::from(bare.is_some());
+            text.push_str(bare.unwrap_or(line));
+            text.push('\n');
+        }
+        assert!(count > 30, "{text}");
+        let full = read(&text).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
+        let plain = read(sample).expect("valid as it stands");
+        assert_eq!(format!("{:?}", full.rules), format!("{:?}", plain.rules), "the defaults");
+        assert_eq!(format!("{:?}", full.tcp), format!("{:?}", plain.tcp), "the defaults");
+        assert_eq!(
+            (full.listen, full.http, full.check, full.kept_max_bytes, full.udp_payload_len, full.minimal),
+            (plain.listen, plain.http, plain.check, plain.kept_max_bytes, plain.udp_payload_len, plain.minimal)
+        );
+        assert_eq!(full.state.as_deref(), Some(Path::new("/var/lib/dnsbld")));
+        // Every key that there is stands in it.
+        let spec = include_str!("config.rs");
+        for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {"] {
+            let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");
+            for field in body.lines().filter_map(|line| line.trim().split_once(": ")) {
+                let key = field.0.replace('_', "-");
+                let is_shown = text.lines().any(|line| {
+                    line.trim_start_matches("# ")
+                        .split(['=', ']'])
+                        .next()
+                        .is_some_and(|word| word.trim_matches(['[', ' ']) == key)
+                });
+                assert!(is_shown, "deploy/dnsbld.toml does not show `{key}`");
+            }
+        }
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
 mod http;
+mod notify;
 mod privileges;
 pub mod probe;
 pub(crate) mod progress;
 mod responder;
 
 use std::{
-    net::TcpListener,
+    net::{Ipv6Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::{
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use notify::Notifier;
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
 
@@ -34,8 +36,10 @@ use crate::{
     live::{
         clock,
         kept::Kept,
-        reloader::{self, ReloadReport, Reloader, SharedStatus},
+        memory,
+        reloader::{self, ReloadReport, Reloader},
         served::{Cell, Served},
+        status::SharedStatus,
         watch::{Trigger, Watch},
     },
     metrics::ZoneCounters,
@@ -57,6 +61,14 @@ pub struct Running {
 
 /// What a personality adds to the server: what it does at certain moments.
 pub trait Personality {
+    /// The sockets are bound, and nothing is loaded yet.
+    ///
+    /// # Errors
+    /// Ends the server.
+    fn bound(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// The zones are loaded for the first time.
     ///
     /// # Errors
@@ -100,6 +112,7 @@ pub struct Bound {
     config: Config,
     listeners: Listeners,
     http: Option<TcpListener>,
+    notifier: Notifier,
 }
 
 impl Bound {
@@ -114,7 +127,11 @@ impl Bound {
             tcp: Some(config.tcp.clone()),
             ..Settings::default()
         };
-        let listeners = Listeners::bind(&config.listen, settings)?;
+        let mut addresses = config.listen.clone();
+        if config.listens_by_default && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        let listeners = Listeners::bind(&addresses, settings)?;
         let http = config.http.map(bind_http).transpose()?;
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
@@ -122,7 +139,7 @@ impl Bound {
         if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
             info!("metrics on http://{address}/metrics");
         }
-        Ok(Self { config, listeners, http })
+        Ok(Self { config, listeners, http, notifier: Notifier::new() })
     }
 
     /// Writes the process id, and gives up all privileges that are not needed any more.
@@ -138,10 +155,12 @@ impl Bound {
     /// # Errors
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
-        let Self { config, listeners, http } = self;
+        let Self { config, listeners, http, notifier } = self;
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
+        personality.bound()?;
+        memory::keep_large_blocks_apart();
         let state = config.state.as_deref().filter(|state| prepare_state(state));
         let mut reloader = Reloader::new(reloader_settings(&config, state, worker_count), Arc::clone(&cell));
         let status = reloader.status();
@@ -168,10 +187,10 @@ impl Bound {
         let server = listeners.start(factory).context("cannot start the workers")?;
         let running = Running { cell, totals, transports: server.counters(), status };
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk =
-            Desk { cell: Arc::clone(&running.cell), status: Arc::clone(&running.status), reloader: watch.sender() };
+        let desk = Desk { cell: Arc::clone(&running.cell), status: running.status.clone(), reloader: watch.sender() };
         let control = state.and_then(open_control);
         personality.started(&running)?;
+        notifier.ready();
         runtime.block_on(async {
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
@@ -249,7 +268,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
     })
 }
 
-fn bind_http(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen for HTTP on {address}: choose another address with --http, or --http off")
     })?;

@@ -224,19 +224,15 @@ impl Answers<'_, '_> {
     /// Writes a record unless it is there already; what does not fit is told to the client.
     #[inline]
     fn push(&mut self, ttl_s: u32, write: impl FnOnce(&mut Reply<'_>) -> Result<(), Full>) {
-        let at = self.reply.position();
         if self.reply.is_truncated() {
             return;
         }
-        if write(self.reply).is_err() {
+        if self.reply.unless_duplicate(self.first_at, write).is_err() {
             self.reply.set_truncated();
             return;
         }
         self.least_ttl_s = self.least_ttl_s.min(ttl_s);
         self.pushed_count += 1;
-        if at > self.first_at {
-            self.reply.drop_duplicate(at, self.first_at);
-        }
     }
 
     /// RFC 2181 section 5.2: the records of a set have one TTL, and none may outlive its listing.

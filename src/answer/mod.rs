@@ -6,11 +6,11 @@
 //!
 //! | question | answered in |
 //! |---|---|
-//! | may this client ask, with this key? | [`gate`] |
-//! | SOA, NS and ANY at the apex; SOA and NS in the authority section | [`apex`] |
-//! | is the name listed, with which values? | [`listing`] |
-//! | does anything exist at or below it? | [`existence`] |
-//! | what server is this? | [`chaos`] |
+//! | may this client ask, with this key? | `gate.rs` |
+//! | SOA, NS and ANY at the apex; SOA and NS in the authority section | `apex.rs` |
+//! | is the name listed, with which values? | `listing.rs` |
+//! | does anything exist at or below it? | `existence.rs` |
+//! | what server is this? | `chaos.rs` |
 
 #![forbid(unsafe_code)]
 

@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     net::Ipv4Addr,
     process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use super::{
@@ -17,6 +18,7 @@ use crate::{
         probe::{Probe, probes},
         progress::Bar,
     },
+    zone::lifetimes::Lifetimes,
 };
 
 #[derive(Debug, clap::Args)]
@@ -61,13 +63,16 @@ pub(super) fn load_and_report(config: &Config, strict: bool) -> anyhow::Result<E
         errors += 1;
         writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?;
     }
-    writeln!(out, "{} zones, {errors} errors, {warnings} warnings", served.snapshot.zones().len())?;
+    let count = |number: u64, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let zones = count(served.snapshot.zones().len() as u64, "zone");
+    writeln!(out, "{zones}, {}, {}", count(errors, "error"), count(warnings, "warning"))?;
     Ok(if errors > 0 || strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Says of each zone what it holds, and what it keeps of the conventions; returns the number of warnings.
 fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
     let mut warnings = 0;
+    let now_s = clock::now_s();
     for zone in served.snapshot.zones() {
         let Some(content) = &zone.content else {
             writeln!(out, "zone {}: error: not all of its datasets are loaded", zone.apex)?;
@@ -77,6 +82,18 @@ fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
         let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
         let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
         writeln!(out, "zone {}: {entries} entries in {} datasets, {bytes} bytes", zone.apex, datasets.len())?;
+        let lifetimes =
+            datasets.iter().map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
+        if let Some(next_s) = lifetimes.next_s.map(u64::from) {
+            let ending = lifetimes.ending - lifetimes.over;
+            writeln!(
+                out,
+                "zone {}: {ending} listings or exclusions end by themselves, the next at {}, {} from now",
+                zone.apex,
+                humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(next_s)),
+                humantime::format_duration(Duration::from_secs(next_s - now_s))
+            )?;
+        }
         let mut warn = |text: &str| {
             warnings += 1;
             writeln!(out, "zone {}: warning: {text}", zone.apex)
@@ -89,7 +106,7 @@ fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
         if content.servers.is_none() {
             warn("no $NS: resolvers that check a delegation find nothing")?;
         }
-        for Probe { question, should_be_listed, found } in probes(&served.snapshot, zone, clock::now_s()) {
+        for Probe { question, should_be_listed, found } in probes(&served.snapshot, zone, now_s) {
             match (should_be_listed, found.as_slice()) {
                 (true, []) => {
                     warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry"))?;

@@ -1,6 +1,9 @@
 //! `dnsbld completions`: completions for a shell.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -11,8 +14,10 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-#[allow(clippy::unnecessary_wraps)] // as all commands
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "dnsbld", &mut io::stdout());
+    // Written at once, since the generator panics where a reader has gone away.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "dnsbld", &mut script);
+    io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use crate::control::{Answer, Explanation, Request, ask};
 /// Where the server is found.
 #[derive(Debug, clap::Args)]
 pub(super) struct StateArgument {
-    /// The running server's state folder, or its zones folder [default: $STATE_DIRECTORY]
+    /// The running server's state folder, or its zones folder [default: `$STATE_DIRECTORY`]
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
     /// Print JSON
@@ -86,7 +86,9 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
         Answer::Error { text } => anyhow::bail!("{text}"),
         Answer::Reloaded { loaded, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
-            troubles.iter().for_each(|(dataset, trouble)| line(&format!("{dataset}: {trouble}")));
+            for (dataset, trouble) in troubles {
+                line(&format!("{dataset}: {trouble}"));
+            }
             is_well = troubles.is_empty();
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
@@ -98,7 +100,9 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
                 }
                 is_well &= entries.is_some();
             }
-            troubles.iter().for_each(|(dataset, trouble)| line(&format!("{dataset}: {trouble}")));
+            for (dataset, trouble) in troubles {
+                line(&format!("{dataset}: {trouble}"));
+            }
             is_well &= troubles.is_empty();
         }
     }

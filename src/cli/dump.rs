@@ -32,6 +32,9 @@ use crate::{
     },
 };
 
+/// TTL of the aliases that stand for exclusions.
+const EXCLUDED_TTL_S: u32 = 300;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -253,7 +256,7 @@ impl<W: Write> PartDump<'_, W> {
         is_written |= self.print_name_entries(&child, &below)?;
         if !is_written && !node.is_empty() && self.is_excluded(node) {
             // The name must exist, or the wildcard above would list it: a dangling alias, as rbldnsd has it.
-            writeln!(self.out, "{owner}\tCNAME\texcluded")?;
+            writeln!(self.out, "{owner}\t{EXCLUDED_TTL_S}\tCNAME\texcluded")?;
         }
         Ok(())
     }

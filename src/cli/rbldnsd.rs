@@ -20,7 +20,7 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _};
 use tracing::info;
 
 use self::{query_log::QueryLogFile, stats::StatsFile};
-use super::{dump, fail, logging, serve::notify_ready};
+use super::{dump, fail, logging};
 use crate::{
     config::{Config, Process},
     live::{
@@ -82,7 +82,7 @@ Available dataset types:
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // getopt has nothing else
 pub(super) struct Arguments {
-    #[arg(short = 'h', action = ArgAction::SetTrue)]
+    #[arg(short = 'h', long = "help", action = ArgAction::SetTrue)]
     help: bool,
     #[arg(short = 'u')]
     user: Option<String>,
@@ -188,7 +188,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         privileged_paths(&config)?;
         return super::check::load_and_report(&config, false);
     }
-    anyhow::ensure!(!config.listen.is_empty(), "no address to listen on (-b option) specified");
+    let hint = if std::env::var_os("LISTEN_FDS").is_some() {
+        "; sockets handed over by systemd are not taken: disable the socket unit"
+    } else {
+        ""
+    };
+    anyhow::ensure!(!config.listen.is_empty(), "no address to listen on (-b option) specified{hint}");
     serve(arguments, config)
 }
 
@@ -253,6 +258,7 @@ impl Arguments {
         config.rules = Rules::none();
         let family = options::Family { v4: self.ipv4 > 0, v6: self.ipv6 > 0 };
         config.listen = options::bind_addresses(&self.bind, family)?;
+        config.listens_by_default = false;
         if let Some(text) = &self.ttl {
             options::ttl(text, &mut config.load)?;
         }
@@ -293,6 +299,11 @@ struct Rbldnsd {
 }
 
 impl Personality for Rbldnsd {
+    fn bound(&mut self) -> anyhow::Result<()> {
+        // Quick start: whoever waits need not wait for the zones.
+        self.parent.take_if(|_| self.is_quick).map_or(Ok(()), daemon::Parent::release)
+    }
+
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
         if report.has_failures() && !self.is_quick {
             bail!("zone loading errors, aborting");
@@ -307,7 +318,6 @@ impl Personality for Rbldnsd {
         if let Some(stats) = &mut self.stats {
             stats.restart(running);
         }
-        notify_ready();
         self.parent.take().map_or(Ok(()), daemon::Parent::release)
     }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     logging::{self, LogFormat},
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// How often files are looked at even if nothing is heard of them; 0 for never [default: 1m]
     #[arg(long, value_name = "TIME")]
     check: Option<String>,
-    /// Folder for the control socket and the last good versions, or `off` [default: $STATE_DIRECTORY, or .dnsbld in the
+    /// Folder for the control socket and the last good versions, or `off` [default: `$STATE_DIRECTORY`, or .dnsbld in the
     /// zones folder]
     #[arg(long, value_name = "FOLDER|off")]
     state: Option<PathBuf>,
@@ -54,6 +54,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut config = arguments.zones.config()?;
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;
+        config.listens_by_default = false;
     }
     match arguments.http.as_deref() {
         None => {}
@@ -88,17 +89,16 @@ struct Plain;
 
 impl Personality for Plain {
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            report.datasets.is_empty() || report.datasets.iter().any(|dataset| dataset.failure.is_none()),
-            "nothing could be loaded"
-        );
+        anyhow::ensure!(!report.is_all_lost(), "nothing could be loaded");
         Ok(())
     }
 
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
         let zones = running.cell.load().snapshot.zones().len();
+        if zones == 0 {
+            warn!("no zones yet: files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive");
+        }
         info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
-        notify_ready();
         Ok(())
     }
 
@@ -108,21 +108,5 @@ impl Personality for Plain {
 
     fn ending(&mut self, _: &Running) {
         info!("ended");
-    }
-}
-
-/// Tells systemd that the service is up, where it wants to know (`sd_notify(3)`).
-pub(super) fn notify_ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
-        use std::os::{linux::net::SocketAddrExt as _, unix::ffi::OsStrExt as _, unix::net::SocketAddr};
-        let address = match path.as_bytes() {
-            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-            _ => SocketAddr::from_pathname(&path)?,
-        };
-        socket.send_to_addr(b"READY=1", &address)
-    });
-    if let Err(error) = sent {
-        tracing::warn!("cannot tell systemd that the service is up: {error}");
     }
 }

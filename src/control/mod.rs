@@ -8,7 +8,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::{PoisonError, mpsc},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -25,8 +25,8 @@ pub use explain::{Explanation, Listing};
 use crate::{
     live::{
         clock,
-        reloader::SharedStatus,
         served::Cell,
+        status::SharedStatus,
         watch::{Done, Trigger},
     },
     wire::name::Name,
@@ -240,7 +240,7 @@ impl Desk {
     }
 
     fn troubles(&self) -> Vec<(String, String)> {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.troubles.iter().map(|(dataset, text)| (dataset.clone(), text.clone())).collect()
+        let status = self.status.read();
+        status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone())).collect()
     }
 }

@@ -4,10 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tracing::{error, info};
 
-use super::{
-    reloader::ReloadReport,
-    zones::{DatasetSpec, ZoneSpec},
-};
+use super::zones::{DatasetSpec, ZoneSpec};
 use crate::{
     load::ZoneData,
     wire::name::Name,
@@ -89,12 +86,7 @@ fn zone(apex: &Name, specs: &[ZoneSpec], good: &GoodData<'_>, is_global_access_c
 }
 
 /// Says in one line what a zone consists of now, if something of it was loaded.
-pub(super) fn announce(zone: &Zone, specs: &[ZoneSpec], report: &ReloadReport) {
-    let is_its_own = |dataset: &DatasetSpec| {
-        specs.iter().any(|spec| spec.zone.as_ref() == Some(&zone.apex) && spec.dataset == *dataset)
-    };
-    let took: Duration =
-        report.datasets.iter().filter(|dataset| is_its_own(&dataset.dataset)).map(|dataset| dataset.took).sum();
+pub(super) fn announce(zone: &Zone, took: Duration) {
     if took.is_zero() {
         return;
     }

@@ -9,17 +9,22 @@
 //! ```
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
+use tracing::{info, warn};
 
-use super::zones::DatasetSpec;
+use super::{
+    loading::{Stamp, stamps},
+    zones::DatasetSpec,
+};
 
 /// What is kept beside the files.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,11 +74,14 @@ impl Kept {
         self.folder.join(format!("{}-{:016x}", dataset.kind, hasher.finish()))
     }
 
-    /// Keeps the files as they are now.
+    /// Keeps the files, if they are still what they were when they were loaded, and not kept already.
     ///
     /// # Errors
-    /// When they are too large, or cannot be copied; what was kept before stays.
-    pub fn save(&self, dataset: &DatasetSpec, entries: usize) -> io::Result<()> {
+    /// When they are too large, cannot be copied, or have changed; what was kept before stays.
+    pub(super) fn save(&self, dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize) -> io::Result<()> {
+        if self.find(dataset).is_some_and(|version| version.is_of(loaded)) {
+            return Ok(());
+        }
         let place = self.place(dataset);
         let (aside, before) = (place.with_extension("new"), place.with_extension("old"));
         remove_if_there(&aside)?;
@@ -82,7 +90,14 @@ impl Kept {
             return Err(io::Error::other(format!("{total} octets are more than the {} that are kept", self.max_bytes)));
         }
         fs::create_dir_all(&aside)?;
-        let written = write_version(&aside, dataset, entries);
+        let written = write_version(&aside, dataset, entries).and_then(|()| {
+            let has_changed = stamps(dataset) != loaded;
+            if has_changed {
+                Err(io::Error::other("they have changed again; the next load keeps them"))
+            } else {
+                Ok(())
+            }
+        });
         if written.is_err() {
             remove_if_there(&aside)?;
             return written;
@@ -93,6 +108,39 @@ impl Kept {
         }
         fs::rename(&aside, &place)?;
         remove_if_there(&before)
+    }
+
+    /// Removes what is kept of datasets that were not among these for a long time.
+    pub(super) fn tidy(&self, datasets: &HashSet<&DatasetSpec>) {
+        const LONG: Duration = Duration::from_secs(30 * 86_400);
+        let known: HashSet<PathBuf> = datasets.iter().map(|dataset| self.place(dataset)).collect();
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        // An empty folder may be one that is not mounted yet.
+        if datasets.is_empty() {
+            return;
+        }
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_old = || {
+                let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+                age.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > LONG)
+            };
+            if !known.contains(&path.with_extension("")) && is_old() {
+                match remove_if_there(&path) {
+                    Ok(()) => info!(folder = %path.display(), "removed: nothing has used it for a month"),
+                    Err(error) => warn!(folder = %path.display(), "cannot be removed: {error}"),
+                }
+            }
+        }
+    }
+
+    /// Lets go of what is kept of a dataset.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(super) fn forget(&self, dataset: &DatasetSpec) -> io::Result<()> {
+        let place = self.place(dataset);
+        remove_if_there(&place.with_extension("old"))?;
+        remove_if_there(&place)
     }
 
     /// The last good version, if there is one.
@@ -109,6 +157,16 @@ impl Kept {
                 saved: manifest.saved,
             })
         })
+    }
+}
+
+impl KeptVersion {
+    /// Whether this is a copy of files with these stamps.
+    pub(super) fn is_of(&self, stamps: &[Option<Stamp>]) -> bool {
+        let is_copy = |(copy, stamp): (&PathBuf, &Option<Stamp>)| {
+            stamp.is_some_and(|stamp| Stamp::read(copy).is_some_and(|copy| copy.is_copy_of(&stamp)))
+        };
+        self.files.len() == stamps.len() && self.files.iter().zip(stamps).all(is_copy)
     }
 }
 
@@ -155,7 +213,7 @@ mod tests {
         let dataset = dataset(folder.path());
         assert!(kept.find(&dataset).is_none());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
         fs::write(folder.path().join("hosts"), "broken").expect("written");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(&version.files[0]).expect("readable"), "192.0.2.1\n");
@@ -168,7 +226,7 @@ mod tests {
         let kept = Kept::new(folder.path(), 100).expect("made");
         let dataset = dataset(folder.path());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
         let place = kept.place(&dataset);
         // As a crash would leave it between the two renames: only the version before is there.
         fs::rename(&place, place.with_extension("old")).expect("renamed");
@@ -176,7 +234,7 @@ mod tests {
         assert!(kept.find(&dataset).is_some());
         fs::remove_file(place.with_extension("old").join("0")).expect("removed");
         assert!(kept.find(&dataset).is_none(), "its file is gone");
-        kept.save(&dataset, 1).expect("kept again");
+        kept.save(&dataset, &stamps(&dataset), 1).expect("kept again");
         assert!(kept.find(&dataset).is_some());
     }
 
@@ -186,9 +244,54 @@ mod tests {
         let kept = Kept::new(folder.path(), 20).expect("made");
         let dataset = dataset(folder.path());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
         fs::write(folder.path().join("hosts"), "x".repeat(21)).expect("written");
-        assert!(kept.save(&dataset, 1).is_err());
+        assert!(kept.save(&dataset, &stamps(&dataset), 1).is_err());
         assert_eq!(kept.find(&dataset).expect("there").entries, 1);
+    }
+
+    #[test]
+    fn what_nobody_uses_is_removed_after_a_month() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let datasets = ["used", "idle", "recent"].map(|name| {
+            fs::write(folder.path().join(name), "192.0.2.1\n").expect("written");
+            DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.path().join(name)] }
+        });
+        for dataset in &datasets {
+            kept.save(dataset, &stamps(dataset), 1).expect("kept");
+        }
+        let [used, idle, recent] = &datasets;
+        for dataset in [used, idle] {
+            let place = File::open(kept.place(dataset)).expect("a folder");
+            place.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        }
+        kept.tidy(&HashSet::new());
+        assert!(kept.find(idle).is_some(), "nothing is known of what is used");
+        kept.tidy(&HashSet::from([used]));
+        assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
+    }
+
+    #[test]
+    fn only_what_was_loaded_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let dataset = dataset(folder.path());
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        let loaded = stamps(&dataset);
+        kept.save(&dataset, &loaded, 1).expect("kept");
+        assert!(kept.find(&dataset).expect("there").is_of(&loaded));
+        let loaded = stamps(&dataset);
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2").expect("written");
+        assert!(!kept.find(&dataset).expect("there").is_of(&stamps(&dataset)));
+        kept.save(&dataset, &loaded, 1).expect("kept already");
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2.2\n").expect("written");
+        let loaded = stamps(&dataset);
+        fs::write(folder.path().join("hosts"), "192.0").expect("written");
+        assert!(kept.save(&dataset, &loaded, 2).is_err(), "what is there now was never loaded");
+        let version = kept.find(&dataset).expect("there");
+        assert_eq!(fs::read_to_string(&version.files[0]).expect("readable"), "192.0.2.1\n");
+        kept.forget(&dataset).expect("removed");
+        assert!(kept.find(&dataset).is_none());
     }
 }

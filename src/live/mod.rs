@@ -1,22 +1,32 @@
 //! What changes while the server runs: which files there are, what was loaded from them, and what is served.
 //!
 //! ```text
-//! zones.rs     what is to be served: folders and specifications become (zone, type, files)
+//! zones.rs      what is to be served: folders and specifications become (zone, type, files)
 //! loading.rs    reads their files, several at a time
 //! assembly.rs   puts zones together from what is good
 //! reloader.rs   which files changed; what of them goes live
-//! served.rs    the one pointer that workers read
-//! refusal.rs   which of what was loaded must not go live all the same
-//! kept.rs      the last good version of each dataset, for the next start
-//! watch.rs     who says that something may have changed: the kernel, a signal, the clock
+//! report.rs     what a look at the files did
+//! held.rs       what is known of one dataset: whether it is quiet, good, over
+//! status.rs     what others may know of all that
+//! served.rs     the one pointer that workers read
+//! refusal.rs    which of what was loaded must not go live all the same
+//! kept.rs       the last good version of each dataset, for the next start
+//! memory.rs    what a reload took goes back to the system
+//! watch.rs      who says that something may have changed: the kernel, a signal, the clock
+//! ways.rs       where the kernel is to look: folders, and the links on the way to them
 //! ```
 
 mod assembly;
 pub mod clock;
+mod held;
 pub mod kept;
 pub mod loading;
+pub mod memory;
 pub mod refusal;
 pub mod reloader;
+pub mod report;
 pub mod served;
+pub mod status;
 pub mod watch;
+mod ways;
 pub mod zones;

@@ -23,13 +23,15 @@ pub struct Rules {
     pub min_share: f64,
     /// ... and the old data had so many entries at least: small lists may drain. Default: 1,000.
     pub floor_entries: usize,
-    /// More than this share of all IPv4 addresses, or of the IPv6 ones in use (2000::/3), is listed. Default: a quarter.
+    /// More than this share of all IPv4 addresses, or of the IPv6 ones in use (`2000::/3`), is listed. Default: a quarter.
     pub max_address_share: f64,
     /// More than this share of the lines is bad. Default: a tenth.
     pub max_bad_share: f64,
     /// Prefixes of which nothing may be listed. 127.0.0.1 is always one of them: clients take a list that has it for broken
     /// (RFC 5782 section 5).
     pub never_list: Vec<IpNet>,
+    /// Name servers of the zone itself are never listed either. Default: true; an allowlist may well list them.
+    pub refuse_own_servers: bool,
     /// A last line without its end is the sign of a file that was cut short.
     pub refuse_cut_short: bool,
 }
@@ -42,6 +44,7 @@ impl Default for Rules {
             max_address_share: 0.25,
             max_bad_share: 0.1,
             never_list: Vec::new(),
+            refuse_own_servers: true,
             refuse_cut_short: true,
         }
     }
@@ -56,6 +59,7 @@ impl Rules {
             max_address_share: 1.0,
             max_bad_share: 1.0,
             never_list: Vec::new(),
+            refuse_own_servers: false,
             refuse_cut_short: false,
         }
     }
@@ -139,7 +143,10 @@ impl fmt::Display for Refusal {
                 "it lists addresses of {prefix}, which must never be listed: take them out, or exclude them with a line `!{prefix}`"
             ),
             Self::OwnServer { address } => {
-                write!(out, "it lists {address}, a name server of its own zone: exclude it with a line `!{address}`")
+                write!(
+                    out,
+                    "it lists {address}, a name server of its own zone: exclude it with a line `!{address}` (`refuse-own-servers`)"
+                )
             }
             Self::CutShort { file } => write!(
                 out,
@@ -228,7 +235,7 @@ impl Rules {
         for prefix in std::iter::once(&localhost).chain(&self.never_list).filter(|prefix| is_listed(prefix)) {
             refusals.push(Refusal::NeverListed { prefix: *prefix });
         }
-        for &address in servers.iter().filter(|&&address| is_listed(&address.into())) {
+        for &address in servers.iter().filter(|&&address| self.refuse_own_servers && is_listed(&address.into())) {
             refusals.push(Refusal::OwnServer { address });
         }
     }

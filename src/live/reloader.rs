@@ -11,21 +11,26 @@
 //! | are gone | change nothing, until accepted | the same |
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tracing::{debug, error, info, warn};
 
+pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{Good, GoodData, announce, apexes, assemble},
-    kept::Kept,
-    loading::{Failure, Loading, Progress, Stamp, load_all, load_one, stamps},
+    held::{GoodVersion, Held},
+    kept::{Kept, KeptVersion},
+    loading::{CHANGED, Failure, Loading, Progress, load_all, load_one, stamps},
+    memory,
     refusal::{Judged, Rules, entries},
     served::{Cell, Served, free_retired, publish},
+    status::SharedStatus,
+    ways::{Places, places},
     zones::{DatasetSpec, ZoneSource, ZoneSpec},
 };
 use crate::{
@@ -34,46 +39,16 @@ use crate::{
     wire::name::Name,
 };
 
-/// What a load made of one dataset.
-#[derive(Debug)]
-pub struct DatasetReport {
-    /// Type and files.
-    pub dataset: DatasetSpec,
-    /// The warnings.
-    pub report: Report,
-    /// Why it did not go live, if it did not.
-    pub failure: Option<String>,
-    /// How long it took.
-    pub took: Duration,
+/// Why files are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion<'a> {
+    /// Something happened to a file. It may not be over.
+    Change,
+    /// Some time has passed.
+    Interval,
+    /// Somebody says that all is ready, and may accept what was refused of a zone.
+    Command(Option<&'a Name>),
 }
-
-/// What a reload did.
-#[derive(Debug, Default)]
-pub struct ReloadReport {
-    /// The datasets that were loaded or tried.
-    pub datasets: Vec<DatasetReport>,
-    /// Something new is served.
-    pub published: bool,
-}
-
-impl ReloadReport {
-    /// Whether any load failed.
-    pub fn has_failures(&self) -> bool {
-        self.datasets.iter().any(|dataset| dataset.failure.is_some())
-    }
-}
-
-/// What others may know of reloads, shared with metrics and the control socket.
-#[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// Datasets whose newest files are not what is served, and why.
-    pub troubles: BTreeMap<String, String>,
-    /// Refused and failed loads so far, by zone and reason.
-    pub failed_loads: BTreeMap<(String, &'static str), u64>,
-}
-
-/// The status, shared.
-pub type SharedStatus = Arc<Mutex<Status>>;
 
 /// What a reloader is made of.
 #[derive(Clone, Debug)]
@@ -100,17 +75,6 @@ impl Settings {
     }
 }
 
-/// A dataset specification with what is known of it.
-#[derive(Debug, Default)]
-struct Held {
-    /// Its files as they were when they were last tried.
-    tried: Vec<Option<Stamp>>,
-    /// The last try failed, and why: it is tried again, but not complained about again.
-    failure: Option<Failure>,
-    /// The last good data, the time of its newest file, and its number of entries.
-    good: Option<(Good, u64, usize)>,
-}
-
 /// Loads and publishes.
 #[derive(Debug)]
 pub struct Reloader {
@@ -123,6 +87,10 @@ pub struct Reloader {
     counters: HashMap<Name, Arc<ZoneCounters>>,
     retired: Vec<Arc<Served>>,
     complained: HashSet<PathBuf>,
+    has_unquiet: bool,
+    /// What went live and is not kept yet.
+    unkept: VecDeque<DatasetSpec>,
+    clock: Option<(u64, Instant)>,
 }
 
 impl Reloader {
@@ -132,12 +100,15 @@ impl Reloader {
             settings,
             cell,
             progress: Arc::default(),
-            status: Arc::default(),
+            status: SharedStatus::default(),
             specs: Vec::new(),
             held: HashMap::new(),
             counters: HashMap::new(),
             retired: Vec::new(),
             complained: HashSet::new(),
+            has_unquiet: false,
+            unkept: VecDeque::new(),
+            clock: None,
         }
     }
 
@@ -148,12 +119,19 @@ impl Reloader {
 
     /// What others may know.
     pub fn status(&self) -> SharedStatus {
-        Arc::clone(&self.status)
+        self.status.clone()
     }
 
     /// Where files are to be watched.
-    pub fn folders(&self) -> Vec<PathBuf> {
-        self.settings.source.folders()
+    pub(super) fn places(&self) -> Places {
+        let folders = self.settings.source.folders();
+        let files = self.specs.iter().flat_map(|spec| &spec.dataset.files);
+        places(folders.iter().chain(files).map(PathBuf::as_path))
+    }
+
+    /// Whether a file is being changed, so that it must be looked at again soon.
+    pub fn has_unquiet(&self) -> bool {
+        self.has_unquiet
     }
 
     /// Whether an old snapshot still waits for workers to let go of it.
@@ -163,36 +141,57 @@ impl Reloader {
 
     /// Frees old snapshots that no worker reads any more.
     pub fn free_retired(&mut self) {
+        let before = self.retired.len();
         free_retired(&mut self.retired);
+        if self.retired.len() < before {
+            memory::give_back();
+        }
     }
 
-    /// Loads what changed and publishes it. What belongs to the zone `accepted` is taken whatever the rules say, and what of
-    /// it is gone is let go.
+    /// Loads what changed and publishes it, at once. What belongs to the zone `accepted` is taken whatever the rules say, and
+    /// what of it is gone is let go.
     pub fn reload(&mut self, now_s: u64, accepted: Option<&Name>) -> ReloadReport {
+        self.look(now_s, Occasion::Command(accepted))
+    }
+
+    /// Loads what changed and is quiet, and publishes it.
+    pub fn look(&mut self, now_s: u64, occasion: Occasion<'_>) -> ReloadReport {
+        self.look_at((now_s, Instant::now()), occasion)
+    }
+
+    /// The same at a moment by both clocks: the one that may be set, and the one that only runs.
+    pub fn look_at(&mut self, (now_s, at): (u64, Instant), occasion: Occasion<'_>) -> ReloadReport {
+        let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { None };
+        let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
         let mut has_changed = self.list(accepted);
-        let stale = self.stale(accepted);
+        let stale = self.stale(at, occasion);
         let loadings = load_all(&stale, &self.settings.options, &self.progress);
         let mut report = ReloadReport::default();
+        let mut taken = Vec::new();
         for (dataset, loading) in stale.into_iter().zip(loadings) {
             let is_accepted = accepted.is_some() && self.zones_of(&dataset).any(|zone| Some(zone) == accepted);
             log_remarks(&dataset, &loading.report);
             let (remarks, took) = (loading.report.clone(), loading.took);
-            let failure = match self.take(&dataset, loading, is_accepted) {
-                Ok(()) => {
-                    has_changed = true;
-                    None
+            let (mut failure, mut is_restored) = (None, false);
+            match self.take(&dataset, loading, is_accepted) {
+                Ok(()) => taken.push(dataset.clone()),
+                Err(why) => {
+                    is_restored = self.complain(&dataset, &why);
+                    failure = Some(why.text);
                 }
-                Err(failure) => {
-                    has_changed |= self.complain(&dataset, &failure);
-                    Some(failure.text)
-                }
-            };
-            report.datasets.push(DatasetReport { dataset, report: remarks, failure, took });
+            }
+            has_changed |= failure.is_none() || is_restored;
+            report.datasets.push(DatasetReport { dataset, report: remarks, failure, is_restored, took });
         }
         if has_changed {
             self.publish(&report);
             report.published = true;
+        }
+        self.unkept.retain(|dataset| !taken.contains(dataset));
+        self.unkept.extend(taken);
+        if is_first && let Some(kept) = &self.settings.kept {
+            kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
         }
         self.free_retired();
         report
@@ -203,118 +202,232 @@ impl Reloader {
         let listing = match self.settings.source.list() {
             Ok(listing) => listing,
             Err(error) => {
-                for folder in self.folders() {
-                    error!(folder = %folder.display(), "cannot read the zones folder: {error}; what was loaded is served on");
+                for folder in self.settings.source.folders() {
+                    if self.complained.insert(folder.clone()) {
+                        error!(folder = %folder.display(), "cannot read the zones folder: {error}; what was loaded is served on");
+                    }
                 }
                 return false;
             }
         };
-        for (path, reason) in listing.ignored {
-            if self.complained.insert(path.clone()) {
-                warn!(file = %path.display(), "not served: {reason}");
-            }
+        for folder in self.settings.source.folders() {
+            self.complained.remove(&folder);
         }
+        self.mention(listing.ignored);
         let mut specs = listing.specs;
+        let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
-        for old in std::mem::take(&mut self.specs) {
-            if specs.contains(&old) {
+        let before = std::mem::take(&mut self.specs);
+        for old in &before {
+            if there.contains(&old.dataset) {
                 continue;
             }
             if old.zone.as_ref() == accepted && accepted.is_some() {
-                info!(dataset = %old.dataset, "let go");
-                self.settle(&old.dataset);
-                self.held.remove(&old.dataset);
+                self.let_go(&old.dataset);
                 continue;
             }
             if self.complained.insert(old.dataset.files[0].clone()) {
                 let text = "the file is gone; its data are served on until it comes back".to_owned();
                 error!(dataset = %old.dataset, "{text}, or {}", self.how_to_accept(old.zone.as_ref()));
-                self.trouble(&old.dataset, &Failure { word: "missing", text });
+                self.status.trouble(&old.dataset, old.zone.iter(), &text);
+                self.status.count_failures(old.zone.iter(), &["missing"]);
             }
-            specs.push(old);
+            specs.push(old.clone());
         }
         if matches!(self.settings.source, ZoneSource::Folder(_)) {
             specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
         }
         for spec in &specs {
             for file in spec.dataset.files.iter().filter(|file| file.exists()) {
-                self.complained.remove(file);
+                let was_missing = self.complained.remove(file);
+                let held = self.held.get(&spec.dataset).filter(|held| held.failure.is_none());
+                // The very file that was served has come back, so there is nothing to load.
+                if was_missing && held.is_some_and(|held| held.tried == stamps(&spec.dataset)) {
+                    info!(dataset = %spec.dataset, "the file is back");
+                    self.status.settle(&spec.dataset);
+                }
             }
         }
-        let has_changed = self.held.keys().any(|dataset| !specs.iter().any(|spec| spec.dataset == *dataset));
-        self.held.retain(|dataset, _| specs.iter().any(|spec| spec.dataset == *dataset));
+        let named: HashSet<&DatasetSpec> = specs.iter().map(|spec| &spec.dataset).collect();
+        self.held.retain(|dataset, _| named.contains(dataset));
         self.specs = specs;
-        has_changed
+        self.specs != before
+    }
+
+    /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
+    fn mention(&mut self, ignored: Vec<(PathBuf, &'static str)>) {
+        const MENTIONED: usize = 5;
+        let mut news = 0;
+        for (path, reason) in ignored {
+            if self.complained.insert(path.clone()) {
+                news += 1;
+                if news <= MENTIONED {
+                    warn!(file = %path.display(), "not served: {reason}");
+                }
+            }
+        }
+        if news > MENTIONED {
+            warn!("{} more files are not served", news - MENTIONED);
+        }
+    }
+
+    /// Lets go of a dataset whose files are gone, as the operator says.
+    fn let_go(&mut self, dataset: &DatasetSpec) {
+        info!(dataset = %dataset, "let go");
+        self.status.settle(dataset);
+        self.held.remove(dataset);
+        if let Some(kept) = &self.settings.kept
+            && let Err(error) = kept.forget(dataset)
+        {
+            warn!(dataset = %dataset, "its last good version cannot be removed: {error}");
+        }
     }
 
     /// The datasets that are to be loaded, each once.
-    fn stale(&self, accepted: Option<&Name>) -> Vec<DatasetSpec> {
+    fn stale(&mut self, at: Instant, occasion: Occasion<'_>) -> Vec<DatasetSpec> {
+        let now_s = self.settings.options.now_s;
+        let is_clock_set = self.was_clock_set(now_s, at);
+        let is_folder = matches!(self.settings.source, ZoneSource::Folder(_));
         let mut stale: Vec<DatasetSpec> = Vec::new();
+        self.has_unquiet = false;
         for ZoneSpec { zone, dataset } in &self.specs {
+            // In a folder, each file is one of its own.
+            if !is_folder && stale.contains(dataset) {
+                continue;
+            }
             let now = stamps(dataset);
-            let is_stale = self.held.get(dataset).is_none_or(|held| {
-                let is_in_trouble = held.failure.is_some() || held.tried != now;
-                // A file that is gone was complained about (in a folder, when it was listed), and may come back any time.
-                let is_known_gone = matches!(self.settings.source, ZoneSource::Folder(_)) || held.tried == now;
-                let is_waiting = held.good.is_some() && now.contains(&None) && is_known_gone;
-                // What a rule refused stays refused until it changes or is accepted.
-                let is_refused = held.failure.as_ref().is_some_and(|failure| failure.word == REFUSED);
-                (is_in_trouble && !is_waiting && !(is_refused && held.tried == now))
-                    || (accepted.is_some() && accepted == zone.as_ref() && held.failure.is_some())
-            });
-            if is_stale && !stale.contains(dataset) {
+            let held = self.held.entry(dataset.clone()).or_default();
+            let (is_changed, is_missing) = (held.tried != now, now.contains(&None));
+            let is_accepted = matches!(occasion, Occasion::Command(Some(accepted)) if Some(accepted) == zone.as_ref());
+            let is_stale = if is_accepted && held.failure.is_some() {
+                true
+            } else if is_missing && held.good.is_some() && (is_folder || !is_changed) {
+                // It was complained about (in a folder, when that was listed), and may come back any time.
+                false
+            } else if let Some(failure) = &held.failure {
+                // What a rule refused stays refused until it changes or is accepted; the rest is tried again now and then.
+                is_changed || failure.word != REFUSED && occasion != Occasion::Change
+            } else {
+                let depends_on_clock = |good: &GoodVersion| {
+                    good.has_lifetimes && (is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s))
+                };
+                is_changed || held.good.as_ref().is_some_and(depends_on_clock)
+            };
+            let is_quiet = matches!(occasion, Occasion::Command(_)) || held.is_quiet(&now, at);
+            if is_stale && is_changed && !is_quiet {
+                self.has_unquiet = true;
+            } else if is_stale {
                 stale.push(dataset.clone());
             }
         }
         stale
     }
 
+    /// Whether somebody set the clock since it was last read here: then what was left out as over may not be over, and times
+    /// that were taken for the future may be past.
+    fn was_clock_set(&mut self, now_s: u64, at: Instant) -> bool {
+        /// More than two readings differ by rounding, or a clock that is slewed gains in a long interval.
+        const TOLERANCE_S: u64 = 3;
+        let before = self.clock.replace((now_s, at));
+        let was_set = before.is_some_and(|(before_s, before)| {
+            now_s.abs_diff(before_s + at.duration_since(before).as_secs()) > TOLERANCE_S
+        });
+        if was_set {
+            warn!("the clock was set: datasets with lifetimes are loaded again");
+        }
+        was_set
+    }
+
     /// Decides whether new data go live.
     fn take(&mut self, dataset: &DatasetSpec, loading: Loading, is_accepted: bool) -> Result<(), Failure> {
+        let now_s = self.settings.options.now_s;
         let servers = self.server_addresses(dataset);
         let kept = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset));
         let held = self.held.entry(dataset.clone()).or_default();
+        let is_unchanged = held.good.is_some() && held.failure.is_none() && held.tried == loading.stamps;
+        // What was good, or was accepted, before the server restarted is so again.
+        let is_kept = held.good.is_none() && kept.as_ref().is_some_and(|kept| kept.is_of(&loading.stamps));
         held.tried = loading.stamps;
         let loaded = loading.result?;
-        let old_entries = held.good.as_ref().map(|(_, _, entries)| *entries).or(kept.as_ref().map(|kept| kept.entries));
+        // Entries that are over are not missed.
+        let held_entries = held.good.as_ref().map(|good| good.live_entries(now_s));
+        let old_entries = held_entries.or_else(|| kept.as_ref().map(|kept| self.live_kept(dataset, kept)));
         let refusals = self.settings.rules.judge(&Judged {
             loaded: &loaded,
             report: &loading.report,
             old_entries,
             servers: &servers,
-            now_s: self.settings.options.now_s,
+            now_s,
         });
-        if !refusals.is_empty() && !is_accepted {
+        if !refusals.is_empty() && !is_accepted && !is_unchanged {
             let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            if old_entries.is_some() {
+            if old_entries.is_some() && !is_kept {
                 let words: Vec<&'static str> = refusals.iter().map(super::refusal::Refusal::word).collect();
-                self.count_failures(dataset, &words);
+                self.status.count_failures(self.zones_of(dataset), &words);
                 return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
             }
-            warn!(dataset = %dataset, "served, since there is nothing better, but a reload would refuse it: {text}");
+            let reason = if is_kept { "as before the restart" } else { "since there is nothing better" };
+            warn!(dataset = %dataset, "served, {reason}, but a reload would refuse it: {text}");
         }
         let entry_count = entries(&loaded);
-        held.good = Some((good(loaded), loading.newest_s, entry_count));
+        let version = GoodVersion::new(good(loaded), loading.newest_s, entry_count, now_s, loading.report.expired);
+        let held = self.held.entry(dataset.clone()).or_default();
+        let before = held.good.replace(version);
         held.failure = None;
-        self.settle(dataset);
-        if let Some(kept) = &self.settings.kept
-            && let Err(error) = kept.save(dataset, entry_count)
-        {
+        let given_back = before.filter(|_| is_unchanged).map_or(0, |before| before.entries.saturating_sub(entry_count));
+        if given_back > 0 {
+            info!(dataset = %dataset, "{given_back} entries that were over are given back");
+        }
+        self.status.settle(dataset);
+        self.status.loaded(self.zones_of(dataset), now_s, given_back as u64);
+        Ok(())
+    }
+
+    /// How many entries of what is kept are not over.
+    fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion) -> usize {
+        if kept.entries < self.settings.rules.floor_entries {
+            return kept.entries;
+        }
+        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        loading.result.map_or(kept.entries, |loaded| entries(&loaded))
+    }
+
+    /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
+    /// is done when nothing else is to be done.
+    pub fn keep_next(&mut self) -> bool {
+        let Some(dataset) = self.unkept.pop_front() else { return false };
+        let (Some(kept), Some(held)) = (&self.settings.kept, self.held.get(&dataset)) else { return true };
+        let entry_count = held.good.as_ref().map_or(0, |good| good.entries);
+        if let Err(error) = kept.save(&dataset, &held.tried, entry_count) {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
         }
-        Ok(())
+        true
+    }
+
+    /// Whether something is to be kept.
+    pub fn has_unkept(&self) -> bool {
+        !self.unkept.is_empty()
     }
 
     /// Deals with data that do not go live; true if the last good version does instead.
     fn complain(&mut self, dataset: &DatasetSpec, failure: &Failure) -> bool {
         let accept = self.how_to_accept(self.zones_of(dataset).next());
         let held = self.held.entry(dataset.clone()).or_default();
+        if failure.word == CHANGED {
+            // It will be quiet soon.
+            held.tried.clear();
+            self.has_unquiet = true;
+            if held.good.is_some() {
+                debug!(dataset = %dataset, "{}", failure.text);
+                return false;
+            }
+        }
         let is_news = held.failure.as_ref() != Some(failure);
         held.failure = Some(failure.clone());
         let (has_good, text) = (held.good.is_some(), &failure.text);
-        self.trouble(dataset, failure);
+        self.status.trouble(dataset, self.zones_of(dataset), &failure.text);
         if failure.word != REFUSED {
-            self.count_failures(dataset, &[failure.word]);
+            self.status.count_failures(self.zones_of(dataset), &[failure.word]);
         }
         if !is_news {
             debug!(dataset = %dataset, "still: {text}");
@@ -328,7 +441,12 @@ impl Reloader {
         if self.restore(dataset) {
             return true;
         }
-        error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads");
+        let served = self.cell.load();
+        if self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some())) {
+            error!(dataset = %dataset, "{text}; its zones are served without it until it loads");
+        } else {
+            error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads");
+        }
         false
     }
 
@@ -337,6 +455,8 @@ impl Reloader {
         let Some(version) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
         let loading = load_one(dataset, &version.files, &self.settings.options, &self.progress);
         let Ok(loaded) = loading.result else { return false };
+        let now_s = self.settings.options.now_s;
+        let entry_count = entries(&loaded);
         let held = self.held.entry(dataset.clone()).or_default();
         let text = held.failure.as_ref().map(|failure| failure.text.as_str()).unwrap_or_default();
         error!(
@@ -345,30 +465,58 @@ impl Reloader {
             humantime::format_rfc3339_seconds(version.saved),
             version.entries
         );
-        let entry_count = entries(&loaded);
-        held.good = Some((good(loaded), loading.newest_s, entry_count));
+        let expired = loading.report.expired;
+        held.good = Some(GoodVersion::new(good(loaded), loading.newest_s, entry_count, now_s, expired));
         true
     }
 
     /// Assembles all zones and swaps them in.
     fn publish(&mut self, report: &ReloadReport) {
+        let specs = self.ripe_specs();
         let good: GoodData<'_> = self
             .held
             .iter()
-            .filter_map(|(dataset, held)| held.good.as_ref().map(|(good, newest_s, _)| (dataset, (good, *newest_s))))
+            .filter_map(|(dataset, held)| held.good.as_ref().map(|good| (dataset, (&good.data, good.newest_s))))
             .collect();
-        let snapshot = assemble(&self.specs, &good);
+        let snapshot = assemble(&specs, &good);
+        let mut took: HashMap<&Name, Duration> = HashMap::new();
+        for read in &report.datasets {
+            for apex in self.zones_of(&read.dataset) {
+                *took.entry(apex).or_default() += read.took;
+            }
+        }
         for zone in snapshot.zones() {
-            announce(zone, &self.specs, report);
+            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
         }
         let worker_count = self.settings.worker_count;
         let mut counters = Vec::new();
-        for apex in apexes(&self.specs) {
+        for apex in apexes(&specs) {
             let of_zone =
                 self.counters.entry(apex.clone()).or_insert_with(|| Arc::new(ZoneCounters::new(worker_count)));
             counters.push(Arc::clone(of_zone));
         }
         publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
+    }
+
+    /// The specifications that zones are put together from. A new file that cannot be loaded must not take down a zone that
+    /// is served without it, and a new zone waits until all of its files were tried.
+    fn ripe_specs(&self) -> Vec<ZoneSpec> {
+        let served = self.cell.load();
+        let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
+        let was_tried = |spec: &ZoneSpec| {
+            self.held.get(&spec.dataset).is_some_and(|held| held.good.is_some() || held.failure.is_some())
+        };
+        let unripe: HashSet<&Name> =
+            self.specs.iter().filter(|spec| !was_tried(spec)).filter_map(|spec| spec.zone.as_ref()).collect();
+        let is_ripe = |spec: &ZoneSpec| {
+            let has_good = || self.held.get(&spec.dataset).is_some_and(|held| held.good.is_some());
+            match &spec.zone {
+                None => has_good() || !served.snapshot.zones().iter().any(|zone| zone.content.is_some()),
+                Some(apex) if is_served(apex) => has_good(),
+                Some(apex) => !unripe.contains(apex),
+            }
+        };
+        self.specs.iter().filter(|spec| is_ripe(spec)).cloned().collect()
     }
 
     fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
@@ -396,25 +544,6 @@ impl Reloader {
         match zone {
             Some(zone) if !command.is_empty() => format!("until you accept it: {command} {zone}"),
             _ => "until the server restarts".to_owned(),
-        }
-    }
-
-    fn trouble(&self, dataset: &DatasetSpec, failure: &Failure) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.troubles.insert(dataset.to_string(), failure.text.clone());
-    }
-
-    fn settle(&self, dataset: &DatasetSpec) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.troubles.remove(&dataset.to_string());
-    }
-
-    fn count_failures(&self, dataset: &DatasetSpec, words: &[&'static str]) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        for zone in self.zones_of(dataset) {
-            for word in words {
-                *status.failed_loads.entry((zone.to_string(), word)).or_default() += 1;
-            }
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! The kernel's word is quick and not to be relied upon alone (network file systems are silent, queues overflow, folders
 //! appear later), so the clock is the net below it. Changes come in bursts; a moment of quiet is waited for, so that a copy
-//! in progress is read once and whole.
+//! in progress is read once and whole; and each file must have been quiet for a moment of its own before it is loaded, unless
+//! an operator says that it is ready.
 
 use std::{
-    path::PathBuf,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -18,11 +18,14 @@ use notify::{
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use super::{clock, reloader::Reloader};
+use super::{
+    clock,
+    held::QUIET,
+    reloader::{Occasion, Reloader},
+    ways::Places,
+};
 use crate::wire::name::Name;
 
-/// Quiet after which a burst of changes counts as over.
-const SETTLE: Duration = Duration::from_millis(150);
 /// A burst is looked at after so long even if it goes on.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
 /// How often old snapshots are looked after while workers may still read them.
@@ -75,10 +78,9 @@ impl Watch {
     /// When the system gives no thread.
     pub fn start(reloader: Reloader, interval: Option<Duration>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        let watcher = interval.is_some().then(|| watch_folders(&reloader.folders(), &sender)).flatten();
+        let watcher = interval.is_some().then(|| FolderWatcher::start(&sender)).flatten();
         let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
-            run(reloader, &receiver, interval);
-            drop(watcher);
+            Looker { reloader, watcher }.run(&receiver, interval);
         })?;
         Ok(Self { sender, thread: Some(thread) })
     }
@@ -110,40 +112,84 @@ impl Drop for Watch {
     }
 }
 
-fn run(mut reloader: Reloader, triggers: &Receiver<Trigger>, interval: Option<Duration>) {
-    const NEVER: Duration = Duration::from_secs(3600);
-    let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
-    loop {
-        let mut wait = next_look.saturating_duration_since(Instant::now());
-        if reloader.has_retired() {
-            wait = wait.min(RETIRE);
+/// Who looks, and who says where to be told.
+struct Looker {
+    reloader: Reloader,
+    watcher: Option<FolderWatcher>,
+}
+
+impl Looker {
+    fn run(mut self, triggers: &Receiver<Trigger>, interval: Option<Duration>) {
+        const NEVER: Duration = Duration::from_secs(3600);
+        if self.follow() {
+            // Something may have happened since the files were loaded.
+            self.look(Occasion::Change);
         }
-        match triggers.recv_timeout(wait) {
-            Ok(Trigger::Changed) => match settle(triggers) {
-                Some(Trigger::Stop) => return,
-                Some(Trigger::Now { accept, done }) => look(&mut reloader, accept.as_ref(), done),
-                Some(Trigger::Changed) | None => look(&mut reloader, None, None),
-            },
-            Ok(Trigger::Now { accept, done }) => look(&mut reloader, accept.as_ref(), done),
-            Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                reloader.free_retired();
-                if Instant::now() < next_look {
-                    continue;
-                }
-                if interval.is_some() {
-                    look(&mut reloader, None, None);
+        let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
+        loop {
+            let mut wait = next_look.saturating_duration_since(Instant::now());
+            if self.reloader.has_unquiet() {
+                wait = wait.min(QUIET);
+            } else if self.reloader.has_retired() {
+                wait = wait.min(RETIRE);
+            }
+            if self.reloader.has_unkept() {
+                wait = Duration::ZERO;
+            }
+            match triggers.recv_timeout(wait) {
+                Ok(Trigger::Changed) => match settle(triggers) {
+                    Some(Trigger::Stop) => break,
+                    Some(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done),
+                    Some(Trigger::Changed) | None => self.look(Occasion::Change),
+                },
+                Ok(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done),
+                Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.reloader.free_retired();
+                    if self.reloader.keep_next() {
+                        continue;
+                    }
+                    if Instant::now() >= next_look {
+                        if interval.is_some() {
+                            self.look(Occasion::Interval);
+                        }
+                        next_look = Instant::now() + interval.unwrap_or(NEVER);
+                    } else if self.reloader.has_unquiet() {
+                        self.look(Occasion::Change);
+                    }
                 }
             }
         }
-        next_look = Instant::now() + interval.unwrap_or(NEVER);
+        while self.reloader.keep_next() {}
     }
-}
 
-fn look(reloader: &mut Reloader, accept: Option<&Name>, done: Option<Done>) {
-    let report = reloader.reload(clock::now_s(), accept);
-    if let Some(done) = done {
-        done.tell(report.datasets.len());
+    fn obey(&mut self, accept: Option<&Name>, done: Option<Done>) {
+        let report = self.reloader.look(clock::now_s(), Occasion::Command(accept));
+        if let Some(done) = done {
+            done.tell(report.datasets.len());
+        }
+        if self.follow() {
+            self.look(Occasion::Change);
+        }
+    }
+
+    fn look(&mut self, occasion: Occasion<'_>) {
+        /// Whoever switches links faster than that is seen at the next interval.
+        const MOVES_MAX: usize = 4;
+        self.reloader.look(clock::now_s(), occasion);
+        for _ in 0..MOVES_MAX {
+            if !self.follow() {
+                return;
+            }
+            self.reloader.look(clock::now_s(), Occasion::Change);
+        }
+    }
+
+    /// Watches where the files are now; true if that is elsewhere than before: what happened there before it was watched,
+    /// nobody told.
+    fn follow(&mut self) -> bool {
+        let places = self.reloader.places();
+        self.watcher.as_mut().is_some_and(|watcher| watcher.follow(places))
     }
 }
 
@@ -151,7 +197,7 @@ fn look(reloader: &mut Reloader, accept: Option<&Name>, done: Option<Done>) {
 fn settle(triggers: &Receiver<Trigger>) -> Option<Trigger> {
     let deadline = Instant::now() + SETTLE_MAX;
     while Instant::now() < deadline {
-        match triggers.recv_timeout(SETTLE) {
+        match triggers.recv_timeout(QUIET) {
             Ok(Trigger::Changed) => {}
             Ok(trigger) => return Some(trigger),
             Err(RecvTimeoutError::Disconnected) => return Some(Trigger::Stop),
@@ -161,30 +207,58 @@ fn settle(triggers: &Receiver<Trigger>) -> Option<Trigger> {
     None
 }
 
-/// Has the kernel tell of changes; without that the clock must do.
-fn watch_folders(folders: &[PathBuf], sender: &Sender<Trigger>) -> Option<RecommendedWatcher> {
-    let sender = sender.clone();
-    let handler = move |event: notify::Result<notify::Event>| {
-        let is_change = match &event {
-            // Opening and reading are no changes, and we do both ourselves.
-            Ok(event) => !matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)),
-            Err(_) => true,
+/// The kernel's word that something changed in a folder.
+struct FolderWatcher {
+    watcher: RecommendedWatcher,
+    places: Places,
+}
+
+impl FolderWatcher {
+    /// Has the kernel tell of changes; without that the clock must do.
+    fn start(sender: &Sender<Trigger>) -> Option<Self> {
+        let sender = sender.clone();
+        let handler = move |event: notify::Result<notify::Event>| {
+            let is_change = match &event {
+                // Opening and reading are no changes, and we do both ourselves.
+                Ok(event) => {
+                    !matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write))
+                }
+                Err(_) => true,
+            };
+            if is_change && sender.send(Trigger::Changed).is_err() {
+                debug!("a change after the reloader has ended");
+            }
         };
-        if is_change && sender.send(Trigger::Changed).is_err() {
-            debug!("a change after the reloader has ended");
-        }
-    };
-    let mut watcher = match notify::recommended_watcher(handler) {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            warn!("cannot watch files: {error}; they are looked at every check interval only");
-            return None;
-        }
-    };
-    for folder in folders {
-        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-            warn!(folder = %folder.display(), "cannot watch: {error}; it is looked at every check interval only");
+        match notify::recommended_watcher(handler) {
+            Ok(watcher) => Some(Self { watcher, places: Places::new() }),
+            Err(error) => {
+                warn!("cannot watch files: {error}; they are looked at every check interval only");
+                None
+            }
         }
     }
-    Some(watcher)
+
+    /// Watches these folders and no others; true if they are not those of before.
+    fn follow(&mut self, places: Places) -> bool {
+        if places == self.places {
+            return false;
+        }
+        for (gone, id) in &self.places {
+            if places.get(gone) != Some(id)
+                && let Err(error) = self.watcher.unwatch(gone)
+            {
+                // The kernel lets go by itself of a folder that is removed.
+                debug!(folder = %gone.display(), "not watched any more: {error}");
+            }
+        }
+        for (folder, id) in &places {
+            if self.places.get(folder) != Some(id)
+                && let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive)
+            {
+                warn!(folder = %folder.display(), "cannot watch: {error}; it is looked at every check interval only");
+            }
+        }
+        self.places = places;
+        true
+    }
 }

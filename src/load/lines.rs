@@ -90,6 +90,7 @@ pub(super) struct RawLine<'a> {
 }
 
 /// The lines of a reader.
+#[allow(clippy::struct_excessive_bools)] // where it stands, in independent ways
 pub(super) struct Lines<R> {
     reader: R,
     block: Vec<u8>,

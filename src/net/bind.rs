@@ -59,14 +59,14 @@ impl Default for Settings {
 
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("{address} ({}): {source}: {}", name(*.transport), advice(.source))]
+#[error("{address} ({}): {error}: {}", name(*.transport), advice(.error))]
 pub struct BindError {
     /// The address as it was asked for.
     pub address: SocketAddr,
     /// The transport that failed.
     pub transport: Transport,
-    /// What the kernel said.
-    pub source: io::Error,
+    /// What the kernel said; a part of the message, so not its source.
+    pub error: io::Error,
 }
 
 fn name(transport: Transport) -> &'static str {
@@ -131,7 +131,7 @@ impl Listeners {
                     return Ok(());
                 }
                 // The port that was free for the one transport is taken for the other.
-                Err(error) if attempts > 0 && error.source.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) if attempts > 0 && error.error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(error),
             }
         }
@@ -207,7 +207,7 @@ fn pin(core: Option<usize>) {
 type Bound = (SocketAddr, Vec<UdpSocket>, Option<TcpListener>);
 
 fn bind_address(asked: SocketAddr, settings: &Settings) -> Result<Bound, BindError> {
-    let fault = |transport| move |source| BindError { address: asked, transport, source };
+    let fault = |transport| move |error| BindError { address: asked, transport, error };
     // SO_REUSEPORT would let a second server of the same user in unnoticed, each with half of the queries. A first socket
     // without it finds out, and finds a free port for all.
     let probe = udp_socket(asked, false, settings).map_err(fault(Transport::Udp))?;
@@ -304,9 +304,9 @@ mod tests {
 
     #[test]
     fn advice_for_privileged_ports() {
-        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
         let address = "127.0.0.1:53".parse().expect("address");
-        let error = BindError { address, transport: Transport::Tcp, source };
+        let error = BindError { address, transport: Transport::Tcp, error };
         assert!(
             error.to_string().starts_with("127.0.0.1:53 (TCP): permission denied: ports below 1024 need root or CAP")
         );

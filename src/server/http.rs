@@ -69,6 +69,7 @@ impl Collector for Gatherer {
                 serials.push(gauge(&[("zone", &name)], f64::from(soa.soa.serial)));
             }
         }
+        let mut families = self.reloads(served.snapshot.zones().iter().map(|zone| zone.apex.to_string()));
         let totals = self.running.totals.totals();
         let dropped: u64 = self
             .running
@@ -77,7 +78,7 @@ impl Collector for Gatherer {
             .iter()
             .map(|udp| udp.dropped_long.value() + udp.dropped_short.value() + udp.dropped_port_zero.value())
             .sum();
-        vec![
+        families.extend([
             family("dnsbld_dns_requests_total", "Requests by zone.", MetricType::COUNTER, requests),
             family("dnsbld_dns_responses_total", "Responses by zone and code.", MetricType::COUNTER, responses),
             family(
@@ -107,10 +108,47 @@ impl Collector for Gatherer {
                 MetricType::GAUGE,
                 vec![gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)],
             ),
+        ]);
+        families.retain(|family| !family.get_metric().is_empty());
+        families
+    }
+}
+
+impl Gatherer {
+    /// What is known of reloads.
+    fn reloads(&self, zones: impl Iterator<Item = String>) -> Vec<MetricFamily> {
+        let status = self.running.status.read();
+        let failed = status.failed_loads.iter();
+        let failed = failed.map(|((zone, reason), count)| counter(&[("zone", zone), ("reason", reason)], *count));
+        let loaded = status.loaded_s.iter().map(|(zone, at_s)| gauge(&[("zone", zone)], *at_s as f64));
+        let expired = status.expired_entries.iter().map(|(zone, count)| counter(&[("zone", zone)], *count));
+        let troubles = zones.map(|zone| gauge(&[("zone", &zone)], status.trouble_count(&zone) as f64));
+        vec![
+            family(
+                "dnsbld_zone_load_failed_total",
+                "Loads that were refused or failed, by zone and reason.",
+                MetricType::COUNTER,
+                failed.collect(),
+            ),
+            family(
+                "dnsbld_zone_troubles",
+                "Datasets of a zone whose newest files are not what is served.",
+                MetricType::GAUGE,
+                troubles.collect(),
+            ),
+            family(
+                "dnsbld_zone_loaded_timestamp_seconds",
+                "When something of a zone last went live.",
+                MetricType::GAUGE,
+                loaded.collect(),
+            ),
+            family(
+                "dnsbld_zone_expired_entries_total",
+                "Entries given back between drops, their lifetimes being over.",
+                MetricType::COUNTER,
+                expired.collect(),
+            ),
         ]
-        .into_iter()
-        .filter(|family| !family.get_metric().is_empty())
-        .collect()
     }
 }
 

@@ -189,9 +189,35 @@ impl<'a> Reply<'a> {
         Ok(())
     }
 
-    /// Takes back the last record if an earlier one of the answer section has its type and RDATA: an RRset has no
-    /// duplicates (RFC 2181 section 5).
-    pub fn drop_duplicate(&mut self, last_start: usize, first_start: usize) {
+    /// Appends the record of the answer section that `write` writes, unless one from `first_start` on has its type and RDATA:
+    /// an RRset has no duplicates (RFC 2181 section 5). What is there already needs no room, so a record is laid into the
+    /// buffer beyond the limit first, and only a new one must be within it.
+    ///
+    /// # Errors
+    /// [`Full`] if it is new and does not fit; then nothing was written.
+    #[inline]
+    pub fn unless_duplicate(
+        &mut self,
+        first_start: usize,
+        write: impl FnOnce(&mut Self) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        let before = self.mark();
+        let limit = std::mem::replace(&mut self.limit, self.buffer.len());
+        let written = write(self);
+        self.limit = limit;
+        written?;
+        if before.len > first_start {
+            self.drop_duplicate(before.len, first_start);
+        }
+        if self.len > limit {
+            self.take_back(before);
+            return Err(Full);
+        }
+        Ok(())
+    }
+
+    /// Takes back the last record if an earlier one has its type and RDATA.
+    fn drop_duplicate(&mut self, last_start: usize, first_start: usize) {
         let mut at = first_start;
         while at < last_start {
             let end = self.record_end(at);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{addresses::Addresses, names::Names, records::Records, values::Values};
+use super::{addresses::Addresses, lifetimes::Lifetimes, names::Names, records::Records, values::Values};
 
 /// The formats of dataset files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,6 +145,15 @@ impl Dataset {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How much of it ends, and when. Walks over all of it.
+    pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
+        match &self.entries {
+            Entries::Addresses(addresses) => addresses.lifetimes(now_s),
+            Entries::Names(names) => names.lifetimes(now_s),
+            Entries::Records(records) => Lifetimes::endless(records.len()),
+        }
     }
 
     /// Bytes of memory held.

@@ -6,6 +6,7 @@ pub mod access;
 pub mod addresses;
 pub mod apex;
 pub mod dataset;
+pub mod lifetimes;
 pub mod names;
 pub mod records;
 pub mod ruling;

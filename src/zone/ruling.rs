@@ -105,6 +105,11 @@ impl Ruling {
         Self(value.0)
     }
 
+    /// Whether it is all said in these four bytes, with no claims elsewhere.
+    pub const fn is_simple(self) -> bool {
+        self.0 & CHAIN == 0 || self.0 == Self::ABSENT.0 || self.0 == Self::EXCLUDED.0
+    }
+
     /// The value with which this lists unconditionally.
     pub const fn value(self) -> Option<ValueId> {
         if self.0 & CHAIN == 0 { Some(ValueId(self.0)) } else { None }
@@ -219,6 +224,11 @@ impl Rulings {
                 }
             }
         }
+    }
+
+    /// Whether everything is said without it.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
     }
 
     /// Bytes of memory held.

@@ -283,7 +283,9 @@ impl<'r> Writer<'r> {
     /// A key and a value, with something between them.
     fn entry(&mut self, key: &str) -> Vec<u8> {
         let value = self.value();
-        let glued = matches!(value.first(), Some(b':' | b'#' | b';')) && self.chance(15);
+        // What a colon means on an IPv6 address, no two programs agree on.
+        let may_glue = if key.contains(':') { b"#;".as_slice() } else { b":#;" };
+        let glued = value.first().is_some_and(|octet| may_glue.contains(octet)) && self.chance(15);
         let between = if glued { "" } else { self.pick(&[" ", " ", "\t", "   "]) };
         [key.as_bytes(), between.as_bytes(), &value].concat()
     }
@@ -322,15 +324,16 @@ impl<'r> Writer<'r> {
 
     fn v4_line(&mut self, kind: &str) -> Vec<u8> {
         let plain_only = kind == "ip4tset" && self.chance(80);
-        let (text, first, last) = self.v4_text(plain_only, kind == "ip4set");
+        let (text, first, last) = self.v4_text(plain_only, kind == "ip4set", kind != "ip4trie");
         self.keys.v4.extend([first, last, first.wrapping_sub(1), last.wrapping_add(1)]);
         let lead = if kind == "ip4tset" && self.chance(90) { "" } else { self.exclamation() };
         self.entry(&format!("{lead}{text}"))
     }
 
     /// An address, a prefix or a range, and its first and last address.
-    fn v4_text(&mut self, plain_only: bool, ranges: bool) -> (String, u32, u32) {
+    fn v4_text(&mut self, plain_only: bool, ranges: bool, other_family: bool) -> (String, u32, u32) {
         let address = self.v4();
+        self.keys.v4.extend([address, address.wrapping_sub(1), address.wrapping_add(1)]);
         let [a, b, c, d] = address.to_be_bytes();
         let form = if plain_only { 0 } else { self.rng.random_range(0..100) };
         let prefix = |bits: u32| {
@@ -392,7 +395,9 @@ impl<'r> Writer<'r> {
                     "2001:db8::1".into(),
                     "::1".into(),
                 ];
-                let bad = forms.choose(self.rng).expect("forms");
+                // Our ip4trie takes IPv6 prefixes too, as that of rspamd's fork.
+                let count = forms.len() - if other_family { 0 } else { 2 };
+                let bad = forms[..count].choose(self.rng).expect("forms");
                 (bad.clone(), prefix(24).0, prefix(24).1)
             }
         }
@@ -433,6 +438,7 @@ impl<'r> Writer<'r> {
             return self.v6_host_line(address);
         }
         let (text, first, last) = self.v6_text(address);
+        self.keys.v6.extend([address, address.wrapping_sub(1), address.wrapping_add(1)]);
         self.keys.v6.extend([first, last, first.wrapping_sub(1), last.wrapping_add(1)]);
         let lead = self.exclamation();
         self.entry(&format!("{lead}{text}"))
@@ -495,7 +501,6 @@ impl<'r> Writer<'r> {
                     format!("{}/129", all.join(":")),
                     format!("{}::1", all.join(":")),
                     format!("0{}", all.join(":")),
-                    "1::2::3".into(),
                     format!("{}:9", all.join(":")),
                     "::ffff:1.2.3.4".into(),
                     "1.2.3.4".into(),

@@ -212,7 +212,7 @@ const SENTINEL: &[u8] = b"\xff\xff\0\0\0\x01\0\0\0\0\0\0\x08sentinel\x07invalid\
 /// Takes replies until there is one for each of the batch, or one for the sentinel, or none for a while; returns how many
 /// datagrams came.
 fn receive(socket: &UdpSocket, batch: &[usize], replies: &mut [Option<Vec<u8>>]) -> usize {
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     let (mut left_count, mut datagram_count) = (batch.len(), 0);
     while left_count > 0 {
         let Ok(length) = socket.recv(&mut buffer) else { break };

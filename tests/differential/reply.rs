@@ -11,6 +11,7 @@ use super::names::Labels;
 
 pub(crate) const NOERROR: u16 = 0;
 pub(crate) const FORMERR: u16 = 1;
+pub(crate) const SERVFAIL: u16 = 2;
 pub(crate) const NXDOMAIN: u16 = 3;
 pub(crate) const NOTIMP: u16 = 4;
 pub(crate) const REFUSED: u16 = 5;
@@ -36,6 +37,7 @@ pub(crate) struct Rr {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // a header has as many
 pub(crate) struct Reply {
     pub(crate) octets: Vec<u8>,
     pub(crate) rcode: u16,

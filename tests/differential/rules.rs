@@ -13,7 +13,7 @@ use super::{
         A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
-    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr},
+    reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},
     scenario::Scenario,
 };
 use crate::daemon::PASSED_CLIENT;
@@ -34,12 +34,17 @@ macro_rules! rules {
 rules! {
     EmptyNonTerminal: "something is listed below the name, so it exists (RFC 8020); rbldnsd says NXDOMAIN",
     MappedInV6Sets: "IPv6 lists that cover ::ffff:0:0/96 count there also beside IPv4 lists; rbldnsd then asks only the latter",
+    Ip4TrieOfBoth: "ip4trie holds both families, as in rspamd's fork: a client for whom all is listed finds IPv6 there too",
     MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
     IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
     Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
+    GlueOfUnserved: "a zone that is not served gives no addresses; rbldnsd answers SERVFAIL for it and yet takes them from it",
     DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
     SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",
+    LenientCombined: "what stands outside of a section, or in one of unknown type, costs itself; rbldnsd gives up the zone",
     QuotedStrings: "`\"a\" \"b\"` are two strings of a TXT record; rbldnsd takes off the outer quotes only",
+    ValueComments: "a comment may follow on an A value, as on an address (rbldnsd is given the files without it)",
+    Duplicates: "a record is in an answer once (RFC 2181 section 5); rbldnsd repeats plain texts of 255 octets",
     LeadingZeros: "octets have one spelling; to rbldnsd 010.0.0.127 is 10.0.0.127 under another name",
     AclEmptyKeepsGeneric: "plain records stay where a client is told that nothing, or everything, is listed, as rbldnsd(8) says",
     LongText: "a text of any length is answered as several strings; rbldnsd cuts it after 254 octets",
@@ -55,7 +60,7 @@ rules! {
     CookieOnly: "no question and a cookie asks for a cookie (RFC 7873 section 5.4)",
     NoFormerr: "unreadable requests get FORMERR, or NOTIMP if the opcode can be read; rbldnsd is silent",
     OpcodeEchoed: "NOTIMP has the opcode of its request (RFC 1035 section 4.1.1); rbldnsd clears it",
-    StrayFlags: "AA and TC mean nothing in a query; rbldnsd says NOTIMP",
+    StrayFlags: "AA, TC and an rcode mean nothing in a query; rbldnsd says NOTIMP, and copies the rcode into its version",
     CheckingDisabled: "CD is copied (RFC 4035 section 3.1.6)",
     UnknownTypes: "types of 256 and more are types like any other (RFC 3597); rbldnsd says NOTIMP",
     MetaTypes: "TKEY asks for an operation (RFC 2930), and a question for OPT gets no SOA; rbldnsd takes both for types",
@@ -63,7 +68,6 @@ rules! {
     ChaosIdentity: "id.server and hostname.bind are answered if an identity is configured (RFC 4892), and ANY as TXT",
     ServerOrder: "the first of several name servers varies, and the order of a set means nothing",
     AnswerOrder: "the first of several plain records varies, and the order of a set means nothing",
-    NameCase: "compression shares the letters of a name's first appearance (RFC 1035 section 4.1.4)",
 }
 
 /// How often each rule was needed.
@@ -133,9 +137,9 @@ impl<'s> Judge<'s> {
 
     /// What may be met with silence by rbldnsd alone: what a client that is ignored asks in a way that we do not understand.
     fn unreadable(&self, query: &Query, ours: &Reply) -> Result<Vec<Rule>, String> {
-        check(matches!(ours.rcode, FORMERR | BADVERS) && query.opt.is_some() && ours.is_bare(), "silence")?;
+        check(matches!(ours.rcode, FORMERR | BADVERS | NOTIMP) && ours.is_bare(), "silence")?;
         let rule = protocol(query, ours, ours)?.ok_or("expected silence")?;
-        let plain = Query { opt: None, ..query.clone() };
+        let plain = Query { opt: None, kind: A, ..query.clone() };
         check(ask_all(self.ours, [&plain]) == [None], "silence for the readable part")?;
         Ok(vec![rule, Rule::IgnoredLater])
     }
@@ -185,16 +189,25 @@ impl<'s> Judge<'s> {
             return Ok([used, vec![rule]].concat());
         }
         if theirs.rcode == NXDOMAIN && self.is_listed_below(query) {
+            if ours.rcode == NXDOMAIN && query.name.iter().any(is_padded) {
+                // What rbldnsd lists there has another name.
+                return Ok([used, vec![Rule::LeadingZeros]].concat());
+            }
             check(ours.rcode == NOERROR, "NOERROR, since something is listed below")?;
             theirs.rcode = NOERROR;
             used.push(Rule::EmptyNonTerminal);
         }
+        if theirs.rcode == NXDOMAIN && ours.rcode == NOERROR && self.is_listed_ip4trie(query) {
+            return Ok([used, vec![Rule::Ip4TrieOfBoth]].concat());
+        }
         if self.is_mapped(query) && ours.rcode == NOERROR {
             let kind = ours.answers.first().map(|rr| rr.kind);
-            let mut wanted: Vec<Rr> = theirs.answers.iter().filter(|rr| Some(rr.kind) == kind).cloned().collect();
-            long_texts(&mut wanted, &ours.answers, &mut Vec::new());
+            let wanted: Vec<Rr> = theirs.answers.iter().filter(|rr| Some(rr.kind) == kind).cloned().collect();
             let is_more = theirs.rcode == NXDOMAIN || sorted(&wanted) != sorted(&ours.answers);
-            if is_more && is_subset(&without_ttl(&wanted), &without_ttl(&ours.answers)) {
+            let (mut wanted, given) = (without_ttl(&wanted), without_ttl(&ours.answers));
+            dotted(query, &mut wanted, &given, &mut Vec::new());
+            long_texts(&mut wanted, &given, &mut Vec::new());
+            if is_more && is_subset(&wanted, &given) {
                 return Ok([used, vec![Rule::MappedInV6Sets]].concat());
             }
         }
@@ -229,6 +242,11 @@ impl<'s> Judge<'s> {
         quoted(&mut theirs.answers, &ours.answers, &mut used);
         dotted(query, &mut theirs.answers, &ours.answers, &mut used);
         long_texts(&mut theirs.answers, &ours.answers, &mut used);
+        let mut seen = BTreeSet::new();
+        if !theirs.answers.iter().all(|rr| seen.insert(rr.clone())) {
+            theirs.answers = seen.into_iter().collect();
+            used.push(Rule::Duplicates);
+        }
         if theirs_is_cut {
             let all: BTreeSet<&Rr> = ours.answers.iter().collect();
             check(theirs.answers.iter().all(|rr| all.contains(rr)), "all of what is left of their answer")?;
@@ -239,6 +257,14 @@ impl<'s> Judge<'s> {
             ours.additionals
                 .retain(|rr| theirs.additionals.iter().any(|known| small_letters(known) == small_letters(rr)));
             used.push(Rule::Glue);
+        }
+        let count = theirs.additionals.len();
+        theirs.additionals.retain(|rr| {
+            let reply = || self.ask_theirs(&Query::new(PASSED_CLIENT, rr.owner.clone(), A));
+            ours.additionals.contains(rr) || reply().is_none_or(|reply| reply.rcode != SERVFAIL)
+        });
+        if theirs.additionals.len() < count {
+            used.push(Rule::GlueOfUnserved);
         }
         let servers = same("authority", &theirs.authorities, &ours.authorities, Rule::ServerOrder, &mut used)
             .and_then(|()| same("additional", &theirs.additionals, &ours.additionals, Rule::ServerOrder, &mut used));
@@ -252,7 +278,6 @@ impl<'s> Judge<'s> {
 
     /// A name whose octets have zeros in front, which rbldnsd takes for the name without them.
     fn is_other_spelling(&self, query: &Query, theirs: &Reply, ours: &Reply) -> bool {
-        let is_padded = |label: &Vec<u8>| label.len() > 1 && label[0] == b'0' && label.iter().all(u8::is_ascii_digit);
         let Some(zone) = self.scenario.zone_of(&query.name) else { return false };
         if theirs.rcode != NOERROR
             || !zone.may_hold_v4()
@@ -261,7 +286,7 @@ impl<'s> Judge<'s> {
         {
             return false;
         }
-        let mut plain = query.clone();
+        let mut plain = Query::new(query.client, query.name.clone(), A);
         for label in plain.name.iter_mut().filter(|label| is_padded(label)) {
             let zeros = label.iter().take(label.len() - 1).take_while(|&&octet| octet == b'0').count();
             label.drain(..zeros);
@@ -282,6 +307,30 @@ impl<'s> Judge<'s> {
         theirs.len() < ours.len()
             && theirs.is_subset(&ours)
             && ours.difference(&theirs).all(|rr| is_repeated(rr) || is_true(rr))
+    }
+
+    /// Whether the name spells, or begins to spell, an IPv6 address in a zone with an ip4trie and for a client for whom all is
+    /// listed: then rbldnsd lists any IPv4 address there.
+    fn is_listed_ip4trie(&self, query: &Query) -> bool {
+        let Some(zone) = self.scenario.zone_of(&query.name) else { return false };
+        let nibbles = query.name.iter().take_while(|label| label.len() == 1 && label[0].is_ascii_hexdigit()).count();
+        let has_trie = self.scenario.files.iter().any(|file| {
+            file.name.starts_with("ip4trie")
+                || file.lines.iter().any(|line| line.windows(7).any(|word| word == b"ip4trie"))
+        });
+        let may = (zone.kinds.contains("ip4trie") || zone.kinds.contains("combined")) && has_trie && nibbles > 0;
+        // Nobody lists these two together.
+        let relative_len = query.name.len() - zone.name.len();
+        // A subzone may be called like a nibble: any label may be the first of its name.
+        let is_listed = |place: &[Vec<u8>]| {
+            // Nobody lists these two together.
+            [[198, 51, 100, 9], [203, 0, 113, 77]].into_iter().all(|address| {
+                let name = super::names::join(&super::names::octets(u32::from_be_bytes(address)), place);
+                let reply = self.ask_theirs(&Query::new(query.client, name, A));
+                reply.is_some_and(|reply| reply.rcode == NOERROR)
+            })
+        };
+        may && (0..=relative_len).any(|start| is_listed(&query.name[start..]))
     }
 
     /// Whether the name spells, or begins to spell, an IPv4-mapped address, in a zone of both families.
@@ -319,7 +368,9 @@ impl<'s> Judge<'s> {
         if let Some(soa) = soa {
             same("answer", &soa.answers, &ours.answers, Rule::AnswerOrder, &mut Vec::new())?;
         } else if let Some(kind) = ours.answers.first().map(|rr| rr.kind) {
-            let set = ask(kind).ok_or("rbldnsd is silent")?;
+            let mut set = ask(kind).ok_or("rbldnsd is silent")?;
+            quoted(&mut set.answers, &ours.answers, &mut Vec::new());
+            long_texts(&mut set.answers, &ours.answers, &mut Vec::new());
             same("answer", &set.answers, &ours.answers, Rule::AnswerOrder, &mut Vec::new())?;
         }
         Ok(Some(Rule::AnyAtApex))
@@ -375,6 +426,10 @@ impl<'s> Judge<'s> {
 
     /// Whether rbldnsd itself lists something below a name, found at the ends of what the files speak of.
     fn is_listed_below(&mut self, query: &Query) -> bool {
+        let name = lower(&query.name);
+        if self.scenario.zones.iter().any(|zone| zone.name.len() > name.len() && zone.name.ends_with(&name)) {
+            return true; // a zone of its own, whoever may ask there
+        }
         let below = self.worth_asking_below(&query.name);
         if below.iter().any(|name| self.known.get(&(query.client, name.clone())) == Some(&true)) {
             return true;
@@ -417,6 +472,12 @@ impl<'s> Judge<'s> {
         let ends = ends.filter(|end| end.len() > reversed.len()).map(|end| end.iter().rev().cloned().collect());
         fills(&name).into_iter().chain(ends).filter(|name| super::names::is_askable(name)).collect()
     }
+}
+
+/// Whether a label is an octet with zeros in front.
+#[allow(clippy::ptr_arg)] // as iterators hand it out
+fn is_padded(label: &Vec<u8>) -> bool {
+    label.len() > 1 && label[0] == b'0' && label.iter().all(u8::is_ascii_digit)
 }
 
 /// Names below a name that are worth asking about whatever the files say: the ends of the run of addresses that it begins.
@@ -472,7 +533,7 @@ fn protocol(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Option<Rule>,
             return Ok(Some(Rule::StrictEdns));
         }
     }
-    if query.kind == 249 && matches!(query.class, IN | CLASS_ANY) && query.flags & (FLAG_AA | FLAG_TC) == 0 {
+    if query.kind == 249 && matches!(query.class, IN | CLASS_ANY) {
         check(ours.rcode == NOTIMP && ours.is_bare(), "NOTIMP")?;
         return Ok(Some(Rule::MetaTypes));
     }
@@ -522,7 +583,11 @@ fn chaos(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Vec<Rule>, Strin
         )?;
         return Ok([used, vec![Rule::ChaosIdentity]].concat());
     }
-    check(theirs.rcode == ours.rcode, "the same rcode")?;
+    if theirs.rcode != ours.rcode && theirs.rcode == query.flags & 0xf {
+        used.push(Rule::StrayFlags);
+    } else {
+        check(theirs.rcode == ours.rcode, "the same rcode")?;
+    }
     check(theirs.authoritative == ours.authoritative, "the same AA")?;
     if theirs.answers != ours.answers {
         let shape = |answers: &[Rr]| answers.iter().map(|rr| (rr.class, rr.kind, rr.ttl_s)).collect::<Vec<_>>();
@@ -591,11 +656,6 @@ fn same(section: &str, theirs: &[Rr], ours: &[Rr], order: Rule, used: &mut Vec<R
     }
     if sorted(theirs) == sorted(ours) {
         used.push(order);
-        return Ok(());
-    }
-    let small = |records: &[Rr]| sorted(&records.iter().map(small_letters).collect::<Vec<_>>());
-    if small(theirs) == small(ours) {
-        used.push(Rule::NameCase);
         return Ok(());
     }
     Err(format!("another {section} section"))

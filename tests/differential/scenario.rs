@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write as _,
     net::Ipv4Addr,
     path::Path,
     time::{Duration, SystemTime},
@@ -23,6 +24,14 @@ use crate::daemon::PASSED_CLIENT;
 pub(crate) struct File {
     pub(crate) name: String,
     pub(crate) lines: Vec<Vec<u8>>,
+    /// Written by gzip.
+    pub(crate) is_packed: bool,
+}
+
+impl File {
+    fn new(name: impl Into<String>, lines: Vec<Vec<u8>>) -> Self {
+        Self { name: name.into(), lines, is_packed: false }
+    }
 }
 
 /// A zone with the types of its datasets.
@@ -56,6 +65,9 @@ pub(crate) struct Scenario {
     pub(crate) ends: BTreeSet<Labels>,
     pub(crate) queries: Vec<Query>,
 }
+
+/// The file that cannot be read.
+const BROKEN: &str = "broken";
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -109,7 +121,8 @@ impl Scenario {
                 if writer.chance(3) {
                     lines[0].splice(..0, BOM.iter().copied());
                 }
-                self.files.push(File { name: name.clone(), lines });
+                let is_packed = writer.chance(8);
+                self.files.push(File { name: name.clone(), lines, is_packed });
                 names.push(name);
             }
             let separator = if writer.chance(80) { "," } else { ":" };
@@ -118,14 +131,32 @@ impl Scenario {
         }
         // One set that has passed its time: the zones that use it are not served.
         if writer.chance(10) {
-            self.files.push(File { name: "old".into(), lines: vec![b"$TIMESTAMP 2001:1:1 2002:1:1".to_vec()] });
+            self.files.push(File::new("old", vec![b"$TIMESTAMP 2001:1:1 2002:1:1".to_vec()]));
             datasets.push(("ip4set", "ip4set:old".into(), Keys::default()));
+        }
+        // One that cannot be read: likewise, and only a quick start gets over it.
+        if writer.chance(10) {
+            self.options.push("-q".into());
+            let (kind, line): (&'static str, &str) = *[
+                ("ip4set", "$TIMESTAMP 2038:1:1"),
+                ("combined", "192.0.2.1 outside"),
+                ("combined", "$DATASET ip9set @"),
+                ("combined", "$DATASET acl @"),
+                // No file at all.
+                ("dnset", ""),
+            ]
+            .choose(writer.rng)
+            .expect("faults");
+            if !line.is_empty() {
+                self.files.push(File::new(BROKEN, vec![line.into()]));
+            }
+            datasets.push((kind, format!("{kind}:{BROKEN}"), Keys::default()));
         }
         let access = [writer.chance(15), writer.chance(20), writer.chance(20)];
         for (number, _) in access.iter().enumerate().filter(|(_, wanted)| **wanted) {
             let mut lines = vec![format!("{PASSED_CLIENT} :pass").into_bytes()];
             lines.extend(writer.file("acl", true));
-            self.files.push(File { name: format!("acl-{number}"), lines });
+            self.files.push(File::new(format!("acl-{number}"), lines));
         }
 
         // Every dataset is in a zone, and every zone has a dataset.
@@ -179,7 +210,9 @@ impl Scenario {
         add(15, &["-t", "20m:10m:2h"]);
         add(10, &["-v"]);
         add(5, &["-vv"]);
-        add(5, &["-C"]);
+        if !self.files.iter().any(|file| file.is_packed) && rng.random_range(0..100) < 10 {
+            self.options.push("-C".into());
+        }
     }
 
     /// The most specific zone that a name is in.
@@ -208,6 +241,11 @@ impl Scenario {
             let mut text = file.lines.join(&b'\n');
             text.push(b'\n');
             let path = folder.join(&file.name);
+            if file.is_packed {
+                let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                packer.write_all(&text).expect("packs");
+                text = packer.finish().expect("packs");
+            }
             fs::write(&path, text).expect("writes");
             let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000 + age as u64 * 1000);
             fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(changed)).expect("a time");
@@ -219,6 +257,10 @@ impl Scenario {
         let mut plain = self.clone();
         let mut used = Vec::new();
         for file in &mut plain.files {
+            if file.name == BROKEN && !file.lines.iter().any(|line| line.starts_with(b"$TIMESTAMP")) {
+                file.lines.clear();
+                used.push(Rule::LenientCombined);
+            }
             for (index, line) in file.lines.iter_mut().enumerate() {
                 let whole_len = line.len();
                 if line.last() == Some(&b'\r') {
@@ -229,6 +271,10 @@ impl Scenario {
                 }
                 if line.len() < whole_len {
                     used.push(Rule::DosText);
+                }
+                if let Some(length) = line.trim_ascii_end().strip_suffix(b":2 # c").map(|start| start.len() + 2) {
+                    line.truncate(length);
+                    used.push(Rule::ValueComments);
                 }
                 if let Some(length) = uncommented_len(line) {
                     line.truncate(length);
@@ -375,7 +421,7 @@ fn query(rng: &mut StdRng, name: Labels) -> Query {
             payload_len: *[0, 512, 523, 524, 700, 1232, 1400, 4096, 65535].choose(rng).expect("sizes"),
             version: if rng.random_range(0..20) == 0 { rng.random_range(1..3) } else { 0 },
             dnssec_ok: rng.random(),
-            options: match rng.random_range(0..8) {
+            options: match rng.random_range(0..20) {
                 0 => b"\x00\x03\x00\x00".to_vec(),
                 1 => b"\x00\x0a\x00\x0812345678".to_vec(),
                 2 => b"\xfd\xe9\x00\x02xy".to_vec(),

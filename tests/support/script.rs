@@ -24,6 +24,8 @@ pub(crate) struct File {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) minimal: bool,
+    /// Start though not all is loaded (rbldnsd's `-q`).
+    pub(crate) quickstart: bool,
     pub(crate) payload_len: Option<u16>,
     pub(crate) identity: Option<String>,
     pub(crate) version: Option<String>,
@@ -194,6 +196,7 @@ impl Reader {
         let options = &mut self.script.options;
         match rest.split_once(' ').unwrap_or((rest, "")) {
             ("minimal", "") => options.minimal = true,
+            ("quickstart", "") => options.quickstart = true,
             ("payload", length) => options.payload_len = Some(length.parse().map_err(|error| format!("{error}"))?),
             ("identity", text) => options.identity = Some(text.to_owned()),
             ("version", text) => options.version = Some(text.to_owned()),

@@ -35,101 +35,102 @@ pub(crate) struct Server {
 impl Server {
     /// Our server: under rbldnsd's command line if that can say all options, else with a configuration file.
     pub(crate) fn dnsbld(files: &[File], specs: &[String], options: &Options) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-        if !options.are_rbldnsds() {
-            return Self::configured(command, files, specs, options);
+        if options.are_rbldnsds() {
+            Self::with_rbldnsds_words(&["dnsbld", "rbldnsd"], files, specs, options)
+        } else {
+            Self::configured(files, specs, options)
         }
-        command.arg("rbldnsd");
-        Self::start(command, files, specs, options)
     }
 
     /// Debian's rbldnsd.
     pub(crate) fn rbldnsd(files: &[File], specs: &[String], options: &Options) -> Self {
-        Self::start(Command::new(RBLDNSD), files, specs, options)
+        Self::with_rbldnsds_words(&[RBLDNSD], files, specs, options)
     }
 
     /// Our server on a copy of a folder of zones: it keeps what is good of them in the same place.
     pub(crate) fn on_folder(zones: &Path) -> Self {
-        let port = free_port();
         let folder = tempfile::tempdir().expect("a folder");
         let copy = folder.path().join("zones");
         fs::create_dir(&copy).expect("a folder");
         for file in files_of(zones) {
             fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a zone copied");
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(copy);
-        Self::wait(command, port, false, folder)
+        Self::start(folder, false, |port, _| {
+            let mut command = program("dnsbld");
+            command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(&copy);
+            command
+        })
     }
 
-    fn configured(mut command: Command, files: &[File], specs: &[String], options: &Options) -> Self {
+    fn configured(files: &[File], specs: &[String], options: &Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write_files(folder.path(), files);
-        let port = free_port();
         let text = |value: &Option<String>| value.as_ref().map_or("false".to_owned(), |text| format!("{text:?}"));
-        let config = format!(
-            "listen = [\"127.0.0.1:{port}\"]\nhttp = false\nzones = {specs:?}\nminimal = {}\nudp-payload = {}\n\
-             version = {}\nidentity = {}\n",
-            options.minimal,
-            options.payload_len.unwrap_or(1232),
-            text(&options.version),
-            text(&options.identity)
-        );
-        let path = folder.path().join("dnsbld.toml");
-        fs::write(&path, config).expect("a configuration written");
-        command.args(["serve", "--config"]).arg(path);
-        Self::wait(command, port, false, folder)
+        Self::start(folder, false, |port, folder| {
+            let config = format!(
+                "listen = [\"127.0.0.1:{port}\"]\nhttp = false\nzones = {specs:?}\nminimal = {}\nudp-payload = {}\n\
+                 version = {}\nidentity = {}\n",
+                options.minimal,
+                options.payload_len.unwrap_or(1232),
+                text(&options.version),
+                text(&options.identity)
+            );
+            let path = folder.join("dnsbld.toml");
+            fs::write(&path, config).expect("a configuration written");
+            let mut command = program("dnsbld");
+            command.args(["serve", "--config"]).arg(path);
+            command
+        })
     }
 
-    fn start(mut command: Command, files: &[File], specs: &[String], options: &Options) -> Self {
+    fn with_rbldnsds_words(words: &[&str], files: &[File], specs: &[String], options: &Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write_files(folder.path(), files);
-        let port = free_port();
         let has_v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-        command.args(["-n", "-q", "-b", &format!("127.0.0.1/{port}")]);
-        if has_v6 {
-            command.args(["-b", &format!("::1/{port}")]);
+        let server = Self::start(folder, has_v6, |port, folder| {
+            let mut command = program(words[0]);
+            command.args(&words[1..]).args(["-n", "-b", &format!("127.0.0.1/{port}")]);
+            if has_v6 {
+                command.args(["-b", &format!("::1/{port}")]);
+            }
+            if nix::unistd::geteuid().is_root() {
+                // rbldnsd does not run as root, and its own user may not be there.
+                command.args(["-u", "nobody"]);
+            }
+            if options.minimal {
+                command.arg("-a");
+            }
+            if options.quickstart {
+                command.arg("-q");
+            }
+            command.arg("-w").arg(folder).args(specs);
+            command
+        });
+        if options.quickstart {
+            // It answers before it has loaded.
+            std::thread::sleep(Duration::from_millis(300));
         }
-        if nix::unistd::geteuid().is_root() {
-            // rbldnsd does not run as root, and its own user may not be there.
-            command.args(["-u", "nobody"]);
-        }
-        if options.minimal {
-            command.arg("-a");
-        }
-        command.arg("-w").arg(folder.path()).args(specs);
-        Self::wait(command, port, has_v6, folder)
+        server
     }
 
-    /// Starts the process and waits until it answers.
-    fn wait(mut command: Command, port: u16, has_v6: bool, folder: tempfile::TempDir) -> Self {
-        let log = fs::File::create(folder.path().join("test.log")).expect("a log");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let started = Instant::now();
-        let probe = Query::new("is.it.up", 1).octets();
-        let said = |folder: &Path| fs::read_to_string(folder.join("test.log")).unwrap_or_default();
-        loop {
-            if let Some(status) = child.try_wait().expect("a child") {
-                panic!("{command:?} ended with {status}: {}", said(folder.path()));
+    /// Starts the process that `command` describes and waits until it answers. A port that was free may be taken by the time
+    /// it is bound, by a client's socket of another test: then another one is tried.
+    fn start(folder: tempfile::TempDir, has_v6: bool, command: impl Fn(u16, &Path) -> Command) -> Self {
+        const TRIES: usize = 5;
+        let said = || fs::read_to_string(folder.path().join("test.log")).unwrap_or_default();
+        for _ in 0..TRIES {
+            let port = free_port();
+            let mut command = command(port, folder.path());
+            let log = fs::File::create(folder.path().join("test.log")).expect("a log");
+            command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
+            let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+            if answers(&mut child, port, said) {
+                return Self { child, port, has_v6, _folder: folder };
             }
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-            socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-            let _ = socket.send_to(&probe, (Ipv4Addr::LOCALHOST, port));
-            let mut reply = [0; 512];
-            if socket.recv(&mut reply).is_ok_and(|length| length >= 12)
-                // A list of clients may mean silence for everyone; then its own words must do.
-                || said(folder.path()).contains("started (")
-            {
-                break;
-            }
-            if started.elapsed() > PATIENCE {
-                let _ = child.kill();
-                panic!("{command:?} does not answer: {}", said(folder.path()));
-            }
-            std::thread::sleep(Duration::from_millis(5));
+            let _ = child.kill();
+            let _ = child.wait();
         }
-        Self { child, port, has_v6, _folder: folder }
+        panic!("the server does not start: {}", said());
     }
 
     /// The process id.
@@ -186,6 +187,29 @@ impl Server {
         socket.connect_timeout(&self.address(client).into(), PATIENCE).expect("a connection");
         socket.into()
     }
+}
+
+/// The program of ours, or one of the system's.
+fn program(name: &str) -> Command {
+    Command::new(if name == "dnsbld" { env!("CARGO_BIN_EXE_dnsbld") } else { name })
+}
+
+/// Waits until a new process answers; false if it ends, or takes too long.
+fn answers(child: &mut Child, port: u16, said: impl Fn() -> String) -> bool {
+    let started = Instant::now();
+    let probe = Query::new("is.it.up", 1).octets();
+    while started.elapsed() < PATIENCE && child.try_wait().expect("a child").is_none() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        let _ = socket.send_to(&probe, (Ipv4Addr::LOCALHOST, port));
+        let mut reply = [0; 512];
+        // A list of clients may mean silence for everyone; then its own words must do.
+        if socket.recv(&mut reply).is_ok_and(|length| length >= 12) || said().contains("started (") {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
 }
 
 impl Drop for Server {

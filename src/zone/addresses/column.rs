@@ -81,6 +81,11 @@ impl Column {
         None
     }
 
+    /// Whether any entry has an end of its own.
+    pub(super) fn has_lifetimes(&self) -> bool {
+        self.lifetimes.is_some()
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         let codes = match &self.codes {
             Codes::Same => 0,

@@ -69,6 +69,11 @@ impl<K: Key> Hosts<K> {
         self.keys.len() == 0
     }
 
+    /// Whether any host has an end of its own.
+    pub(super) fn has_lifetimes(&self) -> bool {
+        self.column.has_lifetimes()
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes() + self.column.memory_bytes()
     }
@@ -106,6 +111,11 @@ impl<K: Key> Segments<K> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.starts.len() == 0
+    }
+
+    /// Whether any segment has an end of its own.
+    pub(super) fn has_lifetimes(&self) -> bool {
+        self.column.has_lifetimes()
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -25,6 +25,7 @@ mod tests;
 pub use self::builder::{AddressesBuilder, Specificity};
 use self::layers::{Hosts, Segments, overlay};
 use super::{
+    lifetimes::Lifetimes,
     ruling::{Context, Finding, Level, Rulings},
     standing::Standing,
 };
@@ -127,6 +128,26 @@ impl Addresses {
     /// Whether nothing is said of any IPv6 address.
     pub fn is_v6_empty(&self) -> bool {
         self.v6_hosts.is_empty() && self.v6_deep.is_empty() && self.v6_wide.is_empty()
+    }
+
+    /// How much of it ends, and when.
+    pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
+        let has_ends = self.v4_hosts.has_lifetimes()
+            || self.v4_segments.has_lifetimes()
+            || self.v6_hosts.has_lifetimes()
+            || self.v6_deep.has_lifetimes()
+            || self.v6_wide.has_lifetimes();
+        if !has_ends && self.rulings.is_empty() {
+            return Lifetimes::endless(self.entries);
+        }
+        let mut lifetimes = Lifetimes::default();
+        let mut count = |standing| lifetimes.count(standing, &self.rulings, now_s);
+        self.v4_hosts.iter().for_each(|(.., standing)| count(standing));
+        self.v4_segments.iter().for_each(|(.., standing)| count(standing));
+        self.v6_hosts.iter().for_each(|(.., standing)| count(standing));
+        self.v6_deep.iter().for_each(|(.., standing)| count(standing));
+        self.v6_wide.iter().for_each(|(.., standing)| count(standing));
+        lifetimes
     }
 
     /// Bytes of memory held.

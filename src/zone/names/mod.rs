@@ -6,7 +6,7 @@
 //! the top-level nodes are always in the cache, and an unlisted name costs one miss, at the label that is not there.
 //!
 //! A node has hundreds of thousands of children or none. One hash table for the whole tree, by parent and label, serves both:
-//! slots of four octets, a fifth of them free, with the nodes themselves one after another in an [`Arena`]. The bits of a slot
+//! slots of four octets, a fifth of them free, with the nodes themselves one after another in an arena. The bits of a slot
 //! that the arena does not need for the place of the node keep some of its hash, so that a full slot on the way is hardly ever
 //! looked up in vain. Labels are compared, so nothing is listed by accident; the hash is seeded, so that no list can be
 //! written to make it slow. A name of fourteen octets costs about twenty-two, its lifetime four.
@@ -21,6 +21,7 @@ use std::hash::{BuildHasher, Hasher};
 use self::arena::{APEX, Arena, Node};
 pub use self::builder::{NamesBuilder, Scope};
 use super::{
+    lifetimes::Lifetimes,
     ruling::{Context, FOREVER_S, Finding, Level, Rulings},
     standing::{Outlook, Standing},
 };
@@ -143,6 +144,22 @@ impl Names {
     /// The levels of claims behind what [`Self::for_each`] visits.
     pub fn levels(&self, standing: Standing) -> Vec<Level> {
         standing.levels(&self.rulings)
+    }
+
+    /// How much of it ends, and when.
+    pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
+        let mut lifetimes = Lifetimes::default();
+        let mut at = APEX;
+        while (at as usize) < self.arena.len() {
+            let (node, next) = self.arena.read(at);
+            for standing in [node.exact, node.wildcard] {
+                if standing != Standing::ABSENT {
+                    lifetimes.count(standing, &self.rulings, now_s);
+                }
+            }
+            at = next;
+        }
+        lifetimes
     }
 
     /// Number of entries, as many as were added.

@@ -1,0 +1,81 @@
+//! What the reloader knows of one dataset: its files as they were, the data that are good, and whether to load again.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    assembly::Good,
+    loading::{Failure, Stamp},
+};
+use crate::zone::lifetimes::Lifetimes;
+
+/// A file that changed is loaded once it has stayed the same for so long: it may still be written.
+pub(super) const QUIET: Duration = Duration::from_millis(150);
+
+/// So many entries must be over before a dataset is loaded again for their memory alone ...
+const SWEEP_ENTRIES: usize = 10_000;
+/// ... and one in so many.
+const SWEEP_SHARE: usize = 10;
+
+/// Data that are served.
+#[derive(Debug)]
+pub(super) struct GoodVersion {
+    pub(super) data: Good,
+    /// The time of the newest file.
+    pub(super) newest_s: u64,
+    /// Entries at the time of loading.
+    pub(super) entries: usize,
+    /// Some entries end, or had ended before they were loaded: what is in here depends on the clock.
+    pub(super) has_lifetimes: bool,
+}
+
+/// A dataset specification with what is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Its files as they were when they were last tried.
+    pub(super) tried: Vec<Option<Stamp>>,
+    /// Its files as they were at the last look, and since when they are so.
+    seen: Option<(Vec<Option<Stamp>>, Instant)>,
+    /// The last try failed, and why: it is tried again, but not complained about again.
+    pub(super) failure: Option<Failure>,
+    /// The last good data.
+    pub(super) good: Option<GoodVersion>,
+}
+
+impl GoodVersion {
+    /// The data, with what can be told of them.
+    pub(super) fn new(data: Good, newest_s: u64, entries: usize, now_s: u64, left_out: u64) -> Self {
+        let mut version = Self { data, newest_s, entries, has_lifetimes: false };
+        version.has_lifetimes = left_out > 0 || version.lifetimes(now_s).some_end();
+        version
+    }
+
+    fn lifetimes(&self, now_s: u64) -> Lifetimes {
+        let Good::Data(data) = &self.data else { return Lifetimes::default() };
+        let sections = data.sections.iter().map(|section| section.dataset.lifetimes(now_s));
+        sections.fold(Lifetimes::default(), Lifetimes::and)
+    }
+
+    /// Entries that are not over now.
+    pub(super) fn live_entries(&self, now_s: u64) -> usize {
+        if self.has_lifetimes { self.lifetimes(now_s).live_of(self.entries) } else { self.entries }
+    }
+
+    /// Whether it is worth the effort to load it again without what is over.
+    pub(super) fn is_to_be_swept(&self, now_s: u64) -> bool {
+        let over = self.entries - self.live_entries(now_s);
+        over > SWEEP_ENTRIES && over > self.entries / SWEEP_SHARE
+    }
+}
+
+impl Held {
+    /// Takes note of its files as they are now; true once they have been so for a while.
+    pub(super) fn is_quiet(&mut self, now: &[Option<Stamp>], at: Instant) -> bool {
+        match &self.seen {
+            Some((seen, since)) if seen == now => at.duration_since(*since) >= QUIET,
+            _ => {
+                self.seen = Some((now.to_vec(), at));
+                false
+            }
+        }
+    }
+}

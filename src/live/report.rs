@@ -1,0 +1,43 @@
+//! What a reload did, for whoever asked for it.
+
+use std::time::Duration;
+
+use super::zones::DatasetSpec;
+use crate::load::Report;
+
+/// What a load made of one dataset.
+#[derive(Debug)]
+pub struct DatasetReport {
+    /// Type and files.
+    pub dataset: DatasetSpec,
+    /// The warnings.
+    pub report: Report,
+    /// Why it did not go live, if it did not.
+    pub failure: Option<String>,
+    /// The last good version went live in its place.
+    pub is_restored: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What a reload did.
+#[derive(Debug, Default)]
+pub struct ReloadReport {
+    /// The datasets that were loaded or tried.
+    pub datasets: Vec<DatasetReport>,
+    /// Something new is served.
+    pub published: bool,
+}
+
+impl ReloadReport {
+    /// Whether any load failed.
+    pub fn has_failures(&self) -> bool {
+        self.datasets.iter().any(|dataset| dataset.failure.is_some())
+    }
+
+    /// Whether anything was tried, and nothing of it can be served.
+    pub fn is_all_lost(&self) -> bool {
+        let is_lost = |dataset: &DatasetReport| dataset.failure.is_some() && !dataset.is_restored;
+        !self.datasets.is_empty() && self.datasets.iter().all(is_lost)
+    }
+}

@@ -1,0 +1,75 @@
+//! What others may know of reloads: metrics and the control socket read it, the reloader writes it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::zones::DatasetSpec;
+use crate::wire::name::Name;
+
+/// A dataset whose newest files are not what is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The zones that use it; none for an access list that holds for all.
+    pub zones: Vec<String>,
+    /// Why, and what to do.
+    pub text: String,
+}
+
+/// What is known.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Datasets whose newest files are not what is served.
+    pub troubles: BTreeMap<String, Trouble>,
+    /// Refused and failed loads so far, by zone and reason.
+    pub failed_loads: BTreeMap<(String, &'static str), u64>,
+    /// When something of a zone last went live, in seconds since the epoch.
+    pub loaded_s: BTreeMap<String, u64>,
+    /// Entries of each zone that were given back, their lifetimes being over, since the start.
+    pub expired_entries: BTreeMap<String, u64>,
+}
+
+impl Status {
+    /// How many datasets of a zone are in trouble.
+    pub fn trouble_count(&self, zone: &str) -> usize {
+        self.troubles.values().filter(|trouble| trouble.zones.iter().any(|troubled| troubled == zone)).count()
+    }
+}
+
+/// The status, shared.
+#[derive(Clone, Debug, Default)]
+pub struct SharedStatus(Arc<Mutex<Status>>);
+
+impl SharedStatus {
+    /// The status as of now. Whoever holds it holds up the reloader, and nobody else.
+    pub fn read(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn trouble<'a>(&self, dataset: &DatasetSpec, zones: impl Iterator<Item = &'a Name>, text: &str) {
+        let trouble = Trouble { zones: zones.map(Name::to_string).collect(), text: text.to_owned() };
+        self.read().troubles.insert(dataset.to_string(), trouble);
+    }
+
+    pub(super) fn settle(&self, dataset: &DatasetSpec) {
+        self.read().troubles.remove(&dataset.to_string());
+    }
+
+    pub(super) fn count_failures<'a>(&self, zones: impl Iterator<Item = &'a Name>, reasons: &[&'static str]) {
+        let mut status = self.read();
+        for zone in zones {
+            for reason in reasons {
+                *status.failed_loads.entry((zone.to_string(), reason)).or_default() += 1;
+            }
+        }
+    }
+
+    pub(super) fn loaded<'a>(&self, zones: impl Iterator<Item = &'a Name>, now_s: u64, expired: u64) {
+        let mut status = self.read();
+        for zone in zones {
+            status.loaded_s.insert(zone.to_string(), now_s);
+            *status.expired_entries.entry(zone.to_string()).or_default() += expired;
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What `dnsbld dump` prints means to NSD what the zone means to us: `named-checkzone` accepts it, and NSD, serving it, lists
+//! and does not list the same names.
+
+#[path = "support/daemon.rs"]
+#[allow(dead_code)] // the differential test uses more of it
+mod daemon;
+
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use daemon::{Daemon, dnsbld, free_address, program};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{RData, RecordType},
+};
+
+/// The A records of a name, sorted; none if it is not listed, whatever the reason.
+fn ask(server: SocketAddr, name: &str) -> Vec<String> {
+    let mut request = vec![0x44, 0x44, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        request.push(u8::try_from(label.len()).expect("a label"));
+        request.extend_from_slice(label.as_bytes());
+    }
+    request.extend_from_slice(&[0, 0, 1, 0, 1]);
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    socket.send_to(&request, server).expect("sent");
+    let mut reply = [0; 4096];
+    let length = socket.recv(&mut reply).unwrap_or_else(|error| panic!("{server} does not answer {name}: {error}"));
+    let message = Message::from_vec(&reply[..length]).expect("a message");
+    assert!(
+        matches!(message.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain),
+        "{name}: {:?}",
+        message.metadata.response_code
+    );
+    let mut addresses: Vec<String> = message
+        .answers
+        .iter()
+        .filter(|record| record.record_type() == RecordType::A)
+        .map(|record| match &record.data {
+            RData::A(address) => address.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    addresses.sort();
+    addresses
+}
+
+/// Serves a zone with NSD from a file.
+fn nsd(folder: &Path, zone: &str) -> Daemon {
+    let address = free_address();
+    let config = folder.join("nsd.conf");
+    let path = folder.display();
+    fs::write(
+        &config,
+        format!(
+            "server:\n  ip-address: 127.0.0.1@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{path}\"\n  \
+             database: \"\"\n  pidfile: \"{path}/nsd.pid\"\n  xfrdfile: \"{path}/xfrd\"\n  zonelistfile: \"{path}/list\"\n  \
+             server-count: 1\n\
+             remote-control:\n  control-enable: no\n\
+             zone:\n  name: \"{zone}\"\n  zonefile: \"zone\"\n",
+            address.port()
+        ),
+    )
+    .expect("written");
+    let mut command = Command::new(program("nsd", "nsd"));
+    command.arg("-d").arg("-c").arg(&config);
+    Daemon::start(command, address, &folder.join("nsd.log")).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Dumps `specs`, has the dump checked, serves it with NSD beside ourselves, and asks both for all `names`.
+fn same_listings(zone: &str, files: &[(&str, &str)], specs: &[&str], names: &[String]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    let specs: Vec<String> = specs.iter().map(|spec| format!("{zone}:{spec}")).collect();
+    let dump = dnsbld().current_dir(folder.path()).arg("dump").args(&specs).output().expect("runs");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    fs::write(folder.path().join("zone"), &dump.stdout).expect("written");
+    let checked = Command::new(program("named-checkzone", "bind9-utils"))
+        .arg(zone)
+        .arg(folder.path().join("zone"))
+        .output()
+        .expect("runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+
+    let theirs = nsd(folder.path(), zone);
+    let address = free_address();
+    let mut command = dnsbld();
+    command.current_dir(folder.path()).args(["serve", "--http", "off", "--state", "off"]);
+    command.arg("--listen").arg(address.to_string()).args(&specs);
+    let ours = Daemon::start(command, address, &folder.path().join("ours.log")).unwrap_or_else(|why| panic!("{why}"));
+    for name in names {
+        let name = format!("{name}.{zone}");
+        assert_eq!(ask(theirs.address, &name), ask(ours.address, &name), "{name}");
+    }
+}
+
+const HEAD: &str = "$SOA 1h ns.elsewhere.test host.elsewhere.test 1 1h 1h 1d 5m\n$NS 1h ns.elsewhere.test\n";
+
+/// Small and bounded, and the same each time.
+fn numbers(count: usize) -> impl Iterator<Item = u32> {
+    let mut state = 0x2545_f491u32;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    })
+    .take(count)
+}
+
+#[test]
+fn addresses() {
+    let set = format!("{HEAD}10.0.0.0/8\n!10.1.2.3\n10.1.0.0/16 :3\n192.0.2.0/25 :4:text\n!192.0.2.7\n198.51.100.9\n");
+    let trie = "10.1.2.0/24 :9\n!10.1.2.128/25\n192.0.2.0/24 :7\n203.0.113.16/28\n";
+    let mut names: Vec<String> =
+        ["3.2.1.10", "4.2.1.10", "200.2.1.10", "1.1.1.10", "1.1.1.11", "9.100.51.198", "7.2.0.192"]
+            .map(str::to_owned)
+            .to_vec();
+    for number in numbers(300) {
+        let [a, b, c, d] = number.to_be_bytes();
+        let (first, second, third) =
+            [(10, 1, 2), (10, a, b), (192, 0, 2), (203, 0, 113), (198, 51, 100)][usize::from(c) % 5];
+        names.push(format!("{d}.{third}.{second}.{first}"));
+    }
+    same_listings("list.example", &[("set", &set), ("trie", trie)], &["ip4set:set", "ip4trie:trie"], &names);
+}
+
+#[test]
+fn addresses_of_ipv6() {
+    let trie =
+        format!("{HEAD}2001:db8::/32\n!2001:db8:1::/48\n2001:db8:1:2::/64 :3\n::ffff:7f00:2\n2001:db8:5::/45 :9\n");
+    let halves = "2001:db8:1:7\n!2001:db8:1:7::9\n";
+    let mut names = Vec::new();
+    for number in numbers(300) {
+        let [a, b, c, d] = number.to_be_bytes().map(u128::from);
+        let base = 0x2001_0db8_u128 << 96;
+        let address = match a % 5 {
+            0 => base | (b % 9) << 80 | c,
+            1 => base | 1 << 80 | (c % 9) << 64 | d,
+            2 => base | 1 << 80 | 7 << 64 | (d % 12),
+            3 => base | (b % 16) << 80 | d << 60,
+            _ => 0xffff_7f00_0000 | (d % 4),
+        };
+        let nibbles: Vec<String> = (0..32).map(|place| format!("{:x}", (address >> (4 * place)) & 0xf)).collect();
+        names.push(nibbles.join("."));
+    }
+    same_listings("list.example", &[("trie", &trie), ("halves", halves)], &["ip6trie:trie", "ip6tset:halves"], &names);
+}
+
+#[test]
+fn names() {
+    let set = format!(
+        "{HEAD}a.example\n*.wild.example\n.both.example :3\n!no.wild.example\n!.never.both.example\nx.y.wild.example :4\n\
+         deep.in.the.tree.test\n!only.excluded.test\n"
+    );
+    let records = "www A 192.0.2.80\n@ A 192.0.2.81\n@ MX 10 mail.example.org\nsome.host TXT \"a text\"\n";
+    let mut names = Vec::new();
+    for name in [
+        "a.example",
+        "b.a.example",
+        "example",
+        "wild.example",
+        "x.wild.example",
+        "y.wild.example",
+        "x.y.wild.example",
+        "z.y.wild.example",
+        "q.x.y.wild.example",
+        "no.wild.example",
+        "x.no.wild.example",
+        "both.example",
+        "x.both.example",
+        "never.both.example",
+        "x.never.both.example",
+        "z.x.both.example",
+        "deep.in.the.tree.test",
+        "in.the.tree.test",
+        "tree.test",
+        "only.excluded.test",
+        "www",
+        "x.www",
+        "some.host",
+        "host",
+        "nothing",
+        "excluded",
+    ] {
+        names.push(name.to_owned());
+    }
+    same_listings("list.example", &[("set", &set), ("records", records)], &["dnset:set", "generic:records"], &names);
+}
+
+#[test]
+fn subzones() {
+    let combined = format!(
+        "{HEAD}$DATASET ip4set proxies @\n:2:proxy\n127.0.0.2\n192.0.2.0/24\n$DATASET ip4set relays @\n:3:relay\n127.0.0.2\n\
+         $DATASET generic:common relays @\n@ A 192.0.2.8\nwww A 192.0.2.8\n"
+    );
+    let names: Vec<String> =
+        ["2.0.0.127", "2.0.0.127.proxies", "2.0.0.127.relays", "9.2.0.192", "9.2.0.192.relays", "www"]
+            .into_iter()
+            .chain(["www.relays", "www.proxies", "relays", "proxies", "nothing", "9.2.0.192.proxies"])
+            .map(str::to_owned)
+            .collect();
+    same_listings("list.example", &[("combined", &combined)], &["combined:combined"], &names);
+}

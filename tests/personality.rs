@@ -1,0 +1,224 @@
+//! Called as rbldnsd, the program behaves as one: daemon, process id, statistics, query log, signals, exit codes.
+
+#[path = "support/daemon.rs"]
+#[allow(dead_code)] // the differential test uses more of it
+mod daemon;
+
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Output},
+    thread,
+    time::{Duration, Instant},
+};
+
+use daemon::{Daemon, dnsbld, free_address};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Waits until something holds, for ten seconds at most.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Asks for `2.0.0.127.bl.example A` and the like; returns the reply's length and code.
+fn ask(server: SocketAddr, name: &[u8]) -> Option<(usize, u8)> {
+    let request = [b"\x11\x11\0\0\0\x01\0\0\0\0\0\0", name, b"\0\0\x01\0\x01"].concat();
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
+    socket.send_to(&request, server).expect("sent");
+    let mut reply = [0; 512];
+    socket.recv(&mut reply).ok().map(|length| (length, reply[3] & 0xf))
+}
+
+const LISTED: &[u8] = b"\x012\x010\x010\x03127\x02bl\x07example";
+const UNLISTED: &[u8] = b"\x019\x010\x010\x03127\x02bl\x07example";
+
+fn folder() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("permitted");
+    fs::write(folder.path().join("hosts"), "127.0.0.2\n").expect("written");
+    folder
+}
+
+/// The program under rbldnsd's own name.
+fn rbldnsd(folder: &Path) -> Command {
+    let name = folder.join("rbldnsd");
+    if !name.exists() {
+        symlink(env!("CARGO_BIN_EXE_dnsbld"), &name).expect("a link");
+    }
+    let mut command = Command::new(name);
+    command.current_dir(folder);
+    if nix::unistd::geteuid().is_root() {
+        command.args(["-u", "nobody"]);
+    }
+    command
+}
+
+fn bind(address: SocketAddr) -> String {
+    format!("-b{}/{}", address.ip(), address.port())
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+#[test]
+fn usage_and_mistakes() {
+    let folder = folder();
+    let run = |arguments: &[&str]| {
+        let output = rbldnsd(folder.path()).args(arguments).output().expect("runs");
+        (output.status.code(), text(&output))
+    };
+    let alone = rbldnsd(folder.path()).get_program().to_owned();
+    let help = Command::new(&alone).arg("-h").output().expect("runs");
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("\n -6"));
+    let nothing = Command::new(&alone).output().expect("runs");
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nothing.stdout).starts_with("rbldnsd: rbl dns daemon"));
+    for (arguments, says) in [
+        (&["-n"][..], "no zone(s) to service specified"),
+        (&["-n", "bl.example:ip4set:hosts"], "no address to listen on"),
+        (&["-n", "-b", "127.0.0.1/0", "bl.example"], "ZONE:TYPE:FILE"),
+        (&["-n", "-b", "127.0.0.1/0", "bl.example:nosuch:hosts"], "unknown dataset type"),
+        (&["-n", "-b", "127.0.0.1/0", "bl.example:ip4set:absent"], "cannot open absent"),
+        (&["-n", "-b", "127.0.0.1/0", "bl.example:acl:hosts"], "no data"),
+        (&["-n", "-b", "127.0.0.1/0", "-t", "x", "bl.example:ip4set:hosts"], "invalid ttl"),
+        (&["-n", "-b", "127.0.0.1/0", "-c", "soon", "bl.example:ip4set:hosts"], "invalid check interval"),
+        (&["-n", "-b", "127.0.0.1/0", "-F", "nosuch", "bl.example:ip4set:hosts"], "log facility"),
+        (&["-n", "-b", "127.0.0.1/0", "-x", "some.so", "bl.example:ip4set:hosts"], "extension support"),
+        (&["-Z"], "type `rbldnsd -h' for help"),
+    ] {
+        let (code, said) = run(arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn statistics_log_and_signals() {
+    let folder = folder();
+    let address = free_address();
+    let mut command = rbldnsd(folder.path());
+    // Options run together and after the zones, as getopt lets them.
+    command.args([
+        "-nf",
+        "-c",
+        "0",
+        "-p",
+        "pid",
+        "-l+queries",
+        &bind(address),
+        "bl.example:ip4set:hosts",
+        "-s",
+        "stats",
+    ]);
+    let mut server = Daemon::start(command, address, &folder.path().join("said")).unwrap_or_else(|why| panic!("{why}"));
+    let path = |name: &str| folder.path().join(name);
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+    let pid = Pid::from_raw(read("pid").trim().parse().expect("a process id"));
+    assert!(server.said().contains("-f is not needed"));
+
+    assert_eq!(ask(address, LISTED).map(|(_, code)| code), Some(0));
+    let (length, code) = ask(address, UNLISTED).expect("an answer");
+    assert_eq!(code, 3);
+    wait_until("the query log", || {
+        read("queries").contains(&format!(" 127.0.0.1 9.0.0.127.bl.example A IN: NXDOMAIN/0/{length}\n"))
+    });
+    assert!(read("queries").contains(" 127.0.0.1 2.0.0.127.bl.example A IN: NOERROR/1/"));
+
+    kill(pid, Signal::SIGUSR2).expect("sent");
+    wait_until("statistics", || read("stats").lines().count() == 3);
+    let stats = read("stats");
+    let line = stats.lines().nth(1).expect("a line");
+    let (_, counts) = line.split_once(' ').expect("a time and counts");
+    assert!(counts.starts_with("bl.example:2:1:1:") && counts.contains(" *:"), "{counts}");
+    wait_until("the log of counters", || server.said().contains("zone bl.example: tot=2 ok=1 nxd=1 err=0"));
+
+    // A log that was rotated is opened anew, and files are looked at even without an interval.
+    fs::rename(path("queries"), path("queries.1")).expect("renamed");
+    fs::write(path("hosts"), "127.0.0.2\n127.0.0.9\n").expect("written");
+    kill(pid, Signal::SIGHUP).expect("sent");
+    wait_until("the reload", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
+    wait_until("the new log", || read("queries").contains("9.0.0.127.bl.example A IN: NOERROR"));
+
+    kill(pid, Signal::SIGTERM).expect("sent");
+    wait_until("the end", || !server.is_running());
+    assert!(server.said().contains("terminating"));
+    assert_eq!(read("stats").lines().last().map(|line| line.contains(' ')), Some(false), "a bare time at the end");
+}
+
+#[test]
+fn a_daemon_says_how_it_went() {
+    let folder = folder();
+    let address = free_address();
+    let failed = rbldnsd(folder.path()).args([&bind(address), "bl.example:ip4set:absent"]).output().expect("runs");
+    assert_eq!(failed.status.code(), Some(1), "{}", text(&failed));
+    assert!(text(&failed).contains("zone loading errors, aborting"));
+
+    let began = Instant::now();
+    let started = rbldnsd(folder.path())
+        .args(["-p", "pid", &bind(address), "bl.example:ip4set:hosts"])
+        .output()
+        .expect("runs, and lets go of its output");
+    assert!(started.status.success(), "{}", text(&started));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let pid = fs::read_to_string(folder.path().join("pid")).expect("a process id");
+    let pid = Pid::from_raw(pid.trim().parse().expect("a number"));
+    // Whoever started it may ask at once.
+    let code = ask(address, LISTED).map(|(_, code)| code);
+    kill(pid, Signal::SIGTERM).expect("sent");
+    assert_eq!(code, Some(0));
+    wait_until("the end", || kill(pid, None).is_err());
+}
+
+#[test]
+fn dumps_and_dry_runs() {
+    let folder = folder();
+    let dump = rbldnsd(folder.path()).args(["-d", "bl.example:ip4set:hosts"]).output().expect("runs");
+    assert!(dump.status.success() && text(&dump).contains("2.0.0.127\t2100\tA\t127.0.0.2"), "{}", text(&dump));
+    let dry = rbldnsd(folder.path()).args(["-D", "bl.example:ip4set:hosts"]).output().expect("runs");
+    assert!(dry.status.success(), "{}", text(&dry));
+    let broken = rbldnsd(folder.path()).args(["-d", "bl.example:ip4set:absent"]).output().expect("runs");
+    assert_eq!((broken.status.code(), broken.stdout.len()), (Some(1), 0));
+}
+
+#[test]
+fn versions_are_hidden_as_asked() {
+    let folder = folder();
+    let version = b"\x07version\x04bind\0\0\x10\0\x03";
+    for (options, expected) in [(&["-n"][..], Some("dnsbld ")), (&["-nv"], Some("rbldnsd")), (&["-nvv"], None)] {
+        let address = free_address();
+        let mut command = rbldnsd(folder.path());
+        command.args(options).args([&bind(address), "bl.example:ip4set:hosts"]);
+        let _server =
+            Daemon::start(command, address, &folder.path().join("said")).unwrap_or_else(|why| panic!("{why}"));
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
+        let request = [b"\x11\x11\0\0\0\x01\0\0\0\0\0\0", &version[..]].concat();
+        socket.send_to(&request, address).expect("sent");
+        let mut reply = [0; 512];
+        let length = socket.recv(&mut reply).expect("a reply");
+        let shown = String::from_utf8_lossy(&reply[..length]);
+        match expected {
+            Some(text) => assert!(shown.contains(text), "{options:?}: {shown}"),
+            None => assert_eq!(reply[3] & 0xf, 5, "{options:?}"),
+        }
+    }
+}
+
+#[test]
+fn our_own_name_takes_the_same_words() {
+    let output = dnsbld().args(["rbldnsd", "-n", "-b", "127.0.0.1/0"]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("no zone(s) to service specified"));
+}

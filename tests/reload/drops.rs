@@ -1,0 +1,282 @@
+//! Every way in which a file comes, changes and goes.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, UdpSocket},
+    os::unix::fs::symlink,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use super::{
+    daemon::program,
+    live::{Live, PATIENCE, PROMPT, Place, append, gzip, host_name, hosts},
+    support::message::Query,
+};
+
+const NAME: &str = "1.0.0.10.bl.example";
+const FILE: &str = "bl.example.ip4set";
+
+#[test]
+fn files_go_live_however_they_come() {
+    let place = Place::new();
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    let live = Live::start(&place, &[]); // looked at every minute only: what is live sooner, the kernel told of
+    let mut slowest = Duration::ZERO;
+    let mut expect = |expected: &str, how: &str| {
+        let took = live.await_answer(NAME, expected, PROMPT);
+        println!("{how}: {took:?}");
+        slowest = slowest.max(took);
+    };
+    let (zone, aside) = (place.zone(FILE), place.at("aside"));
+    assert_eq!(live.ask(NAME), "REFUSED");
+
+    fs::write(&zone, hosts(3, 2)).expect("written");
+    expect("2", "a new file");
+    place.drop_file(FILE, hosts(3, 3));
+    expect("3", "replaced by rename");
+    fs::write(&zone, hosts(3, 4)).expect("written");
+    expect("4", "rewritten in place");
+    fs::write(&aside, hosts(3, 5)).expect("written");
+    let rsync = Command::new(program("rsync", "rsync")).args(["-t", "--ignore-times"]).args([&aside, &zone]).status();
+    assert!(rsync.expect("rsync").success());
+    expect("5", "rsynced");
+    fs::write(&aside, hosts(3, 6)).expect("written");
+    fs::remove_file(&zone).expect("removed");
+    fs::hard_link(&aside, &zone).expect("linked");
+    expect("6", "hard-linked");
+    // The other name of the same file: the kernel says nothing, in this folder.
+    fs::write(&aside, hosts(3, 7)).expect("written");
+    assert!(live.tell(&["reload"]).0);
+    expect("7", "written under its other name, with a command");
+
+    fs::remove_file(&zone).expect("removed");
+    place.drop_file("bl.example.ip4set.gz", gzip(&hosts(3, 8)));
+    assert!(live.tell(&["reload", "--accept", "bl.example"]).0);
+    expect("8", "gzip");
+    fs::remove_file(place.zone("bl.example.ip4set.gz")).expect("removed");
+    place.drop_file("bl.example.ip4set.zst", zstd::encode_all(hosts(3, 9).as_bytes(), 3).expect("packed"));
+    assert!(live.tell(&["reload", "--accept", "bl.example"]).0);
+    expect("9", "zstd");
+    println!("slowest: {slowest:?}");
+}
+
+#[test]
+fn links_are_followed_when_they_are_switched() {
+    let place = Place::new();
+    let release = |number: u8| {
+        let folder = place.at(&format!("release-{number}"));
+        fs::create_dir(&folder).expect("a folder");
+        fs::write(folder.join(FILE), hosts(3, number)).expect("written");
+    };
+    let switch = |to: &str, link: &Path| {
+        let aside = place.at("link.new");
+        symlink(to, &aside).expect("a link");
+        fs::rename(aside, link).expect("renamed");
+    };
+    for number in [41, 42, 43] {
+        release(number);
+    }
+    // The file in the folder is a link through a link.
+    switch("release-41", &place.at("current"));
+    symlink("../current/bl.example.ip4set", place.zone(FILE)).expect("a link");
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "41");
+    switch("release-42", &place.at("current"));
+    live.await_answer(NAME, "42", PROMPT);
+    fs::write(place.at("release-42").join(FILE), hosts(3, 44)).expect("written");
+    live.await_answer(NAME, "44", PROMPT);
+    drop(live);
+
+    // The folder itself is a link.
+    fs::remove_dir_all(place.zones()).expect("removed");
+    switch("release-41", &place.zones());
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "41");
+    switch("release-43", &place.zones());
+    live.await_answer(NAME, "43", PROMPT);
+    fs::write(place.at("release-43").join(FILE), hosts(3, 45)).expect("written");
+    live.await_answer(NAME, "45", PROMPT);
+}
+
+#[test]
+fn a_folder_that_appears_later() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &["--check", "1s"]);
+    for value in [3, 4] {
+        fs::remove_dir_all(place.zones()).expect("removed");
+        live.tell(&["reload"]);
+        assert_eq!(live.ask(NAME), if value == 3 { "2" } else { "3" }, "what is gone is served on");
+        fs::create_dir(place.zones()).expect("a folder");
+        place.drop_file(FILE, hosts(3, value));
+        live.await_answer(NAME, &value.to_string(), PATIENCE);
+    }
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+}
+
+#[test]
+fn a_folder_that_is_not_there_yet() {
+    let place = Place::new();
+    fs::remove_dir(place.zones()).expect("removed");
+    let missing = Command::new(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).output().expect("runs");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no such folder"), "a typing mistake, most likely");
+    // A configuration may name one that is mounted later.
+    fs::write(place.at("dnsbld.toml"), "folder = \"zones\"\nstate = \"state\"\n").expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
+    let live = Live::spawn(command, &place);
+    assert!(live.log().contains("cannot read the zones folder"), "{}", live.log());
+    fs::create_dir(place.zones()).expect("a folder");
+    place.drop_file(FILE, hosts(3, 2));
+    live.await_answer(NAME, "2", PROMPT);
+}
+
+#[test]
+fn a_burst_of_changes() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &[]);
+    for number in 0..200 {
+        place.drop_file(&format!("zone-{number}.example.ip4set"), hosts(3, 2));
+        place.drop_file(FILE, hosts(3, (number % 100) as u8 + 3));
+    }
+    live.await_answer(NAME, "102", PROMPT);
+    live.await_answer("1.0.0.10.zone-199.example", "2", PROMPT);
+    for number in 0..200 {
+        assert_eq!(live.ask(&format!("1.0.0.10.zone-{number}.example")), "2");
+    }
+    assert!(live.tell(&["status"]).0);
+}
+
+#[test]
+fn a_file_that_is_still_written_does_not_go_live() {
+    const TRIES: usize = 10;
+    const STEPS: u32 = 60;
+    let place = Place::new();
+    place.drop_file(FILE, hosts(STEPS, 2));
+    let live = Live::start(&place, &["--check", "1s"]);
+    'tries: for _ in 0..TRIES {
+        place.drop_file(FILE, hosts(STEPS, 2));
+        live.await_answer(NAME, "2", PATIENCE);
+        fs::write(place.zone(FILE), ":3:\n").expect("begun");
+        let mut last = Instant::now();
+        for number in 0..STEPS {
+            thread::sleep(Duration::from_millis(30)); // the writer's own pace
+            append(&place.zone(FILE), &format!("{}\n", Ipv4Addr::from(0x0a00_0001 + number)));
+            if last.elapsed() > Duration::from_millis(100) {
+                continue 'tries; // this machine is too busy to write evenly: a pause is an end
+            }
+            last = Instant::now();
+            assert_eq!(live.ask(NAME), "2", "half a file is live\n{}", live.log());
+        }
+        live.await_answer(&host_name(STEPS - 1, "bl.example"), "3", PROMPT);
+        return;
+    }
+    panic!("not once in {TRIES} tries could a file be written evenly");
+}
+
+#[test]
+fn a_file_that_vanishes_keeps_its_data() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    let live = Live::start(&place, &[]);
+    fs::rename(place.zone(FILE), place.at("away")).expect("moved");
+    live.await_words("the file is gone");
+    assert_eq!(live.ask(NAME), "2");
+    assert!(live.status().contains("the file is gone"));
+    let metrics = live.metrics();
+    assert!(metrics.contains(r#"dnsbld_zone_load_failed_total{zone="bl.example",reason="missing"} 1"#), "{metrics}");
+    // The very same file comes back.
+    fs::rename(place.at("away"), place.zone(FILE)).expect("moved");
+    live.await_words("the file is back");
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+    // Another one comes in its place.
+    fs::remove_file(place.zone(FILE)).expect("removed");
+    super::live::await_true("noticed", || live.status().contains("gone"), || live.log());
+    place.drop_file(FILE, hosts(3, 4));
+    live.await_answer(NAME, "4", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+    // It is to be gone.
+    fs::remove_file(place.zone(FILE)).expect("removed");
+    super::live::await_true("noticed", || live.status().contains("gone"), || live.log());
+    assert!(live.tell(&["reload", "--accept", "bl.example"]).0);
+    assert_eq!(live.ask(NAME), "REFUSED");
+}
+
+#[test]
+fn a_new_file_that_is_broken_does_not_take_its_zone_down() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    let live = Live::start(&place, &[]);
+    place.drop_file("bl.example.ip4set.more.gz", &gzip(&hosts(500, 3))[..200]);
+    live.await_words("its zones are served without it");
+    place.drop_file("other.example.ip4set", "127.0.0.2\n127.0.0.3 :9:\n");
+    live.await_answer("3.0.0.127.other.example", "9", PROMPT);
+    assert_eq!(live.ask(NAME), "2");
+    assert!(!live.tell(&["status"]).0);
+    place.drop_file("bl.example.ip4set.more.gz", gzip(&hosts(500, 3)));
+    live.await_answer(NAME, "2 3", PROMPT);
+    assert!(live.tell(&["status"]).0);
+}
+
+#[test]
+fn a_signal_and_a_command_reload_at_once() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &["--check", "0"]);
+    place.drop_file(FILE, hosts(3, 3));
+    live.send(Signal::SIGHUP);
+    println!("HUP: {:?}", live.await_answer(NAME, "3", PROMPT));
+    place.drop_file(FILE, hosts(3, 4));
+    assert_eq!(live.ask(NAME), "3", "nobody looks unasked");
+    let (is_well, said) = live.tell(&["reload"]);
+    assert!(is_well && said.contains("1 dataset read"), "{said}");
+    assert_eq!(live.ask(NAME), "4", "it is over when the command returns");
+}
+
+#[test]
+fn no_query_is_lost_while_files_are_replaced() {
+    const COUNT: u32 = 100_000;
+    let place = Place::new();
+    place.drop_file(FILE, hosts(COUNT, 2));
+    let live = Live::start(&place, &[]);
+    let (is_over, asked, address) = (AtomicBool::new(false), AtomicU64::new(0), live.address());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+            socket.connect(address).expect("connected");
+            socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+            let mut reply = [0; 512];
+            for number in 0u32.. {
+                let mut query = Query::new(&host_name(number.wrapping_mul(7_919) % COUNT, "bl.example"), 1);
+                query.id = number as u16;
+                socket.send(&query.octets()).expect("sent");
+                let length = socket.recv(&mut reply).expect("a query was lost");
+                let (value, wanted_id) = (reply[length - 1], (number as u16).to_be_bytes());
+                assert_eq!(reply[..2], wanted_id, "an answer to another question");
+                assert_eq!(reply[3] & 0xf, 0, "listed before and after, and not between");
+                assert!(matches!(value, 2 | 3), "neither the old nor the new: {value}");
+                asked.fetch_add(1, Ordering::Relaxed);
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        for round in 0..6u8 {
+            let value = 3 - round % 2;
+            place.drop_file(FILE, hosts(COUNT, value));
+            live.await_answer(&host_name(COUNT - 1, "bl.example"), &value.to_string(), PATIENCE);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    println!("{} queries answered", asked.load(Ordering::Relaxed));
+    assert!(asked.load(Ordering::Relaxed) > 1_000);
+}

@@ -1,0 +1,252 @@
+//! A server on a folder of its own, ended by its id when the test is over.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::support::message::{Query, show_reply};
+
+/// How long anything may take that has no deadline of its own.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a drop of a small file may take: two seconds are promised (deploy/reload.md), and here is room for a busy machine.
+pub(crate) const PROMPT: Duration = Duration::from_secs(8);
+
+/// A folder with zones in it, and a state folder beside them.
+pub(crate) struct Place {
+    root: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self { root: tempfile::tempdir().expect("a folder") };
+        fs::create_dir(place.zones()).expect("a folder");
+        place
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn zones(&self) -> PathBuf {
+        self.at("zones")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.at("state")
+    }
+
+    /// The path of a zone's file.
+    pub(crate) fn zone(&self, file: &str) -> PathBuf {
+        self.zones().join(file)
+    }
+
+    /// Waits until the file is kept for the next start as it is.
+    pub(crate) fn await_kept(&self, file: &str) {
+        let wanted = fs::read(self.zone(file)).expect("a file");
+        let is_kept = || {
+            let Ok(versions) = fs::read_dir(self.state().join("good")) else { return false };
+            let mut folders = versions.flatten().map(|version| version.path());
+            folders.any(|path| path.extension().is_none() && fs::read(path.join("0")).is_ok_and(|kept| kept == wanted))
+        };
+        await_true("kept for the next start", is_kept, String::new);
+    }
+
+    /// Drops a file as one should: written aside, then renamed.
+    pub(crate) fn drop_file(&self, file: &str, octets: impl AsRef<[u8]>) {
+        let aside = self.zones().join(".being-written");
+        fs::write(&aside, octets).expect("written");
+        fs::rename(aside, self.zone(file)).expect("renamed");
+    }
+}
+
+/// A running server.
+pub(crate) struct Live {
+    child: Child,
+    address: SocketAddr,
+    http: Option<SocketAddr>,
+    log: Arc<Mutex<String>>,
+    state: PathBuf,
+}
+
+impl Live {
+    /// Serves the zones of a place, with a state folder and these arguments besides.
+    pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        command.arg("serve").arg(place.zones()).arg("--state").arg(place.state()).args(arguments);
+        Self::spawn(command, place)
+    }
+
+    /// Starts a server by a command that is complete but for its addresses.
+    pub(crate) fn spawn(mut command: Command, place: &Place) -> Self {
+        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--workers", "1"]);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let output = child.stderr.take().expect("a pipe");
+        let copy = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let mut log = copy.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut live = Self { child, address, http: None, log, state: place.state() };
+        let begun = Instant::now();
+        while !live.log().contains(" serving ") {
+            let ended = live.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "{command:?} ended with {ended:?}: {}", live.log());
+            assert!(begun.elapsed() < PATIENCE, "{command:?} does not serve: {}", live.log());
+            thread::sleep(Duration::from_millis(2));
+        }
+        let said = live.log();
+        let after = |words: &str| said.split(words).nth(1).and_then(|rest| rest.split_whitespace().next());
+        live.address = after("listening on ").expect("an address").replace('/', ":").parse().expect("an address");
+        live.http = after("metrics on http://").and_then(|text| text.strip_suffix("/metrics")?.parse().ok());
+        live
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The last number of the A records that a name answers with; a word for everything else.
+    pub(crate) fn ask(&self, name: &str) -> String {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket.send_to(&Query::new(name, 1).octets(), self.address).expect("sent");
+        let mut reply = [0; 4096];
+        let length = socket.recv(&mut reply).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.log()));
+        let lines = show_reply(&reply[..length]).expect("a reply");
+        let values: Vec<&str> = lines
+            .iter()
+            .filter(|line| line.starts_with("answer "))
+            .filter_map(|line| line.rsplit_once("A 127.0.0.").map(|(_, number)| number))
+            .collect();
+        if values.is_empty() { lines[0].trim_end_matches(" aa").to_owned() } else { values.join(" ") }
+    }
+
+    /// Asks until the answer is that; returns how long it took.
+    pub(crate) fn await_answer(&self, name: &str, expected: &str, within: Duration) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let found = self.ask(name);
+            if found == expected {
+                return begun.elapsed();
+            }
+            assert!(
+                begun.elapsed() < within,
+                "{name} answers {found}, not {expected}, after {within:?}\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it logged these words.
+    pub(crate) fn await_words(&self, words: &str) {
+        await_true(words, || self.log().contains(words), || self.log());
+    }
+
+    /// `dnsbld WORDS... --state ...` and what it prints; whether all is well.
+    pub(crate) fn tell(&self, words: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        let output = command.args(words).arg("--state").arg(&self.state).output().expect("the program starts");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// What it is in trouble with.
+    pub(crate) fn status(&self) -> String {
+        self.tell(&["status"]).1
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.http.expect("metrics")).expect("a connection");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("a reply");
+        text
+    }
+
+    pub(crate) fn send(&self, signal: nix::sys::signal::Signal) {
+        let id = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(id, signal).expect("a running process");
+    }
+
+    /// Kills it without a word, and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits until something is so.
+pub(crate) fn await_true(what: &str, mut is_so: impl FnMut() -> bool, explain: impl Fn() -> String) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", explain());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A list of so many addresses of 10/8, all with one value.
+pub(crate) fn hosts(count: u32, value: u8) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!(":{value}:\n");
+    for number in 0..count {
+        let _ = writeln!(text, "{}", Ipv4Addr::from(0x0a00_0001 + number));
+    }
+    text
+}
+
+/// Notes of the same addresses, all seen at one second.
+pub(crate) fn notes(count: u32, seen_s: u64) -> String {
+    use std::fmt::Write as _;
+    (0..count).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "{} {seen_s}", Ipv4Addr::from(0x0a00_0001 + number));
+        text
+    })
+}
+
+/// The name under which address `number` of [`hosts`] is asked for.
+pub(crate) fn host_name(number: u32, zone: &str) -> String {
+    let [a, b, c, d] = Ipv4Addr::from(0x0a00_0001 + number).octets();
+    format!("{d}.{c}.{b}.{a}.{zone}")
+}
+
+/// Octets packed by gzip.
+pub(crate) fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).expect("packed");
+    encoder.finish().expect("packed")
+}
+
+/// Appends to a file in place.
+pub(crate) fn append(path: &Path, text: &str) {
+    let mut file = File::options().append(true).create(true).open(path).expect("opened");
+    file.write_all(text.as_bytes()).expect("written");
+}

@@ -1,0 +1,18 @@
+//! Reloads that cannot hurt, proven on the program: files come in every way there is, broken ones stay outside, and whatever
+//! is killed in the middle of anything starts with good data.
+//!
+//! Nothing here sleeps and hopes: what is to happen is asked for until it does, and a deadline says what did not.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[allow(dead_code)] // its servers are others
+#[path = "../support/daemon.rs"]
+mod daemon;
+
+mod clock;
+mod drops;
+mod live;
+mod notes;
+mod refusals;
+mod restart;

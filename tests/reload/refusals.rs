@@ -1,0 +1,170 @@
+//! Each rule, end to end: a reload that breaks it changes nothing, says so in the log, the status and the metrics, and is taken
+//! when an operator accepts it.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+
+use super::live::{Live, PATIENCE, PROMPT, Place, await_true, gzip, hosts, notes};
+
+/// A file that breaks one rule.
+struct Broken {
+    /// The word of the rule.
+    reason: &'static str,
+    good: String,
+    bad: String,
+    /// A name that only the broken data list, with its answer.
+    shows: (&'static str, &'static str),
+}
+
+fn rules() -> Vec<Broken> {
+    let rule = |reason, good: &str, broken: &str, shows| Broken {
+        reason,
+        good: good.to_owned(),
+        bad: broken.to_owned(),
+        shows,
+    };
+    let bad_lines = "not an address\n".repeat(20);
+    vec![
+        rule("collapsed", &hosts(2_000, 2), &hosts(10, 3), ("1.0.0.10", "3")),
+        rule("world", "127.0.0.2\n", "64/8 :3:\n0/1 :3:\n!127.0.0.1\n", ("1.0.0.10", "3")),
+        rule("never_listed", "127.0.0.2\n", "127.0.0.0/24 :3:\n", ("9.0.0.127", "3")),
+        rule("cut_short", "127.0.0.2\n", "127.0.0.2\n10.0.0.1 :3", ("1.0.0.10", "3")),
+        rule("bad_lines", "127.0.0.2\n", &format!("{bad_lines}10.0.0.1 :3:\n"), ("1.0.0.10", "3")),
+        rule("expired", "127.0.0.2\n", "$TIMESTAMP 2020:01:01 2020:02:01\n10.0.0.1\n", ("1.0.0.10", "SERVFAIL")),
+    ]
+}
+
+fn zone(rule: &Broken) -> String {
+    format!("{}.example", rule.reason.replace('_', "-"))
+}
+
+#[test]
+fn each_rule_refuses_and_can_be_overruled() {
+    let place = Place::new();
+    let rules = rules();
+    for rule in &rules {
+        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.good);
+    }
+    let live = Live::start(&place, &[]);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+    for rule in &rules {
+        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.bad);
+    }
+    for rule in &rules {
+        let (zone, reason) = (zone(rule), rule.reason);
+        let name = format!("{}.{zone}", rule.shows.0);
+        let file = format!("{zone}.ip4set: refused: ");
+        await_true(&file, || live.status().contains(&file), || live.log());
+        let before = live.ask(&name);
+        assert_ne!(before, rule.shows.1, "{reason}: it is live");
+        let metrics = live.metrics();
+        let counted = format!("dnsbld_zone_load_failed_total{{zone=\"{zone}\",reason=\"{reason}\"}} 1\n");
+        assert!(metrics.contains(&counted), "{counted}{metrics}");
+        assert!(metrics.contains(&format!("dnsbld_zone_troubles{{zone=\"{zone}\"}} 1\n")), "{metrics}");
+        // The message holds the command that helps.
+        let command = format!("--accept {zone}");
+        assert!(live.log().contains(&command), "{command}: {}", live.log());
+        let (_, said) = live.tell(&["reload", "--accept", &zone]);
+        assert!(said.contains("1 dataset read") && !said.contains(&file), "{said}");
+        assert_eq!(live.ask(&name), rule.shows.1, "{reason}: it was accepted");
+        let metrics = live.metrics();
+        assert!(metrics.contains(&format!("dnsbld_zone_troubles{{zone=\"{zone}\"}} 0\n")), "{metrics}");
+        let loaded = format!("dnsbld_zone_loaded_timestamp_seconds{{zone=\"{zone}\"}} 1");
+        assert!(metrics.contains(&loaded), "{metrics}");
+    }
+    let (is_well, said) = live.tell(&["status"]);
+    assert!(is_well, "{said}");
+    for rule in &rules {
+        place.await_kept(&format!("{}.ip4set", zone(rule)));
+    }
+    drop(live);
+    // What was accepted stays accepted.
+    let live = Live::start(&place, &[]);
+    assert!(live.tell(&["status"]).0, "{}\n{}", live.status(), live.log());
+    for rule in &rules {
+        assert_eq!(live.ask(&format!("{}.{}", rule.shows.0, zone(rule))), rule.shows.1, "{}", rule.reason);
+    }
+}
+
+#[test]
+fn what_the_operator_names_and_the_zones_own_servers_are_not_listed() {
+    let place = Place::new();
+    let head = "$SOA 600 ns.bl.example h.bl.example 1 600 300 86400 120\n$NS 600 ns.bl.example\n";
+    fs::write(
+        place.at("dnsbld.toml"),
+        "folder = \"zones\"\nstate = \"state\"\n[reload]\nnever-list = [\"203.0.113.0/24\"]\nmin-share = 0.9\nfloor = 10\n",
+    )
+    .expect("written");
+    place.drop_file("bl.example.ip4set", format!("{head}{}", hosts(20, 2)));
+    place.drop_file("bl.example.generic", "ns A 192.0.2.53\n");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
+    let live = Live::spawn(command, &place);
+    for (text, why) in [
+        (hosts(20, 3) + "203.0.113.77\n", "it lists addresses of 203.0.113.0/24, which must never be listed"),
+        (hosts(20, 3) + "192.0.2.0/24\n", "it lists 192.0.2.53, a name server of its own zone"),
+        (hosts(17, 3), "17 entries where there were 20"),
+    ] {
+        place.drop_file("bl.example.ip4set", format!("{head}{text}"));
+        await_true(why, || live.status().contains(why), || live.log());
+        assert_eq!(live.ask("1.0.0.10.bl.example"), "2");
+    }
+    place.drop_file("bl.example.ip4set", format!("{head}{}", hosts(18, 4)));
+    live.await_answer("1.0.0.10.bl.example", "4", PROMPT);
+    assert!(live.tell(&["status"]).0);
+}
+
+#[test]
+fn what_cannot_be_loaded_cannot_be_accepted() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set.gz", gzip(&hosts(3_000, 2)));
+    place.drop_file("future.example.ip4set", "127.0.0.2\n");
+    let live = Live::start(&place, &[]);
+    let packed = gzip(&hosts(3_000, 3));
+    place.drop_file("bl.example.ip4set.gz", &packed[..packed.len() - 9]);
+    live.await_words("cannot be unpacked");
+    assert!(!live.tell(&["reload", "--accept", "bl.example"]).0);
+    assert_eq!(live.ask("1.0.0.10.bl.example"), "2");
+    let metrics = live.metrics();
+    assert!(metrics.contains(r#"dnsbld_zone_load_failed_total{zone="bl.example",reason="unpack"}"#), "{metrics}");
+    place.drop_file("bl.example.ip4set.gz", &packed);
+    live.await_answer("1.0.0.10.bl.example", "3", PROMPT);
+
+    place.drop_file("future.example.ip4set", "$TIMESTAMP 2037:01:01 2037:02:01\n127.0.0.2 :9:\n");
+    live.await_words("in the future");
+    assert_eq!(live.ask("2.0.0.127.future.example"), "2");
+    place.drop_file("future.example.ip4set", "127.0.0.2 :9:\n");
+    live.await_answer("2.0.0.127.future.example", "9", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+}
+
+#[test]
+fn a_list_that_runs_out_by_itself_has_not_collapsed() {
+    const COUNT: u32 = 12_000;
+    let place = Place::new();
+    let ends = SystemTime::now() + Duration::from_secs(4);
+    let ends_s = ends.duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
+    let notes = notes(COUNT, ends_s);
+    let text = format!("$LIFETIME 1s\n:2:\n{notes}192.0.2.1 {ends_s} @ lifetime=1h\n");
+    place.drop_file("virbl.example.ip4seen", &text);
+    let live = Live::start(&place, &["--check", "1s"]);
+    assert_eq!(live.ask("1.0.0.10.virbl.example"), "2");
+    assert!(live.status().contains("virbl.example: 12001 entries"), "{}", live.status());
+    let (_, said) = live.tell(&["explain", "10.0.0.1"]);
+    assert!(said.contains("until 20") && said.contains("from now"), "{said}");
+    live.await_answer("1.0.0.10.virbl.example", "NXDOMAIN", PATIENCE);
+    live.await_words("12000 entries that were over are given back");
+    let (is_well, said) = live.tell(&["status"]);
+    assert!(is_well && said.contains("virbl.example: 1 entries"), "{said}");
+    assert!(live.metrics().contains("dnsbld_zone_expired_entries_total{zone=\"virbl.example\"} 12000\n"));
+    assert_eq!(live.ask("1.2.0.192.virbl.example"), "2");
+    // Another drop of the same notes, and a start with them.
+    place.drop_file("virbl.example.ip4seen", format!("{text}192.0.2.2 {ends_s} @ lifetime=1h\n"));
+    live.await_answer("2.2.0.192.virbl.example", "2", PROMPT);
+    drop(live);
+    let live = Live::start(&place, &[]);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+    assert_eq!(live.ask("2.2.0.192.virbl.example"), "2");
+}

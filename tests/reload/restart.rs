@@ -1,0 +1,178 @@
+//! A server that starts finds something good to serve, whatever state its files are in and however the one before it ended.
+
+use std::{fs, process::Command, thread, time::Duration};
+
+use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts};
+
+const FILE: &str = "bl.example.ip4set";
+const NAME: &str = "1.0.0.10.bl.example";
+
+/// What a file may look like when a server starts, and what the log says of it.
+fn broken_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let whole = hosts(3_000, 3);
+    let packed = gzip(&whole);
+    vec![
+        ("half a line", whole.as_bytes()[..whole.len() - 4].to_vec(), "ends in the middle of a line"),
+        ("half a file", hosts(1_000, 3).into_bytes(), "1000 entries where there were 3000"),
+        ("empty", Vec::new(), "0 entries where there were 3000"),
+        ("lists the world", b"0/1\n128/2\n!127.0.0.1\n".to_vec(), "of all addresses"),
+        ("no list at all", b"<html><body>503</body></html>\n".repeat(50), "lines are bad"),
+        ("truncated gzip", packed[..packed.len() / 2].to_vec(), "cannot be unpacked"),
+    ]
+}
+
+#[test]
+fn the_last_good_version_is_served_where_the_files_are_broken() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3_000, 2));
+    start_and_keep(&place);
+    for (what, octets, why) in broken_files() {
+        place.drop_file(FILE, octets);
+        let live = Live::start(&place, &[]);
+        assert_eq!(live.ask(NAME), "2", "{what}\n{}", live.log());
+        let log = live.log();
+        assert!(log.contains(why) && log.contains("the last good version is served instead, kept at 20"), "{log}");
+        assert!(!live.tell(&["status"]).0, "{what}");
+    }
+    fs::remove_file(place.zone(FILE)).expect("removed");
+    place.drop_file(FILE, hosts(3_000, 4));
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "4");
+    assert!(live.tell(&["status"]).0);
+}
+
+#[test]
+fn without_a_state_folder_a_first_load_only_warns() {
+    let place = Place::new();
+    for (what, octets, why) in broken_files() {
+        if what == "truncated gzip" {
+            continue;
+        }
+        place.drop_file(FILE, octets);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        command.arg("serve").arg(place.zones()).args(["--state", "off"]);
+        let live = Live::spawn(command, &place);
+        let log = live.log();
+        let is_a_matter_of_before = why.contains("where there were");
+        assert!(
+            is_a_matter_of_before || log.contains(why) && log.contains("a reload would refuse it"),
+            "{what}: {log}"
+        );
+        assert_ne!(live.ask(NAME), "SERVFAIL", "{what}");
+    }
+}
+
+/// Serves the file until its copy is kept.
+fn start_and_keep(place: &Place) {
+    let _live = Live::start(place, &[]);
+    place.await_kept(FILE);
+}
+
+/// Whether all of the list says the same, and what.
+fn value_of_all(live: &Live, count: u32) -> String {
+    let first = live.ask(NAME);
+    for number in (0..count).step_by(count as usize / 20).chain([count - 1]) {
+        assert_eq!(
+            live.ask(&host_name(number, "bl.example")),
+            first,
+            "two versions at once, at {number}\n{}",
+            live.log()
+        );
+    }
+    first
+}
+
+#[test]
+fn whatever_is_killed_in_the_middle_starts_with_good_data() {
+    const COUNT: u32 = 30_000;
+    const ROUNDS: u8 = 10;
+    let place = Place::new();
+    place.drop_file(FILE, hosts(COUNT, 2));
+    start_and_keep(&place);
+    let mut newest = 2;
+    for round in 0..ROUNDS {
+        let live = Live::start(&place, &[]);
+        newest = round + 3;
+        // A drop, its load, and the copy that is kept of it: the blow falls somewhere in there.
+        place.drop_file(FILE, hosts(COUNT, newest));
+        if round % 2 == 0 {
+            // At the latest while the copy is written.
+            await_true("begun", || place_is_busy(&place) || live.ask(NAME) == newest.to_string(), || live.log());
+        } else {
+            // At some moment between the first notice of the file and the time when all is done.
+            thread::sleep(Duration::from_millis(150 + 35 * u64::from(round)));
+        }
+        live.kill();
+
+        // The file is whole, so it is served.
+        let live = Live::start(&place, &[]);
+        assert_eq!(value_of_all(&live, COUNT), newest.to_string());
+        live.kill();
+
+        // The file is not: then a version that was good is, and all of it.
+        fs::write(place.zone(FILE), &hosts(COUNT, 99)[..5_000]).expect("written");
+        let live = Live::start(&place, &[]);
+        let found: u8 =
+            value_of_all(&live, COUNT).parse().unwrap_or_else(|_| panic!("nothing is served\n{}", live.log()));
+        assert!((2..=newest).contains(&found), "{found} was never good\n{}", live.log());
+        drop(live);
+        place.drop_file(FILE, hosts(COUNT, newest));
+    }
+    assert_eq!(newest, ROUNDS + 2);
+}
+
+/// Whether a version is being written to the state folder.
+fn place_is_busy(place: &Place) -> bool {
+    let Ok(entries) = fs::read_dir(place.state().join("good")) else { return false };
+    entries.flatten().any(|entry| entry.path().extension().is_some())
+}
+
+#[test]
+fn a_drop_that_was_interrupted_is_taken_up_again() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3_000, 2));
+    start_and_keep(&place);
+    // As a writer leaves it that was killed: aside under another name, or in place and half.
+    fs::write(place.zone(".bl.example.ip4set.Xy12"), "10.0").expect("written");
+    fs::write(place.zone("bl.example.ip4set.tmp"), "10.0").expect("written");
+    let whole = hosts(3_000, 3);
+    fs::write(place.zone(FILE), &whole[..20_000]).expect("written");
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "2");
+    append(&place.zone(FILE), &whole[20_000..]);
+    live.await_answer(&host_name(2_999, "bl.example"), "3", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+}
+
+#[test]
+fn a_full_disk_costs_the_copy_and_nothing_else() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(100, 2));
+    start_and_keep(&place);
+    // No file may grow beyond 40 blocks of 512 octets, as if the disk were full there; needs no mount and no root.
+    let script = "trap '' XFSZ; ulimit -f 40; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_dnsbld"), "serve"]).arg(place.zones());
+    command.arg("--state").arg(place.state());
+    let live = Live::spawn(command, &place);
+    place.drop_file(FILE, hosts(5_000, 3));
+    live.await_answer(NAME, "3", PATIENCE);
+    live.await_words("its files are not kept for the next start: File too large");
+    assert!(live.tell(&["status"]).0, "it is served");
+    drop(live);
+    // What was kept before is whole.
+    place.drop_file(FILE, "<html>\n".repeat(20));
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "2");
+    drop(live);
+
+    // No state folder can be made: everything but the state is there.
+    fs::remove_dir_all(place.state()).expect("removed");
+    fs::write(place.state(), "in the way").expect("written");
+    place.drop_file(FILE, hosts(100, 4));
+    let live = Live::start(&place, &[]);
+    assert!(live.log().contains("no state folder"), "{}", live.log());
+    assert_eq!(live.ask(NAME), "4");
+    place.drop_file(FILE, hosts(100, 5));
+    live.await_answer(NAME, "5", PROMPT);
+}
