@@ -203,7 +203,7 @@ fn pairs(list: &List, servers: &[Server], rows: &mut Vec<Row>) -> io::Result<()>
 
 /// Replaces each file in turn while queries come at an even rate.
 fn storm(servers: &[Server], lists: &[List], folder: &Path, rows: &mut Vec<Row>) -> io::Result<()> {
-    let mut questions: Vec<Question> = lists.iter().flat_map(|list| self::questions(list, 10)).collect();
+    let mut questions: Vec<Question> = lists.iter().flat_map(|list| questions(list, 10)).collect();
     questions.shuffle(&mut data::random(10));
     let copies: Vec<(PathBuf, PathBuf)> =
         lists.iter().map(|list| (folder.join(format!("{}.new", list.kind)), folder.join(list.kind.word()))).collect();
