@@ -13,7 +13,7 @@ mod data;
 use std::{
     fmt::Write as _,
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -28,7 +28,8 @@ const PAIRS: usize = 5;
 const RUN: Duration = Duration::from_secs(3);
 /// Queries under way in a closed loop.
 const WINDOW: usize = 256;
-const QUESTIONS: usize = 20_000;
+/// Enough that what is looked up is not in the caches already.
+const QUESTIONS: usize = 500_000;
 /// Rates of the open loop, in queries a second.
 const RATES: [f64; 2] = [20_000.0, 50_000.0];
 const STORM_RATE: f64 = 20_000.0;
@@ -78,13 +79,13 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()?;
         let zone = zones[0].split(':').next().unwrap_or_default();
-        let probe =
-            Question { octets: data::query(0, &format!("0.0.0.0.{zone}"), 1, Extras::default()), listed: false };
-        loop {
-            let probed = ask(address, std::slice::from_ref(&probe), Pace::Closed(64), Duration::from_millis(20), || {});
-            if probed.is_ok_and(|outcome| outcome.answered > 0) {
-                break;
-            }
+        let probe = UdpSocket::bind("127.0.0.1:0")?;
+        probe.connect(address)?;
+        probe.set_read_timeout(Some(Duration::from_millis(5)))?;
+        let query = data::query(0, &format!("0.0.0.0.{zone}"), 1, Extras::default());
+        // A port that is not open yet refuses at once.
+        while probe.send(&query).and_then(|_| probe.recv(&mut [0; 512])).is_err() {
+            thread::sleep(Duration::from_millis(5));
             if let Some(status) = child.try_wait()? {
                 return Err(io::Error::other(format!("{name} ended: {status}")));
             }
@@ -207,25 +208,23 @@ fn storm(servers: &[Server], lists: &[List], folder: &Path, rows: &mut Vec<Row>)
     let copies: Vec<(PathBuf, PathBuf)> =
         lists.iter().map(|list| (folder.join(format!("{}.new", list.kind)), folder.join(list.kind.word()))).collect();
     for server in servers {
-        let time = REPLACE_EVERY * (REPLACEMENTS * lists.len() + 1) as u32;
-        let end = Instant::now() + REPLACE_EVERY * (REPLACEMENTS * lists.len()) as u32;
+        let count = REPLACEMENTS * lists.len();
+        // Copying takes its time too, and the last one is to be over before the queries are.
+        let time = REPLACE_EVERY * (count + 4) as u32;
         let replace = |(new, file): &(PathBuf, PathBuf)| -> io::Result<()> {
             fs::copy(file, new)?;
             fs::rename(new, file)?;
             Command::new("kill").args(["-HUP", &server.child.id().to_string()]).status().map(drop)
         };
-        let mut row = thread::scope(|scope| {
-            scope.spawn(|| {
-                for pair in copies.iter().cycle() {
-                    thread::sleep(REPLACE_EVERY);
-                    if Instant::now() > end || replace(pair).is_err() {
-                        break;
-                    }
-                }
+        let (mut row, replaced) = thread::scope(|scope| {
+            let replacing = scope.spawn(|| {
+                let due = copies.iter().cycle().take(count);
+                due.map(|pair| (thread::sleep(REPLACE_EVERY), replace(pair)).1).take_while(io::Result::is_ok).count()
             });
-            server.measure("all", &questions, Pace::Open(STORM_RATE), time)
+            let row = server.measure("all", &questions, Pace::Open(STORM_RATE), time)?;
+            Ok::<_, io::Error>((row, replacing.join().unwrap_or(0)))
         })?;
-        row.what = format!("reloads {}, peak {:.0} MiB", REPLACEMENTS * lists.len(), server.memory_mib("VmHWM"));
+        row.what = format!("reloads {replaced}, peak {:.0} MiB", server.memory_mib("VmHWM"));
         println!("{}", row.line());
         rows.push(row);
     }

@@ -118,6 +118,8 @@ fn read(list: &List) -> ZoneData {
     }
 }
 
+type Load = fn(&List) -> ZoneData;
+
 struct Lists {
     hosts: List,
     prefixes: List,
@@ -140,8 +142,7 @@ impl Lists {
     }
 
     /// The lists that are served, and how each is loaded.
-    #[allow(clippy::type_complexity)] // a table, read in two places
-    fn served(&self) -> [(&'static str, &List, fn(&List) -> ZoneData); 4] {
+    fn served(&self) -> [(&'static str, &List, Load); 4] {
         [
             ("load_ip4set", &self.hosts, load_ip4set),
             ("load_ip4trie", &self.prefixes, load_ip4trie),

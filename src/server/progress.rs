@@ -34,8 +34,7 @@ impl Bar {
                 return;
             }
             let bar = ProgressBar::new(progress.total_bytes.load(Ordering::Relaxed));
-            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent}% of {total_bytes}")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent}% of {total_bytes}") {
                 bar.set_style(style);
             }
             while waiting.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {

@@ -93,7 +93,7 @@ fn read_octet(start: [u8; 4]) -> Option<u32> {
     }
     // The last digit goes where the third stands; what is not the label's falls out above, and zeros come in below.
     let missing_bits = 24 - 8 * length;
-    let digits = (u32::from_le_bytes(start) >> 8 ^ 0x30_3030) << missing_bits & THREE;
+    let digits = ((u32::from_le_bytes(start) >> 8) ^ 0x30_3030) << missing_bits & THREE;
     let octet = (digits & 0xff) * 100 + (digits >> 8 & 0xff) * 10 + (digits >> 16);
     // What is 10 or more, and no digit, reaches the highest bit of its octet with 118, or has it already.
     (((digits + 0x76_7676) | digits) & 0x80_8080 == 0 && octet < 256).then_some(octet)
