@@ -111,7 +111,7 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
 
 /// Lets the workers have the processor first. A system that refuses has its reasons, and all goes on as it is.
 #[allow(unsafe_code)]
-fn lower_priority() {
+pub(super) fn lower_priority() {
     const NICE: libc::c_int = 10;
     // SAFETY: the call takes numbers only; on Linux, "process" 0 is the calling thread.
     let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0;

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use super::{
     clock,
     held::QUIET,
+    loading::lower_priority,
     reloader::{Occasion, Reloader},
     ways::Places,
 };
@@ -80,6 +81,7 @@ impl Watch {
         let (sender, receiver) = mpsc::channel();
         let watcher = interval.is_some().then(|| FolderWatcher::start(&sender)).flatten();
         let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
+            lower_priority();
             Looker { reloader, watcher }.run(&receiver, interval);
         })?;
         Ok(Self { sender, thread: Some(thread) })
