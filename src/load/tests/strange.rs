@@ -1,0 +1,127 @@
+//! What is not as it should be: faults with their places, and octets that nobody wrote.
+
+use super::*;
+
+#[test]
+fn ends_of_lines_and_strange_octets() {
+    let (data, report) = data(Kind::Ip4Set, &["\u{feff}1.1.1.1\r\n1.1.1.2 text\r\n\r\n1.1.1.3\x001.1.1\n1.1.1.4"]);
+    expect(&data, &[("1.1.1.1", "127.0.0.2"), ("1.1.1.2", "127.0.0.2 text"), ("1.1.1.3", "127.0.0.2")]);
+    expect(&data, &[("1.1.1.4", "127.0.0.2")]);
+    assert_eq!(faults(&report), [(Fault::Nul, 4, 8)]);
+    assert_eq!(report.lines, 5);
+}
+
+#[test]
+fn what_fails_a_load() {
+    let mut report = Report::default();
+    let mut fail = |octets: &[u8], options: &Options| {
+        let source = Source { name: "bl.gz".into(), modified_s: 0, reader: Box::new(octets) };
+        let error = load(Kind::Ip4Set, "label", [Ok(source)], options, &mut report).expect_err("fails");
+        error.to_string()
+    };
+    let plain = Options { decompress: false, ..options() };
+    assert!(fail(b"\x1f\x8b\x08", &plain).starts_with("bl.gz is compressed and decompression is disabled"));
+    assert!(fail(b"\x1f\x8b\x08", &options()).starts_with("bl.gz is compressed and cannot be unpacked"));
+    let future = fail(b"1.2.3.4\n$TIMESTAMP 2037-01-01\n", &options());
+    assert!(future.starts_with("bl.gz:2: data timestamp is 314"), "{future}");
+    let missing = LoadError::Open { file: "bl".into(), error: io::ErrorKind::NotFound.into() };
+    let error = load(Kind::Ip4Set, "label", [Err(missing)], &options(), &mut Report::default());
+    assert!(error.expect_err("fails").to_string().starts_with("cannot open bl"));
+}
+
+/// Lines of which each has something wrong, for every kind.
+const WRONG: &str = "$TTL x\n1.2.3.x\n1.2.3.4/8 x\n1.2.3.4 :2x\n1.2.3.4 :0\nx WHAT y\n$DATASET x\n1.2.3.4 99999999999\n1.2.3.4 =bad\n!\n";
+
+#[test]
+fn every_remark_says_where_and_what() {
+    for kind in Kind::ALL {
+        let mut report = Report::keeping(100);
+        load_files(kind, &[WRONG.as_bytes()], &mut report).expect("loads");
+        assert!(report.warnings() > 0, "{kind}");
+        for remark in report.remarks() {
+            let line = WRONG.lines().nth(remark.line as usize - 1).expect("a line of the file");
+            assert_eq!(remark.file, "file1");
+            assert!((1..=line.len() + 1).contains(&remark.column), "{kind}: {remark}");
+            assert_eq!(remark.text, line, "{kind}: {remark}");
+            assert!(!remark.expected.is_empty(), "{kind}: {remark}");
+        }
+    }
+}
+
+/// Octets that are more telling than most.
+fn telling() -> impl Strategy<Value = Vec<u8>> {
+    let words: Vec<&'static [u8]> = vec![
+        b"\n",
+        b"\n",
+        b" ",
+        b"\t",
+        b":",
+        b"::",
+        b"!",
+        b"$",
+        b"$TTL ",
+        b"$SOA ",
+        b"$NS ",
+        b"$DATASET ",
+        b"$TIMESTAMP ",
+        b"$MAXRANGE4 ",
+        b"$LIFETIME ",
+        b"$1 ",
+        b"$= ",
+        b"ip4set",
+        b"generic",
+        b"dnset",
+        b" @ ",
+        b" @ ts=",
+        b"delay=",
+        b";until=",
+        b"1.2.3.4",
+        b"0/0",
+        b"/",
+        b"-",
+        b".",
+        b"*.",
+        b"2001:db8::",
+        b"ffff",
+        b"99999999999",
+        b"1h",
+        b"a",
+        b"A ",
+        b"TXT ",
+        b"MX ",
+        b"SRV ",
+        b"CAA ",
+        b"SVCB ",
+        b"NAPTR ",
+        b"\"",
+        b"\\",
+        b"\\255",
+        b"\0",
+        b"\r\n",
+        b"\xff",
+        b"#",
+        b"=refuse",
+        b"(",
+        b")",
+        b"2020-01-01",
+        b"+5",
+        b"0",
+        b"7",
+    ];
+    let word = prop_oneof![8 => proptest::sample::select(words).prop_map(<[u8]>::to_vec), 1 => any::<u8>().prop_map(|octet| vec![octet])];
+    proptest::collection::vec(word, 0..60).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(octets in telling()) {
+        for kind in Kind::ALL {
+            let mut report = Report::keeping(1_000);
+            let _ = load_files(kind, &[&octets], &mut report);
+            for remark in report.remarks() {
+                prop_assert!(remark.line == 0 || remark.column > 0);
+                prop_assert!(!remark.expected.is_empty() && remark.to_string().is_ascii());
+            }
+        }
+    }
+}
