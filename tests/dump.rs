@@ -210,3 +210,27 @@ fn subzones() {
             .collect();
     same_listings("list.example", &[("combined", &combined)], &["combined:combined"], &names);
 }
+
+/// The sample zones, each as named-checkzone likes it.
+#[test]
+fn sample_zones() {
+    let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+    let samples = ["bogusmx.rfc-ignorant.org", "grwhitelist.tee.gr", "virbl.tee.gr"];
+    for zone in samples {
+        let specs = fs::read_dir(&zones).expect("readable").filter_map(|entry| {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name()?.to_str()?.to_owned();
+            let kind = name.strip_prefix(zone)?.strip_prefix('.')?;
+            Some(format!("{zone}:{kind}:{}", path.display()))
+        });
+        let dump = dnsbld().arg("dump").args(specs).output().expect("runs");
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("zone");
+        fs::write(&file, &dump.stdout).expect("written");
+        for (checker, package) in [("named-checkzone", "bind9-utils"), ("nsd-checkzone", "nsd")] {
+            let checked = Command::new(program(checker, package)).arg(zone).arg(&file).output().expect("runs");
+            assert!(checked.status.success(), "{checker}: {}", String::from_utf8_lossy(&checked.stdout));
+        }
+    }
+}

@@ -222,3 +222,34 @@ fn our_own_name_takes_the_same_words() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("no zone(s) to service specified"));
 }
+
+/// Files are found inside the folder that the process is confined to; who may not confine is told.
+#[test]
+fn a_folder_to_be_confined_to() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("jail")).expect("made");
+    fs::write(folder.path().join("jail/hosts"), "127.0.0.2\n").expect("written");
+    let address = free_address();
+    let mut command = rbldnsd(folder.path());
+    command.arg("-n").arg(format!("-r{}", folder.path().join("jail").display()));
+    command.args(["-w/", &bind(address), "bl.example:ip4set:hosts"]);
+    let started = Daemon::start(command, address, &folder.path().join("said"));
+    if nix::unistd::geteuid().is_root() {
+        let server = started.unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(ask(server.address, LISTED).map(|(_, code)| code), Some(0));
+        // What arrives there is seen there.
+        fs::write(folder.path().join("jail/hosts"), "127.0.0.2\n127.0.0.9\n").expect("written");
+        wait_until("the reload", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
+    } else {
+        assert!(started.err().is_some_and(|why| why.contains("unable to chroot")));
+    }
+}
+
+#[test]
+fn completions() {
+    for (shell, word) in [("bash", "_dnsbld()"), ("zsh", "#compdef dnsbld"), ("fish", "complete -c dnsbld")] {
+        let output = dnsbld().args(["completions", shell]).output().expect("runs");
+        assert!(output.status.success() && text(&output).contains(word), "{shell}");
+        assert!(text(&output).contains("explain"), "{shell}");
+    }
+}
