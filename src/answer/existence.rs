@@ -4,34 +4,24 @@
 //! conclude that nothing is below it either (RFC 8020). Resolvers that ask label by label (RFC 9156) see every such name.
 
 use super::gate::Gate;
-use crate::wire::name::RelativeName;
 use crate::zone::{
     dataset::{Dataset, Entries},
     ruling::Context,
-    snapshot::Part,
+    snapshot::Sought,
     subject::{Run, Subject},
 };
 
 /// Whether a dataset of addresses lists anything in the run of addresses that a name begins to spell. Names and records
 /// know what is below them from their own lookup.
 #[inline]
-pub(super) fn anything_below(
-    context: &Context,
-    part: &Part,
-    relative: RelativeName<'_>,
-    subject: &Subject<'_>,
-    gate: &Gate<'_>,
-) -> bool {
+pub(super) fn anything_below(context: &Context, sought: &Sought<'_>, gate: &Gate<'_>) -> bool {
+    let subject = &sought.subject;
     // Below an address there is nothing, and nearly all that is asked for is one.
     let is_whole = subject.v4.is_some_and(|run| run.address().is_some()) && subject.v6.is_none();
-    if gate.empty || is_whole && part.above.is_empty() {
+    if gate.empty || is_whole && sought.is_seen_alike() {
         return false;
     }
-    part.datasets.iter().any(|dataset| anything_of(dataset, context, subject, gate))
-        || part.above.iter().any(|above| {
-            let subject = Subject::new(relative.without_last(above.label_count));
-            anything_of(&above.dataset, context, &subject, gate)
-        })
+    sought.any(|dataset, subject| anything_of(dataset, context, subject, gate))
 }
 
 #[inline]

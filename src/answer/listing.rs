@@ -7,7 +7,6 @@ use super::{
 use crate::{
     wire::{
         HEADER_LEN,
-        name::RelativeName,
         reply::{Full, Reply, Section},
         rr,
     },
@@ -15,7 +14,7 @@ use crate::{
         dataset::{Dataset, Entries},
         records::Record,
         ruling::{FOREVER_S, Finding},
-        snapshot::Part,
+        snapshot::Sought,
         subject::{Run, ShownKey, Subject, show_v4, show_v6},
         values::{Part as TextPart, ValueId, Values},
     },
@@ -45,21 +44,14 @@ struct Answers<'r, 'b> {
 
 /// Asks all datasets of a part of the zone and writes the records of the type that is asked for.
 #[inline]
-pub(super) fn answer(
-    asked: &Asked<'_>,
-    part: &Part,
-    relative: RelativeName<'_>,
-    subject: &Subject<'_>,
-    gate: &Gate<'_>,
-    reply: &mut Reply<'_>,
-) -> Found {
+pub(super) fn answer(asked: &Asked<'_>, sought: &Sought<'_>, gate: &Gate<'_>, reply: &mut Reply<'_>) -> Found {
     let qtype = asked.query.qtype;
     let kind = if qtype == rr::ANY { rr::A } else { qtype };
-    let mut found = ask_all(asked, part, relative, subject, gate, reply, kind);
+    let mut found = ask_all(asked, sought, gate, reply, kind);
     if qtype == rr::ANY && found.exists && reply.answer_count() == 0 {
         // RFC 8482 section 4.1: one RRset of those there are.
-        for kind in [rr::TXT, rr::MX, rr::AAAA].into_iter().chain(kinds_of_records(part, relative, subject)) {
-            found = ask_all(asked, part, relative, subject, gate, reply, kind);
+        for kind in [rr::TXT, rr::MX, rr::AAAA].into_iter().chain(first_kind_of_records(sought)) {
+            found = ask_all(asked, sought, gate, reply, kind);
             if reply.answer_count() > 0 || reply.is_truncated() {
                 break;
             }
@@ -69,25 +61,11 @@ pub(super) fn answer(
 }
 
 #[inline]
-fn ask_all(
-    asked: &Asked<'_>,
-    part: &Part,
-    relative: RelativeName<'_>,
-    subject: &Subject<'_>,
-    gate: &Gate<'_>,
-    reply: &mut Reply<'_>,
-    kind: u16,
-) -> Found {
+fn ask_all(asked: &Asked<'_>, sought: &Sought<'_>, gate: &Gate<'_>, reply: &mut Reply<'_>, kind: u16) -> Found {
     let first_at = reply.position();
     let mut answers =
         Answers { reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
-    for dataset in &part.datasets {
-        answers.ask_gated(asked, dataset, subject, gate);
-    }
-    for above in &part.above {
-        let subject = Subject::new(relative.without_last(above.label_count));
-        answers.ask_gated(asked, &above.dataset, &subject, gate);
-    }
+    sought.for_each(|dataset, subject| answers.ask_gated(asked, dataset, subject, gate));
     answers.settle_ttl();
     answers.found
 }
@@ -253,20 +231,14 @@ fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
     ttl_s.min(u32::try_from(left_s).unwrap_or(u32::MAX))
 }
 
-/// The types of the plain records at a name.
-fn kinds_of_records<'a>(
-    part: &'a Part,
-    relative: RelativeName<'a>,
-    subject: &Subject<'a>,
-) -> impl Iterator<Item = u16> + use<'a> {
-    let name = subject.name;
-    let own = part.datasets.iter().map(move |dataset| (name, dataset));
-    let above = part.above.iter().map(move |above| (relative.without_last(above.label_count), &above.dataset));
-    own.chain(above)
-        .filter_map(move |(name, dataset)| match &dataset.entries {
-            Entries::Records(records) => records.at(name),
-            _ => None,
-        })
-        .flatten()
-        .map(|record| record.kind)
+/// The type of the first plain record at a name, if there is one.
+fn first_kind_of_records(sought: &Sought<'_>) -> Option<u16> {
+    let mut kind = None;
+    sought.any(|dataset, subject| {
+        if let Entries::Records(records) = &dataset.entries {
+            kind = records.at(subject.name).and_then(|records| records.first()).map(|record| record.kind);
+        }
+        kind.is_some()
+    });
+    kind
 }

@@ -33,7 +33,6 @@ use crate::{
     zone::{
         ruling::Context,
         snapshot::{Snapshot, Zone},
-        subject::Subject,
     },
 };
 
@@ -261,15 +260,15 @@ fn in_zone(
     }
     let part = content.part(relative);
     let at_part_apex = relative.label_count() == part.label_count();
-    let subject = Subject::new(relative.without_last(part.label_count()));
-    let found = listing::answer(asked, part, relative, &subject, gate, reply);
+    let sought = part.seek(relative);
+    let found = listing::answer(asked, &sought, gate, reply);
     let mut decision = Decision::new(Rcode::NoError, None);
     decision.hold_s = found.hold_s;
     decision.verdict = if found.exists {
         Verdict::Listed
     } else if at_part_apex
         || found.below
-        || existence::anything_below(&asked.context, part, relative, &subject, gate)
+        || existence::anything_below(&asked.context, &sought, gate)
         || content.is_non_terminal(relative)
     {
         Verdict::EmptyNonTerminal

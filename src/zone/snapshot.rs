@@ -7,6 +7,7 @@ use super::{
     apex::{ZoneServers, ZoneSoa},
     dataset::{Dataset, Entries},
     ruling::Context,
+    subject::Subject,
 };
 use crate::wire::{
     name::{Name, QueryName, RelativeName},
@@ -177,6 +178,49 @@ impl Part {
     pub fn label_count(&self) -> usize {
         self.label_count
     }
+
+    /// A name relative to the zone, as it is looked for in this part.
+    #[inline]
+    pub fn seek<'a>(&'a self, relative: RelativeName<'a>) -> Sought<'a> {
+        Sought { part: self, relative, subject: Subject::new(relative.without_last(self.label_count)) }
+    }
+}
+
+/// A name that is looked for in the datasets of its part.
+#[derive(Clone, Copy)]
+pub struct Sought<'a> {
+    part: &'a Part,
+    relative: RelativeName<'a>,
+    /// The name as it is seen from the part.
+    pub subject: Subject<'a>,
+}
+
+impl<'a> Sought<'a> {
+    /// Whether `ask` holds for any of the datasets, each with the name as it is seen from the dataset's own place.
+    #[inline]
+    pub fn any(&self, mut ask: impl FnMut(&'a Dataset, &Subject<'a>) -> bool) -> bool {
+        self.part.datasets.iter().any(|dataset| ask(dataset, &self.subject))
+            || self
+                .part
+                .above
+                .iter()
+                .any(|above| ask(&above.dataset, &Subject::new(self.relative.without_last(above.label_count))))
+    }
+
+    /// Visits all of the datasets in the same way.
+    #[inline]
+    pub fn for_each(&self, mut visit: impl FnMut(&'a Dataset, &Subject<'a>)) {
+        self.any(|dataset, subject| {
+            visit(dataset, subject);
+            false
+        });
+    }
+
+    /// Whether all datasets see the name alike.
+    #[inline]
+    pub fn is_seen_alike(&self) -> bool {
+        self.part.above.is_empty()
+    }
 }
 
 /// Everything that is served at one moment.
@@ -256,20 +300,15 @@ impl Snapshot {
         let Some((zone, left)) = self.find(&name) else { return Vec::new() };
         let Some(content) = &self.zones[zone].content else { return Vec::new() };
         let relative = name.relative(left);
-        let part = content.part(relative);
-        let own = part.datasets.iter().map(|dataset| (part.label_count, dataset));
-        let above = part.above.iter().map(|above| (above.label_count, &above.dataset));
         let mut addresses: Vec<(Ipv4Addr, u32)> = Vec::new();
-        for (label_count, dataset) in own.chain(above) {
-            let name = relative.without_last(label_count);
-            if let Entries::Records(records) = &dataset.entries {
-                for record in records.at(name).unwrap_or_default().iter().filter(|record| record.kind == rr::A) {
-                    if let Ok(octets) = <[u8; 4]>::try_from(&*record.data) {
-                        addresses.push((octets.into(), record.ttl_s));
-                    }
+        content.part(relative).seek(relative).for_each(|dataset, subject| {
+            let Entries::Records(records) = &dataset.entries else { return };
+            for record in records.at(subject.name).unwrap_or_default().iter().filter(|record| record.kind == rr::A) {
+                if let Ok(octets) = <[u8; 4]>::try_from(&*record.data) {
+                    addresses.push((octets.into(), record.ttl_s));
                 }
             }
-        }
+        });
         // RFC 2181 section 5: they are one RRset, of one TTL and without duplicates.
         if let Some(least_ttl_s) = addresses.iter().map(|(_, ttl_s)| *ttl_s).min() {
             let mut seen = Vec::new();
