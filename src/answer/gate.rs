@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What all lists together say of a query.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Gate<'a> {
     ignored: bool,
     refused: bool,
@@ -35,8 +35,17 @@ pub(super) struct Everything<'a> {
 }
 
 impl<'a> Gate<'a> {
+    /// No list says anything.
+    pub(super) const OPEN: Self = Self { ignored: false, refused: false, empty: false, listed: None };
+
     pub(super) fn is_ignored(&self) -> bool {
         self.ignored
+    }
+
+    /// Whether this client sees other listings than everybody.
+    #[inline]
+    pub(super) fn is_selective(&self) -> bool {
+        self.empty || self.listed.is_some()
     }
 
     pub(super) fn is_refused(&self) -> bool {
@@ -58,17 +67,19 @@ impl<'a> Gate<'a> {
 }
 
 /// What a list of clients says of one.
-#[inline]
-pub(super) fn of_client(list: Option<&AccessList>, client: IpAddr) -> Gate<'_> {
-    let mut gate = Gate::default();
-    if let Some(list) = list {
-        gate.add(list.action(client), &list.values, list.ttl_s);
-    }
+pub(super) fn of_client(list: &AccessList, client: IpAddr) -> Gate<'_> {
+    let mut gate = Gate::OPEN;
+    gate.add(list.action(client), &list.values, list.ttl_s);
     gate
 }
 
-/// What the zone's lists add, and the name without its access key. Notes in `asked` that a key was given.
+/// Whether there is any list that [`of_zone`] would ask.
 #[inline]
+pub(super) fn has_lists(asked: &Asked<'_>, zone: &Zone) -> bool {
+    asked.world.snapshot.keys.is_some() || zone.acl.is_some() || zone.keys.is_some()
+}
+
+/// What the zone's lists add, and the name without its access key. Notes in `asked` that a key was given.
 pub(super) fn of_zone<'a, 'n>(
     asked: &mut Asked<'a>,
     zone: &'a Zone,

@@ -22,17 +22,18 @@ mod listing;
 
 use std::net::IpAddr;
 
+use self::gate::Gate;
 use crate::{
     wire::{
         ExtendedError, HEADER_LEN, Rcode, class, cookie,
-        name::QueryName,
+        name::{QueryName, RelativeName},
         query::{Edns, Header, IgnoreReason, Query, Unanswerable},
         reply::{OptOptions, Reply},
         rr,
     },
     zone::{
         ruling::Context,
-        snapshot::{Snapshot, Zone},
+        snapshot::{Content, Snapshot},
     },
 };
 
@@ -163,49 +164,75 @@ impl Decision {
 ///
 /// # Panics
 /// With a shorter buffer; the transports lend longer ones.
-#[inline]
 pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8]) -> Outcome {
-    let global = gate::of_client(world.snapshot.acl.as_deref(), client.address);
-    if global.is_ignored() {
-        return silence(Ignored::Access, None, 0);
-    }
-    let mut name = QueryName::new();
-    let read = Query::read(request, &mut name);
-    let (header, question_len, edns) = match &read {
-        Ok(query) => (query.header, query.question_len(), query.edns.as_ref()),
-        Err(Unanswerable::Refuse(refusal)) => (refusal.header, refusal.question_len, refusal.edns.as_ref()),
-        Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
-        Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
-    };
-    let mut reply = start(world.policy, client, request, header, question_len, edns, buffer);
-    let (decision, qtype) = match &read {
-        Ok(query) => {
-            let context = Context { now_s: world.now_s, keyed: false };
-            let asked = Asked { world: &world, client: &client, query, name: &name, context };
-            match decide(asked, &global, &mut reply) {
-                Ok(decision) => (decision, query.qtype),
-                Err(zone) => return silence(Ignored::Access, zone, query.qtype),
-            }
+    answer_with(&mut QueryName::new(), &world, client, request, buffer)
+}
+
+/// The same with a lent place for the question's name: who answers a million needs one.
+///
+/// # Panics
+/// With a buffer that is too short for [`answer`].
+#[inline]
+pub fn answer_with(
+    name: &mut QueryName,
+    world: &World<'_>,
+    client: Client,
+    request: &[u8],
+    buffer: &mut [u8],
+) -> Outcome {
+    let mut global = Gate::OPEN;
+    if let Some(list) = &world.snapshot.acl {
+        global = gate::of_client(list, client.address);
+        if global.is_ignored() {
+            return silence(Ignored::Access, None, 0);
         }
-        Err(Unanswerable::Refuse(refusal)) => (Decision::new(refusal.rcode, None), 0),
-        Err(Unanswerable::Ignore(_)) => unreachable!("met with silence above"),
+    }
+    let query = match Query::read(request, name) {
+        Ok(query) => query,
+        Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
     };
-    finish(&world, &client, edns, reply, &decision, qtype)
+    let (question_len, edns) = (query.question_len(), query.edns.as_ref());
+    let mut reply = start(world.policy, client, request, query.header, question_len, edns, buffer);
+    let context = Context { now_s: world.now_s, keyed: false };
+    let mut asked = Asked { world, client: &client, query: &query, name, context };
+    match decide(&mut asked, &global, &mut reply) {
+        Ok(decision) => finish(world, &client, edns, reply, &decision, query.qtype),
+        Err(zone) => silence(Ignored::Access, zone, query.qtype),
+    }
+}
+
+/// Says why a request cannot be answered, or nothing.
+#[cold]
+#[inline(never)]
+fn decline(
+    world: &World<'_>,
+    client: Client,
+    request: &[u8],
+    unanswerable: &Unanswerable<'_>,
+    buffer: &mut [u8],
+) -> Outcome {
+    match unanswerable {
+        Unanswerable::Ignore(IgnoreReason::Short) => silence(Ignored::Short, None, 0),
+        Unanswerable::Ignore(IgnoreReason::Response) => silence(Ignored::Response, None, 0),
+        Unanswerable::Refuse(refusal) => {
+            let edns = refusal.edns.as_ref();
+            let reply = start(world.policy, client, request, refusal.header, refusal.question_len, edns, buffer);
+            finish(world, &client, edns, reply, &Decision::new(refusal.rcode, None), 0)
+        }
+    }
 }
 
 /// Decides what to say and writes the records; `Err` with the zone's place is silence.
 #[inline]
-fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
+fn decide<'a>(asked: &mut Asked<'a>, global: &Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
     let Query { qname_len, qtype, qclass, .. } = *asked.query;
-    if qname_len == 0 {
-        return Ok(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
+    if qclass != class::IN
+        && let Some(decision) = of_other_class(asked, qname_len, qclass, reply)
+    {
+        return Ok(decision);
     }
-    match qclass {
-        class::IN => reply.set_authoritative(),
-        // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
-        class::ANY => {}
-        class::CH => return Ok(chaos::answer(&asked, reply)),
-        _ => return Ok(refuse(reply, ExtendedError::NotAuthoritative)),
+    if qclass == class::IN {
+        reply.set_authoritative();
     }
     if (rr::TSIG - 1..rr::ANY).contains(&qtype) {
         // Transfers and the obsolete mail types are not offered.
@@ -218,35 +245,49 @@ fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'
     };
     let zone = &snapshot.zones()[place];
     let whole = asked.name.relative(left);
-    let (gate, relative) = gate::of_zone(&mut asked, zone, whole, global);
-    if gate.is_ignored() {
-        return Err(Some(place));
+    let (mut gate, mut relative) = (*global, whole);
+    if gate::has_lists(asked, zone) {
+        (gate, relative) = gate::of_zone(asked, zone, whole, global);
+        if gate.is_ignored() {
+            return Err(Some(place));
+        }
     }
-    let mut decision = if let Some(fault) = unserved(zone, &asked.context) {
-        reply.set_not_authoritative();
-        Decision::new(Rcode::ServFail, Some(fault))
-    } else if gate.is_refused() {
-        refuse(reply, ExtendedError::Prohibited)
-    } else {
-        let apex_at = HEADER_LEN + asked.name.start(left);
-        in_zone(&asked, zone, relative, whole.label_count() == 0, &gate, apex_at, reply)
+    let mut decision = match &zone.content {
+        Some(content) if content.is_current(&asked.context) && !gate.is_refused() => {
+            let apex_at = HEADER_LEN + asked.name.start(left);
+            in_zone(asked, content, relative, whole.label_count() == 0, &gate, apex_at, reply)
+        }
+        content => unserved(content.as_ref(), &asked.context, reply),
     };
     decision.zone = Some(place);
     Ok(decision)
+}
+
+/// What questions of other classes than IN get, unless it is that of any class.
+#[cold]
+fn of_other_class(asked: &Asked<'_>, qname_len: usize, qclass: u16, reply: &mut Reply<'_>) -> Option<Decision> {
+    if qname_len == 0 {
+        return Some(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
+    }
+    match qclass {
+        // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
+        class::ANY => None,
+        class::CH => Some(chaos::answer(asked, reply)),
+        _ => Some(refuse(reply, ExtendedError::NotAuthoritative)),
+    }
 }
 
 /// Answers from a zone that is served, to a client that may ask.
 #[inline]
 fn in_zone(
     asked: &Asked<'_>,
-    zone: &Zone,
-    relative: crate::wire::name::RelativeName<'_>,
+    content: &Content,
+    relative: RelativeName<'_>,
     is_apex: bool,
-    gate: &gate::Gate<'_>,
+    gate: &Gate<'_>,
     apex_at: usize,
     reply: &mut Reply<'_>,
 ) -> Decision {
-    let Some(content) = &zone.content else { return Decision::new(Rcode::ServFail, None) };
     let qtype = asked.query.qtype;
     if is_apex && let Some(decision) = apex::answer(asked, content, apex_at, reply) {
         return decision;
@@ -284,12 +325,16 @@ fn in_zone(
     decision
 }
 
-/// Why a zone cannot be served now, if so.
-fn unserved(zone: &Zone, context: &Context) -> Option<ExtendedError> {
-    match &zone.content {
-        None => Some(ExtendedError::NotReady),
-        Some(_) if zone.is_served(context) => None,
-        Some(_) => Some(ExtendedError::InvalidData),
+/// Why a zone is not served now: it has no data, or they are too old, or it is not for this client.
+#[cold]
+fn unserved(content: Option<&Content>, context: &Context, reply: &mut Reply<'_>) -> Decision {
+    reply.set_not_authoritative();
+    match content {
+        None => Decision::new(Rcode::ServFail, Some(ExtendedError::NotReady)),
+        Some(content) if !content.is_current(context) => {
+            Decision::new(Rcode::ServFail, Some(ExtendedError::InvalidData))
+        }
+        Some(_) => refuse(reply, ExtendedError::Prohibited),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     live::{clock, served::Served},
     metrics::{Event, ZoneCounters},
     net::{Reply, Responder, Transport},
+    wire::name::QueryName,
 };
 
 /// One query for the log.
@@ -42,6 +43,7 @@ pub(super) struct Worker {
     policy: Arc<Policy>,
     totals: Arc<ZoneCounters>,
     log: Option<QueryLog>,
+    name: QueryName,
 }
 
 impl Worker {
@@ -53,7 +55,7 @@ impl Worker {
         log: Option<QueryLog>,
     ) -> Self {
         let served = cell.load_full();
-        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log }
+        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log, name: QueryName::new() }
     }
 
     #[cold]
@@ -79,7 +81,7 @@ impl Responder for Worker {
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
         let world = World { snapshot: &self.served.snapshot, policy: &self.policy, now_s: self.now_s };
         let asker = Client { address: client.ip(), transport };
-        let outcome = answer::answer(world, asker, request, reply);
+        let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
         let event = Event {
             rcode: outcome.rcode,
             listed: outcome.verdict == Verdict::Listed,

@@ -16,6 +16,9 @@ const KEYS_PER_CELL_LOG2: u32 = 3;
 /// An index of whole keys has at most 2^20 cells, 4 MiB.
 const INDEX_BITS_MAX: u32 = 20;
 
+/// So many keys are looked at one after the other: fewer instructions than halving, and in one or two cache lines.
+const SCANNED_MAX: usize = 24;
+
 /// An unsigned integer that stands for an address or for its leading bits.
 pub(super) trait Key: Copy + Ord + 'static {
     /// Width.
@@ -169,10 +172,10 @@ impl<K: Key> Sorted<K> {
         let cell = self.cell(key)?;
         let start = cell.start;
         let within = match &self.keys {
-            Keys::Whole(keys) => keys[cell].binary_search(&key),
-            Keys::Halves(lows) => lows[cell].binary_search(&key.half()),
+            Keys::Whole(keys) => find_in(&keys[cell], key),
+            Keys::Halves(lows) => find_in(&lows[cell], key.half()),
         };
-        within.ok().map(|within| start + within)
+        within.map(|within| start + within)
     }
 
     /// The number of keys up to `key`, itself included.
@@ -218,6 +221,16 @@ impl<K: Key> Sorted<K> {
             }
         })
     }
+}
+
+/// The position of `key`.
+#[inline]
+fn find_in<T: Copy + Ord>(keys: &[T], key: T) -> Option<usize> {
+    if keys.len() > SCANNED_MAX {
+        return keys.binary_search(&key).ok();
+    }
+    let within = keys.iter().position(|other| *other >= key)?;
+    (keys[within] == key).then_some(within)
 }
 
 #[cfg(test)]
