@@ -73,25 +73,19 @@ pub(super) fn of_client(list: &AccessList, client: IpAddr) -> Gate<'_> {
     gate
 }
 
-/// Whether there is any list that [`of_zone`] would ask.
-#[inline]
-pub(super) fn has_lists(asked: &Asked<'_>, zone: &Zone) -> bool {
-    asked.world.snapshot.keys.is_some() || zone.acl.is_some() || zone.keys.is_some()
-}
-
-/// What the zone's lists add, and the name without its access key. Notes in `asked` that a key was given.
+/// What the server's and the zone's lists say, and the name without its access key. Notes in `asked` that a key was given.
 pub(super) fn of_zone<'a, 'n>(
     asked: &mut Asked<'a>,
     zone: &'a Zone,
     mut relative: RelativeName<'n>,
-    global: &Gate<'a>,
 ) -> (Gate<'a>, RelativeName<'n>) {
-    let mut gate = *global;
-    if let Some(keys) = &asked.world.snapshot.keys {
+    let (snapshot, client) = (asked.world.snapshot, asked.client.address);
+    let mut gate = snapshot.acl.as_ref().map_or(Gate::OPEN, |list| of_client(list, client));
+    if let Some(keys) = &snapshot.keys {
         relative = use_key(asked, keys, relative, &mut gate);
     }
     if let Some(list) = &zone.acl {
-        gate.add(list.action(asked.client.address), &list.values, list.ttl_s);
+        gate.add(list.action(client), &list.values, list.ttl_s);
     }
     if let Some(keys) = &zone.keys {
         relative = use_key(asked, keys, relative, &mut gate);

@@ -180,12 +180,10 @@ pub fn answer_with(
     request: &[u8],
     buffer: &mut [u8],
 ) -> Outcome {
-    let mut global = Gate::OPEN;
-    if let Some(list) = &world.snapshot.acl {
-        global = gate::of_client(list, client.address);
-        if global.is_ignored() {
-            return silence(Ignored::Access, None, 0);
-        }
+    if let Some(list) = &world.snapshot.acl
+        && gate::of_client(list, client.address).is_ignored()
+    {
+        return silence(Ignored::Access, None, 0);
     }
     let query = match Query::read(request, name) {
         Ok(query) => query,
@@ -195,10 +193,40 @@ pub fn answer_with(
     let mut reply = start(world.policy, client, request, query.header, question_len, edns, buffer);
     let context = Context { now_s: world.now_s, keyed: false };
     let mut asked = Asked { world, client: &client, query: &query, name, context };
-    match decide(&mut asked, &global, &mut reply) {
-        Ok(decision) => finish(world, &client, edns, reply, &decision, query.qtype),
-        Err(zone) => silence(Ignored::Access, zone, query.qtype),
+    let decision = if let Some((place, left, content)) = open_zone(&asked) {
+        reply.set_authoritative();
+        let relative = asked.name.relative(left);
+        let mut decision = in_zone(&asked, content, relative, left, &Gate::OPEN, &mut reply);
+        decision.zone = Some(place);
+        decision
+    } else {
+        match decide(&mut asked, &mut reply) {
+            Ok(decision) => decision,
+            Err(zone) => return silence(Ignored::Access, zone, query.qtype),
+        }
+    };
+    finish(world, &client, edns, reply, &decision, query.qtype)
+}
+
+/// The usual case, as far as it is one: a question of class IN about a zone that is served to everyone. Tells the zone's place,
+/// how many labels of the name stand left of its apex, and its data.
+#[inline]
+fn open_zone<'a>(asked: &Asked<'a>) -> Option<(usize, usize, &'a Content)> {
+    let snapshot = asked.world.snapshot;
+    let is_usual = asked.query.qclass == class::IN && !is_of_zones(asked.query.qtype);
+    if !is_usual || snapshot.acl.is_some() || snapshot.keys.is_some() {
+        return None;
     }
+    let (place, left) = snapshot.find(asked.name)?;
+    let zone = &snapshot.zones()[place];
+    let content = zone.content.as_ref().filter(|content| content.is_current(&asked.context))?;
+    (zone.acl.is_none() && zone.keys.is_none()).then_some((place, left, content))
+}
+
+/// Whether a type asks for more than records: transfers, and the obsolete mail types.
+#[inline]
+fn is_of_zones(qtype: u16) -> bool {
+    (rr::TSIG - 1..rr::ANY).contains(&qtype)
 }
 
 /// Says why a request cannot be answered, or nothing.
@@ -222,20 +250,16 @@ fn decline(
     }
 }
 
-/// Decides what to say and writes the records; `Err` with the zone's place is silence.
-#[inline]
-fn decide<'a>(asked: &mut Asked<'a>, global: &Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
+/// Decides what to say and writes the records, whatever the case; `Err` with the zone's place is silence.
+#[inline(never)]
+fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
     let Query { qname_len, qtype, qclass, .. } = *asked.query;
-    if qclass != class::IN
-        && let Some(decision) = of_other_class(asked, qname_len, qclass, reply)
-    {
-        return Ok(decision);
-    }
     if qclass == class::IN {
         reply.set_authoritative();
+    } else if let Some(decision) = of_other_class(asked, qname_len, qclass, reply) {
+        return Ok(decision);
     }
-    if (rr::TSIG - 1..rr::ANY).contains(&qtype) {
-        // Transfers and the obsolete mail types are not offered.
+    if is_of_zones(qtype) {
         reply.set_not_authoritative();
         return Ok(Decision::new(Rcode::NotImp, Some(ExtendedError::NotSupported)));
     }
@@ -244,18 +268,13 @@ fn decide<'a>(asked: &mut Asked<'a>, global: &Gate<'a>, reply: &mut Reply<'_>) -
         return Ok(refuse(reply, ExtendedError::NotAuthoritative));
     };
     let zone = &snapshot.zones()[place];
-    let whole = asked.name.relative(left);
-    let (mut gate, mut relative) = (*global, whole);
-    if gate::has_lists(asked, zone) {
-        (gate, relative) = gate::of_zone(asked, zone, whole, global);
-        if gate.is_ignored() {
-            return Err(Some(place));
-        }
+    let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left));
+    if gate.is_ignored() {
+        return Err(Some(place));
     }
     let mut decision = match &zone.content {
         Some(content) if content.is_current(&asked.context) && !gate.is_refused() => {
-            let apex_at = HEADER_LEN + asked.name.start(left);
-            in_zone(asked, content, relative, whole.label_count() == 0, &gate, apex_at, reply)
+            in_zone(asked, content, relative, left, &gate, reply)
         }
         content => unserved(content.as_ref(), &asked.context, reply),
     };
@@ -277,17 +296,18 @@ fn of_other_class(asked: &Asked<'_>, qname_len: usize, qclass: u16, reply: &mut 
     }
 }
 
-/// Answers from a zone that is served, to a client that may ask.
+/// Answers from a zone that is served, to a client that may ask. `left` labels of the name stand left of the apex, `relative`
+/// are those without an access key.
 #[inline]
 fn in_zone(
     asked: &Asked<'_>,
     content: &Content,
     relative: RelativeName<'_>,
-    is_apex: bool,
+    left: usize,
     gate: &Gate<'_>,
-    apex_at: usize,
     reply: &mut Reply<'_>,
 ) -> Decision {
+    let (apex_at, is_apex) = (HEADER_LEN + asked.name.start(left), left == 0);
     let qtype = asked.query.qtype;
     if is_apex && let Some(decision) = apex::answer(asked, content, apex_at, reply) {
         return decision;
