@@ -228,6 +228,7 @@ impl<'a> Answers<'a, '_, '_> {
     }
 
     /// RFC 2181 section 5.2: the records of a set have one TTL, and none may outlive its listing.
+    #[inline]
     fn settle_ttl(&mut self) {
         if self.pushed_count > 1 {
             self.reply.set_ttl(self.first_at, self.least_ttl_s);

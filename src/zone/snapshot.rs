@@ -142,6 +142,7 @@ impl Content {
     }
 
     /// Whether a relative name stands above a subzone or another zone.
+    #[inline]
     pub fn is_non_terminal(&self, name: RelativeName<'_>) -> bool {
         self.non_terminals.iter().any(|known| **known == *name.octets())
     }
