@@ -116,6 +116,7 @@ const DIGITS: [Digits; 4] = [
 /// A canonical decimal octet and whether it is one, from the length of a label and the three octets from there on, not all of
 /// them its own. `02` is none, or one entry would exist under several names.
 #[inline]
+#[allow(clippy::needless_bitwise_bool, reason = "a branch for each would be guessed wrong half of the time")]
 fn read_octet(start: [u8; 4]) -> (u32, bool) {
     let Digits { mask, beyond, weights, least } = DIGITS[usize::from(start[0] & 3)];
     let digits = (u32::from_le_bytes(start) ^ 0x30_30_30_00) & mask;
@@ -172,7 +173,7 @@ fn four_nibbles(labels: [u8; 8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
     use crate::wire::name::{Name, QueryName};
