@@ -10,6 +10,7 @@ pub mod lifetimes;
 pub mod names;
 pub mod records;
 pub mod ruling;
+mod runs;
 pub mod snapshot;
 pub mod standing;
 pub mod subject;
