@@ -113,6 +113,20 @@ pub(super) fn push_number(into: &mut Vec<u8>, mut number: u64) {
 /// Octets of the longest number.
 pub(super) const NUMBER_MAX: usize = 10;
 
+/// The difference of two times as a number that is small when they are close.
+#[inline]
+pub(super) fn zigzag(time_s: u32, last_s: u32) -> u64 {
+    let difference = i64::from(time_s) - i64::from(last_s);
+    (difference << 1 ^ difference >> 63) as u64
+}
+
+/// The time that has this difference.
+#[inline]
+pub(super) fn unzigzag(number: u64, last_s: u32) -> u32 {
+    let difference = (number >> 1) as i64 ^ -((number & 1) as i64);
+    (i64::from(last_s) + difference) as u32
+}
+
 /// Entries in order, one of them at hand.
 pub(super) trait Run {
     /// Goes on to the next entry; `false` if there is none.

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::sorted::Key;
 use crate::zone::{
     ruling::{FOREVER_S, Ruling},
-    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number},
+    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number, unzigzag, zigzag},
     standing::Standing,
 };
 
@@ -230,18 +230,6 @@ impl<K: Key> Packing<K> {
 /// What a run begins from.
 const fn nothing<K>(start: K) -> Entry<K> {
     Entry { start, length: 0, standing: Standing { ruling: Ruling::ABSENT, until_s: 0 } }
-}
-
-/// The difference of two times as a number that is small when they are close.
-fn zigzag(time_s: u32, last_s: u32) -> u64 {
-    let difference = i64::from(time_s) - i64::from(last_s);
-    (difference << 1 ^ difference >> 63) as u64
-}
-
-/// The time that has this difference.
-fn unzigzag(number: u64, last_s: u32) -> u32 {
-    let difference = (number >> 1) as i64 ^ -((number & 1) as i64);
-    (i64::from(last_s) + difference) as u32
 }
 
 /// A run while it is read.
