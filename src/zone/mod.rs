@@ -11,6 +11,7 @@ pub mod lifetimes;
 pub mod names;
 pub mod records;
 pub mod ruling;
+mod runs;
 pub mod shown;
 pub mod snapshot;
 pub mod standing;

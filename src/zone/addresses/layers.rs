@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::{
     column::{Column, ColumnBuilder},
-    sorted::{Key, Sorted},
+    sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
     ruling::{Context, Finding, Ruling, Rulings},
@@ -33,26 +33,27 @@ pub(super) struct Segments<K> {
 /// Keys in ascending order and what is said of them, while they are put together.
 #[derive(Debug)]
 pub(super) struct Rows<K> {
-    keys: Vec<K>,
+    keys: SortedBuilder<K>,
     column: ColumnBuilder,
 }
 
 impl<K: Key> Rows<K> {
     pub(super) fn new() -> Self {
-        Self { keys: Vec::new(), column: ColumnBuilder::new() }
+        Self { keys: SortedBuilder::new(), column: ColumnBuilder::new() }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, key: K, standing: Standing, rulings: &Rulings) {
         self.keys.push(key);
         self.column.push(standing, rulings);
     }
 
     pub(super) fn into_hosts(self) -> Hosts<K> {
-        Hosts { keys: Sorted::new(self.keys), column: self.column.build() }
+        Hosts { keys: self.keys.build(), column: self.column.build() }
     }
 
     pub(super) fn into_segments(self) -> Segments<K> {
-        Segments { starts: Sorted::new(self.keys), column: self.column.build() }
+        Segments { starts: self.keys.build(), column: self.column.build() }
     }
 }
 

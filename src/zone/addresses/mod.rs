@@ -17,6 +17,7 @@
 
 mod builder;
 mod column;
+mod gather;
 mod layers;
 mod sorted;
 #[cfg(test)]

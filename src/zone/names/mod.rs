@@ -13,6 +13,7 @@
 
 mod arena;
 mod builder;
+mod gather;
 #[cfg(test)]
 mod tests;
 
