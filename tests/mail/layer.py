@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 # What the world of every program is made of; see world.py.
-COMMON_PACKAGES = ["bind9-utils", "iproute2", "nsd", "unbound"]
+COMMON_PACKAGES = ["bind9-utils", "dns-root-data", "iproute2", "nsd", "unbound"]
 # How much of the memory a root folder may take.
 SIZE = "1536m"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -96,6 +96,8 @@ def main():
     if not kept.exists():
         install(root, packages)
         keep(changes, kept)
+    # As after a start of the machine.
+    call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "run")
     for folder in {REPOSITORY, binary.parent}:
         (root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
         call("mount", "--bind", "-o", "ro", folder, root / folder.relative_to("/"))

@@ -95,3 +95,14 @@ def validates(report, what):
     listed = dns.ask("127.0.0.1", "2.0.0.127.virbl.tee.gr", "A")
     good = signed.authentic and broken.code == "SERVFAIL" and listed.records and not listed.authentic
     report.check(f"{what}: validates, and takes the lists for unsigned", good, (signed, broken, listed))
+
+
+def try_resolver(world, report, what, expected, command):
+    """Starts a resolver on port 53, asks it for everything, and ends it."""
+    world.start("resolver", command)
+    try:
+        world.answers("127.0.0.1", "mx.example.net")
+        compare(report, what, expected)
+        validates(report, what)
+    finally:
+        world.stop("resolver")

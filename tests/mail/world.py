@@ -2,8 +2,8 @@
 
 | address | who |
 |---|---|
-| 198.41.0.4 | NSD with a signed root zone, and unsigned `gr`, `org`, `example` and `arpa` |
-| 192.0.2.53, 127.0.0.1 port 5300 | dnsbld with the sample zones, TTLs shortened; the zones above delegate to the first |
+| the root servers' own | NSD with a signed root zone, and unsigned `gr`, `org`, `example` and `arpa` |
+| 192.0.2.53, 127.0.0.2, 127.0.0.1 port 5300 | dnsbld with the sample zones, TTLs shortened; the zones above delegate to the first |
 | 127.0.0.1 | the resolver, and the mail server under test |
 
 Clients connect from addresses of their own, all of them on the loopback device of the namespace.
@@ -52,7 +52,7 @@ class World:
 
     def _make_network(self):
         call("ip", "link", "set", "lo", "up")
-        for address in ["198.41.0.4", "192.0.2.53", *CLIENTS]:
+        for address in [*root_servers(), "192.0.2.53", *CLIENTS]:
             length = 128 if ":" in address else 32
             call("ip", "address", "add", f"{address}/{length}", "dev", "lo", *(["nodad"] if length == 128 else []))
         # The name of this host: some servers want one that has a dot, and find it in here.
@@ -104,13 +104,18 @@ class World:
             (ZONES / path.name).write_text(shortened(path.read_text()))
         # The sample has no IPv6 in the blocklist.
         drop("virbl.tee.gr.ip6trie", f"$TTL {TTL_S}\n2001:db8:dead::/64 :127.0.0.2:$ sent a virus. See https://virbl.tee.gr/?$\n")
-        listen = ["--listen", "127.0.0.1:5300", "--listen", "192.0.2.53:53"]
+        listen = ["--listen", "127.0.0.1:5300", "--listen", "127.0.0.2:53", "--listen", "192.0.2.53:53"]
         self.start("dnsbld", [self.binary, "serve", "--config", "/etc/dnsbld/dnsbld.toml", *listen])
         self.answers("127.0.0.1", "2.0.0.127.virbl.tee.gr", port=5300)
 
     def answers(self, server, name, kind="A", port=53, limit_s=20):
         """Waits until a server answers a question with a record."""
-        found = wait_for(lambda: try_to_ask(server, name, kind, port).records, limit_s)
+        def ended():
+            return [name for name, process in self.running.items() if process.poll() is not None]
+
+        found = wait_for(lambda: try_to_ask(server, name, kind, port).records or ended(), limit_s)
+        if ended():
+            raise RuntimeError(f"{ended()} ended by itself")
         if not found:
             raise RuntimeError(f"{server} port {port} does not find {name}")
         return found
@@ -135,16 +140,16 @@ class World:
         """Serves a signed root zone and what hangs below it. Returns the trust anchor, as a DS record."""
         folder = Path("/etc/nsd/internet")
         folder.mkdir(parents=True)
-        head = "@ 3600 SOA a.root-servers.net. nobody.invalid. 1 1800 900 604800 60\n@ 3600 NS a.root-servers.net.\n"
+        head = "@ 3600 SOA ns.internet. nobody.invalid. 1 1800 900 604800 60\n@ 3600 NS ns.internet.\n"
         tops = ["gr", "org", "example", "arpa", "net", "broken"]
-        root = head + "a.root-servers.net. 3600 A 198.41.0.4\n" + "".join(f"{top}. 3600 NS a.root-servers.net.\n" for top in tops)
+        root = head + "ns.internet. 3600 A 198.41.0.4\nns.internet. 3600 AAAA 2001:503:ba3e::2:30\n" + "".join(f"{top}. 3600 NS ns.internet.\n" for top in tops)
         # A DS of no key: nothing below is to be believed by a resolver that validates.
         root += f"broken. 3600 DS 1 13 2 {'00' * 32}\n"
         bodies = {
             "gr": "virbl.tee NS ns1.virbl.tee\nns1.virbl.tee A 192.0.2.53\ngrwhitelist.tee NS ns1.tee\nns1.tee A 192.0.2.53\n",
             "org": "bogusmx.rfc-ignorant NS ns.rfc-ignorant\nns.rfc-ignorant A 192.0.2.53\n",
             "example": "* A 192.0.2.99\n* MX 10 mx.fine\n",
-            "net": "mx.example A 127.0.0.1\na.root-servers A 198.41.0.4\n",
+            "net": "mx.example A 127.0.0.1\n",
             "arpa": "",
             "broken": "www A 192.0.2.99\n",
         }
@@ -155,7 +160,9 @@ class World:
         call("dnssec-signzone", "-q", "-S", "-z", "-K", str(folder), "-d", str(folder), "-o", ".", "-f", "root.signed", "root", cwd=folder)
         anchor = call("dnssec-dsfromkey", "-2", str(folder / f"{keygen.strip()}.key"))
         zones = [(".", "root.signed"), *((zone, zone) for zone in bodies)]
-        config = "server:\n  ip-address: 198.41.0.4\n  server-count: 1\n  zonesdir: /etc/nsd/internet\nremote-control:\n  control-enable: no\n"
+        config = "server:\n  server-count: 1\n  zonesdir: /etc/nsd/internet\n  pidfile: /run/internet.pid\n"
+        config += "".join(f"  ip-address: {address}\n" for address in root_servers())
+        config += "remote-control:\n  control-enable: no\n"
         config += "".join(f'zone:\n  name: "{name}"\n  zonefile: {file}\n' for name, file in zones)
         (folder / "nsd.conf").write_text(config)
         self.start("nsd", ["nsd", "-d", "-c", folder / "nsd.conf"])
@@ -182,6 +189,11 @@ def call(*command, **more):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def root_servers():
+    """The addresses of the Internet's root servers, which every resolver knows."""
+    return re.findall(r"(?m)\s(?:A|AAAA)\s+(\S+)$", Path("/usr/share/dns/root.hints").read_text())
 
 
 def try_to_ask(server, name, kind, port):
