@@ -134,6 +134,12 @@ class World:
         assert without != text, f"{address} is not a line of {path}"
         drop(path.name, without)
 
+    def relist(self, address):
+        """Puts the blocklist's file back as it was, with that address, and waits until it shows."""
+        path = REPOSITORY / "zones/virbl.tee.gr.ip4set"
+        drop(path.name, shortened(path.read_text()))
+        self.answers("127.0.0.1", f"{dns.reversed_name(address)}.virbl.tee.gr")
+
     # The Internet, and the mail host's resolver.
 
     def start_internet(self):
