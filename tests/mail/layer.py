@@ -5,7 +5,7 @@ an empty one in memory (overlayfs), the program's packages are installed into th
 process namespaces of its own: what is written, listens or runs there is gone when it ends. Installed packages are kept as a
 tar file in CACHE, which is good as long as this machine's own packages stay the same.
 
-To be called as root, in a mount namespace of its own.
+To be called as root, in mount and process namespaces of its own.
 """
 
 import hashlib
@@ -19,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 # What the world of every program is made of; see world.py.
 COMMON_PACKAGES = ["bind9-utils", "dns-root-data", "iproute2", "nsd", "unbound"]
+# Where the root folder is made; only the processes of this mount namespace see it.
+BASE = Path("/mnt")
 # How much of the memory a root folder may take.
 SIZE = "1536m"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -33,14 +35,13 @@ def call(*command, **more):
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout.decode(errors='replace')[-4000:]}\nexit code {done.returncode}")
 
 
-def make_root(base, kept):
+def make_root(kept):
     """Lays a folder in memory over this machine's root folder, with what was kept of an earlier run, if anything.
 
     Returns the new root folder, and the folder of the changes.
     """
-    base.mkdir(parents=True, exist_ok=True)
-    call("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "tmpfs", base)
-    root, changes, work = (base / name for name in ("root", "changes", "work"))
+    call("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "tmpfs", BASE)
+    root, changes, work = (BASE / name for name in ("root", "changes", "work"))
     for folder in (root, changes, work):
         folder.mkdir()
     if kept.exists():
@@ -89,10 +90,9 @@ def main():
     program, binary, cache = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     sys.path.insert(0, str(HERE))
     packages = sorted({*COMMON_PACKAGES, *importlib.import_module(f"programs.{program}").PACKAGES})
-    base = Path(f"/tmp/dnsbld-mail.{os.getpid()}")
     status = Path("/var/lib/dpkg/status").read_bytes()
     kept = cache / program / f"{hashlib.sha256(' '.join(packages).encode() + status).hexdigest()[:16]}.tar"
-    root, changes = make_root(base, kept)
+    root, changes = make_root(kept)
     if not kept.exists():
         install(root, packages)
         keep(changes, kept)
@@ -105,8 +105,6 @@ def main():
     inner = ["unshare", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", f"--root={root}", "--wd=/root", "--mount-proc"]
     environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([*inner, sys.executable, str(HERE / "inside.py"), program, str(binary)], env=environment, check=False)
-    subprocess.run(["umount", "--lazy", str(base)], check=False)
-    base.rmdir()
     sys.exit(done.returncode)
 
 

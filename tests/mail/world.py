@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -28,12 +29,13 @@ LOGS = Path("/var/log/world")
 # Who a client of the mail servers may be; the sample zones say so, but for the last three.
 UNLISTED = "203.0.113.50"
 LISTED = "203.0.113.7"
+LISTED_BIT = "203.0.113.64"
 LISTED_AND_ALLOWED = "198.51.100.25"
 ALLOWED = "203.0.113.25"
 SHORTLY_LISTED = "203.0.113.60"
 LISTED_V6 = "2001:db8:dead::25"
 UNLISTED_V6 = "2001:db8:beef::25"
-CLIENTS = [UNLISTED, LISTED, LISTED_AND_ALLOWED, ALLOWED, SHORTLY_LISTED, LISTED_V6, UNLISTED_V6]
+CLIENTS = [UNLISTED, LISTED, LISTED_BIT, LISTED_AND_ALLOWED, ALLOWED, SHORTLY_LISTED, LISTED_V6, UNLISTED_V6]
 LISTED_DOMAIN = "bogus.example"
 UNLISTED_DOMAIN = "fine.example"
 
@@ -120,6 +122,16 @@ class World:
             raise RuntimeError(f"{server} port {port} does not find {name}")
         return found
 
+    def listens(self, port, limit_s=30):
+        """Waits until something listens on a TCP port of 127.0.0.1."""
+
+        def connects():
+            with socket.socket() as sock:
+                return sock.connect_ex(("127.0.0.1", port)) == 0
+
+        if not wait_for(connects, limit_s):
+            raise RuntimeError(f"nothing listens on TCP port {port}")
+
     def list_for(self, address, seconds):
         """Lists an address for so long, the way a scanner does: by a file. Returns the second when it ends."""
         end_s = int(time.time()) + seconds
@@ -191,7 +203,8 @@ class World:
 
 def call(*command, **more):
     """Runs a command, and returns what it printed; what it said is part of the error if it fails."""
-    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **more)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, **more)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
