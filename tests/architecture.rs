@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "zone"]),
     ("load", &["wire", "zone"]),
     ("net", &["answer"]),
-    ("metrics", &["wire", "net"]),
+    ("metrics", &["wire", "answer", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
     ("config", &["live", "load", "answer", "net"]),
     ("control", &["live", "wire", "zone"]),

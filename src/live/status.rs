@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::zones::DatasetSpec;
@@ -26,6 +27,8 @@ pub struct Status {
     pub failed_loads: BTreeMap<(String, &'static str), u64>,
     /// When something of a zone last went live, in seconds since the epoch.
     pub loaded_s: BTreeMap<String, u64>,
+    /// How long the files of a zone took to load, when they last were.
+    pub load_took: BTreeMap<String, Duration>,
     /// Entries of each zone that were given back, their lifetimes being over, since the start.
     pub expired_entries: BTreeMap<String, u64>,
 }
@@ -62,6 +65,14 @@ impl SharedStatus {
             for reason in reasons {
                 *status.failed_loads.entry((zone.to_string(), reason)).or_default() += 1;
             }
+        }
+    }
+
+    /// Takes note of how long loading took, added up for each zone.
+    pub(super) fn took<'a>(&self, durations: impl Iterator<Item = (&'a Name, Duration)>) {
+        let mut status = self.read();
+        for (zone, took) in durations {
+            status.load_took.insert(zone.to_string(), took);
         }
     }
 
