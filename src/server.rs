@@ -227,7 +227,12 @@ impl Bound {
         };
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk = Desk { cell: Arc::clone(&running.cell), status: running.status.clone(), reloader: watch.sender() };
+        let desk = Desk {
+            cell: Arc::clone(&running.cell),
+            status: running.status.clone(),
+            options: config.load.clone(),
+            reloader: watch.sender(),
+        };
         let control = state.and_then(open_control);
         personality.started(&running)?;
         notifier.ready();

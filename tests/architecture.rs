@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics", &["wire", "answer", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
     ("config", &["live", "load", "answer", "net"]),
-    ("control", &["live", "wire", "zone"]),
+    ("control", &["live", "load", "wire", "zone"]),
     ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control"]),
     ("cli", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control", "server"]),
 ];

@@ -490,6 +490,7 @@ impl Reloader {
         for zone in snapshot.zones() {
             announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
         }
+        self.status.serves(&specs);
         self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
         let worker_count = self.settings.worker_count;
         let mut counters = Vec::new();

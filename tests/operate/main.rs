@@ -12,5 +12,6 @@ mod daemon;
 #[path = "../reload/live.rs"]
 mod live;
 
+mod explain;
 mod metrics;
 mod prometheus;
