@@ -3,7 +3,9 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+pub mod collector;
 mod http;
+pub mod monitor;
 mod notify;
 mod privileges;
 pub mod probe;
@@ -25,6 +27,8 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use collector::ServerCollector;
+use monitor::Monitor;
 use notify::Notifier;
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
@@ -42,7 +46,7 @@ use crate::{
         status::SharedStatus,
         watch::{Trigger, Watch},
     },
-    metrics::ZoneCounters,
+    metrics::{Totals, ZoneCounters},
     net::{Counters, Listeners, Settings},
 };
 
@@ -51,12 +55,40 @@ use crate::{
 pub struct Running {
     /// What is served.
     pub cell: Cell,
-    /// Counts of everything, zones or not.
-    pub totals: Arc<ZoneCounters>,
+    /// Counts of what is in no zone.
+    pub outside: Arc<ZoneCounters>,
     /// Counts of the transports.
     pub transports: Counters,
     /// What is known of reloads.
     pub status: SharedStatus,
+    /// What the self-test found.
+    pub monitor: Monitor,
+    /// What is told to Prometheus: whoever has something to tell registers a collector.
+    pub registry: prometheus::Registry,
+}
+
+impl Running {
+    /// Counts of everything, zones or not.
+    pub fn totals(&self) -> Totals {
+        let mut all = self.outside.totals();
+        for counters in &self.cell.load().counters {
+            all += counters.totals();
+        }
+        all
+    }
+
+    /// Registers what the server itself has to tell.
+    fn register(&self) {
+        let collectors: [Box<dyn prometheus::core::Collector>; 2] = [
+            Box::new(ServerCollector::new(self.clone())),
+            Box::new(prometheus::process_collector::ProcessCollector::for_self()),
+        ];
+        for collector in collectors {
+            if let Err(error) = self.registry.register(collector) {
+                warn!("some metrics are missing: {error}");
+            }
+        }
+    }
 }
 
 /// What a personality adds to the server: what it does at certain moments.
@@ -167,15 +199,15 @@ impl Bound {
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
-        let totals = Arc::new(ZoneCounters::new(worker_count));
+        let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
         let log = personality.query_log();
         let factory = {
-            let (cell, totals) = (Arc::clone(&cell), Arc::clone(&totals));
+            let (cell, outside) = (Arc::clone(&cell), Arc::clone(&outside));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                Worker::new(number, Arc::clone(&cell), Arc::clone(&policy), Arc::clone(&totals), log.clone())
+                Worker::new(number, Arc::clone(&cell), Arc::clone(&policy), Arc::clone(&outside), log.clone())
             }
         };
         // The signals must have their handlers before anyone is told that the server runs.
@@ -185,13 +217,27 @@ impl Bound {
             Signals::new()?
         };
         let server = listeners.start(factory).context("cannot start the workers")?;
-        let running = Running { cell, totals, transports: server.counters(), status };
+        let running = Running {
+            cell,
+            outside,
+            transports: server.counters(),
+            status,
+            monitor: Monitor::default(),
+            registry: prometheus::Registry::new(),
+        };
+        running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk = Desk { cell: Arc::clone(&running.cell), status: running.status.clone(), reloader: watch.sender() };
+        let desk = Desk {
+            cell: Arc::clone(&running.cell),
+            status: running.status.clone(),
+            options: config.load.clone(),
+            reloader: watch.sender(),
+        };
         let control = state.and_then(open_control);
         personality.started(&running)?;
         notifier.ready();
         runtime.block_on(async {
+            tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell)));
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
             }

@@ -10,6 +10,7 @@
 //! | SOA, NS and ANY at the apex; SOA and NS in the authority section | `apex.rs` |
 //! | is the name listed, with which values? | `listing.rs` |
 //! | does anything exist at or below it? | `existence.rs` |
+//! | was the wrong zone asked? | `misuse.rs` |
 //! | what server is this? | `chaos.rs` |
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ mod chaos;
 mod existence;
 mod gate;
 mod listing;
+mod misuse;
 
 use std::net::IpAddr;
 
@@ -87,6 +89,10 @@ pub enum Verdict {
     Unlisted,
     /// Something is below the name (RFC 9499 section 7), or it is the apex.
     EmptyNonTerminal,
+    /// Nothing is there, and the name is neither an address nor a domain, in a zone that lists addresses only.
+    Malformed,
+    /// Nothing is there, and could not be: a domain asked of a zone of addresses, or an address asked of one of names.
+    Misuse,
 }
 
 /// What became of a request.
@@ -335,7 +341,7 @@ fn in_zone(
         Verdict::EmptyNonTerminal
     } else {
         decision.rcode = Rcode::NxDomain;
-        Verdict::Unlisted
+        misuse::verdict(&sought)
     };
     if reply.answer_count() > 0 {
         apex::add_servers(asked, content, apex_at, reply);

@@ -34,7 +34,7 @@ mod udp;
 
 pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
-pub use counters::{Counter, Counters, TcpCounters, UdpCounters};
+pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
 pub use tcp::Limits;
 
 /// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.

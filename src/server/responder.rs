@@ -11,9 +11,9 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    answer::{self, Client, Outcome, Policy, Verdict, World},
+    answer::{self, Client, Outcome, Policy, World},
     live::{clock, served::Served},
-    metrics::{Event, ZoneCounters},
+    metrics::{Way, ZoneCounters},
     net::{Reply, Responder, Transport},
     wire::name::QueryName,
 };
@@ -41,7 +41,8 @@ pub(super) struct Worker {
     served: Arc<Served>,
     now_s: u64,
     policy: Arc<Policy>,
-    totals: Arc<ZoneCounters>,
+    /// Counts of what is in no zone.
+    outside: Arc<ZoneCounters>,
     log: Option<QueryLog>,
     name: QueryName,
 }
@@ -51,11 +52,11 @@ impl Worker {
         number: usize,
         cell: Arc<ArcSwap<Served>>,
         policy: Arc<Policy>,
-        totals: Arc<ZoneCounters>,
+        outside: Arc<ZoneCounters>,
         log: Option<QueryLog>,
     ) -> Self {
         let served = cell.load_full();
-        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log, name: QueryName::new() }
+        Self { number, cell, served, now_s: clock::now_s(), policy, outside, log, name: QueryName::new() }
     }
 
     #[cold]
@@ -82,17 +83,12 @@ impl Responder for Worker {
         let world = World { snapshot: &self.served.snapshot, policy: &self.policy, now_s: self.now_s };
         let asker = Client { address: client.ip(), transport };
         let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
-        let event = Event {
-            rcode: outcome.rcode,
-            listed: outcome.verdict == Verdict::Listed,
-            truncated: outcome.truncated,
-            request_len: request.len(),
-            reply_len: outcome.reply_len,
+        let way = Way { transport, is_v6: client.is_ipv6() };
+        let counters = match outcome.zone {
+            Some(zone) => &self.served.counters[zone],
+            None => &self.outside,
         };
-        self.totals.count(self.number, &event);
-        if let Some(zone) = outcome.zone {
-            self.served.counters[zone].count(self.number, &event);
-        }
+        counters.count(self.number, way, request.len(), &outcome);
         if let Some(log) = &self.log {
             self.note(log, client, request, outcome);
         }

@@ -92,6 +92,11 @@ impl<K: Key> Hosts<K> {
             || positions.any(|position| self.column.decide(position, rulings, context).is_absent())
     }
 
+    /// Hosts from all over the set, some more than `count` if there are so many.
+    pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
+        spread(&self.keys, count)
+    }
+
     /// All hosts in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u128, u128, Standing)> {
         self.keys.iter().enumerate().map(|(position, key)| {
@@ -177,6 +182,11 @@ impl<K: Key> Segments<K> {
         })
     }
 
+    /// Starts of segments from all over the set, some more than `count` if there are so many.
+    pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
+        spread(&self.starts, count)
+    }
+
     /// All segments that say something, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (K, K, Standing)> {
         let ends = self.starts.iter().skip(1).map(before).chain([K::MAX]);
@@ -187,6 +197,12 @@ impl<K: Key> Segments<K> {
             .map(|(position, (first, last))| (first, last, self.column.standing(position)))
             .filter(|(_, _, standing)| standing.ruling != Ruling::ABSENT)
     }
+}
+
+/// Keys at even distances, four times as many as are wanted, since some may list nothing.
+fn spread<K: Key>(keys: &Sorted<K>, count: usize) -> impl Iterator<Item = K> {
+    let step = (keys.len() / (4 * count).max(1)).max(1);
+    (0..keys.len()).step_by(step).map(|position| keys.key(position))
 }
 
 /// The key before one that is not the lowest.

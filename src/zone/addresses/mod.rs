@@ -116,6 +116,20 @@ impl Addresses {
         standings.iter().flat_map(|standing| standing.levels(&self.rulings)).collect()
     }
 
+    /// Up to so many IPv4 addresses that are listed now, from all over the set.
+    pub fn some_listed_v4(&self, count: usize, context: &Context) -> Vec<u32> {
+        let hosts = self.v4_hosts.spread(count);
+        let candidates = hosts.chain(self.v4_segments.spread(count));
+        candidates.filter(|&address| self.find_v4(address, context).is_listed()).take(count).collect()
+    }
+
+    /// The same for IPv6.
+    pub fn some_listed_v6(&self, count: usize, context: &Context) -> Vec<u128> {
+        let wide = self.v6_wide.spread(count).map(first_below);
+        let candidates = self.v6_hosts.spread(count).chain(self.v6_deep.spread(count)).chain(wide);
+        candidates.filter(|&address| self.find_v6(address, context).is_listed()).take(count).collect()
+    }
+
     /// Number of entries, as many as were added.
     pub fn entries(&self) -> usize {
         self.entries
