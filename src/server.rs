@@ -38,7 +38,7 @@ use crate::{
         kept::Kept,
         memory,
         reloader::{self, ReloadReport, Reloader},
-        served::{Cell, Served},
+        served::{Cell, LiveCell, Served},
         status::SharedStatus,
         watch::{Trigger, Watch},
     },
@@ -159,6 +159,7 @@ impl Bound {
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
+        let live_cell = LiveCell::default();
         personality.bound()?;
         memory::keep_large_blocks_apart();
         let state = config.state.as_deref().filter(|state| prepare_state(state));
@@ -171,11 +172,18 @@ impl Bound {
         let policy = Arc::new(policy(&config)?);
         let log = personality.query_log();
         let factory = {
-            let (cell, totals) = (Arc::clone(&cell), Arc::clone(&totals));
+            let (cell, live_cell, totals) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&totals));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                Worker::new(number, Arc::clone(&cell), Arc::clone(&policy), Arc::clone(&totals), log.clone())
+                Worker::new(
+                    number,
+                    Arc::clone(&cell),
+                    Arc::clone(&live_cell),
+                    Arc::clone(&policy),
+                    Arc::clone(&totals),
+                    log.clone(),
+                )
             }
         };
         // The signals must have their handlers before anyone is told that the server runs.
