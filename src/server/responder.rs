@@ -18,6 +18,7 @@ use crate::{
     },
     metrics::{Event, ZoneCounters},
     net::{Reply, Responder, Transport},
+    wire::name::QueryName,
     zone::live::Live,
 };
 
@@ -48,6 +49,7 @@ pub(super) struct Worker {
     policy: Arc<Policy>,
     totals: Arc<ZoneCounters>,
     log: Option<QueryLog>,
+    name: QueryName,
 }
 
 impl Worker {
@@ -60,7 +62,8 @@ impl Worker {
         log: Option<QueryLog>,
     ) -> Self {
         let (served, live) = (cell.load_full(), live_cell.load_full());
-        Self { number, cell, served, live_cell, live, now_s: clock::now_s(), policy, totals, log }
+        let (now_s, name) = (clock::now_s(), QueryName::new());
+        Self { number, cell, served, live_cell, live, now_s, policy, totals, log, name }
     }
 
     #[cold]
@@ -91,7 +94,7 @@ impl Responder for Worker {
         let (snapshot, live) = (&self.served.snapshot, &*self.live);
         let world = World { snapshot, policy: &self.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
-        let outcome = answer::answer(world, asker, request, reply);
+        let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
         let event = Event {
             rcode: outcome.rcode,
             listed: outcome.verdict == Verdict::Listed,

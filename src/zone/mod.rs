@@ -5,6 +5,7 @@
 pub mod access;
 pub mod addresses;
 pub mod apex;
+mod catalog;
 pub mod dataset;
 pub mod lifetimes;
 pub mod live;

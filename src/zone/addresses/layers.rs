@@ -66,7 +66,7 @@ impl<K: Key> Hosts<K> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.len() == 0
+        self.keys.is_empty()
     }
 
     /// Whether any host has an end of its own.
@@ -103,6 +103,9 @@ impl<K: Key> Hosts<K> {
 impl<K: Key> Segments<K> {
     #[inline]
     pub(super) fn find<'a>(&self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+        if self.is_empty() {
+            return Finding::Absent;
+        }
         match self.starts.count_to(key) {
             0 => Finding::Absent,
             count => self.column.decide(count - 1, rulings, context),
@@ -110,7 +113,7 @@ impl<K: Key> Segments<K> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.starts.len() == 0
+        self.starts.is_empty()
     }
 
     /// Whether any segment has an end of its own.

@@ -86,11 +86,18 @@ impl Arena {
     /// Whether the node at `at` is the child of `parent` with that label.
     #[inline]
     pub(super) fn is_child(&self, at: u32, parent: u32, label: &[u8]) -> bool {
-        let octets = &self.octets[at as usize..];
-        u32_at(octets, 0) == parent && octets[LABEL_AT..].starts_with(label) && {
-            let header = u16::from_le_bytes([octets[4], octets[5]]);
-            usize::from(header & LENGTH_MASK) == label.len()
-        }
+        let Some((head, rest)) = self.octets[at as usize..].split_first_chunk::<LABEL_AT>() else { return false };
+        let header = u16::from_le_bytes([head[4], head[5]]);
+        u32_at(head, 0) == parent && usize::from(header & LENGTH_MASK) == label.len() && rest.starts_with(label)
+    }
+
+    /// What the node at `at` says of all names below it. Most say nothing, and that takes one look.
+    #[inline]
+    pub(super) fn wildcard(&self, at: u32) -> Standing {
+        const KIND: u16 = 3;
+        let header = self.octets[at as usize..].get(4..6).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]));
+        let shift = if header & BOTH == 0 { WILDCARD_SHIFT } else { NAME_SHIFT };
+        if header >> shift & KIND == 0 { Standing::ABSENT } else { self.read(at).0.wildcard }
     }
 
     /// The node at `at`, and where the next one is.

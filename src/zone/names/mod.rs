@@ -55,24 +55,27 @@ impl Names {
     /// What is said of a name, and whether anything below it is listed: its own entry if there is one in force, else the
     /// wildcard in force that is closest above it.
     pub fn look_up(&self, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
+        let decide = |standing: Standing| standing.decide(&self.rulings, context);
         let mut at = APEX;
-        let mut node = self.arena.read(at).0;
         let mut above = (Finding::Absent, 0);
-        let mut covering = (node.wildcard.decide(&self.rulings, context), 0);
+        let mut covering = (decide(self.arena.wildcard(at)), 0);
         for (index, label) in name.labels_down().enumerate() {
             let Some(child) = self.table.find(&self.arena, at, label) else {
                 let (finding, entry_label_count) = covering;
                 return NameFinding { finding, entry_label_count, listed_below: finding.is_listed() };
             };
             at = child;
-            node = self.arena.read(at).0;
             above = covering;
-            let own = node.wildcard.decide(&self.rulings, context);
-            if !own.is_absent() {
-                covering = (own, index + 1);
+            let wildcard = self.arena.wildcard(at);
+            if wildcard != Standing::ABSENT {
+                let own = decide(wildcard);
+                if !own.is_absent() {
+                    covering = (own, index + 1);
+                }
             }
         }
-        let (finding, entry_label_count) = match node.exact.decide(&self.rulings, context) {
+        let node = self.arena.read(at).0;
+        let (finding, entry_label_count) = match decide(node.exact) {
             Finding::Absent => above,
             own => (own, name.label_count()),
         };
