@@ -4,6 +4,7 @@
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
 mod http;
+mod listings;
 mod notify;
 mod privileges;
 pub mod probe;
@@ -36,6 +37,7 @@ use crate::{
     live::{
         clock,
         kept::Kept,
+        listings::{Listings, Places},
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, LiveCell, Served},
@@ -57,6 +59,8 @@ pub struct Running {
     pub transports: Counters,
     /// What is known of reloads.
     pub status: SharedStatus,
+    /// What is listed by command, if there is a store for it.
+    pub listings: Option<Listings>,
 }
 
 /// What a personality adds to the server: what it does at certain moments.
@@ -168,6 +172,8 @@ impl Bound {
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
+        let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live_cell), slots: reloader.live_slots() };
+        let listings = listings::open(&config, state, places);
         let totals = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
         let log = personality.query_log();
@@ -193,9 +199,14 @@ impl Bound {
             Signals::new()?
         };
         let server = listeners.start(factory).context("cannot start the workers")?;
-        let running = Running { cell, totals, transports: server.counters(), status };
+        let running = Running { cell, totals, transports: server.counters(), status, listings };
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk = Desk { cell: Arc::clone(&running.cell), status: running.status.clone(), reloader: watch.sender() };
+        let desk = Desk {
+            cell: Arc::clone(&running.cell),
+            status: running.status.clone(),
+            reloader: watch.sender(),
+            listings: running.listings.clone(),
+        };
         let control = state.and_then(open_control);
         personality.started(&running)?;
         notifier.ready();
@@ -208,6 +219,9 @@ impl Bound {
 
         server.stop();
         watch.stop();
+        if let Some(listings) = &running.listings {
+            listings.stop();
+        }
         server.join().context("a worker failed")?;
         personality.ending(&running);
         Ok(())
