@@ -3,6 +3,8 @@
 //! Command lines and the file end in the same [`Config`], so that nothing below knows where a setting came from. The file is
 //! TOML; a key that is not known is an error, with its place.
 
+mod listings;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -11,6 +13,8 @@ use std::{
 
 use anyhow::Context as _;
 use ipnet::IpNet;
+pub use listings::ListingsConfig;
+use listings::ListingsSpec;
 use serde::Deserialize;
 
 use crate::{
@@ -71,6 +75,8 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Most octets of a dataset of which the last good version is kept.
     pub kept_max_bytes: u64,
+    /// What may be listed by command.
+    pub listings: ListingsConfig,
     /// Whom to run as, where, and who is told.
     pub process: Process,
 }
@@ -116,6 +122,7 @@ impl Config {
             rules: Rules::default(),
             state,
             kept_max_bytes: DEFAULT_MAX_BYTES,
+            listings: ListingsConfig::default(),
             process: Process::default(),
         }
     }
@@ -166,6 +173,8 @@ struct Spec {
     tcp: TcpSpec,
     #[serde(default)]
     reload: ReloadSpec,
+    #[serde(default)]
+    listings: ListingsSpec,
 }
 
 /// A text, or `false` for "not at all".
@@ -274,6 +283,7 @@ impl Spec {
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().context("`cookie-secret`")?;
         self.tcp.apply(&mut config.tcp)?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
+        self.listings.apply(&mut config.listings)?;
         config.state = self.state.map(|state| beside.join(state)).or(config.state);
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
         Ok(config)
@@ -402,8 +412,10 @@ mod tests {
         );
         assert_eq!(full.state.as_deref(), Some(Path::new("/var/lib/dnsbld")));
         // Every key that there is stands in it.
-        let spec = include_str!("config.rs");
-        for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {"] {
+        assert_eq!(full.listings.rules, plain.listings.rules, "the defaults");
+        let spec = concat!(include_str!("config.rs"), include_str!("config/listings.rs"));
+        for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {", "\npub(super) struct ListingsSpec {"]
+        {
             let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");
             for field in body.lines().filter_map(|line| line.trim().split_once(": ")) {
                 let key = field.0.replace('_', "-");

@@ -5,6 +5,7 @@
 
 pub mod collector;
 mod http;
+mod listings;
 pub mod monitor;
 mod notify;
 mod privileges;
@@ -40,9 +41,10 @@ use crate::{
     live::{
         clock,
         kept::Kept,
+        listings::{Listings, Places},
         memory,
         reloader::{self, ReloadReport, Reloader},
-        served::{Cell, Served},
+        served::{Cell, LiveCell, Served},
         status::SharedStatus,
         watch::{Trigger, Watch},
     },
@@ -65,6 +67,8 @@ pub struct Running {
     pub monitor: Monitor,
     /// What is told to Prometheus: whoever has something to tell registers a collector.
     pub registry: prometheus::Registry,
+    /// What is listed by command, if there is a store for it.
+    pub listings: Option<Listings>,
 }
 
 impl Running {
@@ -191,6 +195,7 @@ impl Bound {
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
+        let live_cell = LiveCell::default();
         personality.bound()?;
         memory::keep_large_blocks_apart();
         let state = config.state.as_deref().filter(|state| prepare_state(state));
@@ -199,15 +204,24 @@ impl Bound {
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
+        let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live_cell), slots: reloader.live_slots() };
+        let listings = listings::open(&config, state, places);
         let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
         let log = personality.query_log();
         let factory = {
-            let (cell, outside) = (Arc::clone(&cell), Arc::clone(&outside));
+            let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                Worker::new(number, Arc::clone(&cell), Arc::clone(&policy), Arc::clone(&outside), log.clone())
+                Worker::new(
+                    number,
+                    Arc::clone(&cell),
+                    Arc::clone(&live_cell),
+                    Arc::clone(&policy),
+                    Arc::clone(&outside),
+                    log.clone(),
+                )
             }
         };
         // The signals must have their handlers before anyone is told that the server runs.
@@ -224,6 +238,7 @@ impl Bound {
             status,
             monitor: Monitor::default(),
             registry: prometheus::Registry::new(),
+            listings,
         };
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
@@ -232,6 +247,7 @@ impl Bound {
             status: running.status.clone(),
             options: config.load.clone(),
             reloader: watch.sender(),
+            listings: running.listings.clone(),
         };
         let control = state.and_then(open_control);
         personality.started(&running)?;
@@ -246,6 +262,9 @@ impl Bound {
 
         server.stop();
         watch.stop();
+        if let Some(listings) = &running.listings {
+            listings.stop();
+        }
         server.join().context("a worker failed")?;
         personality.ending(&running);
         Ok(())

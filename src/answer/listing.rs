@@ -17,7 +17,7 @@ use crate::{
         records::Records,
         ruling::{FOREVER_S, Finding},
         shown::Key,
-        snapshot::Sought,
+        snapshot::{Content, Sought},
         subject::{Run, Subject},
         values::{Part as TextPart, ValueId, Values},
     },
@@ -35,27 +35,33 @@ pub(super) struct Found {
 }
 
 /// The answer section while it fills: records of one type, with one TTL.
-struct Answers<'a, 'r, 'b> {
-    asked: &'a Asked<'a>,
+pub(super) struct Answers<'a, 'r, 'b> {
+    pub(super) asked: &'a Asked<'a>,
     reply: &'r mut Reply<'b>,
     /// The type of the records that are wanted.
-    kind: u16,
+    pub(super) kind: u16,
     first_at: usize,
     least_ttl_s: u32,
     pushed_count: usize,
-    found: Found,
+    pub(super) found: Found,
 }
 
 /// Asks all datasets of a part of the zone and writes the records of the type that is asked for.
 #[inline]
-pub(super) fn answer<'a>(asked: &'a Asked<'a>, sought: &Sought<'a>, gate: &Gate<'a>, reply: &mut Reply<'_>) -> Found {
+pub(super) fn answer<'a>(
+    asked: &'a Asked<'a>,
+    content: &'a Content,
+    sought: &Sought<'a>,
+    gate: &Gate<'a>,
+    reply: &mut Reply<'_>,
+) -> Found {
     let qtype = asked.query.qtype;
     let kind = if qtype == rr::ANY { rr::A } else { qtype };
-    let mut found = ask_all(asked, sought, gate, reply, kind);
+    let mut found = ask_all(asked, content, sought, gate, reply, kind);
     if qtype == rr::ANY && found.exists && reply.answer_count() == 0 {
         // RFC 8482 section 4.1: one RRset of those there are.
         for kind in [rr::TXT, rr::MX, rr::AAAA].into_iter().chain(first_kind_of_records(sought)) {
-            found = ask_all(asked, sought, gate, reply, kind);
+            found = ask_all(asked, content, sought, gate, reply, kind);
             if reply.answer_count() > 0 || reply.is_truncated() {
                 break;
             }
@@ -65,10 +71,23 @@ pub(super) fn answer<'a>(asked: &'a Asked<'a>, sought: &Sought<'a>, gate: &Gate<
 }
 
 #[inline]
-fn ask_all<'a>(asked: &'a Asked<'a>, sought: &Sought<'a>, gate: &Gate<'a>, reply: &mut Reply<'_>, kind: u16) -> Found {
+fn ask_all<'a>(
+    asked: &'a Asked<'a>,
+    content: &'a Content,
+    sought: &Sought<'a>,
+    gate: &Gate<'a>,
+    reply: &mut Reply<'_>,
+    kind: u16,
+) -> Found {
     let first_at = reply.position();
     let mut answers =
         Answers { asked, reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
+    if let Some(live) = asked.live
+        && answers.ask_live(live, content, sought, gate)
+    {
+        answers.settle_ttl();
+        return answers.found;
+    }
     sought.for_each(|dataset, subject| match &dataset.entries {
         Entries::Records(records) => answers.add_records(records, subject),
         _ if gate.is_selective() => answers.ask_for_client(dataset, subject, gate),
@@ -140,7 +159,7 @@ impl<'a> Answers<'a, '_, '_> {
 
     /// Adds one value's record of the type that is wanted.
     #[inline]
-    fn add_value(&mut self, values: &Values, value: ValueId, ttl_s: u32, key: Key<'_>) {
+    pub(super) fn add_value(&mut self, values: &Values, value: ValueId, ttl_s: u32, key: Key<'_>) {
         match self.kind {
             rr::A => {
                 let octets = values.address(value).octets();
@@ -238,7 +257,7 @@ impl<'a> Answers<'a, '_, '_> {
 
 /// The TTL of a listing: no answer may outlive it, and none that is listed now has 0.
 #[inline]
-fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
+pub(super) fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
     if until_s == FOREVER_S {
         return ttl_s;
     }

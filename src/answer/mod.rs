@@ -9,6 +9,7 @@
 //! | may this client ask, with this key? | `gate.rs` |
 //! | SOA, NS and ANY at the apex; SOA and NS in the authority section | `apex.rs` |
 //! | is the name listed, with which values? | `listing.rs` |
+//! | and by command? | `live.rs` |
 //! | does anything exist at or below it? | `existence.rs` |
 //! | was the wrong zone asked? | `misuse.rs` |
 //! | what server is this? | `chaos.rs` |
@@ -20,6 +21,7 @@ mod chaos;
 mod existence;
 mod gate;
 mod listing;
+mod live;
 mod misuse;
 
 use std::net::IpAddr;
@@ -34,6 +36,7 @@ use crate::{
         rr,
     },
     zone::{
+        live::{Live, LiveZone},
         ruling::Context,
         snapshot::{Content, Snapshot},
     },
@@ -140,6 +143,8 @@ pub struct World<'a> {
     pub policy: &'a Policy,
     /// Seconds since the epoch.
     pub now_s: u64,
+    /// What was listed by command.
+    pub live: &'a Live,
 }
 
 /// A query on its way: what the phases below share.
@@ -149,6 +154,8 @@ struct Asked<'a> {
     query: &'a Query<'a>,
     name: &'a QueryName,
     context: Context,
+    /// What was listed by command in the zone, once that is known.
+    live: Option<&'a LiveZone>,
 }
 
 /// What a phase decided: the code, more about it, and what the lookup came to.
@@ -198,9 +205,10 @@ pub fn answer_with(
     let (question_len, edns) = (query.question_len(), query.edns.as_ref());
     let mut reply = start(world.policy, client, request, query.header, question_len, edns, buffer);
     let context = Context { now_s: world.now_s, keyed: false };
-    let mut asked = Asked { world, client: &client, query: &query, name, context };
+    let mut asked = Asked { world, client: &client, query: &query, name, context, live: None };
     let decision = if let Some((place, left, content)) = open_zone(&asked) {
         reply.set_authoritative();
+        asked.live = live_in(&asked, place);
         let relative = asked.name.relative(left);
         let mut decision = in_zone(&asked, content, relative, left, &Gate::OPEN, &mut reply);
         decision.zone = Some(place);
@@ -227,6 +235,13 @@ fn open_zone<'a>(asked: &Asked<'a>) -> Option<(usize, usize, &'a Content)> {
     let zone = &snapshot.zones()[place];
     let content = zone.content.as_ref().filter(|content| content.is_current(&asked.context))?;
     (zone.acl.is_none() && zone.keys.is_none()).then_some((place, left, content))
+}
+
+/// What was listed by command in the zone at that place, if anything was.
+#[inline]
+fn live_in<'a>(asked: &Asked<'a>, place: usize) -> Option<&'a LiveZone> {
+    let World { snapshot, live, .. } = asked.world;
+    live.zone(snapshot.zones()[place].live_slot)
 }
 
 /// Whether a type asks for more than records: transfers, and the obsolete mail types.
@@ -274,6 +289,7 @@ fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Opti
         return Ok(refuse(reply, ExtendedError::NotAuthoritative));
     };
     let zone = &snapshot.zones()[place];
+    asked.live = live_in(asked, place);
     let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left));
     if gate.is_ignored() {
         return Err(Some(place));
@@ -328,14 +344,16 @@ fn in_zone(
     let part = content.part(relative);
     let at_part_apex = relative.label_count() == part.label_count();
     let sought = part.seek(relative);
-    let found = listing::answer(asked, &sought, gate, reply);
+    let found = listing::answer(asked, content, &sought, gate, reply);
     let mut decision = Decision::new(Rcode::NoError, None);
     decision.hold_s = found.hold_s;
     decision.verdict = if found.exists {
         Verdict::Listed
     } else if at_part_apex
-        || found.below
-        || existence::anything_below(&asked.context, &sought, gate)
+        || match asked.live {
+            Some(live) => live::anything_below(asked, live, &sought, gate, &found),
+            None => found.below || existence::anything_below(&asked.context, &sought, gate),
+        }
         || content.is_non_terminal(relative)
     {
         Verdict::EmptyNonTerminal

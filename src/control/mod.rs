@@ -25,6 +25,7 @@ pub use explain::{Explanation, Listing, date, explain};
 use crate::{
     live::{
         clock,
+        listings::Listings,
         served::Cell,
         status::SharedStatus,
         watch::{Done, Trigger},
@@ -148,6 +149,8 @@ pub struct Desk {
     pub options: Options,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
+    /// What is listed by command, if there is a store for it.
+    pub listings: Option<Listings>,
 }
 
 /// Serves requests until the runtime ends.

@@ -12,10 +12,14 @@ use arc_swap::ArcSwap;
 
 use crate::{
     answer::{self, Client, Outcome, Policy, World},
-    live::{clock, served::Served},
+    live::{
+        clock,
+        served::{LiveCell, Served},
+    },
     metrics::{Way, ZoneCounters},
     net::{Reply, Responder, Transport},
     wire::name::QueryName,
+    zone::live::Live,
 };
 
 /// One query for the log.
@@ -39,6 +43,8 @@ pub(super) struct Worker {
     number: usize,
     cell: Arc<ArcSwap<Served>>,
     served: Arc<Served>,
+    live_cell: LiveCell,
+    live: Arc<Live>,
     now_s: u64,
     policy: Arc<Policy>,
     /// Counts of what is in no zone.
@@ -51,12 +57,14 @@ impl Worker {
     pub(super) fn new(
         number: usize,
         cell: Arc<ArcSwap<Served>>,
+        live_cell: LiveCell,
         policy: Arc<Policy>,
         outside: Arc<ZoneCounters>,
         log: Option<QueryLog>,
     ) -> Self {
-        let served = cell.load_full();
-        Self { number, cell, served, now_s: clock::now_s(), policy, outside, log, name: QueryName::new() }
+        let (served, live) = (cell.load_full(), live_cell.load_full());
+        let (now_s, name) = (clock::now_s(), QueryName::new());
+        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, name }
     }
 
     #[cold]
@@ -76,11 +84,16 @@ impl Responder for Worker {
             // The publisher keeps the old one until this has happened, so nothing is freed here.
             self.served = Arc::clone(&served);
         }
+        let live = self.live_cell.load();
+        if !Arc::ptr_eq(&live, &self.live) {
+            self.live = Arc::clone(&live);
+        }
     }
 
     #[inline]
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
-        let world = World { snapshot: &self.served.snapshot, policy: &self.policy, now_s: self.now_s };
+        let (snapshot, live) = (&self.served.snapshot, &*self.live);
+        let world = World { snapshot, policy: &self.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
         let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
         let way = Way { transport, is_v6: client.is_ipv6() };

@@ -8,6 +8,7 @@ pub mod apex;
 mod catalog;
 pub mod dataset;
 pub mod lifetimes;
+pub mod live;
 pub mod names;
 pub mod records;
 pub mod ruling;
