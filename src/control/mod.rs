@@ -3,6 +3,8 @@
 //! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
 
 mod explain;
+pub mod message;
+pub mod tsig;
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
