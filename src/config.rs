@@ -3,13 +3,18 @@
 //! Command lines and the file end in the same [`Config`], so that nothing below knows where a setting came from. The file is
 //! TOML; a key that is not known is an error, with its place.
 
+mod doors;
+
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
+pub use doors::{DatagramSocket, Datagrams, Doors};
+use doors::{DatagramsSpec, KeySpec, TokenSpec};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -71,6 +76,8 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Most octets of a dataset of which the last good version is kept.
     pub kept_max_bytes: u64,
+    /// Who may change live listings by message.
+    pub doors: Doors,
     /// Whom to run as, where, and who is told.
     pub process: Process,
 }
@@ -116,6 +123,7 @@ impl Config {
             rules: Rules::default(),
             state,
             kept_max_bytes: DEFAULT_MAX_BYTES,
+            doors: Doors::default(),
             process: Process::default(),
         }
     }
@@ -166,6 +174,11 @@ struct Spec {
     tcp: TcpSpec,
     #[serde(default)]
     reload: ReloadSpec,
+    #[serde(default)]
+    keys: BTreeMap<String, KeySpec>,
+    #[serde(default)]
+    tokens: BTreeMap<String, TokenSpec>,
+    datagrams: Option<DatagramsSpec>,
 }
 
 /// A text, or `false` for "not at all".
@@ -275,6 +288,7 @@ impl Spec {
         self.tcp.apply(&mut config.tcp)?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
         config.state = self.state.map(|state| beside.join(state)).or(config.state);
+        config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
         Ok(config)
     }

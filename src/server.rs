@@ -32,10 +32,11 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
-    control::{self, Desk},
+    control::{self, Desk, update},
     live::{
         clock,
         kept::Kept,
+        listings::Listings,
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, Served},
@@ -169,13 +170,22 @@ impl Bound {
 
         let totals = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
+        let listings = None;
+        let updates = start_updates(&config, &cell, &policy, listings)?;
         let log = personality.query_log();
         let factory = {
             let (cell, totals) = (Arc::clone(&cell), Arc::clone(&totals));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                Worker::new(number, Arc::clone(&cell), Arc::clone(&policy), Arc::clone(&totals), log.clone())
+                Worker::new(
+                    number,
+                    Arc::clone(&cell),
+                    Arc::clone(&policy),
+                    Arc::clone(&totals),
+                    log.clone(),
+                    updates.clone(),
+                )
             }
         };
         // The signals must have their handlers before anyone is told that the server runs.
@@ -204,6 +214,21 @@ impl Bound {
         personality.ending(&running);
         Ok(())
     }
+}
+
+/// Opens the door for updates, if there are keys.
+fn start_updates(
+    config: &Config,
+    cell: &Cell,
+    policy: &Policy,
+    listings: Option<Listings>,
+) -> anyhow::Result<Option<update::Inbox>> {
+    if config.doors.keys.is_empty() {
+        return Ok(None);
+    }
+    let policy = Policy { leaves_signed: false, ..policy.clone() };
+    let desk = update::Desk { keys: config.doors.keys.clone(), cell: Arc::clone(cell), policy, listings };
+    update::serve(desk).map(Some).context("cannot start the thread for updates")
 }
 
 fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize) -> reloader::Settings {
@@ -265,6 +290,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
         version: config.version.as_deref().map(Into::into),
         identity: config.identity.as_deref().map(Into::into),
         cookie_secret,
+        leaves_signed: !config.doors.keys.is_empty(),
     })
 }
 

@@ -55,6 +55,9 @@ pub struct Policy {
     pub identity: Option<Box<str>>,
     /// The secret of our cookies.
     pub cookie_secret: cookie::Secret,
+    /// Updates and signed queries are left to the control side ([`Ignored::Elsewhere`]); else there are no updates, and a
+    /// signature is a record like any other.
+    pub leaves_signed: bool,
 }
 
 /// How a request came in.
@@ -122,6 +125,8 @@ pub enum Ignored {
     Response,
     /// An access list says so.
     Access,
+    /// It changes what is served, or it is signed: it is for the control side.
+    Elsewhere,
 }
 
 /// Everything an answer is made from besides the request.
@@ -170,10 +175,18 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
         return silence(Ignored::Access, None, 0);
     }
     let mut name = QueryName::new();
-    let read = Query::read(request, &mut name);
+    let mut read = Query::read(request, &mut name);
+    if let Err(Unanswerable::Elsewhere(_)) = read {
+        if world.policy.leaves_signed {
+            return silence(Ignored::Elsewhere, None, 0);
+        }
+        read = Query::read_unsigned(request, &mut name);
+    }
     let (header, question_len, edns) = match &read {
         Ok(query) => (query.header, query.question_len(), query.edns.as_ref()),
-        Err(Unanswerable::Refuse(refusal)) => (refusal.header, refusal.question_len, refusal.edns.as_ref()),
+        Err(Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal)) => {
+            (refusal.header, refusal.question_len, refusal.edns.as_ref())
+        }
         Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
         Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
     };
@@ -187,7 +200,9 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
                 Err(zone) => return silence(Ignored::Access, zone, query.qtype),
             }
         }
-        Err(Unanswerable::Refuse(refusal)) => (Decision::new(refusal.rcode, None), 0),
+        Err(Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal)) => {
+            (Decision::new(refusal.rcode, None), 0)
+        }
         Err(Unanswerable::Ignore(_)) => unreachable!("met with silence above"),
     };
     finish(&world, &client, edns, reply, &decision, qtype)

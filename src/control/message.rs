@@ -13,9 +13,6 @@ use crate::wire::{
 #[error("the message cannot be read")]
 pub struct Unreadable;
 
-/// Operation UPDATE (RFC 2136 section 1.3).
-pub const OPCODE_UPDATE: u16 = 5;
-
 /// A message's header (RFC 1035 section 4.1.1), its counts by their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -4,7 +4,9 @@
 
 mod explain;
 pub mod message;
+pub mod permit;
 pub mod tsig;
+pub mod update;
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},

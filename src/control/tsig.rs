@@ -115,7 +115,8 @@ pub struct Signature<'a> {
     signed_s: u64,
     fudge_s: u16,
     mac: &'a [u8],
-    original_id: u16,
+    /// The message's id when it was signed.
+    pub original_id: u16,
     error: u16,
     other: &'a [u8],
 }
@@ -175,7 +176,7 @@ impl<'a> Signature<'a> {
     ///
     /// # Errors
     /// Why not, with how to reply.
-    pub fn verify<'k>(&self, message: &[u8], keys: &'k [Key], now_s: u64) -> Result<Seal<'k>, Fault<'k>> {
+    pub fn verify(&self, message: &[u8], keys: &[Key], now_s: u64) -> Result<Seal, Fault> {
         let fault = |rcode, seal| Err(Fault { rcode, seal: Some(seal) });
         let mut seal = Seal {
             key: None,
@@ -204,7 +205,7 @@ impl<'a> Signature<'a> {
             seal.error = Error::BadSig;
             return fault(Rcode::NotAuth, seal);
         }
-        seal.key = Some(key);
+        seal.key = Some(key.clone());
         seal.prior_mac = self.mac.to_vec();
         // RFC 8945 section 5.2.3: the reply has the client's time, or the client could not check it.
         if now_s.abs_diff(self.signed_s) > u64::from(self.fudge_s) {
@@ -226,11 +227,11 @@ impl<'a> Signature<'a> {
 
 /// Why a signature is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault<'k> {
+pub struct Fault {
     /// The code of the reply.
     pub rcode: Rcode,
     /// What the reply is sealed with; without one it has no TSIG record.
-    pub seal: Option<Seal<'k>>,
+    pub seal: Option<Seal>,
 }
 
 /// Errors inside the TSIG record (RFC 8945 section 3).
@@ -248,9 +249,9 @@ pub enum Error {
 
 /// What a reply is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seal<'k> {
+pub struct Seal {
     /// The key; without one the reply names it and has no signature (RFC 8945 section 5.3.2).
-    pub key: Option<&'k Key>,
+    pub key: Option<Key>,
     key_name: Name,
     algorithm: Name,
     prior_mac: Vec<u8>,
@@ -261,10 +262,10 @@ pub struct Seal<'k> {
     now_s: u64,
 }
 
-impl Seal<'_> {
+impl Seal {
     /// Octets that the record takes.
     pub fn wire_len(&self) -> usize {
-        let mac_len = self.key.map_or(0, |key| key.algorithm.mac_len());
+        let mac_len = self.key.as_ref().map_or(0, |key| key.algorithm.mac_len());
         self.key_name.as_wire().len() + 10 + self.algorithm.as_wire().len() + 16 + mac_len + self.other().len()
     }
 
@@ -277,7 +278,7 @@ impl Seal<'_> {
     pub fn sign(&self, reply: &mut Vec<u8>) {
         let other = self.other();
         let variables = variables(&self.key_name, &self.algorithm, self.signed_s, FUDGE_S, self.error as u16, &other);
-        let mac = self.key.map_or_else(Vec::new, |key| {
+        let mac = self.key.as_ref().map_or_else(Vec::new, |key| {
             let prior_len = (self.prior_mac.len() as u16).to_be_bytes();
             key.mac(&[&prior_len, &self.prior_mac, reply, &variables])
         });

@@ -10,6 +10,7 @@
 //! status.rs     what others may know of all that
 //! served.rs     the one pointer that workers read
 //! refusal.rs    which of what was loaded must not go live all the same
+//! listings/     what is listed by command, and where that is kept
 //! kept.rs       the last good version of each dataset, for the next start
 //! memory.rs    what a reload took goes back to the system
 //! watch.rs      who says that something may have changed: the kernel, a signal, the clock
@@ -20,6 +21,7 @@ mod assembly;
 pub mod clock;
 mod held;
 pub mod kept;
+pub mod listings;
 pub mod loading;
 pub mod memory;
 pub mod refusal;

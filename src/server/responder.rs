@@ -11,10 +11,11 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    answer::{self, Client, Outcome, Policy, Verdict, World},
+    answer::{self, Client, Ignored, Outcome, Policy, Verdict, World},
+    control::update::{Inbox, Job},
     live::{clock, served::Served},
     metrics::{Event, ZoneCounters},
-    net::{Reply, Responder, Transport},
+    net::{Late, Reply, Responder, Transport},
 };
 
 /// One query for the log.
@@ -42,6 +43,7 @@ pub(super) struct Worker {
     policy: Arc<Policy>,
     totals: Arc<ZoneCounters>,
     log: Option<QueryLog>,
+    updates: Option<Inbox>,
 }
 
 impl Worker {
@@ -51,9 +53,10 @@ impl Worker {
         policy: Arc<Policy>,
         totals: Arc<ZoneCounters>,
         log: Option<QueryLog>,
+        updates: Option<Inbox>,
     ) -> Self {
         let served = cell.load_full();
-        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log }
+        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log, updates }
     }
 
     #[cold]
@@ -94,6 +97,12 @@ impl Responder for Worker {
         if let Some(log) = &self.log {
             self.note(log, client, request, outcome);
         }
-        Reply { len: outcome.reply_len, hold_s: outcome.hold_s }
+        Reply { len: outcome.reply_len, hold_s: outcome.hold_s, is_late: outcome.ignored == Some(Ignored::Elsewhere) }
+    }
+
+    fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {
+        if let Some(updates) = &self.updates {
+            updates.leave(Job { client, transport, request, late });
+        }
     }
 }

@@ -1,0 +1,216 @@
+//! The doors for changing live listings by message, as the file describes them: keys, tokens, datagrams. All are shut unless
+//! the file opens them, but for one token that may come in the environment.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::{
+    control::{
+        permit::{SECRET_MIN_LEN, Scope, Tokens, read_secret, unknown_algorithm},
+        tsig::{Algorithm, Key},
+        update::{Keys, Permit},
+    },
+    wire::name::Name,
+};
+
+/// The environment variable of a token for all zones.
+const TOKEN_VARIABLE: &str = "DNSBLD_TOKEN";
+
+/// Who may come in, by which way.
+#[derive(Clone, Debug, Default)]
+pub struct Doors {
+    /// For DNS UPDATE.
+    pub keys: Keys,
+    /// For HTTP.
+    pub tokens: Tokens,
+    /// For rspamd's datagrams.
+    pub datagrams: Option<Datagrams>,
+}
+
+/// Where datagrams are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagrams {
+    /// The socket.
+    pub socket: DatagramSocket,
+    /// What they may change.
+    pub scope: Scope,
+}
+
+/// A socket for datagrams. Nobody signs those, so it is one that strangers cannot reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatagramSocket {
+    /// UDP on a loopback address.
+    Udp(SocketAddr),
+    /// A path; permissions decide.
+    Unix {
+        /// The path.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl fmt::Display for DatagramSocket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Udp(address) => address.fmt(out),
+            Self::Unix { path, .. } => path.display().fmt(out),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct KeySpec {
+    algorithm: Option<String>,
+    secret: Option<String>,
+    secret_file: Option<PathBuf>,
+    zones: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct TokenSpec {
+    file: Option<PathBuf>,
+    variable: Option<String>,
+    zones: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct DatagramsSpec {
+    listen: String,
+    mode: Option<String>,
+    zones: Vec<String>,
+}
+
+impl Doors {
+    /// What the file says, and the environment.
+    pub(super) fn open(
+        keys: BTreeMap<String, KeySpec>,
+        tokens: BTreeMap<String, TokenSpec>,
+        datagrams: Option<DatagramsSpec>,
+        beside: &Path,
+    ) -> anyhow::Result<Self> {
+        let permits: Vec<Permit> = keys
+            .into_iter()
+            .map(|(name, spec)| spec.open(&name, beside).with_context(|| format!("`keys.{name}`")))
+            .collect::<anyhow::Result<_>>()?;
+        let mut doors = Self { keys: Keys::new(permits), ..Self::default() };
+        for (name, spec) in tokens {
+            let of = || format!("`tokens.{name}`");
+            let (secret, scope) = spec.open(beside).with_context(of)?;
+            doors.tokens.add(name.clone(), &secret, scope);
+        }
+        doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().context("`datagrams`")?;
+        Ok(doors)
+    }
+
+    /// Adds the token that the environment has, if it has one.
+    ///
+    /// # Errors
+    /// When it is too easily guessed.
+    pub fn heed_environment(&mut self) -> anyhow::Result<()> {
+        if let Ok(secret) = std::env::var(TOKEN_VARIABLE) {
+            self.tokens.add("environment".to_owned(), token(&secret).context(TOKEN_VARIABLE)?, Scope::All);
+        }
+        Ok(())
+    }
+}
+
+impl KeySpec {
+    fn open(self, name: &str, beside: &Path) -> anyhow::Result<Permit> {
+        let text = match (self.secret, self.secret_file) {
+            (Some(secret), None) => secret,
+            (None, Some(file)) => read_file(&beside.join(file))?,
+            _ => anyhow::bail!("give either `secret-file` or `secret`"),
+        };
+        let read = read_secret(&text).map_err(anyhow::Error::msg)?;
+        let key_name = Name::parse(name.as_bytes())?;
+        if let Some(other) = &read.name {
+            anyhow::ensure!(
+                Name::parse(other.as_bytes()).ok().as_ref() == Some(&key_name),
+                "the file is of key `{other}`"
+            );
+        }
+        let given = self.algorithm.map(|text| Algorithm::named(&text).ok_or_else(|| unknown_algorithm(&text)));
+        let given = given.transpose().map_err(anyhow::Error::msg)?;
+        let algorithm = match (given, read.algorithm) {
+            (Some(given), Some(read)) if given != read => anyhow::bail!("the file says algorithm {}", read.name()),
+            (given, read) => given.or(read).unwrap_or(Algorithm::HmacSha256),
+        };
+        Ok(Permit { key: Key { name: key_name, algorithm, secret: read.octets }, scope: scope(&self.zones)? })
+    }
+}
+
+impl TokenSpec {
+    fn open(self, beside: &Path) -> anyhow::Result<(String, Scope)> {
+        let text = match (self.file, self.variable) {
+            (Some(file), None) => read_file(&beside.join(file))?,
+            (None, Some(variable)) => {
+                std::env::var(&variable).with_context(|| format!("environment variable {variable}"))?
+            }
+            _ => anyhow::bail!("give either `file` or `variable`"),
+        };
+        Ok((token(&text)?.to_owned(), scope(&self.zones)?))
+    }
+}
+
+impl DatagramsSpec {
+    fn open(self, beside: &Path) -> anyhow::Result<Datagrams> {
+        const DEFAULT_MODE: u32 = 0o660;
+        let mode = self.mode.as_deref().map(|text| {
+            u32::from_str_radix(text, 8)
+                .ok()
+                .filter(|&mode| mode <= 0o777)
+                .with_context(|| format!("`mode` = {text:?}: expected permissions such as \"0660\""))
+        });
+        let mode = mode.transpose()?;
+        let socket = if let Ok(address) = self.listen.parse::<SocketAddr>() {
+            anyhow::ensure!(
+                address.ip().to_canonical().is_loopback(),
+                "`listen` = {address}: datagrams are not signed, so only a loopback address or a path will do"
+            );
+            anyhow::ensure!(mode.is_none(), "`mode` is for a path");
+            DatagramSocket::Udp(address)
+        } else {
+            anyhow::ensure!(
+                self.listen.contains('/'),
+                "`listen` = {:?}: expected an address such as 127.0.0.1:5392, or a path",
+                self.listen
+            );
+            DatagramSocket::Unix { path: beside.join(self.listen), mode: mode.unwrap_or(DEFAULT_MODE) }
+        };
+        Ok(Datagrams { socket, scope: scope(&self.zones)? })
+    }
+}
+
+fn scope(zones: &[String]) -> anyhow::Result<Scope> {
+    if zones.iter().any(|zone| zone == "*") {
+        anyhow::ensure!(zones.len() == 1, "`zones` names every zone (\"*\") and others besides");
+        return Ok(Scope::All);
+    }
+    anyhow::ensure!(!zones.is_empty(), "`zones` is empty: name the zones that may be changed, or \"*\" for all");
+    let parse = |zone: &String| Name::parse(zone.as_bytes()).with_context(|| format!("zone {zone:?}"));
+    zones.iter().map(parse).collect::<anyhow::Result<_>>().map(Scope::Zones)
+}
+
+fn token(text: &str) -> anyhow::Result<&str> {
+    let text = text.trim();
+    anyhow::ensure!(
+        text.len() >= SECRET_MIN_LEN && text.bytes().all(|octet| octet.is_ascii_graphic()),
+        "a token has {SECRET_MIN_LEN} visible ASCII characters or more; `openssl rand -hex 32` makes a good one"
+    );
+    Ok(text)
+}
+
+fn read_file(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

@@ -1,0 +1,287 @@
+//! What doors ask of the listings, and what they are told: changes, who asks, and what became of each.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::key::Key;
+use crate::wire::name::Name;
+
+/// What a live listing says of its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It is listed, whatever the files say.
+    Listed {
+        /// The return code; `None` is the zone's own.
+        address: Option<Ipv4Addr>,
+        /// The TXT template, in which `$` stands for the key (`$$` for a dollar); empty for no TXT record, `None` is the
+        /// zone's own.
+        text: Option<String>,
+    },
+    /// It is not listed, whatever the files say.
+    Excluded,
+}
+
+impl Verdict {
+    /// Listed with the zone's own value.
+    pub const LISTED: Self = Self::Listed { address: None, text: None };
+}
+
+/// How long a listing is to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as the zone's rule says.
+    #[default]
+    Default,
+    /// So long from now on; an unfinished listing is never shortened by it.
+    For(Duration),
+    /// Until this second since the epoch, be that sooner or later than before.
+    Until(u64),
+    /// For ever, or as long as the zone's rule allows.
+    Endless,
+}
+
+/// What is to become of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// It is listed or excluded. Of the same key the newest replaces.
+    Put {
+        /// Which of the two, and with which value.
+        verdict: Verdict,
+        /// For how long.
+        lifetime: Lifetime,
+    },
+    /// Nothing is said of it any more, neither that it is listed nor that it is excluded.
+    Delist,
+}
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// In which zone.
+    pub zone: Name,
+    /// Of what.
+    pub key: Key,
+    /// What.
+    pub op: Op,
+    /// Why, for the history; at most [`REASON_MAX_LEN`] octets are kept.
+    pub reason: Option<String>,
+}
+
+/// Longest reason and TXT template that are taken, in octets.
+pub const REASON_MAX_LEN: usize = 1_000;
+
+/// By which way a change came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Door {
+    /// The control socket.
+    Command,
+    /// HTTP.
+    Http,
+    /// DNS UPDATE (RFC 2136).
+    DnsUpdate,
+    /// rspamd's datagrams.
+    Rspamd,
+    /// The server itself: what is over.
+    Server,
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Command => "command",
+            Self::Http => "HTTP",
+            Self::DnsUpdate => "DNS UPDATE",
+            Self::Rspamd => "rspamd",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// By which way.
+    pub door: Door,
+    /// The name of a user, token or key.
+    pub who: String,
+    /// From where, if over a network.
+    pub from: Option<IpAddr>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// It is listed, and was not before.
+    Listed {
+        /// When it is over, in seconds since the epoch; none means not by itself.
+        until_s: Option<u64>,
+        /// How many times this was listed, now included, within the zone's window.
+        times: u32,
+    },
+    /// It was listed already, and is so until then.
+    Extended {
+        /// When it is over.
+        until_s: Option<u64>,
+        /// How many times this was listed, within the zone's window.
+        times: u32,
+    },
+    /// It is excluded until then.
+    Excluded {
+        /// When that is over.
+        until_s: Option<u64>,
+    },
+    /// Nothing is said of it any more.
+    Delisted,
+    /// Nothing was said of it: there is nothing to delist.
+    Unchanged,
+    /// It is not done.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Why a change is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "refused")]
+pub enum Refusal {
+    /// No such zone.
+    #[error("no zone {zone} is served here")]
+    NoZone {
+        /// The zone.
+        zone: String,
+    },
+    /// The zone holds no keys of this shape.
+    #[error("zone {zone} holds {holds}")]
+    Shape {
+        /// The zone.
+        zone: String,
+        /// What it holds.
+        holds: String,
+    },
+    /// The rule says that this is never listed.
+    #[error("{never} is never listed in zone {zone} (never-list)")]
+    NeverListed {
+        /// The zone.
+        zone: String,
+        /// The entry of the rule.
+        never: String,
+    },
+    /// It is listed in a zone that wins.
+    #[error("zone {winner} lists it, and wins over zone {zone} (yields-to)")]
+    Yields {
+        /// The zone.
+        zone: String,
+        /// The zone that wins.
+        winner: String,
+    },
+    /// The time is over already, or beyond what can be kept.
+    #[error("the time is {0}")]
+    Time(String),
+    /// The reason or text is too long.
+    #[error("the {what} is longer than {max_len} octets")]
+    TooLong {
+        /// Which.
+        what: String,
+        /// What is allowed.
+        max_len: usize,
+    },
+    /// The zone has as many live listings as it may have.
+    #[error("zone {zone} has {max} live listings, as many as it may (max-listings)")]
+    Full {
+        /// The zone.
+        zone: String,
+        /// The limit.
+        max: usize,
+    },
+    /// Another change of the batch was refused, and all were to be done or none.
+    #[error("another change was refused, and all were to be done or none")]
+    NotAlone,
+}
+
+/// Why nothing was done at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be written. What is served is served on.
+    #[error("the store of live listings cannot be written: {0}; nothing was changed, what is listed stays listed")]
+    Unwritable(String),
+    /// The store cannot be opened or read.
+    #[error("the store of live listings cannot be read: {0}")]
+    Unreadable(String),
+    /// A second server uses it.
+    #[error("another server uses the store of live listings at {0}")]
+    InUse(String),
+    /// The batch's condition did not hold.
+    #[error("the condition does not hold")]
+    ConditionFailed,
+    /// The server is ending.
+    #[error("the server is ending")]
+    Ending,
+}
+
+/// A live listing as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// In which zone.
+    pub zone: Name,
+    /// Of what.
+    pub key: Key,
+    /// What is said.
+    pub verdict: Verdict,
+    /// Since when, in seconds since the epoch.
+    pub since_s: u64,
+    /// When it was last put.
+    pub changed_s: u64,
+    /// When it is over; none means not by itself.
+    pub until_s: Option<u64>,
+    /// How many times it was listed within the zone's window.
+    pub times: u32,
+    /// Why.
+    pub reason: Option<String>,
+    /// By whom last.
+    pub origin: Origin,
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// It was listed.
+    Listed,
+    /// It was listed again while it was listed.
+    Extended,
+    /// It was excluded.
+    Excluded,
+    /// Somebody said that nothing is said of it any more.
+    Delisted,
+    /// Its time was over.
+    Expired,
+}
+
+/// An event of a key's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, in seconds since the epoch.
+    pub at_s: u64,
+    /// In which zone.
+    pub zone: Name,
+    /// Of what.
+    pub key: Key,
+    /// What.
+    pub what: What,
+    /// Until when it was to hold; none means not by itself.
+    pub until_s: Option<u64>,
+    /// How many times it was listed by then, within the zone's window.
+    pub times: u32,
+    /// Why.
+    pub reason: Option<String>,
+    /// By whom.
+    pub origin: Origin,
+}

@@ -1,0 +1,116 @@
+//! What a live listing is about: a prefix of addresses, a name, or all names below one.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::wire::name::{Name, NameError};
+
+/// What is listed or excluded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// An address or a prefix; of an address the prefix is all of it. Its host bits are zero.
+    Prefix(IpNet),
+    /// A name relative to the zone, as in `dnset` files.
+    Name {
+        /// The name, in lower case.
+        name: Name,
+        /// All names below it (`*.example.com`), and not itself.
+        is_wildcard: bool,
+    },
+}
+
+/// Why a text is no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// An address with bits beyond the prefix, such as `192.0.2.1/24`.
+    #[error("`{text}` has bits set beyond its prefix: did you mean {meant}?")]
+    HostBits {
+        /// As it was written.
+        text: String,
+        /// Without those bits.
+        meant: IpNet,
+    },
+    /// Not an address, prefix or name.
+    #[error("`{text}` is neither an address nor a prefix nor a name: {error}")]
+    Name {
+        /// As it was written.
+        text: String,
+        /// What is wrong with it as a name.
+        error: NameError,
+    },
+    /// Something like `192.0.2.0/33`.
+    #[error("`{text}` is not a prefix: expected ADDRESS/LENGTH, with a length of at most 32 for IPv4 and 128 for IPv6")]
+    Prefix {
+        /// As it was written.
+        text: String,
+    },
+    /// No name at all.
+    #[error("an empty key")]
+    Empty,
+}
+
+impl Key {
+    /// The key of a single address. IPv4 addresses in IPv6 clothes (`::ffff:192.0.2.1`) are IPv4 addresses.
+    pub fn address(address: IpAddr) -> Self {
+        Self::Prefix(IpNet::from(address.to_canonical()))
+    }
+
+    /// The key of a name, or of all names below it.
+    pub fn name(name: Name, is_wildcard: bool) -> Self {
+        Self::Name { name, is_wildcard }
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        if text.is_empty() || text == "." {
+            return Err(KeyError::Empty);
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::address(address));
+        }
+        if text.contains('/') {
+            let net: IpNet = text.parse().map_err(|_| KeyError::Prefix { text: text.to_owned() })?;
+            let meant = net.trunc();
+            return if meant == net {
+                Ok(Self::Prefix(net))
+            } else {
+                Err(KeyError::HostBits { text: text.to_owned(), meant })
+            };
+        }
+        let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
+        match Name::parse(name.as_bytes()) {
+            Ok(name) if name.is_root() => Err(KeyError::Empty),
+            Ok(name) => Ok(Self::Name { name, is_wildcard }),
+            Err(error) => Err(KeyError::Name { text: text.to_owned(), error }),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(out),
+            Self::Prefix(net) => net.fmt(out),
+            Self::Name { name, is_wildcard: false } => name.fmt(out),
+            Self::Name { name, is_wildcard: true } => write!(out, "*.{name}"),
+        }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
