@@ -208,7 +208,7 @@ fn run() {
         cookie_secret: [7; 16],
         leaves_signed: false,
     };
-    let world = World { snapshot: &snapshot, policy: &policy, now_s: NOW_S };
+    let world = World { snapshot: &snapshot, policy: &policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
     let mut reply = vec![0; 4_096];
     for scenario in SCENARIOS {
         let requests = scenario.requests(&lists);
@@ -229,7 +229,7 @@ fn zone(apex: &str, data: &ZoneData) -> Zone {
     let soa = data.soa.clone().map(|soa| ZoneSoa::new(soa, &apex, NOW_S));
     let servers = data.servers.as_ref().map(|servers| ZoneServers::new(servers, &apex));
     let sections = data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset));
-    Zone { content: Some(Content::new(soa, servers, None, [sections])), apex, acl: None, keys: None }
+    Zone { content: Some(Content::new(soa, servers, None, [sections])), apex, acl: None, keys: None, live_slot: 0 }
 }
 
 /// Instructions per query or line of every scenario, by name.

@@ -76,16 +76,16 @@ pub(crate) fn world() -> &'static (Snapshot, Policy) {
             }
             let apex = name(apex);
             let content = Some(content(&apex, &data));
-            zones.push(Zone { apex, content, acl, keys });
+            zones.push(Zone { apex, content, acl, keys, live_slot: 0 });
         }
         // Texts that do not fit into a datagram.
         let text = "t".repeat(300);
         let many = (1..=40).map(|n| format!("192.0.2.1 :127.0.0.{n}:{text}{n}\n")).collect::<Vec<_>>().concat();
         if let Some(Loaded::Data(data)) = read(Kind::Ip4Set, many.as_bytes()).0 {
             let apex = name("long.example");
-            zones.push(Zone { content: Some(content(&apex, &[data])), apex, acl: None, keys: None });
+            zones.push(Zone { content: Some(content(&apex, &[data])), apex, acl: None, keys: None, live_slot: 1 });
         }
-        zones.push(Zone { apex: name("down.example"), content: None, acl: None, keys: None });
+        zones.push(Zone { apex: name("down.example"), content: None, acl: None, keys: None, live_slot: 2 });
         let policy = Policy {
             udp_payload_len: 1232,
             minimal: false,
@@ -122,7 +122,7 @@ pub(crate) fn read(kind: Kind, octets: &[u8]) -> (Option<Loaded>, Report) {
 /// Asks [`world`], and holds the reply against what must be true of every reply.
 pub(crate) fn ask(address: IpAddr, transport: Transport, request: &[u8], buffer: &mut [u8]) -> Outcome {
     let (snapshot, policy) = world();
-    let world = answer::World { snapshot, policy, now_s: NOW_S };
+    let world = answer::World { snapshot, policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
     let outcome = answer::answer(world, Client { address, transport }, request, buffer);
     check_reply(transport, request, &buffer[..outcome.reply_len]);
     outcome
@@ -166,7 +166,7 @@ pub(crate) fn kind_of_target(target: &str) -> Kind {
 pub(crate) fn load(kind: Kind, input: &[u8]) {
     let (loaded, _) = read(kind, input);
     let apex = name("x");
-    let mut zone = Zone { apex: apex.clone(), content: None, acl: None, keys: None };
+    let mut zone = Zone { apex: apex.clone(), content: None, acl: None, keys: None, live_slot: 0 };
     match loaded {
         None => return,
         Some(Loaded::Data(data)) => zone.content = Some(content(&apex, &[data])),
@@ -179,7 +179,7 @@ pub(crate) fn load(kind: Kind, input: &[u8]) {
     }
     let (_, policy) = world();
     let snapshot = Snapshot::new(vec![zone], None, None);
-    let world = answer::World { snapshot: &snapshot, policy, now_s: NOW_S };
+    let world = answer::World { snapshot: &snapshot, policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
     let mut buffer = vec![0; 65_535];
     let six = format!("{}8.b.d.0.1.0.0.2.x", "0.".repeat(24));
     for name in ["x", "1.2.0.192.x", "2.0.0.127.x", "127.x", "a.b.x", "test.x", "8.b.d.0.1.0.0.2.x", &six] {

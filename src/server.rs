@@ -3,6 +3,7 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+mod doors;
 mod http;
 mod notify;
 mod privileges;
@@ -32,14 +33,13 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
-    control::{self, Desk, update},
+    control::{self, Desk, api, rspamd},
     live::{
         clock,
         kept::Kept,
-        listings::Listings,
         memory,
         reloader::{self, ReloadReport, Reloader},
-        served::{Cell, Served},
+        served::{Cell, LiveCell, Served},
         status::SharedStatus,
         watch::{Trigger, Watch},
     },
@@ -113,6 +113,7 @@ pub struct Bound {
     config: Config,
     listeners: Listeners,
     http: Option<TcpListener>,
+    datagrams: Option<rspamd::Socket>,
     notifier: Notifier,
 }
 
@@ -134,13 +135,14 @@ impl Bound {
         }
         let listeners = Listeners::bind(&addresses, settings)?;
         let http = config.http.map(bind_http).transpose()?;
+        let datagrams = doors::bind(&config)?;
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
         }
         if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
             info!("metrics on http://{address}/metrics");
         }
-        Ok(Self { config, listeners, http, notifier: Notifier::new() })
+        Ok(Self { config, listeners, http, datagrams, notifier: Notifier::new() })
     }
 
     /// Writes the process id, and gives up all privileges that are not needed any more.
@@ -156,10 +158,11 @@ impl Bound {
     /// # Errors
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
-        let Self { config, listeners, http, notifier } = self;
+        let Self { config, listeners, http, datagrams, notifier } = self;
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
+        let live_cell = LiveCell::default();
         personality.bound()?;
         memory::keep_large_blocks_apart();
         let state = config.state.as_deref().filter(|state| prepare_state(state));
@@ -171,16 +174,17 @@ impl Bound {
         let totals = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
         let listings = None;
-        let updates = start_updates(&config, &cell, &policy, listings)?;
+        let doors::Open { updates, api } = doors::open(&config, datagrams, (&cell, &live_cell), &policy, listings)?;
         let log = personality.query_log();
         let factory = {
-            let (cell, totals) = (Arc::clone(&cell), Arc::clone(&totals));
+            let (cell, live_cell, totals) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&totals));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 Worker::new(
                     number,
                     Arc::clone(&cell),
+                    Arc::clone(&live_cell),
                     Arc::clone(&policy),
                     Arc::clone(&totals),
                     log.clone(),
@@ -205,7 +209,7 @@ impl Bound {
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
             }
-            attend(signals, &config, http, &running, &watch, personality).await
+            attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await
         })?;
 
         server.stop();
@@ -214,21 +218,6 @@ impl Bound {
         personality.ending(&running);
         Ok(())
     }
-}
-
-/// Opens the door for updates, if there are keys.
-fn start_updates(
-    config: &Config,
-    cell: &Cell,
-    policy: &Policy,
-    listings: Option<Listings>,
-) -> anyhow::Result<Option<update::Inbox>> {
-    if config.doors.keys.is_empty() {
-        return Ok(None);
-    }
-    let policy = Policy { leaves_signed: false, ..policy.clone() };
-    let desk = update::Desk { keys: config.doors.keys.clone(), cell: Arc::clone(cell), policy, listings };
-    update::serve(desk).map(Some).context("cannot start the thread for updates")
 }
 
 fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize) -> reloader::Settings {
@@ -326,14 +315,14 @@ impl Signals {
 async fn attend(
     mut signals: Signals,
     config: &Config,
-    http: Option<TcpListener>,
+    http: Option<(TcpListener, Option<api::Desk>)>,
     running: &Running,
     watch: &Watch,
     personality: &mut dyn Personality,
 ) -> anyhow::Result<()> {
-    if let Some(listener) = http {
+    if let Some((listener, api)) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(http::serve(listener, running.clone()));
+        tokio::spawn(http::serve(listener, running.clone(), api));
     }
     let mut ticks = config.check.map(tokio::time::interval);
     if let Some(ticks) = &mut ticks {

@@ -97,7 +97,7 @@ const NAMES: &[(&str, Verdict)] = &[
 #[test]
 fn nothing_is_allocated_for_any_kind_of_query() {
     let (snapshot, policy) = functions::world();
-    let world = answer::World { snapshot, policy, now_s: functions::NOW_S };
+    let world = answer::World { snapshot, policy, now_s: functions::NOW_S, live: dnsbld::zone::live::Live::NONE };
     let mut requests: Vec<(Vec<u8>, Option<Verdict>)> = Vec::new();
     for &(name, verdict) in NAMES {
         for kind in [1, 16, 255, 2, 6, 28, 252, 65_280] {

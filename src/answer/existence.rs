@@ -32,6 +32,12 @@ fn anything_of(dataset: &Dataset, context: &Context, subject: &Subject<'_>, gate
     if gate.listed.is_some() {
         return anything_could_be_below(dataset, subject);
     }
+    anything_of_addresses(dataset, context, subject)
+}
+
+/// Whether a dataset of addresses lists anything in a run that is not a single address.
+#[inline]
+pub(super) fn anything_of_addresses(dataset: &Dataset, context: &Context, subject: &Subject<'_>) -> bool {
     let Entries::Addresses(addresses) = &dataset.entries else { return false };
     let v4 = |run: Run<u32>| addresses.any_listed_v4(run.first, run.last, context);
     subject.v4.is_some_and(|run| run.address().is_none() && v4(run))

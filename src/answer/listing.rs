@@ -32,14 +32,14 @@ pub(super) struct Found {
 }
 
 /// The answer section while it fills: records of one type, with one TTL.
-struct Answers<'r, 'b> {
+pub(super) struct Answers<'r, 'b> {
     reply: &'r mut Reply<'b>,
     /// The type of the records that are wanted.
-    kind: u16,
+    pub(super) kind: u16,
     first_at: usize,
     least_ttl_s: u32,
     pushed_count: usize,
-    found: Found,
+    pub(super) found: Found,
 }
 
 /// Asks all datasets of a part of the zone and writes the records of the type that is asked for.
@@ -65,7 +65,12 @@ fn ask_all(asked: &Asked<'_>, sought: &Sought<'_>, gate: &Gate<'_>, reply: &mut 
     let first_at = reply.position();
     let mut answers =
         Answers { reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
-    sought.for_each(|dataset, subject| answers.ask_gated(asked, dataset, subject, gate));
+    let is_excluded = asked.live.is_some_and(|live| answers.ask_live(asked, live, sought, gate));
+    if is_excluded {
+        sought.for_each(|dataset, subject| answers.ask_below(asked, dataset, subject));
+    } else {
+        sought.for_each(|dataset, subject| answers.ask_gated(asked, dataset, subject, gate));
+    }
     answers.settle_ttl();
     answers.found
 }
@@ -133,7 +138,7 @@ impl Answers<'_, '_> {
 
     /// Adds one value's record of the type that is wanted.
     #[inline]
-    fn add_value(&mut self, values: &Values, value: ValueId, ttl_s: u32, show: impl Fn(&mut ShownKey)) {
+    pub(super) fn add_value(&mut self, values: &Values, value: ValueId, ttl_s: u32, show: impl Fn(&mut ShownKey)) {
         match self.kind {
             rr::A => {
                 let octets = values.address(value).octets();
@@ -223,7 +228,7 @@ impl Answers<'_, '_> {
 
 /// The TTL of a listing: no answer may outlive it, and none that is listed now has 0.
 #[inline]
-fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
+pub(super) fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
     if until_s == FOREVER_S {
         return ttl_s;
     }

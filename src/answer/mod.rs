@@ -9,6 +9,7 @@
 //! | may this client ask, with this key? | `gate.rs` |
 //! | SOA, NS and ANY at the apex; SOA and NS in the authority section | `apex.rs` |
 //! | is the name listed, with which values? | `listing.rs` |
+//! | and by command? | `live.rs` |
 //! | does anything exist at or below it? | `existence.rs` |
 //! | what server is this? | `chaos.rs` |
 
@@ -19,6 +20,7 @@ mod chaos;
 mod existence;
 mod gate;
 mod listing;
+mod live;
 
 use std::net::IpAddr;
 
@@ -31,8 +33,9 @@ use crate::{
         rr,
     },
     zone::{
+        live::{Live, LiveZone},
         ruling::Context,
-        snapshot::{Snapshot, Zone},
+        snapshot::{Content, Snapshot, Sought, Zone},
     },
 };
 
@@ -138,6 +141,8 @@ pub struct World<'a> {
     pub policy: &'a Policy,
     /// Seconds since the epoch.
     pub now_s: u64,
+    /// What was listed by command.
+    pub live: &'a Live,
 }
 
 /// A query on its way: what the phases below share.
@@ -147,6 +152,10 @@ struct Asked<'a> {
     query: &'a Query<'a>,
     name: &'a QueryName,
     context: Context,
+    /// What was listed in the zone by command, once that is known.
+    live: Option<&'a LiveZone>,
+    /// The zone's data, once they are known.
+    content: Option<&'a Content>,
 }
 
 /// What a phase decided: the code, more about it, and what the lookup came to.
@@ -194,7 +203,8 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
     let (decision, qtype) = match &read {
         Ok(query) => {
             let context = Context { now_s: world.now_s, keyed: false };
-            let asked = Asked { world: &world, client: &client, query, name: &name, context };
+            let asked =
+                Asked { world: &world, client: &client, query, name: &name, context, live: None, content: None };
             match decide(asked, &global, &mut reply) {
                 Ok(decision) => (decision, query.qtype),
                 Err(zone) => return silence(Ignored::Access, zone, query.qtype),
@@ -232,6 +242,8 @@ fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'
         return Ok(refuse(reply, ExtendedError::NotAuthoritative));
     };
     let zone = &snapshot.zones()[place];
+    asked.live = asked.world.live.zone(zone.live_slot);
+    asked.content = zone.content.as_ref();
     let whole = asked.name.relative(left);
     let (gate, relative) = gate::of_zone(&mut asked, zone, whole, global);
     if gate.is_ignored() {
@@ -244,7 +256,7 @@ fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'
         refuse(reply, ExtendedError::Prohibited)
     } else {
         let apex_at = HEADER_LEN + asked.name.start(left);
-        in_zone(&asked, zone, relative, whole.label_count() == 0, &gate, apex_at, reply)
+        in_zone(&asked, relative, whole.label_count() == 0, &gate, apex_at, reply)
     };
     decision.zone = Some(place);
     Ok(decision)
@@ -254,14 +266,13 @@ fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'
 #[inline]
 fn in_zone(
     asked: &Asked<'_>,
-    zone: &Zone,
     relative: crate::wire::name::RelativeName<'_>,
     is_apex: bool,
     gate: &gate::Gate<'_>,
     apex_at: usize,
     reply: &mut Reply<'_>,
 ) -> Decision {
-    let Some(content) = &zone.content else { return Decision::new(Rcode::ServFail, None) };
+    let Some(content) = asked.content else { return Decision::new(Rcode::ServFail, None) };
     let qtype = asked.query.qtype;
     if is_apex && let Some(decision) = apex::answer(asked, content, apex_at, reply) {
         return decision;
@@ -281,11 +292,7 @@ fn in_zone(
     decision.hold_s = found.hold_s;
     decision.verdict = if found.exists {
         Verdict::Listed
-    } else if at_part_apex
-        || found.below
-        || existence::anything_below(&asked.context, &sought, gate)
-        || content.is_non_terminal(relative)
-    {
+    } else if at_part_apex || anything_below(asked, &sought, gate, &found) || content.is_non_terminal(relative) {
         Verdict::EmptyNonTerminal
     } else {
         decision.rcode = Rcode::NxDomain;
@@ -297,6 +304,15 @@ fn in_zone(
         apex::add_negative_soa(content, apex_at, reply);
     }
     decision
+}
+
+/// Whether anything is listed below a name, net of exclusions.
+#[inline]
+fn anything_below(asked: &Asked<'_>, sought: &Sought<'_>, gate: &gate::Gate<'_>, found: &listing::Found) -> bool {
+    match asked.live {
+        Some(live) => live::anything_below(asked, live, sought, gate, found),
+        None => found.below || existence::anything_below(&asked.context, sought, gate),
+    }
 }
 
 /// Why a zone cannot be served now, if so.

@@ -214,3 +214,75 @@ fn token(text: &str) -> anyhow::Result<&str> {
 fn read_file(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Tables {
+        #[serde(default)]
+        keys: BTreeMap<String, KeySpec>,
+        #[serde(default)]
+        tokens: BTreeMap<String, TokenSpec>,
+        datagrams: Option<DatagramsSpec>,
+    }
+
+    fn open(text: &str, beside: &Path) -> anyhow::Result<Doors> {
+        let Tables { keys, tokens, datagrams } = toml::from_str(text)?;
+        Doors::open(keys, tokens, datagrams, beside)
+    }
+
+    /// The sample file is the manual: what it shows of doors opens them, and it shows all that can be said.
+    #[test]
+    fn the_sample_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = "key \"fail2ban\" {\n\talgorithm hmac-sha256;\n\tsecret \"MDEyMzQ1Njc4OWFiY2RlZg==\";\n};\n";
+        std::fs::write(folder.path().join("fail2ban.key"), key).expect("a file written");
+        std::fs::write(folder.path().join("scanner.token"), "0123456789abcdef\n").expect("a file written");
+        let sample = include_str!("../../deploy/dnsbld.toml");
+        let shown: Vec<&str> = sample.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let doors = open(&shown.join("\n"), folder.path()).expect("valid");
+        let zone = Name::parse(b"virbl.example.org").expect("a name");
+        assert!(!doors.keys.is_empty());
+        assert!(
+            doors
+                .tokens
+                .holder("0123456789abcdef")
+                .is_some_and(|(name, scope)| name == "scanner" && *scope == Scope::All)
+        );
+        let address = "127.0.0.1:5392".parse().expect("an address");
+        let datagrams = Datagrams { socket: DatagramSocket::Udp(address), scope: Scope::Zones(vec![zone]) };
+        assert_eq!(doors.datagrams, Some(datagrams));
+        for field in ["secret", "secret-file", "algorithm", "zones", "file", "variable", "listen", "mode"] {
+            assert!(shown.iter().any(|line| line.contains(&format!("{field} = "))), "{field} is not shown");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("short"), "0123").expect("a file written");
+        std::fs::write(folder.path().join("other"), "key b { secret MDEyMzQ1Njc4OWFiY2RlZg==; };").expect("written");
+        let mistake = |text: &str| match open(text, folder.path()) {
+            Ok(_) => panic!("{text}"),
+            Err(error) => format!("{error:#}"),
+        };
+        let secret = "secret = 'MDEyMzQ1Njc4OWFiY2RlZg=='";
+        assert!(mistake("[keys.a]\nzones = ['x']").contains("`keys.a`: give either"));
+        assert!(mistake(&format!("[keys.a]\n{secret}\nzones = []")).contains("\"*\" for all"));
+        assert!(mistake(&format!("[keys.a]\n{secret}\nzones = ['*', 'x']")).contains("every zone"));
+        assert!(mistake(&format!("[keys.a]\n{secret}\nalgorithm = 'hmac-md5'\nzones = ['*']")).contains("hmac-sha512"));
+        assert!(mistake("[keys.a]\nsecret-file = 'other'\nzones = ['*']").contains("of key `b`"));
+        assert!(mistake("[keys.a]\nsecret-file = 'missing'\nzones = ['*']").contains("cannot read"));
+        assert!(mistake("[tokens.a]\nfile = 'short'\nzones = ['*']").contains("16 visible"));
+        assert!(mistake("[tokens.a]\nzones = ['*']").contains("`tokens.a`: give either"));
+        assert!(mistake("[datagrams]\nlisten = '192.0.2.1:5392'\nzones = ['*']").contains("loopback"));
+        assert!(mistake("[datagrams]\nlisten = 'localhost'\nzones = ['*']").contains("or a path"));
+        assert!(mistake("[datagrams]\nlisten = '/x'\nmode = '888'\nzones = ['*']").contains("0660"));
+        let unix = open("[datagrams]\nlisten = 'run/updates'\nzones = ['*']", Path::new("/srv")).expect("valid");
+        let socket = DatagramSocket::Unix { path: "/srv/run/updates".into(), mode: 0o660 };
+        assert_eq!(unix.datagrams.map(|datagrams| datagrams.socket), Some(socket));
+    }
+}

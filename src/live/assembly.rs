@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tracing::{error, info};
 
-use super::zones::{DatasetSpec, ZoneSpec};
+use super::{
+    served::LiveSlots,
+    zones::{DatasetSpec, ZoneSpec},
+};
 use crate::{
     load::ZoneData,
     wire::name::Name,
@@ -38,9 +41,9 @@ pub(super) fn apexes(specs: &[ZoneSpec]) -> Vec<&Name> {
 }
 
 /// Puts all zones together.
-pub(super) fn assemble(specs: &[ZoneSpec], good: &GoodData<'_>) -> Snapshot {
+pub(super) fn assemble(specs: &[ZoneSpec], good: &GoodData<'_>, slots: &LiveSlots) -> Snapshot {
     let (acl, keys, is_complete) = access(specs, good, None);
-    let zones = apexes(specs).into_iter().map(|apex| zone(apex, specs, good, is_complete)).collect();
+    let zones = apexes(specs).into_iter().map(|apex| zone(apex, specs, good, is_complete, slots)).collect();
     Snapshot::new(zones, acl, keys)
 }
 
@@ -63,9 +66,15 @@ fn access(
 
 /// Puts a zone together; without content unless everything that belongs to it is there: half a list may lack just the
 /// exclusions, and a zone without its access list is open to all.
-fn zone(apex: &Name, specs: &[ZoneSpec], good: &GoodData<'_>, is_global_access_complete: bool) -> Zone {
+fn zone(
+    apex: &Name,
+    specs: &[ZoneSpec],
+    good: &GoodData<'_>,
+    is_global_access_complete: bool,
+    slots: &LiveSlots,
+) -> Zone {
     let (acl, keys, is_access_complete) = access(specs, good, Some(apex));
-    let mut zone = Zone { apex: apex.clone(), content: None, acl, keys };
+    let mut zone = Zone { apex: apex.clone(), content: None, acl, keys, live_slot: slots.slot(apex) };
     let mut parts: Vec<&ZoneData> = Vec::new();
     let mut newest_s = 0;
     for spec in specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex) && !spec.dataset.kind.is_access()) {

@@ -28,7 +28,7 @@ use super::{
     loading::{CHANGED, Failure, Loading, Progress, load_all, load_one, stamps},
     memory,
     refusal::{Judged, Rules, entries},
-    served::{Cell, Served, free_retired, publish},
+    served::{Cell, LiveSlots, Served, free_retired, publish},
     status::SharedStatus,
     ways::{Places, places},
     zones::{DatasetSpec, ZoneSource, ZoneSpec},
@@ -91,6 +91,7 @@ pub struct Reloader {
     /// What went live and is not kept yet.
     unkept: VecDeque<DatasetSpec>,
     clock: Option<(u64, Instant)>,
+    live_slots: LiveSlots,
 }
 
 impl Reloader {
@@ -109,6 +110,7 @@ impl Reloader {
             has_unquiet: false,
             unkept: VecDeque::new(),
             clock: None,
+            live_slots: LiveSlots::default(),
         }
     }
 
@@ -120,6 +122,11 @@ impl Reloader {
     /// What others may know.
     pub fn status(&self) -> SharedStatus {
         self.status.clone()
+    }
+
+    /// Where the live listings of each zone go.
+    pub fn live_slots(&self) -> LiveSlots {
+        self.live_slots.clone()
     }
 
     /// Where files are to be watched.
@@ -478,7 +485,7 @@ impl Reloader {
             .iter()
             .filter_map(|(dataset, held)| held.good.as_ref().map(|good| (dataset, (&good.data, good.newest_s))))
             .collect();
-        let snapshot = assemble(&specs, &good);
+        let snapshot = assemble(&specs, &good, &self.live_slots);
         let mut took: HashMap<&Name, Duration> = HashMap::new();
         for read in &report.datasets {
             for apex in self.zones_of(&read.dataset) {

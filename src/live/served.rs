@@ -3,11 +3,18 @@
 //! Workers read the pointer once a batch, through a cache that costs one atomic load while nothing changed. The last
 //! reference to an old snapshot is dropped by whoever publishes the next, never by a worker: freeing a zone takes long.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 
-use crate::{metrics::ZoneCounters, zone::snapshot::Snapshot};
+use crate::{
+    metrics::ZoneCounters,
+    wire::name::Name,
+    zone::{live::Live, snapshot::Snapshot},
+};
 
 /// Everything that one batch of queries is answered from.
 #[derive(Debug, Default)]
@@ -20,6 +27,22 @@ pub struct Served {
 
 /// Where it is found.
 pub type Cell = Arc<ArcSwap<Served>>;
+
+/// Where live listings are found: beside the rest, since they change far more often.
+pub type LiveCell = Arc<ArcSwap<Live>>;
+
+/// Which zone's live listings are where. A name keeps its slot, so neither of the two cells has to wait for the other.
+#[derive(Clone, Debug, Default)]
+pub struct LiveSlots(Arc<Mutex<HashMap<Name, u32>>>);
+
+impl LiveSlots {
+    /// The slot of a zone, whether or not it is served now.
+    pub fn slot(&self, zone: &Name) -> u32 {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = slots.len() as u32;
+        *slots.entry(zone.clone()).or_insert(next)
+    }
+}
 
 /// Publishes what is to be served next, and frees what was, here.
 pub fn publish(cell: &ArcSwap<Served>, next: Served, retired: &mut Vec<Arc<Served>>) {

@@ -99,8 +99,9 @@ impl Draft {
             Lines::Names(lines) => Entries::Names(lines.build()),
             Lines::Records(lines) => Entries::Records(lines.build()),
         };
+        let default_value = (!matches!(entries, Entries::Records(_))).then(|| values.first_default_id());
         let values = build_values(values, &shared.settings, &label, report)?;
-        Ok(Dataset { label: label.into(), kind, ttl_s: shared.settings.ttl_s, values, entries })
+        Ok(Dataset { label: label.into(), kind, ttl_s: shared.settings.ttl_s, values, default_value, entries })
     }
 }
 

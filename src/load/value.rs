@@ -93,6 +93,8 @@ impl Default for DefaultValue {
 pub(super) struct ValueReader {
     builder: ValuesBuilder,
     default: DefaultValue,
+    /// The first default that was set.
+    first_default: Option<DefaultValue>,
     /// The value of the line before: neighbours often have the same.
     last_address: Option<Ipv4Addr>,
     last_text: Vec<u8>,
@@ -118,6 +120,13 @@ impl ValueReader {
             self.default.text.clear();
             self.default.text.extend_from_slice(text);
         }
+        self.first_default.get_or_insert_with(|| self.default.clone());
+    }
+
+    /// The id of the first default that was set, or of the built-in one.
+    pub(super) fn first_default_id(&mut self) -> ValueId {
+        let DefaultValue { address, text, .. } = self.first_default.take().unwrap_or_default();
+        self.builder.intern(address, &text)
     }
 
     /// The id of the default.

@@ -1,6 +1,6 @@
-//! Metrics over HTTP in Prometheus' text format.
+//! HTTP: metrics in Prometheus' text format, and beside them the door for live listings if a token opens it.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 use prometheus::{
@@ -11,14 +11,17 @@ use prometheus::{
 use tracing::error;
 
 use super::Running;
+use crate::control::api;
 
-/// Serves `/metrics` and `/healthz` until the runtime ends.
-pub(super) async fn serve(listener: tokio::net::TcpListener, running: Running) {
-    let router = Router::new()
+/// Serves `/metrics`, `/healthz` and perhaps `/v1` until the runtime ends.
+pub(super) async fn serve(listener: tokio::net::TcpListener, running: Running, listings: Option<api::Desk>) {
+    let metrics = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .with_state(Arc::new(Gatherer { running, descriptions: Vec::new() }));
-    if let Err(error) = axum::serve(listener, router).await {
+    let router = listings.map_or_else(Router::new, api::Desk::router).merge(metrics);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
         error!("HTTP has ended: {error}");
     }
 }

@@ -79,7 +79,7 @@ fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<
         cookie_secret: [0; 16],
         leaves_signed: false,
     };
-    let world = World { snapshot, policy: &policy, now_s };
+    let world = World { snapshot, policy: &policy, now_s, live: crate::zone::live::Live::NONE };
     let client = Client { address: IpAddr::V6(Ipv6Addr::LOCALHOST), transport: Transport::Tcp };
     let mut buffer = vec![0; usize::from(u16::MAX)];
     let outcome = answer::answer(world, client, &request, &mut buffer);

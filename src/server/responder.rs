@@ -13,9 +13,13 @@ use arc_swap::ArcSwap;
 use crate::{
     answer::{self, Client, Ignored, Outcome, Policy, Verdict, World},
     control::update::{Inbox, Job},
-    live::{clock, served::Served},
+    live::{
+        clock,
+        served::{LiveCell, Served},
+    },
     metrics::{Event, ZoneCounters},
     net::{Late, Reply, Responder, Transport},
+    zone::live::Live,
 };
 
 /// One query for the log.
@@ -39,6 +43,8 @@ pub(super) struct Worker {
     number: usize,
     cell: Arc<ArcSwap<Served>>,
     served: Arc<Served>,
+    live_cell: LiveCell,
+    live: Arc<Live>,
     now_s: u64,
     policy: Arc<Policy>,
     totals: Arc<ZoneCounters>,
@@ -50,13 +56,14 @@ impl Worker {
     pub(super) fn new(
         number: usize,
         cell: Arc<ArcSwap<Served>>,
+        live_cell: LiveCell,
         policy: Arc<Policy>,
         totals: Arc<ZoneCounters>,
         log: Option<QueryLog>,
         updates: Option<Inbox>,
     ) -> Self {
-        let served = cell.load_full();
-        Self { number, cell, served, now_s: clock::now_s(), policy, totals, log, updates }
+        let (served, live) = (cell.load_full(), live_cell.load_full());
+        Self { number, cell, served, live_cell, live, now_s: clock::now_s(), policy, totals, log, updates }
     }
 
     #[cold]
@@ -76,11 +83,16 @@ impl Responder for Worker {
             // The publisher keeps the old one until this has happened, so nothing is freed here.
             self.served = Arc::clone(&served);
         }
+        let live = self.live_cell.load();
+        if !Arc::ptr_eq(&live, &self.live) {
+            self.live = Arc::clone(&live);
+        }
     }
 
     #[inline]
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
-        let world = World { snapshot: &self.served.snapshot, policy: &self.policy, now_s: self.now_s };
+        let (snapshot, live) = (&self.served.snapshot, &*self.live);
+        let world = World { snapshot, policy: &self.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
         let outcome = answer::answer(world, asker, request, reply);
         let event = Event {

@@ -2,7 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{addresses::Addresses, lifetimes::Lifetimes, names::Names, records::Records, values::Values};
+use super::{
+    addresses::Addresses,
+    lifetimes::Lifetimes,
+    names::Names,
+    records::Records,
+    values::{ValueId, Values},
+};
 
 /// The formats of dataset files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,6 +134,8 @@ pub struct Dataset {
     pub ttl_s: u32,
     /// What its keys answer with.
     pub values: Values,
+    /// The value of entries that give none, as its first file begins; plain records have no such thing.
+    pub default_value: Option<ValueId>,
     /// Its keys.
     pub entries: Entries,
 }

@@ -7,6 +7,7 @@ pub mod addresses;
 pub mod apex;
 pub mod dataset;
 pub mod lifetimes;
+pub mod live;
 pub mod names;
 pub mod records;
 pub mod ruling;

@@ -25,6 +25,8 @@ pub struct Zone {
     pub acl: Option<Arc<AccessList>>,
     /// Which keys open it.
     pub keys: Option<Arc<KeyList>>,
+    /// Where its live listings are found (see [`super::live::Live`]).
+    pub live_slot: u32,
 }
 
 /// The data of a zone.
@@ -216,6 +218,12 @@ impl<'a> Sought<'a> {
         });
     }
 
+    /// The name as it is seen from the zone's apex.
+    #[inline]
+    pub fn from_apex(&self) -> Subject<'a> {
+        if self.part.label_count == 0 { self.subject } else { Subject::new(self.relative) }
+    }
+
     /// Whether all datasets see the name alike.
     #[inline]
     pub fn is_seen_alike(&self) -> bool {
@@ -336,7 +344,7 @@ mod tests {
 
     fn zone(apex: &str) -> Zone {
         let apex = Name::parse(apex.as_bytes()).expect("a name");
-        Zone { apex, content: Some(Content::new(None, None, None, [[]])), acl: None, keys: None }
+        Zone { apex, content: Some(Content::new(None, None, None, [[]])), acl: None, keys: None, live_slot: 0 }
     }
 
     fn query_name(text: &str) -> QueryName {

@@ -64,7 +64,12 @@ impl World {
     /// Asks, and returns what became of it with the octets of the reply.
     pub(crate) fn ask(&self, address: IpAddr, transport: Transport, now_s: u64, request: &[u8]) -> (Outcome, Vec<u8>) {
         let mut buffer = vec![0; 65_535];
-        let world = answer::World { snapshot: &self.served.snapshot, policy: &self.policy, now_s };
+        let world = answer::World {
+            snapshot: &self.served.snapshot,
+            policy: &self.policy,
+            now_s,
+            live: dnsbld::zone::live::Live::NONE,
+        };
         let outcome = answer::answer(world, Client { address, transport }, request, &mut buffer);
         buffer.truncate(outcome.reply_len);
         (outcome, buffer)

@@ -30,7 +30,7 @@ use crate::{
     live::{
         clock,
         listings::{Batch, Change, Door, Listings, Origin, Outcome, StoreError},
-        served::Cell,
+        served::{Cell, LiveCell},
     },
     net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
     wire::{
@@ -100,8 +100,10 @@ impl Keys {
 pub struct Desk {
     /// Who may what.
     pub keys: Keys,
-    /// What is served.
+    /// What is served from files.
     pub cell: Cell,
+    /// What is listed by command.
+    pub live: LiveCell,
     /// How signed queries are answered; with `leaves_signed` off.
     pub policy: Policy,
     /// What is changed; `None` without a store.
@@ -275,8 +277,8 @@ impl Attendant {
 
     /// Answers a signed query as any other, and signs.
     fn answer(&self, reply: Answerer, seal: &Seal, message: &[u8], transport: Transport, now_s: u64) {
-        let served = self.desk.cell.load();
-        let world = World { snapshot: &served.snapshot, policy: &self.desk.policy, now_s };
+        let (served, live) = (self.desk.cell.load(), self.desk.live.load());
+        let world = World { snapshot: &served.snapshot, policy: &self.desk.policy, now_s, live: &live };
         let client = Client { address: reply.client.ip(), transport };
         let (room_len, limit) = match transport {
             Transport::Tcp => (TCP_REPLY_MAX_LEN, TCP_REPLY_MAX_LEN),

@@ -25,7 +25,7 @@ use super::{
     ruling::{Context, FOREVER_S, Finding, Level, Rulings},
     standing::{Outlook, Standing},
 };
-use crate::wire::name::RelativeName;
+use crate::wire::name::{LABELS_MAX, NAME_MAX, RelativeName};
 
 /// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed.
 /// Beyond that, the answer is that there is one: a question too many, but no listing that cannot be found.
@@ -78,6 +78,50 @@ impl Names {
         };
         let listed_below = covering.0.is_listed() || self.any_below(at, node.below, context);
         NameFinding { finding, entry_label_count, listed_below }
+    }
+
+    /// Whether any name below this one is listed that `is_left_out` does not hold for; it is told a name as its labels from right
+    /// to left, or that all names below that one are meant.
+    pub fn any_below_but(
+        &self,
+        name: RelativeName<'_>,
+        context: &Context,
+        mut is_left_out: impl FnMut(&[u8], bool) -> bool,
+    ) -> bool {
+        let lists = |standing: Standing| standing.decide(&self.rulings, context);
+        let mut way = Way::default();
+        let mut at = APEX;
+        let mut covering = lists(self.arena.read(at).0.wildcard);
+        for label in name.labels_down() {
+            let Some(child) = self.table.find(&self.arena, at, label) else { return covering.is_listed() };
+            at = child;
+            way.push(at, label);
+            let own = lists(self.arena.read(at).0.wildcard);
+            covering = if own.is_absent() { covering } else { own };
+        }
+        if covering.is_listed() {
+            return true; // whatever names are left out, there are others
+        }
+        let mut next = self.arena.read(at).1;
+        for _ in 0..SCAN_MAX {
+            if next as usize == self.arena.len() {
+                return false;
+            }
+            let (node, end) = self.arena.read(next);
+            if node.parent < at {
+                return false;
+            }
+            way.return_to(node.parent);
+            way.push(next, node.label);
+            let is_left = |standing, is_wildcard, is_left_out: &mut dyn FnMut(&[u8], bool) -> bool| {
+                lists(standing).is_listed() && !is_left_out(way.octets(), is_wildcard)
+            };
+            if is_left(node.exact, false, &mut is_left_out) || is_left(node.wildcard, true, &mut is_left_out) {
+                return true;
+            }
+            next = end;
+        }
+        true
     }
 
     /// Whether a node below that at `at` lists.
@@ -170,6 +214,43 @@ impl Names {
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.arena.memory_bytes() + size_of_val(&*self.table.slots) + self.rulings.memory_bytes()
+    }
+}
+
+/// The way from the apex to a node, and its labels.
+struct Way {
+    octets: [u8; NAME_MAX],
+    /// The place of each node but the apex, and where its label ends.
+    nodes: [(u32, u8); LABELS_MAX],
+    count: usize,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { octets: [0; NAME_MAX], nodes: [(0, 0); LABELS_MAX], count: 0 }
+    }
+}
+
+impl Way {
+    fn octets(&self) -> &[u8] {
+        let end = self.count.checked_sub(1).map_or(0, |last| usize::from(self.nodes[last].1));
+        &self.octets[..end]
+    }
+
+    fn push(&mut self, at: u32, label: &[u8]) {
+        let start = self.octets().len();
+        let end = start + 1 + label.len();
+        self.octets[start] = label.len() as u8;
+        self.octets[start + 1..end].copy_from_slice(label);
+        self.nodes[self.count] = (at, end as u8);
+        self.count += 1;
+    }
+
+    /// Goes back until that node is the last.
+    fn return_to(&mut self, at: u32) {
+        while self.count > 0 && self.nodes[self.count - 1].0 > at {
+            self.count -= 1;
+        }
     }
 }
 

@@ -1,0 +1,188 @@
+//! What was listed or excluded by command, in front of what the files say.
+//!
+//! A live listing adds its value to those of the files; a live exclusion silences all of them. Which entry decides among live
+//! ones is for [`LiveZone`] to say. Whether a name that is not listed has anything below it is exact here too, net of live
+//! exclusions.
+
+use super::{
+    Asked, existence,
+    gate::Gate,
+    listing::{Answers, Found, remaining_ttl_s},
+};
+use crate::{
+    wire::{name::RelativeName, rr},
+    zone::{
+        dataset::{Dataset, Entries, Kind},
+        live::{Below, Entry, LiveZone},
+        ruling::Context,
+        snapshot::{Content, Sought},
+        subject::{Run, ShownKey, Subject, show_v4, show_v6},
+    },
+};
+
+/// The shapes of keys, by which a zone's own value is chosen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    V4,
+    V6,
+    Name,
+}
+
+impl Shape {
+    fn is_of(self, kind: Kind, entries: &Entries) -> bool {
+        match self {
+            Self::V4 => kind.holds_v4(),
+            Self::V6 => kind.holds_v6(),
+            Self::Name => matches!(entries, Entries::Names(_)),
+        }
+    }
+}
+
+/// The dataset whose value a live listing has that brings none: the zone's first of that shape, or its first of the other
+/// family.
+fn model<'a>(content: &'a Content, shape: Shape) -> Option<&'a Dataset> {
+    let first = |is_like: &dyn Fn(&Dataset) -> bool| {
+        let all = content.parts().iter().rev().flat_map(|part| &part.datasets);
+        all.map(|dataset| &**dataset).find(|dataset| dataset.default_value.is_some() && is_like(dataset))
+    };
+    first(&|dataset| shape.is_of(dataset.kind, &dataset.entries))
+        .or_else(|| first(&|dataset| matches!(dataset.entries, Entries::Addresses(_)) == (shape != Shape::Name)))
+}
+
+impl Answers<'_, '_> {
+    /// Adds what was listed by command; true if the name was excluded instead, and the files have nothing to say.
+    pub(super) fn ask_live(
+        &mut self,
+        asked: &Asked<'_>,
+        live: &LiveZone,
+        sought: &Sought<'_>,
+        gate: &Gate<'_>,
+    ) -> bool {
+        // Such clients see nothing, or everything, whatever is listed.
+        if gate.empty || gate.listed.is_some() {
+            return false;
+        }
+        let (now_s, subject) = (asked.context.now_s, sought.from_apex());
+        let mut is_excluded = false;
+        let mut take = |entry: Option<Entry>, shape, show: &dyn Fn(&mut ShownKey)| {
+            let Some(entry) = entry else { return };
+            match entry.value() {
+                Some(_) => self.add_live(asked, live, entry, shape, show),
+                None => is_excluded = true,
+            }
+        };
+        if let Some(address) = subject.v4.and_then(Run::address) {
+            take(live.find_v4(address, now_s), Shape::V4, &|text| show_v4(address, text));
+        }
+        if let Some(address) = subject.v6.and_then(Run::address) {
+            take(live.find_v6(address, now_s), Shape::V6, &|text| show_v6(address, text));
+            for behind in subject.v4_behind_nibbles().into_iter().flatten() {
+                take(live.find_v4(behind.first, now_s), Shape::V4, &|text| show_v4(behind.first, text));
+            }
+        }
+        if let Some((label_count, entry)) = live.find_name(subject.name, now_s) {
+            let name = subject.name.last(label_count);
+            take(Some(entry), Shape::Name, &|text| text.show(format_args!("{name}")));
+        }
+        is_excluded
+    }
+
+    /// Adds the value of a live listing: its own, as far as it has one, else the zone's, else the built-in one.
+    fn add_live(
+        &mut self,
+        asked: &Asked<'_>,
+        live: &LiveZone,
+        entry: Entry,
+        shape: Shape,
+        show: &dyn Fn(&mut ShownKey),
+    ) {
+        self.found.exists = true;
+        let Some(own) = entry.value().and_then(|id| live.value(id)) else { return };
+        let model = asked.content.and_then(|content| model(content, shape));
+        let ttl_s = remaining_ttl_s(model.map_or(live.ttl_s, |model| model.ttl_s), entry.until_s, asked.context.now_s);
+        let is_own = if self.kind == rr::A { own.has_address } else { own.has_text };
+        match model.and_then(|model| Some((&model.values, model.default_value?))).filter(|_| !is_own) {
+            Some((values, value)) => self.add_value(values, value, ttl_s, show),
+            None => self.add_value(&own.values, own.id, ttl_s, show),
+        }
+    }
+
+    /// Asks a dataset only for what is below a name.
+    pub(super) fn ask_below(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>) {
+        self.found.below |= match &dataset.entries {
+            Entries::Addresses(_) => false,
+            Entries::Names(names) => names.look_up(subject.name, &asked.context).listed_below,
+            Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
+        };
+    }
+}
+
+/// Whether anything is listed below a name that is not listed itself: by command, or by the files net of what was excluded by
+/// command. Looks at a bounded number of pieces; where that does not settle it, something is.
+pub(super) fn anything_below(
+    asked: &Asked<'_>,
+    live: &LiveZone,
+    sought: &Sought<'_>,
+    gate: &Gate<'_>,
+    found: &Found,
+) -> bool {
+    let context = &asked.context;
+    if gate.empty || gate.listed.is_some() {
+        return found.below || existence::anything_below(context, sought, gate);
+    }
+    let subject = sought.from_apex();
+    let is_below = match live.below(subject.name, context.now_s) {
+        Below::Listed => true,
+        Below::Nothing => found.below,
+        Below::AllExcluded => false,
+        Below::SomeExcluded => found.below && any_name_left(context, live, sought, subject.name),
+    };
+    is_below || any_address_left(context, live, sought, &subject)
+}
+
+/// Whether the files list any name below this one that is not excluded by command. Plain records are not looked through.
+#[cold]
+fn any_name_left(context: &Context, live: &LiveZone, sought: &Sought<'_>, name: RelativeName<'_>) -> bool {
+    let is_left_out = |reversed: &[u8], is_wildcard| live.leaves_out(reversed, is_wildcard, context.now_s);
+    sought.any(|dataset, subject| match &dataset.entries {
+        Entries::Addresses(_) => false,
+        // What a subzone says is of no name that a live listing can be about.
+        Entries::Names(names) if subject.name.label_count() == name.label_count() => {
+            names.any_below_but(name, context, is_left_out)
+        }
+        Entries::Names(names) => names.look_up(subject.name, context).listed_below,
+        Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
+    })
+}
+
+/// Whether any address that begins with what the name gives is listed.
+fn any_address_left(context: &Context, live: &LiveZone, sought: &Sought<'_>, subject: &Subject<'_>) -> bool {
+    let now_s = context.now_s;
+    let own_label_count = subject.name.label_count();
+    // Datasets that see the address as the live listings do, and are silenced by them.
+    let in_files = |ask: &dyn Fn(&Dataset) -> bool| {
+        sought.any(|dataset, subject| subject.name.label_count() == own_label_count && ask(dataset))
+    };
+    let v4 = |run: Run<u32>| {
+        live.any_listed_v4(run, now_s, |run| {
+            in_files(&|dataset| match &dataset.entries {
+                Entries::Addresses(addresses) => addresses.any_listed_v4(run.first, run.last, context),
+                _ => false,
+            })
+        })
+    };
+    let v6 = |run: Run<u128>| {
+        live.any_listed_v6(run, now_s, |run| {
+            in_files(&|dataset| match &dataset.entries {
+                Entries::Addresses(addresses) => addresses.any_listed_v6(run.first, run.last, context),
+                _ => false,
+            })
+        })
+    };
+    let partial_v6 = subject.v6.filter(|run| run.address().is_none());
+    subject.v4.is_some_and(|run| run.address().is_none() && v4(run))
+        || partial_v6.is_some_and(|run| v6(run) || subject.v4_behind_nibbles().into_iter().flatten().any(v4))
+        || sought.any(|dataset, subject| {
+            subject.name.label_count() != own_label_count && existence::anything_of_addresses(dataset, context, subject)
+        })
+}

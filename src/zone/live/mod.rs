@@ -1,0 +1,242 @@
+//! What was listed or excluded by command, as it is served: one more dataset in front of those that were read from files.
+//!
+//! Workers read it without locks while some hundred versions a second may be published. A version is immutable and shares
+//! nearly all of its memory with the one before; see [`ordered`]. Of a million single addresses, each costs some 16 octets
+//! (IPv4) or 32 (IPv6), a name its own length and 14.
+//!
+//! | asked | answered by |
+//! |---|---|
+//! | an address | the longest prefix in force |
+//! | a name | its own entry in force, else the closest wildcard in force above it |
+//! | is anything in a run of addresses, or below a name, listed? | a walk that passes over what is over or says nothing of it |
+//!
+//! What is over is passed over by every lookup, to the second; sweeping only returns memory.
+
+mod column;
+mod names;
+mod ordered;
+mod prefixes;
+mod values;
+
+use std::{fmt, sync::Arc};
+
+pub use self::{
+    names::{Below, reverse, unreverse},
+    ordered::Entry,
+    values::{BUILT_IN, LiveValue, LiveValueId, OwnValue, ValueNumbers},
+};
+use self::{
+    names::{LiveNames, Reversed},
+    ordered::Ordered,
+    prefixes::{PIECES_MAX, Prefixes},
+};
+use super::subject::Run;
+use crate::wire::name::RelativeName;
+
+/// All live listings that are served at one moment, by the slots of their zones.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    zones: Vec<Option<Arc<LiveZone>>>,
+}
+
+impl Live {
+    /// None at all.
+    pub const NONE: &Self = &Self { zones: Vec::new() };
+
+    /// What a zone has, if it has any.
+    #[inline]
+    pub fn zone(&self, slot: u32) -> Option<&LiveZone> {
+        self.zones.get(slot as usize)?.as_deref()
+    }
+
+    /// Replaces what a zone has.
+    pub fn set(&mut self, slot: u32, zone: Option<Arc<LiveZone>>) {
+        let at = slot as usize;
+        if at >= self.zones.len() {
+            if zone.is_none() {
+                return;
+            }
+            self.zones.resize(at + 1, None);
+        }
+        self.zones[at] = zone;
+    }
+}
+
+/// Where an entry belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// An IPv4 prefix: its first address, and its length.
+    V4(u32, u8),
+    /// An IPv6 prefix.
+    V6(u128, u8),
+    /// A name, its labels from right to left, or all names below it.
+    Name {
+        /// See [`reverse`].
+        reversed: Box<[u8]>,
+        /// All names below, and not itself.
+        is_wildcard: bool,
+    },
+}
+
+/// The live listings of one zone.
+#[derive(Clone, Default)]
+pub struct LiveZone {
+    v4: Prefixes<u32>,
+    v6: Prefixes<u128>,
+    names: LiveNames,
+    values: values::LiveValues,
+    /// TTL of answers where the zone has no dataset that gives one, in seconds.
+    pub ttl_s: u32,
+}
+
+impl LiveZone {
+    /// What is said of an IPv4 address.
+    #[inline]
+    pub fn find_v4(&self, address: u32, now_s: u64) -> Option<Entry> {
+        self.v4.find(address, now_s).map(|(_, entry)| entry)
+    }
+
+    /// What is said of an IPv6 address.
+    #[inline]
+    pub fn find_v6(&self, address: u128, now_s: u64) -> Option<Entry> {
+        self.v6.find(address, now_s).map(|(_, entry)| entry)
+    }
+
+    /// What is said of a name, and how many labels the entry has that says so, `*` not counted.
+    #[inline]
+    pub fn find_name(&self, name: RelativeName<'_>, now_s: u64) -> Option<(usize, Entry)> {
+        if !self.has_names() {
+            return None;
+        }
+        self.names.find(&Reversed::new(name), now_s)
+    }
+
+    /// Whether anything is said of names.
+    #[inline]
+    pub fn has_names(&self) -> bool {
+        self.names.exact.len() + self.names.wildcards.len() > 0
+    }
+
+    /// Whether anything in a run of IPv4 addresses is listed: here, or else by `files`, which is asked for parts of the run
+    /// where nothing is said here.
+    pub fn any_listed_v4(&self, run: Run<u32>, now_s: u64, mut files: impl FnMut(Run<u32>) -> bool) -> bool {
+        let length = (run.first ^ run.last).leading_zeros() as u8;
+        let mut files = |first, last| files(Run { first, last });
+        self.v4.any_listed(run.first, length, now_s, &mut { PIECES_MAX }, &mut files)
+    }
+
+    /// The same for IPv6.
+    pub fn any_listed_v6(&self, run: Run<u128>, now_s: u64, mut files: impl FnMut(Run<u128>) -> bool) -> bool {
+        let length = (run.first ^ run.last).leading_zeros() as u8;
+        let mut files = |first, last| files(Run { first, last });
+        self.v6.any_listed(run.first, length, now_s, &mut { PIECES_MAX }, &mut files)
+    }
+
+    /// What is said of the names below one.
+    pub fn below(&self, name: RelativeName<'_>, now_s: u64) -> Below {
+        if !self.has_names() {
+            return Below::Nothing;
+        }
+        self.names.below(&Reversed::new(name), now_s)
+    }
+
+    /// Whether a name, given as its labels from right to left, or all names below it, are excluded.
+    pub fn leaves_out(&self, reversed: &[u8], is_wildcard: bool, now_s: u64) -> bool {
+        self.names.leaves_out(reversed, is_wildcard, now_s)
+    }
+
+    /// The value of an entry.
+    #[inline]
+    pub fn value(&self, id: LiveValueId) -> Option<&LiveValue> {
+        self.values.get(id)
+    }
+
+    /// What is said of exactly this, in force or not.
+    pub fn exactly(&self, place: &Place) -> Option<Entry> {
+        match place {
+            Place::V4(first, length) => self.v4.exactly(*first, *length),
+            Place::V6(first, length) => self.v6.exactly(*first, *length),
+            Place::Name { reversed, is_wildcard: false } => self.names.exact.find(reversed),
+            Place::Name { reversed, is_wildcard: true } => self.names.wildcards.find(reversed),
+        }
+    }
+
+    /// Lists with a value, or excludes.
+    pub fn put(&mut self, place: &Place, value: Option<&OwnValue>, until_s: u32, numbers: &mut ValueNumbers) {
+        let entry =
+            value.map_or(Entry::excluded(until_s), |own| Entry::listed(numbers.take(own, &mut self.values), until_s));
+        let before = match place {
+            Place::V4(first, length) => self.v4.of_length(*length).put(first, entry),
+            Place::V6(first, length) => self.v6.of_length(*length).put(first, entry),
+            Place::Name { reversed, is_wildcard } => self.names_mut(*is_wildcard).put(reversed, entry),
+        };
+        self.let_go(before, numbers);
+    }
+
+    /// The same while a zone is built, in the order of prefix lengths or of whether it is a wildcard, and then of keys.
+    pub fn push(&mut self, place: &Place, value: Option<&OwnValue>, until_s: u32, numbers: &mut ValueNumbers) {
+        let entry =
+            value.map_or(Entry::excluded(until_s), |own| Entry::listed(numbers.take(own, &mut self.values), until_s));
+        match place {
+            Place::V4(first, length) => self.v4.of_length(*length).push(first, entry),
+            Place::V6(first, length) => self.v6.of_length(*length).push(first, entry),
+            Place::Name { reversed, is_wildcard } => self.names_mut(*is_wildcard).push(reversed, entry),
+        }
+    }
+
+    /// Says nothing of it any more.
+    pub fn remove(&mut self, place: &Place, numbers: &mut ValueNumbers) {
+        let before = match place {
+            Place::V4(first, length) => self.v4.remove(*first, *length),
+            Place::V6(first, length) => self.v6.remove(*first, *length),
+            Place::Name { reversed, is_wildcard } => self.names_mut(*is_wildcard).remove(reversed),
+        };
+        self.let_go(before, numbers);
+    }
+
+    fn names_mut(&mut self, is_wildcard: bool) -> &mut Ordered<column::Texts> {
+        Arc::make_mut(if is_wildcard { &mut self.names.wildcards } else { &mut self.names.exact })
+    }
+
+    fn let_go(&mut self, entry: Option<Entry>, numbers: &mut ValueNumbers) {
+        if let Some(id) = entry.and_then(Entry::value) {
+            numbers.give_back(id, &mut self.values);
+        }
+    }
+
+    /// Calls `visit` with all that is said.
+    pub fn for_each(&self, mut visit: impl FnMut(Place, Entry)) {
+        self.v4.for_each(|first, length, entry| visit(Place::V4(first, length), entry));
+        self.v6.for_each(|first, length, entry| visit(Place::V6(first, length), entry));
+        for (map, is_wildcard) in [(&self.names.exact, false), (&self.names.wildcards, true)] {
+            map.for_each(|reversed, entry| visit(Place::Name { reversed: reversed.into(), is_wildcard }, entry));
+        }
+    }
+
+    /// Number of entries, exclusions included, in force or not.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len() + self.names.exact.len() + self.names.wildcards.len()
+    }
+
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of exclusions among the entries.
+    pub fn exclusion_count(&self) -> usize {
+        let names = self.names.exact.exclusion_count() + self.names.wildcards.exclusion_count();
+        self.v4.exclusion_count() + self.v6.exclusion_count() + names
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.v4.memory_bytes() + self.v6.memory_bytes() + self.names.memory_bytes() + self.values.memory_bytes()
+    }
+}
+
+impl fmt::Debug for LiveZone {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("LiveZone").field("entries", &self.len()).finish_non_exhaustive()
+    }
+}
