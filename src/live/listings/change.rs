@@ -13,13 +13,16 @@ use crate::wire::name::Name;
 
 /// What a live listing says of its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Verdict {
     /// It is listed, whatever the files say.
     Listed {
         /// The return code; `None` is the zone's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<Ipv4Addr>,
         /// The TXT template, in which `$` stands for the key (`$$` for a dollar); empty for no TXT record, `None` is the
         /// zone's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
     /// It is not listed, whatever the files say.
@@ -111,6 +114,7 @@ pub struct Origin {
     /// The name of a user, token or key.
     pub who: String,
     /// From where, if over a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<IpAddr>,
 }
 
@@ -215,6 +219,9 @@ pub enum StoreError {
     /// The store cannot be opened or read.
     #[error("the store of live listings cannot be read: {0}")]
     Unreadable(String),
+    /// More changes wait than are taken.
+    #[error("too many changes are waiting to be written: try again in a moment")]
+    Busy,
     /// A second server uses it.
     #[error("another server uses the store of live listings at {0}")]
     InUse(String),
@@ -227,13 +234,15 @@ pub enum StoreError {
 }
 
 /// A live listing as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// In which zone.
+    #[serde(with = "name_text")]
     pub zone: Name,
     /// Of what.
     pub key: Key,
     /// What is said.
+    #[serde(flatten)]
     pub verdict: Verdict,
     /// Since when, in seconds since the epoch.
     pub since_s: u64,
@@ -243,10 +252,21 @@ pub struct Record {
     pub until_s: Option<u64>,
     /// How many times it was listed within the zone's window.
     pub times: u32,
+    /// When the last of these times was.
+    pub counted_s: u64,
     /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// By whom last.
+    #[serde(flatten)]
     pub origin: Origin,
+}
+
+impl Record {
+    /// Whether it counts at this second.
+    pub fn in_force(&self, now_s: u64) -> bool {
+        self.until_s.is_none_or(|until_s| now_s < until_s)
+    }
 }
 
 /// What happened to a key.
@@ -265,12 +285,25 @@ pub enum What {
     Expired,
 }
 
+impl fmt::Display for What {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Listed => "listed",
+            Self::Extended => "extended",
+            Self::Excluded => "excluded",
+            Self::Delisted => "delisted",
+            Self::Expired => "expired",
+        })
+    }
+}
+
 /// An event of a key's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, in seconds since the epoch.
     pub at_s: u64,
     /// In which zone.
+    #[serde(with = "name_text")]
     pub zone: Name,
     /// Of what.
     pub key: Key,
@@ -281,7 +314,25 @@ pub struct Event {
     /// How many times it was listed by then, within the zone's window.
     pub times: u32,
     /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// By whom.
+    #[serde(flatten)]
     pub origin: Origin,
+}
+
+/// Names in JSON, as they are written.
+mod name_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::wire::name::Name;
+
+    pub(super) fn serialize<S: Serializer>(name: &Name, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(name)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Name::parse(text.as_bytes()).map_err(serde::de::Error::custom)
+    }
 }

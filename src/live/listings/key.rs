@@ -2,10 +2,13 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::wire::name::{Name, NameError};
+use crate::{
+    wire::name::{Name, NameError},
+    zone::live::{Place, reverse, unreverse},
+};
 
 /// What is listed or excluded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +58,43 @@ impl Key {
     /// The key of a single address. IPv4 addresses in IPv6 clothes (`::ffff:192.0.2.1`) are IPv4 addresses.
     pub fn address(address: IpAddr) -> Self {
         Self::Prefix(IpNet::from(address.to_canonical()))
+    }
+
+    /// Where it is found in what is served.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::Prefix(IpNet::V4(net)) => Place::V4(net.network().into(), net.prefix_len()),
+            Self::Prefix(IpNet::V6(net)) => Place::V6(net.network().into(), net.prefix_len()),
+            Self::Name { name, is_wildcard } => Place::Name { reversed: reverse(name), is_wildcard: *is_wildcard },
+        }
+    }
+
+    /// The key of a place.
+    pub(super) fn of(place: &Place) -> Self {
+        // Lengths come from prefixes, so they are within their family.
+        match place {
+            Place::V4(first, length) => Self::Prefix(IpNet::V4(Ipv4Net::new_assert((*first).into(), *length))),
+            Place::V6(first, length) => Self::Prefix(IpNet::V6(Ipv6Net::new_assert((*first).into(), *length))),
+            Place::Name { reversed, is_wildcard } => {
+                Self::Name { name: unreverse(reversed), is_wildcard: *is_wildcard }
+            }
+        }
+    }
+
+    /// Whether the two have an address or a name in common.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let covers = |name: &Name, is_wildcard: bool, other: &Name| {
+            if is_wildcard { other != name && other.strip(name).is_some() } else { other == name }
+        };
+        match (self, other) {
+            (Self::Prefix(one), Self::Prefix(other)) => one.contains(other) || other.contains(one),
+            (Self::Name { name, is_wildcard }, Self::Name { name: other, is_wildcard: other_is_wildcard }) => {
+                covers(name, *is_wildcard, other)
+                    || covers(other, *other_is_wildcard, name)
+                    || (*is_wildcard && *other_is_wildcard && name == other)
+            }
+            _ => false,
+        }
     }
 
     /// The key of a name, or of all names below it.

@@ -4,16 +4,54 @@
 //! [`Listings::submit`]. One thread decides them in order, writes them to the store with one commit for all that came in
 //! meanwhile, publishes what is served, and then tells each asker. So what is acknowledged is on disk and served.
 
-mod change;
-mod key;
+//!
+//! ```text
+//! key.rs      what is listed: a prefix, a name, all names below one
+//! change.rs   what is asked and answered, and what is kept of it
+//! rules.rs    what may be listed, and for how long
+//! writer.rs   the thread that changes anything; decide.rs, what becomes of each change
+//! store.rs    tables on the disk; codec.rs, what stands in them
+//! serving.rs  from there to what workers read
+//! clock.rs    the time, and how far it is trusted
+//! ```
 
-use std::path::Path;
+mod change;
+mod clock;
+mod codec;
+mod decide;
+mod key;
+mod rules;
+mod serving;
+mod store;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+};
+
+use arc_swap::ArcSwapOption;
 
 pub use change::{
     Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, StoreError, Verdict, What,
 };
+pub use clock::{Clock, SystemClock};
 pub use key::{Key, KeyError};
+pub use rules::{Rule, Rules};
 
+use self::{
+    clock::Confidence,
+    decide::{Order, Work},
+    serving::Serving,
+    store::Opener,
+    writer::{Message, Shared, Writer},
+};
+use super::served::{Cell, LiveCell, LiveSlots};
 use crate::wire::name::Name;
 
 /// Whether a batch is to be done, asked by the writer just before: the argument tells what is said of a key at that moment.
@@ -36,40 +74,177 @@ pub struct Batch {
 
 /// The live listings of a running server; clones are the same.
 #[derive(Clone)]
-pub struct Listings {}
+pub struct Listings(Arc<Inner>);
+
+struct Inner {
+    sender: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Most changes that wait; more are refused, so that a flood does not take all memory.
+const WAITING_MAX: usize = 200_000;
+
+/// What the listings of a server are made of.
+pub struct Settings {
+    /// The state folder, in which the store is.
+    pub state: PathBuf,
+    /// What may be listed, and for how long.
+    pub rules: Rules,
+    /// TTL of answers where a zone gives none, in seconds.
+    pub ttl_s: u32,
+    /// History is kept for so many seconds.
+    pub history_s: u64,
+    /// And as much of it as fits these octets.
+    pub history_max_bytes: u64,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// The defaults, in that state folder.
+    pub fn new(state: PathBuf) -> Self {
+        Self {
+            state,
+            rules: Rules::default(),
+            ttl_s: 2_100,
+            history_s: DEFAULT_HISTORY_S,
+            history_max_bytes: DEFAULT_HISTORY_MAX_BYTES,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+/// How long history is kept unless told otherwise: a quarter of a year.
+pub const DEFAULT_HISTORY_S: u64 = 90 * 86_400;
+/// As much history is kept unless told otherwise: some four million events.
+pub const DEFAULT_HISTORY_MAX_BYTES: u64 = 1 << 30;
+
+/// Where the listings find what is served, and put what they serve.
+#[derive(Clone)]
+pub struct Places {
+    /// The zones and their files, which decide what may be listed.
+    pub served: Cell,
+    /// Where the listings are published.
+    pub live: LiveCell,
+    /// Which zone's are where.
+    pub slots: LiveSlots,
+}
 
 impl Listings {
+    /// Opens the store, serves what is in it, and begins to take changes.
+    ///
+    /// # Errors
+    /// When another server uses the store, or it cannot be opened or read.
+    pub fn open(settings: Settings, places: Places) -> Result<Self, StoreError> {
+        Self::open_with(settings, places, Box::new(store::open_file))
+    }
+
+    fn open_with(settings: Settings, places: Places, opener: Box<Opener>) -> Result<Self, StoreError> {
+        let path = store::path_in(&settings.state);
+        let database = store::open(&path, &*opener)?;
+        let mut serving = Serving::new(places.live, places.slots, settings.ttl_s);
+        store::for_each_served(&database, |zone, place, own, until_s| serving.take(zone, place, own, until_s))?;
+        serving.publish_all();
+        let shared = Arc::new(Shared {
+            database: ArcSwapOption::new(Some(database)),
+            waiting: AtomicUsize::new(0),
+            alarm: ArcSwapOption::empty(),
+            path,
+            opener,
+            clock: settings.clock,
+            history_s: settings.history_s,
+            history_max_bytes: settings.history_max_bytes,
+        });
+        let (sender, receiver) = mpsc::channel();
+        let writer = Writer {
+            receiver,
+            shared: Arc::clone(&shared),
+            serving,
+            served: places.served,
+            rules: settings.rules,
+            confidence: Confidence::new(&*shared.clock),
+        };
+        let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
+        let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;
+        Ok(Self(Arc::new(Inner { sender, shared, thread: Mutex::new(Some(thread)) })))
+    }
+
     /// Does what is asked, and returns when it is durable and served. Blocks for some milliseconds.
     ///
     /// # Errors
     /// When nothing could be done; see [`StoreError`].
     pub fn apply(&self, changes: Vec<Change>, origin: &Origin) -> Applied {
-        let _ = (changes, origin);
-        Err(StoreError::Ending)
+        let (sender, receiver) = mpsc::channel();
+        let batch = Batch { changes, origin: origin.clone(), is_atomic: false, condition: None };
+        self.submit(batch, move |applied| {
+            let _nobody_waits = sender.send(applied);
+        });
+        receiver.recv().unwrap_or(Err(StoreError::Ending))
     }
 
     /// Has a batch done, and calls `done` on the writer's thread when it is durable and served. Does not block.
     pub fn submit(&self, batch: Batch, done: impl FnOnce(Applied) + Send + 'static) {
-        let _ = batch;
-        done(Err(StoreError::Ending));
+        let Batch { changes, origin, is_atomic, condition } = batch;
+        let work = changes.into_iter().map(Work::Change).collect();
+        self.order(Order { work, origin, is_atomic, condition, done: Box::new(done) });
     }
 
-    /// What is said of a key, if it is in force or was not swept yet.
+    /// Takes records as they were exported, times and all, as far as the rules allow; returns when they are durable and served.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn restore(&self, records: Vec<Record>) -> Applied {
+        let (sender, receiver) = mpsc::channel();
+        let work = records.into_iter().map(|record| Work::Restore(Box::new(record))).collect();
+        let origin = Origin { door: Door::Server, who: "dnsbld".into(), from: None };
+        let done = Box::new(move |applied| {
+            let _nobody_waits = sender.send(applied);
+        });
+        self.order(Order { work, origin, is_atomic: false, condition: None, done });
+        receiver.recv().unwrap_or(Err(StoreError::Ending))
+    }
+
+    fn order(&self, order: Order) {
+        let count = order.work.len();
+        let waiting = self.0.shared.waiting.fetch_add(count, Ordering::Relaxed);
+        if waiting > 0 && waiting + count > WAITING_MAX {
+            self.0.shared.waiting.fetch_sub(count, Ordering::Relaxed);
+            return (order.done)(Err(StoreError::Busy));
+        }
+        if let Err(mpsc::SendError(Message::Order(order))) = self.0.sender.send(Message::Order(order)) {
+            (order.done)(Err(StoreError::Ending));
+        }
+    }
+
+    /// What is said of exactly this key, if it is in force.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
     pub fn get(&self, zone: &Name, key: &Key) -> Result<Option<Record>, StoreError> {
-        let _ = (zone, key);
-        Err(StoreError::Ending)
+        let record = store::get(&*self.0.shared.database()?, zone, key)?;
+        Ok(record.filter(|record| record.in_force(self.now_s())))
     }
 
-    /// The listings of a zone in the order of their keys, from the one after `after`, at most `limit` of them.
+    /// The listings of a zone that are in force, in the order of the store, from the one after `after`, at most `limit` of them.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
     pub fn of_zone(&self, zone: &Name, after: Option<&Key>, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let _ = (zone, after, limit);
-        Err(StoreError::Ending)
+        let database = self.0.shared.database()?;
+        let now_s = self.now_s();
+        let (mut records, mut after) = (Vec::new(), after.cloned());
+        while records.len() < limit {
+            let wanted = limit - records.len();
+            let page = store::of_zone(&database, zone, after.as_ref(), wanted)?;
+            let is_last = page.len() < wanted;
+            after = page.last().map(|record| record.key.clone());
+            records.extend(page.into_iter().filter(|record| record.in_force(now_s)));
+            if is_last {
+                break;
+            }
+        }
+        Ok(records)
     }
 
     /// What happened to a key in a zone, oldest first, at most the last `limit` events.
@@ -77,16 +252,55 @@ impl Listings {
     /// # Errors
     /// [`StoreError::Unreadable`].
     pub fn history(&self, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, StoreError> {
-        let _ = (zone, key, limit);
-        Err(StoreError::Ending)
+        Ok(store::history(&*self.0.shared.database()?, zone, key, limit)?)
     }
 
     /// Copies the store as it is at one moment into a new file, while all goes on.
     ///
     /// # Errors
-    /// When it cannot be read or written.
+    /// When it cannot be read, or the file cannot be written or is there already.
     pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let _ = to;
-        Err(StoreError::Ending)
+        store::copy(&*self.0.shared.database()?, to)
+    }
+
+    /// Throws away what is over, now, and returns how many listings or events that were. The writer does so every half a minute
+    /// by itself.
+    pub fn sweep(&self) -> usize {
+        let (sender, receiver) = mpsc::channel();
+        let done = Box::new(move |count| {
+            let _nobody_waits = sender.send(count);
+        });
+        if self.0.sender.send(Message::Sweep(done)).is_err() {
+            return 0;
+        }
+        receiver.recv().unwrap_or(0)
+    }
+
+    /// Why nothing new is taken, if so.
+    pub fn alarm(&self) -> Option<String> {
+        self.0.shared.alarm.load().as_deref().cloned()
+    }
+
+    /// Octets of history that are kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn history_bytes(&self) -> Result<u64, StoreError> {
+        Ok(store::history_bytes(&*self.0.shared.database()?)?)
+    }
+
+    /// The time, as the listings see it.
+    pub fn now_s(&self) -> u64 {
+        self.0.shared.clock.now_s()
+    }
+
+    /// Does what waits, and ends; the store is closed then.
+    pub fn stop(&self) {
+        let _has_ended = self.0.sender.send(Message::Stop);
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the writer of live listings panicked");
+        }
+        self.0.shared.database.store(None);
     }
 }

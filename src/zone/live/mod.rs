@@ -86,10 +86,15 @@ pub struct LiveZone {
     names: LiveNames,
     values: values::LiveValues,
     /// TTL of answers where the zone has no dataset that gives one, in seconds.
-    pub ttl_s: u32,
+    pub(crate) ttl_s: u32,
 }
 
 impl LiveZone {
+    /// None yet; answers have that TTL where the zone has no dataset that gives one.
+    pub fn new(ttl_s: u32) -> Self {
+        Self { ttl_s, ..Self::default() }
+    }
+
     /// What is said of an IPv4 address.
     #[inline]
     pub fn find_v4(&self, address: u32, now_s: u64) -> Option<Entry> {
@@ -211,6 +216,27 @@ impl LiveZone {
         for (map, is_wildcard) in [(&self.names.exact, false), (&self.names.wildcards, true)] {
             map.for_each(|reversed, entry| visit(Place::Name { reversed: reversed.into(), is_wildcard }, entry));
         }
+    }
+
+    /// At most `limit` of what is over at this second.
+    pub fn over(&self, now_s: u64, limit: usize) -> Vec<Place> {
+        let mut over = Vec::new();
+        self.v4.for_each_over(now_s, &mut |first, length| {
+            over.push(Place::V4(first, length));
+            over.len() < limit
+        });
+        self.v6.for_each_over(now_s, &mut |first, length| {
+            over.push(Place::V6(first, length));
+            over.len() < limit
+        });
+        for (map, is_wildcard) in [(&self.names.exact, false), (&self.names.wildcards, true)] {
+            map.for_each_over(now_s, &mut |reversed| {
+                over.push(Place::Name { reversed: reversed.into(), is_wildcard });
+                over.len() < limit
+            });
+        }
+        over.truncate(limit);
+        over
     }
 
     /// Number of entries, exclusions included, in force or not.

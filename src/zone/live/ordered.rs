@@ -323,6 +323,17 @@ impl<C: Column> Ordered<C> {
         }
     }
 
+    /// Calls `visit` with each key whose entry is over, until it has enough.
+    pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(&C::Key) -> bool) {
+        for chunk in &self.chunks {
+            for (at, &until_s) in chunk.until_s[..chunk.count].iter().enumerate() {
+                if !is_before(now_s, until_s) && !visit(chunk.keys.key(at)) {
+                    return;
+                }
+            }
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries
     }

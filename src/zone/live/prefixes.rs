@@ -154,6 +154,13 @@ where
         }
     }
 
+    /// Calls `visit` with each prefix that is over, until it has enough.
+    pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(A, u8) -> bool) {
+        for (length, map) in &self.lengths {
+            map.for_each_over(now_s, &mut |first| visit(*first, *length));
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lengths.iter().map(|(_, map)| map.len()).sum()
     }

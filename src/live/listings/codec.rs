@@ -1,0 +1,297 @@
+//! How listings and events stand in the store.
+//!
+//! ```text
+//! key of a listing    zone in wire format · 4 or 6 · prefix length · first address
+//!                     zone in wire format · n or w (all names below) · labels from right to left · 0
+//! key of an event     the same · 8 octets of its number
+//! value               1 (the format) · the fields (postcard)
+//! ```
+//!
+//! So the listings of a zone stand together, those of a prefix length in the order of their addresses, and the events of a
+//! key in the order in which they happened.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Door, Event, Key, Origin, Record, Verdict, What};
+use crate::{
+    wire::name::Name,
+    zone::live::{OwnValue, Place},
+};
+
+const FORMAT: u8 = 1;
+
+const V4: u8 = 4;
+const V6: u8 = 6;
+const NAME: u8 = b'n';
+const WILDCARD: u8 = b'w';
+
+/// What is wrong with a store's contents.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("an entry is damaged, or from a newer version of dnsbld")]
+pub(super) struct Undecodable;
+
+/// The key of a listing.
+pub(super) fn encode_key(zone: &Name, place: &Place) -> Vec<u8> {
+    let mut key = zone.as_wire().to_vec();
+    match place {
+        Place::V4(first, length) => {
+            key.extend_from_slice(&[V4, *length]);
+            key.extend_from_slice(&first.to_be_bytes());
+        }
+        Place::V6(first, length) => {
+            key.extend_from_slice(&[V6, *length]);
+            key.extend_from_slice(&first.to_be_bytes());
+        }
+        Place::Name { reversed, is_wildcard } => {
+            key.push(if *is_wildcard { WILDCARD } else { NAME });
+            key.extend_from_slice(reversed);
+            key.push(0);
+        }
+    }
+    key
+}
+
+/// The zone and the place of a key.
+pub(super) fn decode_key(key: &[u8]) -> Result<(Name, Place), Undecodable> {
+    let zone_len = zone_len(key).ok_or(Undecodable)?;
+    let (zone, rest) = key.split_at(zone_len);
+    let place = match rest {
+        [V4, length, first @ ..] if *length <= 32 => {
+            Place::V4(u32::from_be_bytes(first.try_into().map_err(|_| Undecodable)?), *length)
+        }
+        [V6, length, first @ ..] if *length <= 128 => {
+            Place::V6(u128::from_be_bytes(first.try_into().map_err(|_| Undecodable)?), *length)
+        }
+        [tag @ (NAME | WILDCARD), reversed @ .., 0] => {
+            Place::Name { reversed: reversed.into(), is_wildcard: *tag == WILDCARD }
+        }
+        _ => return Err(Undecodable),
+    };
+    Ok((Name::from_wire(zone), place))
+}
+
+/// Octets of the zone at the start of a key.
+fn zone_len(key: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let length = usize::from(*key.get(at)?);
+        at += 1 + length;
+        if length == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// The fields of a listing that are not its key.
+#[derive(Serialize, Deserialize)]
+struct StoredRecord<'a> {
+    is_listed: bool,
+    address: Option<u32>,
+    text: Option<&'a str>,
+    since_s: u64,
+    changed_s: u64,
+    until_s: Option<u64>,
+    times: u32,
+    counted_s: u64,
+    reason: Option<&'a str>,
+    door: u8,
+    who: &'a str,
+    from: Option<IpAddr>,
+}
+
+/// The fields of an event that are not its key.
+#[derive(Serialize, Deserialize)]
+struct StoredEvent<'a> {
+    at_s: u64,
+    what: u8,
+    until_s: Option<u64>,
+    times: u32,
+    /// It counts as one of the times that its key was listed.
+    counts: bool,
+    reason: Option<&'a str>,
+    door: u8,
+    who: &'a str,
+    from: Option<IpAddr>,
+}
+
+const DOORS: [Door; 5] = [Door::Command, Door::Http, Door::DnsUpdate, Door::Rspamd, Door::Server];
+const WHATS: [What; 5] = [What::Listed, What::Extended, What::Excluded, What::Delisted, What::Expired];
+
+fn number<T: PartialEq>(all: &[T], one: &T) -> u8 {
+    all.iter().position(|other| other == one).map_or(u8::MAX, |at| at as u8)
+}
+
+fn encode(fields: &impl Serialize) -> Vec<u8> {
+    // Only types that cannot tell their length fail, and none is here.
+    postcard::to_extend(fields, vec![FORMAT]).unwrap_or_default()
+}
+
+fn fields<'a, T: Deserialize<'a>>(octets: &'a [u8]) -> Result<T, Undecodable> {
+    let octets = octets.strip_prefix(&[FORMAT]).ok_or(Undecodable)?;
+    postcard::from_bytes(octets).map_err(|_| Undecodable)
+}
+
+pub(super) fn encode_record(record: &Record) -> Vec<u8> {
+    let (address, text) = match &record.verdict {
+        Verdict::Listed { address, text } => (address.map(u32::from), text.as_deref()),
+        Verdict::Excluded => (None, None),
+    };
+    encode(&StoredRecord {
+        is_listed: record.verdict != Verdict::Excluded,
+        address,
+        text,
+        since_s: record.since_s,
+        changed_s: record.changed_s,
+        until_s: record.until_s,
+        times: record.times,
+        counted_s: record.counted_s,
+        reason: record.reason.as_deref(),
+        door: number(&DOORS, &record.origin.door),
+        who: &record.origin.who,
+        from: record.origin.from,
+    })
+}
+
+pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<Record, Undecodable> {
+    let stored: StoredRecord<'_> = fields(octets)?;
+    let listed =
+        || Verdict::Listed { address: stored.address.map(Ipv4Addr::from), text: stored.text.map(str::to_owned) };
+    Ok(Record {
+        zone: zone.clone(),
+        key: key.clone(),
+        verdict: if stored.is_listed { listed() } else { Verdict::Excluded },
+        since_s: stored.since_s,
+        changed_s: stored.changed_s,
+        until_s: stored.until_s,
+        times: stored.times,
+        counted_s: stored.counted_s,
+        reason: stored.reason.map(str::to_owned),
+        origin: origin(stored.door, stored.who, stored.from)?,
+    })
+}
+
+/// Only what is served of a listing: its value, or that it is excluded, and its end.
+pub(super) fn decode_served(octets: &[u8]) -> Result<(Option<OwnValue>, Option<u64>), Undecodable> {
+    let stored: StoredRecord<'_> = fields(octets)?;
+    let own = OwnValue { address: stored.address.map(Ipv4Addr::from), text: stored.text.map(Into::into) };
+    Ok((stored.is_listed.then_some(own), stored.until_s))
+}
+
+fn origin(door: u8, who: &str, from: Option<IpAddr>) -> Result<Origin, Undecodable> {
+    let door = *DOORS.get(usize::from(door)).ok_or(Undecodable)?;
+    Ok(Origin { door, who: who.to_owned(), from })
+}
+
+pub(super) fn encode_event(event: &Event, counts: bool) -> Vec<u8> {
+    encode(&StoredEvent {
+        at_s: event.at_s,
+        what: number(&WHATS, &event.what),
+        until_s: event.until_s,
+        times: event.times,
+        counts,
+        reason: event.reason.as_deref(),
+        door: number(&DOORS, &event.origin.door),
+        who: &event.origin.who,
+        from: event.origin.from,
+    })
+}
+
+pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<Event, Undecodable> {
+    let stored: StoredEvent<'_> = fields(octets)?;
+    Ok(Event {
+        at_s: stored.at_s,
+        zone: zone.clone(),
+        key: key.clone(),
+        what: *WHATS.get(usize::from(stored.what)).ok_or(Undecodable)?,
+        until_s: stored.until_s,
+        times: stored.times,
+        reason: stored.reason.map(str::to_owned),
+        origin: origin(stored.door, stored.who, stored.from)?,
+    })
+}
+
+/// When an event happened, and whether it counts as one of the times that its key was listed.
+pub(super) fn decode_count(octets: &[u8]) -> Result<(u64, bool), Undecodable> {
+    let stored: StoredEvent<'_> = fields(octets)?;
+    Ok((stored.at_s, stored.counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_in_order() {
+        let zone = Name::parse(b"virbl.tee.gr").expect("a name");
+        let keys = [
+            "192.0.2.0/24",
+            "192.0.2.55",
+            "192.0.2.56",
+            "2001:db8::/32",
+            "2001:db8::1",
+            "a.example",
+            "b.a.example",
+            "*.example",
+        ];
+        let mut encoded = Vec::new();
+        for text in keys {
+            let key: Key = text.parse().expect(text);
+            let octets = encode_key(&zone, &key.place());
+            let (back, place) = decode_key(&octets).expect("decodable");
+            assert_eq!((back, Key::of(&place)), (zone.clone(), key));
+            encoded.push(octets);
+        }
+        assert!(encoded.is_sorted());
+        for broken in [&[][..], b"\x02ab", b"\x00", b"\x00\x04\x21\x00\x00\x00\x00", b"\x00n\x01a", b"\x00\x04\x20\x00"]
+        {
+            assert!(decode_key(broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn records_and_events_come_back() {
+        let zone = Name::parse(b"virbl.tee.gr").expect("a name");
+        let key: Key = "192.0.2.55".parse().expect("a key");
+        let origin = Origin { door: Door::DnsUpdate, who: "fail2ban".into(), from: Some(Ipv4Addr::LOCALHOST.into()) };
+        for verdict in [
+            Verdict::LISTED,
+            Verdict::Excluded,
+            Verdict::Listed { address: Some(Ipv4Addr::new(127, 0, 0, 4)), text: Some("virus: $".into()) },
+        ] {
+            let record = Record {
+                zone: zone.clone(),
+                key: key.clone(),
+                verdict,
+                since_s: 1,
+                changed_s: 2,
+                until_s: Some(u64::from(u32::MAX) + 5),
+                times: 3,
+                counted_s: 4,
+                reason: Some("Eicar".into()),
+                origin: origin.clone(),
+            };
+            let octets = encode_record(&record);
+            assert_eq!(decode_record(&zone, &key, &octets).expect("decodable"), record);
+            assert_eq!(decode_served(&octets).expect("decodable").1, record.until_s);
+            let line = serde_json::to_string(&record).expect("JSON");
+            assert_eq!(serde_json::from_str::<Record>(&line).expect("JSON"), record, "{line}");
+            assert!(decode_record(&zone, &key, &octets[..octets.len() - 1]).is_err());
+            assert!(decode_record(&zone, &key, &[2, 0, 0]).is_err(), "a format to come");
+        }
+        let event = Event {
+            at_s: 1,
+            zone: zone.clone(),
+            key: key.clone(),
+            what: What::Expired,
+            until_s: None,
+            times: 2,
+            reason: None,
+            origin,
+        };
+        let octets = encode_event(&event, true);
+        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), event);
+        assert_eq!(decode_count(&octets).expect("decodable"), (1, true));
+    }
+}

@@ -1,0 +1,218 @@
+//! What becomes of each change: within the tables of one transaction, so that a change sees those before it, and nothing counts
+//! until all of it is committed.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use super::{
+    Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, StoreError, Verdict,
+    What,
+    rules::{Rule, Rules, Situation},
+    serving::{Edit, Serving},
+    store::{Fault, Tables},
+};
+use crate::wire::name::Name;
+
+/// One thing to be done.
+pub(super) enum Work {
+    Change(Change),
+    /// What was exported, as it was.
+    Restore(Box<Record>),
+}
+
+/// Things that are done together.
+pub(super) struct Order {
+    pub(super) work: Vec<Work>,
+    pub(super) origin: Origin,
+    pub(super) is_atomic: bool,
+    pub(super) condition: Option<Condition>,
+    pub(super) done: Box<dyn FnOnce(Applied) + Send>,
+}
+
+/// The event of a listing whose time is over.
+pub(super) fn expired(record: &Record) -> Event {
+    Event {
+        at_s: record.until_s.unwrap_or(record.changed_s),
+        zone: record.zone.clone(),
+        key: record.key.clone(),
+        what: What::Expired,
+        until_s: record.until_s,
+        times: record.times,
+        reason: record.reason.clone(),
+        origin: Origin { door: Door::Server, who: "dnsbld".into(), from: None },
+    }
+}
+
+/// The changes of one commit.
+pub(super) struct Group<'a, 't> {
+    pub(super) tables: &'a mut Tables<'t>,
+    pub(super) rules: &'a Rules,
+    pub(super) serving: &'a Serving,
+    pub(super) situation: Situation<'a>,
+    /// Listings that this commit adds to each zone, at most.
+    pub(super) added: HashMap<Name, usize>,
+    pub(super) edits: Vec<(Name, Edit)>,
+}
+
+impl Group<'_, '_> {
+    /// Decides an order and writes it down; what its asker is told.
+    pub(super) fn order(&mut self, order: &mut Order) -> Result<Applied, Fault> {
+        if let Some(condition) = order.condition.take()
+            && !self.holds(condition)?
+        {
+            return Ok(Err(StoreError::ConditionFailed));
+        }
+        let mut refusals: Vec<Option<Refusal>> = order.work.iter().map(|work| self.refuse(work)).collect();
+        if order.is_atomic && refusals.iter().any(Option::is_some) {
+            let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
+            let refused = refusals.into_iter().map(|refusal| Outcome::Refused { refusal: alone(refusal) });
+            return Ok(Ok(refused.collect()));
+        }
+        let mut outcomes = Vec::with_capacity(order.work.len());
+        for (work, refusal) in order.work.iter().zip(refusals.drain(..)) {
+            outcomes.push(match (refusal, work) {
+                (Some(refusal), _) => Outcome::Refused { refusal },
+                (None, Work::Change(change)) => self.change(change, &order.origin)?,
+                (None, Work::Restore(record)) => self.restore(record)?,
+            });
+        }
+        Ok(Ok(outcomes))
+    }
+
+    fn holds(&self, condition: Condition) -> Result<bool, Fault> {
+        let fault = RefCell::new(None);
+        let get = |zone: &Name, key: &Key| match self.tables.get(zone, key) {
+            Ok(record) => record.filter(|record| record.in_force(self.situation.now_s)),
+            Err(why) => {
+                fault.replace(Some(why));
+                None
+            }
+        };
+        let holds = condition(&get);
+        fault.into_inner().map_or(Ok(holds), Err)
+    }
+
+    /// Why something is not to be done, by the rules alone.
+    fn refuse(&mut self, work: &Work) -> Option<Refusal> {
+        let restored;
+        let change = match work {
+            Work::Change(change) => change,
+            Work::Restore(record) => {
+                let lifetime = record.until_s.map_or(Lifetime::Endless, Lifetime::Until);
+                let op = Op::Put { verdict: record.verdict.clone(), lifetime };
+                restored =
+                    Change { zone: record.zone.clone(), key: record.key.clone(), op, reason: record.reason.clone() };
+                &restored
+            }
+        };
+        let rule = self.rules.of(&change.zone);
+        let refusal = rule.refuse(change, &self.situation);
+        if refusal.is_some() || change.op == Op::Delist {
+            return refusal;
+        }
+        let added = match self.added.get_mut(&change.zone) {
+            Some(added) => added,
+            None => self.added.entry(change.zone.clone()).or_default(),
+        };
+        *added += 1;
+        let is_full = self.serving.len(&change.zone) + *added > rule.max_listings;
+        is_full.then(|| Refusal::Full { zone: change.zone.to_string(), max: rule.max_listings })
+    }
+
+    fn change(&mut self, change: &Change, origin: &Origin) -> Result<Outcome, Fault> {
+        let now_s = self.situation.now_s;
+        let mut before = self.tables.get(&change.zone, &change.key)?;
+        if let Some(over) = before.take_if(|record| !record.in_force(now_s)) {
+            // It was not swept yet: its history comes before what happens now.
+            self.tables.note(&expired(&over), false)?;
+            if change.op == Op::Delist {
+                self.remove(change)?;
+            }
+        }
+        match &change.op {
+            Op::Delist => {
+                let Some(before) = before else { return Ok(Outcome::Unchanged) };
+                self.remove(change)?;
+                self.tables.note(&event(change, What::Delisted, before.until_s, before.times, now_s, origin), false)?;
+                Ok(Outcome::Delisted)
+            }
+            Op::Put { verdict, lifetime } => {
+                let rule = self.rules.of(&change.zone);
+                self.put(change, verdict, *lifetime, before.as_ref(), rule, origin)
+            }
+        }
+    }
+
+    fn remove(&mut self, change: &Change) -> Result<(), Fault> {
+        self.tables.remove(&change.zone, &change.key)?;
+        self.edits.push((change.zone.clone(), Edit::Remove { place: change.key.place() }));
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        change: &Change,
+        verdict: &Verdict,
+        lifetime: Lifetime,
+        before: Option<&Record>,
+        rule: &Rule,
+        origin: &Origin,
+    ) -> Result<Outcome, Fault> {
+        let now_s = self.situation.now_s;
+        let is_listed = *verdict != Verdict::Excluded;
+        let same = before.filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
+        // Several reports of one outbreak are one time.
+        let is_new_time =
+            is_listed && same.is_none_or(|same| now_s >= same.counted_s.saturating_add(rule.repeat_after_s));
+        let times = match same {
+            Some(same) if !is_new_time => same.times,
+            _ if !is_listed => 0,
+            _ => 1 + self.tables.times_since(&change.zone, &change.key, now_s.saturating_sub(rule.window_s))?,
+        };
+        let until_s = rule.until(verdict, lifetime, same, times, now_s);
+        let record = Record {
+            zone: change.zone.clone(),
+            key: change.key.clone(),
+            verdict: verdict.clone(),
+            since_s: same.map_or(now_s, |same| same.since_s),
+            changed_s: now_s,
+            until_s,
+            times,
+            counted_s: if is_new_time { now_s } else { same.map_or(0, |same| same.counted_s) },
+            reason: change.reason.clone(),
+            origin: origin.clone(),
+        };
+        self.tables.put(&record)?;
+        let (what, outcome) = match (is_listed, same) {
+            (false, _) => (What::Excluded, Outcome::Excluded { until_s }),
+            (true, None) => (What::Listed, Outcome::Listed { until_s, times }),
+            (true, Some(_)) => (What::Extended, Outcome::Extended { until_s, times }),
+        };
+        self.tables.note(&event(change, what, until_s, times, now_s, origin), is_new_time)?;
+        self.edits.push((record.zone.clone(), Edit::of(&record)));
+        Ok(outcome)
+    }
+
+    fn restore(&mut self, record: &Record) -> Result<Outcome, Fault> {
+        let (until_s, times) = (record.until_s, record.times);
+        self.tables.put(record)?;
+        let is_listed = record.verdict != Verdict::Excluded;
+        let what = if is_listed { What::Listed } else { What::Excluded };
+        let event = Event { what, at_s: self.situation.now_s, ..expired(record) };
+        self.tables.note(&Event { origin: record.origin.clone(), ..event }, is_listed)?;
+        self.edits.push((record.zone.clone(), Edit::of(record)));
+        Ok(if is_listed { Outcome::Listed { until_s, times } } else { Outcome::Excluded { until_s } })
+    }
+}
+
+fn event(change: &Change, what: What, until_s: Option<u64>, times: u32, at_s: u64, origin: &Origin) -> Event {
+    Event {
+        at_s,
+        zone: change.zone.clone(),
+        key: change.key.clone(),
+        what,
+        until_s,
+        times,
+        reason: change.reason.clone(),
+        origin: origin.clone(),
+    }
+}

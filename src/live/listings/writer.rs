@@ -1,0 +1,322 @@
+//! The one thread that changes live listings.
+//!
+//! It takes all that waits, decides it in order within one transaction of the store, commits (one `fsync` for all of it),
+//! publishes what is served, and then tells each asker. While it waits for the disk, the next changes gather: the slower the
+//! disk, the more of them share a commit. Between changes it throws away what is over.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use redb::Database;
+use tracing::{error, info};
+
+use super::{
+    Applied, Key, StoreError,
+    clock::{Clock, Confidence},
+    decide::{Group, Order, expired},
+    rules::{Rules, Situation},
+    serving::{Edit, Serving},
+    store::{self, Fault, Opener, Tables},
+};
+use crate::{live::served::Cell, wire::name::Name};
+
+/// Most changes of one commit: some tens of milliseconds of work, for which single ones may have to wait.
+const GROUP_MAX: usize = 4_096;
+/// How often what is over is thrown away.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How soon a version that was replaced is looked at again: a worker without queries lets go of it within a quarter of a second.
+const RETIRED_EVERY: Duration = Duration::from_millis(250);
+
+/// What the writer is told.
+pub(super) enum Message {
+    Order(Order),
+    /// Throw away what is over, now; how many that were is told.
+    Sweep(Box<dyn FnOnce(usize) + Send>),
+    Stop,
+}
+
+/// What the writer shares with those who ask.
+pub(super) struct Shared {
+    /// The store; none while it cannot be opened.
+    pub(super) database: ArcSwapOption<Database>,
+    /// Changes that wait.
+    pub(super) waiting: AtomicUsize,
+    /// Why nothing new is taken, if so.
+    pub(super) alarm: ArcSwapOption<String>,
+    pub(super) path: PathBuf,
+    pub(super) opener: Box<Opener>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) history_s: u64,
+    pub(super) history_max_bytes: u64,
+}
+
+impl Shared {
+    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let why = || self.alarm.load().as_deref().cloned().unwrap_or_else(|| "it is being opened again".into());
+        self.database.load_full().ok_or_else(|| StoreError::Unreadable(why()))
+    }
+}
+
+/// What each asker is told, and what is to be served.
+type Decided = (Vec<Applied>, Vec<(Name, Edit)>);
+
+pub(super) struct Writer {
+    pub(super) receiver: Receiver<Message>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) serving: Serving,
+    pub(super) served: Cell,
+    pub(super) rules: Rules,
+    pub(super) confidence: Confidence,
+}
+
+impl Writer {
+    /// Works until it is told to stop, or nobody is left who could tell it anything.
+    pub(super) fn run(mut self) {
+        let mut swept = Instant::now();
+        loop {
+            let until_sweep = SWEEP_EVERY.saturating_sub(swept.elapsed());
+            let patience = if self.serving.has_retired() { RETIRED_EVERY.min(until_sweep) } else { until_sweep };
+            match self.receiver.recv_timeout(patience) {
+                Ok(Message::Order(order)) => {
+                    if let Some(message) = self.gather(order)
+                        && !self.attend(message)
+                    {
+                        break;
+                    }
+                }
+                Ok(message) => {
+                    if !self.attend(message) {
+                        break;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.serving.free_retired(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // A full sweep leaves more to be swept, but what waits goes first.
+            if swept.elapsed() >= SWEEP_EVERY && self.sweep() < GROUP_MAX {
+                swept = Instant::now();
+            }
+        }
+        for message in self.receiver.try_iter() {
+            if let Message::Order(order) = message {
+                (order.done)(Err(StoreError::Ending));
+            }
+        }
+    }
+
+    /// Attends to what is no change; false to end.
+    fn attend(&mut self, message: Message) -> bool {
+        match message {
+            Message::Order(order) => self.commit(vec![order]),
+            Message::Sweep(done) => {
+                let mut total = 0;
+                loop {
+                    let swept = self.sweep();
+                    total += swept;
+                    if swept < GROUP_MAX {
+                        break;
+                    }
+                }
+                done(total);
+            }
+            Message::Stop => return false,
+        }
+        true
+    }
+
+    /// Commits all changes that wait, and returns what waits behind them.
+    fn gather(&mut self, first: Order) -> Option<Message> {
+        let mut count = first.work.len();
+        let mut orders = vec![first];
+        let mut next = None;
+        while count < GROUP_MAX {
+            match self.receiver.try_recv() {
+                Ok(Message::Order(order)) => {
+                    count += order.work.len();
+                    orders.push(order);
+                }
+                Ok(message) => {
+                    next = Some(message);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(orders);
+        next
+    }
+
+    fn commit(&mut self, mut orders: Vec<Order>) {
+        let count = orders.iter().map(|order| order.work.len()).sum();
+        let written = self.write(&mut orders);
+        self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
+        match written {
+            Ok((answers, edits)) => {
+                self.serve(edits);
+                for (order, answer) in orders.into_iter().zip(answers) {
+                    (order.done)(answer);
+                }
+            }
+            Err(why) => {
+                for order in orders {
+                    (order.done)(Err(why.clone()));
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, edits: Vec<(Name, Edit)>) {
+        if edits.is_empty() {
+            return;
+        }
+        for (zone, edit) in &edits {
+            self.serving.edit(zone, edit);
+        }
+        let touched: HashSet<&Name> = edits.iter().map(|(zone, _)| zone).collect();
+        self.serving.publish(touched.into_iter());
+    }
+
+    /// Decides and writes; what is to be served of it, and what each asker is told.
+    fn write(&mut self, orders: &mut [Order]) -> Result<Decided, StoreError> {
+        let database = self.ready()?;
+        let written = self.write_to(&database, orders);
+        drop(database);
+        written.map_err(|fault| self.fail(&fault))
+    }
+
+    fn write_to(&mut self, database: &Database, orders: &mut [Order]) -> Result<Decided, Fault> {
+        let transaction = database.begin_write()?;
+        let mut tables = Tables::open(&transaction)?;
+        let (answers, edits) = self.decide(&mut tables, orders)?;
+        if edits.is_empty() {
+            drop(tables);
+            transaction.abort()?;
+        } else {
+            tables.close()?;
+            transaction.commit()?;
+            self.settle();
+        }
+        Ok((answers, edits))
+    }
+
+    /// Decides order by order, within the tables of one transaction.
+    fn decide(&self, tables: &mut Tables<'_>, orders: &mut [Order]) -> Result<Decided, Fault> {
+        let served = self.served.load();
+        let now_s = self.shared.clock.now_s();
+        let mut group = Group {
+            tables,
+            rules: &self.rules,
+            serving: &self.serving,
+            situation: Situation { snapshot: &served.snapshot, live: self.serving.live(), now_s },
+            added: HashMap::new(),
+            edits: Vec::new(),
+        };
+        let answers = orders.iter_mut().map(|order| group.order(order)).collect::<Result<_, _>>()?;
+        Ok((answers, group.edits))
+    }
+
+    /// Throws away some of what is over, and of the history that is too old or too much; returns how much that was.
+    fn sweep(&mut self) -> usize {
+        self.serving.free_retired();
+        let clock = Arc::clone(&self.shared.clock);
+        let Some(past_s) = self.confidence.past_s(&*clock) else { return 0 };
+        let Ok(database) = self.ready() else { return 0 };
+        match self.sweep_in(&database, past_s) {
+            Ok((count, edits)) => {
+                self.serve(edits);
+                count
+            }
+            Err(fault) => {
+                drop(database);
+                self.fail(&fault);
+                0
+            }
+        }
+    }
+
+    fn sweep_in(&mut self, database: &Database, past_s: u64) -> Result<(usize, Vec<(Name, Edit)>), Fault> {
+        let over = self.serving.over(past_s, GROUP_MAX);
+        let transaction = database.begin_write()?;
+        let mut tables = Tables::open(&transaction)?;
+        let mut edits = Vec::with_capacity(over.len());
+        for (zone, place) in over {
+            let key = Key::of(&place);
+            if let Some(record) = tables.get(&zone, &key)? {
+                if record.in_force(past_s) {
+                    continue;
+                }
+                tables.remove(&zone, &key)?;
+                tables.note(&expired(&record), false)?;
+            }
+            edits.push((zone, Edit::Remove { place }));
+        }
+        let oldest_s = past_s.saturating_sub(self.shared.history_s);
+        let trimmed = tables.trim(oldest_s, self.shared.history_max_bytes, GROUP_MAX)?;
+        let count = edits.len().max(trimmed);
+        if count == 0 {
+            drop(tables);
+            transaction.abort()?;
+        } else {
+            tables.close()?;
+            transaction.commit()?;
+        }
+        Ok((count, edits))
+    }
+
+    /// The store, if there is room in it; opened again if it had failed.
+    fn ready(&mut self) -> Result<Arc<Database>, StoreError> {
+        let opened = store::check_room(&self.shared.path).and_then(|()| match self.shared.database.load_full() {
+            Some(database) => Ok(database),
+            None => store::open(&self.shared.path, &*self.shared.opener),
+        });
+        match opened {
+            Ok(database) => {
+                if self.shared.database.load().is_none() {
+                    info!(store = %self.shared.path.display(), "the store of live listings is open again");
+                    self.shared.database.store(Some(Arc::clone(&database)));
+                    self.settle();
+                }
+                Ok(database)
+            }
+            Err(why) => {
+                self.alarm(&why);
+                Err(match why {
+                    StoreError::Unwritable(text) | StoreError::Unreadable(text) => StoreError::Unwritable(text),
+                    why => why,
+                })
+            }
+        }
+    }
+
+    /// After a fault redb must be opened again: it does not know what is on the disk.
+    fn fail(&mut self, fault: &Fault) -> StoreError {
+        self.shared.database.store(None);
+        let why = StoreError::Unwritable(format!("{}: {fault}", self.shared.path.display()));
+        self.alarm(&why);
+        why
+    }
+
+    fn alarm(&self, why: &StoreError) {
+        let text = why.to_string();
+        if self.shared.alarm.load().as_deref() != Some(&text) {
+            error!("{text}");
+            self.shared.alarm.store(Some(Arc::new(text)));
+        }
+    }
+
+    fn settle(&self) {
+        if self.shared.alarm.load().is_some() {
+            info!("live listings are taken again");
+            self.shared.alarm.store(None);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Every name is answered as a naive model says, whatever is listed and excluded by command over whatever files.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use dnsbld::live::listings::{Key, Lifetime, Verdict};
+use ipnet::IpNet;
+use proptest::{collection::vec, prelude::*};
+
+use super::world::{World, key, put};
+
+const ZONE: &str = "exact.example";
+
+/// One address of the small world, which is the last octet of one prefix of each family.
+fn address(low: u8, is_v4: bool) -> IpAddr {
+    if is_v4 {
+        Ipv4Addr::new(192, 0, 2, low).into()
+    } else {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(low)).into()
+    }
+}
+
+/// The labels of an address, the last one first.
+fn labels(address: IpAddr) -> Vec<String> {
+    match address {
+        IpAddr::V4(address) => address.octets().iter().rev().map(ToString::to_string).collect(),
+        IpAddr::V6(address) => {
+            let number = u128::from(address);
+            (0..32).map(|place| format!("{:x}", number >> (4 * place) & 0xf)).collect()
+        }
+    }
+}
+
+fn prefix(low: u8, length: u8, is_v4: bool) -> String {
+    let above = if is_v4 { 24 } else { 120 };
+    IpNet::new(address(low, is_v4), above + length).expect("a prefix").trunc().to_string()
+}
+
+/// What is said last of each key.
+fn last_said(changes: &[(String, bool)]) -> Vec<(Key, bool)> {
+    let mut said: Vec<(Key, bool)> = Vec::new();
+    for (text, is_listed) in changes {
+        let key = key(text);
+        said.retain(|(other, _)| *other != key);
+        said.push((key, *is_listed));
+    }
+    said
+}
+
+fn apply(world: &World, changes: &[(String, bool)]) {
+    for (text, is_listed) in changes {
+        let verdict = if *is_listed { Verdict::LISTED } else { Verdict::Excluded };
+        world.apply(vec![put(ZONE, text, verdict, Lifetime::Endless)]);
+    }
+}
+
+/// The code of the answer, and whether it has any records.
+fn answer(world: &World, name: &str) -> (String, bool) {
+    let lines = world.ask(&format!("{name}.{ZONE}"), "A");
+    (lines[0].clone(), lines.len() > 1)
+}
+
+fn code(exists: bool) -> String {
+    if exists { "NOERROR" } else { "NXDOMAIN" }.to_owned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn addresses(
+        files in vec((any::<u8>(), 0..=8u8, any::<bool>(), any::<bool>()), 0..12),
+        changes in vec((any::<u8>(), 0..=8u8, any::<bool>(), any::<bool>()), 1..14),
+    ) {
+        let lines: String = files
+            .iter()
+            .map(|&(low, length, is_v4, is_listed)| format!("{}{}\n", if is_listed { "" } else { "!" }, prefix(low, length, is_v4)))
+            .collect();
+        let world = World::new(&[("exact.example.ip4trie", &lines)]);
+        let changes: Vec<(String, bool)> =
+            changes.iter().map(|&(low, length, is_v4, is_listed)| (prefix(low, length, is_v4), is_listed)).collect();
+        apply(&world, &changes);
+        let said = last_said(&changes);
+        let mut existing: HashSet<String> = HashSet::new();
+        for (is_v4, low) in [true, false].into_iter().flat_map(|is_v4| (0..=255).map(move |low| (is_v4, low))) {
+            let address = address(low, is_v4);
+            let name = labels(address).join(".");
+            let closest = said
+                .iter()
+                .filter_map(|(key, is_listed)| match key {
+                    Key::Prefix(net) if net.contains(&address) => Some((net.prefix_len(), *is_listed)),
+                    _ => None,
+                })
+                .max_by_key(|(length, _)| *length);
+            let in_files = world.ask_files(&format!("{name}.{ZONE}"), "A").len() > 1;
+            let is_listed = closest.map_or(in_files, |(_, is_listed)| is_listed);
+            prop_assert_eq!(answer(&world, &name), (code(is_listed), is_listed), "{}", name);
+            if is_listed {
+                let labels = labels(address);
+                existing.extend((1..labels.len()).map(|from| labels[from..].join(".")));
+                if is_v4 {
+                    // It is also in 2002::/16 (6to4), which begins as the others do.
+                    existing.extend(["2", "0.2", "0.0.2"].map(str::to_owned));
+                }
+            }
+        }
+        let mut partial: HashSet<String> = HashSet::new();
+        for low in 0..=255 {
+            for labels in [labels(address(low, true)), labels(address(low, false))] {
+                partial.extend((1..labels.len()).map(|from| labels[from..].join(".")));
+            }
+        }
+        for name in partial {
+            prop_assert_eq!(answer(&world, &name), (code(existing.contains(&name)), false), "{}", name);
+        }
+    }
+
+    #[test]
+    fn names(
+        files in vec((vec(0..2usize, 1..4), any::<bool>(), any::<bool>()), 0..8),
+        changes in vec((vec(0..2usize, 1..4), any::<bool>(), any::<bool>()), 1..10),
+    ) {
+        const LABELS: [&str; 3] = ["a", "b", "z"]; // the last is in no list
+        let text = |labels: &[usize], is_wildcard: bool| {
+            let name = labels.iter().map(|&label| LABELS[label]).collect::<Vec<_>>().join(".");
+            if is_wildcard { format!("*.{name}") } else { name }
+        };
+        let lines: String = files
+            .iter()
+            .map(|(labels, is_wildcard, is_listed)| format!("{}{}\n", if *is_listed { "" } else { "!" }, text(labels, *is_wildcard)))
+            .collect();
+        let world = World::new(&[("exact.example.dnset", &lines)]);
+        let changes: Vec<(String, bool)> =
+            changes.iter().map(|(labels, is_wildcard, is_listed)| (text(labels, *is_wildcard), *is_listed)).collect();
+        apply(&world, &changes);
+        let said = last_said(&changes);
+        let verdict = |name: &str, is_wildcard: bool| {
+            let wanted = key(&if is_wildcard { format!("*.{name}") } else { name.to_owned() });
+            said.iter().find(|(key, _)| *key == wanted).map(|(_, is_listed)| *is_listed)
+        };
+        // All names of up to four labels.
+        let mut all = vec![String::new()];
+        let mut level = vec![String::new()];
+        for _ in 0..4 {
+            level = level
+                .iter()
+                .flat_map(|below| LABELS.map(|label| if below.is_empty() { label.to_owned() } else { format!("{label}.{below}") }))
+                .collect();
+            all.extend(level.clone());
+        }
+        let is_listed = |name: &str| {
+            verdict(name, false)
+                .or_else(|| {
+                    let mut above = name;
+                    while let Some((_, rest)) = above.split_once('.') {
+                        above = rest;
+                        if let Some(is_listed) = verdict(above, true) {
+                            return Some(is_listed);
+                        }
+                    }
+                    None
+                })
+                .unwrap_or_else(|| world.ask_files(&format!("{name}.{ZONE}"), "A").len() > 1)
+        };
+        let listed: HashSet<&String> = all[1..].iter().filter(|name| is_listed(name)).collect();
+        for name in all[1..].iter().filter(|name| name.split('.').count() < 4) {
+            let below = format!(".{name}");
+            let exists = listed.contains(name) || listed.iter().any(|other| other.ends_with(&below));
+            prop_assert_eq!(answer(&world, name), (code(exists), listed.contains(name)), "{}", name);
+        }
+    }
+}
+
+/// A great many exclusions below a name do not make its answer slow: then it is said to exist.
+#[test]
+fn a_bounded_look() {
+    let world = World::new(&[("exact.example.ip4trie", "10.0.0.0/8\n")]);
+    let changes = (0..3_000u32).map(|number| {
+        let address = Ipv4Addr::from(0x0a00_0000 | number << 10);
+        put(ZONE, &address.to_string(), Verdict::Excluded, Lifetime::Endless)
+    });
+    world.apply(changes.collect());
+    assert_eq!(answer(&world, "10"), (code(true), false));
+    world.apply(vec![put(ZONE, "10.0.0.0/8", Verdict::Excluded, Lifetime::Endless)]);
+    assert_eq!(answer(&world, "10"), (code(false), false));
+    assert_eq!(answer(&world, "1.2.3.10"), (code(false), false));
+}

@@ -1,0 +1,130 @@
+//! What may be listed, and for how long.
+
+use std::{collections::HashMap, time::Duration};
+
+use dnsbld::live::listings::{Lifetime, Outcome, Refusal, Rule, Rules, Verdict, What};
+
+use super::world::{HOUR, MINUTE, TEN, World, key, name, put, somebody};
+
+const DAY: u64 = 24 * HOUR;
+
+fn rules(rule: Rule) -> Rules {
+    Rules { general: Rule::default(), zones: HashMap::from([(name("virbl.tee.gr"), rule)]) }
+}
+
+fn refusal(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Refused { refusal } => refusal.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn repeats_escalate_within_the_window() {
+    let rule = Rule { escalation_s: vec![DAY, 7 * DAY], longest_s: Some(30 * DAY), ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let list = |lifetime| world.list("virbl.tee.gr", "192.0.2.55", lifetime);
+    assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(TEN + HOUR), times: 1 });
+    world.at(TEN + 4 * MINUTE);
+    let same = Outcome::Extended { until_s: Some(TEN + 4 * MINUTE + HOUR), times: 1 };
+    assert_eq!(list(Lifetime::Default), same, "the same outbreak");
+    world.at(TEN + 2 * HOUR);
+    assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(TEN + 2 * HOUR + DAY), times: 2 });
+    world.at(TEN + 3 * HOUR);
+    let third = Outcome::Extended { until_s: Some(TEN + 3 * HOUR + 7 * DAY), times: 3 };
+    assert_eq!(list(Lifetime::For(Duration::from_secs(HOUR))), third, "also while it is listed");
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+    world.at(TEN + 31 * DAY);
+    let until_s = Some(TEN + 31 * DAY + HOUR);
+    assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s, times: 1 }, "all that is long ago");
+    let what: Vec<What> = world.history("virbl.tee.gr", "192.0.2.55").iter().map(|event| event.what).collect();
+    let listed =
+        [What::Listed, What::Extended, What::Expired, What::Listed, What::Extended, What::Delisted, What::Listed];
+    assert_eq!(what, listed);
+}
+
+#[test]
+fn what_must_not_be_listed_is_refused() {
+    let rule = Rule {
+        never_list: vec![key("192.0.2.0/24"), key("2001:db8::/32")],
+        yields_to: vec![name("grwhitelist.tee.gr"), name("gone.example")],
+        max_listings: 3,
+        ..Rule::default()
+    };
+    let files = [
+        ("virbl.tee.gr.ip4set", "127.0.0.2\n"),
+        ("grwhitelist.tee.gr.ip4set", "198.51.100.0/24\n!198.51.100.7\n"),
+        ("rhsbl.tee.gr.dnset", "a.test\n"),
+    ];
+    let world = World::with_rules(&files, rules(rule));
+    let list = |zone: &str, text: &str| refusal(&world.list(zone, text, Lifetime::Default));
+    assert_eq!(list("virbl.tee.gr", "192.0.2.9"), "192.0.2.0/24 is never listed in zone virbl.tee.gr (never-list)");
+    assert!(list("virbl.tee.gr", "192.0.0.0/16").contains("never-list"), "it would list all of it");
+    assert!(list("virbl.tee.gr", "198.51.100.9").contains("grwhitelist.tee.gr lists it, and wins"));
+    assert!(list("virbl.tee.gr", "198.51.0.0/16").contains("wins"), "some of it is on the whitelist");
+    assert!(list("virbl.tee.gr", "198.51.100.7").starts_with("Listed"), "that one is not on it");
+    assert_eq!(list("nowhere.example", "203.0.113.9"), "no zone nowhere.example is served here");
+    assert_eq!(list("virbl.tee.gr", "a.test"), "zone virbl.tee.gr holds addresses, not names");
+    assert_eq!(list("rhsbl.tee.gr", "203.0.113.9"), "zone rhsbl.tee.gr holds names, not addresses");
+    assert!(matches!(world.exclude("virbl.tee.gr", "192.0.2.9"), Outcome::Excluded { .. }), "may always be excluded");
+    let until = |until_s| refusal(&world.list("virbl.tee.gr", "203.0.113.9", Lifetime::Until(until_s)));
+    assert_eq!(until(TEN), "the time is over already");
+    assert_eq!(until(u64::from(u32::MAX)), "the time is beyond the year 2106");
+    assert!(until(TEN + 1).starts_with("Listed"));
+    assert!(list("virbl.tee.gr", "203.0.113.10").contains("as many as it may (max-listings)"));
+    // What is whitelisted by command wins as well.
+    let mut changes = vec![put("grwhitelist.tee.gr", "203.0.113.0/28", Verdict::LISTED, Lifetime::Default)];
+    changes.push(put("virbl.tee.gr", "203.0.113.9", Verdict::LISTED, Lifetime::Default));
+    world.apply(changes.drain(..1).collect());
+    assert!(refusal(&world.apply(changes)[0]).contains("wins"));
+    let long = "x".repeat(2_000);
+    let mut change = put("virbl.tee.gr", "203.0.113.9", Verdict::LISTED, Lifetime::Default);
+    change.reason = Some(long.clone());
+    assert_eq!(refusal(&world.apply(vec![change])[0]), "the reason is longer than 1000 octets");
+    let label = "x".repeat(60);
+    let name = [&*label; 4].join(".");
+    assert!(list("rhsbl.tee.gr", &name).contains("name in its zone is longer"));
+}
+
+#[test]
+fn all_or_none_and_only_if() {
+    use dnsbld::live::listings::{Batch, Change, Op, StoreError};
+    let world = World::new(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")]);
+    let submit = |changes, is_atomic, condition| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let batch = Batch { changes, origin: somebody(), is_atomic, condition };
+        world.listings.submit(batch, move |applied| sender.send(applied).expect("awaited"));
+        receiver.recv().expect("told")
+    };
+    let good = put("virbl.tee.gr", "192.0.2.1", Verdict::LISTED, Lifetime::Default);
+    let bad = put("nowhere.example", "192.0.2.2", Verdict::LISTED, Lifetime::Default);
+    let outcomes = submit(vec![good.clone(), bad.clone()], true, None).expect("decided");
+    assert_eq!(outcomes[0], Outcome::Refused { refusal: Refusal::NotAlone });
+    assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), ["NXDOMAIN"]);
+    let outcomes = submit(vec![good.clone(), bad], false, None).expect("decided");
+    assert!(matches!(outcomes[0], Outcome::Listed { .. }) && matches!(outcomes[1], Outcome::Refused { .. }));
+    // Only if it is not there yet: the condition is asked by the writer itself.
+    let is_absent = || -> dnsbld::live::listings::Condition {
+        Box::new(|get| get(&name("virbl.tee.gr"), &key("192.0.2.1")).is_none())
+    };
+    assert_eq!(submit(vec![good.clone()], true, Some(is_absent())), Err(StoreError::ConditionFailed));
+    let delist = Change { op: Op::Delist, ..good.clone() };
+    assert_eq!(submit(vec![delist.clone()], true, None), Ok(vec![Outcome::Delisted]));
+    assert!(submit(vec![good], true, Some(is_absent())).is_ok());
+    // What is over is not there, though nobody swept it.
+    world.at(TEN + HOUR);
+    assert_eq!(submit(vec![delist], true, Some(is_absent())), Ok(vec![Outcome::Unchanged]));
+}
+
+#[test]
+fn one_server_for_one_store() {
+    use dnsbld::live::listings::StoreError;
+    let world = World::new(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")]);
+    assert!(matches!(world.second(), Err(StoreError::InUse(_))), "the second is kept out");
+    world.listings.stop();
+    assert!(world.second().is_ok());
+    assert_eq!(
+        world.listings.apply(vec![put("virbl.tee.gr", "192.0.2.1", Verdict::LISTED, Lifetime::Default)], &somebody()),
+        Err(StoreError::Ending)
+    );
+}
