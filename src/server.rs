@@ -173,7 +173,7 @@ impl Bound {
 
         let totals = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
-        let listings = None;
+        let listings = state.and_then(|state| doors::open_store(state, &config, &reloader, (&cell, &live_cell)));
         let doors::Open { updates, api } = doors::open(&config, datagrams, (&cell, &live_cell), &policy, listings)?;
         let log = personality.query_log();
         let factory = {

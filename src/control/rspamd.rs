@@ -34,7 +34,6 @@ use tracing::{error, info, warn};
 use super::{permit::Scope, update::owner::Holds};
 use crate::{
     live::{
-        clock,
         listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, Verdict},
         served::Cell,
     },
@@ -282,7 +281,7 @@ impl Desk {
             return Err(format!("zone {zone} is not for datagrams"));
         }
         let content = found.content.as_ref().ok_or_else(|| format!("zone {zone} is not loaded"))?;
-        changes(&zone, line, Holds::of(content), clock::now_s())
+        changes(&zone, line, Holds::of(content), self.listings.now_s())
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `PUT /v1/zones/{zone}/listings/{key}` | lists or excludes, and says until when |
 //! | `GET` and `DELETE` of the same | what is listed; delists |
-//! | `GET /v1/zones/{zone}/listings` | all of a zone, page by page |
+//! | `GET /v1/zones/{zone}/listings` | all of a zone, page by page, in the order of the store |
 //! | `POST /v1/zones/{zone}/listings` | many changes at once, as an array or line by line |
 //! | `GET /v1/zones/{zone}/history/{key}` | what happened to a key |
 //! | `GET /v1/openapi.json` | all that, for machines |
@@ -35,8 +35,7 @@ use self::{
 use super::permit::{Scope, Tokens};
 use crate::{
     live::{
-        clock,
-        listings::{Applied, Batch, Change, Door, Key, Listings, Op, Origin, Outcome, Record, StoreError},
+        listings::{Applied, Batch, Change, Door, Key, Listings, Op, Origin, Outcome, StoreError},
         served::Cell,
     },
     wire::name::Name,
@@ -210,14 +209,10 @@ async fn read(
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
     let missing = format!("nothing is said of {key} in zone {zone}");
     let found = desk.look(move |listings| listings.get(&zone, &key)).await?;
-    match found.filter(is_in_force) {
+    match found {
         Some(record) => Ok(json(StatusCode::OK, &ListingBody::from(&record))),
         None => Err(Problem::new(StatusCode::NOT_FOUND, missing)),
     }
-}
-
-fn is_in_force(record: &Record) -> bool {
-    record.until_s.is_none_or(|until_s| until_s > clock::now_s())
 }
 
 /// Where a page begins, and how long it may be.
@@ -244,7 +239,7 @@ async fn page(
     let after = query.after.as_deref().map(parse_key).transpose()?;
     let records = desk.look(move |listings| listings.of_zone(&zone, after.as_ref(), limit)).await?;
     let next = (records.len() == limit).then(|| records.last().map(|record| record.key.clone())).flatten();
-    let listings = records.iter().filter(|record| is_in_force(record)).map(ListingBody::from).collect();
+    let listings = records.iter().map(ListingBody::from).collect();
     Ok(json(StatusCode::OK, &PageReply { listings, next }))
 }
 

@@ -204,6 +204,8 @@ impl Attendant {
         match permitted {
             Ok((update, holds)) => {
                 let origin = Origin { door: Door::DnsUpdate, who, from: Some(client.ip().to_canonical()) };
+                // The time as the listings see it.
+                let now_s = self.desk.listings.as_ref().map_or(now_s, Listings::now_s);
                 self.attempt(Attempt { reply, update: Arc::new(update), holds, origin, now_s, tries: 0 });
             }
             Err(rcode) => reply.send(rcode),

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::{
     live::listings::Key,
     wire::name::{Name, QueryName},
-    zone::{snapshot::Content, subject::Subject},
+    zone::{dataset::Entries, snapshot::Content, subject::Subject},
 };
 
 /// Which keys a zone takes.
@@ -21,15 +21,13 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// What a zone holds, by its datasets.
+    /// What a zone holds, by its datasets: one of IPv4 addresses takes IPv6 ones besides, one without any takes everything.
     pub fn of(content: &Content) -> Self {
-        let mut holds = Self::default();
-        for dataset in content.datasets() {
-            holds.v4 |= dataset.kind.holds_v4();
-            holds.v6 |= dataset.kind.holds_v6();
-            holds.names |= !dataset.kind.holds_v4() && !dataset.kind.holds_v6();
-        }
-        holds
+        let datasets = content.datasets();
+        let v4 = datasets.iter().any(|dataset| dataset.kind.holds_v4());
+        let v6 = v4 || datasets.iter().any(|dataset| dataset.kind.holds_v6());
+        let names = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
+        if v6 || names { Self { v4, v6, names } } else { Self { v4: true, v6: true, names: true } }
     }
 }
 

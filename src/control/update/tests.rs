@@ -133,6 +133,7 @@ impl World {
             changed_s: NOW_S - 60,
             until_s,
             times: 1,
+            counted_s: NOW_S - 60,
             reason: None,
             origin,
         };
