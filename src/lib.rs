@@ -15,8 +15,8 @@
 //! | [`net`] | bytes in, bytes out: UDP in batches, TCP; knows no zones | the word `Transport` |
 //! | [`metrics`] | counters with one writer each, families of metrics | wire, answer, net |
 //! | [`live`] | what changes while running: files, reloader, the pointer to what is served, the clock | the above |
-//! | [`config`] | what the server is told, validated | live, load, answer, net |
-//! | [`control`] | a Unix socket: the way to ask and tell a running server | live, load, zone |
+//! | [`control`] | the ways to ask and to change a running server: a Unix socket, HTTP, DNS UPDATE, datagrams | answer, load, net, live |
+//! | [`config`] | what the server is told, validated | control, live, load, answer, net |
 //! | [`server`] | sockets, workers, reloader and signals tied together | all above |
 //! | [`cli`] | one file a command | all above |
 //!

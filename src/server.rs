@@ -4,6 +4,7 @@
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
 pub mod collector;
+mod doors;
 mod http;
 mod listings;
 pub mod monitor;
@@ -37,7 +38,7 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
-    control::{self, Desk},
+    control::{self, Desk, api, rspamd},
     live::{
         clock,
         kept::Kept,
@@ -148,6 +149,7 @@ pub struct Bound {
     config: Config,
     listeners: Listeners,
     http: Option<TcpListener>,
+    datagrams: Option<rspamd::Socket>,
     notifier: Notifier,
 }
 
@@ -169,13 +171,14 @@ impl Bound {
         }
         let listeners = Listeners::bind(&addresses, settings)?;
         let http = config.http.map(bind_http).transpose()?;
+        let datagrams = doors::bind(&config)?;
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
         }
         if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
             info!("metrics on http://{address}/metrics");
         }
-        Ok(Self { config, listeners, http, notifier: Notifier::new() })
+        Ok(Self { config, listeners, http, datagrams, notifier: Notifier::new() })
     }
 
     /// Writes the process id, and gives up all privileges that are not needed any more.
@@ -191,7 +194,7 @@ impl Bound {
     /// # Errors
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
-        let Self { config, listeners, http, notifier } = self;
+        let Self { config, listeners, http, datagrams, notifier } = self;
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
@@ -208,6 +211,8 @@ impl Bound {
         let listings = listings::open(&config, state, places);
         let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
+        let cells = (&cell, &live_cell);
+        let doors::Open { updates, api } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let log = personality.query_log();
         let factory = {
             let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
@@ -221,6 +226,7 @@ impl Bound {
                     Arc::clone(&policy),
                     Arc::clone(&outside),
                     log.clone(),
+                    updates.clone(),
                 )
             }
         };
@@ -257,7 +263,7 @@ impl Bound {
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
             }
-            attend(signals, &config, http, &running, &watch, personality).await
+            attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await
         })?;
 
         server.stop();
@@ -330,6 +336,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
         version: config.version.as_deref().map(Into::into),
         identity: config.identity.as_deref().map(Into::into),
         cookie_secret,
+        leaves_signed: !config.doors.keys.is_empty(),
     })
 }
 
@@ -365,14 +372,14 @@ impl Signals {
 async fn attend(
     mut signals: Signals,
     config: &Config,
-    http: Option<TcpListener>,
+    http: Option<(TcpListener, Option<api::Desk>)>,
     running: &Running,
     watch: &Watch,
     personality: &mut dyn Personality,
 ) -> anyhow::Result<()> {
-    if let Some(listener) = http {
+    if let Some((listener, api)) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(http::serve(listener, running.clone()));
+        tokio::spawn(http::serve(listener, running.clone(), api));
     }
     let mut ticks = config.check.map(tokio::time::interval);
     if let Some(ticks) = &mut ticks {

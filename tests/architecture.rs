@@ -18,8 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("net", &["answer"]),
     ("metrics", &["wire", "answer", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
-    ("config", &["live", "load", "answer", "net"]),
-    ("control", &["live", "load", "wire", "zone"]),
+    ("control", &["wire", "zone", "answer", "load", "net", "live"]),
+    ("config", &["wire", "load", "answer", "net", "live", "control"]),
     ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control"]),
     ("cli", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control", "server"]),
 ];

@@ -2,7 +2,13 @@
 //!
 //! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
 
+pub mod api;
 mod explain;
+pub mod message;
+pub mod permit;
+pub mod rspamd;
+pub mod tsig;
+pub mod update;
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},

@@ -16,6 +16,7 @@ mod name;
 mod names;
 mod params;
 mod report;
+pub mod single;
 mod special;
 #[cfg(test)]
 mod tests;

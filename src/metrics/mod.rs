@@ -80,15 +80,18 @@ const fn type_index(qtype: u16) -> usize {
 pub const RCODES: [Rcode; 7] =
     [Rcode::NoError, Rcode::NxDomain, Rcode::Refused, Rcode::ServFail, Rcode::FormErr, Rcode::NotImp, Rcode::BadVers];
 
+/// The place of a code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
+/// would be refusals.
+
 const fn rcode_index(rcode: Rcode) -> usize {
     match rcode {
         Rcode::NoError => 0,
         Rcode::NxDomain => 1,
-        Rcode::Refused => 2,
         Rcode::ServFail => 3,
         Rcode::FormErr => 4,
         Rcode::NotImp => 5,
         Rcode::BadVers => 6,
+        _ => 2,
     }
 }
 

@@ -161,7 +161,7 @@ impl Listeners {
         for (address, sockets) in self.udp {
             for (n, socket) in sockets.into_iter().enumerate() {
                 let worker = udp::Worker {
-                    socket,
+                    socket: Arc::new(socket),
                     wildcard: address.ip().is_unspecified(),
                     batch: self.settings.udp_batch,
                     counters: Arc::default(),

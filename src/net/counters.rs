@@ -3,7 +3,7 @@
 //!
 //! Sums that hold when nothing is under way:
 //!
-//! - UDP: `received` = `replied` + `unanswered` + `dropped_long` + `dropped_short` + `dropped_port_zero`, and
+//! - UDP: `received` = `replied` + `late` + `unanswered` + `dropped_long` + `dropped_short` + `dropped_port_zero`, and
 //!   `replied` = `sent` + `send_errors` + `dropped_hold_full` + replies still held.
 //! - TCP: `accepted` = `open` + all `closed_*`. (`refused_per_client` were never let in.)
 //!
@@ -107,6 +107,8 @@ counters! {
         batches,
         /// Requests that the responder answered.
         replied,
+        /// Requests handed over to be answered by another thread.
+        late,
         /// Requests that it chose not to answer.
         unanswered,
         /// Datagrams handed to the kernel, held replies included.

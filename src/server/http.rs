@@ -1,13 +1,14 @@
 //! What is told over HTTP: metrics in Prometheus' text format, whether the process lives, and whether it serves all it
-//! should.
+//! should; and beside them the door for live listings, if a token opens it.
 //!
 //! | path | 200 | 503 |
 //! |---|---|---|
 //! | `/metrics` | all metrics | |
 //! | `/healthz` | the process answers | |
 //! | `/readyz` | every zone is loaded and none has expired | names those that are not, or there is no zone at all |
+//! | `/v1` | see [`api`] | |
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -20,16 +21,18 @@ use prometheus::{Encoder, TextEncoder};
 use tracing::error;
 
 use super::Running;
-use crate::{live::clock, zone::ruling::Context};
+use crate::{control::api, live::clock, zone::ruling::Context};
 
 /// Serves until the runtime ends.
-pub(super) async fn serve(listener: tokio::net::TcpListener, running: Running) {
-    let router = Router::new()
+pub(super) async fn serve(listener: tokio::net::TcpListener, running: Running, listings: Option<api::Desk>) {
+    let metrics = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(Arc::new(running));
-    if let Err(error) = axum::serve(listener, router).await {
+    let router = listings.map_or_else(Router::new, api::Desk::router).merge(metrics);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
         error!("HTTP has ended: {error}");
     }
 }

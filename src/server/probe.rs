@@ -144,7 +144,14 @@ fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<
     request.extend_from_slice(name.as_wire());
     request.extend_from_slice(&rr::A.to_be_bytes());
     request.extend_from_slice(&class::IN.to_be_bytes());
-    let policy = Policy { udp_payload_len: 512, minimal: true, version: None, identity: None, cookie_secret: [0; 16] };
+    let policy = Policy {
+        udp_payload_len: 512,
+        minimal: true,
+        version: None,
+        identity: None,
+        cookie_secret: [0; 16],
+        leaves_signed: false,
+    };
     let world = World { snapshot, policy: &policy, now_s, live: crate::zone::live::Live::NONE };
     let client = Client { address: IpAddr::V6(Ipv6Addr::LOCALHOST), transport: Transport::Tcp };
     let mut buffer = vec![0; usize::from(u16::MAX)];

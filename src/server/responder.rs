@@ -11,13 +11,14 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    answer::{self, Client, Outcome, Policy, World},
+    answer::{self, Client, Ignored, Outcome, Policy, World},
+    control::update::{Inbox, Job},
     live::{
         clock,
         served::{LiveCell, Served},
     },
     metrics::{Way, ZoneCounters},
-    net::{Reply, Responder, Transport},
+    net::{Late, Reply, Responder, Transport},
     wire::name::QueryName,
     zone::live::Live,
 };
@@ -51,6 +52,7 @@ pub(super) struct Worker {
     outside: Arc<ZoneCounters>,
     log: Option<QueryLog>,
     name: QueryName,
+    updates: Option<Inbox>,
 }
 
 impl Worker {
@@ -61,10 +63,11 @@ impl Worker {
         policy: Arc<Policy>,
         outside: Arc<ZoneCounters>,
         log: Option<QueryLog>,
+        updates: Option<Inbox>,
     ) -> Self {
         let (served, live) = (cell.load_full(), live_cell.load_full());
         let (now_s, name) = (clock::now_s(), QueryName::new());
-        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, name }
+        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, name, updates }
     }
 
     #[cold]
@@ -96,6 +99,10 @@ impl Responder for Worker {
         let world = World { snapshot, policy: &self.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
         let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
+        if outcome.ignored == Some(Ignored::Elsewhere) {
+            // Whoever takes updates answers and counts them.
+            return Reply { len: 0, hold_s: 0, is_late: true };
+        }
         let way = Way { transport, is_v6: client.is_ipv6() };
         let counters = match outcome.zone {
             Some(zone) => &self.served.counters[zone],
@@ -105,6 +112,12 @@ impl Responder for Worker {
         if let Some(log) = &self.log {
             self.note(log, client, request, outcome);
         }
-        Reply { len: outcome.reply_len, hold_s: outcome.hold_s }
+        Reply { len: outcome.reply_len, hold_s: outcome.hold_s, is_late: false }
+    }
+
+    fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {
+        if let Some(updates) = &self.updates {
+            updates.leave(Job { client, transport, request, late });
+        }
     }
 }
