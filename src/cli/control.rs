@@ -59,13 +59,23 @@ pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
 }
 
 impl StateArgument {
-    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+    /// Whether a program reads the answer.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The state folder of the server that is meant.
+    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
         let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
         let Some(named) = named else {
             anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");
         };
         let beside = named.join(crate::config::STATE_IN_ZONES);
-        let answer = ask(if beside.is_dir() { &beside } else { &named }, request)?;
+        Ok(if beside.is_dir() { beside } else { named })
+    }
+
+    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+        let answer = ask(&self.folder()?, request)?;
         let out = &mut io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut *out, &answer)?;
@@ -83,6 +93,7 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
         text.push('\n');
     };
     match answer {
+        Answer::Listings { .. } => {}
         Answer::Error { text } => anyhow::bail!("{text}"),
         Answer::Reloaded { loaded, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
