@@ -59,7 +59,9 @@ pub struct Running {
     pub transports: Counters,
     /// What is known of reloads.
     pub status: SharedStatus,
-    /// What is listed by command, if there is a store for it.
+    /// What is listed by command.
+    pub live: LiveCell,
+    /// The store of that, if there is one.
     pub listings: Option<Listings>,
 }
 
@@ -199,13 +201,14 @@ impl Bound {
             Signals::new()?
         };
         let server = listeners.start(factory).context("cannot start the workers")?;
-        let running = Running { cell, totals, transports: server.counters(), status, listings };
+        let running = Running { cell, totals, transports: server.counters(), status, live: live_cell, listings };
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
         let desk = Desk {
             cell: Arc::clone(&running.cell),
             status: running.status.clone(),
             reloader: watch.sender(),
             listings: running.listings.clone(),
+            live: Arc::clone(&running.live),
         };
         let control = state.and_then(open_control);
         personality.started(&running)?;

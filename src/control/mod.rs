@@ -29,7 +29,7 @@ use crate::{
     live::{
         clock,
         listings::{Door, Listings, Origin},
-        served::Cell,
+        served::{Cell, LiveCell},
         status::SharedStatus,
         watch::{Done, Trigger},
     },
@@ -203,7 +203,9 @@ pub struct Desk {
     pub status: SharedStatus,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
-    /// What is listed by command, if there is a store for it.
+    /// What of it is listed by command.
+    pub live: LiveCell,
+    /// The store of that, if there is one.
     pub listings: Option<Listings>,
 }
 
@@ -311,7 +313,9 @@ impl Desk {
             }
         }
         let served = self.cell.load();
-        match explain::explain(&served.snapshot, key, &wanted, clock::now_s()) {
+        let live = self.live.load();
+        let by_command = explain::ByCommand { live: &live, listings: self.listings.as_ref() };
+        match explain::explain(&served.snapshot, &by_command, key, &wanted, clock::now_s()) {
             Ok(zones) => Answer::Explained { zones },
             Err(text) => Answer::Error { text },
         }

@@ -11,6 +11,7 @@ use prometheus::{
 use tracing::error;
 
 use super::Running;
+use crate::zone::snapshot::Zone;
 
 /// Serves `/metrics` and `/healthz` until the runtime ends.
 pub(super) async fn serve(listener: tokio::net::TcpListener, running: Running) {
@@ -70,6 +71,7 @@ impl Collector for Gatherer {
             }
         }
         let mut families = self.reloads(served.snapshot.zones().iter().map(|zone| zone.apex.to_string()));
+        families.extend(self.live_listings(served.snapshot.zones()));
         let totals = self.running.totals.totals();
         let dropped: u64 = self
             .running
@@ -115,6 +117,40 @@ impl Collector for Gatherer {
 }
 
 impl Gatherer {
+    /// What is listed by command.
+    fn live_listings(&self, zones: &[Zone]) -> Vec<MetricFamily> {
+        let live = self.running.live.load();
+        let (mut counts, mut memory) = (Vec::new(), Vec::new());
+        for zone in zones {
+            let Some(of_zone) = live.zone(zone.live_slot) else { continue };
+            let name = zone.apex.to_string();
+            let exclusion_count = of_zone.exclusion_count();
+            counts.push(gauge(&[("zone", &name), ("kind", "listed")], (of_zone.len() - exclusion_count) as f64));
+            counts.push(gauge(&[("zone", &name), ("kind", "excluded")], exclusion_count as f64));
+            memory.push(gauge(&[("zone", &name)], of_zone.memory_bytes() as f64));
+        }
+        let store = self.running.listings.as_ref();
+        let writable = store.map(|listings| gauge(&[], f64::from(u8::from(listings.alarm().is_none()))));
+        let history = store.and_then(|listings| listings.history_bytes().ok());
+        let history = history.map(|bytes| gauge(&[], bytes as f64));
+        vec![
+            family("dnsbld_live_listings", "Listings by command, until they are swept.", MetricType::GAUGE, counts),
+            family("dnsbld_live_memory_bytes", "Memory of listings by command.", MetricType::GAUGE, memory),
+            family(
+                "dnsbld_live_store_writable",
+                "Whether new listings by command are taken: 0 if the disk is full or failed.",
+                MetricType::GAUGE,
+                writable.into_iter().collect(),
+            ),
+            family(
+                "dnsbld_live_history_bytes",
+                "Octets of the history of listings by command.",
+                MetricType::GAUGE,
+                history.into_iter().collect(),
+            ),
+        ]
+    }
+
     /// What is known of reloads.
     fn reloads(&self, zones: impl Iterator<Item = String>) -> Vec<MetricFamily> {
         let status = self.running.status.read();
