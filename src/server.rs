@@ -68,7 +68,9 @@ pub struct Running {
     pub monitor: Monitor,
     /// What is told to Prometheus: whoever has something to tell registers a collector.
     pub registry: prometheus::Registry,
-    /// What is listed by command, if there is a store for it.
+    /// What is listed by command.
+    pub live: LiveCell,
+    /// The store of that, if there is one.
     pub listings: Option<Listings>,
 }
 
@@ -244,6 +246,7 @@ impl Bound {
             status,
             monitor: Monitor::default(),
             registry: prometheus::Registry::new(),
+            live: live_cell,
             listings,
         };
         running.register();
@@ -254,6 +257,7 @@ impl Bound {
             options: config.load.clone(),
             reloader: watch.sender(),
             listings: running.listings.clone(),
+            live: Arc::clone(&running.live),
         };
         let control = state.and_then(open_control);
         personality.started(&running)?;

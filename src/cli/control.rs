@@ -69,7 +69,8 @@ fn explain_from_files(arguments: &ExplainArguments) -> anyhow::Result<Vec<Explan
     let options = Options { now_s: clock::now_s(), ..config.load };
     let specs = loaded.status.read().specs.clone();
     let served = loaded.cell.load();
-    control::explain(&served.snapshot, &specs, &options, &arguments.key, &arguments.zones).map_err(anyhow::Error::msg)
+    control::explain(&served.snapshot, &specs, &options, None, &arguments.key, &arguments.zones)
+        .map_err(anyhow::Error::msg)
 }
 
 pub(super) fn reload(arguments: &ReloadArguments) -> anyhow::Result<ExitCode> {
@@ -81,13 +82,23 @@ pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
 }
 
 impl StateArgument {
-    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+    /// Whether a program reads the answer.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The state folder of the server that is meant.
+    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
         let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
         let Some(named) = named else {
             anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");
         };
         let beside = named.join(crate::config::STATE_IN_ZONES);
-        let answer = ask(if beside.is_dir() { &beside } else { &named }, request)?;
+        Ok(if beside.is_dir() { beside } else { named })
+    }
+
+    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+        let answer = ask(&self.folder()?, request)?;
         self.print(&answer)
     }
 
@@ -110,6 +121,7 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
         text.push('\n');
     };
     match answer {
+        Answer::Listings { .. } => {}
         Answer::Error { text } => anyhow::bail!("{text}"),
         Answer::Reloaded { loaded, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));

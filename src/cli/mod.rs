@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod control;
 mod dump;
+mod listings;
 pub(crate) mod logging;
 mod rbldnsd;
 mod serve;
@@ -46,6 +47,14 @@ enum Command {
     Reload(control::ReloadArguments),
     /// Say what a running server serves, and what is wrong
     Status(control::StatusArguments),
+    /// List addresses or names now, for a time
+    List(listings::ListArguments),
+    /// Delist what was listed or excluded by `list`
+    Delist(listings::DelistArguments),
+    /// Show what is listed and excluded by command; export, import, back up
+    Listings(listings::ListingsArguments),
+    /// Say what happened to an address or name: who listed it, when, why, until when
+    History(listings::HistoryArguments),
     /// Be rbldnsd: its options, files and signals, unchanged
     #[command(disable_help_flag = true)]
     Rbldnsd(Box<rbldnsd::Arguments>),
@@ -76,6 +85,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(arguments) => control::explain(&arguments),
         Command::Reload(arguments) => control::reload(&arguments),
         Command::Status(arguments) => control::status(&arguments),
+        Command::List(arguments) => listings::list(&arguments),
+        Command::Delist(arguments) => listings::delist(&arguments),
+        Command::Listings(arguments) => listings::listings(&arguments),
+        Command::History(arguments) => listings::history(&arguments),
         Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

@@ -70,7 +70,7 @@ impl Key {
     }
 
     /// The key of a place.
-    pub(super) fn of(place: &Place) -> Self {
+    pub fn of(place: &Place) -> Self {
         // Lengths come from prefixes, so they are within their family.
         match place {
             Place::V4(first, length) => Self::Prefix(IpNet::V4(Ipv4Net::new_assert((*first).into(), *length))),
