@@ -87,6 +87,9 @@ class World:
         for name in list(self.running):
             self.stop(name)
 
+    def _ended(self):
+        return [name for name, process in self.running.items() if process.poll() is not None]
+
     def log(self, name):
         """What a program has logged so far."""
         path = Path(name) if name.startswith("/") else LOGS / name
@@ -115,12 +118,9 @@ class World:
 
     def answers(self, server, name, kind="A", port=53, limit_s=20):
         """Waits until a server answers a question with a record."""
-        def ended():
-            return [name for name, process in self.running.items() if process.poll() is not None]
-
-        found = wait_for(lambda: try_to_ask(server, name, kind, port).records or ended(), limit_s)
-        if ended():
-            raise RuntimeError(f"{ended()} ended by itself")
+        found = wait_for(lambda: try_to_ask(server, name, kind, port).records or self._ended(), limit_s)
+        if self._ended():
+            raise RuntimeError(f"{self._ended()} ended by itself")
         if not found:
             raise RuntimeError(f"{server} port {port} does not find {name}")
         return found
@@ -132,7 +132,7 @@ class World:
             with socket.socket() as sock:
                 return sock.connect_ex(("127.0.0.1", port)) == 0
 
-        if not wait_for(connects, limit_s):
+        if not wait_for(lambda: connects() or self._ended(), limit_s) or self._ended():
             raise RuntimeError(f"nothing listens on TCP port {port}")
 
     def list_for(self, address, seconds):

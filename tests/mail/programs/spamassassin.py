@@ -1,5 +1,6 @@
 """SpamAssassin: check_rbl with a sub-test for each return code, the allowlist, the sender's domain, and the text of a listing."""
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -36,8 +37,9 @@ def test(world, report):
     world.start_all()
     w.follow("spamassassin/README.md")
     local = Path("/etc/spamassassin/local.cf")
-    local.write_text(local.read_text() + "\ntrusted_networks 127.0.0.0/8\nuse_bayes 0\n")
-    world.start("spamd", ["spamd", "--listen=127.0.0.1", "--max-children=1", "--local-only=0", "-x", "-u", "nobody"])
+    # "example" is a top-level domain of this test's Internet only.
+    local.write_text(local.read_text() + "\ntrusted_networks 127.0.0.0/8\nuse_bayes 0\nutil_rb_tld example\n")
+    world.start("spamd", ["spamd", "--listen=127.0.0.1", "--max-children=1", "-x", "-u", "nobody"])
     world.listens(783, limit_s=60)
     rows = [
         ("an unlisted client", w.UNLISTED, w.UNLISTED_DOMAIN, []),
@@ -55,7 +57,9 @@ def test(world, report):
         seen = sorted(name for name in ours if f" {name} " in found)
         report.check(f"{what}: {', '.join(expected) or 'none of the rules'}", seen == expected, found)
     found = scan(w.LISTED)
-    report.check("the report has the text of the listing", smtp.text_of(w.LISTED) in found, found)
+    # The report breaks lines, brackets each, and marks links.
+    plain = re.sub(r"[\s<>\[\]]", "", found)
+    report.check("the report has the text of the listing", re.sub(r"\s", "", smtp.text_of(w.LISTED)) in plain, found)
     report.check("an allowlisted client's mail is no spam although it is listed", not spam(w.LISTED_AND_ALLOWED), "spam")
     try_endings(world, report)
 
