@@ -82,17 +82,21 @@ pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
 
 impl StateArgument {
     fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+        self.print(&self.request(request)?)
+    }
+
+    /// What the server answers.
+    pub(super) fn request(&self, request: &Request) -> anyhow::Result<Answer> {
         let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
         let Some(named) = named else {
             anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");
         };
         let beside = named.join(crate::config::STATE_IN_ZONES);
-        let answer = ask(if beside.is_dir() { &beside } else { &named }, request)?;
-        self.print(&answer)
+        ask(if beside.is_dir() { &beside } else { &named }, request)
     }
 
     /// Prints an answer in the form that is asked for.
-    fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
+    pub(super) fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut *out, answer)?;
@@ -119,6 +123,11 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             is_well = troubles.is_empty();
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
+        Answer::Difference { zones } => {
+            let mut told = Vec::new();
+            super::diff::show(zones, &mut told)?;
+            line(String::from_utf8_lossy(&told).trim_end());
+        }
         Answer::Status { zones, troubles } => {
             for (zone, entries) in zones {
                 match entries {

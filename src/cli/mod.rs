@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod control;
+mod diff;
 mod dump;
 pub(crate) mod logging;
 mod rbldnsd;
@@ -42,6 +43,8 @@ enum Command {
     Dump(dump::Arguments),
     /// Say why, and for how long, something is listed by a running server
     Explain(control::ExplainArguments),
+    /// Say what would be listed, delisted and changed by other files, in addresses and not in lines
+    Diff(diff::Arguments),
     /// Have a running server look at its files now
     Reload(control::ReloadArguments),
     /// Say what a running server serves, and what is wrong
@@ -74,6 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Explain(arguments) => control::explain(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Reload(arguments) => control::reload(&arguments),
         Command::Status(arguments) => control::status(&arguments),
         Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),

@@ -3,6 +3,7 @@
 //! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
 
 pub mod api;
+mod compare;
 mod explain;
 pub mod message;
 pub mod permit;
@@ -26,11 +27,13 @@ use tokio::{
 };
 use tracing::warn;
 
+pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, date, explain};
 
 use crate::{
     live::{
         clock,
+        drops::{Drop, compare_drops},
         listings::Listings,
         served::Cell,
         status::SharedStatus,
@@ -64,6 +67,13 @@ pub enum Request {
     },
     /// What is served, and what is wrong with it?
     Status,
+    /// What would change if these files were dropped?
+    Diff {
+        /// The files, which the server must be able to read.
+        drops: Vec<Drop>,
+        /// So many changes of each kind are to be shown.
+        show: usize,
+    },
 }
 
 /// What is answered.
@@ -88,6 +98,11 @@ pub enum Answer {
         zones: Vec<(String, Option<usize>)>,
         /// Datasets whose newest files are not what is served, and why.
         troubles: Vec<(String, String)>,
+    },
+    /// What would change.
+    Difference {
+        /// Zone by zone, of those that the files are for.
+        zones: Vec<Comparison>,
     },
     /// The request cannot be met.
     Error {
@@ -204,6 +219,7 @@ impl Desk {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
+            Request::Diff { drops, show } => self.compare(drops, show).await,
         }
     }
 
@@ -245,6 +261,18 @@ impl Desk {
             Ok(Ok(zones)) => Answer::Explained { zones },
             Ok(Err(text)) => Answer::Error { text },
             Err(error) => Answer::Error { text: format!("the server failed to look: {error}") },
+        }
+    }
+
+    /// Loads files aside, so not on the thread that attends to everyone.
+    async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
+        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
+        let options = self.options.clone();
+        let work = move || compare_drops(&served, &specs, &drops, &options, show);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
+            Ok(Err(text)) => Answer::Error { text },
+            Err(error) => Answer::Error { text: format!("the server failed to compare: {error}") },
         }
     }
 
