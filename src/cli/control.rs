@@ -85,6 +85,11 @@ impl StateArgument {
         self.print(&self.request(request)?)
     }
 
+    /// Whether JSON is to be printed.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// What the server answers.
     pub(super) fn request(&self, request: &Request) -> anyhow::Result<Answer> {
         let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
@@ -123,6 +128,8 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             is_well = troubles.is_empty();
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
+        Answer::QueryLog { state } => line(&super::querylog::show(state)),
+        Answer::Stats { statistics } => line(&serde_json::to_string(statistics)?),
         Answer::Difference { zones } => {
             let mut told = Vec::new();
             super::diff::show(zones, &mut told)?;

@@ -128,7 +128,9 @@ fn is_same(zone: &Comparison) -> bool {
 pub(super) fn show(zones: &[Comparison], out: &mut impl Write) -> io::Result<()> {
     let sum = |of: fn(&Comparison) -> &ToldAmounts| {
         let mut sum = ToldAmounts { v6: "0".to_owned(), ..ToldAmounts::default() };
-        zones.iter().for_each(|zone| sum.add(of(zone)));
+        for zone in zones {
+            sum.add(of(zone));
+        }
         sum
     };
     writeln!(out, "listed:   {}", sum(|zone| &zone.listed.amounts))?;

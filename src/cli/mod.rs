@@ -6,8 +6,11 @@ mod control;
 mod diff;
 mod dump;
 pub(crate) mod logging;
+mod man;
+mod querylog;
 mod rbldnsd;
 mod serve;
+mod stats;
 mod zones_args;
 
 use std::{
@@ -49,11 +52,17 @@ enum Command {
     Reload(control::ReloadArguments),
     /// Say what a running server serves, and what is wrong
     Status(control::StatusArguments),
+    /// Show what a running server does: queries by zone, result and code, hit rates, reloads, next expiries
+    Stats(stats::Arguments),
+    /// Switch the query log of a running server on or off, or say what it does
+    Querylog(querylog::Arguments),
     /// Be rbldnsd: its options, files and signals, unchanged
     #[command(disable_help_flag = true)]
     Rbldnsd(Box<rbldnsd::Arguments>),
     /// Print completions for a shell
     Completions(completions::Arguments),
+    /// Write a manual page for each command into a folder
+    Man(man::Arguments),
 }
 
 /// Runs the command that the arguments name.
@@ -80,8 +89,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Reload(arguments) => control::reload(&arguments),
         Command::Status(arguments) => control::status(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Querylog(arguments) => querylog::run(&arguments),
         Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     result.unwrap_or_else(|error| fail("dnsbld", &error))
 }

@@ -7,7 +7,9 @@ mod compare;
 mod explain;
 pub mod message;
 pub mod permit;
+mod query_log;
 pub mod rspamd;
+mod stats;
 pub mod tsig;
 pub mod update;
 
@@ -15,7 +17,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -29,6 +31,8 @@ use tracing::warn;
 
 pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, date, explain};
+pub use query_log::{QueryLogState, QueryRules};
+pub use stats::{Statistics, ZoneStatistics};
 
 use crate::{
     live::{
@@ -74,6 +78,15 @@ pub enum Request {
         /// So many changes of each kind are to be shown.
         show: usize,
     },
+    /// What was counted?
+    Stats,
+    /// What is the query log doing?
+    QueryLog,
+    /// Log queries by these rules, or none.
+    SwitchQueryLog {
+        /// Which; none switches it off.
+        rules: Option<QueryRules>,
+    },
 }
 
 /// What is answered.
@@ -103,6 +116,16 @@ pub enum Answer {
     Difference {
         /// Zone by zone, of those that the files are for.
         zones: Vec<Comparison>,
+    },
+    /// What was counted.
+    Stats {
+        /// Counts since the start, and the state of zones.
+        statistics: Statistics,
+    },
+    /// What the query log does.
+    QueryLog {
+        /// Its state.
+        state: QueryLogState,
     },
     /// The request cannot be met.
     Error {
@@ -159,6 +182,21 @@ pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     Ok(listener)
 }
 
+/// The rest of a running server, as far as it can be asked and told from here.
+pub trait Operator: Send + Sync {
+    /// What was counted.
+    fn statistics(&self) -> Statistics;
+
+    /// Switches the query log.
+    ///
+    /// # Errors
+    /// In words for whoever switched.
+    fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String>;
+
+    /// What the query log does.
+    fn query_log(&self) -> QueryLogState;
+}
+
 /// What requests are met from.
 #[derive(Clone)]
 pub struct Desk {
@@ -168,6 +206,8 @@ pub struct Desk {
     pub status: SharedStatus,
     /// How files are read.
     pub options: Options,
+    /// Everything else.
+    pub operator: Arc<dyn Operator>,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
     /// What is listed by command, if there is a store for it.
@@ -219,6 +259,12 @@ impl Desk {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
+            Request::Stats => Answer::Stats { statistics: self.operator.statistics() },
+            Request::QueryLog => Answer::QueryLog { state: self.operator.query_log() },
+            Request::SwitchQueryLog { rules } => match self.operator.switch_query_log(rules) {
+                Ok(()) => Answer::QueryLog { state: self.operator.query_log() },
+                Err(text) => Answer::Error { text },
+            },
             Request::Diff { drops, show } => self.compare(drops, show).await,
         }
     }

@@ -14,8 +14,9 @@ fn places() -> (Place, Place) {
     let (old, new) = (Place::new(), Place::new());
     old.drop_file("bl.example.ip4set", ":2:x\n192.0.2.0/24\n198.51.100.1\n203.0.113.7 :4:y\n");
     old.drop_file("names.example.dnset", ":2:x\n.spam.example\n");
-    let hosts: String = (0..256).map(|last| format!("192.0.2.{last}\n")).collect();
-    new.drop_file("bl.example.ip4set", format!(":2:x\n{hosts}198.51.100.2\n203.0.113.7\n"));
+    let hosts: Vec<String> = (0..256).map(|last| format!("192.0.2.{last}")).collect();
+    let hosts = hosts.join("\n");
+    new.drop_file("bl.example.ip4set", format!(":2:x\n{hosts}\n198.51.100.2\n203.0.113.7\n"));
     new.drop_file("names.example.dnset", ":2:x\nspam.example\n*.spam.example\n");
     (old, new)
 }

@@ -16,3 +16,4 @@ mod diff;
 mod explain;
 mod metrics;
 mod prometheus;
+mod watching;

@@ -48,7 +48,8 @@ fn amounts(difference: &Difference) -> [Amounts; 3] {
 
 #[test]
 fn what_is_written_otherwise_is_no_change() {
-    let hosts: String = (0..256).rev().map(|last| format!("192.0.2.{last}\n")).collect();
+    let hosts: Vec<String> = (0..256).rev().map(|last| format!("192.0.2.{last}")).collect();
+    let hosts = hosts.join("\n");
     let halves = "192.0.2.0/25\n192.0.2.128-192.0.2.255\n";
     let whole = "192.0.2.0/24\n";
     for (old, new) in [(whole, &*hosts), (&*hosts, halves), (halves, whole)] {
