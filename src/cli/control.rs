@@ -82,7 +82,16 @@ pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
 }
 
 impl StateArgument {
-    /// Whether a program reads the answer.
+    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+        self.print(&self.request(request)?)
+    }
+
+    /// What the server answers.
+    pub(super) fn request(&self, request: &Request) -> anyhow::Result<Answer> {
+        ask(&self.folder()?, request)
+    }
+
+    /// Whether JSON is to be printed.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
@@ -97,13 +106,8 @@ impl StateArgument {
         Ok(if beside.is_dir() { beside } else { named })
     }
 
-    fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
-        let answer = ask(&self.folder()?, request)?;
-        self.print(&answer)
-    }
-
     /// Prints an answer in the form that is asked for.
-    fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
+    pub(super) fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut *out, answer)?;
@@ -131,6 +135,13 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             is_well = troubles.is_empty();
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
+        Answer::QueryLog { state } => line(&super::querylog::show(state)),
+        Answer::Stats { statistics } => line(&serde_json::to_string(statistics)?),
+        Answer::Difference { zones } => {
+            let mut told = Vec::new();
+            super::diff::show(zones, &mut told)?;
+            line(String::from_utf8_lossy(&told).trim_end());
+        }
         Answer::Status { zones, troubles } => {
             for (zone, entries) in zones {
                 match entries {

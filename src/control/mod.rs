@@ -4,11 +4,14 @@
 
 pub mod api;
 mod by_command;
+mod compare;
 mod explain;
 pub mod listings;
 pub mod message;
 pub mod permit;
+mod query_log;
 pub mod rspamd;
+mod stats;
 pub mod tsig;
 pub mod update;
 
@@ -17,7 +20,7 @@ use std::{
     net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -30,12 +33,16 @@ use tokio::{
 use tracing::warn;
 
 pub use by_command::ByCommand;
+pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, date, explain};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
+pub use query_log::{QueryLogState, QueryRules};
+pub use stats::{Statistics, ZoneStatistics};
 
 use crate::{
     live::{
         clock,
+        drops::{Drop, compare_drops},
         listings::{Door, Listings, Origin},
         served::{Cell, LiveCell},
         status::SharedStatus,
@@ -74,6 +81,22 @@ pub enum Request {
         /// What exactly.
         request: ListingsRequest,
     },
+    /// What would change if these files were dropped?
+    Diff {
+        /// The files, which the server must be able to read.
+        drops: Vec<Drop>,
+        /// So many changes of each kind are to be shown.
+        show: usize,
+    },
+    /// What was counted?
+    Stats,
+    /// What is the query log doing?
+    QueryLog,
+    /// Log queries by these rules, or none.
+    SwitchQueryLog {
+        /// Which; none switches it off.
+        rules: Option<QueryRules>,
+    },
 }
 
 /// What is answered.
@@ -103,6 +126,21 @@ pub enum Answer {
     Listings {
         /// What exactly.
         told: ListingsAnswer,
+    },
+    /// What would change.
+    Difference {
+        /// Zone by zone, of those that the files are for.
+        zones: Vec<Comparison>,
+    },
+    /// What was counted.
+    Stats {
+        /// Counts since the start, and the state of zones.
+        statistics: Statistics,
+    },
+    /// What the query log does.
+    QueryLog {
+        /// Its state.
+        state: QueryLogState,
     },
     /// The request cannot be met.
     Error {
@@ -203,6 +241,21 @@ pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     Ok(listener)
 }
 
+/// The rest of a running server, as far as it can be asked and told from here.
+pub trait Operator: Send + Sync {
+    /// What was counted.
+    fn statistics(&self) -> Statistics;
+
+    /// Switches the query log.
+    ///
+    /// # Errors
+    /// In words for whoever switched.
+    fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String>;
+
+    /// What the query log does.
+    fn query_log(&self) -> QueryLogState;
+}
+
 /// What requests are met from.
 #[derive(Clone)]
 pub struct Desk {
@@ -212,6 +265,8 @@ pub struct Desk {
     pub status: SharedStatus,
     /// How files are read.
     pub options: Options,
+    /// Everything else.
+    pub operator: Arc<dyn Operator>,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
     /// What of it is listed by command.
@@ -283,6 +338,13 @@ impl Desk {
             Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
             Request::Listings { .. } => Answer::Error { text: "not here".to_owned() }, // it was met before
+            Request::Stats => Answer::Stats { statistics: self.operator.statistics() },
+            Request::QueryLog => Answer::QueryLog { state: self.operator.query_log() },
+            Request::SwitchQueryLog { rules } => match self.operator.switch_query_log(rules) {
+                Ok(()) => Answer::QueryLog { state: self.operator.query_log() },
+                Err(text) => Answer::Error { text },
+            },
+            Request::Diff { drops, show } => self.compare(drops, show).await,
         }
     }
 
@@ -325,6 +387,18 @@ impl Desk {
             Ok(Ok(zones)) => Answer::Explained { zones },
             Ok(Err(text)) => Answer::Error { text },
             Err(error) => Answer::Error { text: format!("the server failed to look: {error}") },
+        }
+    }
+
+    /// Loads files aside, so not on the thread that attends to everyone.
+    async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
+        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
+        let options = self.options.clone();
+        let work = move || compare_drops(&served, &specs, &drops, &options, show);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
+            Ok(Err(text)) => Answer::Error { text },
+            Err(error) => Answer::Error { text: format!("the server failed to compare: {error}") },
         }
     }
 
