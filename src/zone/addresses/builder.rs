@@ -220,6 +220,11 @@ impl<'r, K: Key> Sweep<'r, K> {
             if is_alone && (around.is_empty() || innermost.own.is_unconditional()) {
                 return innermost.own;
             }
+            if let (true, Some(around)) = (is_alone, around.last())
+                && let Some(standing) = innermost.own.within(around.standing, self.rulings)
+            {
+                return standing;
+            }
         }
         let (equals, rulings) = (self.specificity.equals(), &mut *self.rulings);
         let levels = self.open.chunk_by(|one, two| one.level == two.level).rev();
