@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Counts what it hands on to the system's allocator.
-pub struct Counting;
+pub(crate) struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -52,18 +52,18 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// From now on.
-pub struct Since(usize);
+pub(crate) struct Since(usize);
 
 impl Since {
     /// Forgets what was the most before.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let held = HELD.load(Ordering::Relaxed);
         PEAK.store(held, Ordering::Relaxed);
         Self(held)
     }
 
     /// Most bytes held at a time, beyond those held at the start.
-    pub fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         PEAK.load(Ordering::Relaxed) - self.0
     }
 }

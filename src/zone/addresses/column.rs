@@ -1,7 +1,8 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. Ends of
-//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where.
+//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where. What has links of its own
+//! ([`Rulings`]) has no end, and keeps the number of its link in the place of that once the palette is full of such.
 //!
 //! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
 //! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
@@ -16,6 +17,9 @@ use crate::zone::{
 
 /// Entries to a block: as many as a word of [`Lifetimes`] has bits.
 const BLOCK: usize = 64;
+
+/// From so many codes on, the palette takes no more rulings with links.
+const LINKS_MAX: usize = 128;
 
 /// The standings of entries, by position.
 #[derive(Debug)]
@@ -56,6 +60,9 @@ impl Column {
             Codes::Whole(rulings) => rulings[position],
         };
         let until_s = self.lifetimes.as_ref().map_or(FOREVER_S, |lifetimes| lifetimes.until_s(position));
+        if ruling == Ruling::ABSENT && until_s != FOREVER_S {
+            return Standing { ruling: Ruling(until_s), until_s: FOREVER_S };
+        }
         Standing { ruling, until_s }
     }
 
@@ -153,7 +160,12 @@ impl ColumnBuilder {
     }
 
     /// The next entry.
-    pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
+    pub(super) fn push(&mut self, mut standing: Standing, rulings: &Rulings) {
+        let end_s = standing.outlook(rulings).end_s();
+        if !standing.ruling.is_simple() && self.palette.len() >= LINKS_MAX && !self.known.contains_key(&standing.ruling)
+        {
+            standing = Standing { ruling: Ruling::ABSENT, until_s: standing.ruling.0 };
+        }
         let code = self.code(standing.ruling);
         match &mut self.codes {
             Codes::Same => {}
@@ -164,7 +176,6 @@ impl ColumnBuilder {
         if standing.until_s != FOREVER_S {
             self.lifetimes.get_or_insert_default().push(self.len, standing.until_s);
         }
-        let end_s = standing.outlook(rulings).end_s();
         if self.len.is_multiple_of(BLOCK) {
             push_tight(&mut self.ends_s, end_s);
         } else if let Some(latest_s) = self.ends_s.last_mut() {
@@ -250,6 +261,25 @@ mod tests {
             let lifetimes = 4 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
             assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
         }
+    }
+
+    #[test]
+    fn links_take_the_place_of_ends() {
+        let rulings = {
+            let mut builder = crate::zone::ruling::RulingsBuilder::default();
+            (0..1_000).for_each(|until_s| _ = builder.until(Ruling::EXCLUDED, until_s, Ruling(1)));
+            builder.build()
+        };
+        let standing = |position: u32| match position % 3 {
+            0 => Standing { ruling: Ruling(0x8000_0000 | position % 1_000), until_s: FOREVER_S },
+            1 => Standing { ruling: Ruling::listed(ValueId(1)), until_s: position },
+            _ => Standing::ABSENT,
+        };
+        let mut builder = ColumnBuilder::new();
+        (0..9_000).for_each(|position| builder.push(standing(position), &rulings));
+        let column = builder.build();
+        assert!((0..9_000).all(|position| column.standing(position as usize) == standing(position)));
+        assert!(matches!(column.codes, Codes::Bytes(_)));
     }
 
     #[test]
