@@ -150,21 +150,20 @@ impl<'r, K: Key> Sweep<'r, K> {
 
     fn run(mut self, gathered: Gathered<K>) -> (Hosts<K>, Segments<K>) {
         let mut entries = gathered.into_entries();
-        let mut equal: Vec<Standing> = Vec::new();
         while let Some(Entry { start, length, standing }) = entries.peek().map(Reading::entry) {
             entries.advance();
-            equal.clear();
-            equal.push(standing);
-            while let Some(next) = entries.peek().map(Reading::entry)
-                && (next.start, next.length) == (start, length)
-            {
-                equal.push(next.standing);
+            let is_equal =
+                |entry: &Reading<K>| Some(entry.entry()).filter(|next| (next.start, next.length) == (start, length));
+            let mut own = standing;
+            if let Some(second) = entries.peek().and_then(is_equal) {
+                let mut equal = vec![standing, second.standing];
                 entries.advance();
+                while let Some(next) = entries.peek().and_then(is_equal) {
+                    equal.push(next.standing);
+                    entries.advance();
+                }
+                own = self.specificity.equals().standing(equal, self.rulings);
             }
-            let own = match *equal {
-                [only] => only,
-                _ => self.specificity.equals().standing(equal.iter().copied(), self.rulings),
-            };
             self.entry(Entry { start, length, standing: own });
         }
         self.close(|_| true);

@@ -134,13 +134,24 @@ impl Lifetimes {
     }
 }
 
+/// What the newest entry says.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    standing: Standing,
+    /// The same as it is kept.
+    kept: Standing,
+    code: u32,
+    /// When it lists nothing any more.
+    end_s: u32,
+}
+
 /// Builds a [`Column`] from first to last.
 #[derive(Debug)]
 pub(super) struct ColumnBuilder {
     codes: Codes,
     palette: Vec<Ruling>,
     known: HashMap<Ruling, u32, foldhash::fast::RandomState>,
-    last: Option<(Ruling, u32)>,
+    last: Option<Last>,
     lifetimes: Option<Lifetimes>,
     ends_s: Vec<u32>,
     len: usize,
@@ -160,21 +171,20 @@ impl ColumnBuilder {
     }
 
     /// The next entry.
-    pub(super) fn push(&mut self, mut standing: Standing, rulings: &Rulings) {
-        let end_s = standing.outlook(rulings).end_s();
-        if !standing.ruling.is_simple() && self.palette.len() >= LINKS_MAX && !self.known.contains_key(&standing.ruling)
-        {
-            standing = Standing { ruling: Ruling::ABSENT, until_s: standing.ruling.0 };
+    #[inline]
+    pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
+        if self.last.is_none_or(|last| last.standing != standing) {
+            self.change(standing, rulings);
         }
-        let code = self.code(standing.ruling);
+        let Some(Last { kept, code, end_s, .. }) = self.last else { return };
         match &mut self.codes {
             Codes::Same => {}
             Codes::Bytes(codes) => push_tight(codes, code as u8),
             Codes::Pairs(codes) => push_tight(codes, code as u16),
-            Codes::Whole(rulings) => push_tight(rulings, standing.ruling),
+            Codes::Whole(rulings) => push_tight(rulings, kept.ruling),
         }
-        if standing.until_s != FOREVER_S {
-            self.lifetimes.get_or_insert_default().push(self.len, standing.until_s);
+        if kept.until_s != FOREVER_S {
+            self.lifetimes.get_or_insert_default().push(self.len, kept.until_s);
         }
         if self.len.is_multiple_of(BLOCK) {
             push_tight(&mut self.ends_s, end_s);
@@ -184,11 +194,22 @@ impl ColumnBuilder {
         self.len += 1;
     }
 
+    /// Says something else than before.
+    fn change(&mut self, standing: Standing, rulings: &Rulings) {
+        let end_s = standing.outlook(rulings).end_s();
+        let Standing { ruling, .. } = standing;
+        let is_full = !ruling.is_simple() && self.palette.len() >= LINKS_MAX && !self.known.contains_key(&ruling);
+        let kept = if is_full { Standing { ruling: Ruling::ABSENT, until_s: ruling.0 } } else { standing };
+        let code = match self.last {
+            Some(last) if last.kept.ruling == kept.ruling => last.code,
+            _ => self.code(kept.ruling),
+        };
+        self.last = Some(Last { standing, kept, code, end_s });
+    }
+
     fn code(&mut self, ruling: Ruling) -> u32 {
-        if let Some((last, code)) = self.last
-            && (last == ruling || matches!(self.codes, Codes::Whole(_)))
-        {
-            return code;
+        if matches!(self.codes, Codes::Whole(_)) {
+            return 0;
         }
         let next = self.palette.len() as u32;
         let code = *self.known.entry(ruling).or_insert(next);
@@ -196,7 +217,6 @@ impl ColumnBuilder {
             self.palette.push(ruling);
             self.widen_codes();
         }
-        self.last = Some((ruling, code));
         code
     }
 
