@@ -288,11 +288,12 @@ impl Writer {
                 Ok(database)
             }
             Err(why) => {
-                self.alarm(&why);
-                Err(match why {
-                    StoreError::Unwritable(text) | StoreError::Unreadable(text) => StoreError::Unwritable(text),
+                let why = match why {
+                    StoreError::Unreadable(text) => StoreError::Unwritable(text),
                     why => why,
-                })
+                };
+                self.alarm(&why);
+                Err(why)
             }
         }
     }
