@@ -204,8 +204,14 @@ fn run() {
     let lists = Lists::new();
     let zones = lists.served().map(|(_, list, load)| zone(list.zone, &load(list))).into();
     let snapshot = Snapshot::new(zones, None, None);
-    let policy =
-        Policy { udp_payload_len: 1232, minimal: false, version: None, identity: None, cookie_secret: [7; 16] };
+    let policy = Policy {
+        udp_payload_len: 1232,
+        minimal: false,
+        version: None,
+        identity: None,
+        cookie_secret: [7; 16],
+        leaves_signed: false,
+    };
     let world = World { snapshot: &snapshot, policy: &policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
     let mut reply = vec![0; 4_096];
     for scenario in SCENARIOS {

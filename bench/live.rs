@@ -119,6 +119,7 @@ impl Inside {
             version: None,
             identity: None,
             cookie_secret: [7; 16],
+            leaves_signed: false,
         };
         let world = answer::World { snapshot: &served.snapshot, policy: &policy, now_s: clock::now_s(), live };
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Udp };

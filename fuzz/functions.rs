@@ -92,6 +92,7 @@ pub(crate) fn world() -> &'static (Snapshot, Policy) {
             version: Some("dnsbld".into()),
             identity: Some("ns1.example".into()),
             cookie_secret: [7; 16],
+            leaves_signed: false,
         };
         (Snapshot::new(zones, None, None), policy)
     })

@@ -3,15 +3,19 @@
 //! Command lines and the file end in the same [`Config`], so that nothing below knows where a setting came from. The file is
 //! TOML; a key that is not known is an error, with its place.
 
+mod doors;
 mod listings;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
+pub use doors::{DatagramSocket, Datagrams, Doors};
+use doors::{DatagramsSpec, KeySpec, TokenSpec};
 use ipnet::IpNet;
 pub use listings::ListingsConfig;
 use listings::ListingsSpec;
@@ -77,6 +81,8 @@ pub struct Config {
     pub kept_max_bytes: u64,
     /// What may be listed by command.
     pub listings: ListingsConfig,
+    /// Who may change live listings by message.
+    pub doors: Doors,
     /// Whom to run as, where, and who is told.
     pub process: Process,
 }
@@ -123,6 +129,7 @@ impl Config {
             state,
             kept_max_bytes: DEFAULT_MAX_BYTES,
             listings: ListingsConfig::default(),
+            doors: Doors::default(),
             process: Process::default(),
         }
     }
@@ -175,6 +182,11 @@ struct Spec {
     reload: ReloadSpec,
     #[serde(default)]
     listings: ListingsSpec,
+    #[serde(default)]
+    keys: BTreeMap<String, KeySpec>,
+    #[serde(default)]
+    tokens: BTreeMap<String, TokenSpec>,
+    datagrams: Option<DatagramsSpec>,
 }
 
 /// A text, or `false` for "not at all".
@@ -285,6 +297,7 @@ impl Spec {
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
         self.listings.apply(&mut config.listings)?;
         config.state = self.state.map(|state| beside.join(state)).or(config.state);
+        config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
         Ok(config)
     }
@@ -423,7 +436,7 @@ mod tests {
                     line.trim_start_matches("# ")
                         .split(['=', ']'])
                         .next()
-                        .is_some_and(|word| word.trim_matches(['[', ' ']) == key)
+                        .is_some_and(|word| word.trim_matches(['[', ' ']).split('.').next() == Some(&*key))
                 });
                 assert!(is_shown, "deploy/dnsbld.toml does not show `{key}`");
             }

@@ -3,8 +3,11 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+pub mod collector;
+mod doors;
 mod http;
 mod listings;
+pub mod monitor;
 mod notify;
 mod privileges;
 pub mod probe;
@@ -26,6 +29,8 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use collector::ServerCollector;
+use monitor::Monitor;
 use notify::Notifier;
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
@@ -33,7 +38,7 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
-    control::{self, Desk},
+    control::{self, Desk, api, rspamd},
     live::{
         clock,
         kept::Kept,
@@ -44,7 +49,7 @@ use crate::{
         status::SharedStatus,
         watch::{Trigger, Watch},
     },
-    metrics::ZoneCounters,
+    metrics::{Totals, ZoneCounters},
     net::{Counters, Listeners, Settings},
 };
 
@@ -53,16 +58,44 @@ use crate::{
 pub struct Running {
     /// What is served.
     pub cell: Cell,
-    /// Counts of everything, zones or not.
-    pub totals: Arc<ZoneCounters>,
+    /// Counts of what is in no zone.
+    pub outside: Arc<ZoneCounters>,
     /// Counts of the transports.
     pub transports: Counters,
     /// What is known of reloads.
     pub status: SharedStatus,
+    /// What the self-test found.
+    pub monitor: Monitor,
+    /// What is told to Prometheus: whoever has something to tell registers a collector.
+    pub registry: prometheus::Registry,
     /// What is listed by command.
     pub live: LiveCell,
     /// The store of that, if there is one.
     pub listings: Option<Listings>,
+}
+
+impl Running {
+    /// Counts of everything, zones or not.
+    pub fn totals(&self) -> Totals {
+        let mut all = self.outside.totals();
+        for counters in &self.cell.load().counters {
+            all += counters.totals();
+        }
+        all
+    }
+
+    /// Registers what the server itself has to tell.
+    fn register(&self) {
+        let collectors: [Box<dyn prometheus::core::Collector>; 2] = [
+            Box::new(ServerCollector::new(self.clone())),
+            Box::new(prometheus::process_collector::ProcessCollector::for_self()),
+        ];
+        for collector in collectors {
+            if let Err(error) = self.registry.register(collector) {
+                warn!("some metrics are missing: {error}");
+            }
+        }
+    }
 }
 
 /// What a personality adds to the server: what it does at certain moments.
@@ -118,6 +151,7 @@ pub struct Bound {
     config: Config,
     listeners: Listeners,
     http: Option<TcpListener>,
+    datagrams: Option<rspamd::Socket>,
     notifier: Notifier,
 }
 
@@ -139,13 +173,14 @@ impl Bound {
         }
         let listeners = Listeners::bind(&addresses, settings)?;
         let http = config.http.map(bind_http).transpose()?;
+        let datagrams = doors::bind(&config)?;
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
         }
         if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
             info!("metrics on http://{address}/metrics");
         }
-        Ok(Self { config, listeners, http, notifier: Notifier::new() })
+        Ok(Self { config, listeners, http, datagrams, notifier: Notifier::new() })
     }
 
     /// Writes the process id, and gives up all privileges that are not needed any more.
@@ -161,7 +196,7 @@ impl Bound {
     /// # Errors
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
-        let Self { config, listeners, http, notifier } = self;
+        let Self { config, listeners, http, datagrams, notifier } = self;
         let addresses = listeners.addresses().count();
         let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
@@ -176,11 +211,13 @@ impl Bound {
 
         let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live_cell), slots: reloader.live_slots() };
         let listings = listings::open(&config, state, places);
-        let totals = Arc::new(ZoneCounters::new(worker_count));
+        let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
+        let cells = (&cell, &live_cell);
+        let doors::Open { updates, api } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let log = personality.query_log();
         let factory = {
-            let (cell, live_cell, totals) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&totals));
+            let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -189,8 +226,9 @@ impl Bound {
                     Arc::clone(&cell),
                     Arc::clone(&live_cell),
                     Arc::clone(&policy),
-                    Arc::clone(&totals),
+                    Arc::clone(&outside),
                     log.clone(),
+                    updates.clone(),
                 )
             }
         };
@@ -201,11 +239,22 @@ impl Bound {
             Signals::new()?
         };
         let server = listeners.start(factory).context("cannot start the workers")?;
-        let running = Running { cell, totals, transports: server.counters(), status, live: live_cell, listings };
+        let running = Running {
+            cell,
+            outside,
+            transports: server.counters(),
+            status,
+            monitor: Monitor::default(),
+            registry: prometheus::Registry::new(),
+            live: live_cell,
+            listings,
+        };
+        running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
         let desk = Desk {
             cell: Arc::clone(&running.cell),
             status: running.status.clone(),
+            options: config.load.clone(),
             reloader: watch.sender(),
             listings: running.listings.clone(),
             live: Arc::clone(&running.live),
@@ -214,10 +263,11 @@ impl Bound {
         personality.started(&running)?;
         notifier.ready();
         runtime.block_on(async {
+            tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell)));
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
             }
-            attend(signals, &config, http, &running, &watch, personality).await
+            attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await
         })?;
 
         server.stop();
@@ -290,6 +340,7 @@ fn policy(config: &Config) -> anyhow::Result<Policy> {
         version: config.version.as_deref().map(Into::into),
         identity: config.identity.as_deref().map(Into::into),
         cookie_secret,
+        leaves_signed: !config.doors.keys.is_empty(),
     })
 }
 
@@ -325,14 +376,14 @@ impl Signals {
 async fn attend(
     mut signals: Signals,
     config: &Config,
-    http: Option<TcpListener>,
+    http: Option<(TcpListener, Option<api::Desk>)>,
     running: &Running,
     watch: &Watch,
     personality: &mut dyn Personality,
 ) -> anyhow::Result<()> {
-    if let Some(listener) = http {
+    if let Some((listener, api)) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(http::serve(listener, running.clone()));
+        tokio::spawn(http::serve(listener, running.clone(), api));
     }
     let mut ticks = config.check.map(tokio::time::interval);
     if let Some(ticks) = &mut ticks {

@@ -16,10 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "zone"]),
     ("load", &["wire", "zone"]),
     ("net", &["answer"]),
-    ("metrics", &["wire", "net"]),
+    ("metrics", &["wire", "answer", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
-    ("config", &["live", "load", "answer", "net"]),
-    ("control", &["live", "wire", "zone"]),
+    ("control", &["wire", "zone", "answer", "load", "net", "live"]),
+    ("config", &["wire", "load", "answer", "net", "live", "control"]),
     ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control"]),
     ("cli", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control", "server"]),
 ];

@@ -41,7 +41,7 @@ impl Responder for Echo {
         reply[0] = !request[0];
         reply[1] = !request[1];
         match order {
-            HOLD_ONE_SECOND => Reply { len: request.len(), hold_s: 1 },
+            HOLD_ONE_SECOND => Reply { len: request.len(), hold_s: 1, is_late: false },
             SAY_NOTHING => Reply::NONE,
             SAY_MUCH if transport == Transport::Tcp => Reply::now(MUCH_LEN),
             PANIC => panic!("as ordered"),

@@ -16,8 +16,9 @@ use crate::{
         names::Names,
         records::Records,
         ruling::{FOREVER_S, Finding},
+        shown::Key,
         snapshot::{Content, Sought},
-        subject::{Key, Run, ShownKey, Subject},
+        subject::{Run, Subject},
         values::{Part as TextPart, ValueId, Values},
     },
 };
@@ -179,16 +180,15 @@ impl<'a> Answers<'a, '_, '_> {
             });
             return;
         }
-        let mut shown = ShownKey::new();
-        key.show(&mut shown);
-        let shown = shown.as_bytes();
-        self.push(ttl_s, |reply| {
-            reply.record(Section::Answer, HEADER_LEN, rr::TXT, ttl_s, |data| {
-                data.strings(values.parts(text).map(|part| match part {
-                    TextPart::Literal(literal) => literal,
-                    TextPart::Key => shown,
-                }))
-            })
+        key.show(|shown| {
+            self.push(ttl_s, |reply| {
+                reply.record(Section::Answer, HEADER_LEN, rr::TXT, ttl_s, |data| {
+                    data.strings(values.parts(text).map(|part| match part {
+                        TextPart::Literal(literal) => literal,
+                        TextPart::Key => shown,
+                    }))
+                })
+            });
         });
     }
 

@@ -15,8 +15,9 @@ use crate::{
         dataset::{Dataset, Entries, Shape},
         live::{Below, Entry, LiveZone},
         ruling::Context,
+        shown::Key,
         snapshot::{Content, Sought},
-        subject::{Key, Run, Subject},
+        subject::{Run, Subject},
     },
 };
 

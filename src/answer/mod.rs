@@ -11,6 +11,7 @@
 //! | is the name listed, with which values? | `listing.rs` |
 //! | and by command? | `live.rs` |
 //! | does anything exist at or below it? | `existence.rs` |
+//! | was the wrong zone asked? | `misuse.rs` |
 //! | what server is this? | `chaos.rs` |
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ mod existence;
 mod gate;
 mod listing;
 mod live;
+mod misuse;
 
 use std::net::IpAddr;
 
@@ -59,6 +61,9 @@ pub struct Policy {
     pub identity: Option<Box<str>>,
     /// The secret of our cookies.
     pub cookie_secret: cookie::Secret,
+    /// Updates and signed queries are left to the control side ([`Ignored::Elsewhere`]); else there are no updates, and a
+    /// signature is a record like any other.
+    pub leaves_signed: bool,
 }
 
 /// How a request came in.
@@ -90,6 +95,10 @@ pub enum Verdict {
     Unlisted,
     /// Something is below the name (RFC 9499 section 7), or it is the apex.
     EmptyNonTerminal,
+    /// Nothing is there, and the name is neither an address nor a domain, in a zone that lists addresses only.
+    Malformed,
+    /// Nothing is there, and could not be: a domain asked of a zone of addresses, or an address asked of one of names.
+    Misuse,
 }
 
 /// What became of a request.
@@ -126,6 +135,8 @@ pub enum Ignored {
     Response,
     /// An access list says so.
     Access,
+    /// It changes what is served, or it is signed: it is for the control side.
+    Elsewhere,
 }
 
 /// Everything an answer is made from besides the request.
@@ -194,6 +205,10 @@ pub fn answer_with(
     }
     let query = match Query::read(request, name) {
         Ok(query) => query,
+        Err(Unanswerable::Elsewhere(_)) if !world.policy.leaves_signed => match Query::read_unsigned(request, name) {
+            Ok(query) => query,
+            Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
+        },
         Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
     };
     let (question_len, edns) = (query.question_len(), query.edns.as_ref());
@@ -257,7 +272,8 @@ fn decline(
     match unanswerable {
         Unanswerable::Ignore(IgnoreReason::Short) => silence(Ignored::Short, None, 0),
         Unanswerable::Ignore(IgnoreReason::Response) => silence(Ignored::Response, None, 0),
-        Unanswerable::Refuse(refusal) => {
+        Unanswerable::Elsewhere(_) if world.policy.leaves_signed => silence(Ignored::Elsewhere, None, 0),
+        Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal) => {
             let edns = refusal.edns.as_ref();
             let reply = start(world.policy, client, request, refusal.header, refusal.question_len, edns, buffer);
             finish(world, &client, edns, reply, &Decision::new(refusal.rcode, None), 0)
@@ -353,7 +369,7 @@ fn in_zone(
         Verdict::EmptyNonTerminal
     } else {
         decision.rcode = Rcode::NxDomain;
-        Verdict::Unlisted
+        misuse::verdict(&sought)
     };
     if reply.answer_count() > 0 {
         apex::add_servers(asked, content, apex_at, reply);

@@ -76,6 +76,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(state) => config.state = Some(state),
     }
     config.minimal |= arguments.minimal;
+    config.doors.heed_environment()?;
     config.process.user = arguments.user.or(config.process.user);
     config.process.pidfile = arguments.pidfile.or(config.process.pidfile);
     let server = Bound::new(config)?;

@@ -1,17 +1,26 @@
-//! Why is this listed, and until when?
+//! Why is this listed, until when, and what would be if it were not?
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
+use super::by_command::ByCommand;
 use crate::{
-    live::listings::{Key as ListedKey, Listings},
+    live::{
+        asked::AskedKey,
+        citations::{Citation, cite},
+        zones::ZoneSpec,
+    },
+    load::Options,
     wire::name::{Name, QueryName},
     zone::{
-        dataset::{Dataset, Entries, Shape},
-        live::{Live, Place, reverse, unreverse},
+        dataset::{Dataset, Entries},
         ruling::{Context, FOREVER_S, Finding},
-        snapshot::{Content, Snapshot, Zone},
+        snapshot::{Part, Snapshot, Zone},
     },
 };
 
@@ -24,6 +33,10 @@ pub struct Explanation {
     pub listings: Vec<Listing>,
     /// Datasets that exclude the key.
     pub excluded_by: Vec<String>,
+    /// The lines that say something of the key, those that decide first, then what stands behind them.
+    pub lines: Vec<Citation>,
+    /// Files that cannot be read again, and why: lines of theirs are missing here.
+    pub unread: Vec<String>,
 }
 
 /// One value that a key is listed with.
@@ -33,6 +46,8 @@ pub struct Listing {
     pub address: String,
     /// The TXT record.
     pub text: Option<String>,
+    /// The TTL of both, in seconds.
+    pub ttl_s: u32,
     /// The dataset that says so.
     pub dataset: String,
     /// When it is delisted, in seconds since the epoch; none means not by itself.
@@ -43,173 +58,136 @@ pub struct Listing {
     pub remaining_s: Option<u64>,
 }
 
-/// A key in the form that datasets are asked for it.
-enum Key {
-    Address(IpAddr),
-    Name(Box<QueryName>),
-}
-
-impl Key {
-    fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Address(address.to_canonical()));
+impl Listing {
+    /// The value of a dataset of that label and TTL in seconds, listed until a second.
+    pub(super) fn new(
+        address: Ipv4Addr,
+        text: Option<Vec<u8>>,
+        (dataset, ttl_s): (String, u32),
+        until_s: u32,
+        now_s: u64,
+    ) -> Self {
+        let until_s = (until_s != FOREVER_S).then_some(u64::from(until_s));
+        let remaining_s = until_s.map(|until_s| until_s.saturating_sub(now_s));
+        Self {
+            address: address.to_string(),
+            text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
+            ttl_s: remaining_s.map_or(ttl_s, |left_s| u64::from(ttl_s).min(left_s.max(1)) as u32),
+            dataset,
+            until_s,
+            until: until_s.map(date),
+            remaining_s,
         }
-        let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: not an address, and {error}"))?;
-        let mut query_name = Box::new(QueryName::new());
-        query_name.read(name.as_wire()).ok_or_else(|| format!("{text}: not a name"))?;
-        Ok(Self::Name(query_name))
     }
 }
 
-/// What the zones say of a key.
+/// A date and time as people and machines read it.
+pub fn date(at_s: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
+}
+
+/// What the zones say of a key, with the lines of the files that `specs` name: these are read again, which may take a while.
 ///
 /// # Errors
 /// When the key is neither an address nor a name, or a zone is not served.
-pub(super) fn explain(
+pub fn explain(
     snapshot: &Snapshot,
-    by_command: &ByCommand<'_>,
+    specs: &[ZoneSpec],
+    options: &Options,
+    by_command: Option<&ByCommand>,
     key: &str,
-    wanted: &[Name],
-    now_s: u64,
+    wanted: &[String],
 ) -> Result<Vec<Explanation>, String> {
-    if let Some(stranger) = wanted.iter().find(|zone| snapshot.zone(zone).is_none()) {
-        return Err(format!("no zone {stranger} is served here"));
-    }
-    let parsed = Key::parse(key)?;
-    let context = Context { now_s, keyed: false };
+    let wanted = zone_names(snapshot, wanted)?;
+    let asked = AskedKey::parse(key)?;
     let mut explanations = Vec::new();
     for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
-        let Some(content) = &zone.content else { return Err(format!("zone {} is not loaded", zone.apex)) };
-        for part in content.parts().iter().rev() {
-            let name = part.name.below(&zone.apex).map_err(|error| error.to_string())?;
-            let mut explanation = Explanation { zone: name.to_string(), listings: Vec::new(), excluded_by: Vec::new() };
-            let is_silenced =
-                part.label_count() == 0 && by_command.explain(zone, content, &parsed, &context, &mut explanation);
-            for dataset in part.datasets.iter().filter(|_| !is_silenced) {
-                explain_dataset(dataset, &parsed, key, &context, &mut explanation);
-            }
-            explanations.push(explanation);
+        if zone.content.is_none() {
+            return Err(format!("zone {} is not loaded: `dnsbld status` says why", zone.apex));
         }
+        explain_zone(zone, specs, options, by_command, &asked, &mut explanations);
     }
     Ok(explanations)
 }
 
-/// What is listed by command, and the store that knows by whom.
-pub(super) struct ByCommand<'a> {
-    pub(super) live: &'a Live,
-    pub(super) listings: Option<&'a Listings>,
-}
-
-impl ByCommand<'_> {
-    /// Adds what was listed by command; true if the key was excluded, and the files have nothing to say.
-    fn explain(
-        &self,
-        zone: &Zone,
-        content: &Content,
-        key: &Key,
-        context: &Context,
-        explanation: &mut Explanation,
-    ) -> bool {
-        let Some(live) = self.live.zone(zone.live_slot) else { return false };
-        let in_force = |place: &Place| live.exactly(place).filter(|entry| entry.in_force(context.now_s));
-        let found = key.places().into_iter().find_map(|place| in_force(&place).map(|entry| (place, entry)));
-        let Some((place, entry)) = found else { return false };
-        let listed = ListedKey::of(&place);
-        let record = self.listings.and_then(|listings| listings.get(&zone.apex, &listed).ok().flatten());
-        let why = record.map_or(String::new(), |record| {
-            let reason = record.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!(" by {} ({}){reason}", record.origin.who, record.origin.door)
-        });
-        let Some(own) = entry.value().and_then(|id| live.value(id)) else {
-            explanation.excluded_by.push(format!("command: {listed}{why}"));
-            return true;
+/// Reads the names of zones, all of which must be served.
+fn zone_names(snapshot: &Snapshot, wanted: &[String]) -> Result<Vec<Name>, String> {
+    let read = |text: &String| {
+        let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
+        let served = || {
+            let zones: Vec<String> = snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect();
+            zones.join(", ")
         };
-        let shape = match place {
-            Place::V4(..) => Shape::V4,
-            Place::V6(..) => Shape::V6,
-            Place::Name { .. } => Shape::Name,
+        if snapshot.zone(&name).is_some() {
+            Ok(name)
+        } else {
+            Err(format!("no zone {name} is served here; there are: {}", served()))
+        }
+    };
+    wanted.iter().map(read).collect()
+}
+
+fn explain_zone(
+    zone: &Zone,
+    specs: &[ZoneSpec],
+    options: &Options,
+    by_command: Option<&ByCommand>,
+    asked: &AskedKey,
+    explanations: &mut Vec<Explanation>,
+) {
+    let (mut lines, mut unread) = (Vec::new(), Vec::new());
+    let of_zone = |spec: &&ZoneSpec| spec.zone.as_ref() == Some(&zone.apex) && !spec.dataset.kind.is_access();
+    for spec in specs.iter().filter(of_zone) {
+        match cite(&spec.dataset, asked, options) {
+            Ok(found) => lines.extend(found),
+            Err(error) => unread.push(unread_note(&error)),
+        }
+    }
+    for part in zone.content.iter().flat_map(|content| content.parts().iter().rev()) {
+        let Ok(name) = part.name.below(&zone.apex) else { continue };
+        let mut explanation = Explanation {
+            zone: name.to_string(),
+            listings: Vec::new(),
+            excluded_by: Vec::new(),
+            lines: lines_of(part, &lines),
+            unread: unread.clone(),
         };
-        let zones_own = content.model(shape).and_then(|model| Some((&model.values, model.default_value?)));
-        let value = |is_own: bool| zones_own.filter(|_| !is_own).unwrap_or((&own.values, own.id));
-        let ((addresses, address), (texts, text)) = (value(own.has_address), value(own.has_text));
-        let shown = key.shown(&place);
-        let text = texts.text(text).map(|text| texts.expand(text, shown.as_bytes()));
-        let dataset = format!("command: {listed}{why}");
-        explanation.listings.push(Listing::new(
-            addresses.address(address),
-            text,
-            dataset,
-            entry.until_s,
-            context.now_s,
-        ));
-        false
+        let context = Context { now_s: options.now_s, keyed: false };
+        let by_command = by_command.filter(|_| part.name.is_root());
+        let is_silenced = by_command.is_some_and(|listed| listed.explain(zone, asked, &context, &mut explanation));
+        for dataset in part.datasets.iter().filter(|_| !is_silenced) {
+            explain_dataset(dataset, asked, &context, &mut explanation);
+        }
+        explanations.push(explanation);
     }
 }
 
-impl Key {
-    /// Where it may be listed by command, the most specific first.
-    fn places(&self) -> Vec<Place> {
-        match self {
-            Self::Address(IpAddr::V4(address)) => {
-                let number = u32::from(*address);
-                (0..=32)
-                    .rev()
-                    .map(|length| Place::V4(number & !u32::MAX.checked_shr(length.into()).unwrap_or(0), length))
-                    .collect()
-            }
-            Self::Address(IpAddr::V6(address)) => {
-                let number = u128::from(*address);
-                (0..=128)
-                    .rev()
-                    .map(|length| Place::V6(number & !u128::MAX.checked_shr(length.into()).unwrap_or(0), length))
-                    .collect()
-            }
-            Self::Name(name) => {
-                let ends = (0..=name.label_count()).rev();
-                let reversed = |count| reverse(&Name::from_wire(name.suffix(count)));
-                ends.map(|count| Place::Name { reversed: reversed(count), is_wildcard: count < name.label_count() })
-                    .collect()
-            }
-        }
-    }
-
-    /// As templates show it, where that entry lists it.
-    fn shown(&self, place: &Place) -> String {
-        match (self, place) {
-            (Self::Address(address), _) => address.to_string(),
-            (Self::Name(_), Place::Name { reversed, .. }) => unreverse(reversed).to_string(),
-            (Self::Name(name), _) => name.relative(name.label_count()).to_string(),
-        }
-    }
+fn unread_note(error: &io::Error) -> String {
+    format!("{error}; whoever asks a running server sees what that may read")
 }
 
-impl Listing {
-    fn new(address: Ipv4Addr, text: Option<Vec<u8>>, dataset: String, until_s: u32, now_s: u64) -> Self {
-        let until_s = (until_s != FOREVER_S).then_some(u64::from(until_s));
-        Self {
-            address: address.to_string(),
-            text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
-            dataset,
-            until_s,
-            until: until_s.map(|until_s| {
-                let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(until_s);
-                humantime::format_rfc3339_seconds(time).to_string()
-            }),
-            remaining_s: until_s.map(|until_s| until_s.saturating_sub(now_s)),
-        }
-    }
+/// The lines that speak in a part of the zone.
+fn lines_of(part: &Part, lines: &[Citation]) -> Vec<Citation> {
+    let speaks = |line: &&Citation| line.subzones.contains(&part.name);
+    let mut own: Vec<Citation> = lines.iter().filter(speaks).cloned().collect();
+    own.sort_by_key(|line| line.effect as u8);
+    own
 }
 
-fn explain_dataset(dataset: &Dataset, key: &Key, shown: &str, context: &Context, explanation: &mut Explanation) {
+fn explain_dataset(dataset: &Dataset, key: &AskedKey, context: &Context, explanation: &mut Explanation) {
+    let mut query_name = Box::new(QueryName::new());
     let (finding, shown) = match (&dataset.entries, key) {
-        (Entries::Addresses(addresses), Key::Address(IpAddr::V4(address))) => {
-            (addresses.find_v4((*address).into(), context), shown.to_owned())
+        (Entries::Addresses(addresses), AskedKey::V4(address)) => {
+            (addresses.find_v4(*address, context), Ipv4Addr::from(*address).to_string())
         }
-        (Entries::Addresses(addresses), Key::Address(IpAddr::V6(address))) => {
-            (addresses.find_v6((*address).into(), context), shown.to_owned())
+        (Entries::Addresses(addresses), AskedKey::V6(address)) => {
+            (addresses.find_v6(*address, context), Ipv6Addr::from(*address).to_string())
         }
-        (Entries::Names(names), Key::Name(name)) => {
-            let relative = name.relative(name.label_count());
+        (Entries::Names(names), AskedKey::Name(name)) => {
+            if query_name.read(name.as_wire()).is_none() {
+                return;
+            }
+            let relative = query_name.relative(query_name.label_count());
             let found = names.look_up(relative, context);
             (found.finding, relative.last(found.entry_label_count).to_string())
         }
@@ -219,8 +197,9 @@ fn explain_dataset(dataset: &Dataset, key: &Key, shown: &str, context: &Context,
         explanation.excluded_by.push(dataset.label.to_string());
     }
     finding.for_each_value(context, |value, until_s, _| {
-        let text = dataset.values.text(value).map(|text| dataset.values.expand(text, shown.as_bytes()));
-        let address = dataset.values.address(value);
-        explanation.listings.push(Listing::new(address, text, dataset.label.to_string(), until_s, context.now_s));
+        let values = &dataset.values;
+        let text = values.text(value).map(|text| values.expand(text, shown.as_bytes()));
+        let about = (dataset.label.to_string(), dataset.ttl_s);
+        explanation.listings.push(Listing::new(values.address(value), text, about, until_s, context.now_s));
     });
 }

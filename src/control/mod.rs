@@ -2,8 +2,15 @@
 //!
 //! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
 
+pub mod api;
+mod by_command;
 mod explain;
 pub mod listings;
+pub mod message;
+pub mod permit;
+pub mod rspamd;
+pub mod tsig;
+pub mod update;
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
@@ -22,7 +29,8 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use explain::{Explanation, Listing};
+pub use by_command::ByCommand;
+pub use explain::{Explanation, Listing, date, explain};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 
 use crate::{
@@ -33,6 +41,7 @@ use crate::{
         status::SharedStatus,
         watch::{Done, Trigger},
     },
+    load::Options,
     wire::name::Name,
 };
 
@@ -201,6 +210,8 @@ pub struct Desk {
     pub cell: Cell,
     /// What is known of reloads.
     pub status: SharedStatus,
+    /// How files are read.
+    pub options: Options,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
     /// What of it is listed by command.
@@ -269,7 +280,7 @@ impl Desk {
     async fn meet(&self, request: Request) -> Answer {
         match request {
             Request::Reload { accept } => self.reload(accept).await,
-            Request::Explain { key, zones } => self.explain(&key, &zones),
+            Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
             Request::Listings { .. } => Answer::Error { text: "not here".to_owned() }, // it was met before
         }
@@ -304,20 +315,16 @@ impl Desk {
         }
     }
 
-    fn explain(&self, key: &str, zones: &[String]) -> Answer {
-        let mut wanted = Vec::new();
-        for zone in zones {
-            match Name::parse(zone.as_bytes()) {
-                Ok(name) => wanted.push(name),
-                Err(error) => return Answer::Error { text: format!("{zone}: {error}") },
-            }
-        }
-        let served = self.cell.load();
-        let live = self.live.load();
-        let by_command = explain::ByCommand { live: &live, listings: self.listings.as_ref() };
-        match explain::explain(&served.snapshot, &by_command, key, &wanted, clock::now_s()) {
-            Ok(zones) => Answer::Explained { zones },
-            Err(text) => Answer::Error { text },
+    /// Reads files again, so not on the thread that attends to everyone.
+    async fn explain(&self, key: String, zones: Vec<String>) -> Answer {
+        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
+        let options = Options { now_s: clock::now_s(), ..self.options.clone() };
+        let by_command = ByCommand { live: self.live.load_full(), listings: self.listings.clone() };
+        let work = move || explain(&served.snapshot, &specs, &options, Some(&by_command), &key, &zones);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(zones)) => Answer::Explained { zones },
+            Ok(Err(text)) => Answer::Error { text },
+            Err(error) => Answer::Error { text: format!("the server failed to look: {error}") },
         }
     }
 

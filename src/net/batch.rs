@@ -78,6 +78,13 @@ pub(super) struct Sent {
     pub(super) failed: usize,
 }
 
+impl Parcel {
+    /// The control message that makes the reply leave from the address that was asked; empty if any will do.
+    pub(super) fn control(&self) -> &[u8] {
+        &self.control.0[..self.control_len]
+    }
+}
+
 /// Slots and the kernel's headers for them.
 pub(super) struct Batch {
     slots: NonNull<Slot>,

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::tcp::{Desk, GATHER_LEN, Room, Seat};
-use super::{HEADER_LEN, REQUEST_MAX_LEN, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
+use super::{HEADER_LEN, Late, REQUEST_MAX_LEN, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
 
 /// How long, and for how many octets, a client that we part from is still listened to. Closing with its octets unread would
 /// send a reset, which takes back answers still on their way.
@@ -65,6 +66,8 @@ pub(super) struct Connection {
     unsent: Vec<u8>,
     /// An answer to be sent only from that moment on. Those behind it wait with it, for the order's sake.
     held: Option<(Instant, Vec<u8>)>,
+    /// An answer that another thread makes. What the client asks behind it waits, for the order's sake.
+    late: Option<oneshot::Receiver<Vec<u8>>>,
     /// Set when no further query is taken: what is unsent is sent, then the connection is closed for this reason.
     parting: Option<Closed>,
     queries: u32,
@@ -78,6 +81,8 @@ struct Progress {
     written: usize,
     /// The last answer begins here and is to be held until then.
     held: Option<(usize, Instant)>,
+    /// The last query was given away, and its answer comes from here.
+    late: Option<oneshot::Receiver<Vec<u8>>>,
 }
 
 impl Connection {
@@ -90,6 +95,7 @@ impl Connection {
             ended: false,
             unsent: Vec::new(),
             held: None,
+            late: None,
             parting: None,
             queries: 0,
             closes_at,
@@ -116,6 +122,17 @@ impl Connection {
                 seat.quiet_since.set(due);
                 sleep_until(due).await;
                 self.unsent = answer;
+                continue;
+            }
+            if let Some(late) = self.late.take() {
+                seat.quiet_since.set(Instant::now());
+                // Nobody answers if the sender is dropped; then the next query has its turn.
+                if let Ok(answer) = timeout_at(self.closes_at, late).await.map_err(|_| Closed::Lifetime)? {
+                    let len = answer.len().min(TCP_REPLY_MAX_LEN);
+                    self.unsent = [&(len as u16).to_be_bytes()[..], &answer[..len]].concat();
+                    room.counters.replied.add(1);
+                }
+                seat.quiet_since.set(Instant::now());
                 continue;
             }
             if let Some(reason) = self.parting {
@@ -179,6 +196,7 @@ impl Connection {
             };
             self.unsent = desk.output[taken..at_once].to_vec();
         }
+        self.late = progress.late;
         self.held = progress.held.map(|(start, due)| (due, desk.output[start..progress.written].to_vec()));
         Ok(())
     }
@@ -203,7 +221,7 @@ impl Connection {
                 break;
             }
             let Some(request) = rest.get(..len) else { break };
-            if progress.written >= GATHER_LEN || progress.held.is_some() {
+            if progress.written >= GATHER_LEN || progress.held.is_some() || progress.late.is_some() {
                 self.more = true;
                 break;
             }
@@ -213,12 +231,21 @@ impl Connection {
             }
             let (place, output) = desk.output[progress.written..].split_at_mut(2);
             let output = &mut output[..TCP_REPLY_MAX_LEN];
+            let started = std::time::Instant::now();
             let reply = desk.responder.respond(self.client, Transport::Tcp, request, output);
+            counters.durations.observe(1, started.elapsed());
             self.queries += 1;
             counters.received.add(1);
             progress.consumed += 2 + len;
             if self.queries >= max_queries {
                 self.parting = Some(Closed::QueryLimit);
+            }
+            if reply.is_late {
+                let (late, answer) = Late::tcp();
+                let start = progress.consumed - len;
+                desk.responder.take_over(self.client, Transport::Tcp, desk.input[start..start + len].into(), late);
+                progress.late = Some(answer);
+                continue;
             }
             let reply_len = reply.len.min(TCP_REPLY_MAX_LEN);
             if reply_len == 0 {

@@ -29,12 +29,14 @@ mod batch;
 mod bind;
 mod connection;
 mod counters;
+mod late;
 mod tcp;
 mod udp;
 
 pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
-pub use counters::{Counter, Counters, TcpCounters, UdpCounters};
+pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
+pub use late::Late;
 pub use tcp::Limits;
 
 /// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.
@@ -56,15 +58,20 @@ pub struct Reply {
     pub len: usize,
     /// It is sent only after so many seconds.
     pub hold_s: u16,
+    /// Nothing is sent now; the request is to be [taken over](Responder::take_over).
+    pub is_late: bool,
 }
 
 impl Reply {
     /// No reply at all.
-    pub const NONE: Self = Self { len: 0, hold_s: 0 };
+    pub const NONE: Self = Self { len: 0, hold_s: 0, is_late: false };
+
+    /// A reply that will be sent by another thread.
+    pub const LATE: Self = Self { len: 0, hold_s: 0, is_late: true };
 
     /// A reply of `len` octets, sent at once.
     pub const fn now(len: usize) -> Self {
-        Self { len, hold_s: 0 }
+        Self { len, hold_s: 0, is_late: false }
     }
 }
 
@@ -77,6 +84,11 @@ pub trait Responder {
     /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets and holds
     /// remains of earlier ones. The request has 12 octets at least, a whole header.
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
+
+    /// Take over a request to which the answer was [`Reply::LATE`], with the way back to its client. It must not block.
+    fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {
+        let _ = (client, transport, request, late);
+    }
 }
 
 /// How the threads are told to end: the flag for UDP workers, which look after each batch, the bell for the TCP thread.

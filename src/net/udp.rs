@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{cmp, io};
 
 use super::batch::{Batch, Parcel};
-use super::{HEADER_LEN, Responder, Stop, Transport, UdpCounters};
+use super::{HEADER_LEN, Late, Responder, Stop, Transport, UdpCounters};
 
 /// How long a receive waits at most, and so how soon a stop, a held reply and a new snapshot are seen on an idle socket.
 pub(super) const RECEIVE_WAIT_MS: u64 = 250;
@@ -31,7 +31,7 @@ const ERROR_PAUSE_MS: u64 = 20;
 
 /// What a worker's thread is given.
 pub(super) struct Worker {
-    pub(super) socket: UdpSocket,
+    pub(super) socket: Arc<UdpSocket>,
     /// Bound to 0.0.0.0 or ::, so that each datagram says which address was asked.
     pub(super) wildcard: bool,
     pub(super) batch: usize,
@@ -73,8 +73,10 @@ impl<'a, R: Responder> Desk<'a, R> {
             let received = self.receive();
             self.responder.begin_batch();
             if received > 0 {
+                let begun = Instant::now();
                 self.answer(received);
                 self.send();
+                self.counters.durations.observe(received as u64, begun.elapsed());
             }
             if !self.held.is_empty() {
                 self.release();
@@ -97,7 +99,7 @@ impl<'a, R: Responder> Desk<'a, R> {
     }
 
     fn answer(&mut self, received: usize) {
-        let (mut replied, mut long, mut short, mut port_zero) = (0, 0, 0, 0);
+        let (mut replied, mut late, mut long, mut short, mut port_zero) = (0, 0, 0, 0, 0);
         for i in 0..received {
             let datagram = self.batch.datagram(i);
             if datagram.truncated {
@@ -114,6 +116,10 @@ impl<'a, R: Responder> Desk<'a, R> {
             };
             let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
             if reply.len == 0 {
+                if reply.is_late {
+                    late += 1;
+                    self.hand_over(i, client);
+                }
                 continue;
             }
             replied += 1;
@@ -127,12 +133,23 @@ impl<'a, R: Responder> Desk<'a, R> {
         self.counters.batches.add(1);
         self.counters.received.add(received);
         self.counters.replied.add(replied);
-        self.counters.unanswered.add(received - replied - long - short - port_zero);
+        self.counters.unanswered.add(received - replied - late - long - short - port_zero);
+        if late > 0 {
+            self.counters.late.add(late);
+        }
         if long + short + port_zero > 0 {
             self.counters.dropped_long.add(long);
             self.counters.dropped_short.add(short);
             self.counters.dropped_port_zero.add(port_zero);
         }
+    }
+
+    /// Give a request away, with the way back to its client.
+    #[cold]
+    fn hand_over(&mut self, i: usize, client: SocketAddr) {
+        let request = self.batch.datagram(i).request.into();
+        let late = Late::udp(Arc::clone(&self.worker.socket), client, self.batch.take_out(i, 0));
+        self.responder.take_over(client, Transport::Udp, request, late);
     }
 
     fn hold(&mut self, i: usize, len: usize, hold_s: u16) {

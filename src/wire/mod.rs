@@ -68,6 +68,16 @@ pub enum Rcode {
     NotImp = 4,
     /// Not our zone, or not for this client.
     Refused = 5,
+    /// A name is in use that must not be (RFC 2136 section 2.2, and the next four).
+    YxDomain = 6,
+    /// Records exist that must not.
+    YxRrset = 7,
+    /// Records do not exist that must.
+    NxRrset = 8,
+    /// Not our zone, or not with this signature (RFC 8945 section 5.2).
+    NotAuth = 9,
+    /// A name outside of the zone.
+    NotZone = 10,
     /// A version of EDNS beyond 0.
     BadVers = 16,
 }
@@ -82,6 +92,11 @@ impl Rcode {
             Self::NxDomain => "NXDOMAIN",
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
+            Self::YxDomain => "YXDOMAIN",
+            Self::YxRrset => "YXRRSET",
+            Self::NxRrset => "NXRRSET",
+            Self::NotAuth => "NOTAUTH",
+            Self::NotZone => "NOTZONE",
             Self::BadVers => "BADVERS",
         }
     }

@@ -30,6 +30,9 @@ pub const FLAG_QR: u16 = 0x8000;
 /// Checking disabled (RFC 4035 section 3.1.6).
 pub const FLAG_CD: u16 = 0x0010;
 
+/// Operation UPDATE (RFC 2136 section 1.3).
+pub const OPCODE_UPDATE: u16 = 5;
+
 impl Header {
     /// The operation that is asked for; 0 is a query.
     pub const fn opcode(self) -> u16 {
@@ -72,6 +75,8 @@ pub enum Unanswerable<'a> {
     Ignore(IgnoreReason),
     /// Say why not.
     Refuse(Refusal<'a>),
+    /// Give it to whoever changes what is served: it is an update, or it is signed.
+    Elsewhere(Refusal<'a>),
 }
 
 /// What there is to refuse a request with.
@@ -108,6 +113,21 @@ impl<'a> Query<'a> {
     /// Says how to refuse.
     #[inline]
     pub fn read(request: &'a [u8], name: &mut QueryName) -> Result<Self, Unanswerable<'a>> {
+        Self::read_heeding(request, name, true)
+    }
+
+    /// Reads a request, and takes a signature for any other record: it was checked already, or nobody here can.
+    ///
+    /// # Errors
+    /// Says how to refuse.
+    #[cold]
+    #[inline(never)]
+    pub fn read_unsigned(request: &'a [u8], name: &mut QueryName) -> Result<Self, Unanswerable<'a>> {
+        Self::read_heeding(request, name, false)
+    }
+
+    #[inline]
+    fn read_heeding(request: &'a [u8], name: &mut QueryName, heeds: bool) -> Result<Self, Unanswerable<'a>> {
         let Some((header_octets, _)) = request.split_first_chunk::<HEADER_LEN>() else {
             return Err(Unanswerable::Ignore(IgnoreReason::Short));
         };
@@ -126,7 +146,9 @@ impl<'a> Query<'a> {
         let question_len = question.filter(|(len, ..)| *len > 0).map_or(0, |(len, ..)| len + 4);
         let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, rcode, question_len, edns });
         if header.opcode() != 0 {
-            return Err(refuse(Rcode::NotImp, None));
+            let refusal = Refusal { header, rcode: Rcode::NotImp, question_len, edns: None };
+            let is_update = heeds && header.opcode() == OPCODE_UPDATE;
+            return Err(if is_update { Unanswerable::Elsewhere(refusal) } else { Unanswerable::Refuse(refusal) });
         }
         let form_err = || refuse(Rcode::FormErr, None);
         let (qname_len, qtype, qclass) = question.ok_or_else(form_err)?;
@@ -134,8 +156,11 @@ impl<'a> Query<'a> {
         let mut edns = None;
         if answers | authorities | additionals != 0 {
             let before = u32::from(answers) + u32::from(authorities);
-            edns = read_records(request, at, before, additionals).map_err(|fault| match fault {
+            edns = read_records(request, at, before, additionals, heeds).map_err(|fault| match fault {
                 Fault::Unreadable => form_err(),
+                Fault::Signed => {
+                    Unanswerable::Elsewhere(Refusal { header, rcode: Rcode::NotImp, question_len, edns: None })
+                }
                 Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
             })?;
         }
@@ -157,11 +182,18 @@ fn read_question(request: &[u8], name: &mut QueryName) -> Option<(usize, u16, u1
 
 enum Fault<'a> {
     Unreadable,
+    Signed,
     Version(Edns<'a>),
 }
 
 /// Walks the records after the question, and reads the OPT record among the additional ones.
-fn read_records(request: &[u8], mut at: usize, before: u32, additionals: u16) -> Result<Option<Edns<'_>>, Fault<'_>> {
+fn read_records(
+    request: &[u8],
+    mut at: usize,
+    before: u32,
+    additionals: u16,
+    heeds_signature: bool,
+) -> Result<Option<Edns<'_>>, Fault<'_>> {
     let (mut found, mut version) = (None, 0);
     for index in 0..before + u32::from(additionals) {
         let owner_len = skip_name(request, at).ok_or(Fault::Unreadable)?;
@@ -171,7 +203,11 @@ fn read_records(request: &[u8], mut at: usize, before: u32, additionals: u16) ->
         let data_len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
         let data = request.get(data_at..data_at + data_len).ok_or(Fault::Unreadable)?;
         at = data_at + data_len;
-        if u16::from_be_bytes([fixed[0], fixed[1]]) != rr::OPT {
+        let rtype = u16::from_be_bytes([fixed[0], fixed[1]]);
+        if rtype != rr::OPT {
+            if rtype == rr::TSIG && heeds_signature {
+                return Err(Fault::Signed);
+            }
             continue;
         }
         // RFC 6891 section 6.1.1: one OPT at most, in the additional section, at the root.
@@ -253,6 +289,7 @@ mod tests {
         match Query::read(octets, &mut QueryName::new()) {
             Err(Unanswerable::Refuse(refusal)) => Some(refusal),
             Err(Unanswerable::Ignore(reason)) => panic!("ignored: {reason:?}"),
+            Err(Unanswerable::Elsewhere(_)) => panic!("given away"),
             Ok(_) => None,
         }
     }

@@ -12,6 +12,8 @@ pub mod live;
 pub mod names;
 pub mod records;
 pub mod ruling;
+mod runs;
+pub mod shown;
 pub mod snapshot;
 pub mod standing;
 pub mod subject;

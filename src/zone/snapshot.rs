@@ -361,6 +361,13 @@ impl Snapshot {
     }
 }
 
+impl Zone {
+    /// Whether the zone can be served at this moment.
+    pub fn is_served(&self, context: &Context) -> bool {
+        self.content.as_ref().is_some_and(|content| content.is_current(context))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,6 @@
 //! Whether `4.3.2.1` is an IPv4 address or the start of an IPv6 one depends on who is asked, so both readings are kept. Only
 //! canonical octets count: `02` lists nothing, or one entry would exist under several names.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use crate::wire::name::RelativeName;
 
 /// A run of addresses that share the octets or nibbles that a name gives; a single one if it gives all.
@@ -118,6 +116,7 @@ const DIGITS: [Digits; 4] = [
 /// A canonical decimal octet and whether it is one, from the length of a label and the three octets from there on, not all of
 /// them its own. `02` is none, or one entry would exist under several names.
 #[inline]
+#[allow(clippy::needless_bitwise_bool, reason = "a branch for each would be guessed wrong half of the time")]
 fn read_octet(start: [u8; 4]) -> (u32, bool) {
     let Digits { mask, beyond, weights, least } = DIGITS[usize::from(start[0] & 3)];
     let digits = (u32::from_le_bytes(start) ^ 0x30_30_30_00) & mask;
@@ -172,98 +171,9 @@ fn four_nibbles(labels: [u8; 8]) -> Option<u16> {
     Some((pairs & 0xff | pairs >> 24 & 0xff00) as u16)
 }
 
-/// The key of a listing.
-#[derive(Clone, Copy)]
-pub enum Key<'a> {
-    /// An IPv4 address.
-    V4(u32),
-    /// An IPv6 address.
-    V6(u128),
-    /// A name.
-    Name(RelativeName<'a>),
-    /// The client itself.
-    Client(IpAddr),
-}
-
-impl Key<'_> {
-    /// Writes the key as templates show it; IPv6 addresses as in RFC 5952.
-    pub fn show(self, text: &mut ShownKey) {
-        match self {
-            Self::V4(address) => show_v4(address, text),
-            Self::V6(address) => text.show(format_args!("{}", Ipv6Addr::from(address))),
-            Self::Name(name) => text.show(format_args!("{name}")),
-            Self::Client(address) => text.show(format_args!("{address}")),
-        }
-    }
-}
-
-fn show_v4(address: u32, text: &mut ShownKey) {
-    text.len = 0;
-    for (index, octet) in address.to_be_bytes().into_iter().enumerate() {
-        if index > 0 {
-            text.push(b'.');
-        }
-        if octet >= 100 {
-            text.push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            text.push(b'0' + octet / 10 % 10);
-        }
-        text.push(b'0' + octet % 10);
-    }
-}
-
-/// The listed key as templates show it: long enough for a name whose every octet is escaped.
-pub struct ShownKey {
-    octets: [u8; 4 * crate::wire::name::NAME_MAX],
-    len: usize,
-}
-
-impl ShownKey {
-    /// Nothing yet.
-    pub const fn new() -> Self {
-        Self { octets: [0; 4 * crate::wire::name::NAME_MAX], len: 0 }
-    }
-
-    /// Replaces what is shown.
-    pub fn show(&mut self, text: std::fmt::Arguments<'_>) {
-        self.len = 0;
-        // What does not fit would be cut, and no name in escaped form is longer than the room.
-        let written = std::fmt::Write::write_fmt(self, text);
-        debug_assert!(written.is_ok());
-    }
-
-    fn push(&mut self, octet: u8) {
-        if let Some(place) = self.octets.get_mut(self.len) {
-            *place = octet;
-            self.len += 1;
-        }
-    }
-
-    /// What is shown.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.octets[..self.len]
-    }
-}
-
-impl Default for ShownKey {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl std::fmt::Write for ShownKey {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.len + text.len();
-        self.octets.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
     use crate::wire::name::{Name, QueryName};
@@ -343,16 +253,6 @@ mod tests {
                 let expected = is_lower_hex.then(|| digits.iter().collect::<String>());
                 assert_eq!(four_nibbles(labels), expected.map(|hex| u16::from_str_radix(&hex, 16).expect("hex")));
             }
-        }
-    }
-
-    #[test]
-    fn addresses_are_shown_as_everywhere() {
-        let mut text = ShownKey::new();
-        for octet in 0..=255 {
-            let address = Ipv4Addr::new(octet, 255 - octet, 0, octet);
-            show_v4(address.into(), &mut text);
-            assert_eq!(text.as_bytes(), address.to_string().as_bytes());
         }
     }
 

@@ -142,6 +142,7 @@ impl World {
             version: None,
             identity: None,
             cookie_secret: *b"a listed secret!",
+            leaves_signed: false,
         };
         let world = answer::World { snapshot: &served.snapshot, policy: &policy, now_s: self.clock.now_s(), live };
         let client = Client { address: [127, 0, 0, 1].into(), transport: Transport::Udp };

@@ -29,7 +29,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
     has_v6: bool,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
@@ -60,6 +60,42 @@ impl Server {
             command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--http", "off"]).arg(&copy);
             command
         })
+    }
+
+    /// Our server with these files, and a configuration that needs only its addresses. HTTP takes any free port.
+    pub(crate) fn with_config(files: &[(&str, &str)], config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("zones")).expect("a folder");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("a file written");
+        }
+        Self::start(folder, false, |port, folder| {
+            let text = format!(
+                "listen = [\"127.0.0.1:{port}\"]\nhttp = \"127.0.0.1:0\"\nfolder = \"zones\"\nstate = \"state\"\n{config}"
+            );
+            let path = folder.join("dnsbld.toml");
+            fs::write(&path, text).expect("a configuration written");
+            let mut command = program("dnsbld");
+            command.args(["serve", "--config"]).arg(path);
+            command
+        })
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has said.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("test.log")).unwrap_or_default()
+    }
+
+    /// Where it serves HTTP, by its own words.
+    pub(crate) fn http(&self) -> String {
+        let said = self.said();
+        let at = said.split("metrics on http://").nth(1).and_then(|rest| rest.split('/').next());
+        at.unwrap_or_else(|| panic!("no HTTP: {said}")).to_owned()
     }
 
     fn configured(files: &[File], specs: &[String], options: &Options) -> Self {
@@ -125,7 +161,7 @@ impl Server {
             command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
             let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
             if answers(&mut child, port, said) {
-                return Self { child, port, has_v6, _folder: folder };
+                return Self { child, port, has_v6, folder };
             }
             let _ = child.kill();
             let _ = child.wait();

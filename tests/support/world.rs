@@ -56,6 +56,7 @@ impl World {
             version: options.version.as_deref().map(Into::into),
             identity: options.identity.as_deref().map(Into::into),
             cookie_secret: *b"a golden secret!",
+            leaves_signed: false,
         };
         Self { served: cell.load_full(), policy, report }
     }

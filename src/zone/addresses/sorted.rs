@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::zone::runs::{self, Octets, push_tight};
+
 /// From so many IPv4 keys on, 2^16 cells of four bytes cost less than the upper halves of the keys.
 const HALVES_FROM: usize = 1 << 17;
 /// Bits of a key's lower half.
@@ -23,6 +25,8 @@ const SCANNED_MAX: usize = 24;
 pub(super) trait Key: Copy + Ord + 'static {
     /// Width.
     const BITS: u32;
+    /// Length of a prefix that is a single address; none for leading bits.
+    const HOST_LENGTH: Option<u8>;
     /// Zero.
     const MIN: Self;
     /// All ones.
@@ -41,14 +45,21 @@ pub(super) trait Key: Copy + Ord + 'static {
     fn next(self) -> Option<Self>;
     /// The first and the last key of the prefix of `length` bits around this one.
     fn prefix(self, length: u8) -> (Self, Self);
+    /// The key so far above this one.
+    fn plus(self, distance: Self) -> Self;
     /// As the widest of keys.
     fn widen(self) -> u128;
+    /// Writes the number in as many octets as it needs; at most twice [`NUMBER_MAX`](runs::NUMBER_MAX).
+    fn pack(self, into: &mut Vec<u8>);
+    /// Reads what was packed.
+    fn unpack(octets: &mut Octets<'_>) -> Self;
 }
 
 macro_rules! keys {
-    ($($key:ty),*) => {$(
+    ($($key:ty: $host_length:expr),*) => {$(
         impl Key for $key {
             const BITS: u32 = <$key>::BITS;
+            const HOST_LENGTH: Option<u8> = $host_length;
             const MIN: Self = 0;
             const MAX: Self = <$key>::MAX;
 
@@ -84,13 +95,32 @@ macro_rules! keys {
                 (self & !host, self | host)
             }
 
+            #[inline]
+            fn plus(self, distance: Self) -> Self {
+                self.wrapping_add(distance)
+            }
+
             fn widen(self) -> u128 {
                 u128::from(self)
+            }
+
+            #[inline]
+            fn pack(self, into: &mut Vec<u8>) {
+                if Self::BITS == u128::BITS {
+                    runs::push_number(into, (self.widen() >> 64) as u64);
+                }
+                runs::push_number(into, self as u64);
+            }
+
+            #[inline]
+            fn unpack(octets: &mut Octets<'_>) -> Self {
+                let upper = if Self::BITS == u128::BITS { octets.number() } else { 0 };
+                (u128::from(upper) << 64 | u128::from(octets.number())) as Self
             }
         }
     )*};
 }
-keys!(u32, u64, u128);
+keys!(u32: Some(32), u64: None, u128: Some(128));
 
 /// Distinct keys in ascending order.
 #[derive(Debug)]
@@ -110,38 +140,89 @@ enum Keys<K> {
     Halves(Box<[u16]>),
 }
 
-impl<K: Key> Sorted<K> {
-    /// Takes keys that are sorted and distinct.
-    pub(super) fn new(keys: Vec<K>) -> Self {
-        debug_assert!(keys.is_sorted_by(|one, two| one < two));
-        let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else {
-            return Self { first: K::MIN, shift: 0, cells: Box::default(), keys: Keys::Whole(Box::default()) };
-        };
-        let split = K::BITS == 32 && keys.len() >= HALVES_FROM;
-        let index_bits = keys.len().ilog2().saturating_sub(KEYS_PER_CELL_LOG2).min(INDEX_BITS_MAX);
-        let (first, shift) = if split {
-            (K::MIN, K::BITS - index_bits.max(HALF_BITS))
-        } else {
-            (first, last.since(first).bit_len().saturating_sub(index_bits))
-        };
-        let cell_count = if split { 1 << (K::BITS - shift) } else { last.since(first).above(shift) + 1 };
-        let mut cells = vec![0_u32; cell_count + 1];
-        for key in &keys {
-            cells[key.since(first).above(shift) + 1] += 1;
-        }
-        let mut sum = 0;
-        for cell in &mut cells {
-            sum += *cell;
-            *cell = sum;
-        }
-        let keys = if split {
-            Keys::Halves(keys.iter().map(|key| key.half()).collect())
-        } else {
-            Keys::Whole(keys.into_boxed_slice())
-        };
-        Self { first, shift, cells: cells.into(), keys }
+/// Builds [`Sorted`] from the lowest key to the highest.
+#[derive(Debug)]
+pub(super) struct SortedBuilder<K> {
+    whole: Vec<K>,
+    /// Once there are many: the lower halves, and how many of them each upper half has.
+    lows: Vec<u16>,
+    counts: Vec<u32>,
+}
+
+impl<K: Key> SortedBuilder<K> {
+    pub(super) fn new() -> Self {
+        Self { whole: Vec::new(), lows: Vec::new(), counts: Vec::new() }
     }
 
+    /// The next key, above those before it.
+    #[inline]
+    pub(super) fn push(&mut self, key: K) {
+        if self.counts.is_empty() {
+            debug_assert!(self.whole.last().is_none_or(|last| *last < key));
+            push_tight(&mut self.whole, key);
+            if K::BITS == 32 && self.whole.len() == HALVES_FROM {
+                self.counts = vec![0; 1 << HALF_BITS];
+                std::mem::take(&mut self.whole).into_iter().for_each(|key| self.push_half(key));
+            }
+        } else {
+            self.push_half(key);
+        }
+    }
+
+    #[inline]
+    fn push_half(&mut self, key: K) {
+        push_tight(&mut self.lows, key.half());
+        self.counts[key.above(HALF_BITS)] += 1;
+    }
+
+    pub(super) fn build(self) -> Sorted<K> {
+        if !self.counts.is_empty() {
+            let shift = K::BITS - index_bits(self.lows.len()).max(HALF_BITS);
+            let counts = split(&self.counts, &self.lows, shift);
+            let keys = Keys::Halves(self.lows.into_boxed_slice());
+            return Sorted { first: K::MIN, shift, cells: starts(counts), keys };
+        }
+        let keys = self.whole;
+        let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else {
+            return Sorted { first: K::MIN, shift: 0, cells: Box::default(), keys: Keys::Whole(Box::default()) };
+        };
+        let shift = last.since(first).bit_len().saturating_sub(index_bits(keys.len()));
+        let mut counts = vec![0; last.since(first).above(shift) + 2];
+        for key in &keys {
+            counts[key.since(first).above(shift)] += 1;
+        }
+        Sorted { first, shift, cells: starts(counts), keys: Keys::Whole(keys.into_boxed_slice()) }
+    }
+}
+
+/// Bits of the index of so many keys.
+fn index_bits(key_count: usize) -> u32 {
+    key_count.ilog2().saturating_sub(KEYS_PER_CELL_LOG2).min(INDEX_BITS_MAX)
+}
+
+/// How many keys each cell has, and the one after the last, from how many lower halves each upper half has.
+fn split(counts: &[u32], mut lows: &[u16], shift: u32) -> Vec<u32> {
+    let mut cells = vec![0; (counts.len() << (HALF_BITS - shift)) + 1];
+    for (upper, &count) in counts.iter().enumerate() {
+        let (own, rest) = lows.split_at(count as usize);
+        for &low in own {
+            cells[(upper << (HALF_BITS - shift)) + u32::from(low).above(shift)] += 1;
+        }
+        lows = rest;
+    }
+    cells
+}
+
+/// Where the keys of each cell begin, from how many it has; the last has none.
+fn starts(mut counts: Vec<u32>) -> Box<[u32]> {
+    let mut sum = 0;
+    for count in &mut counts {
+        sum += std::mem::replace(count, sum);
+    }
+    counts.into()
+}
+
+impl<K: Key> Sorted<K> {
     pub(super) fn len(&self) -> usize {
         self.cells.last().map_or(0, |&count| count as usize)
     }
@@ -243,7 +324,9 @@ mod tests {
     use super::*;
 
     fn holds<K: Key + std::fmt::Debug>(keys: &[K], probes: impl IntoIterator<Item = K>) {
-        let sorted = Sorted::new(keys.to_vec());
+        let mut builder = SortedBuilder::new();
+        keys.iter().for_each(|&key| builder.push(key));
+        let sorted = builder.build();
         assert_eq!(sorted.len(), keys.len());
         assert_eq!(sorted.iter().collect::<Vec<_>>(), keys);
         for probe in probes {

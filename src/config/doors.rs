@@ -1,0 +1,288 @@
+//! The doors for changing live listings by message, as the file describes them: keys, tokens, datagrams. All are shut unless
+//! the file opens them, but for one token that may come in the environment.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::{
+    control::{
+        permit::{SECRET_MIN_LEN, Scope, Tokens, read_secret, unknown_algorithm},
+        tsig::{Algorithm, Key},
+        update::{Keys, Permit},
+    },
+    wire::name::Name,
+};
+
+/// The environment variable of a token for all zones.
+const TOKEN_VARIABLE: &str = "DNSBLD_TOKEN";
+
+/// Who may come in, by which way.
+#[derive(Clone, Debug, Default)]
+pub struct Doors {
+    /// For DNS UPDATE.
+    pub keys: Keys,
+    /// For HTTP.
+    pub tokens: Tokens,
+    /// For rspamd's datagrams.
+    pub datagrams: Option<Datagrams>,
+}
+
+/// Where datagrams are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagrams {
+    /// The socket.
+    pub socket: DatagramSocket,
+    /// What they may change.
+    pub scope: Scope,
+}
+
+/// A socket for datagrams. Nobody signs those, so it is one that strangers cannot reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatagramSocket {
+    /// UDP on a loopback address.
+    Udp(SocketAddr),
+    /// A path; permissions decide.
+    Unix {
+        /// The path.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl fmt::Display for DatagramSocket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Udp(address) => address.fmt(out),
+            Self::Unix { path, .. } => path.display().fmt(out),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct KeySpec {
+    algorithm: Option<String>,
+    secret: Option<String>,
+    secret_file: Option<PathBuf>,
+    zones: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct TokenSpec {
+    file: Option<PathBuf>,
+    variable: Option<String>,
+    zones: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct DatagramsSpec {
+    listen: String,
+    mode: Option<String>,
+    zones: Vec<String>,
+}
+
+impl Doors {
+    /// What the file says, and the environment.
+    pub(super) fn open(
+        keys: BTreeMap<String, KeySpec>,
+        tokens: BTreeMap<String, TokenSpec>,
+        datagrams: Option<DatagramsSpec>,
+        beside: &Path,
+    ) -> anyhow::Result<Self> {
+        let permits: Vec<Permit> = keys
+            .into_iter()
+            .map(|(name, spec)| spec.open(&name, beside).with_context(|| format!("`keys.{name}`")))
+            .collect::<anyhow::Result<_>>()?;
+        let mut doors = Self { keys: Keys::new(permits), ..Self::default() };
+        for (name, spec) in tokens {
+            let of = || format!("`tokens.{name}`");
+            let (secret, scope) = spec.open(beside).with_context(of)?;
+            doors.tokens.add(name.clone(), &secret, scope);
+        }
+        doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().context("`datagrams`")?;
+        Ok(doors)
+    }
+
+    /// Adds the token that the environment has, if it has one.
+    ///
+    /// # Errors
+    /// When it is too easily guessed.
+    pub fn heed_environment(&mut self) -> anyhow::Result<()> {
+        if let Ok(secret) = std::env::var(TOKEN_VARIABLE) {
+            self.tokens.add("environment".to_owned(), token(&secret).context(TOKEN_VARIABLE)?, Scope::All);
+        }
+        Ok(())
+    }
+}
+
+impl KeySpec {
+    fn open(self, name: &str, beside: &Path) -> anyhow::Result<Permit> {
+        let text = match (self.secret, self.secret_file) {
+            (Some(secret), None) => secret,
+            (None, Some(file)) => read_file(&beside.join(file))?,
+            _ => anyhow::bail!("give either `secret-file` or `secret`"),
+        };
+        let read = read_secret(&text).map_err(anyhow::Error::msg)?;
+        let key_name = Name::parse(name.as_bytes())?;
+        if let Some(other) = &read.name {
+            anyhow::ensure!(
+                Name::parse(other.as_bytes()).ok().as_ref() == Some(&key_name),
+                "the file is of key `{other}`"
+            );
+        }
+        let given = self.algorithm.map(|text| Algorithm::named(&text).ok_or_else(|| unknown_algorithm(&text)));
+        let given = given.transpose().map_err(anyhow::Error::msg)?;
+        let algorithm = match (given, read.algorithm) {
+            (Some(given), Some(read)) if given != read => anyhow::bail!("the file says algorithm {}", read.name()),
+            (given, read) => given.or(read).unwrap_or(Algorithm::HmacSha256),
+        };
+        Ok(Permit { key: Key { name: key_name, algorithm, secret: read.octets }, scope: scope(&self.zones)? })
+    }
+}
+
+impl TokenSpec {
+    fn open(self, beside: &Path) -> anyhow::Result<(String, Scope)> {
+        let text = match (self.file, self.variable) {
+            (Some(file), None) => read_file(&beside.join(file))?,
+            (None, Some(variable)) => {
+                std::env::var(&variable).with_context(|| format!("environment variable {variable}"))?
+            }
+            _ => anyhow::bail!("give either `file` or `variable`"),
+        };
+        Ok((token(&text)?.to_owned(), scope(&self.zones)?))
+    }
+}
+
+impl DatagramsSpec {
+    fn open(self, beside: &Path) -> anyhow::Result<Datagrams> {
+        const DEFAULT_MODE: u32 = 0o660;
+        let mode = self.mode.as_deref().map(|text| {
+            u32::from_str_radix(text, 8)
+                .ok()
+                .filter(|&mode| mode <= 0o777)
+                .with_context(|| format!("`mode` = {text:?}: expected permissions such as \"0660\""))
+        });
+        let mode = mode.transpose()?;
+        let socket = if let Ok(address) = self.listen.parse::<SocketAddr>() {
+            anyhow::ensure!(
+                address.ip().to_canonical().is_loopback(),
+                "`listen` = {address}: datagrams are not signed, so only a loopback address or a path will do"
+            );
+            anyhow::ensure!(mode.is_none(), "`mode` is for a path");
+            DatagramSocket::Udp(address)
+        } else {
+            anyhow::ensure!(
+                self.listen.contains('/'),
+                "`listen` = {:?}: expected an address such as 127.0.0.1:5392, or a path",
+                self.listen
+            );
+            DatagramSocket::Unix { path: beside.join(self.listen), mode: mode.unwrap_or(DEFAULT_MODE) }
+        };
+        Ok(Datagrams { socket, scope: scope(&self.zones)? })
+    }
+}
+
+fn scope(zones: &[String]) -> anyhow::Result<Scope> {
+    if zones.iter().any(|zone| zone == "*") {
+        anyhow::ensure!(zones.len() == 1, "`zones` names every zone (\"*\") and others besides");
+        return Ok(Scope::All);
+    }
+    anyhow::ensure!(!zones.is_empty(), "`zones` is empty: name the zones that may be changed, or \"*\" for all");
+    let parse = |zone: &String| Name::parse(zone.as_bytes()).with_context(|| format!("zone {zone:?}"));
+    zones.iter().map(parse).collect::<anyhow::Result<_>>().map(Scope::Zones)
+}
+
+fn token(text: &str) -> anyhow::Result<&str> {
+    let text = text.trim();
+    anyhow::ensure!(
+        text.len() >= SECRET_MIN_LEN && text.bytes().all(|octet| octet.is_ascii_graphic()),
+        "a token has {SECRET_MIN_LEN} visible ASCII characters or more; `openssl rand -hex 32` makes a good one"
+    );
+    Ok(text)
+}
+
+fn read_file(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Tables {
+        #[serde(default)]
+        keys: BTreeMap<String, KeySpec>,
+        #[serde(default)]
+        tokens: BTreeMap<String, TokenSpec>,
+        datagrams: Option<DatagramsSpec>,
+    }
+
+    fn open(text: &str, beside: &Path) -> anyhow::Result<Doors> {
+        let Tables { keys, tokens, datagrams } = toml::from_str(text)?;
+        Doors::open(keys, tokens, datagrams, beside)
+    }
+
+    /// The sample file is the manual: what it shows of doors opens them, and it shows all that can be said.
+    #[test]
+    fn the_sample_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = "key \"fail2ban\" {\n\talgorithm hmac-sha256;\n\tsecret \"MDEyMzQ1Njc4OWFiY2RlZg==\";\n};\n";
+        std::fs::write(folder.path().join("fail2ban.key"), key).expect("a file written");
+        std::fs::write(folder.path().join("scanner.token"), "0123456789abcdef\n").expect("a file written");
+        let sample = include_str!("../../deploy/dnsbld.toml").split("# The doors").nth(1).expect("the part of doors");
+        let shown: Vec<&str> = sample.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let doors = open(&shown.join("\n"), folder.path()).expect("valid");
+        let zone = Name::parse(b"virbl.example.org").expect("a name");
+        assert!(!doors.keys.is_empty());
+        assert!(
+            doors
+                .tokens
+                .holder("0123456789abcdef")
+                .is_some_and(|(name, scope)| name == "scanner" && *scope == Scope::All)
+        );
+        let address = "127.0.0.1:5392".parse().expect("an address");
+        let datagrams = Datagrams { socket: DatagramSocket::Udp(address), scope: Scope::Zones(vec![zone]) };
+        assert_eq!(doors.datagrams, Some(datagrams));
+        for field in ["secret", "secret-file", "algorithm", "zones", "file", "variable", "listen", "mode"] {
+            assert!(shown.iter().any(|line| line.contains(&format!("{field} = "))), "{field} is not shown");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("short"), "0123").expect("a file written");
+        std::fs::write(folder.path().join("other"), "key b { secret MDEyMzQ1Njc4OWFiY2RlZg==; };").expect("written");
+        let mistake = |text: &str| match open(text, folder.path()) {
+            Ok(_) => panic!("{text}"),
+            Err(error) => format!("{error:#}"),
+        };
+        let secret = "secret = 'MDEyMzQ1Njc4OWFiY2RlZg=='";
+        assert!(mistake("[keys.a]\nzones = ['x']").contains("`keys.a`: give either"));
+        assert!(mistake(&format!("[keys.a]\n{secret}\nzones = []")).contains("\"*\" for all"));
+        assert!(mistake(&format!("[keys.a]\n{secret}\nzones = ['*', 'x']")).contains("every zone"));
+        assert!(mistake(&format!("[keys.a]\n{secret}\nalgorithm = 'hmac-md5'\nzones = ['*']")).contains("hmac-sha512"));
+        assert!(mistake("[keys.a]\nsecret-file = 'other'\nzones = ['*']").contains("of key `b`"));
+        assert!(mistake("[keys.a]\nsecret-file = 'missing'\nzones = ['*']").contains("cannot read"));
+        assert!(mistake("[tokens.a]\nfile = 'short'\nzones = ['*']").contains("16 visible"));
+        assert!(mistake("[tokens.a]\nzones = ['*']").contains("`tokens.a`: give either"));
+        assert!(mistake("[datagrams]\nlisten = '192.0.2.1:5392'\nzones = ['*']").contains("loopback"));
+        assert!(mistake("[datagrams]\nlisten = 'localhost'\nzones = ['*']").contains("or a path"));
+        assert!(mistake("[datagrams]\nlisten = '/x'\nmode = '888'\nzones = ['*']").contains("0660"));
+        let unix = open("[datagrams]\nlisten = 'run/updates'\nzones = ['*']", Path::new("/srv")).expect("valid");
+        let socket = DatagramSocket::Unix { path: "/srv/run/updates".into(), mode: 0o660 };
+        assert_eq!(unix.datagrams.map(|datagrams| datagrams.socket), Some(socket));
+    }
+}

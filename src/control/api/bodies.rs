@@ -1,0 +1,204 @@
+//! The bodies of requests and replies; `openapi.json` describes the same, and a test holds both together.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::live::listings::{Door, Event, Key, Lifetime, Op, Outcome, Record, Verdict, What};
+
+/// How to list or exclude; everything may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PutBody {
+    /// The return code.
+    address: Option<Ipv4Addr>,
+    /// The TXT template.
+    text: Option<String>,
+    /// Exclude instead of listing.
+    #[serde(default)]
+    excluded: bool,
+    /// So long: seconds, or a text as `1h 30m`.
+    r#for: Option<Span>,
+    /// Until then: seconds since 1970, or RFC 3339.
+    until: Option<Moment>,
+    /// Without an end.
+    #[serde(default)]
+    forever: bool,
+    /// Why.
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Span {
+    Seconds(u64),
+    Text(String),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    Seconds(u64),
+    Text(String),
+}
+
+impl PutBody {
+    /// What is asked for.
+    pub(super) fn op(self) -> Result<Op, String> {
+        let lifetime = match (self.r#for, self.until, self.forever) {
+            (None, None, false) => Lifetime::Default,
+            (Some(Span::Seconds(seconds)), None, false) => Lifetime::For(Duration::from_secs(seconds)),
+            (Some(Span::Text(text)), None, false) => Lifetime::For(
+                humantime::parse_duration(&text)
+                    .map_err(|error| format!("for {text:?}: {error}; a time is written as 90s, 35m or 1h"))?,
+            ),
+            (None, Some(Moment::Seconds(seconds)), false) => Lifetime::Until(seconds),
+            (None, Some(Moment::Text(text)), false) => {
+                let moment: jiff::Timestamp = text
+                    .parse()
+                    .map_err(|_| format!("until {text:?} is not a moment as 2026-12-24T18:00:00Z (RFC 3339)"))?;
+                Lifetime::Until(u64::try_from(moment.as_second()).unwrap_or(0))
+            }
+            (None, None, true) => Lifetime::Endless,
+            _ => return Err("only one of for, until and forever can be".to_owned()),
+        };
+        let verdict = match (self.excluded, self.address, self.text) {
+            (false, address, text) => Verdict::Listed { address, text },
+            (true, None, None) => Verdict::Excluded,
+            (true, ..) => return Err("an exclusion has no address and no text".to_owned()),
+        };
+        Ok(Op::Put { verdict, lifetime })
+    }
+}
+
+/// A moment as RFC 3339 writes it.
+fn moment(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(|| seconds.to_string(), |moment| moment.to_string())
+}
+
+/// What became of a change.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ChangeReply {
+    zone: String,
+    key: Key,
+    outcome: &'static str,
+    until: Option<String>,
+    times: Option<u32>,
+}
+
+impl ChangeReply {
+    pub(super) fn new(zone: String, key: Key, outcome: &Outcome) -> Self {
+        let (until_s, times) = match outcome {
+            Outcome::Listed { until_s, times } | Outcome::Extended { until_s, times } => (*until_s, Some(*times)),
+            Outcome::Excluded { until_s } => (*until_s, None),
+            Outcome::Delisted | Outcome::Unchanged | Outcome::Refused { .. } => (None, None),
+        };
+        Self { zone, key, outcome: word(outcome), until: until_s.map(moment), times }
+    }
+}
+
+/// The word for an outcome.
+pub(super) const fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Listed { .. } => "listed",
+        Outcome::Extended { .. } => "extended",
+        Outcome::Excluded { .. } => "excluded",
+        Outcome::Delisted => "delisted",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Refused { .. } => "refused",
+    }
+}
+
+/// Who did something.
+#[derive(Debug, Serialize)]
+pub(super) struct By {
+    door: Door,
+    who: String,
+    from: Option<String>,
+}
+
+impl From<&crate::live::listings::Origin> for By {
+    fn from(origin: &crate::live::listings::Origin) -> Self {
+        Self { door: origin.door, who: origin.who.clone(), from: origin.from.map(|address| address.to_string()) }
+    }
+}
+
+/// A listing.
+#[derive(Debug, Serialize)]
+pub(super) struct ListingBody {
+    zone: String,
+    key: Key,
+    excluded: bool,
+    address: Option<Ipv4Addr>,
+    text: Option<String>,
+    since: String,
+    changed: String,
+    until: Option<String>,
+    times: u32,
+    reason: Option<String>,
+    by: By,
+}
+
+impl From<&Record> for ListingBody {
+    fn from(record: &Record) -> Self {
+        let (excluded, address, text) = match &record.verdict {
+            Verdict::Listed { address, text } => (false, *address, text.clone()),
+            Verdict::Excluded => (true, None, None),
+        };
+        Self {
+            zone: record.zone.to_string(),
+            key: record.key.clone(),
+            excluded,
+            address,
+            text,
+            since: moment(record.since_s),
+            changed: moment(record.changed_s),
+            until: record.until_s.map(moment),
+            times: record.times,
+            reason: record.reason.clone(),
+            by: By::from(&record.origin),
+        }
+    }
+}
+
+/// Some listings of a zone.
+#[derive(Debug, Serialize)]
+pub(super) struct PageReply {
+    pub(super) listings: Vec<ListingBody>,
+    /// What to ask after for the next page; none if this was the last.
+    pub(super) next: Option<Key>,
+}
+
+/// What happened to a key.
+#[derive(Debug, Serialize)]
+pub(super) struct HistoryReply {
+    pub(super) events: Vec<EventBody>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Serialize)]
+pub(super) struct EventBody {
+    at: String,
+    what: What,
+    until: Option<String>,
+    times: u32,
+    reason: Option<String>,
+    by: By,
+}
+
+impl From<&Event> for EventBody {
+    fn from(event: &Event) -> Self {
+        Self {
+            at: moment(event.at_s),
+            what: event.what,
+            until: event.until_s.map(moment),
+            times: event.times,
+            reason: event.reason.clone(),
+            by: By::from(&event.origin),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Many changes in one request: each is done or refused by itself, and one report tells what became of them.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    Caller, Desk,
+    bodies::{PutBody, word},
+    json,
+    problem::{Problem, parse},
+};
+use crate::{
+    live::listings::{Change, Key, Op, Outcome},
+    wire::name::Name,
+};
+
+/// Refusals that are told one by one; the rest is counted.
+const TOLD_MAX: usize = 1_000;
+
+/// Of what a change is, and whether it takes back; the rest is as with `PUT`.
+#[derive(Deserialize)]
+struct Head {
+    key: Key,
+    #[serde(default)]
+    delist: bool,
+}
+
+/// What became of them all.
+#[derive(Serialize)]
+struct BulkReply {
+    /// How many of each outcome.
+    outcomes: BTreeMap<&'static str, usize>,
+    /// Which were refused, and why; at most [`TOLD_MAX`] of them.
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    /// Place in the request, from 0.
+    index: usize,
+    detail: String,
+}
+
+impl BulkReply {
+    fn count(&mut self, outcome: &'static str) {
+        *self.outcomes.entry(outcome).or_default() += 1;
+    }
+
+    fn refuse(&mut self, index: usize, detail: String) {
+        self.count("refused");
+        if self.refused.len() < TOLD_MAX {
+            self.refused.push(Refused { index, detail });
+        }
+    }
+}
+
+pub(super) async fn post(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path(zone): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let zone = desk.zone(&caller, &zone)?;
+    let is_lines = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/x-ndjson") || kind.starts_with("application/jsonl"));
+    let texts =
+        if is_lines { lines(&body)? } else { parse::<Vec<&RawValue>>(&body)?.into_iter().map(RawValue::get).collect() };
+    let mut reply = BulkReply { outcomes: BTreeMap::new(), refused: Vec::new() };
+    let (mut places, mut changes) = (Vec::new(), Vec::new());
+    for (index, text) in texts.into_iter().enumerate() {
+        match read(&zone, text) {
+            Ok(change) => {
+                places.push(index);
+                changes.push(change);
+            }
+            Err(detail) => reply.refuse(index, detail),
+        }
+    }
+    if !changes.is_empty() {
+        for (index, outcome) in places.into_iter().zip(desk.apply(changes, caller.origin()).await?) {
+            match outcome {
+                Outcome::Refused { refusal } => reply.refuse(index, refusal.to_string()),
+                done => reply.count(word(&done)),
+            }
+        }
+    }
+    reply.refused.sort_by_key(|refused| refused.index);
+    Ok(json(StatusCode::OK, &reply))
+}
+
+fn lines(body: &[u8]) -> Result<Vec<&str>, Problem> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not UTF-8: {error}")))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).collect())
+}
+
+fn read(zone: &Name, text: &str) -> Result<Change, String> {
+    let mut fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut head = serde_json::Map::new();
+    for name in ["key", "delist"] {
+        head.extend(fields.remove_entry(name));
+    }
+    let head: Head = serde_json::from_value(head.into()).map_err(|error| error.to_string())?;
+    let body: PutBody = serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
+    let reason = body.reason.clone();
+    let op = if head.delist { Op::Delist } else { body.op()? };
+    Ok(Change { zone: zone.clone(), key: head.key, op, reason })
+}

@@ -1,0 +1,256 @@
+//! HTTP with JSON: live listings for programs that speak neither DNS nor our socket.
+//!
+//! | request | what it does |
+//! |---|---|
+//! | `PUT /v1/zones/{zone}/listings/{key}` | lists or excludes, and says until when |
+//! | `GET` and `DELETE` of the same | what is listed; delists |
+//! | `GET /v1/zones/{zone}/listings` | all of a zone, page by page, in the order of the store |
+//! | `POST /v1/zones/{zone}/listings` | many changes at once, as an array or line by line |
+//! | `GET /v1/zones/{zone}/history/{key}` | what happened to a key |
+//! | `GET /v1/openapi.json` | all that, for machines |
+//!
+//! Without a token nothing of this is there. A change is answered when it is durable and served. Errors are problem details
+//! (RFC 9457). Who asks is the token's name.
+
+mod bodies;
+mod bulk;
+mod problem;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Query, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+
+use self::{
+    bodies::{ChangeReply, EventBody, HistoryReply, ListingBody, PageReply, PutBody},
+    problem::Problem,
+};
+use super::permit::{Scope, Tokens};
+use crate::{
+    live::{
+        listings::{Applied, Batch, Change, Door, Key, Listings, Op, Origin, Outcome, StoreError},
+        served::Cell,
+    },
+    wire::name::Name,
+};
+
+/// The description that programs read.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// Longest body, in octets: some hundred thousand changes.
+const BODY_MAX_LEN: usize = 32 << 20;
+
+/// Listings and events of one reply, unless fewer are asked for.
+const PAGE_MAX: usize = 1_000;
+
+/// What requests are met from.
+#[derive(Clone)]
+pub struct Desk(Arc<Shared>);
+
+struct Shared {
+    tokens: Tokens,
+    cell: Cell,
+    listings: Listings,
+}
+
+impl Desk {
+    /// For these tokens, of which there is one at least.
+    pub fn new(tokens: Tokens, cell: Cell, listings: Listings) -> Self {
+        Self(Arc::new(Shared { tokens, cell, listings }))
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v1/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
+            .route("/v1/zones/{zone}/listings", get(page).post(bulk::post))
+            .route("/v1/zones/{zone}/listings/{*key}", get(read).put(put).delete(delist))
+            .route("/v1/zones/{zone}/history/{*key}", get(history))
+            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "nothing is here: see /v1/openapi.json"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "see /v1/openapi.json for what can be done here")
+            })
+            .layer(DefaultBodyLimit::max(BODY_MAX_LEN))
+            .with_state(self)
+    }
+
+    /// Has changes done, and waits until they are durable and served.
+    async fn apply(&self, changes: Vec<Change>, origin: Origin) -> Applied {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let batch = Batch { changes, origin, is_atomic: false, condition: None };
+        self.0.listings.submit(batch, move |applied| drop(sender.send(applied)));
+        receiver.await.unwrap_or(Err(StoreError::Ending))
+    }
+
+    /// Reads the store on a thread that may wait for the disk.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Listings) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let listings = self.0.listings.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&listings)).await;
+        Ok(looked.map_err(|_| Problem::from(StoreError::Ending))??)
+    }
+
+    /// A zone that is served, and that this caller may change.
+    fn zone(&self, caller: &Caller, zone: &str) -> Result<Name, Problem> {
+        let name = Name::parse(zone.as_bytes())
+            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("zone {zone}: {error}")))?;
+        if !caller.scope.admits(&name) {
+            let detail = format!("token {} is not for zone {name}", caller.name);
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        }
+        if self.0.cell.load().snapshot.zone(&name).is_none() {
+            return Err(Problem::new(StatusCode::NOT_FOUND, format!("no zone {name} is served here")));
+        }
+        Ok(name)
+    }
+}
+
+/// Who asks: the holder of a token.
+struct Caller {
+    name: String,
+    scope: Scope,
+    from: Option<SocketAddr>,
+}
+
+impl Caller {
+    fn origin(&self) -> Origin {
+        let from = self.from.map(|address| address.ip().to_canonical());
+        Origin { door: Door::Http, who: self.name.clone(), from }
+    }
+}
+
+impl FromRequestParts<Desk> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<Self, Problem> {
+        let secret = bearer(&parts.headers)
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "a token is needed (Authorization: Bearer TOKEN)"))?;
+        let (name, scope) = desk
+            .0
+            .tokens
+            .holder(secret)
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "nobody here knows that token"))?;
+        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        Ok(Self { name: name.to_owned(), scope: scope.clone(), from })
+    }
+}
+
+/// The token of a request (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn parse_key(text: &str) -> Result<Key, Problem> {
+    text.parse().map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("{error}")))
+}
+
+/// A reply with a body.
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(octets) => (status, [(header::CONTENT_TYPE, "application/json")], octets).into_response(),
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn put(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path((zone, key)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let asked: PutBody = if body.is_empty() { PutBody::default() } else { problem::parse(&body)? };
+    let reason = asked.reason.clone();
+    let op = asked.op().map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail))?;
+    change(&desk, &caller, Change { zone, key, op, reason }).await
+}
+
+/// What a `DELETE` may say besides.
+#[derive(Deserialize)]
+struct DelistQuery {
+    reason: Option<String>,
+}
+
+async fn delist(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path((zone, key)): Path<(String, String)>,
+    Query(DelistQuery { reason }): Query<DelistQuery>,
+) -> Result<Response, Problem> {
+    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    change(&desk, &caller, Change { zone, key, op: Op::Delist, reason }).await
+}
+
+async fn change(desk: &Desk, caller: &Caller, change: Change) -> Result<Response, Problem> {
+    let (zone, key) = (change.zone.to_string(), change.key.clone());
+    let outcomes = desk.apply(vec![change], caller.origin()).await?;
+    match outcomes.into_iter().next() {
+        Some(Outcome::Refused { refusal }) => Err(Problem::from(refusal)),
+        Some(outcome) => Ok(json(StatusCode::OK, &ChangeReply::new(zone, key, &outcome))),
+        None => Err(Problem::from(StoreError::Ending)),
+    }
+}
+
+async fn read(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path((zone, key)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let missing = format!("nothing is said of {key} in zone {zone}");
+    let found = desk.look(move |listings| listings.get(&zone, &key)).await?;
+    match found {
+        Some(record) => Ok(json(StatusCode::OK, &ListingBody::from(&record))),
+        None => Err(Problem::new(StatusCode::NOT_FOUND, missing)),
+    }
+}
+
+/// Where a page begins, and how long it may be.
+#[derive(Deserialize)]
+struct PageQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+impl PageQuery {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)
+    }
+}
+
+async fn page(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path(zone): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    let zone = desk.zone(&caller, &zone)?;
+    let limit = query.limit();
+    let after = query.after.as_deref().map(parse_key).transpose()?;
+    let records = desk.look(move |listings| listings.of_zone(&zone, after.as_ref(), limit)).await?;
+    let next = (records.len() == limit).then(|| records.last().map(|record| record.key.clone())).flatten();
+    let listings = records.iter().map(ListingBody::from).collect();
+    Ok(json(StatusCode::OK, &PageReply { listings, next }))
+}
+
+async fn history(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path((zone, key)): Path<(String, String)>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let limit = query.limit();
+    let events = desk.look(move |listings| listings.history(&zone, &key, limit)).await?;
+    Ok(json(StatusCode::OK, &HistoryReply { events: events.iter().map(EventBody::from).collect() }))
+}

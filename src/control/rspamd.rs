@@ -1,0 +1,347 @@
+//! rspamd's update datagrams, as its fork of rbldnsd takes them: `ZONE NUL LINE`, answered `OK` or `FAIL`.
+//!
+//! LINE is a line of a dataset: a key, perhaps a value (`:127.0.0.3:text`), perhaps parameters (`@ lifetime=1h`); `!` in front
+//! excludes. The fork cannot take a listing back; here `-` in front does. `OK` means that it is on disk and served, where the
+//! fork says so whatever became of the line; `FAIL` means that nothing was changed, and the log says why.
+//!
+//! Nothing is signed, so the socket is one that only this machine reaches; who sent a datagram to a path is told by the
+//! kernel.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    os::{
+        fd::AsRawFd as _,
+        unix::{fs::PermissionsExt as _, net::UnixDatagram},
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use nix::{
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, sendto, setsockopt, sockopt::PassCred,
+    },
+    unistd::{Uid, User},
+};
+use tracing::{error, info, warn};
+
+use super::{permit::Scope, update::owner::Holds};
+use crate::{
+    live::{
+        listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, Verdict},
+        served::Cell,
+    },
+    load::single::{SingleLine, Subject, read_line},
+    wire::name::Name,
+};
+
+/// Longest datagram that the fork takes, in octets.
+const DATAGRAM_MAX_LEN: usize = 4_095;
+
+/// Datagrams that wait for the disk at most; one more is answered `FAIL`.
+const WAITING_MAX: usize = 2_048;
+
+const OK: &[u8] = b"OK";
+const FAIL: &[u8] = b"FAIL";
+
+/// What a datagram asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    zone: Name,
+    line: &'a [u8],
+}
+
+fn split(datagram: &[u8]) -> Result<Asked<'_>, String> {
+    let at = datagram.iter().position(|&octet| octet == 0).ok_or("no NUL between zone and line")?;
+    let (zone, line) = (&datagram[..at], &datagram[at + 1..]);
+    let zone = Name::parse(zone).map_err(|error| format!("zone {:?}: {error}", String::from_utf8_lossy(zone)))?;
+    // Some senders end their lines as lines of a file, or as strings.
+    let end = line.iter().rposition(|octet| !matches!(octet, 0 | b'\r' | b'\n')).map_or(0, |last| last + 1);
+    Ok(Asked { zone, line: &line[..end] })
+}
+
+/// The changes that a line means in a zone that holds such keys.
+fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Change>, String> {
+    let (line, is_removal) = line.strip_prefix(b"-").map_or((line, false), |rest| (rest, true));
+    let of_addresses = (holds.v4 || holds.v6).then(|| read_line(line, true));
+    let of_names = || if holds.names { read_line(line, false) } else { Err("the zone holds no entries".to_owned()) };
+    let read = match of_addresses {
+        Some(Ok(read)) => read,
+        Some(Err(wrong)) => of_names().map_err(|_| wrong)?,
+        None => of_names()?,
+    };
+    let says_more = read.address.is_some() || read.text.is_some() || read.is_exclusion;
+    if is_removal && says_more {
+        return Err("`-` takes a key back and nothing else".to_owned());
+    }
+    let reason = read.text.as_deref().map(|text| String::from_utf8_lossy(text).into_owned());
+    let op = if is_removal { Op::Delist } else { put(&read, now_s)? };
+    let keys = keys(read.subject)?;
+    Ok(keys.into_iter().map(|key| Change { zone: zone.clone(), key, op: op.clone(), reason: reason.clone() }).collect())
+}
+
+fn put(read: &SingleLine, now_s: u64) -> Result<Op, String> {
+    let lifetime = match (read.until_s, read.lifetime_s, read.seen_s) {
+        (Some(until_s), ..) => Lifetime::Until(until_s.into()),
+        (None, Some(0), _) => Lifetime::Endless,
+        (None, Some(lifetime_s), None) => Lifetime::For(Duration::from_secs(lifetime_s.into())),
+        (None, Some(lifetime_s), Some(seen_s)) => {
+            let seen_s = u64::from(seen_s).min(now_s);
+            Lifetime::Until(seen_s + u64::from(lifetime_s))
+        }
+        (None, None, _) => Lifetime::Default,
+    };
+    let text = read.text.clone().map(String::from_utf8).transpose().map_err(|_| "a text that is not UTF-8")?;
+    let verdict = if read.is_exclusion { Verdict::Excluded } else { Verdict::Listed { address: read.address, text } };
+    Ok(Op::Put { verdict, lifetime })
+}
+
+fn keys(subject: Subject) -> Result<Vec<Key>, String> {
+    Ok(match subject {
+        Subject::V4(first, length) => {
+            vec![Key::Prefix(IpNet::from(Ipv4Net::new(first.into(), length).map_err(|error| error.to_string())?))]
+        }
+        Subject::V6(first, length) => {
+            vec![Key::Prefix(IpNet::from(Ipv6Net::new(first.into(), length).map_err(|error| error.to_string())?))]
+        }
+        Subject::Name { name, exact, below } => {
+            let both = [(exact, false), (below, true)];
+            both.into_iter().filter(|(wanted, _)| *wanted).map(|(_, wild)| Key::name(name.clone(), wild)).collect()
+        }
+    })
+}
+
+/// A bound socket.
+pub enum Socket {
+    /// UDP on a loopback address.
+    Udp(UdpSocket),
+    /// A path.
+    Unix(UnixDatagram),
+}
+
+impl Socket {
+    /// Binds a UDP address.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn udp(address: SocketAddr) -> io::Result<Self> {
+        UdpSocket::bind(address).map(Self::Udp)
+    }
+
+    /// Binds a path, to which those may send whom `mode` permits to write. One that a server left behind is taken over.
+    ///
+    /// # Errors
+    /// When the folder does not permit it, or another server listens there.
+    pub fn unix(path: &Path, mode: u32) -> io::Result<Self> {
+        if UnixDatagram::unbound()?.connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        setsockopt(&socket, PassCred, &true)?;
+        Ok(Self::Unix(socket))
+    }
+}
+
+/// Whom a reply goes to.
+enum Sender {
+    Udp(SocketAddr),
+    /// No address if the sender has none, and then no reply.
+    Unix(Option<PathBuf>, Option<UnixAddr>),
+}
+
+impl Socket {
+    /// Waits for a datagram: its length, its sender, and who that is.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Sender, Origin)> {
+        let origin = |who: String, from: Option<IpAddr>| Origin { door: Door::Rspamd, who, from };
+        match self {
+            Self::Udp(socket) => {
+                let (length, sender) = socket.recv_from(buffer)?;
+                Ok((length, Sender::Udp(sender), origin("datagram".to_owned(), Some(sender.ip()))))
+            }
+            Self::Unix(socket) => {
+                let mut space = nix::cmsg_space!(UnixCredentials);
+                let mut places = [io::IoSliceMut::new(buffer)];
+                let received =
+                    recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut places, Some(&mut space), MsgFlags::empty())?;
+                let credentials = received.cmsgs()?.find_map(|message| match message {
+                    ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
+                    _ => None,
+                });
+                let who = credentials.map_or("unknown".to_owned(), |credentials| user(credentials.uid()));
+                let path = received.address.as_ref().and_then(UnixAddr::path).map(Path::to_owned);
+                Ok((received.bytes, Sender::Unix(path, received.address), origin(who, None)))
+            }
+        }
+    }
+
+    fn reply(&self, to: &Sender, words: &[u8]) {
+        let sent = match (self, to) {
+            (Self::Udp(socket), Sender::Udp(sender)) => socket.send_to(words, sender).map(drop),
+            (Self::Unix(socket), Sender::Unix(path, Some(sender)))
+                if path.is_some() || sender.as_abstract().is_some() =>
+            {
+                sendto(socket.as_raw_fd(), words, sender, MsgFlags::MSG_DONTWAIT).map(drop).map_err(io::Error::from)
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = sent {
+            warn!("a datagram cannot be answered: {error}");
+        }
+    }
+}
+
+fn user(uid: u32) -> String {
+    let named = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    named.map_or_else(|| format!("uid {uid}"), |user| user.name)
+}
+
+/// What datagrams are met from.
+pub struct Desk {
+    /// What is served.
+    pub cell: Cell,
+    /// What is changed.
+    pub listings: Listings,
+    /// Which zones may be changed.
+    pub scope: Scope,
+}
+
+/// Starts the thread that takes datagrams, which ends with the process.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
+    let attend = move || {
+        let (socket, waiting) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
+        let mut buffer = [0; DATAGRAM_MAX_LEN + 1];
+        loop {
+            match socket.receive(&mut buffer) {
+                Ok((length, sender, origin)) => desk.take(&buffer[..length], sender, origin, &socket, &waiting),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    error!("datagrams are not taken any more: {error}");
+                    return;
+                }
+            }
+        }
+    };
+    std::thread::Builder::new().name("datagrams".to_owned()).spawn(attend).map(drop)
+}
+
+impl Desk {
+    fn take(&self, datagram: &[u8], sender: Sender, origin: Origin, socket: &Arc<Socket>, waiting: &Arc<AtomicUsize>) {
+        let refuse = |why: &str| {
+            info!(who = %origin.who, "a datagram is refused: {why}");
+            socket.reply(&sender, FAIL);
+        };
+        let changes = match self.read(datagram) {
+            Ok(changes) => changes,
+            Err(why) => return refuse(&why),
+        };
+        if waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return refuse("too many wait for the disk");
+        }
+        let batch = Batch { changes, origin, is_atomic: true, condition: None };
+        let (socket, waiting) = (Arc::clone(socket), Arc::clone(waiting));
+        self.listings.submit(batch, move |applied| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            let refusal = match applied {
+                Ok(outcomes) => outcomes.into_iter().find_map(|outcome| match outcome {
+                    Outcome::Refused { refusal } => Some(refusal.to_string()),
+                    _ => None,
+                }),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = &refusal {
+                info!("a datagram is refused: {why}");
+            }
+            socket.reply(&sender, if refusal.is_some() { FAIL } else { OK });
+        });
+    }
+
+    fn read(&self, datagram: &[u8]) -> Result<Vec<Change>, String> {
+        if datagram.len() > DATAGRAM_MAX_LEN {
+            return Err(format!("more than {DATAGRAM_MAX_LEN} octets"));
+        }
+        let Asked { zone, line } = split(datagram)?;
+        let served = self.cell.load();
+        let found = served.snapshot.zone(&zone).ok_or_else(|| format!("no zone {zone} is served here"))?;
+        if !self.scope.admits(&zone) {
+            return Err(format!("zone {zone} is not for datagrams"));
+        }
+        let content = found.content.as_ref().ok_or_else(|| format!("zone {zone} is not loaded"))?;
+        changes(&zone, line, Holds::of(content), self.listings.now_s())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESSES: Holds = Holds { v4: true, v6: true, names: false };
+    const NAMES: Holds = Holds { v4: false, v6: false, names: true };
+    const NOW_S: u64 = 1_800_000_000;
+
+    fn ops(line: &str, holds: Holds) -> Vec<(String, Op)> {
+        let zone = Name::parse(b"bl.example").expect("a name");
+        let changes = changes(&zone, line.as_bytes(), holds, NOW_S).unwrap_or_else(|why| panic!("{line}: {why}"));
+        changes.into_iter().map(|change| (change.key.to_string(), change.op)).collect()
+    }
+
+    fn listed(address: Option<[u8; 4]>, text: Option<&str>, lifetime: Lifetime) -> Op {
+        let verdict = Verdict::Listed { address: address.map(Into::into), text: text.map(str::to_owned) };
+        Op::Put { verdict, lifetime }
+    }
+
+    #[test]
+    fn datagrams_are_a_zone_and_a_line() {
+        let asked = split(b"BL.example\x00192.0.2.1 :2:x\n\0").expect("both");
+        assert_eq!((asked.zone.to_string(), asked.line), ("bl.example".to_owned(), &b"192.0.2.1 :2:x"[..]));
+        assert!(split(b"bl.example 192.0.2.1").is_err());
+        assert!(split(b"bl..example\0x").is_err());
+    }
+
+    #[test]
+    fn lines_are_listings() {
+        let plain = || listed(None, None, Lifetime::Default);
+        assert_eq!(ops("192.0.2.1", ADDRESSES), [("192.0.2.1".to_owned(), plain())]);
+        let value = listed(Some([127, 0, 0, 3]), Some("bad"), Lifetime::For(Duration::from_secs(60)));
+        assert_eq!(ops("192.0.2.0/24 :3:bad @ lifetime=1m", ADDRESSES), [("192.0.2.0/24".to_owned(), value)]);
+        let seen = listed(None, None, Lifetime::Until(1_700_003_600));
+        assert_eq!(ops("2001:db8::1 @ ts=1700000000;lifetime=1h", ADDRESSES), [("2001:db8::1".to_owned(), seen)]);
+        let endless = listed(None, None, Lifetime::Endless);
+        assert_eq!(ops("192.0.2.1 @ lifetime=0", ADDRESSES), [("192.0.2.1".to_owned(), endless)]);
+        let both = [("spam.example".to_owned(), plain()), ("*.spam.example".to_owned(), plain())];
+        assert_eq!(ops(".spam.example", NAMES), both);
+        let mixed = Holds { names: true, ..ADDRESSES };
+        assert_eq!(ops("spam.example", mixed), [("spam.example".to_owned(), plain())]);
+    }
+
+    #[test]
+    fn lines_exclude_and_take_back() {
+        let until = Lifetime::Until(1_900_000_000);
+        let excluded = Op::Put { verdict: Verdict::Excluded, lifetime: until };
+        assert_eq!(ops("!192.0.2.1 @ until=1900000000", ADDRESSES), [("192.0.2.1".to_owned(), excluded)]);
+        assert_eq!(ops("-192.0.2.1", ADDRESSES), [("192.0.2.1".to_owned(), Op::Delist)]);
+        assert_eq!(ops("-*.spam.example", NAMES), [("*.spam.example".to_owned(), Op::Delist)]);
+        let zone = Name::root();
+        for (line, holds) in
+            [("-192.0.2.1 :2:x", ADDRESSES), ("-!192.0.2.1", ADDRESSES), ("", ADDRESSES), ("x y\u{fffd}", ADDRESSES)]
+        {
+            assert!(changes(&zone, line.as_bytes(), holds, NOW_S).is_err(), "{line}");
+        }
+        assert!(changes(&zone, b"192.0.2.1 \xff", ADDRESSES, NOW_S).is_err(), "not UTF-8");
+        assert!(changes(&zone, b"192.0.2.1", Holds::default(), NOW_S).is_err());
+    }
+}

@@ -1,0 +1,386 @@
+//! Where updates and signed queries are attended to: one thread, to which the workers give them away.
+//!
+//! The thread checks signatures and plans; it never waits for the disk. The writer of the listings calls back when an update
+//! is durable, and the reply leaves from there, so any number of updates share a commit. What comes in while the queue is full
+//! is met with silence: clients of UDP ask again, those of TCP go on.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+};
+
+use tracing::{debug, info};
+
+use super::{
+    Update,
+    owner::Holds,
+    plan::{Lookup, Planner},
+    read, read_zone,
+};
+use crate::{
+    answer::{self, Client, Policy, Transport, World},
+    control::{
+        message::{Header, Reader},
+        permit::Scope,
+        tsig::{Key, Seal, Signature, unsigned_header},
+    },
+    live::{
+        clock,
+        listings::{Batch, Change, Door, Listings, Origin, Outcome, StoreError},
+        served::{Cell, LiveCell},
+    },
+    net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
+    wire::{
+        HEADER_LEN, Rcode, class,
+        name::Name,
+        query::{FLAG_QR, FLAG_TC, OPCODE_UPDATE},
+        rr,
+    },
+};
+
+/// Requests that wait at most. At the rate of a slow disk, some seconds.
+const QUEUE_LEN: usize = 2_048;
+
+/// How often an update is planned anew because what it is about has changed meanwhile.
+const TRIES_MAX: u32 = 8;
+
+/// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
+const PLAIN_UDP_LEN: usize = 512;
+
+/// A request that a worker gave away.
+pub struct Job {
+    /// Who sent it.
+    pub client: SocketAddr,
+    /// How.
+    pub transport: Transport,
+    /// The message.
+    pub request: Box<[u8]>,
+    /// The way back.
+    pub late: Late,
+}
+
+/// A key, and what may be changed with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// The key.
+    pub key: Key,
+    /// The zones.
+    pub scope: Scope,
+}
+
+/// All keys; no two have the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    keys: Vec<Key>,
+    scopes: Vec<Scope>,
+}
+
+impl Keys {
+    /// Puts them together.
+    pub fn new(permits: impl IntoIterator<Item = Permit>) -> Self {
+        let (keys, scopes) = permits.into_iter().map(|Permit { key, scope }| (key, scope)).unzip();
+        Self { keys, scopes }
+    }
+
+    /// Whether there are none, and so no updates.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn may_change(&self, key: &Key, zone: &Name) -> bool {
+        let place = self.keys.iter().position(|known| known.name == key.name);
+        place.is_some_and(|place| self.scopes[place].admits(zone))
+    }
+}
+
+/// What requests are met from.
+pub struct Desk {
+    /// Who may what.
+    pub keys: Keys,
+    /// What is served from files.
+    pub cell: Cell,
+    /// What is listed by command.
+    pub live: LiveCell,
+    /// How signed queries are answered; with `leaves_signed` off.
+    pub policy: Policy,
+    /// What is changed; `None` without a store.
+    pub listings: Option<Listings>,
+}
+
+/// Where workers leave requests. Clones lead to the same desk.
+#[derive(Clone)]
+pub struct Inbox(SyncSender<Work>);
+
+enum Work {
+    New(Job),
+    Again(Box<Attempt>),
+}
+
+impl Inbox {
+    /// Leaves a request, without waiting; one too many is dropped.
+    pub fn leave(&self, job: Job) {
+        if let Err(TrySendError::Full(_)) = self.0.try_send(Work::New(job)) {
+            debug!("too many updates wait: one is dropped");
+        }
+    }
+}
+
+/// Starts the desk's thread, which ends with the process.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
+    let (sender, receiver) = sync_channel(QUEUE_LEN);
+    let inbox = Inbox(sender);
+    let desk = Arc::new(Attendant { desk, inbox: inbox.clone() });
+    std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
+    Ok(inbox)
+}
+
+struct Attendant {
+    desk: Desk,
+    inbox: Inbox,
+}
+
+/// An update on its way to be done.
+struct Attempt {
+    reply: Answerer,
+    update: Arc<Update>,
+    holds: Holds,
+    origin: Origin,
+    now_s: u64,
+    tries: u32,
+}
+
+/// What a reply is made of besides its code.
+struct Answerer {
+    request: Box<[u8]>,
+    late: Late,
+    seal: Option<Seal>,
+    client: SocketAddr,
+}
+
+impl Attendant {
+    fn attend(self: &Arc<Self>, work: &Receiver<Work>) {
+        while let Ok(work) = work.recv() {
+            match work {
+                Work::New(job) => self.take(job, clock::now_s()),
+                Work::Again(attempt) => self.attempt(*attempt),
+            }
+        }
+    }
+
+    /// Finds out who asks, and for what.
+    fn take(self: &Arc<Self>, job: Job, now_s: u64) {
+        let Job { client, transport, request, late } = job;
+        let mut reply = Answerer { request, late, seal: None, client };
+        let signature = match Signature::find(&reply.request) {
+            Ok(Some(signature)) => signature,
+            // Only an update comes here unsigned: no key, no update.
+            Ok(None) => return reply.send(Rcode::Refused),
+            Err(_) => return reply.send(Rcode::FormErr),
+        };
+        let seal = match signature.verify(&reply.request, &self.desk.keys.keys, now_s) {
+            Ok(seal) => seal,
+            Err(fault) => {
+                let error = fault.seal.as_ref().map(|seal| seal.error);
+                debug!(%client, key = %signature.key_name, ?error, "a signature is not believed");
+                reply.seal = fault.seal;
+                return reply.send(fault.rcode);
+            }
+        };
+        let header = unsigned_header(&reply.request, signature.original_id);
+        let message = [&header, &reply.request[HEADER_LEN..signature.message_len]].concat();
+        let is_update = Header::read(&message).is_ok_and(|header| header.opcode() == OPCODE_UPDATE);
+        if !is_update {
+            return self.answer(reply, &seal, &message, transport, now_s);
+        }
+        let permitted = self.permit(&message, &seal);
+        let who = signature.key_name.to_string();
+        reply.seal = Some(seal);
+        match permitted {
+            Ok((update, holds)) => {
+                let origin = Origin { door: Door::DnsUpdate, who, from: Some(client.ip().to_canonical()) };
+                // The time as the listings see it.
+                let now_s = self.desk.listings.as_ref().map_or(now_s, Listings::now_s);
+                self.attempt(Attempt { reply, update: Arc::new(update), holds, origin, now_s, tries: 0 });
+            }
+            Err(rcode) => reply.send(rcode),
+        }
+    }
+
+    /// Reads an update, if its sender may change its zone (RFC 2136 sections 3.1 and 3.3).
+    fn permit(&self, message: &[u8], seal: &Seal) -> Result<(Update, Holds), Rcode> {
+        let zone = read_zone(message)?;
+        let served = self.desk.cell.load();
+        let found = served.snapshot.zone(&zone.name).filter(|_| zone.class == class::IN).ok_or(Rcode::NotAuth)?;
+        if seal.key.as_ref().is_none_or(|key| !self.desk.keys.may_change(key, &zone.name)) {
+            return Err(Rcode::Refused);
+        }
+        let content = found.content.as_ref().ok_or(Rcode::ServFail)?;
+        Ok((read(message)?, Holds::of(content)))
+    }
+
+    /// Plans an update and has it done if its plan still holds by then.
+    fn attempt(self: &Arc<Self>, attempt: Attempt) {
+        let Some(listings) = &self.desk.listings else { return attempt.reply.send(Rcode::ServFail) };
+        let lookup: Lookup<'_> = &|zone, key| listings.get(zone, key).ok().flatten();
+        let changes = match attempt.plan(lookup) {
+            Ok(changes) if changes.is_empty() => return attempt.reply.send(Rcode::NoError),
+            Ok(changes) => changes,
+            Err(rcode) => return attempt.reply.send(rcode),
+        };
+        let stale = Arc::new(Mutex::new(None));
+        let (update, holds, now_s) = (Arc::clone(&attempt.update), attempt.holds, attempt.now_s);
+        let (expected, found) = (changes.clone(), Arc::clone(&stale));
+        let condition = move |lookup: Lookup<'_>| {
+            let planned = Planner { update: &update, holds, now_s }.plan(lookup);
+            let holds = planned.as_ref() == Ok(&expected);
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = planned.err();
+            holds
+        };
+        let origin = attempt.origin.clone();
+        let batch = Batch { changes, origin, is_atomic: true, condition: Some(Box::new(condition)) };
+        let attendant = Arc::clone(self);
+        listings.submit(batch, move |applied| {
+            let rcode = match applied {
+                Ok(outcomes) => attempt.rcode_of(&outcomes),
+                Err(StoreError::ConditionFailed) => {
+                    let found = stale.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    match found {
+                        Some(rcode) => rcode,
+                        None => return attendant.again(attempt),
+                    }
+                }
+                Err(error) => {
+                    debug!("an update failed: {error}");
+                    Rcode::ServFail
+                }
+            };
+            attempt.reply.send(rcode);
+        });
+    }
+
+    /// Has an update planned anew, on the desk's own thread.
+    fn again(&self, mut attempt: Attempt) {
+        attempt.tries += 1;
+        if attempt.tries >= TRIES_MAX {
+            return attempt.reply.send(Rcode::ServFail);
+        }
+        if let Err(TrySendError::Full(Work::Again(attempt)) | TrySendError::Disconnected(Work::Again(attempt))) =
+            self.inbox.0.try_send(Work::Again(Box::new(attempt)))
+        {
+            attempt.reply.send(Rcode::ServFail);
+        }
+    }
+
+    /// Answers a signed query as any other, and signs.
+    fn answer(&self, reply: Answerer, seal: &Seal, message: &[u8], transport: Transport, now_s: u64) {
+        let (served, live) = (self.desk.cell.load(), self.desk.live.load());
+        let world = World { snapshot: &served.snapshot, policy: &self.desk.policy, now_s, live: &live };
+        let client = Client { address: reply.client.ip(), transport };
+        let (room_len, limit) = match transport {
+            Transport::Tcp => (TCP_REPLY_MAX_LEN, TCP_REPLY_MAX_LEN),
+            Transport::Udp => (UDP_REPLY_MAX_LEN, self.udp_limit(message)),
+        };
+        let mut octets = vec![0; room_len];
+        let outcome = answer::answer(world, client, message, &mut octets);
+        if outcome.reply_len == 0 {
+            return;
+        }
+        octets.truncate(outcome.reply_len);
+        if octets.len() + seal.wire_len() > limit {
+            cut(&mut octets);
+        }
+        octets[..2].copy_from_slice(&reply.request[..2]);
+        seal.sign(&mut octets);
+        send(reply.late, octets, reply.client);
+    }
+
+    /// What the client takes over UDP.
+    fn udp_limit(&self, message: &[u8]) -> usize {
+        let announced = edns(message).unwrap_or(0).min(self.desk.policy.udp_payload_len);
+        usize::from(announced).max(PLAIN_UDP_LEN)
+    }
+}
+
+impl Attempt {
+    fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Rcode> {
+        Planner { update: &self.update, holds: self.holds, now_s: self.now_s }.plan(lookup)
+    }
+
+    /// What is done is done as a whole, so one refusal tells it all.
+    fn rcode_of(&self, outcomes: &[Outcome]) -> Rcode {
+        let refusals = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Refused { refusal } => Some(refusal),
+            _ => None,
+        });
+        let mut rcode = Rcode::NoError;
+        for refusal in refusals {
+            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {refusal}");
+            rcode = Rcode::Refused;
+        }
+        rcode
+    }
+}
+
+impl Answerer {
+    /// Replies with a code: the header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
+    fn send(self, rcode: Rcode) {
+        let Ok(header) = Header::read(&self.request) else { return };
+        let zone_end = (header.counts[0] == 1)
+            .then(|| {
+                let mut reader = Reader::new(&self.request);
+                reader.question().map(|_| reader.position())
+            })
+            .and_then(Result::ok);
+        let mut octets = self.request[..zone_end.unwrap_or(HEADER_LEN)].to_vec();
+        let flags = FLAG_QR | header.flags & 0x7800 | rcode as u16;
+        octets[2..4].copy_from_slice(&flags.to_be_bytes());
+        octets[4..HEADER_LEN].fill(0);
+        octets[5] = u8::from(zone_end.is_some());
+        if edns(&self.request).is_some() {
+            octets.extend_from_slice(&[0, 0, rr::OPT as u8, 4, 0xd0, 0, 0, 0, 0, 0, 0]);
+            octets[11] = 1;
+        }
+        if let Some(seal) = &self.seal {
+            seal.sign(&mut octets);
+        }
+        send(self.late, octets, self.client);
+    }
+}
+
+fn send(late: Late, octets: Vec<u8>, client: SocketAddr) {
+    if let Err(error) = late.send(octets) {
+        debug!(%client, "a reply cannot be sent: {error}");
+    }
+}
+
+/// The payload size in a message's OPT record.
+fn edns(message: &[u8]) -> Option<u16> {
+    let counts = Header::read(message).ok()?.counts;
+    let mut reader = Reader::new(message);
+    for _ in 0..counts[0] {
+        reader.question().ok()?;
+    }
+    let before = usize::from(counts[1]) + usize::from(counts[2]);
+    for index in 0..before + usize::from(counts[3]) {
+        let record = reader.record().ok()?;
+        if index >= before && record.rtype == rr::OPT {
+            return Some(record.class);
+        }
+    }
+    None
+}
+
+/// Leaves the header and the question, and says that more was to be said (RFC 8945 section 5.3).
+fn cut(reply: &mut Vec<u8>) {
+    let mut reader = Reader::new(reply);
+    let end = if reader.question().is_ok() { reader.position() } else { HEADER_LEN };
+    reply.truncate(end);
+    reply[6..HEADER_LEN].fill(0);
+    reply[2] |= (FLAG_TC >> 8) as u8;
+}

@@ -1,0 +1,220 @@
+//! What an update means for the listings: a pure function of the update and of what is listed now.
+//!
+//! It is asked twice: when an update comes in, and again by the writer of the listings just before it is done, with what is
+//! listed at that moment. If both say the same, the update is done; so prerequisites and edits hold together, whatever
+//! other doors do meanwhile.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use super::{
+    Datum, Edit, Prerequisite, Update,
+    owner::{self, Holds},
+};
+use crate::{
+    live::listings::{Change, Key, Lifetime, Op, Record, Verdict},
+    wire::{Rcode, name::Name, rr},
+};
+
+/// What a listing without a return code of its own answers (RFC 5782 section 2.1).
+const DEFAULT_CODE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// What is said of a key at that moment.
+pub type Lookup<'a> = &'a dyn Fn(&Name, &Key) -> Option<Record>;
+
+/// The value of a listing, as far as it has one of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Value {
+    address: Option<Ipv4Addr>,
+    text: Option<String>,
+}
+
+impl Value {
+    fn is(&self, datum: &Datum) -> bool {
+        match datum {
+            Datum::A(address) => self.address.unwrap_or(DEFAULT_CODE) == *address,
+            Datum::Txt(text) => self.text.as_ref() == Some(text),
+            Datum::Other(_) => false,
+        }
+    }
+
+    /// A listing has an A record always, and a TXT record that an update sees if it has a text of its own.
+    fn has(&self, rtype: u16) -> bool {
+        rtype == rr::A || rtype == rr::TXT && self.text.is_some()
+    }
+}
+
+/// What stands at a key now.
+enum Standing {
+    Nothing,
+    Listed(Value),
+    Excluded,
+}
+
+/// What an update needs to be planned.
+pub struct Planner<'a> {
+    /// The update.
+    pub update: &'a Update,
+    /// Which keys its zone takes.
+    pub holds: Holds,
+    /// Seconds since the epoch.
+    pub now_s: u64,
+}
+
+impl Planner<'_> {
+    /// The changes that do what the update says; none if all is as it should be.
+    ///
+    /// # Errors
+    /// The code for the reply: a prerequisite that does not hold, or something that is not for updates.
+    pub fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Rcode> {
+        self.check_prerequisites(lookup)?;
+        let mut targets: Vec<Target> = Vec::new();
+        for edit in &self.update.edits {
+            let Some(key) = self.key_of(edit)? else { continue };
+            let index = match targets.iter().position(|target| target.key == key) {
+                Some(index) => index,
+                None => {
+                    targets.push(Target::new(key.clone(), self.standing(&key, lookup)));
+                    targets.len() - 1
+                }
+            };
+            targets[index].take(edit)?;
+        }
+        Ok(targets.into_iter().filter_map(|target| target.change(&self.update.zone, self.now_s)).collect())
+    }
+
+    /// What an edit is about; `None` if there is nothing to be done: what is not there need not be deleted.
+    fn key_of(&self, edit: &Edit) -> Result<Option<Key>, Rcode> {
+        match edit {
+            Edit::Add { owner, datum, .. } => match datum {
+                // The zone's own records come from its files.
+                Datum::Other(_) => Err(Rcode::Refused),
+                Datum::A(_) | Datum::Txt(_) => owner::key(owner, self.holds).map(Some).ok_or(Rcode::Refused),
+            },
+            Edit::DeleteName { owner } | Edit::DeleteRrset { owner, .. } | Edit::DeleteOne { owner, .. } => {
+                Ok(owner::key(owner, self.holds))
+            }
+        }
+    }
+
+    /// RFC 2136 section 3.2.
+    fn check_prerequisites(&self, lookup: Lookup<'_>) -> Result<(), Rcode> {
+        let value_at = |owner: &Name| match owner::key(owner, self.holds).map(|key| self.standing(&key, lookup)) {
+            Some(Standing::Listed(value)) => Some(value),
+            _ => None,
+        };
+        let holds = |has: bool, wanted: bool, missing, existing| match (has, wanted) {
+            (true, false) => Err(existing),
+            (false, true) => Err(missing),
+            _ => Ok(()),
+        };
+        for prerequisite in &self.update.prerequisites {
+            match prerequisite {
+                Prerequisite::Name { owner, in_use } => {
+                    // A zone has its SOA record, at least.
+                    let is_used = owner.is_root() || value_at(owner).is_some();
+                    holds(is_used, *in_use, Rcode::NxDomain, Rcode::YxDomain)?;
+                }
+                Prerequisite::Rrset { owner, rtype, exists } => {
+                    let is_own = owner.is_root() && matches!(*rtype, rr::SOA | rr::NS);
+                    let has = is_own || value_at(owner).is_some_and(|value| value.has(*rtype));
+                    holds(has, *exists, Rcode::NxRrset, Rcode::YxRrset)?;
+                }
+                Prerequisite::Value { owner, datum } => {
+                    let has = value_at(owner).is_some_and(|value| value.is(datum));
+                    holds(has, true, Rcode::NxRrset, Rcode::NxRrset)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn standing(&self, key: &Key, lookup: Lookup<'_>) -> Standing {
+        let record = lookup(&self.update.zone, key);
+        match record.filter(|record| record.until_s.is_none_or(|until_s| until_s > self.now_s)) {
+            None => Standing::Nothing,
+            Some(Record { verdict: Verdict::Excluded, .. }) => Standing::Excluded,
+            Some(Record { verdict: Verdict::Listed { address, text }, .. }) => {
+                Standing::Listed(Value { address, text: text.filter(|text| !text.is_empty()) })
+            }
+        }
+    }
+}
+
+/// A key that is edited, edit by edit.
+struct Target {
+    key: Key,
+    /// Somebody said that this is not to be listed: no message of a program undoes that.
+    is_excluded: bool,
+    was_listed: bool,
+    /// What is listed, by now.
+    value: Option<Value>,
+    /// A record that was there is deleted.
+    is_deleted: bool,
+    /// The longest lifetime of what is added.
+    added: Option<u32>,
+}
+
+impl Target {
+    fn new(key: Key, standing: Standing) -> Self {
+        let (value, is_excluded) = match standing {
+            Standing::Nothing => (None, false),
+            Standing::Excluded => (None, true),
+            Standing::Listed(value) => (Some(value), false),
+        };
+        Self { key, is_excluded, was_listed: value.is_some(), value, is_deleted: false, added: None }
+    }
+
+    fn take(&mut self, edit: &Edit) -> Result<(), Rcode> {
+        match edit {
+            Edit::Add { .. } if self.is_excluded => return Err(Rcode::Refused),
+            Edit::Add { datum, ttl_s, .. } => {
+                let value = self.value.get_or_insert_default();
+                match datum {
+                    Datum::A(address) => value.address = Some(*address),
+                    Datum::Txt(text) => value.text = Some(text.clone()),
+                    Datum::Other(_) => return Err(Rcode::Refused),
+                }
+                self.added = Some(self.added.unwrap_or(0).max(*ttl_s));
+            }
+            Edit::DeleteName { .. } => {
+                self.is_deleted |= self.was_listed;
+                (self.value, self.added) = (None, None);
+            }
+            Edit::DeleteRrset { rtype, .. } => self.delete(*rtype),
+            Edit::DeleteOne { datum, .. } => {
+                if self.value.as_ref().is_some_and(|value| value.is(datum)) {
+                    self.delete(datum.rtype());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of a type. What an update adds after it makes one listing with what is left.
+    fn delete(&mut self, rtype: u16) {
+        let Some(value) = self.value.as_mut().filter(|value| value.has(rtype)) else { return };
+        match rtype {
+            rr::A => value.address = None,
+            _ => value.text = None,
+        }
+        self.is_deleted |= self.was_listed;
+        self.added = None;
+    }
+
+    fn change(self, zone: &Name, now_s: u64) -> Option<Change> {
+        let Self { key, value, is_deleted, added, .. } = self;
+        let change = |op, reason| Some(Change { zone: zone.clone(), key, op, reason });
+        let (Some(Value { address, text }), Some(ttl_s)) = (value, added) else {
+            return is_deleted.then(|| change(Op::Delist, None)).flatten();
+        };
+        let lifetime = match ttl_s {
+            0 => Lifetime::Default,
+            // Who deletes first means to begin anew, and to end sooner if the new TTL is shorter.
+            _ if is_deleted => Lifetime::Until(now_s + u64::from(ttl_s)),
+            _ => Lifetime::For(Duration::from_secs(ttl_s.into())),
+        };
+        // What is said to those who ask is why it is listed.
+        let reason = text.clone();
+        change(Op::Put { verdict: Verdict::Listed { address, text }, lifetime }, reason)
+    }
+}

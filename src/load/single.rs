@@ -1,0 +1,171 @@
+//! One line of a dataset on its own, as an update brings it: its key, its value and its parameters, all as in a file.
+//!
+//! Here nothing is skipped with a remark: a line that would earn one is not taken, because who sent it can be told.
+
+use std::net::Ipv4Addr;
+
+use super::{
+    address::{self, Either},
+    addresses::takes_exclamation,
+    cursor::{Cursor, Wrong},
+    name::NameBuffer,
+    params::{self, Params},
+    report::Fault,
+    value::{self, GivenValue},
+};
+use crate::wire::name::Name;
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SingleLine {
+    /// Of what.
+    pub subject: Subject,
+    /// It is excluded (`!`).
+    pub is_exclusion: bool,
+    /// The return code, if the line gives one.
+    pub address: Option<Ipv4Addr>,
+    /// The text, if the line gives one.
+    pub text: Option<Vec<u8>>,
+    /// When it was seen, in seconds since the epoch.
+    pub seen_s: Option<u32>,
+    /// For how long it holds from then on, in seconds; 0 is for ever.
+    pub lifetime_s: Option<u32>,
+    /// Until when it holds, in seconds since the epoch.
+    pub until_s: Option<u32>,
+}
+
+/// What a line is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// An IPv4 prefix: its first address and its length.
+    V4(u32, u8),
+    /// An IPv6 prefix.
+    V6(u128, u8),
+    /// A name; a leading `.` means both itself and all below it.
+    Name {
+        /// The name.
+        name: Name,
+        /// Itself.
+        exact: bool,
+        /// All names below it.
+        below: bool,
+    },
+}
+
+/// Reads a line: of addresses as `ip4trie` has them, or of names as `dnset` has.
+///
+/// # Errors
+/// What is wrong with it, with the column.
+pub fn read_line(line: &[u8], holds_addresses: bool) -> Result<SingleLine, String> {
+    read(line, holds_addresses).map_err(|wrong| format!("column {}: expected {}", wrong.at + 1, wrong.expected))
+}
+
+fn read(line: &[u8], holds_addresses: bool) -> Result<SingleLine, Wrong> {
+    let mut cursor = Cursor::new(line);
+    let start = cursor;
+    if cursor.is_done() || cursor.peek() == Some(b':') || cursor.peek() == Some(b'$') {
+        return Err(start.wrong(Fault::Address, "an entry: defaults and specials are for files"));
+    }
+    let is_exclusion = takes_exclamation(&mut cursor);
+    let subject = if holds_addresses { addresses(&mut cursor)? } else { name(&mut cursor)? };
+    cursor.skip_blanks();
+    let (mut tail, params) = parameters(cursor)?;
+    let given = if is_exclusion { GivenValue::default() } else { value::read(&mut tail)? };
+    Ok(SingleLine {
+        subject,
+        is_exclusion,
+        address: given.address,
+        text: given.text.filter(|text| !text.is_empty()).map(<[u8]>::to_vec),
+        seen_s: params.seen_s,
+        lifetime_s: params.lifetime_s,
+        until_s: params.until_s,
+    })
+}
+
+fn addresses(cursor: &mut Cursor<'_>) -> Result<Subject, Wrong> {
+    let start = *cursor;
+    match address::read_either(cursor, false)? {
+        Either::V4(range) => {
+            let length = range.prefix_len().ok_or_else(|| start.wrong(Fault::Address, "one prefix"))?;
+            Ok(Subject::V4(range.first, length))
+        }
+        Either::V6(base, length) => Ok(Subject::V6(base, length)),
+    }
+}
+
+fn name(cursor: &mut Cursor<'_>) -> Result<Subject, Wrong> {
+    let (skipped, exact, below) = match cursor.rest() {
+        [b'*', b'.', ..] => (2, false, true),
+        [b'.', ..] => (1, true, true),
+        _ => (0, true, false),
+    };
+    cursor.skip(skipped);
+    let mut name = NameBuffer::new();
+    name.read_below_root(cursor)?;
+    name.make_lowercase();
+    Ok(Subject::Name { name: Name::from_wire(name.as_wire()), exact, below })
+}
+
+/// The line up to its parameters, and these. A live listing knows no delays and no keys, so a line that asks for them is not
+/// taken: what it means would be lost.
+fn parameters(cursor: Cursor<'_>) -> Result<(Cursor<'_>, Params), Wrong> {
+    let Some(at) = params::find(cursor.rest()) else { return Ok((cursor, Params::default())) };
+    let mut there = cursor;
+    there.skip(at + 1);
+    let mut wrong = None;
+    let params = params::read(there, |fault| wrong = Some(fault));
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    if params.delay_s.is_some() || params.needs_key || params.key_skips_delay {
+        return Err(there.wrong(Fault::Parameter, "ts, lifetime or until: live listings have no delay and no key"));
+    }
+    let value = cursor.cut(at);
+    let value_len = value.rest().trim_ascii_end().len();
+    Ok((value.cut(value_len), params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, holds_addresses: bool) -> SingleLine {
+        read_line(text.as_bytes(), holds_addresses).unwrap_or_else(|wrong| panic!("{text}: {wrong}"))
+    }
+
+    #[test]
+    fn entries_of_addresses() {
+        let read = line("192.0.2.1 :127.0.0.3:Seen at $ @ ts=100;lifetime=1h", true);
+        assert_eq!(read.subject, Subject::V4(0xc000_0201, 32));
+        assert_eq!((read.is_exclusion, read.address), (false, Some(Ipv4Addr::new(127, 0, 0, 3))));
+        assert_eq!(read.text.as_deref(), Some(&b"Seen at $"[..]));
+        assert_eq!((read.seen_s, read.lifetime_s, read.until_s), (Some(100), Some(3_600), None));
+        assert_eq!(line("192.0.2.0/24", true).subject, Subject::V4(0xc000_0200, 24));
+        assert_eq!(line("2001:db8::/32 :4", true).subject, Subject::V6(0x2001_0db8 << 96, 32));
+        let excluded = line("!192.0.2.1 @ until=1970-01-01T00:01:00Z", true);
+        assert_eq!((excluded.is_exclusion, excluded.until_s), (true, Some(60)));
+        let plain = line("192.0.2.1", true);
+        assert_eq!((plain.address, plain.text, plain.lifetime_s), (None, None, None));
+    }
+
+    #[test]
+    fn entries_of_names() {
+        let of = |text| line(text, false).subject;
+        let name = Name::parse(b"spam.example").expect("a name");
+        let is = |exact, below| Subject::Name { name: name.clone(), exact, below };
+        assert_eq!(of("Spam.Example :2:x"), is(true, false));
+        assert_eq!(of("*.spam.example"), is(false, true));
+        assert_eq!(of(".spam.example"), is(true, true));
+    }
+
+    #[test]
+    fn what_is_no_entry() {
+        let wrong = |text: &str| read_line(text.as_bytes(), true).expect_err(text);
+        for text in ["", "# remark", ":127.0.0.2:default", "$TTL 60", "spam.example", "192.0.2.1/24", "192.0.2.1 :x:"] {
+            wrong(text);
+        }
+        assert!(wrong("192.0.2.1 :2:x @ delay=60s").contains("no delay"));
+        assert!(wrong("192.0.2.1 @ key=require").contains("no key"));
+        assert!(wrong("192.0.2.1 @ ts=x").starts_with("column 13"));
+    }
+}

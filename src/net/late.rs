@@ -1,0 +1,52 @@
+//! A reply that takes longer than a batch: it is made on another thread and leaves by the socket that was asked.
+//!
+//! Only messages that change something take so long, because they wait for a disk. So this may allocate, and a datagram's
+//! reply is sent by itself; what it must not do is keep a worker waiting.
+
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use socket2::{MsgHdr, SockAddr, SockRef};
+use tokio::sync::oneshot;
+
+use super::batch::Parcel;
+
+/// The way back to a client. Without a reply, a datagram is met with silence and a stream goes on to its next query.
+pub struct Late(Way);
+
+enum Way {
+    Udp { socket: Arc<UdpSocket>, client: SocketAddr, parcel: Box<Parcel> },
+    Tcp(oneshot::Sender<Vec<u8>>),
+}
+
+impl Late {
+    pub(super) fn udp(socket: Arc<UdpSocket>, client: SocketAddr, parcel: Parcel) -> Self {
+        Self(Way::Udp { socket, client, parcel: Box::new(parcel) })
+    }
+
+    pub(super) fn tcp() -> (Self, oneshot::Receiver<Vec<u8>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Way::Tcp(sender)), receiver)
+    }
+
+    /// Sends the reply, from whatever thread. A client that is gone by then is not missed.
+    ///
+    /// # Errors
+    /// When the kernel takes no datagram, as a worker's own sending may find.
+    pub fn send(self, reply: Vec<u8>) -> io::Result<()> {
+        match self.0 {
+            Way::Udp { socket, client, parcel } => {
+                let client = SockAddr::from(client);
+                let octets = [IoSlice::new(&reply)];
+                let message = MsgHdr::new().with_addr(&client).with_buffers(&octets);
+                match parcel.control() {
+                    [] => SockRef::from(&*socket).sendmsg(&message, 0)?,
+                    control => SockRef::from(&*socket).sendmsg(&message.with_control(control), 0)?,
+                };
+            }
+            Way::Tcp(sender) => drop(sender.send(reply)),
+        }
+        Ok(())
+    }
+}

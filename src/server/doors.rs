@@ -1,0 +1,76 @@
+//! The doors for changing live listings by message: bound with the other sockets, opened when there is something to change.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tracing::{info, warn};
+
+use crate::{
+    answer::Policy,
+    config::{Config, DatagramSocket},
+    control::{api, rspamd, update},
+    live::{
+        listings::Listings,
+        served::{Cell, LiveCell},
+    },
+};
+
+/// Binds the socket for datagrams, if one is configured.
+///
+/// # Errors
+/// Names the address or path.
+pub(super) fn bind(config: &Config) -> anyhow::Result<Option<rspamd::Socket>> {
+    let Some(datagrams) = &config.doors.datagrams else { return Ok(None) };
+    let bound = match &datagrams.socket {
+        DatagramSocket::Udp(address) => rspamd::Socket::udp(*address),
+        DatagramSocket::Unix { path, mode } => rspamd::Socket::unix(path, *mode),
+    };
+    let socket = bound.with_context(|| format!("cannot take datagrams at {}", datagrams.socket))?;
+    info!("updates by datagram at {}", datagrams.socket);
+    Ok(Some(socket))
+}
+
+/// The doors that others must know of.
+pub(super) struct Open {
+    /// Where workers leave updates and signed queries.
+    pub(super) updates: Option<update::Inbox>,
+    /// What HTTP serves besides metrics.
+    pub(super) api: Option<api::Desk>,
+}
+
+/// Opens what is configured. Without a store for live listings, updates are answered SERVFAIL and the other doors stay shut.
+///
+/// # Errors
+/// When the system gives no threads.
+pub(super) fn open(
+    config: &Config,
+    datagrams: Option<rspamd::Socket>,
+    (cell, live): (&Cell, &LiveCell),
+    policy: &Policy,
+    listings: Option<Listings>,
+) -> anyhow::Result<Open> {
+    let doors = &config.doors;
+    let is_any = !doors.keys.is_empty() || !doors.tokens.is_empty() || datagrams.is_some();
+    if is_any && listings.is_none() {
+        warn!("keys, tokens or datagrams are configured, but there is no store for live listings: see `state`");
+    }
+    if !doors.tokens.is_empty() && config.http.is_none() {
+        warn!("tokens are configured, but HTTP is off: see `http`");
+    }
+    let mut open = Open { updates: None, api: None };
+    if !doors.keys.is_empty() {
+        let policy = Policy { leaves_signed: false, ..policy.clone() };
+        let (keys, cell, live) = (doors.keys.clone(), Arc::clone(cell), Arc::clone(live));
+        let desk = update::Desk { keys, cell, live, policy, listings: listings.clone() };
+        open.updates = Some(update::serve(desk).context("cannot start the thread for updates")?);
+    }
+    let Some(listings) = listings else { return Ok(open) };
+    if let (Some(socket), Some(configured)) = (datagrams, &doors.datagrams) {
+        let desk = rspamd::Desk { cell: Arc::clone(cell), listings: listings.clone(), scope: configured.scope.clone() };
+        rspamd::serve(socket, desk).context("cannot start the thread for datagrams")?;
+    }
+    if !doors.tokens.is_empty() {
+        open.api = Some(api::Desk::new(doors.tokens.clone(), Arc::clone(cell), listings));
+    }
+    Ok(open)
+}
