@@ -93,7 +93,7 @@ pub(super) fn anything_below(
     live: &LiveZone,
     sought: &Sought<'_>,
     gate: &Gate<'_>,
-    found: &Found,
+    found: Found,
 ) -> bool {
     let context = &asked.context;
     if gate.is_selective() {

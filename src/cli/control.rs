@@ -172,6 +172,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             (Some(until), Some(left_s)) => {
                 format!("until {until}, {} from now", humantime::format_duration(Duration::from_secs(left_s)))
             }
+            _ if listing.dataset.starts_with("command: ") => "until it is delisted".to_owned(),
             _ => "until it is taken out of its file".to_owned(),
         };
         line(&format!(

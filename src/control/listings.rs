@@ -292,6 +292,7 @@ pub(super) struct Clerk<'a> {
     pub(super) origin: Origin,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it ends what failed")]
 fn error(why: impl ToString) -> Answer {
     Answer::Error { text: why.to_string() }
 }
@@ -380,7 +381,7 @@ impl Clerk<'_> {
             let line = reading.next().await?;
             let is_end = line.is_none();
             if let Some((number, line)) = line {
-                match line.and_then(|line| parse(line)) {
+                match line.and_then(&parse) {
                     Ok(parsed) => {
                         lines.resize(lines.len() + parsed.len(), number);
                         changes.extend(parsed);
