@@ -4,6 +4,7 @@
 //! TOML; a key that is not known is an error, with its place.
 
 mod doors;
+mod listings;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,8 @@ use anyhow::Context as _;
 pub use doors::{DatagramSocket, Datagrams, Doors};
 use doors::{DatagramsSpec, KeySpec, TokenSpec};
 use ipnet::IpNet;
+pub use listings::ListingsConfig;
+use listings::ListingsSpec;
 use serde::Deserialize;
 
 use crate::{
@@ -76,6 +79,8 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Most octets of a dataset of which the last good version is kept.
     pub kept_max_bytes: u64,
+    /// What may be listed by command.
+    pub listings: ListingsConfig,
     /// Who may change live listings by message.
     pub doors: Doors,
     /// Whom to run as, where, and who is told.
@@ -123,6 +128,7 @@ impl Config {
             rules: Rules::default(),
             state,
             kept_max_bytes: DEFAULT_MAX_BYTES,
+            listings: ListingsConfig::default(),
             doors: Doors::default(),
             process: Process::default(),
         }
@@ -175,6 +181,7 @@ struct Spec {
     #[serde(default)]
     reload: ReloadSpec,
     #[serde(default)]
+    listings: ListingsSpec,
     keys: BTreeMap<String, KeySpec>,
     #[serde(default)]
     tokens: BTreeMap<String, TokenSpec>,
@@ -287,6 +294,7 @@ impl Spec {
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().context("`cookie-secret`")?;
         self.tcp.apply(&mut config.tcp)?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
+        self.listings.apply(&mut config.listings)?;
         config.state = self.state.map(|state| beside.join(state)).or(config.state);
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
@@ -416,8 +424,10 @@ mod tests {
         );
         assert_eq!(full.state.as_deref(), Some(Path::new("/var/lib/dnsbld")));
         // Every key that there is stands in it.
-        let spec = include_str!("config.rs");
-        for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {"] {
+        assert_eq!(full.listings.rules, plain.listings.rules, "the defaults");
+        let spec = concat!(include_str!("config.rs"), include_str!("config/listings.rs"));
+        for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {", "\npub(super) struct ListingsSpec {"]
+        {
             let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");
             for field in body.lines().filter_map(|line| line.trim().split_once(": ")) {
                 let key = field.0.replace('_', "-");

@@ -13,7 +13,7 @@
 //! | [`answer`] | one pure function: snapshot, client, time and request in, reply and outcome out | wire, zone |
 //! | [`load`] | text to zone data: formats, remarks with file, line and column | wire, zone |
 //! | [`net`] | bytes in, bytes out: UDP in batches, TCP; knows no zones | the word `Transport` |
-//! | [`metrics`] | counters with one writer each, Prometheus' text | wire, net |
+//! | [`metrics`] | counters with one writer each, families of metrics | wire, answer, net |
 //! | [`live`] | what changes while running: files, reloader, the pointer to what is served, the clock | the above |
 //! | [`control`] | the ways to ask and to change a running server: a Unix socket, HTTP, DNS UPDATE, datagrams | answer, load, net, live |
 //! | [`config`] | what the server is told, validated | control, live, load, answer, net |

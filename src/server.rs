@@ -3,8 +3,11 @@
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
 //! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
 
+pub mod collector;
 mod doors;
 mod http;
+mod listings;
+pub mod monitor;
 mod notify;
 mod privileges;
 pub mod probe;
@@ -26,6 +29,8 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use collector::ServerCollector;
+use monitor::Monitor;
 use notify::Notifier;
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
@@ -37,13 +42,14 @@ use crate::{
     live::{
         clock,
         kept::Kept,
+        listings::{Listings, Places},
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, LiveCell, Served},
         status::SharedStatus,
         watch::{Trigger, Watch},
     },
-    metrics::ZoneCounters,
+    metrics::{Totals, ZoneCounters},
     net::{Counters, Listeners, Settings},
 };
 
@@ -52,12 +58,42 @@ use crate::{
 pub struct Running {
     /// What is served.
     pub cell: Cell,
-    /// Counts of everything, zones or not.
-    pub totals: Arc<ZoneCounters>,
+    /// Counts of what is in no zone.
+    pub outside: Arc<ZoneCounters>,
     /// Counts of the transports.
     pub transports: Counters,
     /// What is known of reloads.
     pub status: SharedStatus,
+    /// What the self-test found.
+    pub monitor: Monitor,
+    /// What is told to Prometheus: whoever has something to tell registers a collector.
+    pub registry: prometheus::Registry,
+    /// What is listed by command, if there is a store for it.
+    pub listings: Option<Listings>,
+}
+
+impl Running {
+    /// Counts of everything, zones or not.
+    pub fn totals(&self) -> Totals {
+        let mut all = self.outside.totals();
+        for counters in &self.cell.load().counters {
+            all += counters.totals();
+        }
+        all
+    }
+
+    /// Registers what the server itself has to tell.
+    fn register(&self) {
+        let collectors: [Box<dyn prometheus::core::Collector>; 2] = [
+            Box::new(ServerCollector::new(self.clone())),
+            Box::new(prometheus::process_collector::ProcessCollector::for_self()),
+        ];
+        for collector in collectors {
+            if let Err(error) = self.registry.register(collector) {
+                warn!("some metrics are missing: {error}");
+            }
+        }
+    }
 }
 
 /// What a personality adds to the server: what it does at certain moments.
@@ -171,13 +207,15 @@ impl Bound {
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
-        let totals = Arc::new(ZoneCounters::new(worker_count));
+        let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live_cell), slots: reloader.live_slots() };
+        let listings = listings::open(&config, state, places);
+        let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
-        let listings = state.and_then(|state| doors::open_store(state, &config, &reloader, (&cell, &live_cell)));
-        let doors::Open { updates, api } = doors::open(&config, datagrams, (&cell, &live_cell), &policy, listings)?;
+        let cells = (&cell, &live_cell);
+        let doors::Open { updates, api } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let log = personality.query_log();
         let factory = {
-            let (cell, live_cell, totals) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&totals));
+            let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -186,7 +224,7 @@ impl Bound {
                     Arc::clone(&cell),
                     Arc::clone(&live_cell),
                     Arc::clone(&policy),
-                    Arc::clone(&totals),
+                    Arc::clone(&outside),
                     log.clone(),
                     updates.clone(),
                 )
@@ -199,13 +237,29 @@ impl Bound {
             Signals::new()?
         };
         let server = listeners.start(factory).context("cannot start the workers")?;
-        let running = Running { cell, totals, transports: server.counters(), status };
+        let running = Running {
+            cell,
+            outside,
+            transports: server.counters(),
+            status,
+            monitor: Monitor::default(),
+            registry: prometheus::Registry::new(),
+            listings,
+        };
+        running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk = Desk { cell: Arc::clone(&running.cell), status: running.status.clone(), reloader: watch.sender() };
+        let desk = Desk {
+            cell: Arc::clone(&running.cell),
+            status: running.status.clone(),
+            options: config.load.clone(),
+            reloader: watch.sender(),
+            listings: running.listings.clone(),
+        };
         let control = state.and_then(open_control);
         personality.started(&running)?;
         notifier.ready();
         runtime.block_on(async {
+            tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell)));
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
             }
@@ -214,6 +268,9 @@ impl Bound {
 
         server.stop();
         watch.stop();
+        if let Some(listings) = &running.listings {
+            listings.stop();
+        }
         server.join().context("a worker failed")?;
         personality.ending(&running);
         Ok(())

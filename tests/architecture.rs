@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "zone"]),
     ("load", &["wire", "zone"]),
     ("net", &["answer"]),
-    ("metrics", &["wire", "net"]),
+    ("metrics", &["wire", "answer", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
     ("control", &["wire", "zone", "answer", "load", "net", "live"]),
     ("config", &["wire", "load", "answer", "net", "live", "control"]),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What all lists together say of a query.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Gate<'a> {
     ignored: bool,
     refused: bool,
@@ -35,8 +35,17 @@ pub(super) struct Everything<'a> {
 }
 
 impl<'a> Gate<'a> {
+    /// No list says anything.
+    pub(super) const OPEN: Self = Self { ignored: false, refused: false, empty: false, listed: None };
+
     pub(super) fn is_ignored(&self) -> bool {
         self.ignored
+    }
+
+    /// Whether this client sees other listings than everybody.
+    #[inline]
+    pub(super) fn is_selective(&self) -> bool {
+        self.empty || self.listed.is_some()
     }
 
     pub(super) fn is_refused(&self) -> bool {
@@ -58,29 +67,25 @@ impl<'a> Gate<'a> {
 }
 
 /// What a list of clients says of one.
-#[inline]
-pub(super) fn of_client(list: Option<&AccessList>, client: IpAddr) -> Gate<'_> {
-    let mut gate = Gate::default();
-    if let Some(list) = list {
-        gate.add(list.action(client), &list.values, list.ttl_s);
-    }
+pub(super) fn of_client(list: &AccessList, client: IpAddr) -> Gate<'_> {
+    let mut gate = Gate::OPEN;
+    gate.add(list.action(client), &list.values, list.ttl_s);
     gate
 }
 
-/// What the zone's lists add, and the name without its access key. Notes in `asked` that a key was given.
-#[inline]
+/// What the server's and the zone's lists say, and the name without its access key. Notes in `asked` that a key was given.
 pub(super) fn of_zone<'a, 'n>(
     asked: &mut Asked<'a>,
     zone: &'a Zone,
     mut relative: RelativeName<'n>,
-    global: &Gate<'a>,
 ) -> (Gate<'a>, RelativeName<'n>) {
-    let mut gate = *global;
-    if let Some(keys) = &asked.world.snapshot.keys {
+    let (snapshot, client) = (asked.world.snapshot, asked.client.address);
+    let mut gate = snapshot.acl.as_ref().map_or(Gate::OPEN, |list| of_client(list, client));
+    if let Some(keys) = &snapshot.keys {
         relative = use_key(asked, keys, relative, &mut gate);
     }
     if let Some(list) = &zone.acl {
-        gate.add(list.action(asked.client.address), &list.values, list.ttl_s);
+        gate.add(list.action(client), &list.values, list.ttl_s);
     }
     if let Some(keys) = &zone.keys {
         relative = use_key(asked, keys, relative, &mut gate);

@@ -11,11 +11,14 @@ use crate::{
         rr,
     },
     zone::{
+        addresses::Addresses,
         dataset::{Dataset, Entries},
-        records::Record,
+        names::Names,
+        records::Records,
         ruling::{FOREVER_S, Finding},
-        snapshot::Sought,
-        subject::{Run, ShownKey, Subject, show_v4, show_v6},
+        shown::Key,
+        snapshot::{Content, Sought},
+        subject::{Run, Subject},
         values::{Part as TextPart, ValueId, Values},
     },
 };
@@ -32,7 +35,8 @@ pub(super) struct Found {
 }
 
 /// The answer section while it fills: records of one type, with one TTL.
-pub(super) struct Answers<'r, 'b> {
+pub(super) struct Answers<'a, 'r, 'b> {
+    pub(super) asked: &'a Asked<'a>,
     reply: &'r mut Reply<'b>,
     /// The type of the records that are wanted.
     pub(super) kind: u16,
@@ -44,14 +48,20 @@ pub(super) struct Answers<'r, 'b> {
 
 /// Asks all datasets of a part of the zone and writes the records of the type that is asked for.
 #[inline]
-pub(super) fn answer(asked: &Asked<'_>, sought: &Sought<'_>, gate: &Gate<'_>, reply: &mut Reply<'_>) -> Found {
+pub(super) fn answer<'a>(
+    asked: &'a Asked<'a>,
+    content: &'a Content,
+    sought: &Sought<'a>,
+    gate: &Gate<'a>,
+    reply: &mut Reply<'_>,
+) -> Found {
     let qtype = asked.query.qtype;
     let kind = if qtype == rr::ANY { rr::A } else { qtype };
-    let mut found = ask_all(asked, sought, gate, reply, kind);
+    let mut found = ask_all(asked, content, sought, gate, reply, kind);
     if qtype == rr::ANY && found.exists && reply.answer_count() == 0 {
         // RFC 8482 section 4.1: one RRset of those there are.
         for kind in [rr::TXT, rr::MX, rr::AAAA].into_iter().chain(first_kind_of_records(sought)) {
-            found = ask_all(asked, sought, gate, reply, kind);
+            found = ask_all(asked, content, sought, gate, reply, kind);
             if reply.answer_count() > 0 || reply.is_truncated() {
                 break;
             }
@@ -61,84 +71,95 @@ pub(super) fn answer(asked: &Asked<'_>, sought: &Sought<'_>, gate: &Gate<'_>, re
 }
 
 #[inline]
-fn ask_all(asked: &Asked<'_>, sought: &Sought<'_>, gate: &Gate<'_>, reply: &mut Reply<'_>, kind: u16) -> Found {
+fn ask_all<'a>(
+    asked: &'a Asked<'a>,
+    content: &'a Content,
+    sought: &Sought<'a>,
+    gate: &Gate<'a>,
+    reply: &mut Reply<'_>,
+    kind: u16,
+) -> Found {
     let first_at = reply.position();
     let mut answers =
-        Answers { reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
-    let is_excluded = asked.live.is_some_and(|live| answers.ask_live(asked, live, sought, gate));
-    if is_excluded {
-        sought.for_each(|dataset, subject| answers.ask_below(asked, dataset, subject));
-    } else {
-        sought.for_each(|dataset, subject| answers.ask_gated(asked, dataset, subject, gate));
+        Answers { asked, reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
+    if let Some(live) = asked.live
+        && answers.ask_live(live, content, sought, gate)
+    {
+        answers.settle_ttl();
+        return answers.found;
     }
+    sought.for_each(|dataset, subject| match &dataset.entries {
+        Entries::Records(records) => answers.add_records(records, subject),
+        _ if gate.is_selective() => answers.ask_for_client(dataset, subject, gate),
+        Entries::Addresses(addresses) => answers.ask_addresses(dataset, addresses, subject),
+        Entries::Names(names) => answers.ask_names(dataset, names, subject),
+    });
     answers.settle_ttl();
     answers.found
 }
 
-impl Answers<'_, '_> {
-    /// Asks a dataset as far as the client may know.
+impl<'a> Answers<'a, '_, '_> {
+    /// Asks a set of addresses, in each reading of the subject.
     #[inline]
-    fn ask_gated(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>, gate: &Gate<'_>) {
-        if let Entries::Records(records) = &dataset.entries {
-            match records.at(subject.name) {
-                None => {}
-                Some([]) => self.found.below = true,
-                Some(records) => self.add_records(records, asked.query.header.id),
+    fn ask_addresses(&mut self, dataset: &'a Dataset, addresses: &'a Addresses, subject: &Subject<'a>) {
+        if let Some(address) = subject.v4.and_then(Run::address) {
+            let finding = addresses.find_v4(address, &self.asked.context);
+            if finding.is_listed() {
+                self.add(dataset, finding, Key::V4(address));
             }
-        } else if gate.empty {
-            // For this client nothing is listed.
-        } else if let Some(everything) = &gate.listed {
-            self.add_everything(asked, dataset, subject, everything);
-        } else {
-            self.ask(asked, dataset, subject);
+        }
+        if let Some(address) = subject.v6.and_then(Run::address) {
+            self.ask_v6(dataset, addresses, address, subject);
         }
     }
 
-    /// Asks a dataset of addresses or names, in each reading of the subject that it knows.
-    #[inline]
-    fn ask(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>) {
-        let context = &asked.context;
-        match &dataset.entries {
-            Entries::Addresses(addresses) => {
-                if let Some(address) = subject.v4.and_then(Run::address) {
-                    let finding = addresses.find_v4(address, context);
-                    self.add(asked, dataset, finding, |text| show_v4(address, text));
-                }
-                if let Some(address) = subject.v6.and_then(Run::address) {
-                    self.add(asked, dataset, addresses.find_v6(address, context), |text| show_v6(address, text));
-                    for behind in subject.v4_behind_nibbles().into_iter().flatten() {
-                        let finding = addresses.find_v4(behind.first, context);
-                        self.add(asked, dataset, finding, |text| show_v4(behind.first, text));
-                    }
-                }
+    fn ask_v6(&mut self, dataset: &'a Dataset, addresses: &'a Addresses, address: u128, subject: &Subject<'a>) {
+        let finding = addresses.find_v6(address, &self.asked.context);
+        if finding.is_listed() {
+            self.add(dataset, finding, Key::V6(address));
+        }
+        for behind in subject.v4_behind_nibbles().into_iter().flatten() {
+            let finding = addresses.find_v4(behind.first, &self.asked.context);
+            if finding.is_listed() {
+                self.add(dataset, finding, Key::V4(behind.first));
             }
-            Entries::Names(names) => {
-                let found = names.look_up(subject.name, context);
-                self.found.below |= found.listed_below;
-                let entry = subject.name.last(found.entry_label_count);
-                self.add(asked, dataset, found.finding, |text| text.show(format_args!("{entry}")));
-            }
-            Entries::Records(_) => {}
         }
     }
 
-    /// Adds the values of a finding.
+    /// Asks a set of names.
     #[inline]
-    fn add(&mut self, asked: &Asked<'_>, dataset: &Dataset, finding: Finding<'_>, show: impl Fn(&mut ShownKey)) {
-        if !finding.is_listed() {
-            return;
+    fn ask_names(&mut self, dataset: &'a Dataset, names: &'a Names, subject: &Subject<'a>) {
+        let found = names.look_up(subject.name, &self.asked.context);
+        self.found.below |= found.listed_below;
+        if found.finding.is_listed() {
+            self.add(dataset, found.finding, Key::Name(subject.name.last(found.entry_label_count)));
         }
+    }
+
+    /// Asks a dataset for a client for whom nothing is listed, or everything.
+    #[cold]
+    #[inline(never)]
+    fn ask_for_client(&mut self, dataset: &'a Dataset, subject: &Subject<'a>, gate: &Gate<'a>) {
+        if let Some(everything) = gate.listed.filter(|_| !gate.empty) {
+            self.add_everything(dataset, subject, &everything);
+        }
+    }
+
+    /// Adds the values of a finding that lists.
+    #[inline(never)]
+    fn add(&mut self, dataset: &'a Dataset, finding: Finding<'a>, key: Key<'a>) {
         self.found.exists = true;
-        finding.for_each_value(&asked.context, |value, until_s, hold_s| {
+        let context = self.asked.context;
+        finding.for_each_value(&context, |value, until_s, hold_s| {
             self.found.hold_s = self.found.hold_s.max(hold_s);
-            let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, asked.context.now_s);
-            self.add_value(&dataset.values, value, ttl_s, &show);
+            let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
+            self.add_value(&dataset.values, value, ttl_s, key);
         });
     }
 
     /// Adds one value's record of the type that is wanted.
     #[inline]
-    pub(super) fn add_value(&mut self, values: &Values, value: ValueId, ttl_s: u32, show: impl Fn(&mut ShownKey)) {
+    pub(super) fn add_value(&mut self, values: &Values, value: ValueId, ttl_s: u32, key: Key<'_>) {
         match self.kind {
             rr::A => {
                 let octets = values.address(value).octets();
@@ -146,12 +167,12 @@ impl Answers<'_, '_> {
                     reply.record(Section::Answer, HEADER_LEN, rr::A, ttl_s, |data| data.octets(&octets))
                 });
             }
-            rr::TXT => self.add_text(values, value, ttl_s, show),
+            rr::TXT => self.add_text(values, value, ttl_s, key),
             _ => {}
         }
     }
 
-    fn add_text(&mut self, values: &Values, value: ValueId, ttl_s: u32, show: impl Fn(&mut ShownKey)) {
+    fn add_text(&mut self, values: &Values, value: ValueId, ttl_s: u32, key: Key<'_>) {
         let Some(text) = values.text(value) else { return };
         if let Some(ready) = values.ready_text(text) {
             self.push(ttl_s, |reply| {
@@ -159,22 +180,30 @@ impl Answers<'_, '_> {
             });
             return;
         }
-        let mut key = ShownKey::new();
-        show(&mut key);
-        let key = key.as_bytes();
-        self.push(ttl_s, |reply| {
-            reply.record(Section::Answer, HEADER_LEN, rr::TXT, ttl_s, |data| {
-                data.strings(values.parts(text).map(|part| match part {
-                    TextPart::Literal(literal) => literal,
-                    TextPart::Key => key,
-                }))
-            })
+        key.show(|shown| {
+            self.push(ttl_s, |reply| {
+                reply.record(Section::Answer, HEADER_LEN, rr::TXT, ttl_s, |data| {
+                    data.strings(values.parts(text).map(|part| match part {
+                        TextPart::Literal(literal) => literal,
+                        TextPart::Key => shown,
+                    }))
+                })
+            });
         });
     }
 
     /// Adds plain records, starting with another one each time.
-    fn add_records(&mut self, records: &[Record], id: u16) {
+    fn add_records(&mut self, records: &Records, subject: &Subject<'_>) {
+        let records = match records.at(subject.name) {
+            None => return,
+            Some([]) => {
+                self.found.below = true;
+                return;
+            }
+            Some(records) => records,
+        };
         self.found.exists = true;
+        let id = self.asked.query.header.id;
         let wanted = || records.iter().filter(|record| record.kind == self.kind);
         let turn = usize::from(id) % wanted().count().max(1);
         let kind = self.kind;
@@ -187,7 +216,7 @@ impl Answers<'_, '_> {
     }
 
     /// Lists whatever the dataset could list, with the value of an access list; `$` is then the client's address.
-    fn add_everything(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>, all: &Everything<'_>) {
+    fn add_everything(&mut self, dataset: &Dataset, subject: &Subject<'_>, all: &Everything<'_>) {
         let v4 = subject.v4.and_then(Run::address).is_some();
         let v6 = subject.v6.and_then(Run::address).is_some();
         let behind = v6 && subject.v4_behind_nibbles().iter().any(Option::is_some);
@@ -199,8 +228,7 @@ impl Answers<'_, '_> {
         };
         if could_list {
             self.found.exists = true;
-            let client = asked.client.address;
-            self.add_value(all.values, all.value, all.ttl_s, |text| text.show(format_args!("{client}")));
+            self.add_value(all.values, all.value, all.ttl_s, Key::Client(self.asked.client.address));
         }
     }
 
@@ -219,6 +247,7 @@ impl Answers<'_, '_> {
     }
 
     /// RFC 2181 section 5.2: the records of a set have one TTL, and none may outlive its listing.
+    #[inline]
     fn settle_ttl(&mut self) {
         if self.pushed_count > 1 {
             self.reply.set_ttl(self.first_at, self.least_ttl_s);

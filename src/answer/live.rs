@@ -15,8 +15,9 @@ use crate::{
         dataset::{Dataset, Entries, Kind},
         live::{Below, Entry, LiveZone},
         ruling::Context,
+        shown::Key,
         snapshot::{Content, Sought},
-        subject::{Run, ShownKey, Subject, show_v4, show_v6},
+        subject::{Run, Subject},
     },
 };
 
@@ -49,69 +50,66 @@ fn model<'a>(content: &'a Content, shape: Shape) -> Option<&'a Dataset> {
         .or_else(|| first(&|dataset| matches!(dataset.entries, Entries::Addresses(_)) == (shape != Shape::Name)))
 }
 
-impl Answers<'_, '_> {
-    /// Adds what was listed by command; true if the name was excluded instead, and the files have nothing to say.
+impl<'a> Answers<'a, '_, '_> {
+    /// Adds what was listed by command; true if the name was excluded instead, and the files have nothing to say of it.
+    #[inline(never)]
     pub(super) fn ask_live(
         &mut self,
-        asked: &Asked<'_>,
         live: &LiveZone,
-        sought: &Sought<'_>,
-        gate: &Gate<'_>,
+        content: &'a Content,
+        sought: &Sought<'a>,
+        gate: &Gate<'a>,
     ) -> bool {
         // Such clients see nothing, or everything, whatever is listed.
-        if gate.empty || gate.listed.is_some() {
+        if gate.is_selective() {
             return false;
         }
-        let (now_s, subject) = (asked.context.now_s, sought.from_apex());
+        let (now_s, subject) = (self.asked.context.now_s, sought.from_apex());
         let mut is_excluded = false;
-        let mut take = |entry: Option<Entry>, shape, show: &dyn Fn(&mut ShownKey)| {
+        let mut take = |entry: Option<Entry>, shape, key| {
             let Some(entry) = entry else { return };
             match entry.value() {
-                Some(_) => self.add_live(asked, live, entry, shape, show),
+                Some(_) => self.add_live(live, content, entry, shape, key),
                 None => is_excluded = true,
             }
         };
         if let Some(address) = subject.v4.and_then(Run::address) {
-            take(live.find_v4(address, now_s), Shape::V4, &|text| show_v4(address, text));
+            take(live.find_v4(address, now_s), Shape::V4, Key::V4(address));
         }
         if let Some(address) = subject.v6.and_then(Run::address) {
-            take(live.find_v6(address, now_s), Shape::V6, &|text| show_v6(address, text));
+            take(live.find_v6(address, now_s), Shape::V6, Key::V6(address));
             for behind in subject.v4_behind_nibbles().into_iter().flatten() {
-                take(live.find_v4(behind.first, now_s), Shape::V4, &|text| show_v4(behind.first, text));
+                take(live.find_v4(behind.first, now_s), Shape::V4, Key::V4(behind.first));
             }
         }
         if let Some((label_count, entry)) = live.find_name(subject.name, now_s) {
-            let name = subject.name.last(label_count);
-            take(Some(entry), Shape::Name, &|text| text.show(format_args!("{name}")));
+            take(Some(entry), Shape::Name, Key::Name(subject.name.last(label_count)));
+        }
+        if is_excluded && !self.found.exists {
+            sought.for_each(|dataset, subject| self.ask_below(dataset, subject));
         }
         is_excluded
     }
 
     /// Adds the value of a live listing: its own, as far as it has one, else the zone's, else the built-in one.
-    fn add_live(
-        &mut self,
-        asked: &Asked<'_>,
-        live: &LiveZone,
-        entry: Entry,
-        shape: Shape,
-        show: &dyn Fn(&mut ShownKey),
-    ) {
+    fn add_live(&mut self, live: &LiveZone, content: &'a Content, entry: Entry, shape: Shape, key: Key<'_>) {
         self.found.exists = true;
         let Some(own) = entry.value().and_then(|id| live.value(id)) else { return };
-        let model = asked.content.and_then(|content| model(content, shape));
-        let ttl_s = remaining_ttl_s(model.map_or(live.ttl_s, |model| model.ttl_s), entry.until_s, asked.context.now_s);
+        let model = model(content, shape);
+        let ttl_s = model.map_or(live.ttl_s, |model| model.ttl_s);
+        let ttl_s = remaining_ttl_s(ttl_s, entry.until_s, self.asked.context.now_s);
         let is_own = if self.kind == rr::A { own.has_address } else { own.has_text };
         match model.and_then(|model| Some((&model.values, model.default_value?))).filter(|_| !is_own) {
-            Some((values, value)) => self.add_value(values, value, ttl_s, show),
-            None => self.add_value(&own.values, own.id, ttl_s, show),
+            Some((values, value)) => self.add_value(values, value, ttl_s, key),
+            None => self.add_value(&own.values, own.id, ttl_s, key),
         }
     }
 
     /// Asks a dataset only for what is below a name.
-    pub(super) fn ask_below(&mut self, asked: &Asked<'_>, dataset: &Dataset, subject: &Subject<'_>) {
+    fn ask_below(&mut self, dataset: &Dataset, subject: &Subject<'_>) {
         self.found.below |= match &dataset.entries {
             Entries::Addresses(_) => false,
-            Entries::Names(names) => names.look_up(subject.name, &asked.context).listed_below,
+            Entries::Names(names) => names.look_up(subject.name, &self.asked.context).listed_below,
             Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
         };
     }
@@ -127,7 +125,7 @@ pub(super) fn anything_below(
     found: &Found,
 ) -> bool {
     let context = &asked.context;
-    if gate.empty || gate.listed.is_some() {
+    if gate.is_selective() {
         return found.below || existence::anything_below(context, sought, gate);
     }
     let subject = sought.from_apex();

@@ -11,6 +11,7 @@
 //! | is the name listed, with which values? | `listing.rs` |
 //! | and by command? | `live.rs` |
 //! | does anything exist at or below it? | `existence.rs` |
+//! | was the wrong zone asked? | `misuse.rs` |
 //! | what server is this? | `chaos.rs` |
 
 #![forbid(unsafe_code)]
@@ -21,13 +22,15 @@ mod existence;
 mod gate;
 mod listing;
 mod live;
+mod misuse;
 
 use std::net::IpAddr;
 
+use self::gate::Gate;
 use crate::{
     wire::{
         ExtendedError, HEADER_LEN, Rcode, class, cookie,
-        name::QueryName,
+        name::{QueryName, RelativeName},
         query::{Edns, Header, IgnoreReason, Query, Unanswerable},
         reply::{OptOptions, Reply},
         rr,
@@ -35,7 +38,7 @@ use crate::{
     zone::{
         live::{Live, LiveZone},
         ruling::Context,
-        snapshot::{Content, Snapshot, Sought, Zone},
+        snapshot::{Content, Snapshot},
     },
 };
 
@@ -92,6 +95,10 @@ pub enum Verdict {
     Unlisted,
     /// Something is below the name (RFC 9499 section 7), or it is the apex.
     EmptyNonTerminal,
+    /// Nothing is there, and the name is neither an address nor a domain, in a zone that lists addresses only.
+    Malformed,
+    /// Nothing is there, and could not be: a domain asked of a zone of addresses, or an address asked of one of names.
+    Misuse,
 }
 
 /// What became of a request.
@@ -152,10 +159,8 @@ struct Asked<'a> {
     query: &'a Query<'a>,
     name: &'a QueryName,
     context: Context,
-    /// What was listed in the zone by command, once that is known.
+    /// What was listed by command in the zone, once that is known.
     live: Option<&'a LiveZone>,
-    /// The zone's data, once they are known.
-    content: Option<&'a Content>,
 }
 
 /// What a phase decided: the code, more about it, and what the lookup came to.
@@ -177,63 +182,115 @@ impl Decision {
 ///
 /// # Panics
 /// With a shorter buffer; the transports lend longer ones.
-#[inline]
 pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8]) -> Outcome {
-    let global = gate::of_client(world.snapshot.acl.as_deref(), client.address);
-    if global.is_ignored() {
-        return silence(Ignored::Access, None, 0);
-    }
-    let mut name = QueryName::new();
-    let mut read = Query::read(request, &mut name);
-    if let Err(Unanswerable::Elsewhere(_)) = read {
-        if world.policy.leaves_signed {
-            return silence(Ignored::Elsewhere, None, 0);
-        }
-        read = Query::read_unsigned(request, &mut name);
-    }
-    let (header, question_len, edns) = match &read {
-        Ok(query) => (query.header, query.question_len(), query.edns.as_ref()),
-        Err(Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal)) => {
-            (refusal.header, refusal.question_len, refusal.edns.as_ref())
-        }
-        Err(Unanswerable::Ignore(IgnoreReason::Short)) => return silence(Ignored::Short, None, 0),
-        Err(Unanswerable::Ignore(IgnoreReason::Response)) => return silence(Ignored::Response, None, 0),
-    };
-    let mut reply = start(world.policy, client, request, header, question_len, edns, buffer);
-    let (decision, qtype) = match &read {
-        Ok(query) => {
-            let context = Context { now_s: world.now_s, keyed: false };
-            let asked =
-                Asked { world: &world, client: &client, query, name: &name, context, live: None, content: None };
-            match decide(asked, &global, &mut reply) {
-                Ok(decision) => (decision, query.qtype),
-                Err(zone) => return silence(Ignored::Access, zone, query.qtype),
-            }
-        }
-        Err(Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal)) => {
-            (Decision::new(refusal.rcode, None), 0)
-        }
-        Err(Unanswerable::Ignore(_)) => unreachable!("met with silence above"),
-    };
-    finish(&world, &client, edns, reply, &decision, qtype)
+    answer_with(&mut QueryName::new(), &world, client, request, buffer)
 }
 
-/// Decides what to say and writes the records; `Err` with the zone's place is silence.
+/// The same with a lent place for the question's name: who answers a million needs one.
+///
+/// # Panics
+/// With a buffer that is too short for [`answer`].
 #[inline]
-fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
+pub fn answer_with(
+    name: &mut QueryName,
+    world: &World<'_>,
+    client: Client,
+    request: &[u8],
+    buffer: &mut [u8],
+) -> Outcome {
+    if let Some(list) = &world.snapshot.acl
+        && gate::of_client(list, client.address).is_ignored()
+    {
+        return silence(Ignored::Access, None, 0);
+    }
+    let query = match Query::read(request, name) {
+        Ok(query) => query,
+        Err(Unanswerable::Elsewhere(_)) if !world.policy.leaves_signed => match Query::read_unsigned(request, name) {
+            Ok(query) => query,
+            Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
+        },
+        Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
+    };
+    let (question_len, edns) = (query.question_len(), query.edns.as_ref());
+    let mut reply = start(world.policy, client, request, query.header, question_len, edns, buffer);
+    let context = Context { now_s: world.now_s, keyed: false };
+    let mut asked = Asked { world, client: &client, query: &query, name, context, live: None };
+    let decision = if let Some((place, left, content)) = open_zone(&asked) {
+        reply.set_authoritative();
+        asked.live = live_in(&asked, place);
+        let relative = asked.name.relative(left);
+        let mut decision = in_zone(&asked, content, relative, left, &Gate::OPEN, &mut reply);
+        decision.zone = Some(place);
+        decision
+    } else {
+        match decide(&mut asked, &mut reply) {
+            Ok(decision) => decision,
+            Err(zone) => return silence(Ignored::Access, zone, query.qtype),
+        }
+    };
+    finish(world, &client, edns, reply, &decision, query.qtype)
+}
+
+/// The usual case, as far as it is one: a question of class IN about a zone that is served to everyone. Tells the zone's place,
+/// how many labels of the name stand left of its apex, and its data.
+#[inline]
+fn open_zone<'a>(asked: &Asked<'a>) -> Option<(usize, usize, &'a Content)> {
+    let snapshot = asked.world.snapshot;
+    let is_usual = asked.query.qclass == class::IN && !is_of_zones(asked.query.qtype);
+    if !is_usual || snapshot.acl.is_some() || snapshot.keys.is_some() {
+        return None;
+    }
+    let (place, left) = snapshot.find(asked.name)?;
+    let zone = &snapshot.zones()[place];
+    let content = zone.content.as_ref().filter(|content| content.is_current(&asked.context))?;
+    (zone.acl.is_none() && zone.keys.is_none()).then_some((place, left, content))
+}
+
+/// What was listed by command in the zone at that place, if anything was.
+#[inline]
+fn live_in<'a>(asked: &Asked<'a>, place: usize) -> Option<&'a LiveZone> {
+    let World { snapshot, live, .. } = asked.world;
+    live.zone(snapshot.zones()[place].live_slot)
+}
+
+/// Whether a type asks for more than records: transfers, and the obsolete mail types.
+#[inline]
+fn is_of_zones(qtype: u16) -> bool {
+    (rr::TSIG - 1..rr::ANY).contains(&qtype)
+}
+
+/// Says why a request cannot be answered, or nothing.
+#[cold]
+#[inline(never)]
+fn decline(
+    world: &World<'_>,
+    client: Client,
+    request: &[u8],
+    unanswerable: &Unanswerable<'_>,
+    buffer: &mut [u8],
+) -> Outcome {
+    match unanswerable {
+        Unanswerable::Ignore(IgnoreReason::Short) => silence(Ignored::Short, None, 0),
+        Unanswerable::Ignore(IgnoreReason::Response) => silence(Ignored::Response, None, 0),
+        Unanswerable::Elsewhere(_) if world.policy.leaves_signed => silence(Ignored::Elsewhere, None, 0),
+        Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal) => {
+            let edns = refusal.edns.as_ref();
+            let reply = start(world.policy, client, request, refusal.header, refusal.question_len, edns, buffer);
+            finish(world, &client, edns, reply, &Decision::new(refusal.rcode, None), 0)
+        }
+    }
+}
+
+/// Decides what to say and writes the records, whatever the case; `Err` with the zone's place is silence.
+#[inline(never)]
+fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
     let Query { qname_len, qtype, qclass, .. } = *asked.query;
-    if qname_len == 0 {
-        return Ok(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
+    if qclass == class::IN {
+        reply.set_authoritative();
+    } else if let Some(decision) = of_other_class(asked, qname_len, qclass, reply) {
+        return Ok(decision);
     }
-    match qclass {
-        class::IN => reply.set_authoritative(),
-        // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
-        class::ANY => {}
-        class::CH => return Ok(chaos::answer(&asked, reply)),
-        _ => return Ok(refuse(reply, ExtendedError::NotAuthoritative)),
-    }
-    if (rr::TSIG - 1..rr::ANY).contains(&qtype) {
-        // Transfers and the obsolete mail types are not offered.
+    if is_of_zones(qtype) {
         reply.set_not_authoritative();
         return Ok(Decision::new(Rcode::NotImp, Some(ExtendedError::NotSupported)));
     }
@@ -242,37 +299,47 @@ fn decide<'a>(mut asked: Asked<'a>, global: &gate::Gate<'a>, reply: &mut Reply<'
         return Ok(refuse(reply, ExtendedError::NotAuthoritative));
     };
     let zone = &snapshot.zones()[place];
-    asked.live = asked.world.live.zone(zone.live_slot);
-    asked.content = zone.content.as_ref();
-    let whole = asked.name.relative(left);
-    let (gate, relative) = gate::of_zone(&mut asked, zone, whole, global);
+    asked.live = live_in(asked, place);
+    let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left));
     if gate.is_ignored() {
         return Err(Some(place));
     }
-    let mut decision = if let Some(fault) = unserved(zone, &asked.context) {
-        reply.set_not_authoritative();
-        Decision::new(Rcode::ServFail, Some(fault))
-    } else if gate.is_refused() {
-        refuse(reply, ExtendedError::Prohibited)
-    } else {
-        let apex_at = HEADER_LEN + asked.name.start(left);
-        in_zone(&asked, relative, whole.label_count() == 0, &gate, apex_at, reply)
+    let mut decision = match &zone.content {
+        Some(content) if content.is_current(&asked.context) && !gate.is_refused() => {
+            in_zone(asked, content, relative, left, &gate, reply)
+        }
+        content => unserved(content.as_ref(), &asked.context, reply),
     };
     decision.zone = Some(place);
     Ok(decision)
 }
 
-/// Answers from a zone that is served, to a client that may ask.
+/// What questions of other classes than IN get, unless it is that of any class.
+#[cold]
+fn of_other_class(asked: &Asked<'_>, qname_len: usize, qclass: u16, reply: &mut Reply<'_>) -> Option<Decision> {
+    if qname_len == 0 {
+        return Some(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
+    }
+    match qclass {
+        // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
+        class::ANY => None,
+        class::CH => Some(chaos::answer(asked, reply)),
+        _ => Some(refuse(reply, ExtendedError::NotAuthoritative)),
+    }
+}
+
+/// Answers from a zone that is served, to a client that may ask. `left` labels of the name stand left of the apex, `relative`
+/// are those without an access key.
 #[inline]
 fn in_zone(
     asked: &Asked<'_>,
-    relative: crate::wire::name::RelativeName<'_>,
-    is_apex: bool,
-    gate: &gate::Gate<'_>,
-    apex_at: usize,
+    content: &Content,
+    relative: RelativeName<'_>,
+    left: usize,
+    gate: &Gate<'_>,
     reply: &mut Reply<'_>,
 ) -> Decision {
-    let Some(content) = asked.content else { return Decision::new(Rcode::ServFail, None) };
+    let (apex_at, is_apex) = (HEADER_LEN + asked.name.start(left), left == 0);
     let qtype = asked.query.qtype;
     if is_apex && let Some(decision) = apex::answer(asked, content, apex_at, reply) {
         return decision;
@@ -287,16 +354,22 @@ fn in_zone(
     let part = content.part(relative);
     let at_part_apex = relative.label_count() == part.label_count();
     let sought = part.seek(relative);
-    let found = listing::answer(asked, &sought, gate, reply);
+    let found = listing::answer(asked, content, &sought, gate, reply);
     let mut decision = Decision::new(Rcode::NoError, None);
     decision.hold_s = found.hold_s;
     decision.verdict = if found.exists {
         Verdict::Listed
-    } else if at_part_apex || anything_below(asked, &sought, gate, &found) || content.is_non_terminal(relative) {
+    } else if at_part_apex
+        || match asked.live {
+            Some(live) => live::anything_below(asked, live, &sought, gate, &found),
+            None => found.below || existence::anything_below(&asked.context, &sought, gate),
+        }
+        || content.is_non_terminal(relative)
+    {
         Verdict::EmptyNonTerminal
     } else {
         decision.rcode = Rcode::NxDomain;
-        Verdict::Unlisted
+        misuse::verdict(&sought)
     };
     if reply.answer_count() > 0 {
         apex::add_servers(asked, content, apex_at, reply);
@@ -306,21 +379,16 @@ fn in_zone(
     decision
 }
 
-/// Whether anything is listed below a name, net of exclusions.
-#[inline]
-fn anything_below(asked: &Asked<'_>, sought: &Sought<'_>, gate: &gate::Gate<'_>, found: &listing::Found) -> bool {
-    match asked.live {
-        Some(live) => live::anything_below(asked, live, sought, gate, found),
-        None => found.below || existence::anything_below(&asked.context, sought, gate),
-    }
-}
-
-/// Why a zone cannot be served now, if so.
-fn unserved(zone: &Zone, context: &Context) -> Option<ExtendedError> {
-    match &zone.content {
-        None => Some(ExtendedError::NotReady),
-        Some(_) if zone.is_served(context) => None,
-        Some(_) => Some(ExtendedError::InvalidData),
+/// Why a zone is not served now: it has no data, or they are too old, or it is not for this client.
+#[cold]
+fn unserved(content: Option<&Content>, context: &Context, reply: &mut Reply<'_>) -> Decision {
+    reply.set_not_authoritative();
+    match content {
+        None => Decision::new(Rcode::ServFail, Some(ExtendedError::NotReady)),
+        Some(content) if !content.is_current(context) => {
+            Decision::new(Rcode::ServFail, Some(ExtendedError::InvalidData))
+        }
+        Some(_) => refuse(reply, ExtendedError::Prohibited),
     }
 }
 

@@ -106,7 +106,7 @@ fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
         if content.servers.is_none() {
             warn("no $NS: resolvers that check a delegation find nothing")?;
         }
-        for Probe { question, should_be_listed, found } in probes(&served.snapshot, zone, now_s) {
+        for Probe { question, should_be_listed, found, .. } in probes(&served.snapshot, zone, now_s) {
             match (should_be_listed, found.as_slice()) {
                 (true, []) => {
                     warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry"))?;

@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use crate::control::{Answer, Explanation, Request, ask};
+use super::zones_args::{Loaded, config_of};
+use crate::{
+    control::{self, Answer, Explanation, Request, ask},
+    live::{citations::Effect, clock},
+    load::Options,
+};
 
 /// Where the server is found.
 #[derive(Debug, clap::Args)]
@@ -26,6 +31,9 @@ pub(super) struct ExplainArguments {
     key: String,
     /// Only in these zones
     zones: Vec<String>,
+    /// Ask no server: read this folder, specification ZONE:TYPE:FILE or configuration file; repeat for several specifications
+    #[arg(long, value_name = "FOLDER|ZONE:TYPE:FILE|CONFIG.toml", conflicts_with = "state")]
+    from: Vec<String>,
     #[command(flatten)]
     state: StateArgument,
 }
@@ -46,8 +54,22 @@ pub(super) struct StatusArguments {
 }
 
 pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    if !arguments.from.is_empty() {
+        let zones = explain_from_files(arguments)?;
+        return arguments.state.print(&Answer::Explained { zones });
+    }
     let request = Request::Explain { key: arguments.key.clone(), zones: arguments.zones.clone() };
     arguments.state.ask(&request)
+}
+
+/// Loads the files as the server would, and explains from those.
+fn explain_from_files(arguments: &ExplainArguments) -> anyhow::Result<Vec<Explanation>> {
+    let config = config_of(&arguments.from)?;
+    let loaded = Loaded::new(&config)?;
+    let options = Options { now_s: clock::now_s(), ..config.load };
+    let specs = loaded.status.read().specs.clone();
+    let served = loaded.cell.load();
+    control::explain(&served.snapshot, &specs, &options, &arguments.key, &arguments.zones).map_err(anyhow::Error::msg)
 }
 
 pub(super) fn reload(arguments: &ReloadArguments) -> anyhow::Result<ExitCode> {
@@ -66,12 +88,17 @@ impl StateArgument {
         };
         let beside = named.join(crate::config::STATE_IN_ZONES);
         let answer = ask(if beside.is_dir() { &beside } else { &named }, request)?;
+        self.print(&answer)
+    }
+
+    /// Prints an answer in the form that is asked for.
+    fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout().lock();
         if self.json {
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
+            serde_json::to_writer_pretty(&mut *out, answer)?;
             writeln!(out)?;
         }
-        show(&answer, self.json, out)
+        show(answer, self.json, out)
     }
 }
 
@@ -124,9 +151,26 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             }
             _ => "until it is taken out of its file".to_owned(),
         };
-        line(&format!("{}: listed as {} by {}, {until}", zone.zone, listing.address, listing.dataset));
+        line(&format!(
+            "{}: listed as {} by {}, {until} (TTL {})",
+            zone.zone, listing.address, listing.dataset, listing.ttl_s
+        ));
         if let Some(text) = &listing.text {
             line(&format!("    {text}"));
         }
+    }
+    for cited in &zone.lines {
+        let what = match (cited.effect, cited.excludes) {
+            (Effect::Decides, false) => "lists it",
+            (Effect::Decides, true) => "excludes it",
+            (Effect::Behind, false) => "behind that, would list it",
+            (Effect::Behind, true) => "behind that, would exclude it",
+            (Effect::NotInForce, _) => "is not in force now",
+        };
+        let until = cited.until_s.map(|until_s| format!(" until {}", control::date(until_s))).unwrap_or_default();
+        line(&format!("    {}:{}: {what}{until}: {}", cited.file, cited.line, cited.text));
+    }
+    for note in &zone.unread {
+        line(&format!("    {note}"));
     }
 }

@@ -7,9 +7,13 @@ use anyhow::bail;
 use crate::{
     config::Config,
     live::{
-        reloader::Settings,
+        clock,
+        reloader::{Reloader, Settings},
+        served::Cell,
+        status::SharedStatus,
         zones::{ZoneSource, ZoneSpec, check},
     },
+    server::progress::Bar,
 };
 
 #[derive(Debug, clap::Args)]
@@ -42,20 +46,67 @@ impl ZonesArguments {
     }
 
     fn source(&self) -> anyhow::Result<ZoneSource> {
-        if let [only] = self.zones.as_slice() {
-            let path = Path::new(only);
-            if path.is_dir() {
-                return Ok(ZoneSource::Folder(path.to_owned()));
-            }
-            if !only.contains(':') {
-                bail!("{only}: no such folder; give a folder of zone files or ZONE:TYPE:FILE");
-            }
+        source(&self.zones)
+    }
+}
+
+/// What words on a command line name: a folder, specifications, or a configuration file.
+///
+/// # Errors
+/// Names the word that is none of these.
+pub(super) fn config_of(words: &[String]) -> anyhow::Result<Config> {
+    match words {
+        [only] if !only.contains(':') && Path::new(only).is_file() => Config::from_file(Path::new(only)),
+        _ => source(words).map(Config::serving),
+    }
+}
+
+fn source(words: &[String]) -> anyhow::Result<ZoneSource> {
+    if let [only] = words {
+        let path = Path::new(only);
+        if path.is_dir() {
+            return Ok(ZoneSource::Folder(path.to_owned()));
         }
-        if let Some(folder) = self.zones.iter().find(|text| !text.contains(':') && Path::new(text).is_dir()) {
-            bail!("{folder}: one folder can be served, and not beside specifications; put the files into one folder");
+        if !only.contains(':') {
+            bail!("{only}: no such folder; give a folder of zone files or ZONE:TYPE:FILE");
         }
-        let specs = self.zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
-        check(&specs)?;
-        Ok(ZoneSource::Specs(specs))
+    }
+    if let Some(folder) = words.iter().find(|text| !text.contains(':') && Path::new(text).is_dir()) {
+        bail!("{folder}: one folder can be served, and not beside specifications; put the files into one folder");
+    }
+    let specs = words.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    check(&specs)?;
+    Ok(ZoneSource::Specs(specs))
+}
+
+/// Zones that were loaded as the server would load them, for a command that serves nothing.
+pub(super) struct Loaded {
+    /// What would be served.
+    pub(super) cell: Cell,
+    /// Where it comes from.
+    pub(super) status: SharedStatus,
+}
+
+impl Loaded {
+    /// Loads.
+    ///
+    /// # Errors
+    /// When a dataset cannot be loaded, or there is none.
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        let cell = Cell::default();
+        let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
+        let bar = Bar::start(reloader.progress());
+        let report = reloader.reload(clock::now_s(), None);
+        bar.finish();
+        if let Some((dataset, failure)) =
+            report.datasets.iter().find_map(|dataset| Some((&dataset.dataset, dataset.failure.as_ref()?)))
+        {
+            bail!("{dataset}: {failure}");
+        }
+        anyhow::ensure!(
+            !report.datasets.is_empty(),
+            "nothing to read: no file is named ZONE.TYPE, as in bl.example.org.ip4set"
+        );
+        Ok(Self { cell, status: reloader.status() })
     }
 }

@@ -1,15 +1,25 @@
-//! Why is this listed, and until when?
+//! Why is this listed, until when, and what would be if it were not?
 
-use std::net::IpAddr;
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    live::{
+        asked::AskedKey,
+        citations::{Citation, cite},
+        zones::ZoneSpec,
+    },
+    load::Options,
     wire::name::{Name, QueryName},
     zone::{
         dataset::{Dataset, Entries},
         ruling::{Context, FOREVER_S, Finding},
-        snapshot::Snapshot,
+        snapshot::{Part, Snapshot, Zone},
     },
 };
 
@@ -22,6 +32,10 @@ pub struct Explanation {
     pub listings: Vec<Listing>,
     /// Datasets that exclude the key.
     pub excluded_by: Vec<String>,
+    /// The lines that say something of the key, those that decide first, then what stands behind them.
+    pub lines: Vec<Citation>,
+    /// Files that cannot be read again, and why: lines of theirs are missing here.
+    pub unread: Vec<String>,
 }
 
 /// One value that a key is listed with.
@@ -31,6 +45,8 @@ pub struct Listing {
     pub address: String,
     /// The TXT record.
     pub text: Option<String>,
+    /// The TTL of both, in seconds.
+    pub ttl_s: u32,
     /// The dataset that says so.
     pub dataset: String,
     /// When it is delisted, in seconds since the epoch; none means not by itself.
@@ -41,59 +57,109 @@ pub struct Listing {
     pub remaining_s: Option<u64>,
 }
 
-/// A key in the form that datasets are asked for it.
-enum Key {
-    Address(IpAddr),
-    Name(Box<QueryName>),
+/// A date and time as people and machines read it.
+pub fn date(at_s: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
 }
 
-impl Key {
-    fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Address(address.to_canonical()));
-        }
-        let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: not an address, and {error}"))?;
-        let mut query_name = Box::new(QueryName::new());
-        query_name.read(name.as_wire()).ok_or_else(|| format!("{text}: not a name"))?;
-        Ok(Self::Name(query_name))
-    }
-}
-
-/// What the zones say of a key.
+/// What the zones say of a key, with the lines of the files that `specs` name: these are read again, which may take a while.
 ///
 /// # Errors
 /// When the key is neither an address nor a name, or a zone is not served.
-pub(super) fn explain(snapshot: &Snapshot, key: &str, wanted: &[Name], now_s: u64) -> Result<Vec<Explanation>, String> {
-    if let Some(stranger) = wanted.iter().find(|zone| snapshot.zone(zone).is_none()) {
-        return Err(format!("no zone {stranger} is served here"));
-    }
-    let parsed = Key::parse(key)?;
-    let context = Context { now_s, keyed: false };
+pub fn explain(
+    snapshot: &Snapshot,
+    specs: &[ZoneSpec],
+    options: &Options,
+    key: &str,
+    wanted: &[String],
+) -> Result<Vec<Explanation>, String> {
+    let wanted = zone_names(snapshot, wanted)?;
+    let asked = AskedKey::parse(key)?;
     let mut explanations = Vec::new();
     for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
-        let Some(content) = &zone.content else { return Err(format!("zone {} is not loaded", zone.apex)) };
-        for part in content.parts().iter().rev() {
-            let name = part.name.below(&zone.apex).map_err(|error| error.to_string())?;
-            let mut explanation = Explanation { zone: name.to_string(), listings: Vec::new(), excluded_by: Vec::new() };
-            for dataset in &part.datasets {
-                explain_dataset(dataset, &parsed, key, &context, &mut explanation);
-            }
-            explanations.push(explanation);
+        if zone.content.is_none() {
+            return Err(format!("zone {} is not loaded: `dnsbld status` says why", zone.apex));
         }
+        explain_zone(zone, specs, options, &asked, &mut explanations);
     }
     Ok(explanations)
 }
 
-fn explain_dataset(dataset: &Dataset, key: &Key, shown: &str, context: &Context, explanation: &mut Explanation) {
+/// Reads the names of zones, all of which must be served.
+fn zone_names(snapshot: &Snapshot, wanted: &[String]) -> Result<Vec<Name>, String> {
+    let read = |text: &String| {
+        let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
+        let served = || {
+            let zones: Vec<String> = snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect();
+            zones.join(", ")
+        };
+        if snapshot.zone(&name).is_some() {
+            Ok(name)
+        } else {
+            Err(format!("no zone {name} is served here; there are: {}", served()))
+        }
+    };
+    wanted.iter().map(read).collect()
+}
+
+fn explain_zone(
+    zone: &Zone,
+    specs: &[ZoneSpec],
+    options: &Options,
+    asked: &AskedKey,
+    explanations: &mut Vec<Explanation>,
+) {
+    let (mut lines, mut unread) = (Vec::new(), Vec::new());
+    let of_zone = |spec: &&ZoneSpec| spec.zone.as_ref() == Some(&zone.apex) && !spec.dataset.kind.is_access();
+    for spec in specs.iter().filter(of_zone) {
+        match cite(&spec.dataset, asked, options) {
+            Ok(found) => lines.extend(found),
+            Err(error) => unread.push(unread_note(&error)),
+        }
+    }
+    for part in zone.content.iter().flat_map(|content| content.parts().iter().rev()) {
+        let Ok(name) = part.name.below(&zone.apex) else { continue };
+        let mut explanation = Explanation {
+            zone: name.to_string(),
+            listings: Vec::new(),
+            excluded_by: Vec::new(),
+            lines: lines_of(part, &lines),
+            unread: unread.clone(),
+        };
+        let context = Context { now_s: options.now_s, keyed: false };
+        for dataset in &part.datasets {
+            explain_dataset(dataset, asked, &context, &mut explanation);
+        }
+        explanations.push(explanation);
+    }
+}
+
+fn unread_note(error: &io::Error) -> String {
+    format!("{error}; whoever asks a running server sees what that may read")
+}
+
+/// The lines that speak in a part of the zone.
+fn lines_of(part: &Part, lines: &[Citation]) -> Vec<Citation> {
+    let speaks = |line: &&Citation| line.subzones.contains(&part.name);
+    let mut own: Vec<Citation> = lines.iter().filter(speaks).cloned().collect();
+    own.sort_by_key(|line| line.effect as u8);
+    own
+}
+
+fn explain_dataset(dataset: &Dataset, key: &AskedKey, context: &Context, explanation: &mut Explanation) {
+    let mut query_name = Box::new(QueryName::new());
     let (finding, shown) = match (&dataset.entries, key) {
-        (Entries::Addresses(addresses), Key::Address(IpAddr::V4(address))) => {
-            (addresses.find_v4((*address).into(), context), shown.to_owned())
+        (Entries::Addresses(addresses), AskedKey::V4(address)) => {
+            (addresses.find_v4(*address, context), Ipv4Addr::from(*address).to_string())
         }
-        (Entries::Addresses(addresses), Key::Address(IpAddr::V6(address))) => {
-            (addresses.find_v6((*address).into(), context), shown.to_owned())
+        (Entries::Addresses(addresses), AskedKey::V6(address)) => {
+            (addresses.find_v6(*address, context), Ipv6Addr::from(*address).to_string())
         }
-        (Entries::Names(names), Key::Name(name)) => {
-            let relative = name.relative(name.label_count());
+        (Entries::Names(names), AskedKey::Name(name)) => {
+            if query_name.read(name.as_wire()).is_none() {
+                return;
+            }
+            let relative = query_name.relative(query_name.label_count());
             let found = names.look_up(relative, context);
             (found.finding, relative.last(found.entry_label_count).to_string())
         }
@@ -104,17 +170,16 @@ fn explain_dataset(dataset: &Dataset, key: &Key, shown: &str, context: &Context,
     }
     finding.for_each_value(context, |value, until_s, _| {
         let until_s = (until_s != FOREVER_S).then_some(u64::from(until_s));
+        let remaining_s = until_s.map(|until_s| until_s.saturating_sub(context.now_s));
         let text = dataset.values.text(value).map(|text| dataset.values.expand(text, shown.as_bytes()));
         explanation.listings.push(Listing {
             address: dataset.values.address(value).to_string(),
             text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
+            ttl_s: remaining_s.map_or(dataset.ttl_s, |left_s| u64::from(dataset.ttl_s).min(left_s.max(1)) as u32),
             dataset: dataset.label.to_string(),
             until_s,
-            until: until_s.map(|until_s| {
-                let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(until_s);
-                humantime::format_rfc3339_seconds(time).to_string()
-            }),
-            remaining_s: until_s.map(|until_s| until_s.saturating_sub(context.now_s)),
+            until: until_s.map(date),
+            remaining_s,
         });
     });
 }

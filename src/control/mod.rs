@@ -26,15 +26,17 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use explain::{Explanation, Listing};
+pub use explain::{Explanation, Listing, date, explain};
 
 use crate::{
     live::{
         clock,
+        listings::Listings,
         served::Cell,
         status::SharedStatus,
         watch::{Done, Trigger},
     },
+    load::Options,
     wire::name::Name,
 };
 
@@ -149,8 +151,12 @@ pub struct Desk {
     pub cell: Cell,
     /// What is known of reloads.
     pub status: SharedStatus,
+    /// How files are read.
+    pub options: Options,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
+    /// What is listed by command, if there is a store for it.
+    pub listings: Option<Listings>,
 }
 
 /// Serves requests until the runtime ends.
@@ -196,7 +202,7 @@ impl Desk {
     async fn meet(&self, request: Request) -> Answer {
         match request {
             Request::Reload { accept } => self.reload(accept).await,
-            Request::Explain { key, zones } => self.explain(&key, &zones),
+            Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
         }
     }
@@ -230,18 +236,15 @@ impl Desk {
         }
     }
 
-    fn explain(&self, key: &str, zones: &[String]) -> Answer {
-        let mut wanted = Vec::new();
-        for zone in zones {
-            match Name::parse(zone.as_bytes()) {
-                Ok(name) => wanted.push(name),
-                Err(error) => return Answer::Error { text: format!("{zone}: {error}") },
-            }
-        }
-        let served = self.cell.load();
-        match explain::explain(&served.snapshot, key, &wanted, clock::now_s()) {
-            Ok(zones) => Answer::Explained { zones },
-            Err(text) => Answer::Error { text },
+    /// Reads files again, so not on the thread that attends to everyone.
+    async fn explain(&self, key: String, zones: Vec<String>) -> Answer {
+        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
+        let options = Options { now_s: clock::now_s(), ..self.options.clone() };
+        let work = move || explain(&served.snapshot, &specs, &options, &key, &zones);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(zones)) => Answer::Explained { zones },
+            Ok(Err(text)) => Answer::Error { text },
+            Err(error) => Answer::Error { text: format!("the server failed to look: {error}") },
         }
     }
 

@@ -14,10 +14,14 @@
 //! kept.rs       the last good version of each dataset, for the next start
 //! memory.rs    what a reload took goes back to the system
 //! watch.rs      who says that something may have changed: the kernel, a signal, the clock
+//! asked.rs      what people ask about
+//! citations.rs  which line of which file says so
 //! ways.rs       where the kernel is to look: folders, and the links on the way to them
 //! ```
 
+pub mod asked;
 mod assembly;
+pub mod citations;
 pub mod clock;
 mod held;
 pub mod kept;

@@ -185,6 +185,8 @@ impl Reloader {
                 Ok(()) => taken.push(dataset.clone()),
                 Err(why) => {
                     is_restored = self.complain(&dataset, &why);
+                    // A new zone is waited for no longer: it is there, and cannot be served.
+                    has_changed |= !self.all_known(&dataset);
                     failure = Some(why.text);
                 }
             }
@@ -495,6 +497,8 @@ impl Reloader {
         for zone in snapshot.zones() {
             announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
         }
+        self.status.serves(&specs);
+        self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
         let worker_count = self.settings.worker_count;
         let mut counters = Vec::new();
         for apex in apexes(&specs) {
@@ -529,6 +533,12 @@ impl Reloader {
     fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
         let dataset = dataset.clone();
         self.specs.iter().filter(move |spec| spec.dataset == dataset).filter_map(|spec| spec.zone.as_ref())
+    }
+
+    /// Whether all zones of a dataset are in what is served.
+    fn all_known(&self, dataset: &DatasetSpec) -> bool {
+        let served = self.cell.load();
+        self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
     }
 
     /// The addresses of the name servers of the zones that use a dataset, as far as we serve them.

@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use super::zones::DatasetSpec;
+use super::zones::{DatasetSpec, ZoneSpec};
 use crate::wire::name::Name;
 
 /// A dataset whose newest files are not what is served.
@@ -24,8 +25,12 @@ pub struct Status {
     pub troubles: BTreeMap<String, Trouble>,
     /// Refused and failed loads so far, by zone and reason.
     pub failed_loads: BTreeMap<(String, &'static str), u64>,
+    /// What is put together to zones now, and where its files are.
+    pub specs: Vec<ZoneSpec>,
     /// When something of a zone last went live, in seconds since the epoch.
     pub loaded_s: BTreeMap<String, u64>,
+    /// How long the files of a zone took to load, when they last were.
+    pub load_took: BTreeMap<String, Duration>,
     /// Entries of each zone that were given back, their lifetimes being over, since the start.
     pub expired_entries: BTreeMap<String, u64>,
 }
@@ -62,6 +67,19 @@ impl SharedStatus {
             for reason in reasons {
                 *status.failed_loads.entry((zone.to_string(), reason)).or_default() += 1;
             }
+        }
+    }
+
+    /// Takes note of what zones are put together from.
+    pub(super) fn serves(&self, specs: &[ZoneSpec]) {
+        self.read().specs = specs.to_vec();
+    }
+
+    /// Takes note of how long loading took, added up for each zone.
+    pub(super) fn took<'a>(&self, durations: impl Iterator<Item = (&'a Name, Duration)>) {
+        let mut status = self.read();
+        for (zone, took) in durations {
+            status.load_took.insert(zone.to_string(), took);
         }
     }
 

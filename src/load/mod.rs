@@ -203,6 +203,15 @@ pub fn load<'a>(
     Ok(Loaded::Data(ZoneData { soa: head.soa, servers: head.servers, expires_s: head.expires_s, sections }))
 }
 
+/// The octets of a file as they are read, whether it is compressed or not.
+///
+/// # Errors
+/// When it cannot be read, or is damaged where it begins.
+pub fn unpacked<'a>(reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    let (packing, reader) = lines::packing(reader)?;
+    lines::unpack(packing, reader)
+}
+
 /// What lines of the kinds go into.
 enum Body {
     Entries(Box<Draft>),

@@ -1,91 +1,159 @@
 //! Counting without slowing what is counted: each worker has cells of its own, which are summed when somebody looks.
+//!
+//! A query is counted once, in the cells of its zone or in those of what is in no zone. Five cells of three or four cache
+//! lines take it, all of them the worker's own, by a load and a store each; everything else that is told follows from them:
+//!
+//! | cell | told as |
+//! |---|---|
+//! | by way (transport and family) and type | requests |
+//! | by response code and result of the lookup | responses, lookups |
+//! | by reason of silence, in place of the one above | dropped |
+//! | by size of the reply | response sizes |
+//! | octets in, octets out | rbldnsd's statistics, response sizes |
+//!
+//! So requests are always responses and dropped ones together, but for the one being counted while somebody looks.
 
-use crate::{net::Counter, wire::Rcode};
+pub mod family;
 
-/// What one worker counted of one zone, or of everything. Cells of different workers share no cache line.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Tally {
-    /// Requests that were answered.
-    pub answered: Counter,
-    /// Of these, NOERROR.
-    pub noerror: Counter,
-    /// Of these, NXDOMAIN.
-    pub nxdomain: Counter,
-    /// Requests met with silence.
-    pub ignored: Counter,
-    /// Names that were listed.
-    pub listed: Counter,
-    /// Replies that were truncated.
-    pub truncated: Counter,
-    /// Octets of requests.
-    pub bytes_in: Counter,
-    /// Octets of replies.
-    pub bytes_out: Counter,
+use crate::{
+    answer::{Ignored, Outcome, Transport, Verdict},
+    net::Counter,
+    wire::{Rcode, rr},
+};
+
+/// A way on which requests come: transport and family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The transport.
+    pub transport: Transport,
+    /// The client has an IPv6 address.
+    pub is_v6: bool,
 }
 
-/// Sums over workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Requests that were answered.
-    pub answered: u64,
-    /// Of these, NOERROR.
-    pub noerror: u64,
-    /// Of these, NXDOMAIN.
-    pub nxdomain: u64,
-    /// Requests met with silence.
-    pub ignored: u64,
-    /// Names that were listed.
-    pub listed: u64,
-    /// Replies that were truncated.
-    pub truncated: u64,
-    /// Octets of requests.
-    pub bytes_in: u64,
-    /// Octets of replies.
-    pub bytes_out: u64,
-}
+impl Way {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 4] = [
+        Self { transport: Transport::Udp, is_v6: false },
+        Self { transport: Transport::Udp, is_v6: true },
+        Self { transport: Transport::Tcp, is_v6: false },
+        Self { transport: Transport::Tcp, is_v6: true },
+    ];
 
-impl Totals {
-    /// Answers that were neither NOERROR nor NXDOMAIN.
-    pub fn errors(&self) -> u64 {
-        self.answered.saturating_sub(self.noerror + self.nxdomain)
-    }
-
-    /// What was counted since `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            answered: self.answered.wrapping_sub(earlier.answered),
-            noerror: self.noerror.wrapping_sub(earlier.noerror),
-            nxdomain: self.nxdomain.wrapping_sub(earlier.nxdomain),
-            ignored: self.ignored.wrapping_sub(earlier.ignored),
-            listed: self.listed.wrapping_sub(earlier.listed),
-            truncated: self.truncated.wrapping_sub(earlier.truncated),
-            bytes_in: self.bytes_in.wrapping_sub(earlier.bytes_in),
-            bytes_out: self.bytes_out.wrapping_sub(earlier.bytes_out),
+    /// The word for the transport.
+    pub const fn proto(self) -> &'static str {
+        match self.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
         }
     }
+
+    /// The word for the family, as IANA numbers them.
+    pub const fn family(self) -> &'static str {
+        if self.is_v6 { "2" } else { "1" }
+    }
+
+    const fn index(self) -> usize {
+        (self.transport as usize) << 1 | self.is_v6 as usize
+    }
 }
 
-/// The tallies of all workers for one zone, or for everything.
+/// The types that are counted apart; all others are `other`, so that nobody can make series by asking.
+pub const TYPES: [&str; 8] = ["A", "TXT", "AAAA", "ANY", "SOA", "NS", "MX", "other"];
+
+/// The type that is not counted apart.
+pub const OTHER_TYPE: &str = TYPES[7];
+
+const fn type_index(qtype: u16) -> usize {
+    match qtype {
+        rr::A => 0,
+        rr::TXT => 1,
+        rr::AAAA => 2,
+        rr::ANY => 3,
+        rr::SOA => 4,
+        rr::NS => 5,
+        rr::MX => 6,
+        _ => 7,
+    }
+}
+
+/// The response codes, in the order in which they are counted.
+pub const RCODES: [Rcode; 7] =
+    [Rcode::NoError, Rcode::NxDomain, Rcode::Refused, Rcode::ServFail, Rcode::FormErr, Rcode::NotImp, Rcode::BadVers];
+
+/// The place of a code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
+/// would be refusals.
+
+const fn rcode_index(rcode: Rcode) -> usize {
+    match rcode {
+        Rcode::NoError => 0,
+        Rcode::NxDomain => 1,
+        Rcode::ServFail => 3,
+        Rcode::FormErr => 4,
+        Rcode::NotImp => 5,
+        Rcode::BadVers => 6,
+        _ => 2,
+    }
+}
+
+/// The results of lookups, in the order in which they are counted.
+pub const RESULTS: [(Verdict, &str); 5] = [
+    (Verdict::Listed, "listed"),
+    (Verdict::Unlisted, "unlisted"),
+    (Verdict::EmptyNonTerminal, "empty_non_terminal"),
+    (Verdict::Malformed, "malformed"),
+    (Verdict::Misuse, "misuse"),
+];
+
+const fn verdict_index(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Listed => 0,
+        Verdict::Unlisted => 1,
+        Verdict::EmptyNonTerminal => 2,
+        Verdict::Malformed => 3,
+        Verdict::Misuse => 4,
+        Verdict::None => 5,
+    }
+}
+
+/// The reasons for silence, in the order in which they are counted.
+pub const IGNORED: [(Ignored, &str); 3] =
+    [(Ignored::Access, "acl"), (Ignored::Response, "response"), (Ignored::Short, "short")];
+
+const fn ignored_index(ignored: Option<Ignored>) -> usize {
+    match ignored {
+        Some(Ignored::Response) => 1,
+        Some(Ignored::Short) => 2,
+        _ => 0,
+    }
+}
+
+/// Largest replies of the classes by size, in octets; there is one more class for what is larger.
+pub const SIZE_BOUNDS: [u16; 5] = [64, 128, 256, 512, 1232];
+
+/// Columns of a row of cells: as many as fill a cache line.
+const LINE: usize = 8;
+
+/// What one worker counted of one zone, or of what is in none. Tallies of different workers share no cache line; neighbours
+/// are fetched in pairs on x86-64.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+struct Tally {
+    bytes_in: Counter,
+    bytes_out: Counter,
+    sizes: [Counter; SIZE_BOUNDS.len() + 1],
+    /// By code and, in each row, by result.
+    responses: [[Counter; LINE]; RCODES.len()],
+    /// By reason.
+    ignored: [Counter; LINE],
+    /// By way and, in each row, by type.
+    requests: [[Counter; LINE]; Way::ALL.len()],
+    truncated: Counter,
+}
+
+/// The tallies of all workers for one zone, or for what is in none.
 #[derive(Debug)]
 pub struct ZoneCounters {
     tallies: Box<[Tally]>,
-}
-
-/// What there is to count of one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Event {
-    /// The code of the answer; `None` for silence.
-    pub rcode: Option<Rcode>,
-    /// The name was listed.
-    pub listed: bool,
-    /// The reply was truncated.
-    pub truncated: bool,
-    /// Octets of the request.
-    pub request_len: usize,
-    /// Octets of the reply.
-    pub reply_len: usize,
 }
 
 impl ZoneCounters {
@@ -94,39 +162,138 @@ impl ZoneCounters {
         Self { tallies: (0..worker_count).map(|_| Tally::default()).collect() }
     }
 
-    /// Counts a request; `worker` is the caller's own number.
+    /// Counts a request and what became of it; `worker` is the caller's own number.
     #[inline]
-    pub fn count(&self, worker: usize, event: &Event) {
+    pub fn count(&self, worker: usize, way: Way, request_len: usize, outcome: &Outcome) {
         let Some(tally) = self.tallies.get(worker) else { return };
-        tally.bytes_in.add(event.request_len as u64);
-        match event.rcode {
-            None => {
-                tally.ignored.add(1);
-                return;
-            }
-            Some(Rcode::NoError) => tally.noerror.add(1),
-            Some(Rcode::NxDomain) => tally.nxdomain.add(1),
-            Some(_) => {}
+        tally.bytes_in.add(request_len as u64);
+        tally.requests[way.index()][type_index(outcome.qtype)].add(1);
+        let Some(rcode) = outcome.rcode else {
+            tally.ignored[ignored_index(outcome.ignored)].add(1);
+            return;
+        };
+        tally.responses[rcode_index(rcode)][verdict_index(outcome.verdict)].add(1);
+        tally.bytes_out.add(outcome.reply_len as u64);
+        tally.sizes[size_class(outcome.reply_len)].add(1);
+        if outcome.truncated {
+            tally.truncated.add(1);
         }
-        tally.answered.add(1);
-        tally.bytes_out.add(event.reply_len as u64);
-        tally.listed.add(u64::from(event.listed));
-        tally.truncated.add(u64::from(event.truncated));
     }
 
     /// The sums over all workers.
     pub fn totals(&self) -> Totals {
-        let sum = |of: fn(&Tally) -> &Counter| self.tallies.iter().map(|tally| of(tally).value()).sum();
-        Totals {
-            answered: sum(|tally| &tally.answered),
-            noerror: sum(|tally| &tally.noerror),
-            nxdomain: sum(|tally| &tally.nxdomain),
-            ignored: sum(|tally| &tally.ignored),
-            listed: sum(|tally| &tally.listed),
-            truncated: sum(|tally| &tally.truncated),
-            bytes_in: sum(|tally| &tally.bytes_in),
-            bytes_out: sum(|tally| &tally.bytes_out),
+        let mut totals = Totals::default();
+        for tally in &self.tallies {
+            totals.add_tally(tally);
         }
+        totals
+    }
+}
+
+#[inline]
+fn size_class(len: usize) -> usize {
+    SIZE_BOUNDS.iter().filter(|&&bound| len > usize::from(bound)).count()
+}
+
+/// Sums over workers, and perhaps over zones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Octets of requests.
+    pub bytes_in: u64,
+    /// Octets of replies.
+    pub bytes_out: u64,
+    /// Replies that were truncated.
+    pub truncated: u64,
+    /// Replies by class of size; see [`SIZE_BOUNDS`].
+    pub sizes: [u64; SIZE_BOUNDS.len() + 1],
+    responses: [[u64; LINE]; RCODES.len()],
+    ignored: [u64; LINE],
+    requests: [[u64; LINE]; Way::ALL.len()],
+}
+
+impl Totals {
+    /// Visits every number of these and of others together.
+    fn combine(&mut self, other: &Self, combine: impl Fn(&mut u64, u64)) {
+        let own = [&mut self.bytes_in, &mut self.bytes_out, &mut self.truncated]
+            .into_iter()
+            .chain(&mut self.sizes)
+            .chain(self.responses.iter_mut().flatten())
+            .chain(&mut self.ignored)
+            .chain(self.requests.iter_mut().flatten());
+        let others = [&other.bytes_in, &other.bytes_out, &other.truncated]
+            .into_iter()
+            .chain(&other.sizes)
+            .chain(other.responses.iter().flatten())
+            .chain(&other.ignored)
+            .chain(other.requests.iter().flatten());
+        for (own, other) in own.zip(others) {
+            combine(own, *other);
+        }
+    }
+
+    fn add_tally(&mut self, tally: &Tally) {
+        let row = |cells: &[Counter; LINE]| std::array::from_fn(|index| cells[index].value());
+        // What is counted first is read last: whoever looks meanwhile sees no response without its request.
+        let ignored = row(&tally.ignored);
+        let responses = std::array::from_fn(|index| row(&tally.responses[index]));
+        let of_tally = Self {
+            ignored,
+            responses,
+            requests: std::array::from_fn(|index| row(&tally.requests[index])),
+            bytes_in: tally.bytes_in.value(),
+            bytes_out: tally.bytes_out.value(),
+            truncated: tally.truncated.value(),
+            sizes: std::array::from_fn(|index| tally.sizes[index].value()),
+        };
+        *self += of_tally;
+    }
+
+    /// Requests, whatever became of them.
+    pub fn requests(&self) -> u64 {
+        self.requests.iter().flatten().sum()
+    }
+
+    /// Requests by way and, in the order of [`TYPES`], by type.
+    pub fn requests_by(&self, way: Way) -> impl Iterator<Item = (&'static str, u64)> {
+        TYPES.into_iter().zip(self.requests[way.index()])
+    }
+
+    /// Requests that were answered.
+    pub fn answered(&self) -> u64 {
+        self.responses.iter().flatten().sum()
+    }
+
+    /// Answers with this code.
+    pub fn with_rcode(&self, rcode: Rcode) -> u64 {
+        self.responses[rcode_index(rcode)].iter().sum()
+    }
+
+    /// Lookups that came to this.
+    pub fn with_verdict(&self, verdict: Verdict) -> u64 {
+        self.responses.iter().map(|row| row[verdict_index(verdict)]).sum()
+    }
+
+    /// Requests met with silence for this reason.
+    pub fn ignored_for(&self, ignored: Ignored) -> u64 {
+        self.ignored[ignored_index(Some(ignored))]
+    }
+
+    /// Answers that were neither NOERROR nor NXDOMAIN.
+    pub fn errors(&self) -> u64 {
+        self.answered() - self.with_rcode(Rcode::NoError) - self.with_rcode(Rcode::NxDomain)
+    }
+
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        self.combine(earlier, |own, other| *own = own.wrapping_sub(other));
+        self
+    }
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.combine(&other, |own, other| *own += other);
     }
 }
 
@@ -134,20 +301,66 @@ impl ZoneCounters {
 mod tests {
     use super::*;
 
+    fn outcome(rcode: Option<Rcode>, verdict: Verdict, qtype: u16) -> Outcome {
+        Outcome {
+            reply_len: if rcode.is_some() { 50 } else { 0 },
+            hold_s: 0,
+            zone: None,
+            qtype,
+            rcode,
+            verdict,
+            truncated: false,
+            has_edns: false,
+            answer_count: 0,
+            ignored: rcode.is_none().then_some(Ignored::Response),
+        }
+    }
+
     #[test]
     fn sums_hold() {
         let counters = ZoneCounters::new(2);
-        let event = |rcode| Event { rcode, listed: false, truncated: false, request_len: 30, reply_len: 50 };
-        counters.count(0, &event(Some(Rcode::NoError)));
-        counters.count(1, &event(Some(Rcode::NxDomain)));
-        counters.count(1, &event(Some(Rcode::Refused)));
-        counters.count(1, &event(None));
+        let [udp, _, _, tcp] = Way::ALL;
+        counters.count(0, udp, 30, &outcome(Some(Rcode::NoError), Verdict::Listed, rr::A));
+        counters.count(1, udp, 30, &outcome(Some(Rcode::NxDomain), Verdict::Unlisted, rr::TXT));
+        counters.count(1, tcp, 30, &outcome(Some(Rcode::Refused), Verdict::None, 999));
+        counters.count(1, tcp, 30, &outcome(None, Verdict::None, 0));
+        counters.count(2, tcp, 30, &outcome(None, Verdict::None, 0));
         let totals = counters.totals();
-        assert_eq!(
-            (totals.answered, totals.noerror, totals.nxdomain, totals.errors(), totals.ignored),
-            (3, 1, 1, 1, 1)
-        );
-        assert_eq!((totals.bytes_in, totals.bytes_out), (120, 150));
-        assert_eq!(totals.since(&totals), Totals::default());
+        assert_eq!((totals.requests(), totals.answered(), totals.ignored_for(Ignored::Response)), (4, 3, 1));
+        assert_eq!((totals.with_rcode(Rcode::NoError), totals.with_rcode(Rcode::NxDomain), totals.errors()), (1, 1, 1));
+        assert_eq!((totals.with_verdict(Verdict::Listed), totals.with_verdict(Verdict::Unlisted)), (1, 1));
+        assert_eq!((totals.bytes_in, totals.bytes_out, totals.sizes), (120, 150, [3, 0, 0, 0, 0, 0]));
+        assert_eq!(totals.requests_by(udp).filter(|row| row.1 > 0).collect::<Vec<_>>(), [("A", 1), ("TXT", 1)]);
+        assert_eq!(totals.requests_by(tcp).filter(|row| row.1 > 0).collect::<Vec<_>>(), [(OTHER_TYPE, 2)]);
+        let mut twice = totals;
+        twice += totals;
+        assert_eq!(twice.since(&totals), totals);
+    }
+
+    #[test]
+    fn sizes_fall_into_their_classes() {
+        assert_eq!([12, 64, 65, 512, 1232, 1233, 65_535].map(size_class), [0, 0, 1, 3, 4, 5, 5]);
+    }
+
+    #[test]
+    fn every_index_is_its_own() {
+        for (index, way) in Way::ALL.into_iter().enumerate() {
+            assert_eq!(way.index(), index);
+        }
+        for (index, rcode) in RCODES.into_iter().enumerate() {
+            assert_eq!(rcode_index(rcode), index);
+        }
+        for (index, (verdict, _)) in RESULTS.into_iter().enumerate() {
+            assert_eq!(verdict_index(verdict), index);
+        }
+        for (index, (ignored, _)) in IGNORED.into_iter().enumerate() {
+            assert_eq!(ignored_index(Some(ignored)), index);
+        }
+    }
+
+    #[test]
+    fn a_tally_is_made_of_whole_lines() {
+        assert_eq!(std::mem::offset_of!(Tally, responses) % 64, 0);
+        assert_eq!(std::mem::offset_of!(Tally, requests) % 64, 0);
     }
 }

@@ -154,7 +154,7 @@ impl Listeners {
     {
         let new_responder = Arc::new(new_responder);
         let addresses = self.addresses().collect();
-        let counters = Counters { udp: Vec::new(), tcp: Arc::default() };
+        let counters = Counters { udp: Vec::new(), udp_addresses: Vec::new(), tcp: Arc::default() };
         // From here on a failure drops the server, which stops the threads already started.
         let mut server = Server { addresses, counters, stop: Arc::new(Stop::default()), threads: Vec::new() };
         let cores = if self.settings.pin_workers { permitted_cores() } else { Vec::new() };
@@ -168,6 +168,7 @@ impl Listeners {
                     stop: Arc::clone(&server.stop),
                 };
                 server.counters.udp.push(Arc::clone(&worker.counters));
+                server.counters.udp_addresses.push(address);
                 let core = cores.get(n % cores.len().max(1)).copied();
                 let new_responder = Arc::clone(&new_responder);
                 let thread = thread::Builder::new().name(format!("udp-{}", server.threads.len()));

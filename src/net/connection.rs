@@ -231,7 +231,9 @@ impl Connection {
             }
             let (place, output) = desk.output[progress.written..].split_at_mut(2);
             let output = &mut output[..TCP_REPLY_MAX_LEN];
+            let started = std::time::Instant::now();
             let reply = desk.responder.respond(self.client, Transport::Tcp, request, output);
+            counters.durations.observe(1, started.elapsed());
             self.queries += 1;
             counters.received.add(1);
             progress.consumed += 2 + len;

@@ -6,9 +6,15 @@
 //! - UDP: `received` = `replied` + `late` + `unanswered` + `dropped_long` + `dropped_short` + `dropped_port_zero`, and
 //!   `replied` = `sent` + `send_errors` + `dropped_hold_full` + replies still held.
 //! - TCP: `accepted` = `open` + all `closed_*`. (`refused_per_client` were never let in.)
+//!
+//! Times are taken twice a batch and not for each query, which would cost more than many an answer: every request of a batch
+//! counts with the time from when the whole batch was received to when the last of its replies was handed to the kernel.
+//! That is what the last of them waited, and more than the others did.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A number with one writing thread.
 #[derive(Debug, Default)]
@@ -31,6 +37,45 @@ impl Counter {
     }
 }
 
+/// Upper bounds of the classes of durations, in nanoseconds; there is one more class for what takes longer.
+pub const DURATION_BOUNDS_NS: [u64; 12] = [
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
+
+/// How long requests took, by class, from the one thread that writes.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Durations {
+    classes: [Counter; DURATION_BOUNDS_NS.len() + 1],
+    sum_ns: Counter,
+}
+
+impl Durations {
+    /// So many requests took so long each.
+    pub fn observe(&self, count: u64, took: Duration) {
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let class = DURATION_BOUNDS_NS.partition_point(|&bound_ns| bound_ns < took_ns);
+        self.classes[class].add(count);
+        self.sum_ns.add(took_ns.saturating_mul(count));
+    }
+
+    /// Requests of each class, and the time that all took together, in nanoseconds.
+    pub fn value(&self) -> ([u64; DURATION_BOUNDS_NS.len() + 1], u64) {
+        (std::array::from_fn(|class| self.classes[class].value()), self.sum_ns.value())
+    }
+}
+
 /// Declare a struct of counters whose names a scraper can walk.
 macro_rules! counters {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
@@ -38,7 +83,11 @@ macro_rules! counters {
         // Two cache lines apart: neighbours are fetched in pairs on x86-64.
         #[derive(Debug, Default)]
         #[repr(align(128))]
-        pub struct $name { $($(#[$doc])* pub $field: Counter,)* }
+        pub struct $name {
+            $($(#[$doc])* pub $field: Counter,)*
+            /// How long requests took.
+            pub durations: Durations,
+        }
 
         impl $name {
             /// Every counter with its name, in order of declaration.
@@ -124,6 +173,24 @@ counters! {
 pub struct Counters {
     /// One for each UDP worker.
     pub udp: Vec<Arc<UdpCounters>>,
+    /// The addresses that these listen on, in the same order.
+    pub udp_addresses: Vec<SocketAddr>,
     /// The TCP thread's; all zero when TCP is off.
     pub tcp: Arc<TcpCounters>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_fall_into_their_classes() {
+        let durations = Durations::default();
+        durations.observe(3, Duration::from_micros(10));
+        durations.observe(2, Duration::from_nanos(10_001));
+        durations.observe(1, Duration::from_secs(7));
+        let (classes, sum_ns) = durations.value();
+        assert_eq!((classes[0], classes[1], classes[12]), (3, 2, 1));
+        assert_eq!(sum_ns, 30_000 + 20_002 + 7_000_000_000);
+    }
 }

@@ -35,7 +35,7 @@ mod udp;
 
 pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
-pub use counters::{Counter, Counters, TcpCounters, UdpCounters};
+pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
 pub use late::Late;
 pub use tcp::Limits;
 

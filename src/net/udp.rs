@@ -73,8 +73,10 @@ impl<'a, R: Responder> Desk<'a, R> {
             let received = self.receive();
             self.responder.begin_batch();
             if received > 0 {
+                let begun = Instant::now();
                 self.answer(received);
                 self.send();
+                self.counters.durations.observe(received as u64, begun.elapsed());
             }
             if !self.held.is_empty() {
                 self.release();

@@ -1,6 +1,6 @@
 //! The doors for changing live listings by message: bound with the other sockets, opened when there is something to change.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tracing::{info, warn};
@@ -10,8 +10,7 @@ use crate::{
     config::{Config, DatagramSocket},
     control::{api, rspamd, update},
     live::{
-        listings::{Listings, Places, Settings},
-        reloader::Reloader,
+        listings::Listings,
         served::{Cell, LiveCell},
     },
 };
@@ -29,18 +28,6 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<Option<rspamd::Socket>> {
     let socket = bound.with_context(|| format!("cannot take datagrams at {}", datagrams.socket))?;
     info!("updates by datagram at {}", datagrams.socket);
     Ok(Some(socket))
-}
-
-/// Opens the store of live listings.
-pub(super) fn open_store(
-    state: &Path,
-    config: &Config,
-    reloader: &Reloader,
-    (cell, live): (&Cell, &LiveCell),
-) -> Option<Listings> {
-    let settings = Settings { ttl_s: config.load.default_ttl_s, ..Settings::new(state.to_owned()) };
-    let places = Places { served: Arc::clone(cell), live: Arc::clone(live), slots: reloader.live_slots() };
-    Listings::open(settings, places).map_err(|error| warn!("no live listings: {error}")).ok()
 }
 
 /// The doors that others must know of.

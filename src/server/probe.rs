@@ -1,21 +1,28 @@
 //! The questions of RFC 5782 section 5, by which a client can tell that a list works and does not list the world.
 //!
-//! They go through the real answering code, as a client's would.
+//! They go through the real answering code, as a client's would. So do questions for some of a zone's own entries.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
     answer::{self, Client, Policy, Transport, World},
-    wire::{HEADER_LEN, class, name::Name, rr},
+    wire::{
+        HEADER_LEN, class,
+        name::{Name, QueryName},
+        rr,
+    },
     zone::{
-        dataset::Entries,
-        snapshot::{Snapshot, Zone},
+        dataset::{Dataset, Entries},
+        ruling::Context,
+        snapshot::{Content, Part, Snapshot, Zone},
     },
 };
 
 /// A question and what came of it.
 #[derive(Clone, Debug)]
 pub struct Probe {
+    /// A word for metrics.
+    pub name: &'static str,
     /// The address or name that is looked up.
     pub question: &'static str,
     /// What the RFC wants.
@@ -24,10 +31,21 @@ pub struct Probe {
     pub found: Vec<Ipv4Addr>,
 }
 
-const V4: [(&str, &str, bool); 2] = [("127.0.0.2", "2.0.0.127", true), ("127.0.0.1", "1.0.0.127", false)];
-const NAMES: [(&str, &str, bool); 2] = [("TEST", "test", true), ("INVALID", "invalid", false)];
-const V6: [(&str, u128, bool); 2] =
-    [("::FFFF:7F00:2", 0xffff_7f00_0002, true), ("::FFFF:7F00:1", 0xffff_7f00_0001, false)];
+impl Probe {
+    /// Whether it came as the RFC wants it.
+    pub fn is_ok(&self) -> bool {
+        self.found.is_empty() != self.should_be_listed
+    }
+}
+
+const V4: [(&str, &str, &str, bool); 2] =
+    [("v4_test_entry", "127.0.0.2", "2.0.0.127", true), ("v4_never_listed", "127.0.0.1", "1.0.0.127", false)];
+const NAMES: [(&str, &str, &str, bool); 2] =
+    [("name_test_entry", "TEST", "test", true), ("name_never_listed", "INVALID", "invalid", false)];
+const V6: [(&str, &str, u128, bool); 2] = [
+    ("v6_test_entry", "::FFFF:7F00:2", 0xffff_7f00_0002, true),
+    ("v6_never_listed", "::FFFF:7F00:1", 0xffff_7f00_0001, false),
+];
 
 /// Asks a zone the questions that its datasets are for.
 pub fn probes(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<Probe> {
@@ -37,20 +55,75 @@ pub fn probes(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<Probe> {
     let holds_v6 = base.iter().any(|dataset| dataset.kind.holds_v6());
     let holds_names = base.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
     let mut probes = Vec::new();
-    let mut ask = |question, name: &str, should_be_listed| {
-        let found = look_up(snapshot, zone, name, now_s);
-        probes.push(Probe { question, should_be_listed, found });
+    let mut ask = |name, question, relative: &str, should_be_listed| {
+        let found = look_up(snapshot, zone, relative, now_s);
+        probes.push(Probe { name, question, should_be_listed, found });
     };
-    for (question, name, listed) in V4.into_iter().filter(|_| holds_v4) {
-        ask(question, name, listed);
+    for (name, question, relative, listed) in V4.into_iter().filter(|_| holds_v4) {
+        ask(name, question, relative, listed);
     }
-    for (question, address, listed) in V6.into_iter().filter(|_| holds_v4 || holds_v6) {
-        ask(question, &nibbles(address), listed);
+    for (name, question, address, listed) in V6.into_iter().filter(|_| holds_v4 || holds_v6) {
+        ask(name, question, &nibbles(address), listed);
     }
-    for (question, name, listed) in NAMES.into_iter().filter(|_| holds_names) {
-        ask(question, name, listed);
+    for (name, question, relative, listed) in NAMES.into_iter().filter(|_| holds_names) {
+        ask(name, question, relative, listed);
     }
     probes
+}
+
+/// Entries that are asked for, of each dataset and family.
+const OWN_ENTRIES: usize = 4;
+
+/// Asks a zone for some of its own entries, and returns how many it was asked for, and those that did not come.
+pub fn own_entries(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> (usize, Vec<String>) {
+    let (mut count, mut missing) = (0, Vec::new());
+    let context = Context { now_s, keyed: false };
+    for part in zone.content.iter().flat_map(Content::parts) {
+        for relative in part.datasets.iter().flat_map(|dataset| some_names(dataset, &context)) {
+            let Ok(relative) = relative.below(&part.name) else { continue };
+            if !is_answered_from(snapshot, zone, part, &relative) {
+                continue;
+            }
+            count += 1;
+            if look_up(snapshot, zone, &relative.to_string(), now_s).is_empty() {
+                missing.push(relative.to_string());
+            }
+        }
+    }
+    (count, missing)
+}
+
+/// Names, relative to its place, that a dataset lists now.
+fn some_names(dataset: &Dataset, context: &Context) -> Vec<Name> {
+    let parse = |text: String| Name::parse(text.as_bytes()).ok();
+    match &dataset.entries {
+        Entries::Addresses(addresses) => {
+            let v4 = addresses.some_listed_v4(OWN_ENTRIES, context).into_iter().map(octets);
+            let v6 = addresses.some_listed_v6(OWN_ENTRIES, context).into_iter().map(nibbles);
+            v4.chain(v6).filter_map(parse).collect()
+        }
+        Entries::Names(names) => {
+            names.some_listed(OWN_ENTRIES, context).iter().map(|wire| Name::from_wire(wire)).collect()
+        }
+        Entries::Records(_) => Vec::new(),
+    }
+}
+
+/// Whether nothing deeper answers for a name: neither another zone nor another part of this one.
+fn is_answered_from(snapshot: &Snapshot, zone: &Zone, part: &Part, relative: &Name) -> bool {
+    let mut name = QueryName::new();
+    let whole = relative.below(&zone.apex).ok();
+    let Some(_) = whole.as_ref().and_then(|whole| name.read(whole.as_wire())) else { return false };
+    let Some((place, left)) = snapshot.find(&name) else { return false };
+    let answering = &snapshot.zones()[place];
+    let content = answering.content.as_ref().filter(|_| answering.apex == zone.apex);
+    content.is_some_and(|content| content.part(name.relative(left)).name == part.name)
+}
+
+/// The reversed octets of an address (RFC 5782 section 2.1).
+fn octets(address: u32) -> String {
+    let [a, b, c, d] = address.to_be_bytes();
+    format!("{d}.{c}.{b}.{a}")
 }
 
 /// The reversed nibbles of an address (RFC 5782 section 2.4).

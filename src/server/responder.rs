@@ -11,14 +11,15 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    answer::{self, Client, Ignored, Outcome, Policy, Verdict, World},
+    answer::{self, Client, Ignored, Outcome, Policy, World},
     control::update::{Inbox, Job},
     live::{
         clock,
         served::{LiveCell, Served},
     },
-    metrics::{Event, ZoneCounters},
+    metrics::{Way, ZoneCounters},
     net::{Late, Reply, Responder, Transport},
+    wire::name::QueryName,
     zone::live::Live,
 };
 
@@ -47,8 +48,10 @@ pub(super) struct Worker {
     live: Arc<Live>,
     now_s: u64,
     policy: Arc<Policy>,
-    totals: Arc<ZoneCounters>,
+    /// Counts of what is in no zone.
+    outside: Arc<ZoneCounters>,
     log: Option<QueryLog>,
+    name: QueryName,
     updates: Option<Inbox>,
 }
 
@@ -58,12 +61,13 @@ impl Worker {
         cell: Arc<ArcSwap<Served>>,
         live_cell: LiveCell,
         policy: Arc<Policy>,
-        totals: Arc<ZoneCounters>,
+        outside: Arc<ZoneCounters>,
         log: Option<QueryLog>,
         updates: Option<Inbox>,
     ) -> Self {
         let (served, live) = (cell.load_full(), live_cell.load_full());
-        Self { number, cell, served, live_cell, live, now_s: clock::now_s(), policy, totals, log, updates }
+        let (now_s, name) = (clock::now_s(), QueryName::new());
+        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, name, updates }
     }
 
     #[cold]
@@ -94,22 +98,21 @@ impl Responder for Worker {
         let (snapshot, live) = (&self.served.snapshot, &*self.live);
         let world = World { snapshot, policy: &self.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
-        let outcome = answer::answer(world, asker, request, reply);
-        let event = Event {
-            rcode: outcome.rcode,
-            listed: outcome.verdict == Verdict::Listed,
-            truncated: outcome.truncated,
-            request_len: request.len(),
-            reply_len: outcome.reply_len,
-        };
-        self.totals.count(self.number, &event);
-        if let Some(zone) = outcome.zone {
-            self.served.counters[zone].count(self.number, &event);
+        let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
+        if outcome.ignored == Some(Ignored::Elsewhere) {
+            // Whoever takes updates answers and counts them.
+            return Reply { len: 0, hold_s: 0, is_late: true };
         }
+        let way = Way { transport, is_v6: client.is_ipv6() };
+        let counters = match outcome.zone {
+            Some(zone) => &self.served.counters[zone],
+            None => &self.outside,
+        };
+        counters.count(self.number, way, request.len(), &outcome);
         if let Some(log) = &self.log {
             self.note(log, client, request, outcome);
         }
-        Reply { len: outcome.reply_len, hold_s: outcome.hold_s, is_late: outcome.ignored == Some(Ignored::Elsewhere) }
+        Reply { len: outcome.reply_len, hold_s: outcome.hold_s, is_late: false }
     }
 
     fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {

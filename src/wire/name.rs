@@ -235,46 +235,71 @@ const LOWERED_AT_ONCE: usize = 32;
 /// Room for a name in whole blocks, and for a few octets more that are read in one go with its last ones.
 const ROOM: usize = 256 + LOWERED_AT_ONCE;
 
-/// The name of a query: lower-case octets, and where each label starts.
+/// So many labels of one octet are read at once.
+const FOUR: usize = 4;
+
+/// The name of a query: lower-case octets, and where each label starts. Made once and read into again and again.
 pub struct QueryName {
-    /// In whole blocks, of which those after the name hold whatever.
+    /// Those after the name are whatever was there before.
     octets: [u8; ROOM],
     /// Offsets of the labels' length octets, the root's last.
-    starts: [u8; LABELS_MAX + 1],
+    starts: [u8; LABELS_MAX + 1 + FOUR],
     label_count: u8,
 }
 
 impl QueryName {
     /// The root; a place to read names into.
     pub const fn new() -> Self {
-        Self { octets: [0; ROOM], starts: [0; LABELS_MAX + 1], label_count: 0 }
+        Self { octets: [0; ROOM], starts: [0; LABELS_MAX + 1 + FOUR], label_count: 0 }
     }
 
     /// Reads the name at the start of `wire`, and returns its length there. Compression has nothing to point at in the first
     /// name of a message, and other label types were never deployed (RFC 6891 section 5), so both are errors: `None`.
     #[inline]
     pub fn read(&mut self, wire: &[u8]) -> Option<usize> {
+        let room = wire.len().min(NAME_MAX);
+        self.octets[..room].copy_from_slice(&wire[..room]);
+        // What stands beyond the room is old. Labels only lead on, so a name that reaches there is noticed at its end.
         let (mut at, mut count) = (0, 0);
+        while self.reads_four(at, count) {
+            at += 2 * FOUR;
+            count += FOUR;
+        }
         loop {
-            let length = usize::from(*wire.get(at)?);
-            if length > LABEL_MAX || at + length >= NAME_MAX {
+            if at >= NAME_MAX {
                 return None;
             }
-            *self.starts.get_mut(count)? = at as u8;
-            at += 1 + length;
-            if length == 0 {
+            let length = usize::from(self.octets[at]);
+            // Every label takes two octets, so there are no more than fit.
+            self.starts[count & LABELS_MAX] = at as u8;
+            if length.wrapping_sub(1) >= LABEL_MAX {
+                if length > 0 || at >= room {
+                    return None;
+                }
                 break;
             }
+            at += 1 + length;
             count += 1;
         }
-        self.octets[..at].copy_from_slice(wire.get(..at)?);
         // Length octets are below 64 and letters above, so all octets can be lowered alike.
         let (blocks, _) = self.octets.as_chunks_mut::<LOWERED_AT_ONCE>();
-        for block in &mut blocks[..at.div_ceil(LOWERED_AT_ONCE)] {
+        for block in &mut blocks[..=at / LOWERED_AT_ONCE] {
             block.make_ascii_lowercase();
         }
         self.label_count = count as u8;
-        Some(at)
+        Some(at + 1)
+    }
+
+    /// Notes where the next four labels start, if each has one octet. An IPv6 address has 32 of them.
+    #[inline]
+    fn reads_four(&mut self, at: usize, count: usize) -> bool {
+        let (labels, starts) = (self.octets[at..NAME_MAX].first_chunk(), self.starts[count..].first_chunk_mut());
+        let (Some(labels), Some(starts)) = (labels, starts) else { return false };
+        let are_single = u64::from_le_bytes(*labels) & 0x00ff_00ff_00ff_00ff == 0x0001_0001_0001_0001;
+        if are_single {
+            *starts = (at as u32 * 0x0101_0101 + 0x0604_0200).to_le_bytes();
+        }
+        are_single
     }
 
     /// Number of labels, without the root's.
@@ -295,6 +320,27 @@ impl QueryName {
     /// The last `count` labels in wire format.
     pub fn suffix(&self, count: usize) -> &[u8] {
         &self.octets[self.start(self.label_count() - count)..self.wire_len()]
+    }
+
+    /// A hash of the last `count` labels, the same for the same labels in every name.
+    #[inline]
+    pub fn suffix_hash(&self, count: usize) -> u64 {
+        /// Odd, with bits everywhere: the golden ratio of 2^64.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let start = self.start(self.label_count() - count);
+        let mut octets_left = self.wire_len() - start;
+        let (words, _) = self.octets[start..].as_chunks();
+        let mut hash = 0_u64;
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            if octets_left <= 8 {
+                // What stands behind the name is not its own.
+                return (hash ^ word << (64 - 8 * octets_left)).wrapping_mul(SPREAD);
+            }
+            hash = (hash ^ word).wrapping_mul(SPREAD).rotate_left(29);
+            octets_left -= 8;
+        }
+        hash
     }
 
     /// The whole name with its first `count` labels as the part of interest.
@@ -338,6 +384,24 @@ impl<'a> RelativeName<'a> {
         let mut octets = [0; 4];
         octets.copy_from_slice(&self.name.octets[start..start + 4]);
         octets
+    }
+
+    /// The same of four labels, if that is all there are.
+    #[inline]
+    pub fn four_label_starts(&self) -> Option<[[u8; 4]; 4]> {
+        let starts: [u8; 4] = self.name.starts[self.first..self.end].try_into().ok()?;
+        Some(starts.map(|start| {
+            let mut octets = [0; 4];
+            octets.copy_from_slice(&self.name.octets[usize::from(start)..usize::from(start) + 4]);
+            octets
+        }))
+    }
+
+    /// Whether there are labels and each has one octet.
+    #[inline]
+    pub fn has_single_octets(&self) -> bool {
+        let octets = self.name.start(self.end) - self.name.start(self.first);
+        octets > 0 && octets == 2 * self.label_count()
     }
 
     /// The labels from right to left, the way down from the apex.

@@ -5,12 +5,15 @@
 pub mod access;
 pub mod addresses;
 pub mod apex;
+mod catalog;
 pub mod dataset;
 pub mod lifetimes;
 pub mod live;
 pub mod names;
 pub mod records;
 pub mod ruling;
+mod runs;
+pub mod shown;
 pub mod snapshot;
 pub mod standing;
 pub mod subject;

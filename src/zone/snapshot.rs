@@ -1,10 +1,11 @@
 //! Everything served at one moment, and the way from a name to its zone.
 
-use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use super::{
     access::{AccessList, KeyList},
     apex::{ZoneServers, ZoneSoa},
+    catalog::Catalog,
     dataset::{Dataset, Entries},
     ruling::Context,
     subject::Subject,
@@ -55,6 +56,8 @@ pub struct Part {
     /// What is asked besides, from farther up: each specification has subzones of its own, and those of one hide nothing
     /// of another.
     pub above: Vec<Above>,
+    /// Whether any of these holds addresses, so that names are read as such.
+    holds_addresses: bool,
 }
 
 /// A dataset that is asked in a part below its own place.
@@ -113,9 +116,17 @@ impl Content {
         }
     }
 
+    /// Whether the data may still be served.
+    pub fn is_current(&self, context: &Context) -> bool {
+        context.now_s <= self.expires_s
+    }
+
     /// The part that a relative name belongs to.
     #[inline]
     pub fn part(&self, name: RelativeName<'_>) -> &Part {
+        if let [whole] = &*self.parts {
+            return whole;
+        }
         self.parts
             .iter()
             .find(|part| {
@@ -133,6 +144,7 @@ impl Content {
     }
 
     /// Whether a relative name stands above a subzone or another zone.
+    #[inline]
     pub fn is_non_terminal(&self, name: RelativeName<'_>) -> bool {
         self.non_terminals.iter().any(|known| **known == *name.octets())
     }
@@ -151,7 +163,8 @@ impl Content {
 
 impl Part {
     fn new(name: Name) -> Self {
-        Self { label_count: name.label_count(), name, datasets: Vec::new(), above: Vec::new() }
+        let label_count = name.label_count();
+        Self { label_count, name, datasets: Vec::new(), above: Vec::new(), holds_addresses: false }
     }
 
     /// Takes the datasets of one specification that answer here: those of its closest subzone.
@@ -168,6 +181,7 @@ impl Part {
             .collect();
         for dataset in own {
             let dataset = Arc::clone(dataset);
+            self.holds_addresses |= matches!(dataset.entries, Entries::Addresses(_));
             if label_count == self.label_count {
                 self.datasets.push(dataset);
             } else {
@@ -181,10 +195,17 @@ impl Part {
         self.label_count
     }
 
+    /// A name relative to the zone, as it is seen from a place of so many labels.
+    #[inline]
+    fn subject<'a>(&self, relative: RelativeName<'a>, label_count: usize) -> Subject<'a> {
+        let name = relative.without_last(label_count);
+        if self.holds_addresses { Subject::new(name) } else { Subject { name, v4: None, v6: None } }
+    }
+
     /// A name relative to the zone, as it is looked for in this part.
     #[inline]
     pub fn seek<'a>(&'a self, relative: RelativeName<'a>) -> Sought<'a> {
-        Sought { part: self, relative, subject: Subject::new(relative.without_last(self.label_count)) }
+        Sought { part: self, relative, subject: self.subject(relative, self.label_count) }
     }
 }
 
@@ -202,11 +223,14 @@ impl<'a> Sought<'a> {
     #[inline]
     pub fn any(&self, mut ask: impl FnMut(&'a Dataset, &Subject<'a>) -> bool) -> bool {
         self.part.datasets.iter().any(|dataset| ask(dataset, &self.subject))
-            || self
-                .part
-                .above
-                .iter()
-                .any(|above| ask(&above.dataset, &Subject::new(self.relative.without_last(above.label_count))))
+            || !self.part.above.is_empty() && self.any_above(ask)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_above(&self, mut ask: impl FnMut(&'a Dataset, &Subject<'a>) -> bool) -> bool {
+        let Part { above, .. } = self.part;
+        above.iter().any(|above| ask(&above.dataset, &self.part.subject(self.relative, above.label_count)))
     }
 
     /// Visits all of the datasets in the same way.
@@ -221,7 +245,7 @@ impl<'a> Sought<'a> {
     /// The name as it is seen from the zone's apex.
     #[inline]
     pub fn from_apex(&self) -> Subject<'a> {
-        if self.part.label_count == 0 { self.subject } else { Subject::new(self.relative) }
+        if self.part.label_count == 0 && self.part.holds_addresses { self.subject } else { Subject::new(self.relative) }
     }
 
     /// Whether all datasets see the name alike.
@@ -235,9 +259,7 @@ impl<'a> Sought<'a> {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     zones: Vec<Zone>,
-    by_apex: HashMap<Name, u32, foldhash::fast::FixedState>,
-    /// The label counts that apexes have, greatest first: the only suffixes worth looking up.
-    apex_label_counts: Vec<usize>,
+    by_apex: Catalog,
     /// Who may ask for any zone.
     pub acl: Option<Arc<AccessList>>,
     /// Which keys open any zone.
@@ -254,11 +276,7 @@ impl Snapshot {
                 content.add_ancestors(&below);
             }
         }
-        let by_apex = apexes.iter().cloned().zip(0..).collect();
-        let mut apex_label_counts: Vec<usize> = apexes.iter().map(Name::label_count).collect();
-        apex_label_counts.sort_unstable_by(|a, b| b.cmp(a));
-        apex_label_counts.dedup();
-        let mut snapshot = Self { zones, by_apex, apex_label_counts, acl, keys };
+        let mut snapshot = Self { zones, by_apex: Catalog::new(&apexes), acl, keys };
         snapshot.find_server_addresses();
         snapshot
     }
@@ -271,16 +289,12 @@ impl Snapshot {
     /// The closest zone at or above a name, by its place among the zones, and how many labels of the name stand left of it.
     #[inline]
     pub fn find(&self, name: &QueryName) -> Option<(usize, usize)> {
-        let label_count = name.label_count();
-        self.apex_label_counts.iter().filter(|&&count| count <= label_count).find_map(|&count| {
-            let index = *self.by_apex.get(name.suffix(count))?;
-            Some((index as usize, label_count - count))
-        })
+        self.by_apex.find(name)
     }
 
     /// The zone of that name.
     pub fn zone(&self, apex: &Name) -> Option<&Zone> {
-        self.by_apex.get(apex).map(|&index| &self.zones[index as usize])
+        self.zones.iter().find(|zone| zone.apex == *apex)
     }
 
     /// Fills in the addresses of name servers whose names are in zones of ours, from the records there.
@@ -334,7 +348,7 @@ impl Snapshot {
 impl Zone {
     /// Whether the zone can be served at this moment.
     pub fn is_served(&self, context: &Context) -> bool {
-        self.content.as_ref().is_some_and(|content| context.now_s <= content.expires_s)
+        self.content.as_ref().is_some_and(|content| content.is_current(context))
     }
 }
 

@@ -3,8 +3,6 @@
 //! Whether `4.3.2.1` is an IPv4 address or the start of an IPv6 one depends on who is asked, so both readings are kept. Only
 //! canonical octets count: `02` lists nothing, or one entry would exist under several names.
 
-use std::net::Ipv6Addr;
-
 use crate::wire::name::RelativeName;
 
 /// A run of addresses that share the octets or nibbles that a name gives; a single one if it gives all.
@@ -38,10 +36,9 @@ impl<'a> Subject<'a> {
     /// Reads a name in all its ways.
     #[inline]
     pub fn new(name: RelativeName<'a>) -> Self {
-        let v4 = read_octets(name);
-        // A whole IPv4 address is far more common than the start of an IPv6 one that looks like it.
-        let v6 = read_nibbles(name);
-        Self { name, v4, v6 }
+        // Hardly any name that is no address has labels of one octet only.
+        let v6 = if name.has_single_octets() { read_nibbles(name) } else { None };
+        Self { name, v4: read_octets(name), v6 }
     }
 
     /// The runs of IPv4 addresses that the nibbles stand for: `::ffff:0:0/96` (RFC 5782 section 2.4 asks for its test entries
@@ -70,41 +67,70 @@ fn six_to_four(run: Run<u128>) -> Option<Run<u32>> {
 /// One to four labels of canonical decimal octets, the last one first.
 #[inline]
 fn read_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
+    let Some(labels) = name.four_label_starts() else { return read_few_octets(name) };
+    let octets = labels.map(read_octet);
+    let are_octets = octets.iter().fold(true, |all, (_, is_octet)| all & is_octet);
+    let address = octets[0].0 | octets[1].0 << 8 | octets[2].0 << 16 | octets[3].0 << 24;
+    are_octets.then_some(Run { first: address, last: address })
+}
+
+fn read_few_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     let count = name.label_count();
-    if !(1..=4).contains(&count) {
+    if !(1..4).contains(&count) {
         return None;
     }
     let free_bits = 32 - 8 * count as u32;
-    let (mut first, mut shift) = (0, free_bits);
+    let mut first = 0;
     for index in 0..count {
-        first |= read_octet(name.label_start(index))? << shift;
-        shift += 8;
+        let (octet, is_octet) = read_octet(name.label_start(index));
+        if !is_octet {
+            return None;
+        }
+        first |= octet << (free_bits + 8 * index as u32);
     }
-    Some(Run { first, last: first | 1u32.checked_shl(free_bits).map_or(u32::MAX, |bit| bit - 1) })
+    Some(Run { first, last: first | ((1 << free_bits) - 1) })
 }
 
-/// A canonical decimal octet, from the length of a label and three octets from there on, not all of them its own.
-#[inline]
-fn read_octet(start: [u8; 4]) -> Option<u32> {
-    const THREE: u32 = 0xff_ffff;
-    let length = u32::from(start[0]);
-    if length.wrapping_sub(1) > 2 || start[1] == b'0' && length > 1 {
-        return None;
-    }
-    // The last digit goes where the third stands; what is not the label's falls out above, and zeros come in below.
-    let missing_bits = 24 - 8 * length;
-    let digits = ((u32::from_le_bytes(start) >> 8) ^ 0x30_3030) << missing_bits & THREE;
-    let octet = (digits & 0xff) * 100 + (digits >> 8 & 0xff) * 10 + (digits >> 16);
-    // What is 10 or more, and no digit, reaches the highest bit of its octet with 118, or has it already.
-    (((digits + 0x76_7676) | digits) & 0x80_8080 == 0 && octet < 256).then_some(octet)
+/// What makes a canonical decimal octet of so many digits. Each field has the digits where a label has them, in its octets
+/// from the second on.
+struct Digits {
+    /// Where they are.
+    mask: u32,
+    /// Reaches the highest bit of its octet with a digit that is too large.
+    beyond: u32,
+    /// Weighs each, so that the sum comes to stand in the highest octet.
+    weights: u32,
+    /// The least number that needs so many.
+    least: u32,
 }
 
-/// One to 32 labels of one hexadecimal digit, the last one first.
+/// By length. Labels of a length that no octet has get what nothing satisfies.
+const DIGITS: [Digits; 4] = [
+    Digits { mask: 0, beyond: 0x80_80_80_00, weights: 0, least: 0 },
+    Digits { mask: 0x00_00_ff_00, beyond: 0x76_76_76_00, weights: 1 << 16, least: 0 },
+    Digits { mask: 0x00_ff_ff_00, beyond: 0x76_76_76_00, weights: 10 << 16 | 1 << 8, least: 10 },
+    // A first digit of 3 is too large, and 256 to 299 are less than 100 without their ninth bit.
+    Digits { mask: 0xff_ff_ff_00, beyond: 0x76_76_7d_00, weights: 100 << 16 | 10 << 8 | 1, least: 100 },
+];
+
+/// A canonical decimal octet and whether it is one, from the length of a label and the three octets from there on, not all of
+/// them its own. `02` is none, or one entry would exist under several names.
 #[inline]
+#[allow(clippy::needless_bitwise_bool, reason = "a branch for each would be guessed wrong half of the time")]
+fn read_octet(start: [u8; 4]) -> (u32, bool) {
+    let Digits { mask, beyond, weights, least } = DIGITS[usize::from(start[0] & 3)];
+    let digits = (u32::from_le_bytes(start) ^ 0x30_30_30_00) & mask;
+    let octet = digits.wrapping_mul(weights) >> 24;
+    // What is no digit has the highest bit of its octet already, or reaches it.
+    let are_digits = (digits.wrapping_add(beyond) | digits) & 0x80_80_80_00 == 0;
+    (octet, are_digits & (octet >= least) & (start[0] < 4))
+}
+
+/// One to 32 labels of one hexadecimal digit, the last one first; of names whose labels have one octet each.
+#[inline(never)]
 fn read_nibbles(name: RelativeName<'_>) -> Option<Run<u128>> {
     let (count, octets) = (name.label_count(), name.octets());
-    // Labels of one octet each: hardly any name that is not an address gets beyond this.
-    if !(1..=32).contains(&count) || octets.len() != 2 * count {
+    if count > 32 {
         return None;
     }
     let (mut first, mut shift) = (0, 128 - 4 * count as u32);
@@ -145,79 +171,9 @@ fn four_nibbles(labels: [u8; 8]) -> Option<u16> {
     Some((pairs & 0xff | pairs >> 24 & 0xff00) as u16)
 }
 
-/// Writes an address as templates show it, and returns the length.
-pub fn show_v4(address: u32, text: &mut ShownKey) {
-    text.len = 0;
-    for (index, octet) in address.to_be_bytes().into_iter().enumerate() {
-        if index > 0 {
-            text.push(b'.');
-        }
-        if octet >= 100 {
-            text.push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            text.push(b'0' + octet / 10 % 10);
-        }
-        text.push(b'0' + octet % 10);
-    }
-}
-
-/// Writes an address as templates show it (RFC 5952).
-pub fn show_v6(address: u128, text: &mut ShownKey) {
-    text.show(format_args!("{}", Ipv6Addr::from(address)));
-}
-
-/// The listed key as templates show it: long enough for a name whose every octet is escaped.
-pub struct ShownKey {
-    octets: [u8; 4 * crate::wire::name::NAME_MAX],
-    len: usize,
-}
-
-impl ShownKey {
-    /// Nothing yet.
-    pub const fn new() -> Self {
-        Self { octets: [0; 4 * crate::wire::name::NAME_MAX], len: 0 }
-    }
-
-    /// Replaces what is shown.
-    pub fn show(&mut self, text: std::fmt::Arguments<'_>) {
-        self.len = 0;
-        // What does not fit would be cut, and no name in escaped form is longer than the room.
-        let written = std::fmt::Write::write_fmt(self, text);
-        debug_assert!(written.is_ok());
-    }
-
-    fn push(&mut self, octet: u8) {
-        if let Some(place) = self.octets.get_mut(self.len) {
-            *place = octet;
-            self.len += 1;
-        }
-    }
-
-    /// What is shown.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.octets[..self.len]
-    }
-}
-
-impl Default for ShownKey {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl std::fmt::Write for ShownKey {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.len + text.len();
-        self.octets.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
     use crate::wire::name::{Name, QueryName};
@@ -278,10 +234,12 @@ mod tests {
                     std::str::from_utf8(label).ok().filter(|text| text.bytes().all(|one| one.is_ascii_digit()));
                 let octet = digits.and_then(|text| text.parse::<u8>().ok());
                 let expected = octet.filter(|octet| octet.to_string().as_bytes() == label && length < 4);
-                assert_eq!(read_octet([length, text[0], text[1], text[2]]), expected.map(u32::from), "{label:?}");
+                let (read, is_octet) = read_octet([length, text[0], text[1], text[2]]);
+                assert_eq!(is_octet.then_some(read), expected.map(u32::from), "{label:?}");
             }
         }
-        assert_eq!(read_octet([3, b'1', 0x80 | b'2', b'3']), None);
+        assert!(!read_octet([3, b'1', 0x80 | b'2', b'3']).1);
+        assert!(!read_octet([5, b'1', b'2', b'3']).1);
     }
 
     #[test]
@@ -295,16 +253,6 @@ mod tests {
                 let expected = is_lower_hex.then(|| digits.iter().collect::<String>());
                 assert_eq!(four_nibbles(labels), expected.map(|hex| u16::from_str_radix(&hex, 16).expect("hex")));
             }
-        }
-    }
-
-    #[test]
-    fn addresses_are_shown_as_everywhere() {
-        let mut text = ShownKey::new();
-        for octet in 0..=255 {
-            let address = Ipv4Addr::new(octet, 255 - octet, 0, octet);
-            show_v4(address.into(), &mut text);
-            assert_eq!(text.as_bytes(), address.to_string().as_bytes());
         }
     }
 

@@ -174,8 +174,13 @@ impl Live {
         self.tell(&["status"]).1
     }
 
+    /// Where metrics are.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http.expect("metrics")
+    }
+
     pub(crate) fn metrics(&self) -> String {
-        let mut stream = TcpStream::connect(self.http.expect("metrics")).expect("a connection");
+        let mut stream = TcpStream::connect(self.http()).expect("a connection");
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("a reply");

@@ -11,7 +11,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::{live::clock, metrics::Totals, server::Running};
+use crate::{live::clock, metrics::Totals, server::Running, wire::Rcode};
 
 /// The statistics file.
 pub(super) struct StatsFile {
@@ -54,8 +54,15 @@ impl StatsFile {
         for (name, totals) in &now {
             let base = self.base.iter().find(|(known, _)| known == name).map(|(_, base)| *base).unwrap_or_default();
             let of = totals.since(&base);
-            let written =
-                write!(line, " {name}:{}:{}:{}:{}:{}", of.answered, of.noerror, of.nxdomain, of.bytes_in, of.bytes_out);
+            let written = write!(
+                line,
+                " {name}:{}:{}:{}:{}:{}",
+                of.answered(),
+                of.with_rcode(Rcode::NoError),
+                of.with_rcode(Rcode::NxDomain),
+                of.bytes_in,
+                of.bytes_out
+            );
             debug_assert!(written.is_ok(), "a String takes everything");
         }
         line.push('\n');
@@ -81,7 +88,7 @@ fn counts(running: &Running) -> Vec<(String, Totals)> {
     let zones = served.snapshot.zones().iter().zip(&served.counters);
     zones
         .map(|(zone, counters)| (zone.apex.to_string(), counters.totals()))
-        .chain(std::iter::once(("*".to_owned(), running.totals.totals())))
+        .chain(std::iter::once(("*".to_owned(), running.totals())))
         .collect()
 }
 
@@ -92,9 +99,9 @@ pub(super) fn log(running: &Running, since_s: u64) {
         let zone = if name == "*" { String::new() } else { format!(" zone {name}") };
         info!(
             "stats for {seconds}secs{zone}: tot={} ok={} nxd={} err={} in={} out={}",
-            totals.answered,
-            totals.noerror,
-            totals.nxdomain,
+            totals.answered(),
+            totals.with_rcode(Rcode::NoError),
+            totals.with_rcode(Rcode::NxDomain),
             totals.errors(),
             totals.bytes_in,
             totals.bytes_out

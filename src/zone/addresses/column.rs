@@ -10,6 +10,7 @@ use std::{collections::HashMap, ops::Range};
 
 use crate::zone::{
     ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
+    runs::push_tight,
     standing::Standing,
 };
 
@@ -31,7 +32,8 @@ enum Codes {
     Same,
     Bytes(Vec<u8>),
     Pairs(Vec<u16>),
-    Whole(Vec<u32>),
+    /// No palette: the rulings themselves.
+    Whole(Vec<Ruling>),
 }
 
 #[derive(Debug, Default)]
@@ -47,14 +49,14 @@ impl Column {
     /// The standing of the entry at `position`.
     #[inline]
     pub(super) fn standing(&self, position: usize) -> Standing {
-        let code = match &self.codes {
-            Codes::Same => 0,
-            Codes::Bytes(codes) => usize::from(codes[position]),
-            Codes::Pairs(codes) => usize::from(codes[position]),
-            Codes::Whole(codes) => codes[position] as usize,
+        let ruling = match &self.codes {
+            Codes::Same => self.palette[0],
+            Codes::Bytes(codes) => self.palette[usize::from(codes[position])],
+            Codes::Pairs(codes) => self.palette[usize::from(codes[position])],
+            Codes::Whole(rulings) => rulings[position],
         };
         let until_s = self.lifetimes.as_ref().map_or(FOREVER_S, |lifetimes| lifetimes.until_s(position));
-        Standing { ruling: self.palette[code], until_s }
+        Standing { ruling, until_s }
     }
 
     /// Decides the entry at `position` for one query.
@@ -91,7 +93,7 @@ impl Column {
             Codes::Same => 0,
             Codes::Bytes(codes) => codes.capacity(),
             Codes::Pairs(codes) => codes.capacity() * 2,
-            Codes::Whole(codes) => codes.capacity() * 4,
+            Codes::Whole(rulings) => rulings.capacity() * 4,
         };
         let lifetimes = self.lifetimes.as_ref().map_or(0, |lifetimes| {
             lifetimes.marks.capacity() * 8 + (lifetimes.ranks.capacity() + lifetimes.untils_s.capacity()) * 4
@@ -117,11 +119,11 @@ impl Lifetimes {
     fn push(&mut self, position: usize, until_s: u32) {
         let (word, bit) = (position / BLOCK, position % BLOCK);
         while self.marks.len() <= word {
-            self.marks.push(0);
-            self.ranks.push(u32::try_from(self.untils_s.len()).expect("fewer than 2^32 entries"));
+            push_tight(&mut self.marks, 0);
+            push_tight(&mut self.ranks, u32::try_from(self.untils_s.len()).expect("fewer than 2^32 entries"));
         }
         self.marks[word] |= 1 << bit;
-        self.untils_s.push(until_s);
+        push_tight(&mut self.untils_s, until_s);
     }
 }
 
@@ -155,16 +157,16 @@ impl ColumnBuilder {
         let code = self.code(standing.ruling);
         match &mut self.codes {
             Codes::Same => {}
-            Codes::Bytes(codes) => codes.push(code as u8),
-            Codes::Pairs(codes) => codes.push(code as u16),
-            Codes::Whole(codes) => codes.push(code),
+            Codes::Bytes(codes) => push_tight(codes, code as u8),
+            Codes::Pairs(codes) => push_tight(codes, code as u16),
+            Codes::Whole(rulings) => push_tight(rulings, standing.ruling),
         }
         if standing.until_s != FOREVER_S {
             self.lifetimes.get_or_insert_default().push(self.len, standing.until_s);
         }
         let end_s = standing.outlook(rulings).end_s();
         if self.len.is_multiple_of(BLOCK) {
-            self.ends_s.push(end_s);
+            push_tight(&mut self.ends_s, end_s);
         } else if let Some(latest_s) = self.ends_s.last_mut() {
             *latest_s = end_s.max(*latest_s);
         }
@@ -173,7 +175,7 @@ impl ColumnBuilder {
 
     fn code(&mut self, ruling: Ruling) -> u32 {
         if let Some((last, code)) = self.last
-            && last == ruling
+            && (last == ruling || matches!(self.codes, Codes::Whole(_)))
         {
             return code;
         }
@@ -193,7 +195,11 @@ impl ColumnBuilder {
         self.codes = match (self.palette.len(), codes) {
             (2, Codes::Same) => Codes::Bytes(vec![0; self.len]),
             (257, Codes::Bytes(codes)) => Codes::Pairs(codes.into_iter().map(u16::from).collect()),
-            (65_537, Codes::Pairs(codes)) => Codes::Whole(codes.into_iter().map(u32::from).collect()),
+            (65_537, Codes::Pairs(codes)) => {
+                let palette = std::mem::take(&mut self.palette);
+                self.known = HashMap::default();
+                Codes::Whole(codes.into_iter().map(|code| palette[usize::from(code)]).collect())
+            }
             (_, codes) => codes,
         };
     }
@@ -203,7 +209,7 @@ impl ColumnBuilder {
             Codes::Same => {}
             Codes::Bytes(codes) => codes.shrink_to_fit(),
             Codes::Pairs(codes) => codes.shrink_to_fit(),
-            Codes::Whole(codes) => codes.shrink_to_fit(),
+            Codes::Whole(rulings) => rulings.shrink_to_fit(),
         }
         if let Some(lifetimes) = &mut self.lifetimes {
             lifetimes.marks.shrink_to_fit();

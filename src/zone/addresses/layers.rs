@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::{
     column::{Column, ColumnBuilder},
-    sorted::{Key, Sorted},
+    sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
     ruling::{Context, Finding, Ruling, Rulings},
@@ -33,26 +33,27 @@ pub(super) struct Segments<K> {
 /// Keys in ascending order and what is said of them, while they are put together.
 #[derive(Debug)]
 pub(super) struct Rows<K> {
-    keys: Vec<K>,
+    keys: SortedBuilder<K>,
     column: ColumnBuilder,
 }
 
 impl<K: Key> Rows<K> {
     pub(super) fn new() -> Self {
-        Self { keys: Vec::new(), column: ColumnBuilder::new() }
+        Self { keys: SortedBuilder::new(), column: ColumnBuilder::new() }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, key: K, standing: Standing, rulings: &Rulings) {
         self.keys.push(key);
         self.column.push(standing, rulings);
     }
 
     pub(super) fn into_hosts(self) -> Hosts<K> {
-        Hosts { keys: Sorted::new(self.keys), column: self.column.build() }
+        Hosts { keys: self.keys.build(), column: self.column.build() }
     }
 
     pub(super) fn into_segments(self) -> Segments<K> {
-        Segments { starts: Sorted::new(self.keys), column: self.column.build() }
+        Segments { starts: self.keys.build(), column: self.column.build() }
     }
 }
 
@@ -66,7 +67,7 @@ impl<K: Key> Hosts<K> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.len() == 0
+        self.keys.is_empty()
     }
 
     /// Whether any host has an end of its own.
@@ -91,6 +92,11 @@ impl<K: Key> Hosts<K> {
             || positions.any(|position| self.column.decide(position, rulings, context).is_absent())
     }
 
+    /// Hosts from all over the set, some more than `count` if there are so many.
+    pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
+        spread(&self.keys, count)
+    }
+
     /// All hosts in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u128, u128, Standing)> {
         self.keys.iter().enumerate().map(|(position, key)| {
@@ -103,6 +109,9 @@ impl<K: Key> Hosts<K> {
 impl<K: Key> Segments<K> {
     #[inline]
     pub(super) fn find<'a>(&self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+        if self.is_empty() {
+            return Finding::Absent;
+        }
         match self.starts.count_to(key) {
             0 => Finding::Absent,
             count => self.column.decide(count - 1, rulings, context),
@@ -110,7 +119,7 @@ impl<K: Key> Segments<K> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.starts.len() == 0
+        self.starts.is_empty()
     }
 
     /// Whether any segment has an end of its own.
@@ -173,6 +182,11 @@ impl<K: Key> Segments<K> {
         })
     }
 
+    /// Starts of segments from all over the set, some more than `count` if there are so many.
+    pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
+        spread(&self.starts, count)
+    }
+
     /// All segments that say something, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (K, K, Standing)> {
         let ends = self.starts.iter().skip(1).map(before).chain([K::MAX]);
@@ -183,6 +197,12 @@ impl<K: Key> Segments<K> {
             .map(|(position, (first, last))| (first, last, self.column.standing(position)))
             .filter(|(_, _, standing)| standing.ruling != Ruling::ABSENT)
     }
+}
+
+/// Keys at even distances, four times as many as are wanted, since some may list nothing.
+fn spread<K: Key>(keys: &Sorted<K>, count: usize) -> impl Iterator<Item = K> {
+    let step = (keys.len() / (4 * count).max(1)).max(1);
+    (0..keys.len()).step_by(step).map(|position| keys.key(position))
 }
 
 /// The key before one that is not the lowest.

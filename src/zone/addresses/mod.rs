@@ -17,6 +17,7 @@
 
 mod builder;
 mod column;
+mod gather;
 mod layers;
 mod sorted;
 #[cfg(test)]
@@ -113,6 +114,20 @@ impl Addresses {
     /// The levels of claims behind what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit, most specific first.
     pub fn levels(&self, standings: &[Standing]) -> Vec<Level> {
         standings.iter().flat_map(|standing| standing.levels(&self.rulings)).collect()
+    }
+
+    /// Up to so many IPv4 addresses that are listed now, from all over the set.
+    pub fn some_listed_v4(&self, count: usize, context: &Context) -> Vec<u32> {
+        let hosts = self.v4_hosts.spread(count);
+        let candidates = hosts.chain(self.v4_segments.spread(count));
+        candidates.filter(|&address| self.find_v4(address, context).is_listed()).take(count).collect()
+    }
+
+    /// The same for IPv6.
+    pub fn some_listed_v6(&self, count: usize, context: &Context) -> Vec<u128> {
+        let wide = self.v6_wide.spread(count).map(first_below);
+        let candidates = self.v6_hosts.spread(count).chain(self.v6_deep.spread(count)).chain(wide);
+        candidates.filter(|&address| self.find_v6(address, context).is_listed()).take(count).collect()
     }
 
     /// Number of entries, as many as were added.

@@ -23,14 +23,16 @@ fn answer(finding: Finding<'_>, context: &Context) -> Answer {
     (!matches!(finding, Finding::Excluded)).then_some(values)
 }
 
-/// Scans all lines, most specific level first.
+/// Scans all lines, most specific level first; within a level wide prefixes come first, and equal ones as their lines do.
 fn model(lines: &[Line], bits: u8, specificity: Specificity, address: u128, context: &Context) -> Answer {
     let level_of = |length: u8| match specificity {
         Specificity::Octets if bits == 32 => length.div_ceil(8).max(1),
         _ => length,
     };
     let covers = |line: &&Line| line.1 == 0 || (line.0 ^ address) >> (bits - line.1) == 0;
-    let covering: Vec<&Line> = lines.iter().filter(covers).collect();
+    let mut covering: Vec<&Line> = lines.iter().filter(covers).collect();
+    // The answers of a level come in this order.
+    covering.sort_by_key(|line| line.1);
     for level in (0..=bits).rev().filter(|_| !covering.is_empty()) {
         let claims = covering.iter().filter(|line| level_of(line.1) == level).map(|line| line.2);
         let mut kept: Vec<Claim> = Vec::new();

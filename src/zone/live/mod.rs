@@ -49,6 +49,12 @@ impl Live {
         self.zones.get(slot as usize)?.as_deref()
     }
 
+    /// Entries of all zones, and how many of them are exclusions.
+    pub fn counts(&self) -> (usize, usize) {
+        let zones = || self.zones.iter().flatten();
+        (zones().map(|zone| zone.len()).sum(), zones().map(|zone| zone.exclusion_count()).sum())
+    }
+
     /// Replaces what a zone has.
     pub fn set(&mut self, slot: u32, zone: Option<Arc<LiveZone>>) {
         let at = slot as usize;

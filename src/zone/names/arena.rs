@@ -1,40 +1,53 @@
 //! The nodes of the tree, one after another in bytes.
 //!
-//! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: six octets, and the
-//! label. What is rarer follows the label, and the header tells of it:
+//! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: five octets, and the
+//! label, and the end of its lifetime if most have one. The others have two octets more, which tell what follows:
 //!
 //! ```text
 //! parent            offset of its node, 4 octets
-//! header            2 octets, from the lowest bit
-//!   length          6 bits: octets of the label
+//! length            6 bits: octets of the label
+//! short             2 bits: the name says the most frequent ruling, the wildcard below does; nothing else but its end follows
+//! label
+//! flags             2 octets unless it is short, from the lowest bit
 //!   name            2 bits: nothing; the most frequent ruling; one octet, into the palette; the ruling itself in 4 octets
 //!   name ends       1 bit:  and then 4 octets with the end of its lifetime
 //!   wildcard        2 bits: the same about the wildcard below
 //!   wildcard ends   1 bit
 //!   both            1 bit:  the wildcard says what the name says, and takes no room
 //!   below           2 bits: Outlook of all that is below; if it has an end, that follows in 4 octets
-//! label
 //! ```
 //!
 //! Nodes stand in the order of a walk of the tree, each before its children. All below a node therefore follows it without
 //! gap, and the first node whose parent lies before it is the end.
 
-use crate::zone::{
-    ruling::{FOREVER_S, Ruling},
-    standing::{Outlook, Standing},
+use crate::{
+    wire::name::LABEL_MAX,
+    zone::{
+        ruling::{FOREVER_S, Ruling},
+        standing::{Outlook, Standing},
+    },
 };
 
-const LABEL_AT: usize = 6;
-const LENGTH_MASK: u16 = 0x3f;
-const NAME_SHIFT: u32 = 6;
-const WILDCARD_SHIFT: u32 = 9;
-const BOTH: u16 = 1 << 12;
-const BELOW_SHIFT: u32 = 13;
+const LABEL_AT: usize = 5;
+const LENGTH_MASK: u8 = 0x3f;
+const SHORT_SHIFT: u32 = 6;
+const SHORT_NAME: u8 = 1;
+const SHORT_WILDCARD: u8 = 2;
 
+const FLAGS_LEN: usize = 2;
+const WILDCARD_SHIFT: u32 = 3;
+const BOTH: u16 = 1 << 6;
+const BELOW_SHIFT: u32 = 7;
+const BELOW_MASK: u16 = 3 << BELOW_SHIFT;
+
+const KIND_MASK: u16 = 3;
 const COMMON: u16 = 1;
-const SHORT: u16 = 2;
-const LONG: u16 = 3;
+const OCTET: u16 = 2;
+const WHOLE: u16 = 3;
 const ENDS: u16 = 1 << 2;
+
+/// Most octets of a node.
+const NODE_MAX: usize = LABEL_AT + LABEL_MAX + FLAGS_LEN + 20;
 
 /// Rulings that an octet can tell apart.
 pub(super) const PALETTE_MAX: usize = 256;
@@ -48,7 +61,9 @@ pub(super) const APEX: u32 = 0;
 pub(super) struct Arena {
     octets: Vec<u8>,
     /// The most frequent rulings, the most frequent one first.
-    palette: Box<[Ruling]>,
+    palette: Vec<Ruling>,
+    /// Whether short nodes have an end.
+    short_ends: bool,
 }
 
 /// What a node says.
@@ -64,11 +79,20 @@ pub(super) struct Node<'a> {
     pub(super) below: Outlook,
 }
 
+/// Where a node with others below it is, and what is still to be said of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) at: u32,
+    flags_at: u32,
+    /// Room for an end.
+    end_at: Option<u32>,
+}
+
 impl Arena {
-    /// An empty arena, and the rulings that will be most frequent in it.
-    pub(super) fn new(palette: Box<[Ruling]>) -> Self {
+    /// An empty arena, the rulings that will be most frequent in it, and whether most nodes have an end.
+    pub(super) fn new(palette: Vec<Ruling>, short_ends: bool) -> Self {
         debug_assert!(palette.len() <= PALETTE_MAX);
-        Self { octets: Vec::new(), palette }
+        Self { octets: Vec::new(), palette, short_ends }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,34 +100,57 @@ impl Arena {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.octets.capacity() + size_of_val(&*self.palette)
+        self.octets.capacity() + self.palette.capacity() * size_of::<Ruling>()
     }
 
     pub(super) fn shrink_to_fit(&mut self) {
         self.octets.shrink_to_fit();
+        self.palette.shrink_to_fit();
     }
 
     /// Whether the node at `at` is the child of `parent` with that label.
     #[inline]
     pub(super) fn is_child(&self, at: u32, parent: u32, label: &[u8]) -> bool {
+        let Some((head, rest)) = self.octets[at as usize..].split_first_chunk::<LABEL_AT>() else { return false };
+        u32_at(head, 0) == parent && usize::from(head[4] & LENGTH_MASK) == label.len() && rest.starts_with(label)
+    }
+
+    /// What the node at `at` says of all names below it. Most say nothing, and that takes one look or two.
+    #[inline]
+    pub(super) fn wildcard(&self, at: u32) -> Standing {
         let octets = &self.octets[at as usize..];
-        u32_at(octets, 0) == parent && octets[LABEL_AT..].starts_with(label) && {
-            let header = u16::from_le_bytes([octets[4], octets[5]]);
-            usize::from(header & LENGTH_MASK) == label.len()
-        }
+        let length = octets[4];
+        let is_silent = if length >> SHORT_SHIFT != 0 {
+            length >> SHORT_SHIFT & SHORT_WILDCARD == 0
+        } else {
+            let end = LABEL_AT + usize::from(length & LENGTH_MASK);
+            let flags = u16::from_le_bytes([octets[end], octets[end + 1]]);
+            flags >> (if flags & BOTH == 0 { WILDCARD_SHIFT } else { 0 }) & KIND_MASK == 0
+        };
+        if is_silent { Standing::ABSENT } else { self.read(at).0.wildcard }
     }
 
     /// The node at `at`, and where the next one is.
     #[inline]
     pub(super) fn read(&self, at: u32) -> (Node<'_>, u32) {
         let octets = &self.octets[at as usize..];
-        let header = u16::from_le_bytes([octets[4], octets[5]]);
-        let mut end = LABEL_AT + usize::from(header & LENGTH_MASK);
+        let parent = u32_at(octets, 0);
+        let mut end = LABEL_AT + usize::from(octets[4] & LENGTH_MASK);
         let label = &octets[LABEL_AT..end];
-        let exact = self.read_standing(header >> NAME_SHIFT, octets, &mut end);
+        let short = octets[4] >> SHORT_SHIFT;
+        if short != 0 {
+            let ends = if self.short_ends { ENDS } else { 0 };
+            let said = self.read_standing(COMMON | ends, octets, &mut end);
+            let exact = if short & SHORT_NAME != 0 { said } else { Standing::ABSENT };
+            let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
+            return (Node { parent, label, exact, wildcard, below: Outlook::Never }, at + end as u32);
+        }
+        let flags = u16::from_le_bytes([octets[end], octets[end + 1]]);
+        end += FLAGS_LEN;
+        let exact = self.read_standing(flags, octets, &mut end);
         let wildcard =
-            if header & BOTH != 0 { exact } else { self.read_standing(header >> WILDCARD_SHIFT, octets, &mut end) };
-        let below = match header >> BELOW_SHIFT & 3 {
+            if flags & BOTH != 0 { exact } else { self.read_standing(flags >> WILDCARD_SHIFT, octets, &mut end) };
+        let below = match (flags & BELOW_MASK) >> BELOW_SHIFT {
             0 => Outlook::Never,
             1 => Outlook::Always,
             kind => {
@@ -112,18 +159,18 @@ impl Arena {
                 if kind == 2 { Outlook::Until(until_s) } else { Outlook::Perhaps(until_s) }
             }
         };
-        (Node { parent: u32_at(octets, 0), label, exact, wildcard, below }, at + end as u32)
+        (Node { parent, label, exact, wildcard, below }, at + end as u32)
     }
 
     #[inline]
     fn read_standing(&self, bits: u16, octets: &[u8], end: &mut usize) -> Standing {
         let ruling = match bits & 3 {
             COMMON => self.palette[0],
-            SHORT => {
+            OCTET => {
                 *end += 1;
                 self.palette[usize::from(octets[*end - 1])]
             }
-            LONG => {
+            WHOLE => {
                 *end += 4;
                 Ruling(u32_at(octets, *end - 4))
             }
@@ -137,49 +184,113 @@ impl Arena {
         Standing { ruling, until_s }
     }
 
-    /// Appends a node, and returns where it is. `code` gives the place of a ruling in the palette.
-    pub(super) fn push(&mut self, node: Node<'_>, code: impl Fn(Ruling) -> Option<u8>) -> u32 {
-        let at = u32::try_from(self.octets.len()).expect("names of less than 4 GiB");
-        self.octets.extend_from_slice(&node.parent.to_le_bytes());
-        self.octets.extend_from_slice(&[0; 2]);
-        self.octets.extend_from_slice(node.label);
-        let mut header = node.label.len() as u16;
-        header |= self.push_standing(node.exact, &code) << NAME_SHIFT;
-        if node.wildcard == node.exact {
-            header |= BOTH;
-        } else {
-            header |= self.push_standing(node.wildcard, &code) << WILDCARD_SHIFT;
-        }
-        let (kind, end_s) = match node.below {
-            Outlook::Never => (0, None),
-            Outlook::Always => (1, None),
-            Outlook::Until(end_s) => (2, Some(end_s)),
-            Outlook::Perhaps(end_s) => (3, Some(end_s)),
+    /// Appends a node with nothing below it.
+    pub(super) fn push(&mut self, node: Node<'_>) {
+        let Node { exact, wildcard, .. } = node;
+        let is_common = |standing: Standing| {
+            self.palette.first() == Some(&standing.ruling) && self.short_ends == (standing.until_s != FOREVER_S)
         };
-        header |= kind << BELOW_SHIFT;
-        self.octets.extend(end_s.into_iter().flat_map(u32::to_le_bytes));
-        self.octets[at as usize + 4..at as usize + LABEL_AT].copy_from_slice(&header.to_le_bytes());
+        let short = match (exact, wildcard) {
+            (said, Standing::ABSENT) if is_common(said) => SHORT_NAME,
+            (Standing::ABSENT, said) if is_common(said) => SHORT_WILDCARD,
+            (one, two) if one == two && is_common(one) => SHORT_NAME | SHORT_WILDCARD,
+            _ => {
+                self.push_inner(node, false);
+                return;
+            }
+        };
+        self.push_label(node.parent, node.label, short);
+        let ends = [exact.until_s.min(wildcard.until_s)];
+        let ends = ends.into_iter().filter(|_| self.short_ends);
+        self.octets.extend(ends.flat_map(u32::to_le_bytes));
+    }
+
+    /// Appends a node with others below it, or one that has more to say. What they list is told by [`Self::set_below`];
+    /// `has_room` leaves room for an end.
+    pub(super) fn push_inner(&mut self, node: Node<'_>, has_room: bool) -> Place {
+        let at = self.push_label(node.parent, node.label, 0);
+        let flags_at = self.octets.len();
+        self.octets.extend_from_slice(&[0; FLAGS_LEN]);
+        let mut flags = self.push_standing(node.exact);
+        if node.wildcard == node.exact {
+            flags |= BOTH;
+        } else {
+            flags |= self.push_standing(node.wildcard) << WILDCARD_SHIFT;
+        }
+        self.octets[flags_at..flags_at + FLAGS_LEN].copy_from_slice(&flags.to_le_bytes());
+        let end_at = has_room.then(|| {
+            self.octets.extend_from_slice(&[0; 4]);
+            self.octets.len() as u32 - 4
+        });
+        let place = Place { at, flags_at: flags_at as u32, end_at };
+        self.set_below(place, node.below);
+        place
+    }
+
+    /// Says what the nodes below list. Without room for an end, that is nothing at all or something for ever.
+    pub(super) fn set_below(&mut self, place: Place, below: Outlook) {
+        let (kind, end_s) = match (below, place.end_at) {
+            (Outlook::Never, None) => (0, None),
+            (_, None) => {
+                debug_assert_eq!(below, Outlook::Always);
+                (1, None)
+            }
+            (Outlook::Perhaps(end_s), Some(at)) => (3, Some((at, end_s))),
+            // Never is until 1970, and always until there is no end.
+            (_, Some(at)) => (2, Some((at, below.end_s()))),
+        };
+        if let Some((at, end_s)) = end_s {
+            self.octets[at as usize..at as usize + 4].copy_from_slice(&end_s.to_le_bytes());
+        }
+        let flags_at = place.flags_at as usize;
+        let flags = u16::from_le_bytes([self.octets[flags_at], self.octets[flags_at + 1]]);
+        let flags = flags & !BELOW_MASK | kind << BELOW_SHIFT;
+        self.octets[flags_at..flags_at + FLAGS_LEN].copy_from_slice(&flags.to_le_bytes());
+    }
+
+    /// Begins a node.
+    fn push_label(&mut self, parent: u32, label: &[u8], short: u8) -> u32 {
+        let at = u32::try_from(self.octets.len()).expect("names of less than 4 GiB");
+        if self.octets.capacity() - self.octets.len() < NODE_MAX {
+            self.octets.reserve_exact((self.octets.len() / 8).max(NODE_MAX));
+        }
+        self.octets.extend_from_slice(&parent.to_le_bytes());
+        self.octets.push(short << SHORT_SHIFT | label.len() as u8);
+        self.octets.extend_from_slice(label);
         at
     }
 
-    fn push_standing(&mut self, standing: Standing, code: impl Fn(Ruling) -> Option<u8>) -> u16 {
-        let kind = match code(standing.ruling) {
-            _ if standing.ruling == Ruling::ABSENT => return 0,
+    fn push_standing(&mut self, standing: Standing) -> u16 {
+        let Standing { ruling, until_s } = standing;
+        if ruling == Ruling::ABSENT {
+            return 0;
+        }
+        let kind = match self.code(ruling) {
             Some(0) => COMMON,
-            Some(short) => {
-                self.octets.push(short);
-                SHORT
+            Some(code) => {
+                self.octets.push(code);
+                OCTET
             }
             None => {
-                self.octets.extend_from_slice(&standing.ruling.0.to_le_bytes());
-                LONG
+                self.octets.extend_from_slice(&ruling.0.to_le_bytes());
+                WHOLE
             }
         };
-        if standing.until_s == FOREVER_S {
+        if until_s == FOREVER_S {
             return kind;
         }
-        self.octets.extend_from_slice(&standing.until_s.to_le_bytes());
+        self.octets.extend_from_slice(&until_s.to_le_bytes());
         kind | ENDS
+    }
+
+    /// The place of a ruling in the palette, which is made as long as there are places.
+    fn code(&mut self, ruling: Ruling) -> Option<u8> {
+        let known = self.palette.iter().position(|other| *other == ruling);
+        if known.is_none() && self.palette.len() < PALETTE_MAX {
+            self.palette.push(ruling);
+            return Some((self.palette.len() - 1) as u8);
+        }
+        known.map(|code| code as u8)
     }
 }
 
@@ -198,8 +309,6 @@ mod tests {
     #[test]
     fn nodes_and_back() {
         let rulings = [ValueId(7), ValueId(8), ValueId(70_000)].map(Ruling::listed);
-        let mut arena = Arena::new(rulings[..2].into());
-        let code = |ruling| rulings[..2].iter().position(|known| *known == ruling).map(|code| code as u8);
         let standings = [rulings[0], rulings[1], rulings[2], Ruling::EXCLUDED]
             .into_iter()
             .flat_map(|ruling| [FOREVER_S, 5].map(|until_s| Standing { ruling, until_s }))
@@ -213,16 +322,48 @@ mod tests {
                 }
             }
         }
-        let places: Vec<u32> = nodes.iter().map(|node| arena.push(*node, code)).collect();
-        let mut next = APEX;
-        for (at, node) in places.into_iter().zip(nodes) {
-            assert_eq!(at, next);
-            let (read, end) = arena.read(at);
-            assert_eq!(format!("{read:?}"), format!("{node:?}"));
-            assert!(arena.is_child(at, 77, node.label) && !arena.is_child(at, 76, node.label));
-            assert!(!arena.is_child(at, 77, b"a labex"));
-            next = end;
+        for (palette_len, short_ends) in [(0, false), (2, true), (PALETTE_MAX, false)] {
+            let others = (100..).map(|value| Ruling::listed(ValueId(value)));
+            let palette: Vec<Ruling> = rulings[..2].iter().copied().chain(others).take(palette_len).collect();
+            let mut arena = Arena::new(palette, short_ends);
+            let mut expected = Vec::new();
+            for node in &nodes {
+                expected.push((arena.len() as u32, *node));
+                match node.below {
+                    Outlook::Never => arena.push(*node),
+                    below => {
+                        let has_room = below != Outlook::Always;
+                        let place = arena.push_inner(Node { below: Outlook::Never, ..*node }, has_room);
+                        arena.set_below(place, below);
+                    }
+                }
+            }
+            let mut next = APEX;
+            for (at, node) in expected {
+                assert_eq!(at, next);
+                let (read, end) = arena.read(at);
+                assert_eq!(format!("{read:?}"), format!("{node:?}"));
+                assert!(arena.is_child(at, 77, node.label) && !arena.is_child(at, 76, node.label));
+                assert!(!arena.is_child(at, 77, b"a labex"));
+                next = end;
+            }
+            assert_eq!(next as usize, arena.len());
         }
-        assert_eq!(next as usize, arena.len());
+    }
+
+    #[test]
+    fn with_room_never_and_always_have_an_end() {
+        let mut arena = Arena::new(Vec::new(), false);
+        let node = Node {
+            parent: 77,
+            label: b"label",
+            exact: Standing::ABSENT,
+            wildcard: Standing::ABSENT,
+            below: Outlook::Never,
+        };
+        let place = arena.push_inner(node, true);
+        assert_eq!(arena.read(place.at).0.below, Outlook::Until(0));
+        arena.set_below(place, Outlook::Always);
+        assert_eq!(arena.read(place.at).0.below, Outlook::Until(FOREVER_S));
     }
 }

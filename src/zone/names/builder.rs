@@ -1,20 +1,19 @@
 //! From lines in any order to the tree.
 //!
-//! A million names are a million rows of 32 octets and one run of text, sorted once by their labels from right to left, so
-//! that all of a node's children follow it. The rest is a few walks from end to end.
+//! Lines come [in order](super::gather), every name before those below it, and each becomes a node of the arena at once. Only
+//! the newest name waits for the next one, which tells whether anything is below it; and nodes with something below them
+//! are told what that lists when the last of it was seen.
 
 use std::collections::HashMap;
 
 use super::{
     Names, Table,
-    arena::{self, Arena, NO_PARENT, PALETTE_MAX},
+    arena::{self, Arena, NO_PARENT, Node, PALETTE_MAX},
+    gather::{Gathered, Reading, common_len},
 };
-use crate::{
-    wire::name::LABELS_MAX,
-    zone::{
-        ruling::{Claim, Ruling, Rulings, RulingsBuilder},
-        standing::{Equals, Outlook, Standing},
-    },
+use crate::zone::{
+    ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
+    standing::{Equals, Outlook, Standing},
 };
 
 /// All claims of one name and one scope count, as in rbldnsd's dnset.
@@ -31,161 +30,224 @@ pub enum Scope {
     Both,
 }
 
-/// A line. The octets of its name, from the last label to the first and without the root's, stand in the builder's text.
-#[derive(Debug)]
-struct Row {
-    /// The first octets of the name; they settle nearly every comparison.
-    head: u128,
-    /// Where the length of the name stands, and the name after it. Grows with the lines.
-    at: u32,
-    standing: Standing,
-    scope: Scope,
-}
-
-/// A node while the tree is built.
-struct Draft {
-    parent: u32,
-    /// Where its label's length stands in the text.
-    label_at: u32,
-    exact: Standing,
-    wildcard: Standing,
-    below: Outlook,
-}
-
 /// Builds [`Names`].
 #[derive(Debug, Default)]
 pub struct NamesBuilder {
-    text: Vec<u8>,
-    rows: Vec<Row>,
+    lines: Gathered,
+    tally: Tally,
+    /// Whether what a line says depends on the time or on who asks.
+    has_conditions: bool,
     rulings: RulingsBuilder,
 }
 
 impl NamesBuilder {
     /// The next line. `name` is relative to the apex, in wire format and lower case, the root's octet last.
-    ///
-    /// # Panics
-    /// Beyond 4 GiB of names.
     pub fn add(&mut self, name: &[u8], scope: Scope, claim: Claim) {
-        let at = u32::try_from(self.text.len()).expect("names of less than 4 GiB");
-        let mut starts = [0_u8; LABELS_MAX];
-        let (mut count, mut start) = (0, 0);
-        while name[start] != 0 {
-            starts[count] = start as u8;
-            count += 1;
-            start += 1 + usize::from(name[start]);
-        }
-        self.text.push(start as u8);
-        for &start in starts[..count].iter().rev() {
-            let start = usize::from(start);
-            self.text.extend_from_slice(&name[start..=start + usize::from(name[start])]);
-        }
-        let mut head = [0; 16];
-        let octets = octets_at(&self.text, at);
-        let head_len = octets.len().min(head.len());
-        head[..head_len].copy_from_slice(&octets[..head_len]);
         let standing = Standing::of(claim, &mut self.rulings);
-        self.rows.push(Row { head: u128::from_be_bytes(head), at, standing, scope });
+        self.tally.count(standing);
+        self.has_conditions |= standing.until_s != FOREVER_S || !standing.ruling.is_simple();
+        self.lines.push(name, scope, standing);
     }
 
     /// Number of lines so far.
     pub fn entries(&self) -> usize {
-        self.rows.len()
+        self.lines.count()
     }
 
     /// Freezes the set.
-    pub fn build(mut self) -> Names {
-        let entries = self.rows.len();
-        let Self { text, rows, .. } = &mut self;
-        rows.sort_unstable_by(|one, two| {
-            let octets = || octets_at(text, one.at).cmp(octets_at(text, two.at));
-            one.head.cmp(&two.head).then_with(octets).then(one.at.cmp(&two.at))
-        });
-        let mut drafts = self.plant();
-        let Self { text, rulings, .. } = self;
-        let rulings = rulings.build();
-        look_below(&mut drafts, &rulings);
-        let arena = write(&drafts, &text);
-        let table = fill(&arena, drafts.len());
-        Names { arena, table, rulings, entries }
-    }
-
-    /// The nodes of the tree, each before its children.
-    fn plant(&mut self) -> Vec<Draft> {
-        let Self { text, rows, rulings } = self;
-        let node = |parent, label_at| Draft {
-            parent,
-            label_at,
-            exact: Standing::ABSENT,
-            wildcard: Standing::ABSENT,
-            below: Outlook::Never,
-        };
-        // The apex has no label; its place in the text is never read.
-        let mut drafts = vec![node(NO_PARENT, 0)];
-        // The way from the apex to the newest node: how many octets of the name each has, and its draft.
-        let mut way = vec![(0, 0)];
-        let mut previous: &[u8] = &[];
-        for equal in rows.chunk_by(|one, two| octets_at(text, one.at) == octets_at(text, two.at)) {
-            let octets = octets_at(text, equal[0].at);
-            let common = octets.iter().zip(previous).take_while(|(one, two)| one == two).count();
-            while way.pop_if(|(end, _)| *end > common).is_some() {}
-            let (mut end, mut newest) = way[way.len() - 1];
-            while end < octets.len() {
-                drafts.push(node(newest, equal[0].at + 1 + end as u32));
-                newest = drafts.len() as u32 - 1;
-                end += 1 + usize::from(octets[end]);
-                way.push((end, newest));
+    ///
+    /// # Panics
+    /// Beyond 4 GiB of names.
+    pub fn build(self) -> Names {
+        let entries = self.entries();
+        let Self { lines, tally, has_conditions, mut rulings } = self;
+        let short_ends = tally.ending > entries / 2;
+        let mut planter = Planter::new(Arena::new(tally.palette(), short_ends), has_conditions);
+        let mut lines = lines.into_lines();
+        let mut name = Vec::new();
+        let (mut exact, mut wildcard) = (Vec::new(), Vec::new());
+        while let Some(first) = lines.peek() {
+            name.clear();
+            name.extend_from_slice(first.name());
+            exact.clear();
+            wildcard.clear();
+            while let Some(Reading { scope, standing, .. }) = lines.peek().filter(|line| line.name() == name) {
+                if *scope != Scope::Below {
+                    exact.push(*standing);
+                }
+                if *scope != Scope::Exact {
+                    wildcard.push(*standing);
+                }
+                lines.advance();
             }
-            let said = |other| equal.iter().filter(move |row| row.scope != other).map(|row| row.standing);
-            let draft = &mut drafts[newest as usize];
-            draft.exact = EQUALS.standing(said(Scope::Below), rulings);
-            draft.wildcard = EQUALS.standing(said(Scope::Exact), rulings);
-            previous = octets;
+            let mut said = |standings: &[Standing]| match standings {
+                [] => Standing::ABSENT,
+                [only] => *only,
+                _ => EQUALS.standing(standings.iter().copied(), &mut rulings),
+            };
+            let said = (said(&exact), said(&wildcard));
+            planter.plant(&name, said, &rulings);
         }
-        drafts
+        let (arena, nodes) = planter.finish(&rulings);
+        let table = fill(&arena, nodes);
+        Names { arena, table, rulings: rulings.build(), entries }
     }
 }
 
-/// The octets of a name in the text.
-fn octets_at(text: &[u8], at: u32) -> &[u8] {
-    let (length, rest) = text[at as usize..].split_first().expect("a name has a length");
-    &rest[..usize::from(*length)]
+/// How often each ruling was said.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: HashMap<Ruling, u32, foldhash::fast::RandomState>,
+    /// The newest one, and how often it was said in a row.
+    newest: Option<Ruling>,
+    newest_count: u32,
+    /// Lines with an end.
+    ending: usize,
 }
 
-/// Tells each node whether anything below it lists.
-fn look_below(drafts: &mut [Draft], rulings: &Rulings) {
-    for index in (1..drafts.len()).rev() {
-        let Draft { parent, exact, wildcard, below, .. } = drafts[index];
-        let outlook = below.or(exact.outlook(rulings)).or(wildcard.outlook(rulings));
-        let parent = &mut drafts[parent as usize];
-        parent.below = parent.below.or(outlook);
+impl Tally {
+    #[inline]
+    fn count(&mut self, standing: Standing) {
+        self.ending += usize::from(standing.until_s != FOREVER_S);
+        if self.newest != Some(standing.ruling) {
+            self.count_newest();
+            self.newest = Some(standing.ruling);
+        }
+        self.newest_count += 1;
     }
-}
 
-/// Lays the nodes into an arena.
-fn write(drafts: &[Draft], text: &[u8]) -> Arena {
-    let mut counts: HashMap<Ruling, u32, foldhash::fast::RandomState> = HashMap::default();
-    for ruling in drafts.iter().flat_map(|draft| [draft.exact.ruling, draft.wildcard.ruling]) {
-        if ruling != Ruling::ABSENT {
-            *counts.entry(ruling).or_default() += 1;
+    fn count_newest(&mut self) {
+        if let Some(ruling) = self.newest.take() {
+            *self.counts.entry(ruling).or_default() += std::mem::take(&mut self.newest_count);
         }
     }
-    let mut palette: Vec<(Ruling, u32)> = counts.iter().map(|(ruling, count)| (*ruling, *count)).collect();
-    palette.sort_unstable_by_key(|&(ruling, count)| (std::cmp::Reverse(count), ruling));
-    palette.truncate(PALETTE_MAX);
-    let mut codes: HashMap<Ruling, u8, foldhash::fast::RandomState> = HashMap::default();
-    codes.extend(palette.iter().enumerate().map(|(code, (ruling, _))| (*ruling, code as u8)));
-    let mut arena = Arena::new(palette.iter().map(|(ruling, _)| *ruling).collect());
-    let mut places: Vec<u32> = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        let is_apex = draft.parent == NO_PARENT;
-        let parent = if is_apex { NO_PARENT } else { places[draft.parent as usize] };
-        let label = if is_apex { &[] } else { octets_at(text, draft.label_at) };
-        let &Draft { exact, wildcard, below, .. } = draft;
-        let node = arena::Node { parent, label, exact, wildcard, below };
-        places.push(arena.push(node, |ruling| codes.get(&ruling).copied()));
+
+    /// The most frequent ones, the most frequent first.
+    fn palette(mut self) -> Vec<Ruling> {
+        self.count_newest();
+        let mut palette: Vec<(Ruling, u32)> = self.counts.into_iter().collect();
+        palette.sort_unstable_by_key(|&(ruling, count)| (std::cmp::Reverse(count), ruling));
+        palette.truncate(PALETTE_MAX);
+        palette.into_iter().map(|(ruling, _)| ruling).collect()
     }
-    arena.shrink_to_fit();
-    arena
+}
+
+/// A node on the way to the newest one.
+struct Step {
+    /// How many octets of the name it has.
+    end: usize,
+    place: arena::Place,
+    /// Whether it lists itself, and whether anything below does.
+    own: Outlook,
+    below: Outlook,
+}
+
+/// A name that waits for the next one.
+#[derive(Default)]
+struct Waiting {
+    name: Vec<u8>,
+    said: Option<(Standing, Standing)>,
+}
+
+/// Grows the tree.
+struct Planter {
+    arena: Arena,
+    nodes: usize,
+    has_conditions: bool,
+    /// From the apex down to what may still get something below it.
+    way: Vec<Step>,
+    newest: Waiting,
+    /// The name of the newest node.
+    planted: Vec<u8>,
+}
+
+impl Planter {
+    fn new(arena: Arena, has_conditions: bool) -> Self {
+        Self { arena, nodes: 0, has_conditions, way: Vec::new(), newest: Waiting::default(), planted: Vec::new() }
+    }
+
+    /// The next name, and what is said of it and of all below it.
+    fn plant(&mut self, name: &[u8], said: (Standing, Standing), rulings: &RulingsBuilder) {
+        self.settle(Some(name), rulings);
+        self.newest.name.clear();
+        self.newest.name.extend_from_slice(name);
+        self.newest.said = Some(said);
+    }
+
+    /// Appends the name that waits, now that the next one is known.
+    fn settle(&mut self, next: Option<&[u8]>, rulings: &RulingsBuilder) {
+        let Some((exact, wildcard)) = self.newest.said.take() else { return };
+        let name = std::mem::take(&mut self.newest.name);
+        let outlook = exact.outlook(rulings.so_far()).or(wildcard.outlook(rulings.so_far()));
+        match name.is_empty() {
+            true => self.push(0, &[], exact, wildcard, outlook),
+            false => self.plant_apex(),
+        }
+        self.go_up(common_len(&name, &self.planted));
+        let mut end = self.way.last().map_or(0, |step| step.end);
+        while end < name.len() {
+            let label = &name[end + 1..=end + usize::from(name[end])];
+            end += 1 + label.len();
+            if end < name.len() {
+                self.push(end, label, Standing::ABSENT, Standing::ABSENT, Outlook::Never);
+            } else if next.is_some_and(|next| next.starts_with(&name)) {
+                self.push(end, label, exact, wildcard, outlook);
+            } else {
+                let parent = self.parent();
+                self.arena.push(Node { parent, label, exact, wildcard, below: Outlook::Never });
+                self.nodes += 1;
+                self.tell_parent(outlook);
+            }
+        }
+        self.planted.clear();
+        self.planted.extend_from_slice(&name);
+        self.newest.name = name;
+    }
+
+    /// Begins with the apex, if nothing is said of it.
+    fn plant_apex(&mut self) {
+        if self.way.is_empty() {
+            self.push(0, &[], Standing::ABSENT, Standing::ABSENT, Outlook::Never);
+        }
+    }
+
+    fn parent(&self) -> u32 {
+        self.way.last().map_or(NO_PARENT, |step| step.place.at)
+    }
+
+    fn tell_parent(&mut self, outlook: Outlook) {
+        if let Some(step) = self.way.last_mut() {
+            step.below = step.below.or(outlook);
+        }
+    }
+
+    /// Appends a node with something below it.
+    fn push(&mut self, end: usize, label: &[u8], exact: Standing, wildcard: Standing, own: Outlook) {
+        let node = Node { parent: self.parent(), label, exact, wildcard, below: Outlook::Never };
+        let place = self.arena.push_inner(node, self.has_conditions);
+        self.nodes += 1;
+        self.way.push(Step { end, place, own, below: Outlook::Never });
+    }
+
+    /// Leaves all nodes on the way that have more than `common` octets.
+    fn go_up(&mut self, common: usize) {
+        while let Some(Step { place, own, below, .. }) = self.way.pop_if(|step| step.end > common) {
+            self.arena.set_below(place, below);
+            self.tell_parent(own.or(below));
+        }
+    }
+
+    /// The arena and the number of its nodes.
+    fn finish(mut self, rulings: &RulingsBuilder) -> (Arena, usize) {
+        self.settle(None, rulings);
+        self.plant_apex();
+        self.go_up(0);
+        if let Some(apex) = self.way.pop() {
+            self.arena.set_below(apex.place, apex.below);
+        }
+        self.arena.shrink_to_fit();
+        (self.arena, self.nodes)
+    }
 }
 
 /// Hashes all nodes of an arena but the apex.

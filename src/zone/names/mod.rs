@@ -13,6 +13,7 @@
 
 mod arena;
 mod builder;
+mod gather;
 #[cfg(test)]
 mod tests;
 
@@ -55,24 +56,27 @@ impl Names {
     /// What is said of a name, and whether anything below it is listed: its own entry if there is one in force, else the
     /// wildcard in force that is closest above it.
     pub fn look_up(&self, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
+        let decide = |standing: Standing| standing.decide(&self.rulings, context);
         let mut at = APEX;
-        let mut node = self.arena.read(at).0;
         let mut above = (Finding::Absent, 0);
-        let mut covering = (node.wildcard.decide(&self.rulings, context), 0);
+        let mut covering = (decide(self.arena.wildcard(at)), 0);
         for (index, label) in name.labels_down().enumerate() {
             let Some(child) = self.table.find(&self.arena, at, label) else {
                 let (finding, entry_label_count) = covering;
                 return NameFinding { finding, entry_label_count, listed_below: finding.is_listed() };
             };
             at = child;
-            node = self.arena.read(at).0;
             above = covering;
-            let own = node.wildcard.decide(&self.rulings, context);
-            if !own.is_absent() {
-                covering = (own, index + 1);
+            let wildcard = self.arena.wildcard(at);
+            if wildcard != Standing::ABSENT {
+                let own = decide(wildcard);
+                if !own.is_absent() {
+                    covering = (own, index + 1);
+                }
             }
         }
-        let (finding, entry_label_count) = match node.exact.decide(&self.rulings, context) {
+        let node = self.arena.read(at).0;
+        let (finding, entry_label_count) = match decide(node.exact) {
             Finding::Absent => above,
             own => (own, name.label_count()),
         };
@@ -178,6 +182,37 @@ impl Names {
             }
             at = next;
         }
+    }
+
+    /// Up to so many names that are listed now, from all over the set, in wire format: entries themselves, and `x` below
+    /// wildcards.
+    pub fn some_listed(&self, count: usize, context: &Context) -> Vec<Vec<u8>> {
+        let slots = self.table.slots.iter().filter(|&&slot| slot != 0);
+        let step = (self.table.slots.len() / (16 * count).max(1)).max(1);
+        let places = slots.step_by(step).map(|slot| slot & self.table.place_mask);
+        let listed = places.filter_map(|place| {
+            let node = self.arena.read(place).0;
+            let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
+            if lists(node.exact) {
+                Some(self.name_at(place, &[]))
+            } else {
+                lists(node.wildcard).then(|| self.name_at(place, b"\x01x"))
+            }
+        });
+        listed.filter(|name| name.len() <= NAME_MAX).take(count).collect()
+    }
+
+    /// The name of a node in wire format, with `before` in front of it.
+    fn name_at(&self, mut place: u32, before: &[u8]) -> Vec<u8> {
+        let mut name = before.to_vec();
+        while place != APEX {
+            let node = self.arena.read(place).0;
+            name.push(node.label.len() as u8);
+            name.extend_from_slice(node.label);
+            place = node.parent;
+        }
+        name.push(0);
+        name
     }
 
     /// Decides what [`Self::for_each`] visits.

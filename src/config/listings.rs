@@ -1,0 +1,165 @@
+//! The rules of live listings, as the file describes them: one for all zones, and what differs in each.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::{duration, set};
+use crate::{
+    live::listings::{DEFAULT_HISTORY_MAX_BYTES, DEFAULT_HISTORY_S, Key, Rule, Rules},
+    wire::name::Name,
+};
+
+/// What is configured of live listings.
+#[derive(Clone, Debug)]
+pub struct ListingsConfig {
+    /// What may be listed, and for how long.
+    pub rules: Rules,
+    /// History is kept for so many seconds.
+    pub history_s: u64,
+    /// And as much of it as fits these octets.
+    pub history_max_bytes: u64,
+}
+
+impl Default for ListingsConfig {
+    fn default() -> Self {
+        Self { rules: Rules::default(), history_s: DEFAULT_HISTORY_S, history_max_bytes: DEFAULT_HISTORY_MAX_BYTES }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ListingsSpec {
+    lifetime: Option<String>,
+    longest: Option<String>,
+    exclusion: Option<String>,
+    escalate: Option<Vec<String>>,
+    window: Option<String>,
+    repeat_after: Option<String>,
+    never_list: Option<Vec<String>>,
+    yields_to: Option<Vec<String>>,
+    max_listings: Option<usize>,
+    history_for: Option<String>,
+    history_bytes: Option<u64>,
+    #[serde(default)]
+    zones: BTreeMap<String, RuleSpec>,
+}
+
+/// What differs in a zone. The same keys as for all zones, but for the history, which is one for all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RuleSpec {
+    lifetime: Option<String>,
+    longest: Option<String>,
+    exclusion: Option<String>,
+    escalate: Option<Vec<String>>,
+    window: Option<String>,
+    repeat_after: Option<String>,
+    never_list: Option<Vec<String>>,
+    yields_to: Option<Vec<String>>,
+    max_listings: Option<usize>,
+}
+
+impl ListingsSpec {
+    pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<()> {
+        set(&mut config.history_max_bytes, self.history_bytes);
+        set(&mut config.history_s, seconds(self.history_for, "listings.history-for")?);
+        let general = RuleSpec {
+            lifetime: self.lifetime,
+            longest: self.longest,
+            exclusion: self.exclusion,
+            escalate: self.escalate,
+            window: self.window,
+            repeat_after: self.repeat_after,
+            never_list: self.never_list,
+            yields_to: self.yields_to,
+            max_listings: self.max_listings,
+        };
+        general.apply(&mut config.rules.general).context("`listings`")?;
+        for (zone, spec) in self.zones {
+            let name = Name::parse(zone.as_bytes()).with_context(|| format!("`listings.zones.{zone:?}`"))?;
+            let mut rule = config.rules.general.clone();
+            spec.apply(&mut rule).with_context(|| format!("`listings.zones.{zone:?}`"))?;
+            config.rules.zones.insert(name, rule);
+        }
+        Ok(())
+    }
+}
+
+impl RuleSpec {
+    fn apply(self, rule: &mut Rule) -> anyhow::Result<()> {
+        set(&mut rule.lifetime_s, seconds(self.lifetime, "lifetime")?);
+        anyhow::ensure!(rule.lifetime_s > 0, "`lifetime` must not be 0: a listing that says nothing would be none");
+        if let Some(longest_s) = seconds(self.longest, "longest")? {
+            rule.longest_s = (longest_s > 0).then_some(longest_s);
+        }
+        set(&mut rule.exclusion_s, seconds(self.exclusion, "exclusion")?);
+        anyhow::ensure!(rule.exclusion_s > 0, "`exclusion` must not be 0");
+        if let Some(escalate) = self.escalate {
+            let steps = escalate.into_iter().map(|text| Ok(duration(&text).context("`escalate`")?.as_secs()));
+            rule.escalation_s = steps.collect::<anyhow::Result<_>>()?;
+        }
+        set(&mut rule.window_s, seconds(self.window, "window")?);
+        set(&mut rule.repeat_after_s, seconds(self.repeat_after, "repeat-after")?);
+        if let Some(never_list) = self.never_list {
+            let keys = never_list.iter().map(|text| text.parse::<Key>());
+            rule.never_list = keys.collect::<Result<_, _>>().context("`never-list`")?;
+        }
+        if let Some(yields_to) = self.yields_to {
+            let zones = yields_to.iter().map(|text| Name::parse(text.as_bytes()));
+            rule.yields_to = zones.collect::<Result<_, _>>().context("`yields-to`")?;
+        }
+        set(&mut rule.max_listings, self.max_listings);
+        Ok(())
+    }
+}
+
+fn seconds(text: Option<String>, key: &str) -> anyhow::Result<Option<u64>> {
+    let seconds = text.map(|text| duration(&text).with_context(|| format!("`{key}`"))).transpose()?;
+    Ok(seconds.map(|time| time.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> anyhow::Result<ListingsConfig> {
+        let mut config = ListingsConfig::default();
+        toml::from_str::<ListingsSpec>(text)?.apply(&mut config)?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_zone_differs_in_what_it_says() {
+        let text = r#"
+            longest = "30d"
+            never-list = ["192.0.2.0/24", "tee.gr"]
+            [zones."virbl.tee.gr"]
+            escalate = ["1d", "7d"]
+            yields-to = ["grwhitelist.tee.gr"]
+            lifetime = "2h"
+            [zones."other.tee.gr"]
+            longest = "0"
+            never-list = []
+        "#;
+        let config = read(text).expect("valid");
+        let virbl = config.rules.of(&Name::parse(b"virbl.tee.gr").expect("a name"));
+        assert_eq!((virbl.lifetime_s, virbl.longest_s), (7_200, Some(30 * 86_400)));
+        assert_eq!((&*virbl.escalation_s, virbl.never_list.len()), (&[86_400, 7 * 86_400][..], 2));
+        assert_eq!(virbl.yields_to[0].to_string(), "grwhitelist.tee.gr");
+        let other = config.rules.of(&Name::parse(b"other.tee.gr").expect("a name"));
+        assert_eq!((other.longest_s, other.never_list.len()), (None, 0));
+        assert_eq!(config.rules.general.lifetime_s, 3_600);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text| format!("{:#}", read(text).expect_err("a mistake"));
+        assert!(message("lifetime = '0'").contains("`lifetime` must not be 0"));
+        assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
+        assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
+        assert!(message("[zones.'a..b']").contains("a..b"));
+        assert!(message("[zones.'a.b']\nhistory-for = '1d'").contains("history-for"));
+    }
+}

@@ -1,0 +1,54 @@
+//! What people ask about: an address or a domain name.
+
+use std::net::IpAddr;
+
+use crate::wire::name::Name;
+
+/// An address or a domain name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedKey {
+    /// An IPv4 address, also one that was written as `::ffff:192.0.2.1`.
+    V4(u32),
+    /// An IPv6 address.
+    V6(u128),
+    /// A domain name.
+    Name(Name),
+}
+
+impl AskedKey {
+    /// Reads one as people write it.
+    ///
+    /// # Errors
+    /// When it is neither, in words for whoever wrote it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V4(address)) => Ok(Self::V4(address.into())),
+            Ok(IpAddr::V6(address)) => Ok(Self::V6(address.into())),
+            Err(_) => {
+                // No domain ends in a number; RFC 3696 section 2.
+                let is_number =
+                    text.rsplit('.').next().is_some_and(|last| last.bytes().all(|octet| octet.is_ascii_digit()));
+                let name = Name::parse(text.as_bytes()).ok().filter(|_| !text.contains(['/', ':']) && !is_number);
+                name.map(Self::Name).ok_or_else(|| {
+                    format!("{text}: neither an address such as 192.0.2.1 or 2001:db8::1, nor a domain name such as example.com")
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_names_and_neither() {
+        assert_eq!(AskedKey::parse("192.0.2.1"), Ok(AskedKey::V4(0xc000_0201)));
+        assert_eq!(AskedKey::parse("::ffff:192.0.2.1"), Ok(AskedKey::V4(0xc000_0201)));
+        assert!(matches!(AskedKey::parse("2001:db8::1"), Ok(AskedKey::V6(_))));
+        assert!(matches!(AskedKey::parse("Example.COM"), Ok(AskedKey::Name(_))));
+        for wrong in ["", "192.0.2.0/24", "192.0.2", "300.0.0.1", "2001:db8::x", "a..b"] {
+            assert!(AskedKey::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

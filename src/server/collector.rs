@@ -1,0 +1,297 @@
+//! What is told to Prometheus: every family is declared here, and filled from the workers' counters, from what is served
+//! and from what is known of reloads and self-tests, when somebody scrapes. Whoever scrapes pays; the workers do not notice.
+
+use prometheus::{
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::Running;
+use crate::{
+    live::served::Served,
+    metrics::{
+        IGNORED, OTHER_TYPE, RCODES, RESULTS, SIZE_BOUNDS, Totals, Way,
+        family::{Family, Samples},
+    },
+    net::DURATION_BOUNDS_NS,
+    wire::Rcode,
+    zone::snapshot::Zone,
+};
+
+/// What stands for the zone where a request is in none of ours.
+pub const NO_ZONE: &str = "-";
+
+macro_rules! families {
+    ($($kind:ident $constant:ident $name:literal $labels:tt $help:literal;)*) => {
+        $(const $constant: Family = Family::$kind($name, &$labels, $help);)*
+
+        /// Every family that the server itself tells.
+        pub const FAMILIES: &[Family] = &[$($constant,)*];
+    };
+}
+
+families! {
+    counter REQUESTS "dnsbld_dns_requests_total" ["zone", "proto", "family", "type"]
+        "Requests received; family is 1 for IPv4 and 2 for IPv6, zone is - where no zone of ours was asked.";
+    counter RESPONSES "dnsbld_dns_responses_total" ["zone", "rcode"] "Responses by response code.";
+    histogram DURATION "dnsbld_dns_request_duration_seconds" []
+        "From reception to the reply's leaving, measured once a batch: each request counts with the time of its whole batch.";
+    histogram SIZE "dnsbld_dns_response_size_bytes" [] "Size of responses.";
+    counter TRUNCATED "dnsbld_dns_truncated_total" [] "Responses that did not fit and have TC set.";
+    counter DROPPED "dnsbld_dns_dropped_total" ["reason"]
+        "Requests met with silence: acl, response (answering would loop), short, long, port_zero.";
+    counter LOST "dnsbld_dns_responses_lost_total" ["reason"]
+        "Responses that never left: send_error (the kernel refused), hold_full (too many replies held back).";
+    counter LOOKUPS "dnsbld_lookups_total" ["zone", "result"]
+        "Lookups by result: listed, unlisted, empty_non_terminal, malformed, misuse (a name asked of addresses, or the reverse).";
+    gauge ENTRIES "dnsbld_zone_entries" ["zone", "dataset"] "Entries as they stand in the files.";
+    gauge MEMORY "dnsbld_zone_memory_bytes" ["zone"]
+        "Memory of a zone's datasets; one that several zones share counts in each.";
+    gauge SERIAL "dnsbld_zone_serial" ["zone"] "Serial of the SOA record.";
+    gauge SERVED "dnsbld_zone_served" ["zone"] "1 if the zone is loaded and has not expired, else 0 (it answers SERVFAIL).";
+    gauge LOADED "dnsbld_zone_loaded_timestamp_seconds" ["zone"] "When something of the zone last went live.";
+    gauge LOAD_DURATION "dnsbld_zone_load_duration_seconds" ["zone"] "How long its files took to load, when they last were.";
+    counter LOAD_FAILED "dnsbld_zone_load_failed_total" ["zone", "reason"] "Loads that were refused or failed.";
+    gauge TROUBLES "dnsbld_zone_troubles" ["zone"] "Datasets of the zone whose newest files are not what is served.";
+    counter EXPIRED "dnsbld_zone_expired_entries_total" ["zone"]
+        "Entries given back between drops, their lifetimes being over.";
+    gauge NEXT_EXPIRY "dnsbld_zone_next_expiry_timestamp_seconds" ["zone"]
+        "When the next listing ends by itself, as of the last self-test.";
+    gauge SELFTEST "dnsbld_selftest_ok" ["zone", "probe"]
+        "1 if the zone answered as RFC 5782 and its own entries say, else 0; asked once a minute.";
+    gauge BUILD "dnsbld_build_info" ["version"] "Always 1.";
+    gauge TCP_OPEN "dnsbld_tcp_connections" [] "TCP connections open now.";
+    counter TCP_ACCEPTED "dnsbld_tcp_connections_total" [] "TCP connections let in.";
+    counter TCP_REFUSED "dnsbld_tcp_connections_refused_total" ["reason"]
+        "TCP connections not let in: per_client (too many of one client), accept_error.";
+    counter TCP_CLOSED "dnsbld_tcp_connections_closed_total" ["reason"] "TCP connections closed.";
+    gauge HELD "dnsbld_dns_replies_held" [] "Replies that wait for their delay.";
+    counter RECEIVE_ERRORS "dnsbld_udp_receive_errors_total" [] "Failed attempts to receive.";
+    counter PANICS "dnsbld_worker_panics_total" [] "Batches lost to a bug of ours; please report it.";
+    gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served.";
+}
+
+/// Gathers all that the server knows.
+pub(super) struct ServerCollector {
+    running: Running,
+    descriptions: Vec<Desc>,
+}
+
+impl ServerCollector {
+    /// Prepares to gather from a running server.
+    pub(super) fn new(running: Running) -> Self {
+        Self { running, descriptions: FAMILIES.iter().filter_map(Family::description).collect() }
+    }
+}
+
+impl Collector for ServerCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let served = self.running.cell.load();
+        let mut families = self.traffic(&served);
+        families.extend(self.transports());
+        families.extend(zones(&served));
+        families.extend(self.reloads(served.snapshot.zones()));
+        families.extend(self.checkups());
+        let mut build = BUILD.samples();
+        build.add(&[env!("CARGO_PKG_VERSION")], 1.0);
+        families.push(build.finish());
+        families.retain(|family| !family.get_metric().is_empty());
+        families
+    }
+}
+
+impl ServerCollector {
+    /// Requests, responses and lookups.
+    fn traffic(&self, served: &Served) -> Vec<MetricFamily> {
+        let mut requests = REQUESTS.samples();
+        let mut responses = RESPONSES.samples();
+        let mut lookups = LOOKUPS.samples();
+        let mut all = Totals::default();
+        for (zone, counters) in served.snapshot.zones().iter().zip(&served.counters) {
+            let (name, totals) = (zone.apex.to_string(), counters.totals());
+            add_traffic(&name, &totals, [0; 2], &mut requests, &mut responses);
+            for (verdict, word) in RESULTS {
+                lookups.add(&[&name, word], totals.with_verdict(verdict) as f64);
+            }
+            all += totals;
+        }
+        let outside = self.running.outside.totals();
+        let (unread, reasons) = self.unread();
+        add_traffic(NO_ZONE, &outside, unread, &mut requests, &mut responses);
+        all += outside;
+        let mut dropped = DROPPED.samples();
+        for (ignored, word) in IGNORED {
+            let unread = reasons.iter().find(|(known, _)| *known == word).map_or(0, |(_, count)| *count);
+            dropped.add(&[word], (all.ignored_for(ignored) + unread) as f64);
+        }
+        for (word, count) in reasons.into_iter().filter(|(word, _)| IGNORED.iter().all(|(_, known)| known != word)) {
+            dropped.add(&[word], count as f64);
+        }
+        let mut size = SIZE.samples();
+        let [classes @ .., beyond] = all.sizes;
+        let bounds = SIZE_BOUNDS.iter().map(|&bound| f64::from(bound));
+        size.add_histogram(&[], bounds.zip(classes), beyond, all.bytes_out as f64);
+        vec![
+            requests.finish(),
+            responses.finish(),
+            lookups.finish(),
+            dropped.finish(),
+            size.finish(),
+            TRUNCATED.alone(all.truncated as f64),
+        ]
+    }
+
+    /// Datagrams that never came to be answered, by family (IPv4, IPv6), and by reason.
+    fn unread(&self) -> ([u64; 2], [(&'static str, u64); 3]) {
+        let (mut by_family, mut by_reason) = ([0; 2], [("short", 0), ("long", 0), ("port_zero", 0)]);
+        let transports = &self.running.transports;
+        for (counters, address) in transports.udp.iter().zip(&transports.udp_addresses) {
+            let counts = [&counters.dropped_short, &counters.dropped_long, &counters.dropped_port_zero];
+            for (reason, count) in by_reason.iter_mut().zip(counts) {
+                reason.1 += count.value();
+                by_family[usize::from(address.is_ipv6())] += count.value();
+            }
+        }
+        (by_family, by_reason)
+    }
+
+    /// What only the transports know.
+    fn transports(&self) -> Vec<MetricFamily> {
+        let (udp, tcp) = (&self.running.transports.udp, &self.running.transports.tcp);
+        let sum = |name: &str| -> f64 {
+            let rows = udp.iter().flat_map(|counters| counters.rows()).filter(|(row, _)| *row == name);
+            rows.map(|(_, count)| count as f64).sum()
+        };
+        let mut lost = LOST.samples();
+        lost.add(&["send_error"], sum("send_errors"));
+        lost.add(&["hold_full"], sum("dropped_hold_full"));
+        let mut refused = TCP_REFUSED.samples();
+        refused.add(&["per_client"], tcp.refused_per_client.value() as f64);
+        refused.add(&["accept_error"], tcp.accept_errors.value() as f64);
+        let mut closed = TCP_CLOSED.samples();
+        for (row, count) in tcp.rows() {
+            if let Some(reason) = row.strip_prefix("closed_") {
+                closed.add(&[reason], count as f64);
+            }
+        }
+        let (mut classes, mut sum_ns) = ([0; DURATION_BOUNDS_NS.len() + 1], 0.0);
+        for durations in udp.iter().map(|counters| &counters.durations).chain([&tcp.durations]) {
+            let (own, own_ns) = durations.value();
+            classes.iter_mut().zip(own).for_each(|(class, own)| *class += own);
+            sum_ns += own_ns as f64;
+        }
+        let [classes @ .., beyond] = classes;
+        let bounds = DURATION_BOUNDS_NS.iter().map(|&bound_ns| bound_ns as f64 / 1e9);
+        let mut duration = DURATION.samples();
+        duration.add_histogram(&[], bounds.zip(classes), beyond, sum_ns / 1e9);
+        vec![
+            duration.finish(),
+            lost.finish(),
+            refused.finish(),
+            closed.finish(),
+            TCP_OPEN.alone(tcp.open.value() as f64),
+            TCP_ACCEPTED.alone(tcp.accepted.value() as f64),
+            HELD.alone(sum("held")),
+            RECEIVE_ERRORS.alone(sum("receive_errors")),
+            PANICS.alone(sum("panics")),
+        ]
+    }
+
+    /// What is known of reloads.
+    fn reloads(&self, zones: &[Zone]) -> Vec<MetricFamily> {
+        let status = self.running.status.read();
+        let mut failed = LOAD_FAILED.samples();
+        for ((zone, reason), count) in &status.failed_loads {
+            failed.add(&[zone, reason], *count as f64);
+        }
+        let mut loaded = LOADED.samples();
+        for (zone, at_s) in &status.loaded_s {
+            loaded.add(&[zone], *at_s as f64);
+        }
+        let mut durations = LOAD_DURATION.samples();
+        for (zone, took) in &status.load_took {
+            durations.add(&[zone], took.as_secs_f64());
+        }
+        let mut expired = EXPIRED.samples();
+        for (zone, count) in &status.expired_entries {
+            expired.add(&[zone], *count as f64);
+        }
+        let mut troubles = TROUBLES.samples();
+        for zone in zones.iter().map(|zone| zone.apex.to_string()) {
+            troubles.add(&[&zone], status.trouble_count(&zone) as f64);
+        }
+        let all = TROUBLED.alone(status.troubles.len() as f64);
+        vec![failed.finish(), loaded.finish(), durations.finish(), expired.finish(), troubles.finish(), all]
+    }
+
+    /// What the last self-test found.
+    fn checkups(&self) -> Vec<MetricFamily> {
+        let (mut tests, mut next) = (SELFTEST.samples(), NEXT_EXPIRY.samples());
+        for (zone, checkup) in &*self.running.monitor.read() {
+            for (probe, is_ok) in &checkup.probes {
+                tests.add(&[zone, probe], f64::from(u8::from(*is_ok)));
+            }
+            if let Some(next_s) = checkup.next_expiry_s {
+                next.add(&[zone], f64::from(next_s));
+            }
+        }
+        vec![tests.finish(), next.finish()]
+    }
+}
+
+/// Adds the requests and responses of a zone, with datagrams that could not be read by family. What was never asked for gets
+/// no series, but for the usual.
+fn add_traffic(
+    zone: &str,
+    totals: &Totals,
+    unread_by_family: [u64; 2],
+    requests: &mut Samples,
+    responses: &mut Samples,
+) {
+    for way in Way::ALL {
+        let unread = if way.proto() == "udp" { unread_by_family[usize::from(way.is_v6)] } else { 0 };
+        for (qtype, count) in totals.requests_by(way) {
+            let count = count + if qtype == OTHER_TYPE { unread } else { 0 };
+            if count > 0 || way == Way::ALL[0] && qtype == "A" {
+                requests.add(&[zone, way.proto(), way.family(), qtype], count as f64);
+            }
+        }
+    }
+    for rcode in RCODES {
+        let count = totals.with_rcode(rcode);
+        if count > 0 || matches!(rcode, Rcode::NoError | Rcode::NxDomain) {
+            responses.add(&[zone, rcode.name()], count as f64);
+        }
+    }
+}
+
+/// What is served.
+fn zones(served: &Served) -> Vec<MetricFamily> {
+    let now_s = crate::live::clock::now_s();
+    let (mut entries, mut memory) = (ENTRIES.samples(), MEMORY.samples());
+    let (mut serials, mut states) = (SERIAL.samples(), SERVED.samples());
+    for zone in served.snapshot.zones() {
+        let name = zone.apex.to_string();
+        let is_served = zone.is_served(&crate::zone::ruling::Context { now_s, keyed: false });
+        states.add(&[&name], f64::from(u8::from(is_served)));
+        let Some(content) = &zone.content else { continue };
+        let datasets = content.datasets();
+        // A file may hold several datasets that are called the same; a series has one value.
+        let mut by_label: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        for dataset in &datasets {
+            *by_label.entry(&dataset.label).or_default() += dataset.len();
+        }
+        for (label, count) in by_label {
+            entries.add(&[&name, label], count as f64);
+        }
+        memory.add(&[&name], datasets.iter().map(|dataset| dataset.memory_bytes()).sum::<usize>() as f64);
+        if let Some(soa) = &content.soa {
+            serials.add(&[&name], f64::from(soa.soa.serial));
+        }
+    }
+    vec![entries.finish(), memory.finish(), serials.finish(), states.finish()]
+}

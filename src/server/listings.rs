@@ -1,0 +1,40 @@
+//! Live listings in a running server: opened before anything is answered, closed when nothing is any more.
+
+use std::path::Path;
+
+use tracing::{debug, error, info};
+
+use crate::{
+    config::Config,
+    live::listings::{Listings, Places, Settings},
+};
+
+/// Opens the store in the state folder and serves what is in it. Without it the server runs, and takes no live listings: what
+/// the files say is answered all the same.
+pub(super) fn open(config: &Config, state: Option<&Path>, places: Places) -> Option<Listings> {
+    let Some(state) = state else {
+        debug!("no state folder: live listings are not taken (see --state)");
+        return None;
+    };
+    let settings = Settings {
+        rules: config.listings.rules.clone(),
+        ttl_s: config.load.default_ttl_s,
+        history_s: config.listings.history_s,
+        history_max_bytes: config.listings.history_max_bytes,
+        ..Settings::new(state.to_owned())
+    };
+    let live = places.live.clone();
+    match Listings::open(settings, places) {
+        Ok(listings) => {
+            let (count, exclusion_count) = live.load().counts();
+            if count > 0 {
+                info!("{count} live listings, {exclusion_count} of them exclusions");
+            }
+            Some(listings)
+        }
+        Err(why) => {
+            error!("{why}; zones are served as their files say, WITHOUT what was listed or excluded by command");
+            None
+        }
+    }
+}

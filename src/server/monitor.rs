@@ -1,0 +1,126 @@
+//! The self-test: once a minute, and when something new is served, each zone is asked the questions of RFC 5782 and some of
+//! its own entries, through the code that answers clients. What is wrong is logged once, and a metric until it is mended.
+//!
+//! Access lists are left out of it: it is about what the zones say, not to whom.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tracing::{info, warn};
+
+use super::probe;
+use crate::{
+    live::{clock, served::Cell},
+    zone::{
+        lifetimes::Lifetimes,
+        ruling::Context,
+        snapshot::{Snapshot, Zone},
+    },
+};
+
+/// How often all zones are tested.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether something new is served.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The word for the probe of a zone's own entries.
+const OWN_ENTRIES: &str = "own_entries";
+
+/// What is known of a zone since it was last tested.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkup {
+    /// Each probe, and whether all is well.
+    pub probes: BTreeMap<&'static str, bool>,
+    /// When the next of its listings ends, in seconds since the epoch.
+    pub next_expiry_s: Option<u32>,
+}
+
+/// What is known of all zones, shared.
+#[derive(Clone, Debug, Default)]
+pub struct Monitor(Arc<Mutex<BTreeMap<String, Checkup>>>);
+
+impl Monitor {
+    /// What is known.
+    pub fn read(&self) -> MutexGuard<'_, BTreeMap<String, Checkup>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tests all zones, and says what has changed.
+    pub fn test(&self, snapshot: &Snapshot, now_s: u64) {
+        let open = without_access_lists(snapshot);
+        let mut checkups = BTreeMap::new();
+        for zone in open.zones().iter().filter(|zone| zone.is_served(&Context { now_s, keyed: false })) {
+            let name = zone.apex.to_string();
+            let (checkup, faults) = check_up(&open, zone, now_s);
+            let before = self.read().get(&name).cloned().unwrap_or_default();
+            for (probe, is_ok) in &checkup.probes {
+                let was_ok = before.probes.get(probe).copied();
+                let fault = faults.get(probe).map(String::as_str).unwrap_or_default();
+                match (was_ok, is_ok) {
+                    (Some(true) | None, false) => warn!(zone = %name, probe, "self-test failed: {fault}"),
+                    (Some(false), true) => info!(zone = %name, probe, "self-test passed"),
+                    _ => {}
+                }
+            }
+            checkups.insert(name, checkup);
+        }
+        *self.read() = checkups;
+    }
+
+    /// Tests until the runtime ends.
+    pub(super) async fn run(self, cell: Cell) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tested: Option<(usize, tokio::time::Instant)> = None;
+        loop {
+            ticks.tick().await;
+            // An address tells enough: an old one is not used again while it is served.
+            let served = Arc::as_ptr(&cell.load()) as usize;
+            if tested.is_some_and(|(known, at)| known == served && at.elapsed() < INTERVAL) {
+                continue;
+            }
+            let (monitor, cell) = (self.clone(), Arc::clone(&cell));
+            // It reads a whole list for what ends next, which may take a while.
+            let test = tokio::task::spawn_blocking(move || monitor.test(&cell.load_full().snapshot, clock::now_s()));
+            if let Err(error) = test.await {
+                warn!("the self-test panicked: {error}; please report this");
+            }
+            tested = Some((served, tokio::time::Instant::now()));
+        }
+    }
+}
+
+/// The same zones, open to everyone.
+fn without_access_lists(snapshot: &Snapshot) -> Snapshot {
+    let zones = snapshot.zones().iter().map(|zone| Zone { acl: None, keys: None, ..zone.clone() });
+    Snapshot::new(zones.collect(), None, None)
+}
+
+/// Tests a zone; what is wrong is said by probe.
+fn check_up(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> (Checkup, BTreeMap<&'static str, String>) {
+    let (mut checkup, mut faults) = (Checkup::default(), BTreeMap::new());
+    for probe in probe::probes(snapshot, zone, now_s) {
+        checkup.probes.insert(probe.name, probe.is_ok());
+        if !probe.is_ok() {
+            let listed =
+                if probe.should_be_listed { "is not listed, and should be" } else { "is listed, and must not be" };
+            faults.insert(probe.name, format!("{} {listed} (RFC 5782 section 5)", probe.question));
+        }
+    }
+    let (asked, missing) = probe::own_entries(snapshot, zone, now_s);
+    if asked > 0 {
+        checkup.probes.insert(OWN_ENTRIES, missing.is_empty());
+    }
+    if let Some(first) = missing.first() {
+        faults
+            .insert(OWN_ENTRIES, format!("{} of {asked} entries are not answered, {first} among them", missing.len()));
+    }
+    let datasets = zone.content.iter().flat_map(|content| content.datasets());
+    let lifetimes = datasets.map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
+    checkup.next_expiry_s = lifetimes.next_s;
+    (checkup, faults)
+}

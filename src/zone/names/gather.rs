@@ -1,0 +1,305 @@
+//! Lines in any order to names in order, of their labels from right to left.
+//!
+//! Neighbours in that order share their last labels and the first letters of the next one, so a run keeps of each name only
+//! what differs from the one before it.
+
+use std::cmp::Ordering;
+
+use super::builder::Scope;
+use crate::{
+    wire::name::{LABELS_MAX, NAME_MAX},
+    zone::{
+        ruling::{FOREVER_S, Ruling},
+        runs::{Merge, NUMBER_MAX, Packed, Run, push_number, unzigzag, zigzag},
+        standing::Standing,
+    },
+};
+
+/// Lines are collected up to so many octets, or a quarter of what is packed already.
+const COLLECTED_MIN: usize = 1 << 20;
+const COLLECTED_SHARE: usize = 4;
+
+/// Most octets of a packed line: two lengths, a name, what is said, a ruling and an end.
+const LINE_MAX: usize = 3 + NAME_MAX + 2 * NUMBER_MAX;
+
+/// What is said, in one octet: the scope, whether there is an end, and the ruling if it fits.
+const SCOPES: [Scope; 3] = [Scope::Exact, Scope::Below, Scope::Both];
+const SCOPE_MASK: u8 = 3;
+const ENDS: u8 = 1 << 2;
+const RULING_SHIFT: u32 = 3;
+const LONG_RULING: u8 = 31;
+
+/// A line that is collected. The octets of its name, from the last label to the first and without the root's, stand in the
+/// text.
+#[derive(Debug)]
+struct Row {
+    /// The first octets of the name; they settle nearly every comparison.
+    head: u128,
+    /// Where the length of the name stands, and the name after it. Grows with the lines.
+    at: u32,
+    standing: Standing,
+    scope: Scope,
+}
+
+/// Lines while they are gathered.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    text: Vec<u8>,
+    rows: Vec<Row>,
+    runs: Vec<Packing>,
+    packed_bytes: usize,
+    count: usize,
+}
+
+impl Gathered {
+    /// The next line. `name` is in wire format and lower case.
+    pub(super) fn push(&mut self, name: &[u8], scope: Scope, standing: Standing) {
+        let at = self.text.len();
+        let mut starts = [0_u8; LABELS_MAX];
+        let (mut count, mut start) = (0, 0);
+        while name[start] != 0 {
+            starts[count] = start as u8;
+            count += 1;
+            start += 1 + usize::from(name[start]);
+        }
+        self.text.push(start as u8);
+        for &start in starts[..count].iter().rev() {
+            let start = usize::from(start);
+            self.text.extend_from_slice(&name[start..=start + usize::from(name[start])]);
+        }
+        let head = head(&self.text[at + 1..]);
+        self.rows.push(Row { head, at: at as u32, standing, scope });
+        let collected = self.text.len() + size_of_val(&*self.rows);
+        if collected >= COLLECTED_MIN && collected >= self.packed_bytes / COLLECTED_SHARE {
+            self.pack();
+        }
+    }
+
+    /// Number of lines so far.
+    pub(super) fn count(&self) -> usize {
+        self.count + self.rows.len()
+    }
+
+    /// Packs the newest lines, at the end of the newest run if they follow it.
+    #[cold]
+    fn pack(&mut self) {
+        let Self { text, rows, runs, .. } = self;
+        rows.sort_unstable_by(|one, two| {
+            let octets = || octets_at(text, one.at).cmp(octets_at(text, two.at));
+            one.head.cmp(&two.head).then_with(octets).then(one.at.cmp(&two.at))
+        });
+        let Some(first) = rows.first() else { return };
+        let first = octets_at(text, first.at);
+        if !runs.last().is_some_and(|run| *run.last <= *first) {
+            runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
+            runs.push(Packing::default());
+        }
+        let run = runs.last_mut().expect("there is one that they follow");
+        self.packed_bytes -= run.packed.len();
+        rows.iter().for_each(|row| run.push(octets_at(text, row.at), row.scope, row.standing));
+        self.packed_bytes += run.packed.len();
+        self.count += rows.len();
+        rows.clear();
+        text.clear();
+    }
+
+    /// All lines in order; those about equal names as they came.
+    pub(super) fn into_lines(mut self) -> Merge<Reading> {
+        self.pack();
+        Merge::new(self.runs.into_iter().map(Packing::read).collect())
+    }
+}
+
+/// The octets of a name in the text.
+fn octets_at(text: &[u8], at: u32) -> &[u8] {
+    let (length, rest) = text[at as usize..].split_first().expect("a name has a length");
+    &rest[..usize::from(*length)]
+}
+
+/// The first octets as a number that compares as they do.
+#[inline]
+fn head(octets: &[u8]) -> u128 {
+    let mut head = [0; 16];
+    match octets.first_chunk() {
+        Some(first) => head = *first,
+        None => head[..octets.len()].copy_from_slice(octets),
+    }
+    u128::from_be_bytes(head)
+}
+
+/// How many octets two names begin with alike.
+#[inline]
+pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
+    one.iter().zip(two).take_while(|(one, two)| one == two).count()
+}
+
+/// A run while it is written.
+#[derive(Debug, Default)]
+struct Packing {
+    packed: Packed,
+    count: usize,
+    last: Vec<u8>,
+    last_end_s: u32,
+}
+
+impl Packing {
+    fn push(&mut self, name: &[u8], scope: Scope, standing: Standing) {
+        let Standing { ruling, until_s } = standing;
+        let common = common_len(&self.last, name);
+        let rest = &name[common..];
+        // Values are small numbers, an exclusion and what is absent are the highest.
+        let ruling = ruling.0.wrapping_add(2);
+        let short = u8::try_from(ruling).unwrap_or(LONG_RULING).min(LONG_RULING);
+        let ends = if until_s == FOREVER_S { 0 } else { ENDS };
+        self.packed.append(LINE_MAX, |into| {
+            into.extend_from_slice(&[common as u8, rest.len() as u8]);
+            into.extend_from_slice(rest);
+            into.push(short << RULING_SHIFT | ends | scope as u8);
+            if short == LONG_RULING {
+                push_number(into, u64::from(ruling));
+            }
+            if ends != 0 {
+                push_number(into, zigzag(until_s, self.last_end_s));
+            }
+        });
+        if ends != 0 {
+            self.last_end_s = until_s;
+        }
+        self.last.truncate(common);
+        self.last.extend_from_slice(rest);
+        self.count += 1;
+    }
+
+    fn read(mut self) -> Reading {
+        self.packed.shrink_to_fit();
+        Reading {
+            packed: self.packed,
+            left: self.count,
+            octets: [0; NAME_MAX],
+            len: 0,
+            head: 0,
+            scope: Scope::Exact,
+            standing: Standing::ABSENT,
+            end_s: 0,
+        }
+    }
+}
+
+/// A run while it is read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    packed: Packed,
+    left: usize,
+    /// The name at hand.
+    octets: [u8; NAME_MAX],
+    len: usize,
+    head: u128,
+    pub(super) scope: Scope,
+    pub(super) standing: Standing,
+    /// The newest end.
+    end_s: u32,
+}
+
+impl Reading {
+    /// The octets of the name at hand, from the last label to the first.
+    #[inline]
+    pub(super) fn name(&self) -> &[u8] {
+        &self.octets[..self.len]
+    }
+}
+
+impl Run for Reading {
+    #[inline]
+    fn advance(&mut self) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        let Self { packed, octets: name, len, scope, standing, end_s, .. } = self;
+        packed.take(|octets| {
+            let common = usize::from(octets.octet());
+            let rest_len = usize::from(octets.octet());
+            *len = common + rest_len;
+            name[common..*len].copy_from_slice(octets.octets(rest_len));
+            let said = octets.octet();
+            *scope = SCOPES[usize::from(said & SCOPE_MASK)];
+            let short = said >> RULING_SHIFT;
+            let ruling = if short == LONG_RULING { octets.number() as u32 } else { u32::from(short) };
+            let mut until_s = FOREVER_S;
+            if said & ENDS != 0 {
+                *end_s = unzigzag(octets.number(), *end_s);
+                until_s = *end_s;
+            }
+            *standing = Standing { ruling: Ruling(ruling.wrapping_sub(2)), until_s };
+        });
+        self.head = head(self.name());
+        true
+    }
+
+    #[inline]
+    fn compare(&self, other: &Self) -> Ordering {
+        self.head.cmp(&other.head).then_with(|| self.name().cmp(other.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{wire::name::Name, zone::values::ValueId};
+
+    type Line = (Vec<u8>, Scope, Standing);
+
+    fn all(gathered: Gathered) -> Vec<Line> {
+        let mut merge = gathered.into_lines();
+        let mut all = Vec::new();
+        while let Some(run) = merge.peek() {
+            all.push((run.name().to_vec(), run.scope, run.standing));
+            merge.advance();
+        }
+        all
+    }
+
+    fn reversed(name: &Name) -> Vec<u8> {
+        let labels: Vec<&[u8]> = name.labels().collect();
+        labels.iter().rev().flat_map(|label| [&[label.len() as u8], *label].concat()).collect()
+    }
+
+    #[test]
+    fn lines_come_in_order() {
+        for scattered in [1, 7_919] {
+            let mut gathered = Gathered::default();
+            let mut lines: Vec<Line> = Vec::new();
+            for index in 0..120_000_u32 {
+                let number = index * scattered % 60_000;
+                let name = format!("x{}.{}.example{}.com", number % 7, number, "y".repeat(number as usize % 50));
+                let name = Name::parse(name.as_bytes()).expect("a name");
+                let until_s = if index % 3 == 0 { FOREVER_S } else { number };
+                let ruling = match index % 5 {
+                    0 => Ruling::EXCLUDED,
+                    1 => Ruling(0x8000_0005),
+                    _ => Ruling::listed(ValueId(index % 60)),
+                };
+                let line = (reversed(&name), SCOPES[index as usize % 3], Standing { ruling, until_s });
+                gathered.push(name.as_wire(), line.1, line.2);
+                lines.push(line);
+            }
+            assert_eq!(gathered.count(), lines.len());
+            assert!(gathered.runs.len() > 1);
+            lines.sort_by(|one, two| one.0.cmp(&two.0));
+            assert!(all(gathered) == lines);
+        }
+        assert!(SCOPES.iter().enumerate().all(|(number, scope)| *scope as usize == number));
+    }
+
+    #[test]
+    fn sorted_lines_make_one_run() {
+        let mut gathered = Gathered::default();
+        for index in 0..100_000 {
+            let name = Name::parse(format!("host{index:06}.example").as_bytes()).expect("a name");
+            gathered.push(name.as_wire(), Scope::Exact, Standing::ABSENT);
+        }
+        gathered.pack();
+        assert_eq!(gathered.runs.len(), 1);
+        assert!(gathered.packed_bytes < 500_000);
+    }
+}

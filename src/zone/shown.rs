@@ -1,0 +1,184 @@
+//! The key of a listing as people read it, where a template's `$` stands: written on the stack, since answers wait for it.
+
+use std::{
+    fmt::{self, Write as _},
+    net::{IpAddr, Ipv6Addr},
+    ops::Range,
+};
+
+use crate::wire::name::{NAME_MAX, RelativeName};
+
+/// The key of a listing.
+#[derive(Clone, Copy)]
+pub enum Key<'a> {
+    /// An IPv4 address.
+    V4(u32),
+    /// An IPv6 address.
+    V6(u128),
+    /// A name.
+    Name(RelativeName<'a>),
+    /// The client itself.
+    Client(IpAddr),
+}
+
+impl Key<'_> {
+    /// Calls `take` with the key as templates show it; IPv6 addresses as in RFC 5952.
+    #[inline]
+    pub fn show<T>(self, take: impl FnOnce(&[u8]) -> T) -> T {
+        let address = match self {
+            Self::V4(address) => IpAddr::V4(address.into()),
+            Self::V6(address) => IpAddr::V6(address.into()),
+            Self::Client(address) => address,
+            Self::Name(name) => {
+                let mut shown = Shown::<SHOWN_NAME_MAX>::new();
+                // What does not fit would be cut, and there is room for a name whose every octet is escaped.
+                let written = write!(shown, "{name}");
+                debug_assert!(written.is_ok());
+                return take(shown.as_bytes());
+            }
+        };
+        let mut shown = Shown::<SHOWN_ADDRESS_MAX>::new();
+        match address {
+            IpAddr::V4(address) => shown.octets(address.octets()),
+            IpAddr::V6(address) => shown.groups(address),
+        }
+        take(shown.as_bytes())
+    }
+}
+
+/// A name in presentation format at its longest.
+const SHOWN_NAME_MAX: usize = 4 * NAME_MAX;
+/// An IPv6 address is shown in 39 characters or less; digits are written four at a time.
+const SHOWN_ADDRESS_MAX: usize = 48;
+
+/// Text as it is put together.
+struct Shown<const MAX: usize> {
+    text: [u8; MAX],
+    len: usize,
+}
+
+impl<const MAX: usize> Shown<MAX> {
+    const fn new() -> Self {
+        Self { text: [0; MAX], len: 0 }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+
+    /// The first `len` of four characters.
+    #[inline]
+    fn push(&mut self, characters: [u8; 4], len: usize) {
+        if let Some(room) = self.text[self.len..].first_chunk_mut() {
+            *room = characters;
+            self.len += len;
+        }
+    }
+
+    /// Decimal octets between dots.
+    #[inline]
+    fn octets(&mut self, octets: [u8; 4]) {
+        for octet in octets {
+            let [a, b, c, len] = DECIMAL[usize::from(octet)];
+            let mut characters = [a, b, c, b'.'];
+            characters[usize::from(len)] = b'.';
+            self.push(characters, usize::from(len) + 1);
+        }
+        self.len -= 1;
+    }
+
+    /// Groups of hexadecimal digits between colons, the longest run of zeros as two of them (RFC 5952 section 4).
+    fn groups(&mut self, address: Ipv6Addr) {
+        let groups = address.segments();
+        if let Some(mapped) = address.to_ipv4_mapped() {
+            self.push(*b"::ff", 4);
+            self.push(*b"ff: ", 3);
+            self.octets(mapped.octets());
+            return;
+        }
+        let zeros = longest_zeros(&groups);
+        let mut index = 0;
+        while index < groups.len() {
+            if index == zeros.start && zeros.len() > 1 {
+                self.push(*b"::  ", if index == 0 { 2 } else { 1 });
+                index = zeros.end;
+                continue;
+            }
+            let group = groups[index];
+            let len = (4 - group.leading_zeros() as usize / 4).max(1);
+            let mut digits = [0; 4];
+            for (place, digit) in digits[..len].iter_mut().enumerate() {
+                *digit = b"0123456789abcdef"[usize::from(group >> (4 * (len - 1 - place)) & 0xf)];
+            }
+            self.push(digits, len);
+            if index < 7 {
+                self.push(*b":   ", 1);
+            }
+            index += 1;
+        }
+    }
+}
+
+impl<const MAX: usize> fmt::Write for Shown<MAX> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        self.text.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// The longest run of zeros, the first of those.
+fn longest_zeros(groups: &[u16; 8]) -> Range<usize> {
+    let (mut longest, mut start) = (0..0, 0);
+    for (index, group) in groups.iter().enumerate() {
+        if *group != 0 {
+            start = index + 1;
+        } else if index + 1 - start > longest.len() {
+            longest = start..index + 1;
+        }
+    }
+    longest
+}
+
+/// The digits of each octet, and their number.
+static DECIMAL: [[u8; 4]; 256] = {
+    let mut table = [[0; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
+        table[octet] = match octet {
+            0..10 => [digits[2], 0, 0, 1],
+            10..100 => [digits[1], digits[2], 0, 2],
+            _ => [digits[0], digits[1], digits[2], 3],
+        };
+        octet += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_as_everywhere() {
+        let shown = |key: Key<'_>| key.show(|text| String::from_utf8_lossy(text).into_owned());
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 255 - octet, 0, octet);
+            assert_eq!(shown(Key::V4(address.into())), address.to_string());
+        }
+        // Every pattern of zeros among the groups, with groups of every length.
+        for pattern in 0..=255_u128 {
+            for (group, step) in [(1, 0), (0xfe80, 0), (0x0a, 0x111), (0xffff, 0)] {
+                let group_at = |index: u128| if pattern >> index & 1 == 0 { 0 } else { group + step * index };
+                let address: u128 = (0..8).map(|index| group_at(index) << (16 * index)).sum();
+                assert_eq!(shown(Key::V6(address)), Ipv6Addr::from(address).to_string());
+            }
+        }
+        assert_eq!(shown(Key::V6(0xffff_7f00_0002)), "::ffff:127.0.0.2");
+        assert_eq!(shown(Key::Client(Ipv4Addr::LOCALHOST.into())), "127.0.0.1");
+    }
+}

@@ -1,0 +1,126 @@
+//! Why something is listed: the answer a client gets, the line that says so, and what stands behind it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::live::{Live, Place};
+
+/// `dnsbld WORDS...`, what it prints on standard output and error, and its exit code.
+pub(crate) fn dnsbld(words: &[&str]) -> (String, String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dnsbld")).args(words).output().expect("the program starts");
+    let text = |octets: Vec<u8>| String::from_utf8(octets).expect("UTF-8");
+    (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.drop_file(
+        "bl.example.ip4set",
+        "$TTL 2h\n:2:listed, see $\n192.0.2.0/24\n!192.0.2.9\n192.0.2.7 :3:by itself @ until=4102444800\n",
+    );
+    place.drop_file("bl.example.ip6trie", ":4:six\n2001:db8::/32\n");
+    place.drop_file("names.example.dnset.gz", super::live::gzip(":5:bad\n.spam.example\n!good.spam.example\n"));
+    place
+}
+
+/// The lines of one zone in an explanation: number, file name's end, effect.
+fn lines(zone: &Value) -> Vec<(u64, String, String)> {
+    let lines = zone["lines"].as_array().expect("lines").iter();
+    let word = |value: &Value| value.as_str().expect("a text").to_owned();
+    lines.map(|line| (line["line"].as_u64().expect("a number"), word(&line["file"]), word(&line["effect"]))).collect()
+}
+
+/// Asks a running server and the files themselves: both must say the same.
+fn explain(live: &Live, place: &Place, words: &[&str]) -> Vec<Value> {
+    let (is_well, said) = live.tell(&[&["explain", "--json"], words].concat());
+    assert!(is_well, "{said}");
+    let of_server: Value = serde_json::from_str(&said).expect("JSON");
+    let zones = place.zones().display().to_string();
+    let (said, errors, code) = dnsbld(&[&["explain", "--json", "--from", &zones], words].concat());
+    assert_eq!(code, 0, "{errors}");
+    let of_files: Value = serde_json::from_str(&said).expect("JSON");
+    let without_time = |mut answer: Value| {
+        for listing in answer["zones"]
+            .as_array_mut()
+            .expect("zones")
+            .iter_mut()
+            .flat_map(|zone| zone["listings"].as_array_mut().expect("listings"))
+        {
+            listing["remaining_s"] = Value::Null;
+        }
+        answer
+    };
+    assert_eq!(without_time(of_server.clone()), without_time(of_files));
+    of_server["zones"].as_array().cloned().expect("zones")
+}
+
+#[test]
+fn the_answer_the_line_and_what_stands_behind() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let [bl, names] = &explain(&live, &place, &["192.0.2.7"])[..] else { panic!("two zones") };
+    assert_eq!((&bl["zone"], &names["zone"]), (&"bl.example".into(), &"names.example".into()));
+    assert_eq!(names["listings"], Value::Array(Vec::new()));
+    let listing = &bl["listings"][0];
+    assert_eq!((&listing["address"], &listing["text"]), (&"127.0.0.3".into(), &"by itself".into()));
+    assert_eq!((&listing["ttl_s"], &listing["until"]), (&7_200.into(), &"2100-01-01T00:00:00Z".into()));
+    let file = place.zone("bl.example.ip4set").display().to_string();
+    let expected = |rows: &[(u64, &str)]| -> Vec<(u64, String, String)> {
+        rows.iter().map(|(line, effect)| (*line, file.clone(), (*effect).to_owned())).collect()
+    };
+    assert_eq!(lines(bl), expected(&[(5, "decides"), (3, "behind")]));
+
+    let excluded = &explain(&live, &place, &["192.0.2.9", "bl.example"])[0];
+    assert_eq!(excluded["listings"], Value::Array(Vec::new()));
+    assert_eq!(lines(excluded), expected(&[(4, "decides"), (3, "behind")]));
+    assert_eq!(excluded["lines"][0]["excludes"], true);
+
+    let name = &explain(&live, &place, &["www.spam.example", "names.example"])[0];
+    assert_eq!((&name["listings"][0]["address"], lines(name)[0].0), (&"127.0.0.5".into(), 2));
+    let six = &explain(&live, &place, &["2001:db8::1", "bl.example"])[0];
+    assert_eq!((&six["listings"][0]["text"], lines(six)[0].0), (&"six".into(), 2));
+}
+
+#[test]
+fn people_can_read_it() {
+    let place = place();
+    let zones = place.zones().display().to_string();
+    let (said, _, _) = dnsbld(&["explain", "--from", &zones, "192.0.2.7", "bl.example"]);
+    assert!(said.contains("bl.example: listed as 127.0.0.3 by ip4set:"), "{said}");
+    assert!(
+        said.contains("bl.example.ip4set:5: lists it until 2100-01-01T00:00:00Z: 192.0.2.7 :3:by itself"),
+        "{said}"
+    );
+    assert!(said.contains("bl.example.ip4set:3: behind that, would list it: 192.0.2.0/24"), "{said}");
+    let (said, _, _) = dnsbld(&["explain", "--from", &zones, "192.0.2.9", "bl.example"]);
+    assert!(said.contains("not listed, excluded by ip4set:") && said.contains(":4: excludes it: !192.0.2.9"), "{said}");
+}
+
+/// What cannot be done is said in one line that names what to do.
+#[test]
+fn bad_input_gets_one_line() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let nowhere = place.at("nowhere").display().to_string();
+    for (words, expected) in [
+        (
+            &["explain", "192.0.2.1", "other.example"][..],
+            "no zone other.example is served here; there are: bl.example, names.example",
+        ),
+        (&["explain", "192.0.2.1/24"], "neither an address"),
+        (&["reload", "--accept", "other.example"], "no zone other.example is served here"),
+    ] {
+        let (is_well, said) = live.tell(words);
+        assert!(!is_well && said.lines().count() == 1 && said.contains(expected), "{words:?}: {said}");
+    }
+    for (words, expected) in [
+        (&["explain", "192.0.2.1", "--state", &nowhere][..], "no server answers at"),
+        (&["explain", "192.0.2.1"], "--state FOLDER"),
+        (&["explain", "192.0.2.1", "--from", &nowhere], "no such folder"),
+        (&["explain", "192.0.2.1", "--from", "bl.example:ip4set:/nowhere/at/all"], "cannot open /nowhere/at/all"),
+    ] {
+        let (_, errors, code) = dnsbld(words);
+        assert!(code == 1 && errors.lines().count() == 1 && errors.contains(expected), "{words:?}: {errors}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Every request is counted once, and what must add up does; health is told apart from readiness.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{TcpStream, UdpSocket},
+};
+
+use super::{
+    live::{Live, Place, await_true},
+    support::message::Query,
+};
+
+/// A list of addresses, one of names, and a client that is met with silence.
+pub(crate) fn place() -> Place {
+    let place = Place::new();
+    place.drop_file(
+        "bl.example.ip4set",
+        "$SOA 3600 ns.example. admin.example. 7 600 300 86400 300\n$NS 3600 ns.example.\n:2:listed, see $\n127.0.0.2\n192.0.2.0/24\n!192.0.2.9\n",
+    );
+    place.drop_file("names.example.dnset", ":3:bad\ntest\n.spam.example\n");
+    place.drop_file("guarded.example.ip4set", "127.0.0.2\n");
+    place.drop_file("guarded.example.acl", "127.0.0.0/8 :ignore\n");
+    place
+}
+
+/// Samples by name and labels.
+pub(crate) fn samples(live: &Live) -> BTreeMap<String, f64> {
+    let text = live.metrics();
+    let body = text.split("\r\n\r\n").nth(1).expect("a body");
+    let lines = body.lines().filter(|line| !line.starts_with('#'));
+    let samples = lines.filter_map(|line| line.rsplit_once(' ')).map(|(name, value)| {
+        (name.to_owned(), value.parse().unwrap_or_else(|error| panic!("{name} {value}: {error}")))
+    });
+    samples.collect()
+}
+
+/// The sum of all samples of a family that have these words among their labels.
+pub(crate) fn sum(samples: &BTreeMap<String, f64>, family: &str, labels: &[&str]) -> f64 {
+    let is_of = |name: &str| {
+        let (own, own_labels) = name.split_once('{').unwrap_or((name, ""));
+        own == family && labels.iter().all(|label| own_labels.contains(label))
+    };
+    samples.iter().filter(|(name, _)| is_of(name)).map(|(_, value)| value).sum()
+}
+
+/// Sends octets and takes the answer, if one is to come.
+fn ask(live: &Live, octets: &[u8], is_answered: bool) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.send_to(octets, live.address()).expect("sent");
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a timeout");
+    if is_answered {
+        socket.recv(&mut [0; 4096]).expect("an answer");
+    }
+}
+
+fn ask_on_stream(live: &Live, octets: &[u8]) {
+    let mut stream = TcpStream::connect(live.address()).expect("a connection");
+    let message = [&(octets.len() as u16).to_be_bytes()[..], octets].concat();
+    stream.write_all(&message).expect("sent");
+    stream.read_exact(&mut [0; 14]).expect("an answer");
+}
+
+fn get(live: &Live, path: &str) -> String {
+    let mut stream = TcpStream::connect(live.http()).expect("a connection");
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("a reply");
+    text
+}
+
+#[test]
+fn all_that_comes_is_counted_once_and_adds_up() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let lookups = [
+        ("2.0.0.127.bl.example", "listed"),
+        ("1.0.0.127.bl.example", "unlisted"),
+        ("9.2.0.192.bl.example", "unlisted"),
+        ("2.0.192.bl.example", "empty_non_terminal"),
+        ("192.bl.example", "empty_non_terminal"),
+        ("5.6.bl.example", "unlisted"),
+        ("spam.example.bl.example", "misuse"),
+        ("xn--p1ai.bl.example", "misuse"),
+        ("02.0.0.127.bl.example", "malformed"),
+        ("1.2.0.0.127.bl.example", "malformed"),
+        ("a.spam.example.names.example", "listed"),
+        ("ham.example.names.example", "unlisted"),
+        ("example.names.example", "empty_non_terminal"),
+        ("2.0.0.127.names.example", "misuse"),
+    ];
+    let mut requests = 0_u32;
+    for (name, _) in lookups {
+        for kind in [1, 16, 28, 99] {
+            ask(&live, &Query::new(name, kind).octets(), true);
+            requests += 1;
+        }
+    }
+    ask_on_stream(&live, &Query::new("2.0.0.127.bl.example", 16).octets());
+    ask(&live, &Query::new("elsewhere.test", 1).octets(), true);
+    ask(&live, &Query::new("bl.example", 6).octets(), true);
+    // Silence: an access list, a response, half a header, more than is taken.
+    ask(&live, &Query::new("2.0.0.127.guarded.example", 1).octets(), false);
+    let mut response = Query::new("2.0.0.127.bl.example", 1).octets();
+    response[2] |= 0x80;
+    ask(&live, &response, false);
+    ask(&live, b"half a he", false);
+    ask(&live, &[0; 5_000], false);
+    requests += 7;
+
+    await_true(
+        "all counted",
+        || sum(&samples(&live), "dnsbld_dns_requests_total", &[]) >= f64::from(requests),
+        || live.metrics(),
+    );
+    let all = samples(&live);
+    let is = |family: &str, labels: &[&str], expected: u32| {
+        let found = sum(&all, family, labels);
+        assert!((found - f64::from(expected)).abs() < 0.5, "{family}{labels:?} is {found}, not {expected}\n{all:#?}");
+    };
+    is("dnsbld_dns_requests_total", &[], requests);
+    is("dnsbld_dns_dropped_total", &[], 4);
+    for reason in ["acl", "response", "short", "long"] {
+        is("dnsbld_dns_dropped_total", &[&format!("reason=\"{reason}\"")], 1);
+    }
+    is("dnsbld_dns_responses_total", &[], requests - 4);
+    is("dnsbld_dns_response_size_bytes_count", &[], requests - 4);
+    is("dnsbld_dns_request_duration_seconds_count", &[], requests);
+    is("dnsbld_dns_requests_total", &["proto=\"tcp\"", "type=\"TXT\""], 1);
+    // What is not asked for often has no series of its own.
+    is("dnsbld_dns_requests_total", &["type=\"other\"", "zone=\"bl.example\""], 10);
+    is("dnsbld_dns_requests_total", &["zone=\"-\""], 4);
+    is("dnsbld_dns_responses_total", &["zone=\"-\"", "REFUSED"], 1);
+    for result in ["listed", "unlisted", "empty_non_terminal", "malformed", "misuse"] {
+        for zone in ["bl.example", "names.example"] {
+            let own = lookups.iter().filter(|(name, of)| *of == result && name.ends_with(&format!(".{zone}"))).count();
+            // The question on a stream, and the one for the apex.
+            let besides = usize::from(["listed", "empty_non_terminal"].contains(&result) && zone == "bl.example");
+            let labels = [format!("result=\"{result}\""), format!("zone=\"{zone}\"")];
+            is("dnsbld_lookups_total", &[&labels[0], &labels[1]], (4 * own + besides) as u32);
+        }
+    }
+    for name in all.keys() {
+        assert!(!name.contains("127.0.0") && !name.contains("spam"), "an address or a name is a label: {name}");
+    }
+}
+
+#[test]
+fn what_is_served_is_told() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    await_true("a self-test", || live.metrics().contains("dnsbld_selftest_ok"), || live.metrics());
+    let all = samples(&live);
+    for (family, labels, expected) in [
+        ("dnsbld_zone_entries", "bl.example", 3.0),
+        ("dnsbld_zone_entries", "names.example", 2.0),
+        ("dnsbld_zone_serial", "bl.example", 7.0),
+        ("dnsbld_zone_served", "guarded.example", 1.0),
+        ("dnsbld_build_info", env!("CARGO_PKG_VERSION"), 1.0),
+    ] {
+        let found = sum(&all, family, &[labels]);
+        assert!((found - expected).abs() < 0.5, "{family} of {labels} is {found}");
+    }
+    assert!(sum(&all, "dnsbld_zone_memory_bytes", &["bl.example"]) > 0.0);
+    assert!(sum(&all, "dnsbld_zone_loaded_timestamp_seconds", &["bl.example"]) > 1.7e9);
+    assert!(sum(&all, "dnsbld_zone_load_duration_seconds", &["bl.example"]) > 0.0);
+    assert!(sum(&all, "process_resident_memory_bytes", &[]) > 1e6);
+    assert!(get(&live, "/healthz").starts_with("HTTP/1.0 200"));
+    assert!(get(&live, "/readyz").starts_with("HTTP/1.0 200"), "{}", get(&live, "/readyz"));
+}
+
+#[test]
+fn readiness_wants_every_zone() {
+    let place = Place::new();
+    let live = Live::start(&place, &[]);
+    assert!(get(&live, "/readyz").starts_with("HTTP/1.0 503"), "no zone at all");
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    await_true("ready", || get(&live, "/readyz").starts_with("HTTP/1.0 200"), || live.log());
+    place.drop_file("broken.example.ip4set.gz", b"\x1f\x8b broken");
+    await_true("not ready", || get(&live, "/readyz").starts_with("HTTP/1.0 503"), || live.log());
+    assert!(get(&live, "/readyz").contains("zone broken.example is not loaded"), "{}", get(&live, "/readyz"));
+    assert!(get(&live, "/healthz").starts_with("HTTP/1.0 200"));
+}
+
+/// The self-test sees what a client would: a list of the world, one without its test entry, and one that is mended.
+#[test]
+fn the_self_test_alarms_and_calms_down() {
+    let place = Place::new();
+    place.drop_file("good.example.ip4set", "127.0.0.2\n192.0.2.0/24\n");
+    place.drop_file("world.example.ip4set", "0.0.0.0/1\n");
+    place.drop_file("lame.example.dnset", ".spam.example\n");
+    let live = Live::start(&place, &[]);
+    let probe =
+        |zone: &str, probe: &str| sum(&samples(&live), "dnsbld_selftest_ok", &[zone, &format!("\"{probe}\"")]) > 0.5;
+    live.await_words("self-test failed");
+    await_true("all tested", || probe("good.example", "own_entries"), || live.metrics());
+    assert!(probe("good.example", "v4_test_entry") && probe("good.example", "v4_never_listed"));
+    assert!(probe("world.example", "v4_test_entry") && !probe("world.example", "v4_never_listed"));
+    assert!(probe("lame.example", "own_entries") && !probe("lame.example", "name_test_entry"));
+    assert!(live.log().contains("127.0.0.1 is listed, and must not be"), "{}", live.log());
+    place.drop_file("lame.example.dnset", "test\n.spam.example\n");
+    await_true("mended", || probe("lame.example", "name_test_entry"), || live.log());
+    live.await_words("self-test passed");
+}
