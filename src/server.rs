@@ -38,7 +38,7 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
-    control::{self, Desk, api, rspamd},
+    control::{self, Desk, api, rspamd, tally::Tally},
     live::{
         clock,
         kept::Kept,
@@ -70,6 +70,8 @@ pub struct Running {
     pub registry: prometheus::Registry,
     /// What is listed by command, if there is a store for it.
     pub listings: Option<Listings>,
+    /// Counts of what came in by the doors for live listings.
+    pub doors: Arc<Tally>,
 }
 
 impl Running {
@@ -212,7 +214,7 @@ impl Bound {
         let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
         let cells = (&cell, &live_cell);
-        let doors::Open { updates, api } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
+        let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let log = personality.query_log();
         let factory = {
             let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
@@ -245,6 +247,7 @@ impl Bound {
             monitor: Monitor::default(),
             registry: prometheus::Registry::new(),
             listings,
+            doors: tally,
         };
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;

@@ -7,6 +7,7 @@ mod explain;
 pub mod message;
 pub mod permit;
 pub mod rspamd;
+pub mod tally;
 pub mod tsig;
 pub mod update;
 
