@@ -42,7 +42,7 @@ pub use responder::{LoggedQuery, QueryLog};
 use crate::{
     answer::Policy,
     config::Config,
-    control::{self, Desk, api, rspamd},
+    control::{self, Desk, api, rspamd, tally::Tally},
     live::{
         clock,
         kept::Kept,
@@ -80,6 +80,8 @@ pub struct Running {
     pub live: LiveCell,
     /// The store of that, if there is one.
     pub listings: Option<Listings>,
+    /// Counts of what came in by the doors for live listings.
+    pub doors: Arc<Tally>,
 }
 
 impl Running {
@@ -222,7 +224,7 @@ impl Bound {
         let outside = Arc::new(ZoneCounters::new(worker_count));
         let policy = Arc::new(policy(&config)?);
         let cells = (&cell, &live_cell);
-        let doors::Open { updates, api } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
+        let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let log = personality.query_log();
         let query_tap = Arc::new(QueryTap::new(worker_count));
         let factory = {
@@ -260,6 +262,7 @@ impl Bound {
             registry: prometheus::Registry::new(),
             live: live_cell,
             listings,
+            doors: tally,
         };
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;

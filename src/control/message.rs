@@ -160,6 +160,9 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads a name that is not compressed at the start of `octets`; returns what follows it.
+///
+/// # Errors
+/// [`Unreadable`].
 pub fn plain_name(octets: &[u8]) -> Result<(Name, &[u8]), Unreadable> {
     let mut end = 0;
     while let Some(&length) = octets.get(end) {

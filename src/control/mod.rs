@@ -12,6 +12,7 @@ pub mod permit;
 mod query_log;
 pub mod rspamd;
 mod stats;
+pub mod tally;
 pub mod tsig;
 pub mod update;
 

@@ -31,7 +31,11 @@ use nix::{
 };
 use tracing::{error, info, warn};
 
-use super::{permit::Scope, update::owner::Holds};
+use super::{
+    permit::Scope,
+    tally::{Fate, Tally},
+    update::owner::Holds,
+};
 use crate::{
     live::{
         listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, Verdict},
@@ -214,6 +218,8 @@ pub struct Desk {
     pub listings: Listings,
     /// Which zones may be changed.
     pub scope: Scope,
+    /// Where it is counted.
+    pub tally: Arc<Tally>,
 }
 
 /// Starts the thread that takes datagrams, which ends with the process.
@@ -242,6 +248,7 @@ impl Desk {
     fn take(&self, datagram: &[u8], sender: Sender, origin: Origin, socket: &Arc<Socket>, waiting: &Arc<AtomicUsize>) {
         let refuse = |why: &str| {
             info!(who = %origin.who, "a datagram is refused: {why}");
+            self.tally.count(Door::Rspamd, Fate::Refused);
             socket.reply(&sender, FAIL);
         };
         let changes = match self.read(datagram) {
@@ -253,19 +260,21 @@ impl Desk {
             return refuse("too many wait for the disk");
         }
         let batch = Batch { changes, origin, is_atomic: true, condition: None };
-        let (socket, waiting) = (Arc::clone(socket), Arc::clone(waiting));
+        let (socket, waiting, tally) = (Arc::clone(socket), Arc::clone(waiting), Arc::clone(&self.tally));
         self.listings.submit(batch, move |applied| {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            let refusal = match applied {
-                Ok(outcomes) => outcomes.into_iter().find_map(|outcome| match outcome {
-                    Outcome::Refused { refusal } => Some(refusal.to_string()),
-                    _ => None,
-                }),
-                Err(error) => Some(error.to_string()),
+            let refused = |outcome| match outcome {
+                Outcome::Refused { refusal } => Some((refusal.to_string(), Fate::Refused)),
+                _ => None,
             };
-            if let Some(why) = &refusal {
+            let refusal = match applied {
+                Ok(outcomes) => outcomes.into_iter().find_map(refused),
+                Err(error) => Some((error.to_string(), Fate::Failed)),
+            };
+            if let Some((why, _)) = &refusal {
                 info!("a datagram is refused: {why}");
             }
+            tally.count(Door::Rspamd, refusal.as_ref().map_or(Fate::Done, |(_, fate)| *fate));
             socket.reply(&sender, if refusal.is_some() { FAIL } else { OK });
         });
     }

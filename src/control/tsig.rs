@@ -99,7 +99,9 @@ impl Key {
 
     fn hmac<M: Mac + KeyInit>(&self, parts: &[&[u8]]) -> M {
         let mut mac = <M as KeyInit>::new_from_slice(&self.secret).expect("a key of any length (RFC 2104 section 3)");
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         mac
     }
 }
@@ -177,7 +179,7 @@ impl<'a> Signature<'a> {
     /// # Errors
     /// Why not, with how to reply.
     pub fn verify(&self, message: &[u8], keys: &[Key], now_s: u64) -> Result<Seal, Fault> {
-        let fault = |rcode, seal| Err(Fault { rcode, seal: Some(seal) });
+        let fault = |seal| Err(Fault { rcode: Rcode::NotAuth, seal: Some(Box::new(seal)) });
         let mut seal = Seal {
             key: None,
             key_name: self.key_name.clone(),
@@ -192,7 +194,7 @@ impl<'a> Signature<'a> {
         let known = keys.iter().find(|key| key.name == self.key_name && self.is_of(key.algorithm));
         let Some(key) = known else {
             seal.error = Error::BadKey;
-            return fault(Rcode::NotAuth, seal);
+            return fault(seal);
         };
         // RFC 8945 section 5.2.2.1: not longer than the whole, and half of it at least (which is more than ten octets).
         let mac_len = key.algorithm.mac_len();
@@ -203,7 +205,7 @@ impl<'a> Signature<'a> {
         let variables = self.variables();
         if !key.is_mac(&[&header, &message[HEADER_LEN..self.message_len], &variables], self.mac) {
             seal.error = Error::BadSig;
-            return fault(Rcode::NotAuth, seal);
+            return fault(seal);
         }
         seal.key = Some(key.clone());
         seal.prior_mac = self.mac.to_vec();
@@ -211,7 +213,7 @@ impl<'a> Signature<'a> {
         if now_s.abs_diff(self.signed_s) > u64::from(self.fudge_s) {
             seal.error = Error::BadTime;
             seal.signed_s = self.signed_s;
-            return fault(Rcode::NotAuth, seal);
+            return fault(seal);
         }
         Ok(seal)
     }
@@ -231,7 +233,7 @@ pub struct Fault {
     /// The code of the reply.
     pub rcode: Rcode,
     /// What the reply is sealed with; without one it has no TSIG record.
-    pub seal: Option<Seal>,
+    pub seal: Option<Box<Seal>>,
 }
 
 /// Errors inside the TSIG record (RFC 8945 section 3).

@@ -59,6 +59,8 @@ families! {
         "When the next listing ends by itself, as of the last self-test.";
     gauge SELFTEST "dnsbld_selftest_ok" ["zone", "probe"]
         "1 if the zone answered as RFC 5782 and its own entries say, else 0; asked once a minute.";
+    counter DOORS "dnsbld_door_requests_total" ["door", "result"]
+        "Messages to the doors for live listings: done, answered (they only asked), refused, failed (SERVFAIL, 503).";
     gauge BUILD "dnsbld_build_info" ["version"] "Always 1.";
     gauge TCP_OPEN "dnsbld_tcp_connections" [] "TCP connections open now.";
     counter TCP_ACCEPTED "dnsbld_tcp_connections_total" [] "TCP connections let in.";
@@ -103,6 +105,11 @@ impl Collector for ServerCollector {
         families.extend(self.reloads(served.snapshot.zones()));
         families.extend(self.checkups());
         families.extend(self.live_listings(served.snapshot.zones()));
+        let mut doors = DOORS.samples();
+        for (door, fate, count) in self.running.doors.rows().filter(|(.., count)| *count > 0) {
+            doors.add(&[door, fate], count as f64);
+        }
+        families.push(doors.finish());
         let mut build = BUILD.samples();
         build.add(&[env!("CARGO_PKG_VERSION")], 1.0);
         families.push(build.finish());

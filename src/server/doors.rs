@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::{
     answer::Policy,
     config::{Config, DatagramSocket},
-    control::{api, rspamd, update},
+    control::{api, rspamd, tally::Tally, update},
     live::{
         listings::Listings,
         served::{Cell, LiveCell},
@@ -36,6 +36,8 @@ pub(super) struct Open {
     pub(super) updates: Option<update::Inbox>,
     /// What HTTP serves besides metrics.
     pub(super) api: Option<api::Desk>,
+    /// What came in by them.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// Opens what is configured. Without a store for live listings, updates are answered SERVFAIL and the other doors stay shut.
@@ -57,20 +59,22 @@ pub(super) fn open(
     if !doors.tokens.is_empty() && config.http.is_none() {
         warn!("tokens are configured, but HTTP is off: see `http`");
     }
-    let mut open = Open { updates: None, api: None };
+    let tally = Arc::new(Tally::default());
+    let mut open = Open { updates: None, api: None, tally: Arc::clone(&tally) };
     if !doors.keys.is_empty() {
         let policy = Policy { leaves_signed: false, ..policy.clone() };
         let (keys, cell, live) = (doors.keys.clone(), Arc::clone(cell), Arc::clone(live));
-        let desk = update::Desk { keys, cell, live, policy, listings: listings.clone() };
+        let desk = update::Desk { keys, cell, live, policy, listings: listings.clone(), tally: Arc::clone(&tally) };
         open.updates = Some(update::serve(desk).context("cannot start the thread for updates")?);
     }
     let Some(listings) = listings else { return Ok(open) };
     if let (Some(socket), Some(configured)) = (datagrams, &doors.datagrams) {
-        let desk = rspamd::Desk { cell: Arc::clone(cell), listings: listings.clone(), scope: configured.scope.clone() };
+        let (cell, listings, scope) = (Arc::clone(cell), listings.clone(), configured.scope.clone());
+        let desk = rspamd::Desk { cell, listings, scope, tally: Arc::clone(&tally) };
         rspamd::serve(socket, desk).context("cannot start the thread for datagrams")?;
     }
     if !doors.tokens.is_empty() {
-        open.api = Some(api::Desk::new(doors.tokens.clone(), Arc::clone(cell), listings));
+        open.api = Some(api::Desk::new(doors.tokens.clone(), Arc::clone(cell), listings, tally));
     }
     Ok(open)
 }

@@ -64,6 +64,11 @@ impl Server {
 
     /// Our server with these files, and a configuration that needs only its addresses. HTTP takes any free port.
     pub(crate) fn with_config(files: &[(&str, &str)], config: &str) -> Self {
+        Self::with_state("state", files, config)
+    }
+
+    /// The same with another state folder.
+    pub(crate) fn with_state(state: &str, files: &[(&str, &str)], config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("zones")).expect("a folder");
         for (name, text) in files {
@@ -71,7 +76,7 @@ impl Server {
         }
         Self::start(folder, false, |port, folder| {
             let text = format!(
-                "listen = [\"127.0.0.1:{port}\"]\nhttp = \"127.0.0.1:0\"\nfolder = \"zones\"\nstate = \"state\"\n{config}"
+                "listen = [\"127.0.0.1:{port}\"]\nhttp = \"127.0.0.1:0\"\nfolder = \"zones\"\nstate = {state:?}\n{config}"
             );
             let path = folder.join("dnsbld.toml");
             fs::write(&path, text).expect("a configuration written");

@@ -21,8 +21,9 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Query, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Query, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -32,7 +33,10 @@ use self::{
     bodies::{ChangeReply, EventBody, HistoryReply, ListingBody, PageReply, PutBody},
     problem::Problem,
 };
-use super::permit::{Scope, Tokens};
+use super::{
+    permit::{Scope, Tokens},
+    tally::{Fate, Tally},
+};
 use crate::{
     live::{
         listings::{Applied, Batch, Change, Door, Key, Listings, Op, Origin, Outcome, StoreError},
@@ -58,12 +62,13 @@ struct Shared {
     tokens: Tokens,
     cell: Cell,
     listings: Listings,
+    tally: Arc<Tally>,
 }
 
 impl Desk {
     /// For these tokens, of which there is one at least.
-    pub fn new(tokens: Tokens, cell: Cell, listings: Listings) -> Self {
-        Self(Arc::new(Shared { tokens, cell, listings }))
+    pub fn new(tokens: Tokens, cell: Cell, listings: Listings, tally: Arc<Tally>) -> Self {
+        Self(Arc::new(Shared { tokens, cell, listings, tally }))
     }
 
     /// The routes.
@@ -78,6 +83,7 @@ impl Desk {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "see /v1/openapi.json for what can be done here")
             })
             .layer(DefaultBodyLimit::max(BODY_MAX_LEN))
+            .layer(middleware::from_fn_with_state(self.clone(), count))
             .with_state(self)
     }
 
@@ -112,6 +118,20 @@ impl Desk {
         }
         Ok(name)
     }
+}
+
+/// Counts what became of a request.
+async fn count(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+    let asks_only = request.method() == Method::GET;
+    let response = next.run(request).await;
+    let fate = match response.status() {
+        StatusCode::OK if asks_only => Fate::Answered,
+        StatusCode::OK => Fate::Done,
+        status if status.is_server_error() => Fate::Failed,
+        _ => Fate::Refused,
+    };
+    desk.0.tally.count(Door::Http, fate);
+    response
 }
 
 /// Who asks: the holder of a token.

@@ -25,6 +25,7 @@ use crate::{
     control::{
         message::{Header, Reader},
         permit::Scope,
+        tally::{Fate, Tally},
         tsig::{Key, Seal, Signature, unsigned_header},
     },
     live::{
@@ -108,6 +109,8 @@ pub struct Desk {
     pub policy: Policy,
     /// What is changed; `None` without a store.
     pub listings: Option<Listings>,
+    /// Where it is counted.
+    pub tally: Arc<Tally>,
 }
 
 /// Where workers leave requests. Clones lead to the same desk.
@@ -161,6 +164,7 @@ struct Answerer {
     late: Late,
     seal: Option<Seal>,
     client: SocketAddr,
+    tally: Arc<Tally>,
 }
 
 impl Attendant {
@@ -176,7 +180,7 @@ impl Attendant {
     /// Finds out who asks, and for what.
     fn take(self: &Arc<Self>, job: Job, now_s: u64) {
         let Job { client, transport, request, late } = job;
-        let mut reply = Answerer { request, late, seal: None, client };
+        let mut reply = Answerer { request, late, seal: None, client, tally: Arc::clone(&self.desk.tally) };
         let signature = match Signature::find(&reply.request) {
             Ok(Some(signature)) => signature,
             // Only an update comes here unsigned: no key, no update.
@@ -188,7 +192,7 @@ impl Attendant {
             Err(fault) => {
                 let error = fault.seal.as_ref().map(|seal| seal.error);
                 debug!(%client, key = %signature.key_name, ?error, "a signature is not believed");
-                reply.seal = fault.seal;
+                reply.seal = fault.seal.map(|seal| *seal);
                 return reply.send(fault.rcode);
             }
         };
@@ -297,6 +301,7 @@ impl Attendant {
         }
         octets[..2].copy_from_slice(&reply.request[..2]);
         seal.sign(&mut octets);
+        self.desk.tally.count(Door::DnsUpdate, Fate::Answered);
         send(reply.late, octets, reply.client);
     }
 
@@ -330,6 +335,12 @@ impl Attempt {
 impl Answerer {
     /// Replies with a code: the header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
     fn send(self, rcode: Rcode) {
+        let fate = match rcode {
+            Rcode::NoError => Fate::Done,
+            Rcode::ServFail => Fate::Failed,
+            _ => Fate::Refused,
+        };
+        self.tally.count(Door::DnsUpdate, fate);
         let Ok(header) = Header::read(&self.request) else { return };
         let zone_end = (header.counts[0] == 1)
             .then(|| {

@@ -70,13 +70,11 @@ impl Planner<'_> {
         let mut targets: Vec<Target> = Vec::new();
         for edit in &self.update.edits {
             let Some(key) = self.key_of(edit)? else { continue };
-            let index = match targets.iter().position(|target| target.key == key) {
-                Some(index) => index,
-                None => {
-                    targets.push(Target::new(key.clone(), self.standing(&key, lookup)));
-                    targets.len() - 1
-                }
-            };
+            let known = targets.iter().position(|target| target.key == key);
+            let index = known.unwrap_or_else(|| {
+                targets.push(Target::new(key.clone(), self.standing(&key, lookup)));
+                targets.len() - 1
+            });
             targets[index].take(edit)?;
         }
         Ok(targets.into_iter().filter_map(|target| target.change(&self.update.zone, self.now_s)).collect())

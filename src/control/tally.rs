@@ -1,0 +1,69 @@
+//! What came in by the doors that take messages, counted for Prometheus. Some thousand a second at most, so one cell for all
+//! threads will do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::live::listings::Door;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// What it asked for is done, or was so already.
+    Done,
+    /// It asked only, and was answered.
+    Answered,
+    /// It was not done: its sender may not, a rule forbids it, or it is wrong.
+    Refused,
+    /// It was not done for a reason of ours, such as a full disk.
+    Failed,
+}
+
+impl Fate {
+    /// All of them with their names, in the order in which they are counted.
+    pub const ALL: [(Self, &str); 4] =
+        [(Self::Done, "done"), (Self::Answered, "answered"), (Self::Refused, "refused"), (Self::Failed, "failed")];
+}
+
+/// The doors that take messages.
+const DOORS: [(Door, &str); 3] = [(Door::Http, "http"), (Door::DnsUpdate, "dns-update"), (Door::Rspamd, "rspamd")];
+
+/// Counts by door and fate.
+#[derive(Debug, Default)]
+pub struct Tally([[AtomicU64; Fate::ALL.len()]; DOORS.len()]);
+
+impl Tally {
+    /// Counts a message.
+    pub fn count(&self, door: Door, fate: Fate) {
+        let (row, column) =
+            (DOORS.iter().position(|(one, _)| *one == door), Fate::ALL.iter().position(|(one, _)| *one == fate));
+        if let (Some(row), Some(column)) = (row, column) {
+            self.0[row][column].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts with the names of door and fate.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        DOORS.iter().zip(&self.0).flat_map(|((_, door), row)| {
+            Fate::ALL.iter().zip(row).map(|((_, fate), count)| (*door, *fate, count.load(Ordering::Relaxed)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_counted_in_its_own_cell() {
+        let tally = Tally::default();
+        for (times, (fate, _)) in Fate::ALL.into_iter().enumerate() {
+            (0..=times).for_each(|_| tally.count(Door::Rspamd, fate));
+        }
+        tally.count(Door::Command, Fate::Done);
+        let counted: Vec<_> = tally.rows().filter(|(.., count)| *count > 0).collect();
+        assert_eq!(
+            counted,
+            [("rspamd", "done", 1), ("rspamd", "answered", 2), ("rspamd", "refused", 3), ("rspamd", "failed", 4)]
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! rspamd's update datagrams, to a path and over UDP.
+
+use std::{
+    net::UdpSocket,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
+    time::Duration,
+};
+
+use super::{HEAD, Server, ask, is_listed, open};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sends from a path and returns the answer.
+fn send(server: &Server, datagram: &[u8]) -> String {
+    let own = server.folder().join("client.sock");
+    let _ = std::fs::remove_file(&own);
+    let socket = UnixDatagram::bind(&own).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.send_to(datagram, server.folder().join("updates.sock")).expect("sent");
+    let mut answer = [0; 64];
+    let length = socket.recv(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[test]
+fn lines_are_listings_and_fail_means_it() {
+    let server = open();
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.1 :127.0.0.3:seen at $ @ lifetime=1h"), "OK");
+    assert_eq!(ask(&server, "1.2.0.192.bl.example", 1), "No Error 127.0.0.3");
+    assert_eq!(ask(&server, "1.2.0.192.bl.example", 16), "No Error seen at 192.0.2.1");
+    assert_eq!(send(&server, b"names.example\x00*.spam.example"), "OK");
+    assert!(is_listed(&server, "www.spam.example.names.example"));
+    for wrong in [
+        &b"bl.example 192.0.2.2"[..],
+        b"elsewhere.example\x00192.0.2.2",
+        b"other.example\x00192.0.2.2",
+        b"bl.example\x00not an address",
+        b"bl.example\x00192.0.2.2/24",
+        b"bl.example\x00192.0.2.2 @ delay=60s",
+        b"bl.example\x00192.0.2.2 @ until=1000000000",
+        b"",
+    ] {
+        assert_eq!(send(&server, wrong), "FAIL", "{:?}", String::from_utf8_lossy(wrong));
+    }
+    assert!(!is_listed(&server, "2.2.0.192.bl.example") && !is_listed(&server, "2.2.0.192.other.example"));
+}
+
+#[test]
+fn exclusions_win_over_files_and_lines_can_be_taken_back() {
+    let server = open();
+    assert!(is_listed(&server, "2.0.0.127.bl.example"));
+    assert_eq!(send(&server, b"bl.example\x00!127.0.0.2 @ lifetime=7d\n"), "OK");
+    assert!(!is_listed(&server, "2.0.0.127.bl.example"));
+    assert_eq!(send(&server, b"bl.example\x00-127.0.0.2"), "OK");
+    assert!(is_listed(&server, "2.0.0.127.bl.example"));
+}
+
+#[test]
+fn permissions_decide_and_the_sender_is_known() {
+    let server = open();
+    let mode = std::fs::metadata(server.folder().join("updates.sock")).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
+    let said = super::http::get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let who = user.map_or_else(|| format!("uid {}", nix::unistd::geteuid()), |user| user.name);
+    assert_eq!(said["by"], serde_json::json!({ "door": "rspamd", "who": who, "from": null }), "{said}");
+}
+
+#[test]
+fn over_udp_on_loopback() {
+    let file = format!("{HEAD}127.0.0.2\n");
+    let place = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("an address");
+    let config = format!("[datagrams]\nlisten = \"{place}\"\nzones = [\"*\"]\n");
+    let server = Server::with_config(&[("zones/bl.example.ip4set", &file)], &config);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut answer = [0; 64];
+    for (line, expected) in [(&b"bl.example\x00192.0.2.1"[..], &b"OK"[..]), (b"bl.example\x00no", b"FAIL")] {
+        socket.send_to(line, place).expect("sent");
+        let length = socket.recv(&mut answer).expect("an answer");
+        assert_eq!(&answer[..length], expected);
+    }
+    assert!(is_listed(&server, "1.2.0.192.bl.example"));
+}

@@ -1,0 +1,271 @@
+//! HTTP with JSON: every route, every kind of reply, each held against the description that the server itself gives.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{HEAD, Server, TOKEN, ask, is_listed, open, run};
+
+/// A reply: status, type of content, body.
+struct Reply {
+    status: u16,
+    kind: String,
+    body: Value,
+}
+
+/// Sends a request and reads the reply.
+fn request(server: &Server, method: &str, path: &str, token: Option<&str>, kind: &str, body: &str) -> Reply {
+    let address = server.http();
+    let mut stream = TcpStream::connect(&address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{token}Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).expect("written");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("a reply");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default().to_owned();
+    Reply { status, kind, body: serde_json::from_str(body).unwrap_or(Value::Null) }
+}
+
+/// Lists or excludes, and returns what is said of it.
+pub(crate) fn put(server: &Server, zone: &str, key: &str, body: &str) -> Value {
+    let path = format!("/v1/zones/{zone}/listings/{key}");
+    let reply = request(server, "PUT", &path, Some(TOKEN), "application/json", body);
+    assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+    reply.body
+}
+
+/// Reads what must be there.
+pub(crate) fn get(server: &Server, path: &str) -> Value {
+    let reply = request(server, "GET", path, Some(TOKEN), "application/json", "");
+    assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+    reply.body
+}
+
+#[test]
+fn a_listing_comes_is_seen_and_goes() {
+    let server = open();
+    let body = r#"{"address":"127.0.0.4","text":"virus from $","for":"1h","reason":"Eicar"}"#;
+    let said = put(&server, "bl.example", "192.0.2.1", body);
+    assert_eq!((&said["outcome"], &said["times"]), (&json!("listed"), &json!(1)));
+    assert_eq!(ask(&server, "1.2.0.192.bl.example", 1), "No Error 127.0.0.4");
+    assert_eq!(ask(&server, "1.2.0.192.bl.example", 16), "No Error virus from 192.0.2.1");
+    let again = put(&server, "bl.example", "192.0.2.1", r#"{"for":7200}"#);
+    assert_eq!(again["outcome"], "extended");
+    let listing = get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
+    assert_eq!(listing["by"], json!({ "door": "http", "who": "tester", "from": "127.0.0.1" }));
+    assert_eq!(listing["until"], again["until"]);
+    let path = "/v1/zones/bl.example/listings/192.0.2.1?reason=cleaned%20up";
+    let gone = request(&server, "DELETE", path, Some(TOKEN), "application/json", "");
+    assert_eq!((gone.status, &gone.body["outcome"]), (200, &json!("delisted")));
+    assert!(!is_listed(&server, "1.2.0.192.bl.example"));
+    let twice = request(&server, "DELETE", path, Some(TOKEN), "application/json", "");
+    assert_eq!((twice.status, &twice.body["outcome"]), (200, &json!("unchanged")), "idempotent");
+    let events = get(&server, "/v1/zones/bl.example/history/192.0.2.1");
+    let what: Vec<&Value> = events["events"].as_array().expect("events").iter().map(|event| &event["what"]).collect();
+    assert_eq!(what, ["listed", "extended", "delisted"]);
+    assert_eq!(
+        (&events["events"][0]["reason"], &events["events"][2]["reason"]),
+        (&json!("Eicar"), &json!("cleaned up"))
+    );
+}
+
+#[test]
+fn prefixes_names_exclusions_and_ends() {
+    let server = open();
+    put(&server, "bl.example", "198.51.100.0/24", "");
+    put(&server, "bl.example", "2001:db8::%2F32", r#"{"until":"2100-01-01T00:00:00Z"}"#);
+    assert!(
+        is_listed(&server, "9.100.51.198.bl.example")
+            && is_listed(&server, &format!("{}8.b.d.0.1.0.0.2.bl.example", "0.".repeat(24)))
+    );
+    put(&server, "names.example", "*.spam.example", r#"{"forever":true}"#);
+    assert!(is_listed(&server, "www.spam.example.names.example"));
+    assert_eq!(put(&server, "bl.example", "127.0.0.2", r#"{"excluded":true,"for":"7d"}"#)["outcome"], "excluded");
+    assert!(!is_listed(&server, "2.0.0.127.bl.example"), "an exclusion wins over files");
+}
+
+#[test]
+fn pages_follow_one_another() {
+    let server = open();
+    let lines: String = (0..250).map(|host| format!("{{\"key\":\"10.0.0.{host}\"}}\n")).collect();
+    let reply = request(&server, "POST", "/v1/zones/bl.example/listings", Some(TOKEN), "application/x-ndjson", &lines);
+    assert_eq!((reply.status, reply.body), (200, json!({ "outcomes": { "listed": 250 }, "refused": [] })));
+    let (mut seen, mut path) = (Vec::new(), "/v1/zones/bl.example/listings?limit=100".to_owned());
+    for _ in 0..10 {
+        let page = get(&server, &path);
+        let listings = page["listings"].as_array().expect("listings");
+        seen.extend(listings.iter().map(|listing| listing["key"].as_str().expect("a key").to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/zones/bl.example/listings?limit=100&after={next}");
+    }
+    assert_eq!(seen.len(), 250);
+    seen.dedup();
+    assert_eq!(seen.len(), 250, "each once");
+}
+
+#[test]
+fn many_at_once_are_told_apart() {
+    let server = open();
+    let body = json!([
+        { "key": "192.0.2.1", "for": "1h", "reason": "bulk" },
+        { "key": "192.0.2.1/24" },
+        { "key": "192.0.2.2", "colour": "red" },
+        { "key": "example.com" },
+        { "key": "192.0.2.3", "for": "1h", "until": 1 },
+        { "key": "192.0.2.1", "delist": true },
+        7
+    ]);
+    let reply =
+        request(&server, "POST", "/v1/zones/bl.example/listings", Some(TOKEN), "application/json", &body.to_string());
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.body["outcomes"], json!({ "listed": 1, "delisted": 1, "refused": 5 }));
+    let places: Vec<u64> =
+        reply.body["refused"].as_array().expect("a list").iter().filter_map(|one| one["index"].as_u64()).collect();
+    assert_eq!(places, [1, 2, 3, 4, 6]);
+    assert!(reply.body["refused"][0]["detail"].as_str().is_some_and(|text| text.contains("192.0.2.0/24")));
+}
+
+#[test]
+fn problems_have_details() {
+    let server = open();
+    let key = "/v1/zones/bl.example/listings/192.0.2.1";
+    let check = |method: &str, path: &str, token: Option<&str>, body: &str, status: u16, words: &str| {
+        let reply = request(&server, method, path, token, "application/json", body);
+        assert_eq!(
+            (reply.status, &*reply.kind),
+            (status, "application/problem+json"),
+            "{method} {path} {body}: {}",
+            reply.body
+        );
+        assert_eq!(reply.body["status"], status);
+        assert!(reply.body["detail"].as_str().is_some_and(|text| text.contains(words)), "{words}: {}", reply.body);
+    };
+    let token = Some(TOKEN);
+    check("GET", key, None, "", 401, "Authorization: Bearer");
+    check("GET", key, Some("0123456789abcdef-tokem"), "", 401, "nobody here knows");
+    check("GET", key, token, "", 404, "nothing is said of 192.0.2.1");
+    check("PUT", "/v1/zones/other.example/listings/192.0.2.1", token, "", 403, "token tester");
+    check("GET", "/v1/zones/b..l/listings", token, "", 400, "empty label");
+    check("PUT", "/v1/zones/bl.example/listings/192.0.2.1/24", token, "", 400, "192.0.2.0/24");
+    check("PUT", key, token, "{\"colour\":1}", 400, "colour");
+    check("PUT", key, token, "[", 400, "cannot be read");
+    check("PUT", key, token, "{\"for\":\"soon\"}", 400, "90s, 35m or 1h");
+    check("PUT", key, token, "{\"until\":\"tomorrow\"}", 400, "RFC 3339");
+    check("PUT", key, token, "{\"for\":1,\"forever\":true}", 400, "only one");
+    check("PUT", key, token, "{\"excluded\":true,\"text\":\"x\"}", 400, "no text");
+    check("PUT", key, token, "{\"until\":1000}", 422, "over already");
+    check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, not names");
+    check("PATCH", key, token, "", 405, "openapi");
+    check("GET", "/v1/nothing", token, "", 404, "openapi");
+    check("POST", "/v1/zones/bl.example/listings", token, "{}", 400, "cannot be read");
+}
+
+#[test]
+fn without_a_token_nothing_is_there() {
+    let file = format!("{HEAD}127.0.0.2\n");
+    let server = Server::with_config(&[("zones/bl.example.ip4set", &file)], "");
+    for path in ["/v1/openapi.json", "/v1/zones/bl.example/listings"] {
+        assert_eq!(request(&server, "GET", path, Some(TOKEN), "application/json", "").status, 404, "{path}");
+    }
+    assert_eq!(request(&server, "GET", "/healthz", None, "text/plain", "").status, 200);
+}
+
+#[test]
+fn curl_does_it() {
+    let server = open();
+    let url = format!("http://{}/v1/zones/bl.example/listings/192.0.2.7", server.http());
+    let header = format!("Authorization: Bearer {TOKEN}");
+    let (is_well, said) =
+        run("curl", &["-sS", "--fail-with-body", "-X", "PUT", "-H", &header, "-d", r#"{"for":"1h"}"#, &url], "");
+    assert!(is_well && is_listed(&server, "7.2.0.192.bl.example"), "{said}");
+    let (is_well, said) = run("curl", &["-sS", "--fail-with-body", "-X", "DELETE", &url], "");
+    assert!(!is_well && said.contains("Bearer"), "{said}");
+}
+
+/// A validator for what a part of the description says.
+fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
+    let mut whole = schema.clone();
+    whole["components"] = document["components"].clone();
+    jsonschema::options().should_validate_formats(true).build(&whole).expect("a schema")
+}
+
+/// Holds a reply against the description of its operation.
+fn hold(document: &Value, route: &str, method: &str, reply: &Reply) {
+    let described = &document["paths"][route][method.to_lowercase()]["responses"][reply.status.to_string()];
+    let described = match described["$ref"].as_str() {
+        Some(reference) => {
+            document.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere")
+        }
+        None => described,
+    };
+    let schema = &described["content"][&reply.kind]["schema"];
+    assert!(schema.is_object(), "{method} {route}: {} of {} is not described", reply.status, reply.kind);
+    let faults: Vec<String> =
+        validator(document, schema).iter_errors(&reply.body).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{method} {route}: {faults:?} in {}", reply.body);
+}
+
+#[test]
+fn the_description_holds() {
+    let server = open();
+    let document = request(&server, "GET", "/v1/openapi.json", None, "application/json", "");
+    assert_eq!(document.status, 200, "it needs no token");
+    let document = document.body;
+    let (zone, one, many, past) = (
+        "/v1/zones/bl.example/listings",
+        "/v1/zones/{zone}/listings/{key}",
+        "/v1/zones/{zone}/listings",
+        "/v1/zones/{zone}/history/{key}",
+    );
+    let everything = r#"{"address":"127.0.0.4","text":"of $","for":"1h","reason":"why"}"#;
+    let excluded = r#"{"excluded":true,"until":"2100-01-01T00:00:00Z"}"#;
+    let list = r#"[{"key":"10.0.0.1"},{"key":"10.0.0.2","delist":true},{"key":"no/t"}]"#;
+    let (key, other) = (format!("{zone}/192.0.2.1"), format!("{zone}/192.0.2.2"));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut step = |method: &str, route: &str, path: &str, token: Option<&str>, body: &str, status: u16| {
+        let reply = request(&server, method, path, token, "application/json", body);
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.body);
+        hold(&document, route, method, &reply);
+        let asked =
+            &document["paths"][route][method.to_lowercase()]["requestBody"]["content"]["application/json"]["schema"];
+        if asked.is_object() && !body.is_empty() {
+            let body: Value = serde_json::from_str(body).expect("JSON");
+            let is_right = validator(&document, asked).is_valid(&body);
+            assert_eq!(is_right, status != 400, "{method} {route}: the description and the server agree on {body}");
+        }
+        seen.insert((route.to_owned(), method.to_lowercase()));
+    };
+    let token = Some(TOKEN);
+    step("PUT", one, &key, token, everything, 200);
+    step("PUT", one, &key, token, "", 200);
+    step("PUT", one, &other, token, excluded, 200);
+    step("PUT", one, &key, token, r#"{"colour":1}"#, 400);
+    step("PUT", one, &key, token, r#"{"until":7}"#, 422);
+    step("PUT", one, &key, None, "", 401);
+    step("PUT", one, "/v1/zones/other.example/listings/192.0.2.1", token, "", 403);
+    step("GET", one, &key, token, "", 200);
+    step("GET", one, &other, token, "", 200);
+    step("GET", one, &format!("{zone}/192.0.2.9"), token, "", 404);
+    step("POST", many, zone, token, list, 200);
+    step("GET", many, zone, token, "", 200);
+    step("GET", many, &format!("{zone}?limit=1"), token, "", 200);
+    step("DELETE", one, &key, token, "", 200);
+    step("DELETE", one, &key, token, "", 200);
+    step("GET", past, "/v1/zones/bl.example/history/192.0.2.1", token, "", 200);
+    step("GET", "/v1/openapi.json", "/v1/openapi.json", None, "", 200);
+    for (route, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("methods").keys().filter(|name| *name != "parameters") {
+            assert!(seen.contains(&(route.clone(), method.clone())), "{method} {route} is described and was not asked");
+        }
+    }
+}
