@@ -33,7 +33,7 @@ fn snapshot(sets: &[(Kind, &str)]) -> Snapshot {
     let sections = datasets.iter().map(|dataset| [(&root[..], dataset)]);
     let content = Content::new(None, None, None, sections);
     let apex = Name::parse(b"bl.example").expect("a name");
-    Snapshot::new(vec![Zone { apex, content: Some(content), acl: None, keys: None }], None, None)
+    Snapshot::new(vec![Zone { apex, content: Some(content), acl: None, keys: None, live_slot: 0 }], None, None)
 }
 
 fn compared(old: &[(Kind, &str)], new: &[(Kind, &str)]) -> Difference {
