@@ -62,7 +62,7 @@ class World:
             call("ip", "address", "add", f"{address}/{length}", "dev", "lo", *(["nodad"] if length == 128 else []))
         # The name of this host: some servers want one that has a dot, and find it in here.
         call("hostname", "mx.example.net")
-        Path("/etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 mx.example.net mx\n127.0.0.1 maps.rspamd.com\n")
+        Path("/etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 mx.example.net mx\n")
         Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:3 attempts:2\n")
 
     def start(self, name, command, **more):
