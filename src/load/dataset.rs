@@ -54,6 +54,18 @@ enum Lines {
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) values: ValueReader,
+    /// What followed the key on the line before, if it was a value without parameters and without a fault.
+    last: Option<LastValue>,
+}
+
+/// Longest text behind a key that is remembered for the next line.
+const LAST_LEN_MAX: usize = 255;
+
+/// Neighbours often say the same in the same words.
+struct LastValue {
+    text: Vec<u8>,
+    lifetime_s: u32,
+    claim: Claim,
 }
 
 /// A dataset while it is read.
@@ -72,12 +84,13 @@ impl Draft {
             Kind::Generic => Lines::Records(RecordLines::default()),
             _ => Lines::Addresses(Box::new(AddressLines::new(kind))),
         };
-        Self { label, kind, shared: Shared { settings, values: ValueReader::default() }, lines }
+        Self { label, kind, shared: Shared { settings, values: ValueReader::default(), last: None }, lines }
     }
 
     /// Begins another file: defaults do not outlive theirs.
     pub(super) fn start_file(&mut self) {
         self.shared.values.reset_default();
+        self.shared.last = None;
     }
 
     /// Reads a line that is neither empty nor special.
@@ -138,6 +151,7 @@ impl Shared {
     ) -> Result<(), Wrong> {
         let given = read_value(&mut cursor, reading)?;
         self.values.set_default(given, keeps_parts);
+        self.last = None;
         Ok(())
     }
 
@@ -153,10 +167,26 @@ impl Shared {
             let claim = Claim::listed(self.values.default_id());
             return Ok(self.limit(claim, &Params { seen_s: own_s, ..Params::default() }, reading));
         }
+        let lifetime_s = self.settings.lifetime_s;
+        if let Some(last) = &self.last
+            && (last.text == cursor.rest() && last.lifetime_s == lifetime_s && own_s.is_none())
+        {
+            return Ok(Some(last.claim));
+        }
+        let text = cursor.rest();
         let params = split_params(&mut cursor, own_s, reading);
         let given = read_value(&mut cursor, reading)?;
         let claim = Claim::listed(self.values.id(given));
-        Ok(self.limit(claim, &params, reading))
+        let claim = self.limit(claim, &params, reading);
+        if let Some(claim) = claim
+            && (params == Params::default() && cursor.line().ends_with(text) && text.len() <= LAST_LEN_MAX)
+        {
+            let last = self.last.get_or_insert_with(|| LastValue { text: Vec::new(), lifetime_s, claim });
+            last.text.clear();
+            last.text.extend_from_slice(text);
+            (last.lifetime_s, last.claim) = (lifetime_s, claim);
+        }
+        Ok(claim)
     }
 
     /// Reads what follows the key of an entry that has no value of its own.

@@ -353,7 +353,9 @@ impl RulingsBuilder {
         };
         Self::known_or_new(rulings, known, hasher, hash, is_same, |rulings| {
             let start = rulings.claims.len() as u32;
-            level.iter().for_each(|claim| push_tight(&mut rulings.claims, *claim));
+            for claim in level {
+                push_tight(&mut rulings.claims, *claim);
+            }
             // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
             let end = u32::try_from(rulings.claims.len()).ok().filter(|end| *end < CHAIN - 2);
             let end = end.expect("fewer claims than lines, and those are below 2^30");

@@ -127,7 +127,7 @@ pub(super) fn zigzag(time_s: u32, last_s: u32) -> u64 {
 /// The time that has this difference.
 #[inline]
 pub(super) fn unzigzag(number: u64, last_s: u32) -> u32 {
-    let difference = (number >> 1) as i64 ^ -((number & 1) as i64);
+    let difference = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
     (i64::from(last_s) + difference) as u32
 }
 
@@ -230,7 +230,7 @@ pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
 #[inline]
 pub(super) fn push_tight<T>(into: &mut Vec<T>, item: T) {
     if into.len() == into.capacity() {
-        into.reserve_exact((into.len() / 8).max(16));
+        into.reserve_exact((into.len() / 16).max(16));
     }
     into.push(item);
 }
@@ -320,7 +320,9 @@ mod tests {
         }
         packed.turn();
         assert!(packed.blocks.len() > 4 && packed.blocks.iter().all(|block| block.capacity() <= BLOCK_LEN));
-        assert!(numbers.iter().all(|&number| packed.take(|octets| octets.number()) == number));
+        for number in numbers {
+            assert_eq!(packed.take(|octets| octets.number()), number);
+        }
         assert!(packed.blocks.is_empty());
     }
 }

@@ -12,6 +12,16 @@ fn ends_of_lines_and_strange_octets() {
 }
 
 #[test]
+fn equal_words_mean_what_they_mean_where_they_stand() {
+    let text = "1.1.1.1 text\n1.1.1.2 text\n:5:\n1.1.1.3 text\n$LIFETIME 1h\n1.1.1.4 text\n$LIFETIME 60\n1.1.1.5 text\n$LIFETIME 0\n";
+    let (data, report) = data(Kind::Ip4Set, &[text, "1.1.1.6 text\n1.1.1.7 x @ ts=zz\n1.1.1.8 x @ ts=zz\n"]);
+    expect(&data, &[("1.1.1.1", "127.0.0.2 text"), ("1.1.1.2", "127.0.0.2 text"), ("1.1.1.3", "127.0.0.5 text")]);
+    expect(&data, &[("1.1.1.4", "127.0.0.5 text +3000"), ("1.1.1.5", "absent"), ("1.1.1.6", "127.0.0.2 text")]);
+    assert_eq!(faults(&report), [(Fault::Parameter, 2, 13), (Fault::Parameter, 3, 13)], "every line has its own");
+    assert_eq!(report.expired, 1);
+}
+
+#[test]
 fn what_fails_a_load() {
     let mut report = Report::default();
     let mut fail = |octets: &[u8], options: &Options| {

@@ -291,7 +291,7 @@ mod tests {
             builder.build()
         };
         let standing = |position: u32| match position % 3 {
-            0 => Standing { ruling: Ruling(0x8000_0000 | position % 1_000), until_s: FOREVER_S },
+            0 => Standing { ruling: Ruling(0x8000_0000 | (position % 1_000)), until_s: FOREVER_S },
             1 => Standing { ruling: Ruling::listed(ValueId(1)), until_s: position },
             _ => Standing::ABSENT,
         };

@@ -162,7 +162,9 @@ impl<K: Key> SortedBuilder<K> {
             push_tight(&mut self.whole, key);
             if K::BITS == 32 && self.whole.len() == HALVES_FROM {
                 self.counts = vec![0; 1 << HALF_BITS];
-                std::mem::take(&mut self.whole).into_iter().for_each(|key| self.push_half(key));
+                for key in std::mem::take(&mut self.whole) {
+                    self.push_half(key);
+                }
             }
         } else {
             self.push_half(key);
@@ -325,7 +327,9 @@ mod tests {
 
     fn holds<K: Key + std::fmt::Debug>(keys: &[K], probes: impl IntoIterator<Item = K>) {
         let mut builder = SortedBuilder::new();
-        keys.iter().for_each(|&key| builder.push(key));
+        for &key in keys {
+            builder.push(key);
+        }
         let sorted = builder.build();
         assert_eq!(sorted.len(), keys.len());
         assert_eq!(sorted.iter().collect::<Vec<_>>(), keys);

@@ -252,7 +252,7 @@ impl Arena {
     fn push_label(&mut self, parent: u32, label: &[u8], short: u8) -> u32 {
         let at = u32::try_from(self.octets.len()).expect("names of less than 4 GiB");
         if self.octets.capacity() - self.octets.len() < NODE_MAX {
-            self.octets.reserve_exact((self.octets.len() / 8).max(NODE_MAX));
+            self.octets.reserve_exact((self.octets.len() / 16).max(NODE_MAX));
         }
         self.octets.extend_from_slice(&parent.to_le_bytes());
         self.octets.push(short << SHORT_SHIFT | label.len() as u8);

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Lines are collected up to so many octets, or a quarter of what is packed already.
-const COLLECTED_MIN: usize = 1 << 20;
+const COLLECTED_MIN: usize = 2 << 20;
 const COLLECTED_SHARE: usize = 4;
 
 /// Most octets of a packed line: two lengths, a name, what is said, a ruling and an end.
@@ -90,13 +90,15 @@ impl Gathered {
         });
         let Some(first) = rows.first() else { return };
         let first = octets_at(text, first.at);
-        if !runs.last().is_some_and(|run| *run.last <= *first) {
+        if runs.last().is_none_or(|run| *run.last > *first) {
             runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
             runs.push(Packing::default());
         }
         let run = runs.last_mut().expect("there is one that they follow");
         self.packed_bytes -= run.packed.len();
-        rows.iter().for_each(|row| run.push(octets_at(text, row.at), row.scope, row.standing));
+        for row in &*rows {
+            run.push(octets_at(text, row.at), row.scope, row.standing);
+        }
         self.packed_bytes += run.packed.len();
         self.count += rows.len();
         rows.clear();
