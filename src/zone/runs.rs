@@ -5,6 +5,26 @@
 //! which an entry says only how it differs from the one before it. At the end all runs are read side by side, and each
 //! block of them is given back as soon as it was read, while the result grows. A file that is sorted makes a single run.
 //!
+//! Bytes an entry, as `cargo bench --bench structures -- building` counts them: what it takes in the end, and the most that is
+//! held while that comes about, itself included.
+//!
+//! | | in the end | at most |
+//! |---|---|---|
+//! | 10 million hosts, sorted; in any order | 2.0 | 2.2; 3.0 |
+//! | the same with 30 values | 3.0 to 3.2 | 3.3; 4.4 |
+//! | the same with lifetimes | 6.3 | 6.5; 7.1 |
+//! | 1 million hosts, sorted; in any order | 2.3 | 3.1; 3.5 |
+//! | the same with 30 values | 3.3 to 3.5 | 4.1; 7.6 |
+//! | the same with lifetimes | 6.5 | 7.0; 10.3 |
+//! | 200,000 IPv4 prefixes with 30 values | 6.9 to 8.5 | 11.0 to 12.4 |
+//! | the same with lifetimes | 19.8 to 22.9 | 28.7 to 31.6 |
+//! | 200,000 IPv6 prefixes | 18.4 | 22.4 |
+//! | 1 million names | 20.5 | 25.2 |
+//! | the same with lifetimes | 24.5 | 27.4 |
+//!
+//! What is beyond one and a half times the result is in the blocks that are begun and not yet given back, one a run: it matters
+//! less the larger a set is.
+//!
 //! Here are the parts that do not know what entries are: octets that are written at one end and read from the other, and the
 //! merge.
 
@@ -321,7 +341,8 @@ mod tests {
         packed.turn();
         assert!(packed.blocks.len() > 4 && packed.blocks.iter().all(|block| block.capacity() <= BLOCK_LEN));
         for number in numbers {
-            assert_eq!(packed.take(|octets| octets.number()), number);
+            let taken = packed.take(|octets| (octets.number(), ()));
+            assert_eq!(taken.0, number);
         }
         assert!(packed.blocks.is_empty());
     }

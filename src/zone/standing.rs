@@ -1,7 +1,7 @@
 //! What several lines say of one key, put into words of eight bytes.
 //!
 //! Most lists have no lifetimes at all. Those that do, have one on every entry, and nearly every one ends at a second of its
-//! own; as links of [`Rulings`] they would cost 32 bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
+//! own; as links of [`Rulings`] they would cost twelve bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
 //! simple [`Ruling`], and the datasets keep it in four bytes, where there is one. Links remain for what is rare: delays, access
 //! keys, several values, lifetimes of entries within entries.
 //!
