@@ -158,7 +158,9 @@ fn million(folder: &Path) -> io::Result<()> {
     let mut questions: [Vec<Vec<u8>>; 2] = [&list.listed, &list.unlisted].map(|names| {
         names.iter().map(|name| data::query(7, &format!("{name}.{ZONE}"), 1, data::Extras::default())).collect()
     });
-    questions.iter_mut().for_each(|questions| questions.shuffle(&mut data::random(9)));
+    for questions in &mut questions {
+        questions.shuffle(&mut data::random(9));
+    }
 
     fs::write(&zone_file, &head)?;
     let inside = Inside::start(folder)?;
@@ -326,7 +328,8 @@ fn taken(program: &str, folder: &Path) -> io::Result<()> {
     const ASKERS: u32 = 32;
     const EACH: u32 = 500;
     let server = Server::start(program, folder)?;
-    let lines: String = (0..BULK).map(|number| format!("{} 1h\n", Ipv4Addr::from(0x0a00_0000 + number * 37))).collect();
+    let line = |number| format!("{} 1h\n", Ipv4Addr::from(0x0a00_0000 + number * 37));
+    let lines = (0..BULK).map(line).collect::<Vec<_>>().concat();
     let terms = Terms { reason: Some("trap".into()), ..Terms::default() };
     let request = ListingsRequest::Bulk { zone: ZONE.into(), terms: Some(terms), reason: None };
     let started = Instant::now();

@@ -14,9 +14,14 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     net::IpAddr,
+    sync::Arc,
 };
 
-use dnsbld::answer::{self, Client, Transport, Verdict};
+use dnsbld::{
+    answer::{self, Client, Transport, Verdict},
+    wire::name::Name,
+    zone::live::{Live, LiveZone, OwnValue, Place, ValueNumbers, reverse},
+};
 
 thread_local! {
     /// Allocations of this thread: the test's own others do not matter.
@@ -94,10 +99,40 @@ const NAMES: &[(&str, Verdict)] = &[
     ("nowhere.test", Verdict::None),
 ];
 
+/// Listings and exclusions of every shape, in front of all zones.
+fn listed_by_command() -> Live {
+    let name = |text: &[u8], is_wildcard| {
+        let reversed = reverse(&Name::parse(text).expect("a name"));
+        Place::Name { reversed, is_wildcard }
+    };
+    let own = OwnValue { address: Some([127, 0, 0, 9].into()), text: Some("live: $".into()) };
+    let (mut zone, mut numbers) = (LiveZone::new(60), ValueNumbers::default());
+    for (place, value, until_s) in [
+        (Place::V4(0xc000_02c8, 32), Some(&own), u32::MAX),
+        (Place::V4(0xcb00_7100, 30), Some(&OwnValue::default()), functions::NOW_S as u32 + 9),
+        (Place::V4(0xcb00_7104, 32), None, u32::MAX),
+        (Place::V4(0x0a01_0000, 24), Some(&own), functions::NOW_S as u32 - 1),
+        (Place::V6(0x2001_0db8 << 96, 48), Some(&own), u32::MAX),
+        (Place::V6(0x2001_0db8_0001 << 80, 48), None, u32::MAX),
+        (name(b"nothing", false), Some(&own), u32::MAX),
+        (name(b"example", true), None, u32::MAX),
+        (name(b"b.wild.example", true), Some(&own), u32::MAX),
+        (name(b"www", false), None, u32::MAX),
+    ] {
+        zone.put(&place, value, until_s, &mut numbers);
+    }
+    let (mut live, zone) = (Live::default(), Arc::new(zone));
+    for slot in 0..3 {
+        live.set(slot, Some(Arc::clone(&zone)));
+    }
+    live
+}
+
 #[test]
 fn nothing_is_allocated_for_any_kind_of_query() {
     let (snapshot, policy) = functions::world();
-    let world = answer::World { snapshot, policy, now_s: functions::NOW_S, live: dnsbld::zone::live::Live::NONE };
+    let live = listed_by_command();
+    let world = answer::World { snapshot, policy, now_s: functions::NOW_S, live: Live::NONE };
     let mut requests: Vec<(Vec<u8>, Option<Verdict>)> = Vec::new();
     for &(name, verdict) in NAMES {
         for kind in [1, 16, 255, 2, 6, 28, 252, 65_280] {
@@ -135,6 +170,11 @@ fn nothing_is_allocated_for_any_kind_of_query() {
                 if let Some(verdict) = verdict {
                     assert_eq!(outcome.verdict, *verdict, "{request:02x?}");
                 }
+                let before = COUNT.get();
+                let world = answer::World { live: &live, ..world };
+                let outcome = answer::answer(world, Client { address, transport }, request, &mut buffer);
+                assert_eq!(COUNT.get() - before, 0, "allocations for {request:02x?} with live listings");
+                functions::check_reply(transport, request, &buffer[..outcome.reply_len]);
                 asked += 1;
                 truncated += usize::from(outcome.truncated);
             }

@@ -404,7 +404,10 @@ impl Desk {
     }
 
     fn troubles(&self) -> Vec<(String, String)> {
-        let alarm = self.listings.as_ref().and_then(Listings::alarm);
+        let alarm = match &self.listings {
+            Some(listings) => listings.alarm(),
+            None => Some("their store could not be opened, and none are served: see the log".to_owned()),
+        };
         let status = self.status.read();
         let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
         troubles.chain(alarm.map(|alarm| ("live listings".to_owned(), alarm))).collect()

@@ -74,10 +74,10 @@ proptest! {
         files in vec((any::<u8>(), 0..=8u8, any::<bool>(), any::<bool>()), 0..12),
         changes in vec((any::<u8>(), 0..=8u8, any::<bool>(), any::<bool>()), 1..14),
     ) {
-        let lines: String = files
-            .iter()
-            .map(|&(low, length, is_v4, is_listed)| format!("{}{}\n", if is_listed { "" } else { "!" }, prefix(low, length, is_v4)))
-            .collect();
+        let line = |&(low, length, is_v4, is_listed)| {
+            format!("{}{}\n", if is_listed { "" } else { "!" }, prefix(low, length, is_v4))
+        };
+        let lines = files.iter().map(line).collect::<Vec<_>>().concat();
         let world = World::new(&[("exact.example.ip4trie", &lines)]);
         let changes: Vec<(String, bool)> =
             changes.iter().map(|&(low, length, is_v4, is_listed)| (prefix(low, length, is_v4), is_listed)).collect();
@@ -127,10 +127,10 @@ proptest! {
             let name = labels.iter().map(|&label| LABELS[label]).collect::<Vec<_>>().join(".");
             if is_wildcard { format!("*.{name}") } else { name }
         };
-        let lines: String = files
-            .iter()
-            .map(|(labels, is_wildcard, is_listed)| format!("{}{}\n", if *is_listed { "" } else { "!" }, text(labels, *is_wildcard)))
-            .collect();
+        let line = |(labels, is_wildcard, is_listed): &(Vec<usize>, bool, bool)| {
+            format!("{}{}\n", if *is_listed { "" } else { "!" }, text(labels, *is_wildcard))
+        };
+        let lines = files.iter().map(line).collect::<Vec<_>>().concat();
         let world = World::new(&[("exact.example.dnset", &lines)]);
         let changes: Vec<(String, bool)> =
             changes.iter().map(|(labels, is_wildcard, is_listed)| (text(labels, *is_wildcard), *is_listed)).collect();

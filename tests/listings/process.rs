@@ -149,7 +149,8 @@ fn an_operators_morning() {
 #[test]
 fn many_lines_and_one_report() {
     let mut site = Site::new(&FILES, "");
-    let lines: String = (0..100_000u32).map(|number| format!("{}\n", Ipv4Addr::from(0x0a00_0000 + number))).collect();
+    let line = |number: u32| format!("{}\n", Ipv4Addr::from(0x0a00_0000 + number));
+    let lines = (0..100_000).map(line).collect::<Vec<_>>().concat();
     let bad = "# from the trap\n\n!192.0.2.77 7d ours\n10.9.9.9 1h seen twice\n10.0.0.256\n192.0.2.1 soon\na.test\n";
     let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-", "--for", "1d"], &format!("{bad}{lines}"));
     assert!(!is_well);

@@ -113,7 +113,14 @@ pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreE
         Ok(transaction.commit()?)
     };
     make().map_err(|fault| StoreError::Unwritable(format!("{}: {fault}", path.display())))?;
+    sync_folder(path).map_err(|error| StoreError::Unwritable(format!("{}: {error}", path.display())))?;
     Ok(Arc::new(database))
+}
+
+/// A file that is new is safe once its folder is on the disk as well.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Whether there is room for more.
@@ -317,7 +324,7 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
         _ => {}
     }
     copy_tables(database, &aside).map_err(|fault| unwritable(&fault))?;
-    fs::rename(&aside, to).map_err(|error| unwritable(&error))
+    fs::rename(&aside, to).and_then(|()| sync_folder(to)).map_err(|error| unwritable(&error))
 }
 
 fn copy_tables(database: &Database, to: &Path) -> Result<(), Fault> {
