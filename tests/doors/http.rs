@@ -97,7 +97,8 @@ fn prefixes_names_exclusions_and_ends() {
 #[test]
 fn pages_follow_one_another() {
     let server = open();
-    let lines: String = (0..250).map(|host| format!("{{\"key\":\"10.0.0.{host}\"}}\n")).collect();
+    let lines: Vec<String> = (0..250).map(|host| format!("{{\"key\":\"10.0.0.{host}\"}}\n")).collect();
+    let lines = lines.concat();
     let reply = request(&server, "POST", "/v1/zones/bl.example/listings", Some(TOKEN), "application/x-ndjson", &lines);
     assert_eq!((reply.status, reply.body), (200, json!({ "outcomes": { "listed": 250 }, "refused": [] })));
     let (mut seen, mut path) = (Vec::new(), "/v1/zones/bl.example/listings?limit=100".to_owned());
@@ -268,4 +269,28 @@ fn the_description_holds() {
             assert!(seen.contains(&(route.clone(), method.clone())), "{method} {route} is described and was not asked");
         }
     }
+}
+
+/// The value of a line of `/metrics`.
+fn metric(server: &Server, line: &str) -> Option<f64> {
+    let (is_well, text) = run("curl", &["-sS", &format!("http://{}/metrics", server.http())], "");
+    assert!(is_well, "{text}");
+    text.lines().find_map(|said| said.strip_prefix(line)?.trim().parse().ok())
+}
+
+#[test]
+fn every_door_is_counted() {
+    let server = open();
+    put(&server, "bl.example", "192.0.2.1", "");
+    get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
+    request(&server, "GET", "/v1/zones/bl.example/listings", None, "application/json", "");
+    let count = |door: &str, result: &str| {
+        metric(&server, &format!("dnsbld_door_requests_total{{door=\"{door}\",result=\"{result}\"}}"))
+    };
+    assert_eq!([count("http", "done"), count("http", "answered"), count("http", "refused")], [Some(1.0); 3]);
+    assert_eq!(count("dns-update", "refused"), None);
+    let update = [&[0, 1, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x02bl\x07example\x00\x00\x06\x00\x01"].concat();
+    let reply = server.ask_udp(None, &update, false).expect("an answer");
+    assert_eq!(reply[3] & 0xf, 5, "no key");
+    assert_eq!(count("dns-update", "refused"), Some(1.0));
 }
