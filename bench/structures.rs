@@ -1,15 +1,22 @@
-//! What an entry costs, and what a lookup: `cargo bench --bench structures`.
+//! What an entry costs, and what a lookup: `cargo bench --bench structures`; without the lookups, but with more sorts of lists,
+//! `cargo bench --bench structures -- building`.
+//!
+//! *Most* is the most memory that is held at a time while lines become entries, the entries included, so that a reload needs
+//! that and the old entries.
 //!
 //! Entries are made up with a fixed seed. *Spread* hosts are drawn from all of IPv4, *clustered* ones from 4,000 of its /16.
 //! Lookups are timed in a row, the best run counts, misses at random from the whole space, hits at random from the entries.
 
 use std::{hint::black_box, time::Instant};
 
+#[path = "support/peak.rs"]
+mod peak;
+
 use dnsbld::{
     wire::name::{Name, QueryName},
     zone::{
         addresses::{Addresses, AddressesBuilder, Specificity},
-        names::{NamesBuilder, Scope},
+        names::{Names, NamesBuilder, Scope},
         ruling::{Claim, Context},
         standing::Equals,
         values::{ValueId, ValuesBuilder},
@@ -22,9 +29,16 @@ const LOOKUPS: usize = 2_000_000;
 const RUNS: usize = 5;
 const NOW: Context = Context { now_s: 1_800_000_000, keyed: false };
 
+#[global_allocator]
+static ALLOCATOR: peak::Counting = peak::Counting;
+
 fn main() {
     let values = values(300);
-    println!("{:44} {:>9} {:>8} {:>8} {:>8}", "", "bytes", "build ms", "miss ns", "hit ns");
+    if std::env::args().any(|argument| argument == "building") {
+        building(&values);
+        return;
+    }
+    println!("{:44} {:>7} {:>7} {:>8} {:>8} {:>8}", "", "bytes", "most", "build ms", "miss ns", "hit ns");
     for count in [100, 100_000, 1_000_000, 10_000_000] {
         for clustered in [false, true] {
             hosts(&format!("{count} hosts"), &host_keys(count, clustered), clustered, &|_| Claim::listed(values[0]));
@@ -55,6 +69,48 @@ fn main() {
     }
 }
 
+/// Lists of many shapes, built and not asked.
+fn building(values: &[ValueId]) {
+    println!("{:44} {:>7} {:>7} {:>8}", "", "bytes", "most", "build ms");
+    for count in [1_000_000, 10_000_000] {
+        for (order, is_sorted) in [("sorted", true), ("shuffled", false)] {
+            let mut keys = host_keys(count, false);
+            if is_sorted {
+                keys.sort_unstable();
+            }
+            let hosts = |what: &str, claim: &dyn Fn(usize) -> Claim| {
+                build_hosts(&format!("{count} hosts, {order}{what}"), &keys, claim);
+                println!();
+            };
+            let until_s = |line: usize| 1_800_000_000 + line as u32 % 3_600;
+            hosts("", &|_| Claim::listed(values[0]));
+            hosts(", 30 values", &|line| Claim::listed(values[line % 30]));
+            hosts(", lifetimes", &|line| Claim { until_s: until_s(line), ..Claim::listed(values[0]) });
+        }
+    }
+    for lifetimes in [false, true] {
+        let lines = prefix_lines(200_000, false, values, lifetimes);
+        let what = if lifetimes { ", lifetimes" } else { "" };
+        build_prefixes(&format!("200000 prefixes, ip4set{what}"), &lines, Specificity::Octets);
+        println!();
+        build_prefixes(&format!("200000 prefixes, ip4trie{what}"), &lines, Specificity::Prefix(Equals::First));
+        println!();
+    }
+    build_v6(&v6_lines(200_000, values));
+    println!();
+    for (order, is_sorted) in [("sorted", true), ("shuffled", false)] {
+        for lifetimes in [false, true] {
+            let mut lines = name_lines(1_000_000, values, lifetimes);
+            if is_sorted {
+                lines.sort_by(|one, two| one.0.as_wire().cmp(two.0.as_wire()));
+            }
+            let what = if lifetimes { ", lifetimes" } else { "" };
+            build_names(&format!("1000000 names, {order}{what}"), &lines);
+            println!();
+        }
+    }
+}
+
 fn values(count: u32) -> Vec<ValueId> {
     let mut builder = ValuesBuilder::default();
     (0..count).map(|value| builder.intern((0x7f00_0000 + value).into(), b"")).collect()
@@ -77,8 +133,14 @@ fn host_keys(count: usize, clustered: bool) -> Vec<u32> {
         .collect()
 }
 
-fn report(what: &str, entries: usize, bytes: usize, build_ms: f64, miss_ns: f64, hit_ns: f64) {
-    println!("{what:44} {:9.2} {build_ms:8.1} {miss_ns:8.1} {hit_ns:8.1}", bytes as f64 / entries as f64);
+/// Builds, and prints what it took; the line stays open.
+fn built<T>(what: &str, entries: usize, build: impl FnOnce() -> T, bytes: impl Fn(&T) -> usize) -> T {
+    let (since, start) = (peak::Since::now(), Instant::now());
+    let set = build();
+    let (most, build_ms) = (since.peak(), start.elapsed().as_secs_f64() * 1e3);
+    let each = |bytes: usize| bytes as f64 / entries as f64;
+    print!("{what:44} {:7.2} {:7.2} {build_ms:8.1}", each(bytes(&set)), each(most));
+    set
 }
 
 /// Nanoseconds for each of the lookups.
@@ -93,19 +155,29 @@ fn time(keys: impl Fn(&mut SmallRng) -> u128, find: impl Fn(u128) -> bool) -> f6
     (0..RUNS).map(run).fold(f64::INFINITY, f64::min)
 }
 
+fn build_hosts(what: &str, keys: &[u32], claim: &dyn Fn(usize) -> Claim) -> Addresses {
+    let build = || {
+        let mut builder = AddressesBuilder::new(Specificity::Octets);
+        for (line, key) in keys.iter().enumerate() {
+            builder.add_v4(*key, 32, claim(line));
+        }
+        builder.build()
+    };
+    built(what, keys.len(), build, Addresses::memory_bytes)
+}
+
 fn hosts(what: &str, keys: &[u32], clustered: bool, claim: &dyn Fn(usize) -> Claim) {
-    let start = Instant::now();
-    let mut builder = AddressesBuilder::new(Specificity::Octets);
-    for (line, key) in keys.iter().enumerate() {
-        builder.add_v4(*key, 32, claim(line));
-    }
-    let set = builder.build();
-    let build_ms = start.elapsed().as_secs_f64() * 1e3;
+    let what = format!("{what}, {}", if clustered { "clustered" } else { "spread" });
+    let set = build_hosts(&what, keys, claim);
     let find = |key: u128| set.find_v4(key as u32, &NOW).is_listed();
     let miss_ns = time(|random| u128::from(random.random::<u32>()), find);
     let hit_ns = time(|random| u128::from(keys[random.random_range(0..keys.len())]), find);
-    let what = format!("{what}, {}", if clustered { "clustered" } else { "spread" });
-    report(&what, keys.len(), set.memory_bytes(), build_ms, miss_ns, hit_ns);
+    lookups(miss_ns, hit_ns);
+}
+
+/// Ends the line with what lookups cost.
+fn lookups(miss_ns: f64, hit_ns: f64) {
+    println!(" {miss_ns:8.1} {hit_ns:8.1}");
 }
 
 fn claim(random: &mut SmallRng, values: &[ValueId], lifetimes: bool) -> Claim {
@@ -114,27 +186,35 @@ fn claim(random: &mut SmallRng, values: &[ValueId], lifetimes: bool) -> Claim {
     if lifetimes { Claim { until_s: 1_800_000_000 + random.random_range(0..86_400), ..claim } } else { claim }
 }
 
-fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], lifetimes: bool) {
-    let longest_only = what.contains("/24");
+fn prefix_lines(count: usize, all_24: bool, values: &[ValueId], lifetimes: bool) -> Vec<(u32, u8, Claim)> {
     let mut random = random();
-    let lines: Vec<(u32, u8, Claim)> = (0..count)
+    (0..count)
         .map(|_| {
-            let length = if longest_only || random.random_ratio(1, 2) { 24 } else { random.random_range(14..=31) };
+            let length = if all_24 || random.random_ratio(1, 2) { 24 } else { random.random_range(14..=31) };
             (random.random(), length, claim(&mut random, values, lifetimes))
         })
-        .collect();
-    let start = Instant::now();
-    let mut builder = AddressesBuilder::new(specificity);
-    for &(address, length, claim) in &lines {
-        builder.add_v4(address, length, claim);
-    }
-    let set = builder.build();
-    let build_ms = start.elapsed().as_secs_f64() * 1e3;
+        .collect()
+}
+
+fn build_prefixes(what: &str, lines: &[(u32, u8, Claim)], specificity: Specificity) -> Addresses {
+    let build = || {
+        let mut builder = AddressesBuilder::new(specificity);
+        for &(address, length, claim) in lines {
+            builder.add_v4(address, length, claim);
+        }
+        builder.build()
+    };
+    built(what, lines.len(), build, Addresses::memory_bytes)
+}
+
+fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], lifetimes: bool) {
+    let lines = prefix_lines(count, what.contains("/24"), values, lifetimes);
+    let what = format!("{count} prefixes, {what}{}", if lifetimes { ", lifetimes" } else { "" });
+    let set = build_prefixes(&what, &lines, specificity);
     let find = |key: u128| set.find_v4(key as u32, &NOW).is_listed();
     let miss_ns = time(|random| u128::from(random.random::<u32>()), find);
     let hit_ns = time(|random| u128::from(lines[random.random_range(0..count)].0), find);
-    let what = format!("{count} prefixes, {what}{}", if lifetimes { ", lifetimes" } else { "" });
-    report(&what, count, set.memory_bytes(), build_ms, miss_ns, hit_ns);
+    lookups(miss_ns, hit_ns);
     empty_non_terminals(&set);
 }
 
@@ -152,26 +232,35 @@ fn empty_non_terminals(set: &Addresses) {
     println!("{:44} {:.0} {:.0} {:.0} ns", "  anything listed in /8, /16, /24", any(8), any(16), any(24));
 }
 
-fn prefixes_v6(count: usize, values: &[ValueId]) {
+fn v6_lines(count: usize, values: &[ValueId]) -> Vec<(u128, u8, Claim)> {
     let mut random = random();
-    let lines: Vec<(u128, u8, Claim)> = (0..count)
+    (0..count)
         .map(|_| {
             let network = u128::from(0x2001_0000 + random.random_range(0..0x0a0f_0000_u32)) << 96;
             let address = network | random.random::<u128>() >> 32;
             (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, false))
         })
-        .collect();
-    let start = Instant::now();
-    let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
-    for &(address, length, claim) in &lines {
-        builder.add_v6(address, length, claim);
-    }
-    let set = builder.build();
-    let build_ms = start.elapsed().as_secs_f64() * 1e3;
+        .collect()
+}
+
+fn build_v6(lines: &[(u128, u8, Claim)]) -> Addresses {
+    let build = || {
+        let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
+        for &(address, length, claim) in lines {
+            builder.add_v6(address, length, claim);
+        }
+        builder.build()
+    };
+    built(&format!("{} IPv6 prefixes", lines.len()), lines.len(), build, Addresses::memory_bytes)
+}
+
+fn prefixes_v6(count: usize, values: &[ValueId]) {
+    let lines = v6_lines(count, values);
+    let set = build_v6(&lines);
     let find = |key: u128| set.find_v6(key, &NOW).is_listed();
     let miss_ns = time(|random| 0x2000 << 112 | random.random::<u128>() >> 4, find);
     let hit_ns = time(|random| lines[random.random_range(0..count)].0, find);
-    report(&format!("{count} IPv6 prefixes"), count, set.memory_bytes(), build_ms, miss_ns, hit_ns);
+    lookups(miss_ns, hit_ns);
 }
 
 fn random_name(random: &mut SmallRng) -> String {
@@ -181,9 +270,9 @@ fn random_name(random: &mut SmallRng) -> String {
     format!("{label}.{tld}")
 }
 
-fn names(count: usize, values: &[ValueId], lifetimes: bool) {
+fn name_lines(count: usize, values: &[ValueId], lifetimes: bool) -> Vec<(Name, Scope, Claim)> {
     let mut random = random();
-    let lines: Vec<(Name, Scope, Claim)> = (0..count)
+    (0..count)
         .map(|_| {
             let name = Name::parse(random_name(&mut random).as_bytes()).expect("a name");
             let scope = if random.random_ratio(3, 10) { Scope::Both } else { Scope::Exact };
@@ -191,14 +280,24 @@ fn names(count: usize, values: &[ValueId], lifetimes: bool) {
             let until_s = if lifetimes { 1_800_000_000 + random.random_range(0..86_400) } else { u32::MAX };
             (name, scope, Claim { until_s, ..Claim::listed(value) })
         })
-        .collect();
-    let start = Instant::now();
-    let mut builder = NamesBuilder::default();
-    for (name, scope, claim) in &lines {
-        builder.add(name.as_wire(), *scope, *claim);
-    }
-    let set = builder.build();
-    let build_ms = start.elapsed().as_secs_f64() * 1e3;
+        .collect()
+}
+
+fn build_names(what: &str, lines: &[(Name, Scope, Claim)]) -> Names {
+    let build = || {
+        let mut builder = NamesBuilder::default();
+        for (name, scope, claim) in lines {
+            builder.add(name.as_wire(), *scope, *claim);
+        }
+        builder.build()
+    };
+    built(what, lines.len(), build, Names::memory_bytes)
+}
+
+fn names(count: usize, values: &[ValueId], lifetimes: bool) {
+    let lines = name_lines(count, values, lifetimes);
+    let set = build_names(&format!("{count} names{}", if lifetimes { ", lifetimes" } else { "" }), &lines);
+    let mut random = random();
     // Reading the name from the wire is part of it: names that were read would not fit the cache.
     let time = |queries: &[Name]| {
         let octets: Vec<u8> = queries.iter().flat_map(Name::as_wire).copied().collect();
@@ -218,6 +317,5 @@ fn names(count: usize, values: &[ValueId], lifetimes: bool) {
         |random: &mut SmallRng| Name::parse(format!("www.{}", random_name(random)).as_bytes()).expect("a name");
     let miss_ns = time(&(0..LOOKUPS).map(|_| unlisted(&mut random)).collect::<Vec<_>>());
     let hit_ns = time(&(0..LOOKUPS).map(|_| lines[random.random_range(0..count)].0.clone()).collect::<Vec<_>>());
-    let what = format!("{count} names{}", if lifetimes { ", lifetimes" } else { "" });
-    report(&what, count, set.memory_bytes(), build_ms, miss_ns, hit_ns);
+    lookups(miss_ns, hit_ns);
 }

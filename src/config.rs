@@ -182,6 +182,7 @@ struct Spec {
     reload: ReloadSpec,
     #[serde(default)]
     listings: ListingsSpec,
+    #[serde(default)]
     keys: BTreeMap<String, KeySpec>,
     #[serde(default)]
     tokens: BTreeMap<String, TokenSpec>,

@@ -14,7 +14,7 @@
 //! | [`load`] | text to zone data: formats, remarks with file, line and column | wire, zone |
 //! | [`net`] | bytes in, bytes out: UDP in batches, TCP; knows no zones | the word `Transport` |
 //! | [`metrics`] | counters with one writer each, families of metrics | wire, answer, net |
-//! | [`live`] | what changes while running: files, reloader, the pointer to what is served, the clock | the above |
+//! | [`live`] | what changes while running: files, reloader, listings by command, the pointers to what is served, the clock | the above |
 //! | [`control`] | the ways to ask and to change a running server: a Unix socket, HTTP, DNS UPDATE, datagrams | answer, load, net, live |
 //! | [`config`] | what the server is told, validated | control, live, load, answer, net |
 //! | [`server`] | sockets, workers, reloader and signals tied together | all above |
@@ -38,6 +38,13 @@
 //! [value](zone::values) is kept once, ready for the wire. The builders of [addresses](zone::addresses) and
 //! [names](zone::names) sort, resolve overlaps and exclusions, and freeze. The [reloader](live::reloader) assembles a new
 //! snapshot aside, publishes it, and frees the old one itself.
+//!
+//! # A live listing's way
+//!
+//! A door ([`control`]: the command line's socket and others) makes a [change](live::listings::Change) of what it is told. The
+//! [writer](live::listings) decides it by the zone's rule, commits it to the store together with what else came in, and puts it
+//! into [what is served by command](zone::live), which stands in front of the snapshot and is published beside it; only then
+//! is it acknowledged.
 
 pub mod answer;
 pub mod cli;

@@ -12,7 +12,9 @@ mod notify;
 mod privileges;
 pub mod probe;
 pub(crate) mod progress;
+pub mod query_log;
 mod responder;
+mod statistics;
 
 use std::{
     net::{Ipv6Addr, SocketAddr, TcpListener},
@@ -22,6 +24,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -32,6 +35,7 @@ use tracing::{info, warn};
 use collector::ServerCollector;
 use monitor::Monitor;
 use notify::Notifier;
+use query_log::QueryTap;
 use responder::Worker;
 pub use responder::{LoggedQuery, QueryLog};
 
@@ -66,9 +70,15 @@ pub struct Running {
     pub status: SharedStatus,
     /// What the self-test found.
     pub monitor: Monitor,
+    /// The switch of the query log.
+    pub query_tap: Arc<QueryTap>,
+    /// When it started.
+    pub started: Instant,
     /// What is told to Prometheus: whoever has something to tell registers a collector.
     pub registry: prometheus::Registry,
-    /// What is listed by command, if there is a store for it.
+    /// What is listed by command.
+    pub live: LiveCell,
+    /// The store of that, if there is one.
     pub listings: Option<Listings>,
     /// Counts of what came in by the doors for live listings.
     pub doors: Arc<Tally>,
@@ -216,8 +226,10 @@ impl Bound {
         let cells = (&cell, &live_cell);
         let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let log = personality.query_log();
+        let query_tap = Arc::new(QueryTap::new(worker_count));
         let factory = {
             let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
+            let tap = Arc::clone(&query_tap);
             let next = AtomicUsize::new(0);
             move || {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -227,7 +239,7 @@ impl Bound {
                     Arc::clone(&live_cell),
                     Arc::clone(&policy),
                     Arc::clone(&outside),
-                    log.clone(),
+                    (log.clone(), Arc::clone(&tap)),
                     updates.clone(),
                 )
             }
@@ -245,7 +257,10 @@ impl Bound {
             transports: server.counters(),
             status,
             monitor: Monitor::default(),
+            query_tap,
+            started: Instant::now(),
             registry: prometheus::Registry::new(),
+            live: live_cell,
             listings,
             doors: tally,
         };
@@ -255,8 +270,10 @@ impl Bound {
             cell: Arc::clone(&running.cell),
             status: running.status.clone(),
             options: config.load.clone(),
+            operator: Arc::new(running.clone()),
             reloader: watch.sender(),
             listings: running.listings.clone(),
+            live: Arc::clone(&running.live),
         };
         let control = state.and_then(open_control);
         personality.started(&running)?;

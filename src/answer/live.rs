@@ -12,7 +12,7 @@ use super::{
 use crate::{
     wire::{name::RelativeName, rr},
     zone::{
-        dataset::{Dataset, Entries, Kind},
+        dataset::{Dataset, Entries, Shape},
         live::{Below, Entry, LiveZone},
         ruling::Context,
         shown::Key,
@@ -20,35 +20,6 @@ use crate::{
         subject::{Run, Subject},
     },
 };
-
-/// The shapes of keys, by which a zone's own value is chosen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    V4,
-    V6,
-    Name,
-}
-
-impl Shape {
-    fn is_of(self, kind: Kind, entries: &Entries) -> bool {
-        match self {
-            Self::V4 => kind.holds_v4(),
-            Self::V6 => kind.holds_v6(),
-            Self::Name => matches!(entries, Entries::Names(_)),
-        }
-    }
-}
-
-/// The dataset whose value a live listing has that brings none: the zone's first of that shape, or its first of the other
-/// family.
-fn model<'a>(content: &'a Content, shape: Shape) -> Option<&'a Dataset> {
-    let first = |is_like: &dyn Fn(&Dataset) -> bool| {
-        let all = content.parts().iter().rev().flat_map(|part| &part.datasets);
-        all.map(|dataset| &**dataset).find(|dataset| dataset.default_value.is_some() && is_like(dataset))
-    };
-    first(&|dataset| shape.is_of(dataset.kind, &dataset.entries))
-        .or_else(|| first(&|dataset| matches!(dataset.entries, Entries::Addresses(_)) == (shape != Shape::Name)))
-}
 
 impl<'a> Answers<'a, '_, '_> {
     /// Adds what was listed by command; true if the name was excluded instead, and the files have nothing to say of it.
@@ -95,7 +66,7 @@ impl<'a> Answers<'a, '_, '_> {
     fn add_live(&mut self, live: &LiveZone, content: &'a Content, entry: Entry, shape: Shape, key: Key<'_>) {
         self.found.exists = true;
         let Some(own) = entry.value().and_then(|id| live.value(id)) else { return };
-        let model = model(content, shape);
+        let model = content.model(shape);
         let ttl_s = model.map_or(live.ttl_s, |model| model.ttl_s);
         let ttl_s = remaining_ttl_s(ttl_s, entry.until_s, self.asked.context.now_s);
         let is_own = if self.kind == rr::A { own.has_address } else { own.has_text };
@@ -122,7 +93,7 @@ pub(super) fn anything_below(
     live: &LiveZone,
     sought: &Sought<'_>,
     gate: &Gate<'_>,
-    found: &Found,
+    found: Found,
 ) -> bool {
     let context = &asked.context;
     if gate.is_selective() {

@@ -361,7 +361,7 @@ fn in_zone(
         Verdict::Listed
     } else if at_part_apex
         || match asked.live {
-            Some(live) => live::anything_below(asked, live, &sought, gate, &found),
+            Some(live) => live::anything_below(asked, live, &sought, gate, found),
             None => found.below || existence::anything_below(&asked.context, &sought, gate),
         }
         || content.is_non_terminal(relative)

@@ -1,18 +1,22 @@
 //! `dnsbld check`: loads zones as the server would, and says what is wrong with them.
 
 use std::{
+    fmt,
     io::{self, Write},
     net::Ipv4Addr,
     process::ExitCode,
+    str::FromStr,
     time::{Duration, UNIX_EPOCH},
 };
 
 use super::{
-    logging,
+    control::StateArgument,
+    diff, logging,
     zones_args::{ZonesArguments, reloader_settings},
 };
 use crate::{
     config::Config,
+    control::ToldChange,
     live::{clock, reloader::Reloader, served::Served},
     server::{
         probe::{Probe, probes},
@@ -28,12 +32,104 @@ pub(super) struct Arguments {
     /// Fail on warnings too
     #[arg(long)]
     strict: bool,
+    /// Say besides what would change against this, and fail with 3 if that is too much: `running`, or another folder or file
+    #[arg(long, value_name = "running|FOLDER|FILE")]
+    against: Option<String>,
+    /// Most that may become listed: a number, or a share of what there is such as 20% [default: 100%]
+    #[arg(long, value_name = "N|P%", requires = "against", default_value = "100%")]
+    max_listed: Limit,
+    /// Most that may be delisted [default: 50%]
+    #[arg(long, value_name = "N|P%", requires = "against", default_value = "50%")]
+    max_delisted: Limit,
+    /// Most that may change its values [default: 100%]
+    #[arg(long, value_name = "N|P%", requires = "against", default_value = "100%")]
+    max_changed: Limit,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+/// The exit code for more changes than are allowed.
+const TOO_MUCH: u8 = 3;
+
+/// How much may change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Limit {
+    Count(u128),
+    Share(f64),
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is neither a number such as 1000 nor a share such as 20%");
+        match text.strip_suffix('%') {
+            Some(share) => match share.parse::<f64>() {
+                Ok(share) if share >= 0.0 => Ok(Self::Share(share / 100.0)),
+                _ => Err(wrong()),
+            },
+            None => text.parse().map(Self::Count).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl Limit {
+    fn is_exceeded_by(self, change: &ToldChange) -> bool {
+        match self {
+            Self::Count(most) => change.amounts.count() > most,
+            Self::Share(most) => change.share > most,
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(most) => write!(out, "{most}"),
+            Self::Share(most) => write!(out, "{}%", most * 100.0),
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     logging::start(logging::LogFormat::Text, "error");
-    load_and_report(&arguments.zones.config()?, arguments.strict)
+    let code = load_and_report(&arguments.zones.config()?, arguments.strict)?;
+    match &arguments.against {
+        Some(against) if code == ExitCode::SUCCESS => hold_against(against, arguments),
+        _ => Ok(code),
+    }
 }
+
+/// Compares with what there is, and holds the changes against the limits.
+fn hold_against(against: &str, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut zones = Vec::new();
+    for word in arguments.zones.words()? {
+        zones.extend(diff::compare(against, &word, SHOWN, &arguments.state)?);
+    }
+    let out = &mut io::stdout().lock();
+    diff::show(&zones, out)?;
+    let mut code = ExitCode::SUCCESS;
+    for zone in &zones {
+        for (word, change, limit) in [
+            ("listed", &zone.listed, arguments.max_listed),
+            ("delisted", &zone.delisted, arguments.max_delisted),
+            ("changed", &zone.changed, arguments.max_changed),
+        ] {
+            if limit.is_exceeded_by(change) {
+                code = ExitCode::from(TOO_MUCH);
+                let (zone, amounts, share) = (&zone.zone, &change.amounts, change.share * 100.0);
+                writeln!(
+                    out,
+                    "{zone}: too much: {amounts} ({share:.1}%) {word}, at most {limit} allowed (--max-{word})"
+                )?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Changes of each kind that are shown.
+const SHOWN: usize = 5;
 
 /// Loads everything, prints all faults and what each zone keeps of RFC 5782; fails on errors, and on warnings if `strict`.
 pub(super) fn load_and_report(config: &Config, strict: bool) -> anyhow::Result<ExitCode> {

@@ -69,7 +69,8 @@ fn explain_from_files(arguments: &ExplainArguments) -> anyhow::Result<Vec<Explan
     let options = Options { now_s: clock::now_s(), ..config.load };
     let specs = loaded.status.read().specs.clone();
     let served = loaded.cell.load();
-    control::explain(&served.snapshot, &specs, &options, &arguments.key, &arguments.zones).map_err(anyhow::Error::msg)
+    control::explain(&served.snapshot, &specs, &options, None, &arguments.key, &arguments.zones)
+        .map_err(anyhow::Error::msg)
 }
 
 pub(super) fn reload(arguments: &ReloadArguments) -> anyhow::Result<ExitCode> {
@@ -82,17 +83,31 @@ pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
 
 impl StateArgument {
     fn ask(&self, request: &Request) -> anyhow::Result<ExitCode> {
+        self.print(&self.request(request)?)
+    }
+
+    /// What the server answers.
+    pub(super) fn request(&self, request: &Request) -> anyhow::Result<Answer> {
+        ask(&self.folder()?, request)
+    }
+
+    /// Whether JSON is to be printed.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The state folder of the server that is meant.
+    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
         let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
         let Some(named) = named else {
             anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");
         };
         let beside = named.join(crate::config::STATE_IN_ZONES);
-        let answer = ask(if beside.is_dir() { &beside } else { &named }, request)?;
-        self.print(&answer)
+        Ok(if beside.is_dir() { beside } else { named })
     }
 
     /// Prints an answer in the form that is asked for.
-    fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
+    pub(super) fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut *out, answer)?;
@@ -110,6 +125,7 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
         text.push('\n');
     };
     match answer {
+        Answer::Listings { .. } => {}
         Answer::Error { text } => anyhow::bail!("{text}"),
         Answer::Reloaded { loaded, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
@@ -119,6 +135,13 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             is_well = troubles.is_empty();
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
+        Answer::QueryLog { state } => line(&super::querylog::show(state)),
+        Answer::Stats { statistics } => line(&serde_json::to_string(statistics)?),
+        Answer::Difference { zones } => {
+            let mut told = Vec::new();
+            super::diff::show(zones, &mut told)?;
+            line(String::from_utf8_lossy(&told).trim_end());
+        }
         Answer::Status { zones, troubles } => {
             for (zone, entries) in zones {
                 match entries {
@@ -149,6 +172,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             (Some(until), Some(left_s)) => {
                 format!("until {until}, {} from now", humantime::format_duration(Duration::from_secs(left_s)))
             }
+            _ if listing.dataset.starts_with("command: ") => "until it is delisted".to_owned(),
             _ => "until it is taken out of its file".to_owned(),
         };
         line(&format!(

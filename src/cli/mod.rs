@@ -3,10 +3,15 @@
 mod check;
 mod completions;
 mod control;
+mod diff;
 mod dump;
+mod listings;
 pub(crate) mod logging;
+mod man;
+mod querylog;
 mod rbldnsd;
 mod serve;
+mod stats;
 mod zones_args;
 
 use std::{
@@ -42,15 +47,31 @@ enum Command {
     Dump(dump::Arguments),
     /// Say why, and for how long, something is listed by a running server
     Explain(control::ExplainArguments),
+    /// Say what would be listed, delisted and changed by other files, in addresses and not in lines
+    Diff(diff::Arguments),
     /// Have a running server look at its files now
     Reload(control::ReloadArguments),
     /// Say what a running server serves, and what is wrong
     Status(control::StatusArguments),
+    /// List addresses or names now, for a time
+    List(listings::ListArguments),
+    /// Delist what was listed or excluded by `list`
+    Delist(listings::DelistArguments),
+    /// Show what is listed and excluded by command; export, import, back up
+    Listings(listings::ListingsArguments),
+    /// Say what happened to an address or name: who listed it, when, why, until when
+    History(listings::HistoryArguments),
+    /// Show what a running server does: queries by zone, result and code, hit rates, reloads, next expiries
+    Stats(stats::Arguments),
+    /// Switch the query log of a running server on or off, or say what it does
+    Querylog(querylog::Arguments),
     /// Be rbldnsd: its options, files and signals, unchanged
     #[command(disable_help_flag = true)]
     Rbldnsd(Box<rbldnsd::Arguments>),
     /// Print completions for a shell
     Completions(completions::Arguments),
+    /// Write a manual page for each command into a folder
+    Man(man::Arguments),
 }
 
 /// Runs the command that the arguments name.
@@ -74,10 +95,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Explain(arguments) => control::explain(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Reload(arguments) => control::reload(&arguments),
         Command::Status(arguments) => control::status(&arguments),
+        Command::List(arguments) => listings::list(&arguments),
+        Command::Delist(arguments) => listings::delist(&arguments),
+        Command::Listings(arguments) => listings::listings(&arguments),
+        Command::History(arguments) => listings::history(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Querylog(arguments) => querylog::run(&arguments),
         Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     result.unwrap_or_else(|error| fail("dnsbld", &error))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::{
     config::Config,
@@ -43,6 +43,17 @@ impl ZonesArguments {
         };
         config.load.allow_host_bits |= self.allow_host_bits;
         Ok(config)
+    }
+
+    /// The words that name what is to be compared.
+    pub(super) fn words(&self) -> anyhow::Result<Vec<String>> {
+        match &self.config {
+            None => Ok(self.zones.clone()),
+            Some(path) => {
+                let path = path.to_str().with_context(|| format!("{}: its name is not UTF-8", path.display()))?;
+                Ok(vec![path.to_owned()])
+            }
+        }
     }
 
     fn source(&self) -> anyhow::Result<ZoneSource> {

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::by_command::ByCommand;
 use crate::{
     live::{
         asked::AskedKey,
@@ -57,6 +58,29 @@ pub struct Listing {
     pub remaining_s: Option<u64>,
 }
 
+impl Listing {
+    /// The value of a dataset of that label and TTL in seconds, listed until a second.
+    pub(super) fn new(
+        address: Ipv4Addr,
+        text: Option<Vec<u8>>,
+        (dataset, ttl_s): (String, u32),
+        until_s: u32,
+        now_s: u64,
+    ) -> Self {
+        let until_s = (until_s != FOREVER_S).then_some(u64::from(until_s));
+        let remaining_s = until_s.map(|until_s| until_s.saturating_sub(now_s));
+        Self {
+            address: address.to_string(),
+            text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
+            ttl_s: remaining_s.map_or(ttl_s, |left_s| u64::from(ttl_s).min(left_s.max(1)) as u32),
+            dataset,
+            until_s,
+            until: until_s.map(date),
+            remaining_s,
+        }
+    }
+}
+
 /// A date and time as people and machines read it.
 pub fn date(at_s: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
@@ -70,6 +94,7 @@ pub fn explain(
     snapshot: &Snapshot,
     specs: &[ZoneSpec],
     options: &Options,
+    by_command: Option<&ByCommand>,
     key: &str,
     wanted: &[String],
 ) -> Result<Vec<Explanation>, String> {
@@ -80,7 +105,7 @@ pub fn explain(
         if zone.content.is_none() {
             return Err(format!("zone {} is not loaded: `dnsbld status` says why", zone.apex));
         }
-        explain_zone(zone, specs, options, &asked, &mut explanations);
+        explain_zone(zone, specs, options, by_command, &asked, &mut explanations);
     }
     Ok(explanations)
 }
@@ -106,6 +131,7 @@ fn explain_zone(
     zone: &Zone,
     specs: &[ZoneSpec],
     options: &Options,
+    by_command: Option<&ByCommand>,
     asked: &AskedKey,
     explanations: &mut Vec<Explanation>,
 ) {
@@ -127,7 +153,9 @@ fn explain_zone(
             unread: unread.clone(),
         };
         let context = Context { now_s: options.now_s, keyed: false };
-        for dataset in &part.datasets {
+        let by_command = by_command.filter(|_| part.name.is_root());
+        let is_silenced = by_command.is_some_and(|listed| listed.explain(zone, asked, &context, &mut explanation));
+        for dataset in part.datasets.iter().filter(|_| !is_silenced) {
             explain_dataset(dataset, asked, &context, &mut explanation);
         }
         explanations.push(explanation);
@@ -169,17 +197,9 @@ fn explain_dataset(dataset: &Dataset, key: &AskedKey, context: &Context, explana
         explanation.excluded_by.push(dataset.label.to_string());
     }
     finding.for_each_value(context, |value, until_s, _| {
-        let until_s = (until_s != FOREVER_S).then_some(u64::from(until_s));
-        let remaining_s = until_s.map(|until_s| until_s.saturating_sub(context.now_s));
-        let text = dataset.values.text(value).map(|text| dataset.values.expand(text, shown.as_bytes()));
-        explanation.listings.push(Listing {
-            address: dataset.values.address(value).to_string(),
-            text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
-            ttl_s: remaining_s.map_or(dataset.ttl_s, |left_s| u64::from(dataset.ttl_s).min(left_s.max(1)) as u32),
-            dataset: dataset.label.to_string(),
-            until_s,
-            until: until_s.map(date),
-            remaining_s,
-        });
+        let values = &dataset.values;
+        let text = values.text(value).map(|text| values.expand(text, shown.as_bytes()));
+        let about = (dataset.label.to_string(), dataset.ttl_s);
+        explanation.listings.push(Listing::new(values.address(value), text, about, until_s, context.now_s));
     });
 }

@@ -3,19 +3,25 @@
 //! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
 
 pub mod api;
+mod by_command;
+mod compare;
 mod explain;
+pub mod listings;
 pub mod message;
 pub mod permit;
+mod query_log;
 pub mod rspamd;
+mod stats;
 pub mod tally;
 pub mod tsig;
 pub mod update;
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
+    net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -27,13 +33,19 @@ use tokio::{
 };
 use tracing::warn;
 
+pub use by_command::ByCommand;
+pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, date, explain};
+use listings::{Clerk, ListingsAnswer, ListingsRequest};
+pub use query_log::{QueryLogState, QueryRules};
+pub use stats::{Statistics, ZoneStatistics};
 
 use crate::{
     live::{
         clock,
-        listings::Listings,
-        served::Cell,
+        drops::{Drop, compare_drops},
+        listings::{Door, Listings, Origin},
+        served::{Cell, LiveCell},
         status::SharedStatus,
         watch::{Done, Trigger},
     },
@@ -65,6 +77,27 @@ pub enum Request {
     },
     /// What is served, and what is wrong with it?
     Status,
+    /// List, delist, and tell of what is listed by command.
+    Listings {
+        /// What exactly.
+        request: ListingsRequest,
+    },
+    /// What would change if these files were dropped?
+    Diff {
+        /// The files, which the server must be able to read.
+        drops: Vec<Drop>,
+        /// So many changes of each kind are to be shown.
+        show: usize,
+    },
+    /// What was counted?
+    Stats,
+    /// What is the query log doing?
+    QueryLog,
+    /// Log queries by these rules, or none.
+    SwitchQueryLog {
+        /// Which; none switches it off.
+        rules: Option<QueryRules>,
+    },
 }
 
 /// What is answered.
@@ -90,6 +123,26 @@ pub enum Answer {
         /// Datasets whose newest files are not what is served, and why.
         troubles: Vec<(String, String)>,
     },
+    /// What became of a request about live listings.
+    Listings {
+        /// What exactly.
+        told: ListingsAnswer,
+    },
+    /// What would change.
+    Difference {
+        /// Zone by zone, of those that the files are for.
+        zones: Vec<Comparison>,
+    },
+    /// What was counted.
+    Stats {
+        /// Counts since the start, and the state of zones.
+        statistics: Statistics,
+    },
+    /// What the query log does.
+    QueryLog {
+        /// Its state.
+        state: QueryLogState,
+    },
     /// The request cannot be met.
     Error {
         /// Why.
@@ -112,6 +165,46 @@ pub fn accept_command(state: Option<&Path>) -> String {
 /// # Errors
 /// When there is none, or it does not answer.
 pub fn ask(state: &Path, request: &Request) -> anyhow::Result<Answer> {
+    let stream = send(state, request)?;
+    read_answer(&mut BufReader::new(stream))
+}
+
+/// Asks, with lines behind the request.
+///
+/// # Errors
+/// When there is no server, or it does not answer, or the lines cannot be read.
+pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read) -> anyhow::Result<Answer> {
+    let mut stream = send(state, request)?;
+    match io::copy(lines, &mut stream) {
+        // The server has said why it reads no further.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        copied => {
+            copied.context("the lines cannot be passed on")?;
+            stream.shutdown(Shutdown::Write)?;
+        }
+    }
+    read_answer(&mut BufReader::new(stream))
+}
+
+/// Asks for lines, which are written to `out`; the answer is behind them.
+///
+/// # Errors
+/// When there is no server, or it does not answer, or `out` cannot be written.
+pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) -> anyhow::Result<Answer> {
+    let mut reader = BufReader::new(send(state, request)?);
+    let (mut line, mut next) = (Vec::new(), Vec::new());
+    loop {
+        next.clear();
+        reader.read_until(b'\n', &mut next)?;
+        if next.is_empty() {
+            return read_answer(&mut &*line);
+        }
+        out.write_all(&line)?;
+        std::mem::swap(&mut line, &mut next);
+    }
+}
+
+fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
     const PATIENCE: Duration = Duration::from_secs(600); // a reload of a very large list
     let path = socket_path(state);
     let mut stream = UnixStream::connect(&path).with_context(|| {
@@ -121,8 +214,12 @@ pub fn ask(state: &Path, request: &Request) -> anyhow::Result<Answer> {
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
+    Ok(stream)
+}
+
+fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
     let mut answer = String::new();
-    BufReader::new(&stream).read_line(&mut answer).context("the server did not answer")?;
+    reader.read_line(&mut answer).context("the server did not answer")?;
     anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
     serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
 }
@@ -145,6 +242,21 @@ pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     Ok(listener)
 }
 
+/// The rest of a running server, as far as it can be asked and told from here.
+pub trait Operator: Send + Sync {
+    /// What was counted.
+    fn statistics(&self) -> Statistics;
+
+    /// Switches the query log.
+    ///
+    /// # Errors
+    /// In words for whoever switched.
+    fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String>;
+
+    /// What the query log does.
+    fn query_log(&self) -> QueryLogState;
+}
+
 /// What requests are met from.
 #[derive(Clone)]
 pub struct Desk {
@@ -154,9 +266,13 @@ pub struct Desk {
     pub status: SharedStatus,
     /// How files are read.
     pub options: Options,
+    /// Everything else.
+    pub operator: Arc<dyn Operator>,
     /// The reloading thread.
     pub reloader: mpsc::Sender<Trigger>,
-    /// What is listed by command, if there is a store for it.
+    /// What of it is listed by command.
+    pub live: LiveCell,
+    /// The store of that, if there is one.
     pub listings: Option<Listings>,
 }
 
@@ -183,14 +299,24 @@ pub async fn serve(listener: UnixListener, desk: Desk) {
 
 async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(10);
+    let who = peer(&stream);
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    let mut reader = tokio::io::BufReader::new(reader.take(REQUEST_MAX_LEN));
-    let read = tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await;
+    let mut reader = tokio::io::BufReader::new(reader);
+    let read = tokio::time::timeout(PATIENCE, (&mut reader).take(REQUEST_MAX_LEN).read_line(&mut line)).await;
     if read.map_err(io::Error::other)?? == 0 {
         return Ok(()); // somebody looked whether anybody is there
     }
     let answer = match serde_json::from_str(&line) {
+        Ok(Request::Listings { request }) => match &desk.listings {
+            Some(listings) => {
+                let served = desk.cell.load_full();
+                let origin = Origin { door: Door::Command, who, from: None };
+                let clerk = Clerk { listings, snapshot: &served.snapshot, origin };
+                clerk.meet(request, &mut reader, &mut writer).await?
+            }
+            None => Answer::Error { text: "this server has no store for live listings: see its log".to_owned() },
+        },
         Ok(request) => desk.meet(request).await,
         Err(error) => Answer::Error { text: format!("the request cannot be read: {error}") },
     };
@@ -199,12 +325,27 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     writer.write_all(&line).await
 }
 
+/// The name of the user at the other end, or the number where there is no name.
+fn peer(stream: &tokio::net::UnixStream) -> String {
+    let Ok(peer) = stream.peer_cred() else { return "unknown".to_owned() };
+    let user = nix::unistd::User::from_uid(peer.uid().into()).ok().flatten();
+    user.map_or_else(|| format!("uid {}", peer.uid()), |user| user.name)
+}
+
 impl Desk {
     async fn meet(&self, request: Request) -> Answer {
         match request {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
+            Request::Listings { .. } => Answer::Error { text: "not here".to_owned() }, // it was met before
+            Request::Stats => Answer::Stats { statistics: self.operator.statistics() },
+            Request::QueryLog => Answer::QueryLog { state: self.operator.query_log() },
+            Request::SwitchQueryLog { rules } => match self.operator.switch_query_log(rules) {
+                Ok(()) => Answer::QueryLog { state: self.operator.query_log() },
+                Err(text) => Answer::Error { text },
+            },
+            Request::Diff { drops, show } => self.compare(drops, show).await,
         }
     }
 
@@ -241,7 +382,8 @@ impl Desk {
     async fn explain(&self, key: String, zones: Vec<String>) -> Answer {
         let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
         let options = Options { now_s: clock::now_s(), ..self.options.clone() };
-        let work = move || explain(&served.snapshot, &specs, &options, &key, &zones);
+        let by_command = ByCommand { live: self.live.load_full(), listings: self.listings.clone() };
+        let work = move || explain(&served.snapshot, &specs, &options, Some(&by_command), &key, &zones);
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(zones)) => Answer::Explained { zones },
             Ok(Err(text)) => Answer::Error { text },
@@ -249,8 +391,22 @@ impl Desk {
         }
     }
 
+    /// Loads files aside, so not on the thread that attends to everyone.
+    async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
+        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
+        let options = self.options.clone();
+        let work = move || compare_drops(&served, &specs, &drops, &options, show);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
+            Ok(Err(text)) => Answer::Error { text },
+            Err(error) => Answer::Error { text: format!("the server failed to compare: {error}") },
+        }
+    }
+
     fn troubles(&self) -> Vec<(String, String)> {
+        let alarm = self.listings.as_ref().and_then(Listings::alarm);
         let status = self.status.read();
-        status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone())).collect()
+        let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
+        troubles.chain(alarm.map(|alarm| ("live listings".to_owned(), alarm))).collect()
     }
 }

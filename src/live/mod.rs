@@ -15,6 +15,7 @@
 //! memory.rs    what a reload took goes back to the system
 //! watch.rs      who says that something may have changed: the kernel, a signal, the clock
 //! asked.rs      what people ask about
+//! drops.rs      what would change if files were dropped
 //! citations.rs  which line of which file says so
 //! ways.rs       where the kernel is to look: folders, and the links on the way to them
 //! ```
@@ -23,6 +24,7 @@ pub mod asked;
 mod assembly;
 pub mod citations;
 pub mod clock;
+pub mod drops;
 mod held;
 pub mod kept;
 pub mod listings;

@@ -221,7 +221,7 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
 
 /// Reads `ZONE.TYPE[.anything]`. The last word that is a type counts, since zones may contain such words too; `@` is the
 /// zone of access lists that hold for all.
-fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), &'static str> {
+pub(super) fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), &'static str> {
     let words: Vec<&str> = name.split('.').collect();
     let (place, kind) = words
         .iter()

@@ -1,6 +1,6 @@
 //! Lines of the kinds whose keys are addresses.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
 
 use super::{
     ZoneHead,
@@ -25,27 +25,64 @@ const COMMON: ValueId = ValueId(0);
 /// Most prefixes among which equal ones are looked for: beyond that it would cost more than all the rest.
 const KNOWN_MAX: usize = 1 << 20;
 
-/// Prefixes that were read. Files are mostly sorted, and then each costs a comparison.
-#[derive(Default)]
-struct KnownPrefixes {
+/// Keys that were read. Files are mostly sorted, and then each costs a comparison.
+struct Known<K> {
     /// Those that were above all before them.
-    ascending: Vec<(u128, u8)>,
-    others: HashSet<(u128, u8), foldhash::fast::RandomState>,
+    ascending: Vec<K>,
+    others: HashSet<K, foldhash::fast::RandomState>,
 }
 
-impl KnownPrefixes {
-    /// Adds a prefix, and says whether it is new.
-    fn insert(&mut self, base: u128, length: u8) -> bool {
-        let prefix = (base, length);
-        if self.ascending.last().is_none_or(|&highest| highest < prefix) {
-            self.ascending.push(prefix);
+impl<K: Copy + Ord + Hash> Known<K> {
+    fn new() -> Self {
+        Self { ascending: Vec::new(), others: HashSet::default() }
+    }
+
+    /// Adds a key, and says whether it is new.
+    fn insert(&mut self, key: K) -> bool {
+        if self.ascending.last().is_none_or(|highest| *highest < key) {
+            if self.ascending.len() == self.ascending.capacity() {
+                self.ascending.reserve_exact((self.ascending.len() / 8).max(64));
+            }
+            self.ascending.push(key);
             return true;
         }
-        self.ascending.binary_search(&prefix).is_err() && self.others.insert(prefix)
+        self.ascending.binary_search(&key).is_err() && self.others.insert(key)
     }
 
     fn count(&self) -> usize {
         self.ascending.len() + self.others.len()
+    }
+}
+
+/// Prefixes that were read, in eight octets each but for the rare ones beyond /64.
+struct KnownPrefixes {
+    v4: Known<u64>,
+    /// Below /64 the first bit beyond the prefix is set, which tells its length.
+    v6_wide: Known<u64>,
+    v6_64: Known<u64>,
+    v6_deep: Known<(u128, u8)>,
+}
+
+impl KnownPrefixes {
+    fn new() -> Self {
+        Self { v4: Known::new(), v6_wide: Known::new(), v6_64: Known::new(), v6_deep: Known::new() }
+    }
+
+    fn insert_v4(&mut self, base: u32, length: u8) -> bool {
+        self.v4.insert(u64::from(base) << 8 | u64::from(length))
+    }
+
+    fn insert_v6(&mut self, base: u128, length: u8) -> bool {
+        let upper = (base >> 64) as u64;
+        match length {
+            0..64 => self.v6_wide.insert(upper | 1 << (63 - length)),
+            64 => self.v6_64.insert(upper),
+            _ => self.v6_deep.insert((base, length)),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.v4.count() + self.v6_wide.count() + self.v6_64.count() + self.v6_deep.count()
     }
 }
 
@@ -67,7 +104,7 @@ impl AddressLines {
             Kind::Ip4Seen => Specificity::Prefix(Equals::Last),
             _ => Specificity::Prefix(Equals::First),
         };
-        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::default);
+        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::new);
         Self { kind, builder: AddressesBuilder::new(specificity), common: None, known }
     }
 
@@ -212,9 +249,8 @@ impl AddressLines {
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
             match either {
                 Either::V4(range) => {
-                    // As an address of ::ffff:0:0/96.
-                    let length = 96 + range.prefix_len().unwrap_or(32);
-                    self.note_duplicate(start, 0xffff << 32 | u128::from(range.first), length, claim, reading);
+                    let length = range.prefix_len().unwrap_or(32);
+                    self.note_duplicate(start, claim, reading, |known| known.insert_v4(range.first, length));
                     self.add_range(range, claim);
                 }
                 Either::V6(base, length) => self.add_v6(start, base, length, claim, reading),
@@ -224,14 +260,21 @@ impl AddressLines {
     }
 
     fn add_v6(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
-        self.note_duplicate(start, base, length, claim, reading);
+        self.note_duplicate(start, claim, reading, |known| known.insert_v6(base, length));
         self.builder.add_v6(base, length, claim);
     }
 
     /// Warns of a prefix that was there already. One with a lifetime is a listing renewed.
-    fn note_duplicate(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
+    #[inline]
+    fn note_duplicate(
+        &mut self,
+        start: Cursor<'_>,
+        claim: Claim,
+        reading: &mut Reading<'_>,
+        insert: impl FnOnce(&mut KnownPrefixes) -> bool,
+    ) {
         let Some(known) = &mut self.known else { return };
-        if !known.insert(base, length) && claim.until_s == FOREVER_S {
+        if !insert(known) && claim.until_s == FOREVER_S {
             reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
         }
         if known.count() > KNOWN_MAX {
@@ -279,12 +322,23 @@ mod tests {
 
     #[test]
     fn prefixes_are_known_in_any_order() {
-        let mut known = KnownPrefixes::default();
+        let mut known = KnownPrefixes::new();
         let new: Vec<bool> = [(5, 32), (7, 32), (6, 32), (6, 32), (5, 32), (5, 31), (9, 8), (7, 32), (6, 32)]
             .into_iter()
-            .map(|(base, length)| known.insert(base, length))
+            .map(|(base, length)| known.insert_v4(base, length))
             .collect();
         assert_eq!(new, [true, true, true, false, false, true, true, false, false]);
         assert_eq!(known.count(), 5);
+    }
+
+    #[test]
+    fn prefixes_of_every_length_are_different() {
+        let mut known = KnownPrefixes::new();
+        for is_new in [true, false] {
+            assert!((0..=128).all(|length| known.insert_v6(0, length) == is_new));
+            assert!((0..=32).all(|length| known.insert_v4(0, length) == is_new));
+            assert_eq!(known.insert_v6(1 << 64, 64), is_new);
+        }
+        assert_eq!(known.count(), 129 + 33 + 1);
     }
 }

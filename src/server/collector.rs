@@ -70,6 +70,12 @@ families! {
     gauge HELD "dnsbld_dns_replies_held" [] "Replies that wait for their delay.";
     counter RECEIVE_ERRORS "dnsbld_udp_receive_errors_total" [] "Failed attempts to receive.";
     counter PANICS "dnsbld_worker_panics_total" [] "Batches lost to a bug of ours; please report it.";
+    gauge LIVE "dnsbld_live_listings" ["zone", "kind"]
+        "Listings by command until they are swept; kind is listed or excluded.";
+    gauge LIVE_MEMORY "dnsbld_live_memory_bytes" ["zone"] "Memory of listings by command.";
+    gauge LIVE_WRITABLE "dnsbld_live_store_writable" []
+        "1 if new listings by command are taken, 0 if the disk is full or failed.";
+    gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";
     gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served.";
 }
 
@@ -98,6 +104,7 @@ impl Collector for ServerCollector {
         families.extend(zones(&served));
         families.extend(self.reloads(served.snapshot.zones()));
         families.extend(self.checkups());
+        families.extend(self.live_listings(served.snapshot.zones()));
         let mut doors = DOORS.samples();
         for (door, fate, count) in self.running.doors.rows().filter(|(.., count)| *count > 0) {
             doors.add(&[door, fate], count as f64);
@@ -112,6 +119,25 @@ impl Collector for ServerCollector {
 }
 
 impl ServerCollector {
+    /// What is listed by command.
+    fn live_listings(&self, zones: &[Zone]) -> Vec<MetricFamily> {
+        let live = self.running.live.load();
+        let (mut counts, mut memory) = (LIVE.samples(), LIVE_MEMORY.samples());
+        for zone in zones {
+            let Some(of_zone) = live.zone(zone.live_slot) else { continue };
+            let (name, excluded) = (zone.apex.to_string(), of_zone.exclusion_count());
+            counts.add(&[&name, "listed"], (of_zone.len() - excluded) as f64);
+            counts.add(&[&name, "excluded"], excluded as f64);
+            memory.add(&[&name], of_zone.memory_bytes() as f64);
+        }
+        let mut families = vec![counts.finish(), memory.finish()];
+        if let Some(listings) = &self.running.listings {
+            families.push(LIVE_WRITABLE.alone(f64::from(u8::from(listings.alarm().is_none()))));
+            families.extend(listings.history_bytes().ok().map(|bytes| LIVE_HISTORY.alone(bytes as f64)));
+        }
+        families
+    }
+
     /// Requests, responses and lookups.
     fn traffic(&self, served: &Served) -> Vec<MetricFamily> {
         let mut requests = REQUESTS.samples();

@@ -10,6 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+use super::query_log::{Listener, QueryTap};
 use crate::{
     answer::{self, Client, Ignored, Outcome, Policy, World},
     control::update::{Inbox, Job},
@@ -51,6 +52,9 @@ pub(super) struct Worker {
     /// Counts of what is in no zone.
     outside: Arc<ZoneCounters>,
     log: Option<QueryLog>,
+    listener: Listener,
+    /// One of the logs wants to hear of queries.
+    is_noting: bool,
     name: QueryName,
     updates: Option<Inbox>,
 }
@@ -62,20 +66,24 @@ impl Worker {
         live_cell: LiveCell,
         policy: Arc<Policy>,
         outside: Arc<ZoneCounters>,
-        log: Option<QueryLog>,
+        (log, tap): (Option<QueryLog>, Arc<QueryTap>),
         updates: Option<Inbox>,
     ) -> Self {
         let (served, live) = (cell.load_full(), live_cell.load_full());
-        let (now_s, name) = (clock::now_s(), QueryName::new());
-        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, name, updates }
+        let (now_s, name, listener) = (clock::now_s(), QueryName::new(), Listener::new(tap, number));
+        let is_noting = false;
+        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, listener, is_noting, name, updates }
     }
 
     #[cold]
-    fn note(&self, log: &QueryLog, client: SocketAddr, request: &[u8], outcome: Outcome) {
-        let query = LoggedQuery { now_s: self.now_s, client, request: request.into(), outcome };
-        match log.try_send(query) {
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+    fn note(&mut self, client: SocketAddr, request: &[u8], outcome: Outcome) {
+        if let Some(log) = &self.log {
+            let query = LoggedQuery { now_s: self.now_s, client, request: request.into(), outcome };
+            match log.try_send(query) {
+                Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+            }
         }
+        self.listener.note(client, request, &outcome, &self.served.snapshot, self.now_s);
     }
 }
 
@@ -91,6 +99,7 @@ impl Responder for Worker {
         if !Arc::ptr_eq(&live, &self.live) {
             self.live = Arc::clone(&live);
         }
+        self.is_noting = self.listener.look() || self.log.is_some();
     }
 
     #[inline]
@@ -109,8 +118,8 @@ impl Responder for Worker {
             None => &self.outside,
         };
         counters.count(self.number, way, request.len(), &outcome);
-        if let Some(log) = &self.log {
-            self.note(log, client, request, outcome);
+        if self.is_noting {
+            self.note(client, request, outcome);
         }
         Reply { len: outcome.reply_len, hold_s: outcome.hold_s, is_late: false }
     }

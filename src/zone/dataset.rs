@@ -111,6 +111,17 @@ impl FromStr for Kind {
     }
 }
 
+/// What a key may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// An IPv4 address or prefix.
+    V4,
+    /// An IPv6 address or prefix.
+    V6,
+    /// A name.
+    Name,
+}
+
 /// The entries of a dataset, by the shape of their keys.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // there are a few, and one indirection less on every query

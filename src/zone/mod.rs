@@ -7,6 +7,7 @@ pub mod addresses;
 pub mod apex;
 mod catalog;
 pub mod dataset;
+pub mod difference;
 pub mod lifetimes;
 pub mod live;
 pub mod names;

@@ -14,9 +14,11 @@
 //! +-----------------------------------+
 //! ```
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
-use super::values::ValueId;
+use hashbrown::HashTable;
+
+use super::{runs::push_tight, values::ValueId};
 
 /// The end of a lifetime that has none.
 pub const FOREVER_S: u32 = u32::MAX;
@@ -83,7 +85,12 @@ impl Claim {
 
     /// Whether the claim is in force for everyone until the data are replaced.
     fn is_unconditional(&self) -> bool {
-        self.from_s == 0 && self.until_s == FOREVER_S && self.key == KeyRule::Anyone && self.hold_s == 0
+        self.until_s == FOREVER_S && self.depends_on_its_end_only()
+    }
+
+    /// Whether it is in force for everyone and from the start.
+    pub(super) fn depends_on_its_end_only(&self) -> bool {
+        self.from_s == 0 && self.key == KeyRule::Anyone && self.hold_s == 0
     }
 }
 
@@ -127,11 +134,32 @@ pub struct Rulings {
 }
 
 /// A level of claims, and the ruling that decides where none of them is in force.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Link {
-    claims_start: u32,
-    claims_end: u32,
+    level: Said,
     wider: Ruling,
+}
+
+/// A level of claims in eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Said {
+    /// The ruling of a claim that depends on nothing but its end; or where the claims start, with [`CHAIN`] set.
+    ruling_or_start: u32,
+    /// Its end; or where the claims end.
+    end: u32,
+}
+
+impl Said {
+    /// A claim that depends on nothing but its end.
+    fn until(ruling: Ruling, until_s: u32) -> Self {
+        debug_assert!(ruling.is_simple());
+        Self { ruling_or_start: ruling.0, end: until_s }
+    }
+
+    /// The ruling of such a claim.
+    fn simple(self) -> Option<Ruling> {
+        Some(Ruling(self.ruling_or_start)).filter(|ruling| ruling.is_simple())
+    }
 }
 
 /// What a lookup found.
@@ -187,8 +215,16 @@ impl Rulings {
 
     #[cold]
     fn decide_chain(&self, index: u32, context: &Context) -> Finding<'_> {
-        let link = self.links[index as usize];
-        let level = self.claims_of(link);
+        let Link { level: said, wider } = self.links[index as usize];
+        if let Some(ruling) = said.simple() {
+            let in_force = said.end == FOREVER_S || context.now_s < u64::from(said.end);
+            return match ruling.value().filter(|_| in_force) {
+                Some(value) => Finding::One(value, said.end),
+                None if in_force => Finding::Excluded,
+                None => self.decide(wider, context),
+            };
+        }
+        let level = self.claims_of(said);
         let mut listed = false;
         for claim in level.iter().filter(|claim| claim.in_force(context)) {
             if claim.value.is_none() {
@@ -196,11 +232,21 @@ impl Rulings {
             }
             listed = true;
         }
-        if listed { Finding::Many(level) } else { self.decide(link.wider, context) }
+        if listed { Finding::Many(level) } else { self.decide(wider, context) }
     }
 
-    fn claims_of(&self, link: Link) -> &[Claim] {
-        &self.claims[link.claims_start as usize..link.claims_end as usize]
+    fn claims_of(&self, said: Said) -> &[Claim] {
+        &self.claims[(said.ruling_or_start & !CHAIN) as usize..said.end as usize]
+    }
+
+    fn level(&self, said: Said) -> Level {
+        match said.simple() {
+            Some(ruling) => {
+                let claim = ruling.value().map_or(Claim::excluded(), Claim::listed);
+                Box::new([Claim { until_s: said.end, ..claim }])
+            }
+            None => self.claims_of(said).into(),
+        }
     }
 
     /// The levels of a ruling, most specific first; empty for one that is absent.
@@ -219,7 +265,7 @@ impl Rulings {
                 }
                 Ruling(bits) => {
                     let link = self.links[(bits & !CHAIN) as usize];
-                    levels.push(self.claims_of(link).into());
+                    levels.push(self.level(link.level));
                     ruling = link.wider;
                 }
             }
@@ -241,13 +287,15 @@ impl Rulings {
 #[derive(Debug, Default)]
 pub struct RulingsBuilder {
     rulings: Rulings,
-    known: HashMap<(Level, Ruling), Ruling, foldhash::fast::RandomState>,
+    /// All links, by what they say.
+    known: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
 }
 
 impl RulingsBuilder {
     /// The ruling for one claim.
     pub fn claim(&mut self, claim: Claim) -> Ruling {
-        self.link(Box::new([claim]), Ruling::ABSENT)
+        self.link(&[claim], Ruling::ABSENT)
     }
 
     /// The ruling for levels of claims, most specific first. Equal claims of a level count once, what cannot be reached
@@ -277,30 +325,65 @@ impl RulingsBuilder {
                 break;
             }
         }
-        chain.into_iter().rev().fold(Ruling::ABSENT, |wider, level| self.link(level, wider))
+        chain.into_iter().rev().fold(Ruling::ABSENT, |wider, level| self.link(&level, wider))
+    }
+
+    /// The ruling of a claim that depends on nothing but its end, with `wider` behind it.
+    pub fn until(&mut self, ruling: Ruling, until_s: u32, wider: Ruling) -> Ruling {
+        if until_s == FOREVER_S || ruling == Ruling::ABSENT {
+            return if until_s == FOREVER_S { ruling } else { wider };
+        }
+        let link = Link { level: Said::until(ruling, until_s), wider };
+        let Self { rulings, known, hasher } = self;
+        let hash = hasher.hash_one(link);
+        Self::known_or_new(rulings, known, hasher, hash, |_, other| *other == link, |_| link)
     }
 
     /// The ruling of a level with `wider` behind it.
-    fn link(&mut self, level: Level, wider: Ruling) -> Ruling {
-        if let [only] = &*level
-            && only.is_unconditional()
+    fn link(&mut self, level: &[Claim], wider: Ruling) -> Ruling {
+        if let [only] = level
+            && only.depends_on_its_end_only()
         {
-            return only.value.map_or(Ruling::EXCLUDED, Ruling::listed);
+            return self.until(only.value.map_or(Ruling::EXCLUDED, Ruling::listed), only.until_s, wider);
         }
-        let key = (level, wider);
-        if let Some(&known) = self.known.get(&key) {
-            return known;
+        let Self { rulings, known, hasher } = self;
+        let hash = hasher.hash_one((level, wider));
+        let is_same = |rulings: &Rulings, other: &Link| {
+            other.wider == wider && other.level.simple().is_none() && rulings.claims_of(other.level) == level
+        };
+        Self::known_or_new(rulings, known, hasher, hash, is_same, |rulings| {
+            let start = rulings.claims.len() as u32;
+            level.iter().for_each(|claim| push_tight(&mut rulings.claims, *claim));
+            // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
+            let end = u32::try_from(rulings.claims.len()).ok().filter(|end| *end < CHAIN - 2);
+            let end = end.expect("fewer claims than lines, and those are below 2^30");
+            Link { level: Said { ruling_or_start: CHAIN | start, end }, wider }
+        })
+    }
+
+    /// The ruling of the link with that hash, which is made if there is none.
+    fn known_or_new(
+        rulings: &mut Rulings,
+        known: &mut HashTable<u32>,
+        hasher: &foldhash::fast::RandomState,
+        hash: u64,
+        is_same: impl Fn(&Rulings, &Link) -> bool,
+        make: impl FnOnce(&mut Rulings) -> Link,
+    ) -> Ruling {
+        if let Some(&index) = known.find(hash, |&index| is_same(rulings, &rulings.links[index as usize])) {
+            return Ruling(CHAIN | index);
         }
-        let Rulings { links, claims } = &mut self.rulings;
-        let claims_start = claims.len() as u32;
-        claims.extend_from_slice(&key.0);
-        // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
-        let claims_end = u32::try_from(claims.len()).ok().filter(|end| *end < CHAIN - 2);
-        let claims_end = claims_end.expect("fewer claims than lines, and those are below 2^30");
-        let ruling = Ruling(CHAIN | links.len() as u32);
-        links.push(Link { claims_start, claims_end, wider });
-        self.known.insert(key, ruling);
-        ruling
+        let link = make(rulings);
+        let index = rulings.links.len() as u32;
+        push_tight(&mut rulings.links, link);
+        known.insert_unique(hash, index, |&index| {
+            let link = rulings.links[index as usize];
+            match link.level.simple() {
+                Some(_) => hasher.hash_one(link),
+                None => hasher.hash_one((rulings.claims_of(link.level), link.wider)),
+            }
+        });
+        Ruling(CHAIN | index)
     }
 
     /// The rulings so far, to look levels up while building.

@@ -16,49 +16,53 @@ const BLOCK_LEN: usize = 256 * 1024;
 /// Packed entries: written at the end, read from the start.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
+    /// What is full, and in the end all, but what is read or written now.
     blocks: VecDeque<Vec<u8>>,
-    /// Where the next octet to be read stands in the first block.
+    block: Vec<u8>,
+    /// Where the next octet to be read stands in the block.
     at: usize,
-    len: usize,
+    /// Octets of the full blocks that were written.
+    full_len: usize,
 }
 
 impl Packed {
     /// Lets `write` append one entry of at most `len` octets.
     #[inline]
     pub(super) fn append(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let block = match self.blocks.back_mut() {
-            Some(block) if block.len() + len <= BLOCK_LEN => block,
-            _ => {
-                self.blocks.push_back(Vec::new());
-                self.blocks.back_mut().expect("it was just put there")
-            }
-        };
-        let before = block.len();
-        write(block);
-        self.len += block.len() - before;
+        if self.block.len() + len > BLOCK_LEN {
+            self.full_len += self.block.len();
+            self.blocks.push_back(std::mem::take(&mut self.block));
+        }
+        write(&mut self.block);
     }
 
     /// Octets written.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.full_len + self.block.len()
     }
 
     /// Gives back what was taken for octets that were not written.
     pub(super) fn shrink_to_fit(&mut self) {
-        self.blocks.back_mut().into_iter().for_each(Vec::shrink_to_fit);
+        self.block.shrink_to_fit();
     }
 
-    /// Lets `read` take one entry from the octets that follow; it returns how many they were.
+    /// Begins to be read.
+    pub(super) fn turn(&mut self) {
+        self.shrink_to_fit();
+        self.blocks.push_back(std::mem::take(&mut self.block));
+    }
+
+    /// Lets `read` take one entry from the octets that follow.
     #[inline]
     pub(super) fn take<T>(&mut self, read: impl FnOnce(&mut Octets<'_>) -> T) -> T {
-        while self.blocks.front().is_some_and(|block| block.len() == self.at) {
-            self.blocks.pop_front();
+        if self.at == self.block.len() {
+            self.block = self.blocks.pop_front().unwrap_or_default();
             self.at = 0;
         }
-        let block = self.blocks.front().map_or(&[][..], |block| &block[self.at..]);
-        let mut octets = Octets { rest: block };
+        let rest = &self.block[self.at..];
+        let mut octets = Octets { rest };
         let taken = read(&mut octets);
-        self.at += block.len() - octets.rest.len();
+        self.at += rest.len() - octets.rest.len();
         taken
     }
 }
@@ -142,17 +146,20 @@ pub(super) trait Run {
 #[derive(Debug)]
 pub(super) struct Merge<R> {
     runs: Vec<R>,
-    is_over: Vec<bool>,
-    /// The losers, from place 1 on; at place 0 the winner.
+    /// The losers, from place 1 on; at place 0 the winner. [`OVER`] loses to all.
     places: Vec<usize>,
 }
 
+/// A run with no more entries.
+const OVER: usize = usize::MAX;
+
 impl<R: Run> Merge<R> {
     pub(super) fn new(mut runs: Vec<R>) -> Self {
-        let is_over: Vec<bool> = runs.iter_mut().map(|run| !run.advance()).collect();
+        let leaves = runs.iter_mut().enumerate().map(|(run, entries)| if entries.advance() { run } else { OVER });
+        let leaves: Vec<usize> = leaves.collect();
         let count = runs.len();
-        let mut merge = Self { runs, is_over, places: vec![0; count] };
-        let mut winners: Vec<usize> = (0..2 * count).map(|place| place.saturating_sub(count)).collect();
+        let mut winners: Vec<usize> = [vec![OVER; count], leaves].concat();
+        let mut merge = Self { runs, places: vec![OVER; count] };
         for place in (1..count).rev() {
             let (one, two) = (winners[2 * place], winners[2 * place + 1]);
             let (winner, loser) = if merge.comes_before(two, one) { (two, one) } else { (one, two) };
@@ -168,16 +175,19 @@ impl<R: Run> Merge<R> {
     /// The entry that comes next.
     #[inline]
     pub(super) fn peek(&self) -> Option<&R> {
-        let &winner = self.places.first()?;
-        (!self.is_over[winner]).then(|| &self.runs[winner])
+        self.runs.get(*self.places.first()?)
     }
 
     /// Goes on to the next entry.
     #[inline]
     pub(super) fn advance(&mut self) {
         let mut winner = self.places[0];
-        self.is_over[winner] = !self.runs[winner].advance();
+        let Some(run) = self.runs.get_mut(winner) else { return };
+        let has_next = run.advance();
         let mut place = usize::midpoint(winner, self.runs.len());
+        if !has_next {
+            winner = OVER;
+        }
         while place > 0 {
             let loser = self.places[place];
             if self.comes_before(loser, winner) {
@@ -191,11 +201,29 @@ impl<R: Run> Merge<R> {
 
     #[inline]
     fn comes_before(&self, one: usize, two: usize) -> bool {
-        if self.is_over[one] || self.is_over[two] {
-            return self.is_over[two] && !self.is_over[one];
+        let (Some(first), Some(second)) = (self.runs.get(one), self.runs.get(two)) else { return one < two };
+        match first.compare(second) {
+            Ordering::Less => true,
+            Ordering::Equal => one < two,
+            Ordering::Greater => false,
         }
-        self.runs[one].compare(&self.runs[two]).then(one.cmp(&two)).is_lt()
     }
+}
+
+/// How many octets two texts begin with alike.
+#[inline]
+pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
+    let (mut one_rest, mut two_rest, mut common) = (one, two, 0);
+    while let (Some((one_word, one_after)), Some((two_word, two_after))) =
+        (one_rest.split_first_chunk(), two_rest.split_first_chunk())
+    {
+        let different = u64::from_le_bytes(*one_word) ^ u64::from_le_bytes(*two_word);
+        if different != 0 {
+            return common + different.trailing_zeros() as usize / 8;
+        }
+        (one_rest, two_rest, common) = (one_after, two_after, common + size_of::<u64>());
+    }
+    common + one_rest.iter().zip(two_rest).take_while(|(one, two)| one == two).count()
 }
 
 /// Appends without ever holding much more room than is used: what is large moves its pages when it grows, not its octets.
@@ -232,7 +260,7 @@ mod tests {
                 });
                 last = *key;
             }
-            packed.shrink_to_fit();
+            packed.turn();
             Self { packed, left: pairs.len(), at_hand: (0, 0) }
         }
     }
@@ -272,15 +300,27 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_begin_alike() {
+        let text = b"the quick brown fox jumps over the lazy dog";
+        for len in 0..text.len() {
+            let mut other = *text;
+            other[len] = b'!';
+            assert_eq!(common_len(text, &other), len);
+            assert_eq!(common_len(&text[..len], &other), len);
+            assert_eq!(common_len(text, &text[..len]), len);
+        }
+    }
+
+    #[test]
     fn blocks_come_and_go() {
         let numbers: Vec<u64> = (0..200_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
         let mut packed = Packed::default();
         for &number in &numbers {
             packed.append(NUMBER_MAX, |into| push_number(into, number));
         }
-        let full = packed.blocks.len();
-        assert!(full > 4 && packed.blocks.iter().all(|block| block.capacity() <= BLOCK_LEN));
+        packed.turn();
+        assert!(packed.blocks.len() > 4 && packed.blocks.iter().all(|block| block.capacity() <= BLOCK_LEN));
         assert!(numbers.iter().all(|&number| packed.take(|octets| octets.number()) == number));
-        assert_eq!(packed.blocks.len(), 1);
+        assert!(packed.blocks.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use super::{
     access::{AccessList, KeyList},
     apex::{ZoneServers, ZoneSoa},
     catalog::Catalog,
-    dataset::{Dataset, Entries},
+    dataset::{Dataset, Entries, Shape},
     ruling::Context,
     subject::Subject,
 };
@@ -141,6 +141,22 @@ impl Content {
     /// All parts, deepest first, the zone itself last.
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// The dataset whose value and TTL a key has that is listed by command and brings none: the first that holds such keys, or
+    /// at least addresses, if it is one.
+    pub fn model(&self, shape: Shape) -> Option<&Dataset> {
+        let first = |is_like: &dyn Fn(&Dataset) -> bool| {
+            let all = self.parts.iter().rev().flat_map(|part| &part.datasets);
+            all.map(|dataset| &**dataset).find(|dataset| dataset.default_value.is_some() && is_like(dataset))
+        };
+        let has_names = |dataset: &Dataset| matches!(dataset.entries, Entries::Names(_));
+        match shape {
+            Shape::V4 => first(&|dataset| dataset.kind.holds_v4()),
+            Shape::V6 => first(&|dataset| dataset.kind.holds_v6()),
+            Shape::Name => first(&has_names),
+        }
+        .or_else(|| first(&|dataset| has_names(dataset) == (shape == Shape::Name)))
     }
 
     /// Whether a relative name stands above a subzone or another zone.

@@ -49,7 +49,7 @@ impl Standing {
 
     /// The standing of one claim.
     pub fn of(claim: Claim, rulings: &mut RulingsBuilder) -> Self {
-        if claim.from_s == 0 && claim.key == KeyRule::Anyone && claim.hold_s == 0 {
+        if claim.depends_on_its_end_only() {
             let ruling = claim.value.map_or(Ruling::EXCLUDED, Ruling::listed);
             Self { ruling, until_s: claim.until_s }
         } else {
@@ -65,6 +65,18 @@ impl Standing {
         }
     }
 
+    /// The standing of a prefix within another one of which `around` is said. `None`: it is not all in the end of its lifetime.
+    pub fn within(self, around: Self, rulings: &mut RulingsBuilder) -> Option<Self> {
+        if !self.ruling.is_simple() {
+            return None;
+        }
+        let wider = rulings.until(around.ruling, around.until_s, Ruling::ABSENT);
+        if wider == Ruling::ABSENT || self.ruling == Ruling::ABSENT {
+            return None;
+        }
+        Some(Self { ruling: rulings.until(self.ruling, self.until_s, wider), until_s: FOREVER_S })
+    }
+
     /// Whether it decides every query, so that nothing wider is ever asked.
     pub fn is_unconditional(self) -> bool {
         self.until_s == FOREVER_S && (self.ruling == Ruling::EXCLUDED || self.ruling.value().is_some())
@@ -77,7 +89,7 @@ impl Standing {
             return Finding::Absent;
         }
         match rulings.decide(self.ruling, context) {
-            Finding::One(value, _) => Finding::One(value, self.until_s),
+            Finding::One(value, until_s) => Finding::One(value, until_s.min(self.until_s)),
             finding => finding,
         }
     }

@@ -6,7 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code)] // its servers are others
+#[path = "../support/daemon.rs"]
+mod daemon;
+
+mod crash;
 mod day;
 mod exact;
+mod process;
 mod rules;
 mod world;

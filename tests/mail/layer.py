@@ -13,6 +13,7 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -94,7 +95,9 @@ def main():
     kept = cache / program / f"{hashlib.sha256(' '.join(packages).encode() + status).hexdigest()[:16]}.tar"
     root, changes = make_root(kept)
     if not kept.exists():
+        start = time.monotonic()
         install(root, packages)
+        print(f"{program:<13}                installed in {time.monotonic() - start:.0f} s; kept for the next time", flush=True)
         keep(changes, kept)
     # As after a start of the machine.
     call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "run")

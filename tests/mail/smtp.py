@@ -35,8 +35,8 @@ class Outcome:
         return self.code >= 500
 
     def says(self, text):
-        """The reply has that text in it."""
-        return " ".join(text.split()) in " ".join(self.text.split())
+        """The reply has that text in it, whatever blanks and line breaks a server puts where."""
+        return "".join(text.split()) in "".join(self.text.split())
 
 
 def send(client, sender_domain=w.UNLISTED_DOMAIN, port=25, body="Hello.\r\n"):

@@ -32,10 +32,13 @@ LISTED = "203.0.113.7"
 LISTED_BIT = "203.0.113.64"
 LISTED_AND_ALLOWED = "198.51.100.25"
 ALLOWED = "203.0.113.25"
+ALLOWED_UNTRUSTED = "198.51.100.70"
+EXCLUDED = "198.51.100.99"
 SHORTLY_LISTED = "203.0.113.60"
 LISTED_V6 = "2001:db8:dead::25"
 UNLISTED_V6 = "2001:db8:beef::25"
-CLIENTS = [UNLISTED, LISTED, LISTED_BIT, LISTED_AND_ALLOWED, ALLOWED, SHORTLY_LISTED, LISTED_V6, UNLISTED_V6]
+CLIENTS = [UNLISTED, LISTED, LISTED_BIT, LISTED_AND_ALLOWED, ALLOWED, ALLOWED_UNTRUSTED, EXCLUDED]
+CLIENTS += [SHORTLY_LISTED, LISTED_V6, UNLISTED_V6]
 LISTED_DOMAIN = "bogus.example"
 UNLISTED_DOMAIN = "fine.example"
 
@@ -84,6 +87,9 @@ class World:
         for name in list(self.running):
             self.stop(name)
 
+    def _ended(self):
+        return [name for name, process in self.running.items() if process.poll() is not None]
+
     def log(self, name):
         """What a program has logged so far."""
         path = Path(name) if name.startswith("/") else LOGS / name
@@ -93,7 +99,7 @@ class World:
         """The ends of all logs, for a test that failed."""
         for path in sorted([*LOGS.iterdir(), Path("/var/log/mail.log"), Path("/var/log/syslog")]):
             if path.is_file() and path.stat().st_size:
-                lines = path.read_text(errors="replace").splitlines()[-40:]
+                lines = path.read_text(errors="replace").splitlines()[-25:]
                 print(f"--- {path}", *lines, sep="\n", flush=True)
 
     # The lists.
@@ -112,12 +118,9 @@ class World:
 
     def answers(self, server, name, kind="A", port=53, limit_s=20):
         """Waits until a server answers a question with a record."""
-        def ended():
-            return [name for name, process in self.running.items() if process.poll() is not None]
-
-        found = wait_for(lambda: try_to_ask(server, name, kind, port).records or ended(), limit_s)
-        if ended():
-            raise RuntimeError(f"{ended()} ended by itself")
+        found = wait_for(lambda: try_to_ask(server, name, kind, port).records or self._ended(), limit_s)
+        if self._ended():
+            raise RuntimeError(f"{self._ended()} ended by itself")
         if not found:
             raise RuntimeError(f"{server} port {port} does not find {name}")
         return found
@@ -129,7 +132,7 @@ class World:
             with socket.socket() as sock:
                 return sock.connect_ex(("127.0.0.1", port)) == 0
 
-        if not wait_for(connects, limit_s):
+        if not wait_for(lambda: connects() or self._ended(), limit_s) or self._ended():
             raise RuntimeError(f"nothing listens on TCP port {port}")
 
     def list_for(self, address, seconds):
@@ -138,9 +141,9 @@ class World:
         drop("virbl.tee.gr.ip4set.scanner", f"$TTL {TTL_S}\n{address} :2:$ sent a virus in the last hour @ until={end_s}\n")
         return end_s
 
-    def delist(self, address):
-        """Takes an address out of the blocklist's file."""
-        path = ZONES / "virbl.tee.gr.ip4set"
+    def delist(self, address, file="virbl.tee.gr.ip4set"):
+        """Takes an address out of a list's file."""
+        path = ZONES / file
         text = path.read_text()
         without = re.sub(rf"(?m)^{re.escape(address)}\b.*\n", "", text)
         assert without != text, f"{address} is not a line of {path}"

@@ -12,6 +12,8 @@ mod daemon;
 #[path = "../reload/live.rs"]
 mod live;
 
+mod diff;
 mod explain;
 mod metrics;
 mod prometheus;
+mod watching;

@@ -43,6 +43,11 @@ impl Place {
         self.at("state")
     }
 
+    /// Where the last good versions are kept.
+    pub(crate) fn good(&self) -> PathBuf {
+        self.state().join("good")
+    }
+
     /// The path of a zone's file.
     pub(crate) fn zone(&self, file: &str) -> PathBuf {
         self.zones().join(file)
@@ -51,12 +56,7 @@ impl Place {
     /// Waits until the file is kept for the next start as it is.
     pub(crate) fn await_kept(&self, file: &str) {
         let wanted = fs::read(self.zone(file)).expect("a file");
-        let is_kept = || {
-            let Ok(versions) = fs::read_dir(self.state().join("good")) else { return false };
-            let mut folders = versions.flatten().map(|version| version.path());
-            folders.any(|path| path.extension().is_none() && fs::read(path.join("0")).is_ok_and(|kept| kept == wanted))
-        };
-        await_true("kept for the next start", is_kept, String::new);
+        await_true("kept for the next start", || is_kept(&self.good(), &wanted), String::new);
     }
 
     /// Drops a file as one should: written aside, then renamed.
@@ -65,6 +65,13 @@ impl Place {
         fs::write(&aside, octets).expect("written");
         fs::rename(aside, self.zone(file)).expect("renamed");
     }
+}
+
+/// Whether a version with this first file is kept there.
+pub(crate) fn is_kept(good: &Path, wanted: &[u8]) -> bool {
+    let Ok(versions) = fs::read_dir(good) else { return false };
+    let mut folders = versions.flatten().map(|version| version.path());
+    folders.any(|path| path.extension().is_none() && fs::read(path.join("0")).is_ok_and(|kept| kept == wanted))
 }
 
 /// A running server.
@@ -117,6 +124,11 @@ impl Live {
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

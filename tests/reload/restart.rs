@@ -1,8 +1,8 @@
 //! A server that starts finds something good to serve, whatever state its files are in and however the one before it ended.
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
-use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts};
+use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept};
 
 const FILE: &str = "bl.example.ip4set";
 const NAME: &str = "1.0.0.10.bl.example";
@@ -175,4 +175,52 @@ fn a_full_disk_costs_the_copy_and_nothing_else() {
     assert_eq!(live.ask(NAME), "4");
     place.drop_file(FILE, hosts(100, 5));
     live.await_answer(NAME, "5", PROMPT);
+}
+
+/// A command that runs another one with a file system of 256 KiB in a folder; only that one sees it. `None` where that needs
+/// more rights than there are, as in some containers.
+fn within_small_file_system(folder: &Path) -> Option<Command> {
+    let command = |then: &str| {
+        let script = format!("mount -t tmpfs -o size=256k small \"$1\" && shift && {then}");
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", &script, "sh"]).arg(folder);
+        command
+    };
+    let works = command("true").stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+    works.then(|| command("exec \"$@\""))
+}
+
+#[test]
+fn a_full_file_system_keeps_what_was_good_and_takes_what_fits() {
+    let place = Place::new();
+    fs::create_dir_all(place.good()).expect("a folder");
+    let Some(mut command) = within_small_file_system(&place.good()) else {
+        eprintln!(
+            "left out: no namespace of one's own here; the test before this one limits the size of files instead"
+        );
+        return;
+    };
+    let (small, large) = (hosts(2_000, 2), hosts(40_000, 3));
+    assert!(small.len() < 100_000 && large.len() > 300_000);
+    place.drop_file(FILE, &small);
+    command.arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).arg("--state").arg(place.state());
+    let live = Live::spawn(command, &place);
+    // The folder as the server sees it.
+    let good = Path::new("/proc")
+        .join(live.id().to_string())
+        .join("root")
+        .join(place.good().strip_prefix("/").expect("whole"));
+    await_true("kept", || is_kept(&good, small.as_bytes()), || live.log());
+
+    place.drop_file(FILE, &large);
+    live.await_answer(NAME, "3", PATIENCE);
+    live.await_words("its files are not kept for the next start: No space left on device");
+    assert!(is_kept(&good, small.as_bytes()), "what was kept before is whole");
+    let versions = fs::read_dir(&good).expect("a folder").flatten();
+    assert_eq!(versions.count(), 1, "and nothing half beside it takes the room");
+
+    let packed = gzip(&large.replace(":3", ":4"));
+    place.drop_file(FILE, &packed);
+    live.await_answer(NAME, "4", PATIENCE);
+    await_true("kept", || is_kept(&good, &packed), || live.log());
 }

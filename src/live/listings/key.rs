@@ -70,7 +70,7 @@ impl Key {
     }
 
     /// The key of a place.
-    pub(super) fn of(place: &Place) -> Self {
+    pub fn of(place: &Place) -> Self {
         // Lengths come from prefixes, so they are within their family.
         match place {
             Place::V4(first, length) => Self::Prefix(IpNet::V4(Ipv4Net::new_assert((*first).into(), *length))),
@@ -83,15 +83,13 @@ impl Key {
 
     /// Whether the two have an address or a name in common.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let covers = |name: &Name, is_wildcard: bool, other: &Name| {
-            if is_wildcard { other != name && other.strip(name).is_some() } else { other == name }
-        };
+        let is_below = |name: &Name, above: &Name| name != above && name.strip(above).is_some();
         match (self, other) {
             (Self::Prefix(one), Self::Prefix(other)) => one.contains(other) || other.contains(one),
             (Self::Name { name, is_wildcard }, Self::Name { name: other, is_wildcard: other_is_wildcard }) => {
-                covers(name, *is_wildcard, other)
-                    || covers(other, *other_is_wildcard, name)
-                    || (*is_wildcard && *other_is_wildcard && name == other)
+                is_wildcard == other_is_wildcard && name == other
+                    || *is_wildcard && is_below(other, name)
+                    || *other_is_wildcard && is_below(name, other)
             }
             _ => false,
         }

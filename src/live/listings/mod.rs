@@ -23,6 +23,8 @@ mod key;
 mod rules;
 mod serving;
 mod store;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{

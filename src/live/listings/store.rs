@@ -3,7 +3,7 @@
 //! redb is a B-tree store in Rust, steadily kept (releases every few weeks, crash images and fuzzers among its own tests) and
 //! of one idea: a commit writes new pages beside the old ones, with checksums, and one `fsync` later they count. After a crash
 //! the last complete commit is there. It has one writer, readers that never wait for it, and a lock on its file against a
-//! second process. LMDB and RocksDB do as much in C and C++; SQLite would do, but nothing here needs a query; a log of our own
+//! second process. LMDB does as much in C; SQL would do, but nothing here needs a query; a log of our own
 //! would be one more file format to get wrong.
 //!
 //! | table | key | value |
@@ -120,7 +120,7 @@ pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreE
 pub(super) fn check_room(path: &Path) -> Result<(), StoreError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     let Ok(disk) = nix::sys::statvfs::statvfs(folder) else { return Ok(()) };
-    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    let free = disk.blocks_available() * disk.fragment_size();
     if free < FREE_MIN_BYTES {
         return Err(StoreError::Unwritable(format!(
             "{} has {} MB left, and needs {}: make room there",

@@ -161,7 +161,7 @@ impl Writer {
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
         match written {
             Ok((answers, edits)) => {
-                self.serve(edits);
+                self.serve(&edits);
                 for (order, answer) in orders.into_iter().zip(answers) {
                     (order.done)(answer);
                 }
@@ -174,11 +174,11 @@ impl Writer {
         }
     }
 
-    fn serve(&mut self, edits: Vec<(Name, Edit)>) {
+    fn serve(&mut self, edits: &[(Name, Edit)]) {
         if edits.is_empty() {
             return;
         }
-        for (zone, edit) in &edits {
+        for (zone, edit) in edits {
             self.serving.edit(zone, edit);
         }
         let touched: HashSet<&Name> = edits.iter().map(|(zone, _)| zone).collect();
@@ -232,7 +232,7 @@ impl Writer {
         let Ok(database) = self.ready() else { return 0 };
         match self.sweep_in(&database, past_s) {
             Ok((count, edits)) => {
-                self.serve(edits);
+                self.serve(&edits);
                 count
             }
             Err(fault) => {
@@ -288,11 +288,12 @@ impl Writer {
                 Ok(database)
             }
             Err(why) => {
-                self.alarm(&why);
-                Err(match why {
-                    StoreError::Unwritable(text) | StoreError::Unreadable(text) => StoreError::Unwritable(text),
+                let why = match why {
+                    StoreError::Unreadable(text) => StoreError::Unwritable(text),
                     why => why,
-                })
+                };
+                self.alarm(&why);
+                Err(why)
             }
         }
     }

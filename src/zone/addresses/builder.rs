@@ -150,21 +150,20 @@ impl<'r, K: Key> Sweep<'r, K> {
 
     fn run(mut self, gathered: Gathered<K>) -> (Hosts<K>, Segments<K>) {
         let mut entries = gathered.into_entries();
-        let mut equal: Vec<Standing> = Vec::new();
         while let Some(Entry { start, length, standing }) = entries.peek().map(Reading::entry) {
             entries.advance();
-            equal.clear();
-            equal.push(standing);
-            while let Some(next) = entries.peek().map(Reading::entry)
-                && (next.start, next.length) == (start, length)
-            {
-                equal.push(next.standing);
+            let is_equal =
+                |entry: &Reading<K>| Some(entry.entry()).filter(|next| (next.start, next.length) == (start, length));
+            let mut own = standing;
+            if let Some(second) = entries.peek().and_then(is_equal) {
+                let mut equal = vec![standing, second.standing];
                 entries.advance();
+                while let Some(next) = entries.peek().and_then(is_equal) {
+                    equal.push(next.standing);
+                    entries.advance();
+                }
+                own = self.specificity.equals().standing(equal, self.rulings);
             }
-            let own = match *equal {
-                [only] => only,
-                _ => self.specificity.equals().standing(equal.iter().copied(), self.rulings),
-            };
             self.entry(Entry { start, length, standing: own });
         }
         self.close(|_| true);
@@ -219,6 +218,11 @@ impl<'r, K: Key> Sweep<'r, K> {
             let is_alone = around.last().is_none_or(|around| around.level != innermost.level);
             if is_alone && (around.is_empty() || innermost.own.is_unconditional()) {
                 return innermost.own;
+            }
+            if let (true, Some(around)) = (is_alone, around.last())
+                && let Some(standing) = innermost.own.within(around.standing, self.rulings)
+            {
+                return standing;
             }
         }
         let (equals, rulings) = (self.specificity.equals(), &mut *self.rulings);

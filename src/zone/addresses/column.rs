@@ -1,7 +1,8 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. Ends of
-//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where.
+//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where. What has links of its own
+//! ([`Rulings`]) has no end, and keeps the number of its link in the place of that once the palette is full of such.
 //!
 //! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
 //! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
@@ -16,6 +17,9 @@ use crate::zone::{
 
 /// Entries to a block: as many as a word of [`Lifetimes`] has bits.
 const BLOCK: usize = 64;
+
+/// From so many codes on, the palette takes no more rulings with links.
+const LINKS_MAX: usize = 128;
 
 /// The standings of entries, by position.
 #[derive(Debug)]
@@ -56,6 +60,9 @@ impl Column {
             Codes::Whole(rulings) => rulings[position],
         };
         let until_s = self.lifetimes.as_ref().map_or(FOREVER_S, |lifetimes| lifetimes.until_s(position));
+        if ruling == Ruling::ABSENT && until_s != FOREVER_S {
+            return Standing { ruling: Ruling(until_s), until_s: FOREVER_S };
+        }
         Standing { ruling, until_s }
     }
 
@@ -127,13 +134,24 @@ impl Lifetimes {
     }
 }
 
+/// What the newest entry says.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    standing: Standing,
+    /// The same as it is kept.
+    kept: Standing,
+    code: u32,
+    /// When it lists nothing any more.
+    end_s: u32,
+}
+
 /// Builds a [`Column`] from first to last.
 #[derive(Debug)]
 pub(super) struct ColumnBuilder {
     codes: Codes,
     palette: Vec<Ruling>,
     known: HashMap<Ruling, u32, foldhash::fast::RandomState>,
-    last: Option<(Ruling, u32)>,
+    last: Option<Last>,
     lifetimes: Option<Lifetimes>,
     ends_s: Vec<u32>,
     len: usize,
@@ -153,18 +171,21 @@ impl ColumnBuilder {
     }
 
     /// The next entry.
+    #[inline]
     pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
-        let code = self.code(standing.ruling);
+        if self.last.is_none_or(|last| last.standing != standing) {
+            self.change(standing, rulings);
+        }
+        let Some(Last { kept, code, end_s, .. }) = self.last else { return };
         match &mut self.codes {
             Codes::Same => {}
             Codes::Bytes(codes) => push_tight(codes, code as u8),
             Codes::Pairs(codes) => push_tight(codes, code as u16),
-            Codes::Whole(rulings) => push_tight(rulings, standing.ruling),
+            Codes::Whole(rulings) => push_tight(rulings, kept.ruling),
         }
-        if standing.until_s != FOREVER_S {
-            self.lifetimes.get_or_insert_default().push(self.len, standing.until_s);
+        if kept.until_s != FOREVER_S {
+            self.lifetimes.get_or_insert_default().push(self.len, kept.until_s);
         }
-        let end_s = standing.outlook(rulings).end_s();
         if self.len.is_multiple_of(BLOCK) {
             push_tight(&mut self.ends_s, end_s);
         } else if let Some(latest_s) = self.ends_s.last_mut() {
@@ -173,11 +194,22 @@ impl ColumnBuilder {
         self.len += 1;
     }
 
+    /// Says something else than before.
+    fn change(&mut self, standing: Standing, rulings: &Rulings) {
+        let end_s = standing.outlook(rulings).end_s();
+        let Standing { ruling, .. } = standing;
+        let is_full = !ruling.is_simple() && self.palette.len() >= LINKS_MAX && !self.known.contains_key(&ruling);
+        let kept = if is_full { Standing { ruling: Ruling::ABSENT, until_s: ruling.0 } } else { standing };
+        let code = match self.last {
+            Some(last) if last.kept.ruling == kept.ruling => last.code,
+            _ => self.code(kept.ruling),
+        };
+        self.last = Some(Last { standing, kept, code, end_s });
+    }
+
     fn code(&mut self, ruling: Ruling) -> u32 {
-        if let Some((last, code)) = self.last
-            && (last == ruling || matches!(self.codes, Codes::Whole(_)))
-        {
-            return code;
+        if matches!(self.codes, Codes::Whole(_)) {
+            return 0;
         }
         let next = self.palette.len() as u32;
         let code = *self.known.entry(ruling).or_insert(next);
@@ -185,7 +217,6 @@ impl ColumnBuilder {
             self.palette.push(ruling);
             self.widen_codes();
         }
-        self.last = Some((ruling, code));
         code
     }
 
@@ -250,6 +281,25 @@ mod tests {
             let lifetimes = 4 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
             assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
         }
+    }
+
+    #[test]
+    fn links_take_the_place_of_ends() {
+        let rulings = {
+            let mut builder = crate::zone::ruling::RulingsBuilder::default();
+            (0..1_000).for_each(|until_s| _ = builder.until(Ruling::EXCLUDED, until_s, Ruling(1)));
+            builder.build()
+        };
+        let standing = |position: u32| match position % 3 {
+            0 => Standing { ruling: Ruling(0x8000_0000 | position % 1_000), until_s: FOREVER_S },
+            1 => Standing { ruling: Ruling::listed(ValueId(1)), until_s: position },
+            _ => Standing::ABSENT,
+        };
+        let mut builder = ColumnBuilder::new();
+        (0..9_000).for_each(|position| builder.push(standing(position), &rulings));
+        let column = builder.build();
+        assert!((0..9_000).all(|position| column.standing(position as usize) == standing(position)));
+        assert!(matches!(column.codes, Codes::Bytes(_)));
     }
 
     #[test]

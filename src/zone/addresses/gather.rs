@@ -221,7 +221,7 @@ impl<K: Key> Packing<K> {
     }
 
     fn read(mut self) -> Reading<K> {
-        self.packed.shrink_to_fit();
+        self.packed.turn();
         let Self { shape, packed, count, .. } = self;
         Reading { shape, packed, left: count, at_hand: nothing(K::MIN), end_s: 0 }
     }

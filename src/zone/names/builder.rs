@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use super::{
     Names, Table,
     arena::{self, Arena, NO_PARENT, Node, PALETTE_MAX},
-    gather::{Gathered, Reading, common_len},
+    gather::{Gathered, Reading},
 };
 use crate::zone::{
     ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
+    runs::common_len,
     standing::{Equals, Outlook, Standing},
 };
 
@@ -179,10 +180,10 @@ impl Planter {
         let Some((exact, wildcard)) = self.newest.said.take() else { return };
         let name = std::mem::take(&mut self.newest.name);
         let outlook = exact.outlook(rulings.so_far()).or(wildcard.outlook(rulings.so_far()));
-        match name.is_empty() {
-            true => self.push(0, &[], exact, wildcard, outlook),
-            false => self.plant_apex(),
+        if name.is_empty() {
+            self.push(0, &[], exact, wildcard, outlook);
         }
+        self.plant_apex();
         self.go_up(common_len(&name, &self.planted));
         let mut end = self.way.last().map_or(0, |step| step.end);
         while end < name.len() {

@@ -10,7 +10,7 @@ use crate::{
     wire::name::{LABELS_MAX, NAME_MAX},
     zone::{
         ruling::{FOREVER_S, Ruling},
-        runs::{Merge, NUMBER_MAX, Packed, Run, push_number, unzigzag, zigzag},
+        runs::{Merge, NUMBER_MAX, Packed, Run, common_len, push_number, unzigzag, zigzag},
         standing::Standing,
     },
 };
@@ -127,12 +127,6 @@ fn head(octets: &[u8]) -> u128 {
     u128::from_be_bytes(head)
 }
 
-/// How many octets two names begin with alike.
-#[inline]
-pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
-    one.iter().zip(two).take_while(|(one, two)| one == two).count()
-}
-
 /// A run while it is written.
 #[derive(Debug, Default)]
 struct Packing {
@@ -171,7 +165,7 @@ impl Packing {
     }
 
     fn read(mut self) -> Reading {
-        self.packed.shrink_to_fit();
+        self.packed.turn();
         Reading {
             packed: self.packed,
             left: self.count,

@@ -1,0 +1,355 @@
+//! `dnsbld list`, `dnsbld delist`, `dnsbld listings` and `dnsbld history`: what a running server lists by command.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+
+use super::control::StateArgument;
+use crate::{
+    control::{
+        Answer, Request, ask, ask_for_lines, ask_with_lines,
+        listings::{BulkReport, Changed, Hold, ListingsAnswer, ListingsRequest, Terms, parse_hold},
+    },
+    live::{
+        clock,
+        listings::{Event, Outcome, Record, Verdict},
+    },
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    /// The zone
+    zone: String,
+    /// Addresses, prefixes, names, *.names (all below) or .names (both); `-` reads lines of KEY [TIME [REASON]] from standard
+    /// input
+    #[arg(required = true)]
+    keys: Vec<String>,
+    /// How long: 90s, 1h, 7d [default: what the zone's rule says]
+    #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "forever"])]
+    for_time: Option<String>,
+    /// Until when: 2026-11-23T10:00:00Z, or seconds since 1970; may shorten what holds already
+    #[arg(long, value_name = "WHEN", conflicts_with = "forever")]
+    until: Option<String>,
+    /// Until it is delisted, or as long as the zone's rule allows
+    #[arg(long)]
+    forever: bool,
+    /// Do not list it: exclude it, whatever the zone's files say, also those to come
+    #[arg(long, conflicts_with_all = ["value", "text"])]
+    exclude: bool,
+    /// The A record [default: the zone's own]
+    #[arg(long, value_name = "ADDRESS")]
+    value: Option<Ipv4Addr>,
+    /// The TXT record, with $ for the key; empty for none [default: the zone's own]
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DelistArguments {
+    /// The zone
+    zone: String,
+    /// Addresses, prefixes and names as they were listed; `-` reads them from standard input, one a line
+    #[arg(required = true)]
+    keys: Vec<String>,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct ListingsArguments {
+    #[command(subcommand)]
+    command: Option<ListingsCommand>,
+    /// The zone
+    #[arg(required = true)]
+    zone: Option<String>,
+    /// Most listings that are shown
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    limit: usize,
+    /// From the one after this key on
+    #[arg(long, value_name = "KEY")]
+    after: Option<String>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ListingsCommand {
+    /// Write all listings to standard output, a line of JSON each
+    Export {
+        /// Only of these zones
+        zones: Vec<String>,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+    /// Take listings as they were exported, with their times
+    Import {
+        /// The file, or `-` for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+    /// Have the server copy its store, history and all, into a new file
+    Backup {
+        /// The file; the server writes it
+        file: PathBuf,
+        #[command(flatten)]
+        state: StateArgument,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct HistoryArguments {
+    /// An address, prefix or name as it was listed
+    key: String,
+    /// Only in these zones
+    zones: Vec<String>,
+    /// Most events of each zone, the last ones
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+pub(super) fn list(arguments: &ListArguments) -> anyhow::Result<ExitCode> {
+    let hold = match (&arguments.for_time, &arguments.until) {
+        (Some(time), _) => parse_hold(time).map_err(anyhow::Error::msg).context("--for")?,
+        (_, Some(until)) => Some(Hold::UntilS(parse_until(until)?)),
+        (None, None) => arguments.forever.then_some(Hold::Endless),
+    };
+    let terms = Terms {
+        is_excluded: arguments.exclude,
+        hold,
+        address: arguments.value,
+        text: arguments.text.clone(),
+        reason: arguments.reason.clone(),
+    };
+    change(&arguments.zone, &arguments.keys, Some(terms), None, &arguments.state)
+}
+
+pub(super) fn delist(arguments: &DelistArguments) -> anyhow::Result<ExitCode> {
+    change(&arguments.zone, &arguments.keys, None, arguments.reason.clone(), &arguments.state)
+}
+
+fn change(
+    zone: &str,
+    keys: &[String],
+    terms: Option<Terms>,
+    reason: Option<String>,
+    state: &StateArgument,
+) -> anyhow::Result<ExitCode> {
+    let (folder, zone) = (state.folder()?, zone.to_owned());
+    let answer = if keys == ["-"] {
+        let request = ListingsRequest::Bulk { zone, terms, reason };
+        ask_with_lines(&folder, &Request::Listings { request }, &mut io::stdin().lock())?
+    } else {
+        let request = ListingsRequest::Change { zone, keys: keys.to_vec(), terms, reason };
+        ask(&folder, &Request::Listings { request })?
+    };
+    show(answer, state)
+}
+
+pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode> {
+    let request = |request| Request::Listings { request };
+    match &arguments.command {
+        None => {
+            let after = arguments.after.as_deref().map(str::parse).transpose()?;
+            let zone = arguments.zone.clone().unwrap_or_default();
+            let show_request = ListingsRequest::Show { zone, after, limit: arguments.limit };
+            show(ask(&arguments.state.folder()?, &request(show_request))?, &arguments.state)
+        }
+        Some(ListingsCommand::Export { zones, state }) => {
+            let export = request(ListingsRequest::Export { zones: zones.clone() });
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            match ask_for_lines(&state.folder()?, &export, &mut out)? {
+                Answer::Error { text } => anyhow::bail!("{text}"),
+                _ => out.flush()?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(ListingsCommand::Import { file, state }) => {
+            let import = request(ListingsRequest::Import);
+            let answer = if file == Path::new("-") {
+                ask_with_lines(&state.folder()?, &import, &mut io::stdin().lock())?
+            } else {
+                let mut file = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+                ask_with_lines(&state.folder()?, &import, &mut file)?
+            };
+            show(answer, state)
+        }
+        Some(ListingsCommand::Backup { file, state }) => {
+            // The server may work elsewhere.
+            let path = std::path::absolute(file)?;
+            show(ask(&state.folder()?, &request(ListingsRequest::Backup { path }))?, state)
+        }
+    }
+}
+
+pub(super) fn history(arguments: &HistoryArguments) -> anyhow::Result<ExitCode> {
+    let (key, zones) = (arguments.key.clone(), arguments.zones.clone());
+    let request = ListingsRequest::History { zones, key, limit: arguments.limit };
+    show(ask(&arguments.state.folder()?, &Request::Listings { request })?, &arguments.state)
+}
+
+fn parse_until(text: &str) -> anyhow::Result<u64> {
+    if let Ok(until_s) = text.parse() {
+        return Ok(until_s);
+    }
+    let time = humantime::parse_rfc3339_weak(text).ok();
+    time.map(clock::seconds)
+        .with_context(|| format!("--until {text}: expected a time such as 2026-11-23T10:00:00Z, or seconds since 1970"))
+}
+
+/// Prints an answer, and decides the exit code: a key that was refused is a failure.
+fn show(answer: Answer, state: &StateArgument) -> anyhow::Result<ExitCode> {
+    let told = match answer {
+        Answer::Listings { told } => told,
+        Answer::Error { text } => anyhow::bail!("{text}"),
+        _ => anyhow::bail!("the server answered something else: is it of another version?"),
+    };
+    let mut out = io::stdout().lock();
+    if state.is_json() {
+        serde_json::to_writer_pretty(&mut out, &told)?;
+        writeln!(out)?;
+    } else {
+        for line in lines(&told, clock::now_s()) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    let is_refused = |change: &Changed| matches!(change.outcome, Outcome::Refused { .. });
+    let is_well = match &told {
+        ListingsAnswer::Changed { changes } => !changes.iter().any(is_refused),
+        ListingsAnswer::Report { report } => report.faulty == 0,
+        _ => true,
+    };
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An answer for people.
+fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
+    match told {
+        ListingsAnswer::Changed { changes } => changes.iter().map(|change| show_change(change, now_s)).collect(),
+        ListingsAnswer::Report { report } => show_report(report),
+        ListingsAnswer::Listings { listings } if listings.is_empty() => vec!["nothing is listed by command".to_owned()],
+        ListingsAnswer::Listings { listings } => listings.iter().map(|record| show_record(record, now_s)).collect(),
+        ListingsAnswer::History { events } if events.is_empty() => vec!["nothing is known of it".to_owned()],
+        ListingsAnswer::History { events } => events.iter().map(show_event).collect(),
+        ListingsAnswer::Exporting => Vec::new(),
+        ListingsAnswer::BackedUp { bytes } => vec![format!("backed up, {:.1} MB", *bytes as f64 / 1e6)],
+    }
+}
+
+fn show_change(change: &Changed, now_s: u64) -> String {
+    let key = &change.key;
+    match &change.outcome {
+        Outcome::Listed { until_s, times } => format!("{key}: listed {}{}", until(*until_s, now_s), nth(*times)),
+        Outcome::Extended { until_s, times } => {
+            format!("{key}: was listed already, now {}{}", until(*until_s, now_s), nth(*times))
+        }
+        Outcome::Excluded { until_s } => format!("{key}: excluded {}", until(*until_s, now_s)),
+        Outcome::Delisted => format!("{key}: delisted"),
+        Outcome::Unchanged => {
+            format!("{key}: was not listed by command; its files may list it, see dnsbld explain {key}")
+        }
+        Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),
+    }
+}
+
+fn nth(times: u32) -> String {
+    if times > 1 { format!(", for the {times}{} time", ordinal(times)) } else { String::new() }
+}
+
+fn ordinal(number: u32) -> &'static str {
+    match (number % 10, number % 100 / 10) {
+        (_, 1) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    }
+}
+
+fn show_report(report: &BulkReport) -> Vec<String> {
+    let counts = [
+        (report.listed, "listed"),
+        (report.extended, "listed already"),
+        (report.excluded, "excluded"),
+        (report.delisted, "delisted"),
+        (report.unchanged, "not listed by command"),
+        (report.faulty, "NOT DONE"),
+    ];
+    let mut words: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if words.is_empty() {
+        words.push("no lines".to_owned());
+    }
+    let mut lines: Vec<String> =
+        report.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.why)).collect();
+    if report.faulty > report.faults.len() {
+        lines.push(format!("and {} lines more", report.faulty - report.faults.len()));
+    }
+    lines.push(words.join(", "));
+    lines
+}
+
+fn show_record(record: &Record, now_s: u64) -> String {
+    let what = match &record.verdict {
+        Verdict::Excluded => "excluded".to_owned(),
+        Verdict::Listed { address: Some(address), .. } => format!("listed as {address}"),
+        Verdict::Listed { .. } => "listed".to_owned(),
+    };
+    let reason = record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let (since, until) = (date(record.since_s), until(record.until_s, now_s));
+    format!("{} {what} since {since} {until}, by {} ({}){reason}", record.key, record.origin.who, record.origin.door)
+}
+
+fn show_event(event: &Event) -> String {
+    let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let from = event.origin.from.map(|from| format!(" from {from}")).unwrap_or_default();
+    let until = match event.until_s {
+        _ if matches!(event.what, crate::live::listings::What::Delisted | crate::live::listings::What::Expired) => {
+            String::new()
+        }
+        Some(until_s) => format!(" until {}", date(until_s)),
+        None => " with no end".to_owned(),
+    };
+    let (at, origin) = (date(event.at_s), &event.origin);
+    format!(
+        "{at} {} {} in {}{until}{}, by {} ({}{from}){reason}",
+        event.key,
+        event.what,
+        event.zone,
+        nth(event.times),
+        origin.who,
+        origin.door
+    )
+}
+
+fn until(until_s: Option<u64>, now_s: u64) -> String {
+    match until_s {
+        None => "until it is delisted".to_owned(),
+        Some(until_s) => {
+            let left = humantime::format_duration(Duration::from_secs(until_s.saturating_sub(now_s)));
+            format!("until {}, {left} from now", date(until_s))
+        }
+    }
+}
+
+fn date(at_s: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
+}

@@ -1,0 +1,100 @@
+//! `dnsbld querylog`: which queries a running server logs, switched while it runs.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use ipnet::IpNet;
+
+use super::control::StateArgument;
+use crate::{
+    config,
+    control::{QueryLogState, QueryRules, Request, date},
+    live::clock,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Lines go where all messages of the server go (serve --log), one for each query. What the log cannot keep up with \
+    is answered, not logged, and counted."
+)]
+pub(super) struct Arguments {
+    /// What to do with it
+    #[arg(value_enum, default_value_t = Action::Status)]
+    action: Action,
+    /// Log queries in this zone only; repeat for several
+    #[arg(long, value_name = "ZONE")]
+    zone: Vec<String>,
+    /// Log queries from this address or network only; repeat for several
+    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network)]
+    client: Vec<IpNet>,
+    /// Log queries only that found something listed
+    #[arg(long)]
+    listed: bool,
+    /// Of those, log one in so many
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    sample: u32,
+    /// End by itself after this time, such as 10m
+    #[arg(long = "for", value_name = "TIME")]
+    duration: Option<String>,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Action {
+    /// Log queries from now on
+    On,
+    /// Log none
+    Off,
+    /// Say what it does
+    Status,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| "expected an address or a network such as 192.0.2.0/24".to_owned())
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let request = match arguments.action {
+        Action::Status => Request::QueryLog,
+        Action::Off => Request::SwitchQueryLog { rules: None },
+        Action::On => {
+            let duration = arguments.duration.as_deref().map(config::duration).transpose().context("--for")?;
+            Request::SwitchQueryLog {
+                rules: Some(QueryRules {
+                    zones: arguments.zone.clone(),
+                    clients: arguments.client.clone(),
+                    listed_only: arguments.listed,
+                    sample: arguments.sample,
+                    until_s: duration.map(|duration| clock::now_s() + duration.as_secs()),
+                }),
+            }
+        }
+    };
+    arguments.state.print(&arguments.state.request(&request)?)
+}
+
+/// What the log does, in one line.
+pub(super) fn show(state: &QueryLogState) -> String {
+    let Some(rules) = &state.rules else { return "the query log is off".to_owned() };
+    let mut words = vec!["the query log is on".to_owned()];
+    if !rules.zones.is_empty() {
+        words.push(format!("for {}", rules.zones.join(", ")));
+    }
+    if !rules.clients.is_empty() {
+        let clients: Vec<String> = rules.clients.iter().map(ToString::to_string).collect();
+        words.push(format!("from {}", clients.join(", ")));
+    }
+    if rules.listed_only {
+        words.push("listed only".to_owned());
+    }
+    if rules.sample > 1 {
+        words.push(format!("one in {}", rules.sample));
+    }
+    if let Some(until_s) = rules.until_s {
+        words.push(format!("until {}", date(until_s)));
+    }
+    format!("{}: {} logged, {} not logged for lack of room", words.join(", "), state.logged, state.dropped)
+}

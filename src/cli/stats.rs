@@ -1,0 +1,175 @@
+//! `dnsbld stats`: what a running server does now, in rates, and how its zones are.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _, Write},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::control::StateArgument;
+use crate::{
+    config,
+    control::{Answer, Request, Statistics, ZoneStatistics, date},
+    live::clock,
+};
+
+/// What is counted to make a rate, unless told otherwise.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+type Counts = BTreeMap<String, u64>;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit code: 0 all is well, 1 a dataset is in trouble or a self-test fails, or there is no server."
+)]
+pub(super) struct Arguments {
+    /// Go on, and draw it again after each interval
+    #[arg(long, short)]
+    watch: bool,
+    /// The interval that rates are of [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    every: Option<String>,
+    /// How many zones are shown, those with most queries first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    top: usize,
+    #[command(flatten)]
+    state: StateArgument,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let every = arguments.every.as_deref().map(config::duration).transpose().context("--every")?.unwrap_or(INTERVAL);
+    anyhow::ensure!(!every.is_zero(), "--every: a rate takes some time");
+    let ask = || match arguments.state.request(&Request::Stats)? {
+        Answer::Stats { statistics } => Ok(statistics),
+        Answer::Error { text } => anyhow::bail!("{text}"),
+        _ => anyhow::bail!("the server answered something else: is it of another version?"),
+    };
+    let mut before = ask()?;
+    loop {
+        thread::sleep(every);
+        let now = ask()?;
+        let mut text = Vec::new();
+        if arguments.state.is_json() {
+            let rates = rates(&before, &now);
+            serde_json::to_writer(&mut text, &serde_json::json!({ "statistics": now, "per_second": rates }))?;
+            text.push(b'\n');
+        } else {
+            if arguments.watch && io::stdout().is_terminal() {
+                text.extend_from_slice(b"\x1b[H\x1b[2J"); // to the corner, and all that is there away
+            }
+            show(&before, &now, arguments.top, &mut text)?;
+        }
+        let out = &mut io::stdout().lock();
+        out.write_all(&text)?;
+        out.flush()?;
+        if !arguments.watch {
+            return Ok(if is_well(&now) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        before = now;
+    }
+}
+
+fn is_well(now: &Statistics) -> bool {
+    now.troubles.is_empty() && now.zones.values().all(|zone| zone.failed_probes.is_empty())
+}
+
+/// Requests a second, by zone.
+fn rates(before: &Statistics, now: &Statistics) -> serde_json::Value {
+    let seconds = seconds_between(before, now);
+    let rate = |name: &String, zone: &ZoneStatistics| {
+        let old = before.zones.get(name).map_or(0, |zone| zone.requests);
+        (name.clone(), serde_json::json!(per_second(old, zone.requests, seconds)))
+    };
+    now.zones.iter().map(|(name, zone)| rate(name, zone)).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn seconds_between(before: &Statistics, now: &Statistics) -> f64 {
+    (now.uptime_ms.saturating_sub(before.uptime_ms) as f64 / 1e3).max(1e-3)
+}
+
+fn per_second(old: u64, new: u64, seconds: f64) -> f64 {
+    new.saturating_sub(old) as f64 / seconds
+}
+
+fn show(before: &Statistics, now: &Statistics, top: usize, out: &mut impl Write) -> io::Result<()> {
+    let seconds = seconds_between(before, now);
+    let requests = |statistics: &Statistics| statistics.zones.values().map(|zone| zone.requests).sum::<u64>();
+    let uptime = humantime::format_duration(Duration::from_secs(now.uptime_ms / 1_000));
+    let rate = per_second(requests(before), requests(now), seconds);
+    writeln!(out, "up {uptime}, {rate:.0} queries/s, {} TCP connections", now.tcp_connections)?;
+    let responses = |zone: &ZoneStatistics| zone.responses.clone();
+    let lookups = |zone: &ZoneStatistics| zone.lookups.clone();
+    writeln!(out, "codes   /s: {}", rates_of(&of_zones(before, responses), &of_zones(now, responses), seconds))?;
+    writeln!(out, "results /s: {}", rates_of(&of_zones(before, lookups), &of_zones(now, lookups), seconds))?;
+    let dropped = |statistics: &Statistics| statistics.dropped.clone().into_iter().collect::<Vec<_>>();
+    writeln!(out, "dropped /s: {}", rates_of(&dropped(before), &dropped(now), seconds))?;
+    writeln!(out, "\n{:<32} {:>10} {:>8} {:>12}  state", "zone", "queries/s", "hits", "entries")?;
+    let old = |name: &str| before.zones.get(name).cloned().unwrap_or_default();
+    let mut zones: Vec<(&String, &ZoneStatistics, f64)> = now
+        .zones
+        .iter()
+        .map(|(name, zone)| (name, zone, per_second(old(name).requests, zone.requests, seconds)))
+        .collect();
+    zones.sort_by(|one, two| two.2.total_cmp(&one.2));
+    for (name, zone, rate) in zones.into_iter().take(top) {
+        let entries = zone.entries.map_or_else(|| "-".to_owned(), |entries| entries.to_string());
+        writeln!(out, "{name:<32} {rate:>10.0} {:>8} {entries:>12}  {}", hits(&old(name), zone), state(zone))?;
+    }
+    for (dataset, trouble) in &now.troubles {
+        writeln!(out, "{dataset}: {trouble}")?;
+    }
+    Ok(())
+}
+
+/// The counts of all zones.
+fn of_zones(statistics: &Statistics, counts: impl Fn(&ZoneStatistics) -> Counts) -> Vec<(String, u64)> {
+    statistics.zones.values().flat_map(counts).collect()
+}
+
+/// What grew of some counts, as `word rate`, the greatest first.
+fn rates_of(before: &[(String, u64)], now: &[(String, u64)], seconds: f64) -> String {
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+    for (sign, rows) in [(1.0, now), (-1.0, before)] {
+        for (word, count) in rows {
+            *sums.entry(word).or_default() += sign * *count as f64;
+        }
+    }
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, sum)| *sum > 0.0).collect();
+    sums.sort_by(|one, two| two.1.total_cmp(&one.1));
+    let words: Vec<String> = sums.iter().map(|(word, sum)| format!("{word} {:.0}", sum / seconds)).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join("  ") }
+}
+
+/// The share of lookups that found something listed since then; since the start, if there were none.
+fn hits(before: &ZoneStatistics, now: &ZoneStatistics) -> String {
+    let share = |before: &ZoneStatistics| {
+        let grown = |word: &str| {
+            let count = |zone: &ZoneStatistics| zone.lookups.get(word).copied().unwrap_or_default();
+            count(now).saturating_sub(count(before))
+        };
+        let all: u64 = now.lookups.keys().map(|word| grown(word)).sum();
+        (all > 0).then(|| grown("listed") as f64 / all as f64)
+    };
+    let share = share(before).or_else(|| share(&ZoneStatistics::default()));
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
+}
+
+/// How a zone is, in words.
+fn state(zone: &ZoneStatistics) -> String {
+    let mut words = Vec::new();
+    if let Some(loaded_s) = zone.loaded_s {
+        let age_s = clock::now_s().saturating_sub(loaded_s);
+        words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));
+    }
+    if let Some(next_s) = zone.next_expiry_s {
+        words.push(format!("next listing ends {}", date(next_s)));
+    }
+    if !zone.failed_probes.is_empty() {
+        words.push(format!("SELF-TEST FAILS: {}", zone.failed_probes.join(", ")));
+    }
+    words.join(", ")
+}

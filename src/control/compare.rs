@@ -1,0 +1,175 @@
+//! Differences in the form in which they are told: to a socket, as JSON, and to people.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::zone::difference::{Amounts, Change, Difference, Item};
+
+/// How much of each sort.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldAmounts {
+    /// IPv4 addresses.
+    pub v4: u64,
+    /// IPv6 addresses, as a decimal text: there may be more than numbers in JSON can say.
+    pub v6: String,
+    /// Names.
+    pub names: u64,
+    /// Wildcards.
+    pub wildcards: u64,
+    /// Names with plain records.
+    pub records: u64,
+}
+
+impl From<Amounts> for ToldAmounts {
+    fn from(amounts: Amounts) -> Self {
+        let Amounts { v4, v6, names, wildcards, records } = amounts;
+        Self { v4, v6: v6.to_string(), names, wildcards, records }
+    }
+}
+
+impl ToldAmounts {
+    fn amounts(&self) -> Amounts {
+        let Self { v4, names, wildcards, records, .. } = *self;
+        Amounts { v4, v6: self.v6.parse().unwrap_or(u128::MAX), names, wildcards, records }
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
+        self.v4 += other.v4;
+        self.v6 = self.amounts().v6.saturating_add(other.amounts().v6).to_string();
+        self.names += other.names;
+        self.wildcards += other.wildcards;
+        self.records += other.records;
+    }
+
+    /// All sorts together.
+    pub fn count(&self) -> u128 {
+        let others = self.v4 + self.names + self.wildcards + self.records;
+        self.amounts().v6.saturating_add(u128::from(others))
+    }
+}
+
+impl fmt::Display for ToldAmounts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: u128, one: &str, many: &str| {
+            (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+        };
+        let sorts = [
+            plural(self.v4.into(), "IPv4 address", "IPv4 addresses"),
+            plural(self.amounts().v6, "IPv6 address", "IPv6 addresses"),
+            plural(self.names.into(), "name", "names"),
+            plural(self.wildcards.into(), "wildcard", "wildcards"),
+            plural(self.records.into(), "name with records", "names with records"),
+        ];
+        let sorts: Vec<String> = sorts.into_iter().flatten().collect();
+        if sorts.is_empty() { out.write_str("nothing") } else { out.write_str(&sorts.join(", ")) }
+    }
+}
+
+/// One kind of change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToldChange {
+    /// How much.
+    pub amounts: ToldAmounts,
+    /// The greatest share that this is of what there was, over the sorts; 1 of nothing.
+    pub share: f64,
+    /// The first of it: prefixes, ranges, names, `*.` names.
+    pub shown: Vec<String>,
+}
+
+/// What changes in one zone or subzone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The zone or subzone.
+    pub zone: String,
+    /// What there is before.
+    pub before: ToldAmounts,
+    /// What would be listed and was not.
+    pub listed: ToldChange,
+    /// What would not be listed any more.
+    pub delisted: ToldChange,
+    /// What would be listed with other values.
+    pub changed: ToldChange,
+}
+
+impl From<&Difference> for Comparison {
+    fn from(difference: &Difference) -> Self {
+        let told = |change: Change| {
+            let amounts = difference.amounts_of(change);
+            let shown = difference.shown.get(&change).into_iter().flatten().map(show).collect();
+            ToldChange { amounts: amounts.into(), share: amounts.greatest_share_of(&difference.before), shown }
+        };
+        Self {
+            zone: difference.zone.to_string(),
+            before: difference.before.into(),
+            listed: told(Change::Listed),
+            delisted: told(Change::Delisted),
+            changed: told(Change::Changed),
+        }
+    }
+}
+
+/// An item as people write it.
+fn show(item: &Item) -> String {
+    match item {
+        Item::V4(first, last) => show_range(
+            Ipv4Addr::from(*first),
+            Ipv4Addr::from(*last),
+            prefix_len((*first).into(), (*last).into(), 32),
+            32,
+        ),
+        Item::V6(first, last) => {
+            show_range(Ipv6Addr::from(*first), Ipv6Addr::from(*last), prefix_len(*first, *last, 128), 128)
+        }
+        Item::Name(name) => name.to_string(),
+        Item::Wildcard(name) if name.is_root() => "*".to_owned(),
+        Item::Wildcard(name) => format!("*.{name}"),
+        Item::Records(name) if name.is_root() => "@ (records)".to_owned(),
+        Item::Records(name) => format!("{name} (records)"),
+    }
+}
+
+fn show_range(first: impl fmt::Display, last: impl fmt::Display, length: Option<u32>, bits: u32) -> String {
+    match length {
+        Some(length) if length == bits => first.to_string(),
+        Some(length) => format!("{first}/{length}"),
+        None => format!("{first}-{last}"),
+    }
+}
+
+/// The length of the prefix that a range is, if it is one.
+fn prefix_len(first: u128, last: u128, bits: u32) -> Option<u32> {
+    let differing = first ^ last;
+    let free = 128 - differing.leading_zeros();
+    let mask = if free == 128 { u128::MAX } else { (1 << free) - 1 };
+    (differing == mask && first & mask == 0).then(|| bits - free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_shown_as_prefixes_where_they_are() {
+        let v4 = |first: &str, last: &str| {
+            let parse = |text: &str| text.parse::<Ipv4Addr>().expect("an address").into();
+            show(&Item::V4(parse(first), parse(last)))
+        };
+        assert_eq!(v4("192.0.2.0", "192.0.2.255"), "192.0.2.0/24");
+        assert_eq!(v4("192.0.2.7", "192.0.2.7"), "192.0.2.7");
+        assert_eq!(v4("192.0.2.1", "192.0.2.2"), "192.0.2.1-192.0.2.2");
+        assert_eq!(v4("0.0.0.0", "255.255.255.255"), "0.0.0.0/0");
+        assert_eq!(show(&Item::V6(0, u128::MAX)), "::/0");
+    }
+
+    #[test]
+    fn amounts_are_told_in_words() {
+        let amounts = ToldAmounts { v4: 1, v6: "0".to_owned(), names: 2, ..ToldAmounts::default() };
+        assert_eq!(amounts.to_string(), "1 IPv4 address, 2 names");
+        assert_eq!(ToldAmounts { v6: "0".to_owned(), ..ToldAmounts::default() }.to_string(), "nothing");
+    }
+}

@@ -1,0 +1,567 @@
+//! Listing and delisting over the control socket: the words of it, and how they become changes.
+//!
+//! A few keys go in one request. Many go as lines behind it, until the client closes its side, and are answered with one report
+//! at the end. What the server tells of many (an export) comes as lines behind its answer.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    sync::oneshot,
+    task,
+};
+
+use super::Answer;
+use crate::{
+    live::listings::{
+        Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
+    },
+    wire::name::Name,
+    zone::snapshot::Snapshot,
+};
+
+/// On what terms keys are listed or excluded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// They are not to be listed, whatever the files say.
+    pub is_excluded: bool,
+    /// For how long; none leaves it to the zone's rule.
+    pub hold: Option<Hold>,
+    /// The return code; none is the zone's own.
+    pub address: Option<Ipv4Addr>,
+    /// The TXT template; none is the zone's own.
+    pub text: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// For how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// So many seconds.
+    ForS(u64),
+    /// Until this second since the epoch.
+    UntilS(u64),
+    /// As long as the zone's rule allows.
+    Endless,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum ListingsRequest {
+    /// List or exclude keys, or delist them.
+    Change {
+        /// In this zone.
+        zone: String,
+        /// Addresses, prefixes, names.
+        keys: Vec<String>,
+        /// On these terms; none delists.
+        terms: Option<Terms>,
+        /// Why, for a delisting.
+        reason: Option<String>,
+    },
+    /// The same with the keys in lines behind this one.
+    Bulk {
+        /// In this zone.
+        zone: String,
+        /// On these terms, unless a line has its own; none delists.
+        terms: Option<Terms>,
+        /// Why, for a delisting.
+        reason: Option<String>,
+    },
+    /// Records as they were exported are in lines behind this one.
+    Import,
+    /// The listings of a zone.
+    Show {
+        /// Of this zone.
+        zone: String,
+        /// From the one after this.
+        after: Option<Key>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// What happened to a key.
+    History {
+        /// In these zones; none means all.
+        zones: Vec<String>,
+        /// An address, prefix or name.
+        key: String,
+        /// At most so many of each zone.
+        limit: usize,
+    },
+    /// The listings of zones, as lines behind the answer.
+    Export {
+        /// Of these zones; none means all.
+        zones: Vec<String>,
+    },
+    /// Copy the store into a new file.
+    Backup {
+        /// The file, as the server sees it.
+        path: PathBuf,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum ListingsAnswer {
+    /// What became of each key.
+    Changed {
+        /// In the order of the request.
+        changes: Vec<Changed>,
+    },
+    /// What became of many.
+    Report {
+        /// Counts and faults.
+        #[serde(flatten)]
+        report: BulkReport,
+    },
+    /// Listings of a zone.
+    Listings {
+        /// In the order of the store.
+        listings: Vec<Record>,
+    },
+    /// What happened to a key.
+    History {
+        /// Zone by zone, oldest first.
+        events: Vec<Event>,
+    },
+    /// Lines follow, one for each listing.
+    Exporting,
+    /// The copy is there.
+    BackedUp {
+        /// Octets of it.
+        bytes: u64,
+    },
+}
+
+/// What became of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The key as it was given.
+    pub key: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What became of many lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkReport {
+    /// Keys that are listed and were not.
+    pub listed: usize,
+    /// Keys that were listed already.
+    pub extended: usize,
+    /// Keys that are excluded.
+    pub excluded: usize,
+    /// Keys of which nothing is said any more.
+    pub delisted: usize,
+    /// Keys of which nothing was said.
+    pub unchanged: usize,
+    /// Lines that were not done.
+    pub faulty: usize,
+    /// The first of those.
+    pub faults: Vec<LineFault>,
+}
+
+/// A line that was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineFault {
+    /// Its number, from 1.
+    pub line: usize,
+    /// Why.
+    pub why: String,
+}
+
+/// Faults that are named one by one.
+const FAULTS_NAMED: usize = 50;
+/// Longest line, in octets.
+const LINE_MAX_LEN: u64 = 16 * 1024;
+/// Lines that go to the writer together, and how many such blocks may be on their way: while one is on its way to the disk, the
+/// next ones are read.
+const BLOCK_LINES: usize = 1_000;
+const BLOCKS_ON_THEIR_WAY: usize = 4;
+/// Listings of a page of an export.
+const PAGE: usize = 1_000;
+
+impl Terms {
+    fn op(&self) -> Op {
+        let verdict = if self.is_excluded {
+            Verdict::Excluded
+        } else {
+            Verdict::Listed { address: self.address, text: self.text.clone() }
+        };
+        let lifetime = match self.hold {
+            None => Lifetime::Default,
+            Some(Hold::ForS(seconds)) => Lifetime::For(Duration::from_secs(seconds)),
+            Some(Hold::UntilS(until_s)) => Lifetime::Until(until_s),
+            Some(Hold::Endless) => Lifetime::Endless,
+        };
+        Op::Put { verdict, lifetime }
+    }
+}
+
+impl BulkReport {
+    fn count(&mut self, line: usize, outcome: &Outcome) {
+        match outcome {
+            Outcome::Listed { .. } => self.listed += 1,
+            Outcome::Extended { .. } => self.extended += 1,
+            Outcome::Excluded { .. } => self.excluded += 1,
+            Outcome::Delisted => self.delisted += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Refused { refusal } => self.fault(line, refusal.to_string()),
+        }
+    }
+
+    fn fault(&mut self, line: usize, why: String) {
+        self.faulty += 1;
+        if self.faults.len() < FAULTS_NAMED {
+            self.faults.push(LineFault { line, why });
+        }
+    }
+}
+
+/// Reads a time: `1h`, `90s`, or `-` for the zone's own, or `forever`.
+///
+/// # Errors
+/// When it is none of these.
+pub fn parse_hold(text: &str) -> Result<Option<Hold>, String> {
+    match text {
+        "-" => Ok(None),
+        "forever" => Ok(Some(Hold::Endless)),
+        _ => {
+            let seconds = text.parse().ok().or_else(|| humantime::parse_duration(text).ok().map(|time| time.as_secs()));
+            match seconds {
+                Some(0) | None => Err(format!("`{text}` is not a time such as 90s, 1h or 7d, nor - or forever")),
+                Some(seconds) => Ok(Some(Hold::ForS(seconds))),
+            }
+        }
+    }
+}
+
+/// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files.
+fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
+    if let Some(name) = text.strip_prefix('.').filter(|name| !name.is_empty()) {
+        let key = |text: &str| text.parse::<Key>().map_err(|error| error.to_string());
+        return Ok(vec![key(name)?, key(&format!("*.{name}"))?]);
+    }
+    text.parse().map(|key| vec![key]).map_err(|error: crate::live::listings::KeyError| error.to_string())
+}
+
+/// Reads a line of many: `[!]KEY [TIME [REASON]]`; `!` excludes, and a line may be empty or a `#` comment.
+fn parse_line(line: &str, zone: &Name, terms: Option<&Terms>, reason: Option<&String>) -> Result<Vec<Change>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(Vec::new());
+    }
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let (time, why) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+    let (is_excluded, word) = word.strip_prefix('!').map_or((false, word), |word| (true, word));
+    let own_reason = Some(why.trim()).filter(|why| !why.is_empty()).map(str::to_owned);
+    let keys = parse_keys(word)?;
+    let (op, reason) = match terms {
+        None if is_excluded || !rest.trim().is_empty() => {
+            return Err("to delist, a line has a key and nothing else".to_owned());
+        }
+        None => (Op::Delist, reason.cloned()),
+        Some(terms) => {
+            let mut terms = terms.clone();
+            terms.is_excluded |= is_excluded;
+            if !time.is_empty() {
+                terms.hold = parse_hold(time)?.or(terms.hold);
+            }
+            (terms.op(), own_reason.or(terms.reason))
+        }
+    };
+    Ok(keys.into_iter().map(|key| Change { zone: zone.clone(), key, op: op.clone(), reason: reason.clone() }).collect())
+}
+
+/// Who asks, and of what.
+pub(super) struct Clerk<'a> {
+    pub(super) listings: &'a Listings,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) origin: Origin,
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it ends what failed")]
+fn error(why: impl ToString) -> Answer {
+    Answer::Error { text: why.to_string() }
+}
+
+fn answer(answer: ListingsAnswer) -> Answer {
+    Answer::Listings { told: answer }
+}
+
+impl Clerk<'_> {
+    /// Meets a request; many lines are read from `reader`, and written to `writer` behind the answer.
+    pub(super) async fn meet(
+        &self,
+        request: ListingsRequest,
+        reader: &mut (impl AsyncBufRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<Answer> {
+        Ok(match request {
+            ListingsRequest::Change { zone, keys, terms, reason } => {
+                self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await.unwrap_or_else(error)
+            }
+            ListingsRequest::Bulk { zone, terms, reason } => match self.zone(&zone) {
+                Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await?,
+                Err(why) => error(why),
+            },
+            ListingsRequest::Import => self.import(reader).await?,
+            ListingsRequest::Show { zone, after, limit } => self.show(&zone, after, limit).await.unwrap_or_else(error),
+            ListingsRequest::History { zones, key, limit } => self.history(&zones, &key, limit).unwrap_or_else(error),
+            ListingsRequest::Export { zones } => self.export(&zones, writer).await?,
+            ListingsRequest::Backup { path } => self.backup(path).await,
+        })
+    }
+
+    fn zone(&self, text: &str) -> Result<Name, String> {
+        let zone = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
+        self.snapshot.zone(&zone).map(|_| zone).ok_or_else(|| format!("no zone {text} is served here"))
+    }
+
+    fn zones(&self, texts: &[String]) -> Result<Vec<Name>, String> {
+        if texts.is_empty() {
+            return Ok(self.snapshot.zones().iter().map(|zone| zone.apex.clone()).collect());
+        }
+        texts.iter().map(|text| self.zone(text)).collect()
+    }
+
+    async fn change(
+        &self,
+        zone: &str,
+        texts: &[String],
+        terms: Option<&Terms>,
+        reason: Option<&String>,
+    ) -> Result<Answer, String> {
+        let zone = self.zone(zone)?;
+        let op = terms.map_or(Op::Delist, Terms::op);
+        let reason = terms.and_then(|terms| terms.reason.as_ref()).or(reason);
+        let mut changes = Vec::new();
+        for text in texts {
+            for key in parse_keys(text)? {
+                changes.push(Change { zone: zone.clone(), key, op: op.clone(), reason: reason.cloned() });
+            }
+        }
+        let keys: Vec<String> = changes.iter().map(|change| change.key.to_string()).collect();
+        let outcomes = self.submit(changes).await.unwrap_or(Err(StoreError::Ending)).map_err(|why| why.to_string())?;
+        let changes = keys.into_iter().zip(outcomes).map(|(key, outcome)| Changed { key, outcome }).collect();
+        Ok(answer(ListingsAnswer::Changed { changes }))
+    }
+
+    fn submit(&self, changes: Vec<Change>) -> oneshot::Receiver<Applied> {
+        let (sender, receiver) = oneshot::channel();
+        let batch = Batch { changes, origin: self.origin.clone(), is_atomic: false, condition: None };
+        self.listings.submit(batch, move |applied| {
+            let _nobody_waits = sender.send(applied);
+        });
+        receiver
+    }
+
+    async fn bulk(
+        &self,
+        reader: &mut (impl AsyncBufRead + Unpin),
+        parse: impl Fn(&str) -> Result<Vec<Change>, String>,
+    ) -> io::Result<Answer> {
+        let mut report = BulkReport::default();
+        let mut on_their_way = VecDeque::new();
+        let (mut changes, mut lines) = (Vec::new(), Vec::new());
+        let mut reading = Lines::new(reader);
+        loop {
+            let line = reading.next().await?;
+            let is_end = line.is_none();
+            if let Some((number, line)) = line {
+                match line.and_then(&parse) {
+                    Ok(parsed) => {
+                        lines.resize(lines.len() + parsed.len(), number);
+                        changes.extend(parsed);
+                    }
+                    Err(why) => report.fault(number, why),
+                }
+            }
+            if changes.len() >= BLOCK_LINES || is_end && !changes.is_empty() {
+                let block = self.submit(std::mem::take(&mut changes));
+                on_their_way.push_back((std::mem::take(&mut lines), block));
+            }
+            while on_their_way.len() > if is_end { 0 } else { BLOCKS_ON_THEIR_WAY } {
+                let Some((lines, block)) = on_their_way.pop_front() else { break };
+                if let Err(why) = settle(&mut report, &lines, block.await.unwrap_or(Err(StoreError::Ending))) {
+                    return Ok(error(stopped(&why, lines.first(), &report)));
+                }
+            }
+            if is_end {
+                return Ok(answer(ListingsAnswer::Report { report }));
+            }
+        }
+    }
+
+    async fn import(&self, reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Answer> {
+        let mut report = BulkReport::default();
+        let mut reading = Lines::new(reader);
+        let (mut records, mut lines) = (Vec::new(), Vec::new());
+        loop {
+            let line = reading.next().await?;
+            let is_end = line.is_none();
+            if let Some((number, line)) = line {
+                match line.and_then(|line| serde_json::from_str(line).map_err(|error| error.to_string())) {
+                    Ok(record) => {
+                        records.push(record);
+                        lines.push(number);
+                    }
+                    Err(why) => report.fault(number, why),
+                }
+            }
+            if records.len() >= BLOCK_LINES || is_end && !records.is_empty() {
+                let (listings, block) = (self.listings.clone(), std::mem::take(&mut records));
+                let applied = task::spawn_blocking(move || listings.restore(block)).await?;
+                let lines = std::mem::take(&mut lines);
+                if let Err(why) = settle(&mut report, &lines, applied) {
+                    return Ok(error(stopped(&why, lines.first(), &report)));
+                }
+            }
+            if is_end {
+                return Ok(answer(ListingsAnswer::Report { report }));
+            }
+        }
+    }
+
+    async fn show(&self, zone: &str, after: Option<Key>, limit: usize) -> Result<Answer, String> {
+        let (listings, zone) = (self.listings.clone(), self.zone(zone)?);
+        let page = task::spawn_blocking(move || listings.of_zone(&zone, after.as_ref(), limit)).await;
+        let listings = page.map_err(|error| error.to_string())?.map_err(|why| why.to_string())?;
+        Ok(answer(ListingsAnswer::Listings { listings }))
+    }
+
+    fn history(&self, zones: &[String], key: &str, limit: usize) -> Result<Answer, String> {
+        let mut events = Vec::new();
+        for zone in self.zones(zones)? {
+            for key in parse_keys(key)? {
+                events.extend(self.listings.history(&zone, &key, limit).map_err(|why| why.to_string())?);
+            }
+        }
+        Ok(answer(ListingsAnswer::History { events }))
+    }
+
+    /// Writes the answer and the lines behind it; what is returned is the last line.
+    async fn export(&self, zones: &[String], writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<Answer> {
+        let zones = match self.zones(zones) {
+            Ok(zones) => zones,
+            Err(why) => return Ok(error(why)),
+        };
+        for zone in zones {
+            let mut after: Option<Key> = None;
+            loop {
+                let (listings, of_zone, from) = (self.listings.clone(), zone.clone(), after.take());
+                let page = match task::spawn_blocking(move || listings.of_zone(&of_zone, from.as_ref(), PAGE)).await? {
+                    Ok(page) => page,
+                    Err(why) => return Ok(error(why)),
+                };
+                let mut text = Vec::new();
+                for record in &page {
+                    serde_json::to_writer(&mut text, record)?;
+                    text.push(b'\n');
+                }
+                writer.write_all(&text).await?;
+                after = page.last().map(|record| record.key.clone());
+                if page.len() < PAGE {
+                    break;
+                }
+            }
+        }
+        Ok(answer(ListingsAnswer::Exporting))
+    }
+
+    async fn backup(&self, path: PathBuf) -> Answer {
+        let listings = self.listings.clone();
+        let copy = move || {
+            listings.backup(&path).map_err(|why| why.to_string())?;
+            Ok::<u64, String>(std::fs::metadata(Path::new(&path)).map_or(0, |file| file.len()))
+        };
+        match task::spawn_blocking(copy).await {
+            Ok(Ok(bytes)) => answer(ListingsAnswer::BackedUp { bytes }),
+            Ok(Err(why)) => error(why),
+            Err(why) => error(why),
+        }
+    }
+}
+
+fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<(), StoreError> {
+    for (line, outcome) in lines.iter().zip(applied?) {
+        report.count(*line, &outcome);
+    }
+    Ok(())
+}
+
+fn stopped(why: &StoreError, line: Option<&usize>, report: &BulkReport) -> String {
+    let done = report.listed + report.extended + report.excluded + report.delisted;
+    format!("{why}; stopped at line {}, after {done} changes", line.copied().unwrap_or(0))
+}
+
+/// Lines that come in, with their numbers.
+struct Lines<'r, R> {
+    reader: &'r mut R,
+    line: Vec<u8>,
+    number: usize,
+}
+
+impl<'r, R: AsyncBufRead + Unpin> Lines<'r, R> {
+    fn new(reader: &'r mut R) -> Self {
+        Self { reader, line: Vec::new(), number: 0 }
+    }
+
+    async fn next(&mut self) -> io::Result<Option<(usize, Result<&str, String>)>> {
+        self.line.clear();
+        self.number += 1;
+        if (&mut *self.reader).take(LINE_MAX_LEN).read_until(b'\n', &mut self.line).await? == 0 {
+            return Ok(None);
+        }
+        if self.line.len() as u64 == LINE_MAX_LEN && self.line.last() != Some(&b'\n') {
+            return Err(io::Error::other(format!("line {} is longer than {LINE_MAX_LEN} octets", self.number)));
+        }
+        Ok(Some((self.number, std::str::from_utf8(&self.line).map_err(|error| error.to_string()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_many() {
+        let zone = Name::parse(b"virbl.tee.gr").expect("a name");
+        let terms = Terms { reason: Some("bulk".into()), hold: Some(Hold::ForS(60)), ..Terms::default() };
+        let read = |line: &str| parse_line(line, &zone, Some(&terms), None);
+        let one = |line: &str| read(line).expect(line).remove(0);
+        let put = |change: &Change| match &change.op {
+            Op::Put { verdict, lifetime } => (verdict.clone(), *lifetime),
+            Op::Delist => panic!("{change:?}"),
+        };
+        assert_eq!(read("  # a comment\n"), Ok(vec![]));
+        let plain = one("192.0.2.1\n");
+        assert_eq!(put(&plain), (Verdict::LISTED, Lifetime::For(Duration::from_secs(60))));
+        assert_eq!(plain.reason.as_deref(), Some("bulk"));
+        let own = one("192.0.2.0/24  2h  seen by   trap 7\r\n");
+        assert_eq!(put(&own).1, Lifetime::For(Duration::from_secs(7_200)));
+        assert_eq!(own.reason.as_deref(), Some("seen by   trap 7"));
+        assert_eq!(put(&one("!192.0.2.1 forever")), (Verdict::Excluded, Lifetime::Endless));
+        assert_eq!(put(&one("192.0.2.1 - why")).1, Lifetime::For(Duration::from_secs(60)));
+        let both: Vec<String> =
+            read(".example.com").expect("two").iter().map(|change| change.key.to_string()).collect();
+        assert_eq!(both, ["example.com", "*.example.com"]);
+        assert!(read("192.0.2.1 virus").expect_err("no time").contains("`virus` is not a time"));
+        assert!(read("192.0.2.1/24").expect_err("host bits").contains("did you mean 192.0.2.0/24?"));
+        assert!(read("192.0.2.1 0").is_err());
+        assert_eq!(parse_line("192.0.2.1", &zone, None, None).expect("a delisting")[0].op, Op::Delist);
+        assert!(parse_line("!192.0.2.1", &zone, None, None).is_err());
+    }
+}

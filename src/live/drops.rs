@@ -1,0 +1,185 @@
+//! Files that are to be dropped: what would be served if they lay where they belong.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    clock,
+    reloader::{Reloader, Settings},
+    served::{Cell, Served},
+    zones::{DatasetSpec, SpecError, ZoneSource, ZoneSpec, read_file_name},
+};
+use crate::{
+    load::Options,
+    wire::name::Name,
+    zone::{
+        difference::{Difference, difference},
+        ruling::Context,
+    },
+};
+
+/// A dataset that is to be dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drop {
+    /// Its zone.
+    zone: String,
+    /// Its type.
+    kind: String,
+    /// Its files, by absolute paths.
+    files: Vec<PathBuf>,
+    /// Its file's name says what it is, and so which file it takes the place of.
+    is_named: bool,
+}
+
+/// What the words of a command line drop: a folder of zone files, one of them, or `ZONE:TYPE:FILE,FILE`.
+///
+/// # Errors
+/// In words for whoever gave them.
+pub fn drops(word: &str) -> Result<Vec<Drop>, String> {
+    let path = Path::new(word);
+    if path.is_dir() {
+        let drops = drops_of(&ZoneSource::Folder(path.to_owned()))?;
+        let empty = || format!("{word}: no file in it is named ZONE.TYPE, as in bl.example.org.ip4set");
+        return if drops.is_empty() { Err(empty()) } else { Ok(drops) };
+    }
+    if word.contains(':') {
+        let spec = ZoneSpec::parse(word).map_err(|error: SpecError| error.to_string())?;
+        return Ok(vec![Drop::new(&spec, false)?]);
+    }
+    if !path.is_file() {
+        return Err(format!("{word}: no such file or folder"));
+    }
+    Ok(vec![Drop::new(&named_file(path)?, true)?])
+}
+
+/// What a configuration serves, as drops: its folder's files by their names, or its specifications.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn drops_of(source: &ZoneSource) -> Result<Vec<Drop>, String> {
+    let specs = source.list().map_err(|error| format!("cannot read the zones folder: {error}"))?.specs;
+    let is_named = matches!(source, ZoneSource::Folder(_));
+    specs.iter().filter(|spec| spec.zone.is_some()).map(|spec| Drop::new(spec, is_named)).collect()
+}
+
+/// The dataset that a file is, by its name.
+///
+/// # Errors
+/// When its name does not say.
+pub fn named_file(path: &Path) -> Result<ZoneSpec, String> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (zone, kind) = read_file_name(name)
+        .map_err(|reason| format!("{}: {reason}; or say what it is: ZONE:TYPE:FILE, --as ZONE:TYPE", path.display()))?;
+    Ok(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path.to_owned()] } })
+}
+
+impl Drop {
+    fn new(spec: &ZoneSpec, is_named: bool) -> Result<Self, String> {
+        let zone = spec.zone.as_ref().ok_or("an access list is not to be compared")?.to_string();
+        let absolute =
+            |file: &PathBuf| std::path::absolute(file).map_err(|error| format!("{}: {error}", file.display()));
+        let files = spec.dataset.files.iter().map(absolute).collect::<Result<_, _>>()?;
+        Ok(Self { zone, kind: spec.dataset.kind.to_string(), files, is_named })
+    }
+
+    fn spec(&self) -> Result<ZoneSpec, String> {
+        let zone = Name::parse(self.zone.as_bytes()).map_err(|error| format!("{}: {error}", self.zone))?;
+        let kind = self.kind.parse().map_err(|error| format!("{error}"))?;
+        Ok(ZoneSpec { zone: Some(zone), dataset: DatasetSpec { kind, files: self.files.clone() } })
+    }
+
+    /// Whether it takes the place of a dataset: the one whose file is called the same, compressed or not, or if nothing is
+    /// called after its zone, the one of its type.
+    fn replaces(&self, own: &ZoneSpec, other: &ZoneSpec) -> bool {
+        let bare = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
+        };
+        let is_of_its_sort = own.zone == other.zone && own.dataset.kind == other.dataset.kind;
+        is_of_its_sort
+            && (!self.is_named
+                || own.dataset.files.iter().any(|file| other.dataset.files.iter().any(|old| bare(old) == bare(file))))
+    }
+}
+
+/// The specifications with drops in their places, of those zones only that any drop is for.
+fn with_drops(specs: &[ZoneSpec], drops: &[Drop]) -> Result<Vec<ZoneSpec>, String> {
+    let mut specs = specs.to_vec();
+    let mut zones = Vec::new();
+    for drop in drops {
+        let own = drop.spec()?;
+        specs.retain(|other| !drop.replaces(&own, other));
+        zones.push(own.zone.clone());
+        specs.push(own);
+    }
+    // Access lists matter: without theirs, zones are not served.
+    specs.retain(|spec| zones.contains(&spec.zone) || spec.zone.is_none());
+    Ok(specs)
+}
+
+/// What would change if files were dropped now, of the zones that they are for; so many changes of a kind to be shown.
+///
+/// # Errors
+/// When a file cannot be loaded.
+pub fn compare_drops(
+    served: &Served,
+    specs: &[ZoneSpec],
+    drops: &[Drop],
+    options: &Options,
+    shown_max: usize,
+) -> Result<Vec<Difference>, String> {
+    let specs = with_drops(specs, drops)?;
+    let now_s = clock::now_s();
+    let cell = Cell::default();
+    let mut reloader = Reloader::new(Settings::new(ZoneSource::Specs(specs.clone()), options.clone()), cell.clone());
+    let report = reloader.reload(now_s, None);
+    let failed = report.datasets.iter().find_map(|dataset| Some((&dataset.dataset, dataset.failure.as_ref()?)));
+    if let Some((dataset, failure)) = failed {
+        return Err(format!("{dataset}: {failure}"));
+    }
+    let context = Context { now_s, keyed: false };
+    let is_wanted = |apex: &Name| specs.iter().any(|spec| spec.zone.as_ref() == Some(apex));
+    Ok(difference(&served.snapshot, &cell.load().snapshot, &context, shown_max, is_wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn specs(words: &[&str]) -> Vec<ZoneSpec> {
+        words.iter().map(|word| ZoneSpec::parse(word).expect(word)).collect()
+    }
+
+    fn shown(specs: &[ZoneSpec]) -> Vec<String> {
+        specs.iter().map(|spec| spec.dataset.to_string()).collect()
+    }
+
+    #[test]
+    fn a_drop_takes_the_place_of_its_like() {
+        let before = specs(&[
+            "bl.example:ip4set:/zones/bl.example.ip4set.gz",
+            "bl.example:ip4set:/zones/bl.example.ip4set.traps",
+            "bl.example:generic:/zones/bl.example.generic",
+            "other.example:ip4set:/zones/other.example.ip4set",
+            ":acl:/zones/@.acl",
+        ]);
+        let named = Drop::new(&specs(&["bl.example:ip4set:/tmp/bl.example.ip4set"])[0], true).expect("a drop");
+        assert_eq!(
+            shown(&with_drops(&before, &[named]).expect("specifications")),
+            [
+                "ip4set:/zones/bl.example.ip4set.traps",
+                "generic:/zones/bl.example.generic",
+                "acl:/zones/@.acl",
+                "ip4set:/tmp/bl.example.ip4set"
+            ]
+        );
+        let given = Drop::new(&specs(&["bl.example:ip4set:/tmp/x"])[0], false).expect("a drop");
+        assert_eq!(
+            shown(&with_drops(&before, &[given]).expect("specifications")),
+            ["generic:/zones/bl.example.generic", "acl:/zones/@.acl", "ip4set:/tmp/x"]
+        );
+        let new = Drop::new(&specs(&["bl.example:dnset:/tmp/bl.example.dnset"])[0], true).expect("a drop");
+        assert_eq!(with_drops(&before, &[new]).expect("specifications").len(), 5);
+    }
+}

@@ -1,0 +1,215 @@
+//! A disk that fails: what is listed stays, nothing new is taken, and all is well again once the disk is.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use redb::{Database, StorageBackend, backends::FileBackend};
+
+use super::*;
+use crate::{
+    live::{
+        reloader::{self, Reloader},
+        zones::ZoneSource,
+    },
+    load,
+    zone::live::Place,
+};
+
+/// A file on a disk that is full when the test says so.
+#[derive(Debug)]
+struct Disk {
+    file: FileBackend,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn check(&self) -> Result<(), std::io::Error> {
+        if self.is_full.load(Relaxed) {
+            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        }
+        Ok(())
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.check()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), std::io::Error> {
+        self.check()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.check()?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> Result<(), std::io::Error> {
+        self.file.close()
+    }
+}
+
+struct Moved(AtomicU64);
+
+impl Clock for Moved {
+    fn now_s(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn running_s(&self) -> u64 {
+        self.now_s()
+    }
+}
+
+const NOW_S: u64 = 1_795_341_600;
+
+struct World {
+    root: tempfile::TempDir,
+    live: LiveCell,
+    is_full: Arc<AtomicBool>,
+    clock: Arc<Moved>,
+    listings: Listings,
+}
+
+impl World {
+    fn new(history_max_bytes: u64) -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::write(root.path().join("bl.example.ip4set"), "127.0.0.2\n").expect("written");
+        let is_full = Arc::new(AtomicBool::new(false));
+        let clock = Arc::new(Moved(AtomicU64::new(NOW_S)));
+        let (live, listings) = open(root.path(), &is_full, &clock, history_max_bytes);
+        Self { root, live, is_full, clock, listings }
+    }
+
+    fn put(&self, number: u32) -> Applied {
+        let key = Key::address(std::net::Ipv4Addr::from(0x0a00_0000 + number).into());
+        let op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Default };
+        let origin = Origin { door: Door::Command, who: "test".into(), from: None };
+        self.listings.apply(vec![Change { zone: zone(), key, op, reason: None }], &origin)
+    }
+
+    fn is_served(&self, number: u32) -> bool {
+        let live = self.live.load();
+        let served = live.zone(0).and_then(|zone| zone.exactly(&Place::V4(0x0a00_0000 + number, 32)));
+        served.is_some_and(|entry| entry.in_force(self.clock.now_s()))
+    }
+}
+
+fn zone() -> Name {
+    Name::parse(b"bl.example").expect("a name")
+}
+
+fn open(root: &Path, is_full: &Arc<AtomicBool>, clock: &Arc<Moved>, history_max_bytes: u64) -> (LiveCell, Listings) {
+    let (served, live) = (Cell::default(), LiveCell::default());
+    let settings = reloader::Settings::new(ZoneSource::Folder(root.to_owned()), load::Options::default());
+    let mut reloader = Reloader::new(settings, Arc::clone(&served));
+    reloader.reload(NOW_S, None);
+    let places = Places { served, live: Arc::clone(&live), slots: reloader.live_slots() };
+    let is_full = Arc::clone(is_full);
+    let opener = move |path: &Path| {
+        let file = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+        let disk = Disk { file: FileBackend::new(file)?, is_full: Arc::clone(&is_full) };
+        Database::builder().set_cache_size(1 << 20).create_with_backend(disk)
+    };
+    let settings =
+        Settings { clock: Arc::clone(clock) as Arc<dyn Clock>, history_max_bytes, ..Settings::new(root.to_owned()) };
+    (live, Listings::open_with(settings, places, Box::new(opener)).expect("opened"))
+}
+
+#[test]
+fn a_full_disk_refuses_and_serves_on() {
+    let mut world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    world.is_full.store(true, Relaxed);
+    for number in 2..5 {
+        let refused = world.put(number).expect_err("the disk is full");
+        assert!(matches!(&refused, StoreError::Unwritable(_)), "{refused}");
+        assert!(refused.to_string().contains("cannot be written"), "{refused}");
+        assert!(refused.to_string().contains("listings.redb"), "{refused}");
+        assert!(!world.is_served(number), "what is not durable is not served");
+    }
+    assert!(world.is_served(1), "what is listed stays listed");
+    assert!(world.listings.alarm().is_some_and(|alarm| alarm.contains("cannot be written")));
+    world.is_full.store(false, Relaxed);
+    assert!(world.put(5).is_ok(), "there is room again");
+    assert_eq!(world.listings.alarm(), None);
+    assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3));
+    world.listings.stop();
+    (world.live, world.listings) = open(world.root.path(), &world.is_full, &world.clock, 1 << 30);
+    assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3), "after a restart too");
+}
+
+#[test]
+fn history_is_bounded_by_time_and_size() {
+    let world = World::new(4_000);
+    let key = |number: u32| Key::address(std::net::Ipv4Addr::from(0x0a00_0000 + number).into());
+    let events = |number| world.listings.history(&zone(), &key(number), 10).expect("readable").len();
+    for number in 0..100 {
+        assert!(world.put(number).is_ok());
+    }
+    assert!(world.listings.history_bytes().expect("readable") > 4_000);
+    world.clock.0.fetch_add(clock::SETTLE_S, Relaxed);
+    assert!(world.listings.sweep() > 10);
+    assert!(world.listings.history_bytes().expect("readable") <= 4_000);
+    assert_eq!((events(0), events(99)), (0, 1), "the oldest goes first");
+    assert!(world.is_served(0), "and takes no listing with it");
+    world.clock.0.fetch_add(DEFAULT_HISTORY_S + 4_000, Relaxed);
+    world.listings.sweep();
+    assert_eq!(events(99), 0);
+    assert!(world.live.load().zone(0).is_none(), "what is over is swept, and gives its memory back");
+}
+
+#[test]
+fn a_clock_that_is_set_by_mistake_delists_nothing_for_good() {
+    struct Set(AtomicU64, AtomicU64);
+    impl Clock for Set {
+        fn now_s(&self) -> u64 {
+            self.0.load(Relaxed)
+        }
+        fn running_s(&self) -> u64 {
+            self.1.load(Relaxed)
+        }
+    }
+    let mut world = World::new(1 << 30);
+    world.listings.stop();
+    let clock = Arc::new(Set(AtomicU64::new(NOW_S), AtomicU64::new(0)));
+    let served = Cell::default();
+    let settings = reloader::Settings::new(ZoneSource::Folder(world.root.path().to_owned()), load::Options::default());
+    let mut reloader = Reloader::new(settings, Arc::clone(&served));
+    reloader.reload(NOW_S, None);
+    let places = Places { served, live: Arc::clone(&world.live), slots: reloader.live_slots() };
+    let settings =
+        Settings { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Settings::new(world.root.path().to_owned()) };
+    world.listings = Listings::open(settings, places).expect("opened");
+    assert!(world.put(1).is_ok());
+    let run = |seconds| {
+        clock.0.fetch_add(seconds, Relaxed);
+        clock.1.fetch_add(seconds, Relaxed);
+    };
+    run(clock::SETTLE_S);
+    assert_eq!(world.listings.sweep(), 0);
+    // Somebody sets it a day ahead, and notices.
+    clock.0.fetch_add(86_400, Relaxed);
+    let found = || world.listings.get(&zone(), &"10.0.0.1".parse().expect("a key")).expect("readable");
+    assert_eq!(found(), None, "a lookup goes by the clock as it is");
+    assert_eq!(world.listings.sweep(), 0, "but nothing is thrown away");
+    clock.0.fetch_sub(86_400, Relaxed);
+    assert!(found().is_some(), "so it is there when the clock is right again");
+    // Set back, nothing comes back that was over and swept.
+    run(4 * 3_600);
+    world.listings.sweep();
+    run(clock::SETTLE_S);
+    assert_eq!(world.listings.sweep(), 1);
+    clock.0.fetch_sub(86_400, Relaxed);
+    assert_eq!(found(), None);
+}

@@ -1,0 +1,70 @@
+//! What a running server tells those who control it.
+
+use std::collections::BTreeMap;
+
+use super::{Running, collector::NO_ZONE};
+use crate::{
+    control::{Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
+    metrics::{IGNORED, RCODES, RESULTS, Totals},
+};
+
+impl Operator for Running {
+    fn statistics(&self) -> Statistics {
+        let served = self.cell.load();
+        let (status, checkups) = (self.status.read(), self.monitor.read());
+        let mut all = self.outside.totals();
+        let mut zones = BTreeMap::from([(NO_ZONE.to_owned(), counts(&all))]);
+        for (zone, counters) in served.snapshot.zones().iter().zip(&served.counters) {
+            let (name, totals) = (zone.apex.to_string(), counters.totals());
+            all += totals;
+            let mut told = counts(&totals);
+            let datasets = zone.content.as_ref().map(|content| content.datasets());
+            told.entries = datasets.map(|datasets| datasets.iter().map(|dataset| dataset.len() as u64).sum());
+            told.loaded_s = status.loaded_s.get(&name).copied();
+            if let Some(checkup) = checkups.get(&name) {
+                told.next_expiry_s = checkup.next_expiry_s.map(u64::from);
+                let failed = checkup.probes.iter().filter(|(_, is_ok)| !**is_ok);
+                told.failed_probes = failed.map(|(probe, _)| (*probe).to_owned()).collect();
+            }
+            zones.insert(name, told);
+        }
+        let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
+        Statistics {
+            uptime_ms: self.started.elapsed().as_millis() as u64,
+            zones,
+            dropped: IGNORED.iter().map(|(ignored, word)| ((*word).to_owned(), all.ignored_for(*ignored))).collect(),
+            troubles: troubles.collect(),
+            tcp_connections: self.transports.tcp.open.value(),
+        }
+    }
+
+    fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String> {
+        if let Some(stranger) = rules.iter().flat_map(|rules| &rules.zones).find(|zone| !self.serves(zone)) {
+            return Err(format!("no zone {stranger} is served here"));
+        }
+        self.query_tap.switch(rules)
+    }
+
+    fn query_log(&self) -> QueryLogState {
+        self.query_tap.state()
+    }
+}
+
+impl Running {
+    fn serves(&self, zone: &str) -> bool {
+        let name = crate::wire::name::Name::parse(zone.as_bytes());
+        name.is_ok_and(|name| self.cell.load().snapshot.zone(&name).is_some())
+    }
+}
+
+/// What was counted of a zone, without its state.
+fn counts(totals: &Totals) -> ZoneStatistics {
+    let responses = RCODES.iter().map(|rcode| (rcode.name().to_owned(), totals.with_rcode(*rcode)));
+    let lookups = RESULTS.iter().map(|(verdict, word)| ((*word).to_owned(), totals.with_verdict(*verdict)));
+    ZoneStatistics {
+        requests: totals.requests(),
+        responses: responses.filter(|(_, count)| *count > 0).collect(),
+        lookups: lookups.collect(),
+        ..ZoneStatistics::default()
+    }
+}

@@ -1,0 +1,139 @@
+//! Names compared: all datasets of both sides are walked together in the order of the tree, with what holds below the names
+//! on the way, so that a name counts by what it answers and not by which line says so.
+
+use super::{
+    Change, Difference, Item,
+    answers::{Answers, Reader},
+};
+use crate::{
+    wire::name::Name,
+    zone::{
+        dataset::{Dataset, Entries},
+        ruling::{Context, Finding},
+    },
+};
+
+/// Nothing is said; what holds is said above.
+const UNSAID: u32 = u32::MAX;
+
+/// The names of one dataset, labels from right to left, in their order.
+#[derive(Default)]
+struct Column {
+    octets: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    end: usize,
+    /// Answers of the name itself.
+    exact: u32,
+    /// Answers of all names below it.
+    below: u32,
+}
+
+impl Column {
+    fn new(dataset: &Dataset, context: &Context, answers: &mut Answers) -> Self {
+        let mut column = Self::default();
+        let Entries::Names(names) = &dataset.entries else { return column };
+        let mut reader = Reader::new(dataset);
+        names.for_each(|wire, exact, wildcard| {
+            let mut read = |finding: Finding<'_>| match finding {
+                Finding::Absent => UNSAID,
+                finding => reader.read(finding, context, answers),
+            };
+            let (exact, below) = (read(names.decide(exact, context)), read(names.decide(wildcard, context)));
+            if exact == UNSAID && below == UNSAID {
+                return;
+            }
+            push_reversed(wire, &mut column.octets);
+            column.rows.push(Row { end: column.octets.len(), exact, below });
+        });
+        column
+    }
+
+    fn name(&self, row: usize) -> &[u8] {
+        let start = row.checked_sub(1).map_or(0, |before| self.rows[before].end);
+        &self.octets[start..self.rows[row].end]
+    }
+}
+
+/// Appends a name's labels from right to left.
+fn push_reversed(wire: &[u8], octets: &mut Vec<u8>) {
+    let start = octets.len();
+    let mut at = 0;
+    while let Some(length) = wire.get(at).map(|&length| usize::from(length)).filter(|&length| length > 0) {
+        let label = &wire[at..=at + length];
+        octets.splice(start..start, label.iter().copied());
+        at += 1 + length;
+    }
+}
+
+/// The name of labels from right to left.
+fn name_of(reversed: &[u8]) -> Name {
+    let mut wire = Vec::new();
+    push_reversed(reversed, &mut wire);
+    wire.push(0);
+    Name::from_wire(&wire)
+}
+
+/// What holds below a name on the way.
+struct Step {
+    name: Vec<u8>,
+    below: Vec<u32>,
+}
+
+/// Compares names.
+pub(super) fn compare(
+    old: &[&Dataset],
+    new: &[&Dataset],
+    context: &Context,
+    answers: &mut Answers,
+    difference: &mut Difference,
+) {
+    let columns: Vec<Column> = old.iter().chain(new).map(|dataset| Column::new(dataset, context, answers)).collect();
+    let mut at = vec![0; columns.len()];
+    let mut way: Vec<Step> = Vec::new();
+    let (nothing, mut exact, mut below) = (vec![Answers::NONE; columns.len()], Vec::new(), Vec::new());
+    loop {
+        let heads = columns.iter().zip(&at).filter(|(column, at)| **at < column.rows.len());
+        let Some(name) = heads.map(|(column, at)| column.name(*at)).min() else { return };
+        while way.pop_if(|step| !name.starts_with(&step.name)).is_some() {}
+        let above = way.last().map_or(&nothing, |step| &step.below);
+        exact.clone_from(above);
+        below.clone_from(above);
+        let (mut says_exact, mut says_below) = (false, false);
+        for (number, column) in columns.iter().enumerate() {
+            let Some(row) = column.rows.get(at[number]).filter(|_| column.name(at[number]) == name) else { continue };
+            for (said, says, holds) in
+                [(row.exact, &mut says_exact, &mut exact), (row.below, &mut says_below, &mut below)]
+            {
+                if said != UNSAID {
+                    *says = true;
+                    holds[number] = said;
+                }
+            }
+            at[number] += 1;
+        }
+        let mut together = |sets: &[u32]| sets.iter().fold(Answers::NONE, |all, &set| answers.union(all, set));
+        let (before, after) = exact.split_at(old.len());
+        if says_exact {
+            // What only a wildcard above says is counted there.
+            let (before, after) = (together(before), together(after));
+            difference.before.names += u64::from(before != Answers::NONE);
+            if let Some(change) = Change::of(before, after) {
+                difference.add(change, |amounts| amounts.names += 1, || Item::Name(name_of(name)));
+            }
+        }
+        let (before, after) = below.split_at(old.len());
+        if says_below {
+            let (before, after) = (together(before), together(after));
+            difference.before.wildcards += u64::from(before != Answers::NONE);
+            if let Some(change) = Change::of(before, after) {
+                difference.add(change, |amounts| amounts.wildcards += 1, || Item::Wildcard(name_of(name)));
+            }
+        }
+        if says_below {
+            way.push(Step { name: name.to_vec(), below: below.clone() });
+        }
+    }
+}

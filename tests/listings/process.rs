@@ -1,0 +1,201 @@
+//! The program: its command line, its socket, and its death.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use super::{
+    daemon::{Daemon, dnsbld, free_address},
+    support::message::{Query, show_reply},
+};
+
+/// A server on a folder of its own.
+pub(crate) struct Site {
+    pub(crate) root: tempfile::TempDir,
+    daemon: Option<Daemon>,
+}
+
+impl Site {
+    pub(crate) fn new(files: &[(&str, &str)], config: &str) -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::create_dir(root.path().join("zones")).expect("a folder");
+        for (file, text) in files {
+            fs::write(root.path().join("zones").join(file), text).expect("written");
+        }
+        fs::write(
+            root.path().join("dnsbld.toml"),
+            format!("folder = \"zones\"\nhttp = false\nstate = \"state\"\n{config}"),
+        )
+        .expect("written");
+        let mut site = Self { root, daemon: None };
+        site.start();
+        site
+    }
+
+    pub(crate) fn start(&mut self) {
+        let address = free_address();
+        let mut command = dnsbld();
+        command.args(["serve", "--listen", &address.to_string(), "--config"]).arg(self.root.path().join("dnsbld.toml"));
+        let daemon = Daemon::start(command, address, &self.root.path().join("log"));
+        self.daemon = Some(daemon.unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    /// Kills the server at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.daemon = None;
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = dnsbld();
+        command.args(words).arg("--state").arg(self.state());
+        command
+    }
+
+    /// Runs a command, and tells its output and whether it was a success.
+    pub(crate) fn run(&self, words: &[&str]) -> (String, bool) {
+        told(self.command(words).stdin(Stdio::null()).output().expect("the program runs"))
+    }
+
+    /// The same with an input.
+    pub(crate) fn run_with(&self, words: &[&str], input: &str) -> (String, bool) {
+        let mut command = self.command(words);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("the program runs");
+        let mut stdin = child.stdin.take().expect("piped");
+        match stdin.write_all(input.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => panic!("{error}"),
+            _ => drop(stdin),
+        }
+        told(child.wait_with_output().expect("it ends"))
+    }
+
+    pub(crate) fn ask(&self, question: &str, kind: u16) -> Vec<String> {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("set");
+        let address = self.daemon.as_ref().expect("it runs").address;
+        socket.send_to(&Query::new(question, kind).octets(), address).expect("sent");
+        let mut reply = [0; 1232];
+        let length = socket.recv(&mut reply).expect("an answer");
+        let lines = show_reply(&reply[..length]).unwrap_or_else(|error| panic!("{error}"));
+        let code = lines[0].split(' ').next().expect("a code").to_owned();
+        std::iter::once(code).chain(lines[1..].iter().filter(|line| line.starts_with("answer")).cloned()).collect()
+    }
+}
+
+fn told(output: Output) -> (String, bool) {
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8(text).expect("a text"), output.status.success())
+}
+
+const FILES: [(&str, &str); 2] =
+    [("virbl.tee.gr.ip4set", ":127.0.0.3:virus from $\n192.0.2.77\n"), ("rhsbl.tee.gr.dnset", "a.test\n")];
+
+#[test]
+fn an_operators_morning() {
+    let site = Site::new(&FILES, "[listings.zones.\"virbl.tee.gr\"]\nnever-list = [\"203.0.113.0/24\"]\n");
+    let (text, is_well) = site.run(&["list", "virbl.tee.gr", "192.0.2.55", "--for", "1h", "--reason", "Eicar"]);
+    assert!(is_well && text.starts_with("192.0.2.55: listed until ") && text.ends_with(", 1h from now\n"), "{text}");
+    assert!(site.ask("55.2.0.192.virbl.tee.gr", 16)[1].ends_with("TXT \"virus from 192.0.2.55\""));
+    let (text, _) = site.run(&["list", "virbl.tee.gr", "192.0.2.55", "--for", "2h"]);
+    assert!(text.starts_with("192.0.2.55: was listed already, now until "), "{text}");
+    let (text, is_well) = site.run(&["list", "virbl.tee.gr", "192.0.2.56", "203.0.113.9"]);
+    assert!(
+        !is_well && text.contains("203.0.113.9: REFUSED: 203.0.113.0/24 is never listed in zone virbl.tee.gr"),
+        "{text}"
+    );
+    let (text, is_well) = site.run(&["list", "virbl.tee.gr", "192.0.2.1/24"]);
+    assert!(!is_well && text.contains("did you mean 192.0.2.0/24?"), "{text}");
+    let (text, is_well) = site.run(&["list", "nowhere.example", "192.0.2.1"]);
+    assert!(!is_well && text.contains("no zone nowhere.example is served here"), "{text}");
+    let (text, _) =
+        site.run(&["list", "virbl.tee.gr", "192.0.2.77", "--exclude", "--forever", "--reason", "our relay"]);
+    assert_eq!(text, "192.0.2.77: excluded until it is delisted\n");
+    assert_eq!(site.ask("77.2.0.192.virbl.tee.gr", 1), ["NXDOMAIN"]);
+    let (text, _) =
+        site.run(&["list", "rhsbl.tee.gr", ".b.test", "--value", "127.0.0.9", "--until", "2099-01-01T00:00:00Z"]);
+    assert!(text.contains("\n*.b.test: listed until 2099-01-01T00:00:00Z"), "{text}");
+    assert!(site.ask("x.b.test.rhsbl.tee.gr", 1)[1].ends_with("A 127.0.0.9"));
+
+    let (text, _) = site.run(&["listings", "virbl.tee.gr"]);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("192.0.2.77 excluded since") && text.contains("(command): our relay"), "{text}");
+    let (text, _) = site.run(&["listings", "virbl.tee.gr", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["listings"][2]["verdict"], "excluded");
+    let (text, _) = site.run(&["explain", "192.0.2.77", "virbl.tee.gr"]);
+    assert!(
+        text.starts_with("virbl.tee.gr: not listed, excluded by command: 192.0.2.77 by ") && text.contains("our relay")
+    );
+    let (text, _) = site.run(&["explain", "192.0.2.55", "virbl.tee.gr"]);
+    assert!(text.contains("listed as 127.0.0.3 by command: 192.0.2.55 by ") && text.contains("virus from 192.0.2.55"));
+    let (text, _) = site.run(&["explain", "y.b.test", "rhsbl.tee.gr"]);
+    assert!(text.contains("by command: *.b.test by "), "{text}");
+    assert_eq!(site.run(&["delist", "virbl.tee.gr", "192.0.2.55", "--reason", "cleaned"]).0, "192.0.2.55: delisted\n");
+    assert!(site.run(&["delist", "virbl.tee.gr", "192.0.2.55"]).0.contains("was not listed by command"));
+    let (text, _) = site.run(&["history", "192.0.2.55"]);
+    let words: Vec<&str> = text.lines().map(|line| line.split(' ').nth(2).expect("a word")).collect();
+    assert_eq!(words, ["listed", "extended", "delisted"], "{text}");
+    assert!(text.contains(": Eicar\n") && text.contains(": cleaned\n"));
+}
+
+#[test]
+fn many_lines_and_one_report() {
+    let mut site = Site::new(&FILES, "");
+    let lines: String = (0..100_000u32).map(|number| format!("{}\n", Ipv4Addr::from(0x0a00_0000 + number))).collect();
+    let bad = "# from the trap\n\n!192.0.2.77 7d ours\n10.9.9.9 1h seen twice\n10.0.0.256\n192.0.2.1 soon\na.test\n";
+    let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-", "--for", "1d"], &format!("{bad}{lines}"));
+    assert!(!is_well);
+    let said: Vec<&str> = text.lines().collect();
+    assert_eq!(said.len(), 4, "{text}");
+    assert!(said[0].starts_with("line 6: `soon` is not a time"), "{text}");
+    assert_eq!(said[1], "line 5: zone virbl.tee.gr holds addresses, not names", "10.0.0.256 is a name");
+    assert_eq!(said[2], "line 7: zone virbl.tee.gr holds addresses, not names");
+    assert_eq!(said[3], "100001 listed, 1 excluded, 3 NOT DONE");
+    assert_eq!(site.ask("3.2.1.10.virbl.tee.gr", 1).len(), 2);
+
+    let (exported, is_well) = site.run(&["listings", "export"]);
+    assert!(is_well);
+    assert_eq!(exported.lines().count(), 100_002);
+    let copy = site.root.path().join("copy.redb");
+    let (text, is_well) = site.run(&["listings", "backup", copy.to_str().expect("a path")]);
+    assert!(is_well && text.starts_with("backed up, "), "{text}");
+    assert!(!site.run(&["listings", "backup", copy.to_str().expect("a path")]).1, "nothing is written over");
+    let (text, is_well) = site.run_with(&["delist", "virbl.tee.gr", "-"], &lines);
+    assert!(is_well && text == "100000 delisted\n", "{text}");
+    assert_eq!(site.ask("3.1.0.10.virbl.tee.gr", 1), ["NXDOMAIN"]);
+
+    // What was exported comes back as it was; and so does a backup.
+    let (text, is_well) = site.run_with(&["listings", "import", "-"], &exported);
+    assert!(is_well && text == "100001 listed, 1 excluded\n", "{text}");
+    let again = site.run(&["listings", "export"]).0;
+    assert!(again == exported, "an import is what was exported");
+    site.kill();
+    fs::copy(&copy, site.state().join("listings.redb")).expect("copied");
+    site.start();
+    assert!(site.run(&["listings", "export"]).0 == exported, "a backup is what was there");
+}
+
+#[test]
+fn only_one_and_only_its_owner() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new(&FILES, "");
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&site.state()), 0o750, "permissions of the folder decide who may");
+    assert_eq!(mode(&site.state().join("listings.redb")), 0o640);
+    let mut command = dnsbld();
+    let address = free_address();
+    command.args(["serve", "--listen", &address.to_string(), "--config"]).arg(site.root.path().join("dnsbld.toml"));
+    let second = Daemon::start(command, address, &site.root.path().join("second"));
+    assert!(second.is_ok(), "it serves what the files say");
+    let log = fs::read_to_string(site.root.path().join("second")).expect("a log");
+    assert!(log.contains("another server uses the store of live listings"), "{log}");
+    assert!(site.run(&["list", "virbl.tee.gr", "192.0.2.5"]).1, "the first goes on");
+}

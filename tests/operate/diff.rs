@@ -1,0 +1,92 @@
+//! What a file will change: in addresses and not in lines, against files and against a running server, and as a gate.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{
+    explain::dnsbld,
+    live::{Live, Place},
+};
+
+/// Two folders of zones: what there is, and what is to come.
+fn places() -> (Place, Place) {
+    let (old, new) = (Place::new(), Place::new());
+    old.drop_file("bl.example.ip4set", ":2:x\n192.0.2.0/24\n198.51.100.1\n203.0.113.7 :4:y\n");
+    old.drop_file("names.example.dnset", ":2:x\n.spam.example\n");
+    let hosts: Vec<String> = (0..256).map(|last| format!("192.0.2.{last}")).collect();
+    let hosts = hosts.join("\n");
+    new.drop_file("bl.example.ip4set", format!(":2:x\n{hosts}\n198.51.100.2\n203.0.113.7\n"));
+    new.drop_file("names.example.dnset", ":2:x\nspam.example\n*.spam.example\n");
+    (old, new)
+}
+
+fn path(place: &Place, file: &str) -> String {
+    place.zone(file).display().to_string()
+}
+
+fn amounts(zone: &Value) -> [u64; 3] {
+    ["listed", "delisted", "changed"].map(|kind| zone[kind]["amounts"]["v4"].as_u64().expect("a number"))
+}
+
+#[test]
+fn folders_and_files_are_compared_by_address() {
+    let (old, new) = places();
+    let (old_zones, new_zones) = (old.zones().display().to_string(), new.zones().display().to_string());
+    let (said, errors, code) = dnsbld(&["diff", &old_zones, &new_zones]);
+    assert_eq!((code, errors.as_str()), (1, ""));
+    let expected = "listed:   1 IPv4 address\ndelisted: 1 IPv4 address\nchanged:  1 IPv4 address\n\
+        bl.example (before: 258 IPv4 addresses)\n  listed: 1 IPv4 address (0.4%)\n  + 198.51.100.2\n  delisted: 1 IPv4 address \
+        (0.4%)\n  - 198.51.100.1\n  changed: 1 IPv4 address (0.4%)\n  ~ 203.0.113.7\n";
+    assert_eq!(said, expected);
+    // A file is put in its place, or compared with another by what it is said to be.
+    let file = path(&new, "bl.example.ip4set");
+    for words in
+        [&["diff", "--json", &old_zones, &file][..], &["diff", "--json", &path(&old, "bl.example.ip4set"), &file]]
+    {
+        let (said, _, code) = dnsbld(words);
+        let told: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!((code, told["zones"].as_array().map(Vec::len), amounts(&told["zones"][0])), (1, Some(1), [1, 1, 1]));
+    }
+    let (one, two) = (old.at("yesterday"), new.at("today"));
+    fs::copy(old.zone("names.example.dnset"), &one).expect("copied");
+    fs::copy(new.zone("names.example.dnset"), &two).expect("copied");
+    let words = ["diff", "--as", "names.example:dnset", one.to_str().expect("UTF-8"), two.to_str().expect("UTF-8")];
+    let (said, _, code) = dnsbld(&words);
+    assert_eq!((said.lines().next(), code), (Some("listed:   nothing"), 0), "{said}");
+    let (_, errors, code) = dnsbld(&["diff", one.to_str().expect("UTF-8"), &file]);
+    assert!(code == 2 && errors.contains("--as ZONE:TYPE"), "{errors}");
+}
+
+#[test]
+fn a_drop_is_held_against_a_running_server() {
+    let (old, new) = places();
+    let live = Live::start(&old, &[]);
+    let file = path(&new, "bl.example.ip4set");
+    let (_, said) = live.tell(&["diff", "--json", "running", &file]);
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((amounts(&told["zones"][0]), told["zones"].as_array().map(Vec::len)), ([1, 1, 1], Some(1)), "{said}");
+    let (is_same, said) = live.tell(&["diff", "running", &path(&old, "bl.example.ip4set")]);
+    assert!(is_same, "{said}");
+    // The gate: as it is, too much by number, too much by share.
+    let folder = new.zones().display().to_string();
+    let state = old.state().display().to_string();
+    for (words, expected) in [
+        (&["--max-delisted", "1"][..], 0),
+        (&["--max-delisted", "0"], 3),
+        (&["--max-changed", "0.1%"], 3),
+        (&["--max-changed", "0.5%"], 0),
+    ] {
+        let (said, errors, code) =
+            dnsbld(&[&["check", &folder, "--against", "running", "--state", &state][..], words].concat());
+        assert_eq!(code, expected, "{words:?}: {said}{errors}");
+        assert_eq!(said.contains("bl.example: too much: 1 IPv4 address (0.4%)"), expected == 3, "{said}");
+    }
+    let (_, errors, code) = dnsbld(&["check", &folder, "--against", "running", "--max-delisted", "lots"]);
+    assert!(code == 2 && errors.contains("neither a number"), "{errors}");
+    // A file that cannot be loaded is no drop.
+    fs::write(new.zone("bl.example.ip4set.gz"), b"\x1f\x8b broken").expect("written");
+    let (is_well, said) = live.tell(&["diff", "running", &path(&new, "bl.example.ip4set.gz")]);
+    assert!(!is_well && said.contains("cannot be unpacked"), "{said}");
+    assert_eq!(live.ask("1.100.51.198.bl.example"), "2", "nothing has changed by asking");
+}

@@ -1,0 +1,178 @@
+//! Watching a running server: statistics, the query log that is switched while it runs, manual pages and completions.
+
+use std::{fs, thread, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    explain::dnsbld,
+    live::{Live, Place, await_true},
+    metrics::place,
+};
+
+#[test]
+fn statistics_are_rates_and_states() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    for _ in 0..3 {
+        live.ask("2.0.0.127.bl.example");
+    }
+    live.ask("9.9.9.9.bl.example");
+    await_true("a self-test", || live.metrics().contains("dnsbld_selftest_ok"), String::new);
+    let (_, said) = live.tell(&["stats", "--json", "--every", "100ms"]);
+    let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let zone = &told["statistics"]["zones"]["bl.example"];
+    assert_eq!((&zone["requests"], &zone["lookups"]["listed"]), (&4.into(), &3.into()), "{said}");
+    assert_eq!((&zone["responses"]["NXDOMAIN"], &zone["entries"]), (&1.into(), &3.into()), "{said}");
+    assert_eq!(told["per_second"]["bl.example"], 0.0);
+    let (_, said) = live.tell(&["stats", "--every", "100ms"]);
+    let line = said.lines().find(|line| line.starts_with("bl.example ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains("75.0%") && line.contains("loaded "), "{said}");
+    let (is_well, said) = live.tell(&["stats", "--every", "0s"]);
+    assert!(!is_well && said.contains("--every"), "{said}");
+    // Queries between the two samples are seen as a rate.
+    let asking = thread::scope(|scope| {
+        let stats = scope.spawn(|| live.tell(&["stats", "--json", "--every", "500ms"]).1);
+        thread::sleep(Duration::from_millis(150));
+        (0..50).for_each(|_| drop(live.ask("2.0.0.127.bl.example")));
+        stats.join().expect("statistics")
+    });
+    let told: Value = serde_json::from_str(&asking).expect("JSON");
+    assert!(told["per_second"]["bl.example"].as_f64().expect("a rate") > 10.0, "{asking}");
+}
+
+/// The lines of the query log so far.
+fn logged(live: &Live) -> Vec<String> {
+    live.log().lines().filter(|line| line.contains(" query client=")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_query_log_is_switched_while_it_runs() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let ask_all = || {
+        for name in ["2.0.0.127.bl.example", "9.9.9.9.bl.example", "spam.example.names.example", "elsewhere.test"] {
+            live.ask(name);
+        }
+    };
+    let switch = |words: &[&str]| {
+        let (is_well, said) = live.tell(&[&["querylog"], words].concat());
+        assert!(is_well, "{said}");
+        said
+    };
+    // Workers look with their next batch: the first query may still be answered by the rules before.
+    let settle = || (0..2).for_each(|_| drop(live.ask("settle.test")));
+    ask_all();
+    assert_eq!(logged(&live), [""; 0]);
+    assert!(switch(&[]).contains("is off"));
+
+    switch(&["on", "--zone", "bl.example", "--listed", "--client", "127.0.0.0/8"]);
+    settle();
+    ask_all();
+    await_true("a line", || logged(&live).len() == 1, || live.log());
+    let line = logged(&live).remove(0);
+    for word in [
+        "client=127.0.0.1",
+        "zone=\"bl.example\"",
+        "name=2.0.0.127.bl.example",
+        "type=A",
+        "rcode=\"NOERROR\"",
+        "result=\"listed\"",
+    ] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    assert!(switch(&[]).contains("1 logged, 0 not logged"), "{}", switch(&[]));
+
+    switch(&["on", "--client", "192.0.2.0/24"]);
+    settle();
+    ask_all();
+    switch(&["on", "--sample", "10", "--zone", "names.example"]);
+    settle();
+    (0..30).for_each(|_| drop(live.ask("spam.example.names.example")));
+    await_true("one in ten", || logged(&live).len() == 4, || live.log());
+
+    switch(&["off"]);
+    settle();
+    ask_all();
+    assert_eq!(logged(&live).len(), 4);
+    let (is_well, said) = live.tell(&["querylog", "on", "--zone", "other.example"]);
+    assert!(!is_well && said.contains("no zone other.example is served here"), "{said}");
+    let (_, errors, code) = dnsbld(&["querylog", "on", "--client", "192.0.2.0/99"]);
+    assert!(code == 2 && errors.contains("an address or a network"), "{errors}");
+
+    switch(&["on", "--for", "1s"]);
+    live.await_words("query log switched off");
+    await_true("off by itself", || switch(&[]).contains("is off"), || live.log());
+}
+
+/// A flood does not wait for the log: what finds no room is answered, and counted.
+#[test]
+fn the_query_log_is_bounded() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let (is_well, said) = live.tell(&["querylog", "on"]);
+    assert!(is_well, "{said}");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(live.address()).expect("connected");
+    socket.set_nonblocking(true).expect("set");
+    let question = super::support::message::Query::new("2.0.0.127.bl.example", 1).octets();
+    let count = |word: &str| -> u64 {
+        let (_, said) = live.tell(&["querylog", "--json"]);
+        let state: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        state["state"][word].as_u64().expect("a number")
+    };
+    let mut answered = 0_u64;
+    let is_over = || count("dropped") > 0;
+    for _ in 0..200 {
+        for _ in 0..2_000 {
+            let _ = socket.send(&question);
+            while socket.recv(&mut [0; 512]).is_ok() {
+                answered += 1;
+            }
+        }
+        if is_over() {
+            break;
+        }
+    }
+    assert!(is_over(), "{answered} answered, and the log kept up");
+    live.await_words("not logged: the log cannot keep up");
+    let all = super::metrics::sum(&super::metrics::samples(&live), "dnsbld_dns_requests_total", &["bl.example"]);
+    assert!(((count("logged") + count("dropped")) as f64 - all).abs() < 0.5, "{all} requests");
+}
+
+#[test]
+fn every_command_has_a_page_and_completions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (said, errors, code) = dnsbld(&["man", folder.path().to_str().expect("UTF-8")]);
+    assert_eq!(code, 0, "{said}{errors}");
+    let (help, _, _) = dnsbld(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).expect("commands").lines().take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 10, "{help}");
+    let (completions, _, _) = dnsbld(&["completions", "bash"]);
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let page = fs::read_to_string(folder.path().join(format!("dnsbld-{command}.1")));
+        let page = page.unwrap_or_else(|error| panic!("{command}: {error}"));
+        for section in [".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH \"EXIT STATUS\"", ".SH FILES"] {
+            assert!(page.contains(section), "{command} lacks {section}:\n{page}");
+        }
+        assert!(completions.contains(&format!("dnsbld,{command})")), "{command} is not completed");
+    }
+    assert!(folder.path().join("dnsbld.1").is_file());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let place = Place::new();
+    let nowhere = place.at("nowhere").display().to_string();
+    for command in ["status", "stats", "querylog", "reload"] {
+        let (_, errors, code) = dnsbld(&[command, "--state", &nowhere]);
+        assert!(
+            code == 1 && errors.lines().count() == 1 && errors.contains("no server answers at"),
+            "{command}: {errors}"
+        );
+    }
+}
