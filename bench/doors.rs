@@ -154,7 +154,7 @@ fn update(id: u16, host: u32) -> Vec<u8> {
 }
 
 fn check(reply: &[u8], id: u16) {
-    assert!(reply.len() > 12 && reply[..2] == id.to_be_bytes() && reply[3] & 0xf == 0, "{reply:?}");
+    assert!(reply.len() > 12 && reply[..2] == id.to_be_bytes() && reply[3].trailing_zeros() >= 4, "{reply:?}");
 }
 
 fn update_udp(server: SocketAddr) -> Ask {

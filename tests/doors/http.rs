@@ -97,7 +97,8 @@ fn prefixes_names_exclusions_and_ends() {
 #[test]
 fn pages_follow_one_another() {
     let server = open();
-    let lines: String = (0..250).map(|host| format!("{{\"key\":\"10.0.0.{host}\"}}\n")).collect();
+    let lines: Vec<String> = (0..250).map(|host| format!("{{\"key\":\"10.0.0.{host}\"}}\n")).collect();
+    let lines = lines.concat();
     let reply = request(&server, "POST", "/v1/zones/bl.example/listings", Some(TOKEN), "application/x-ndjson", &lines);
     assert_eq!((reply.status, reply.body), (200, json!({ "outcomes": { "listed": 250 }, "refused": [] })));
     let (mut seen, mut path) = (Vec::new(), "/v1/zones/bl.example/listings?limit=100".to_owned());
@@ -192,15 +193,26 @@ fn curl_does_it() {
     assert!(!is_well && said.contains("Bearer"), "{said}");
 }
 
-/// A validator for what a part of the description says.
-fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
-    let mut whole = schema.clone();
-    whole["components"] = document["components"].clone();
-    jsonschema::options().should_validate_formats(true).build(&whole).expect("a schema")
+/// Something that is or is not as a part of the description says, judged by Python's `jsonschema`.
+struct Claim {
+    schema: Value,
+    instance: Value,
+    is_right: bool,
+    what: String,
 }
 
-/// Holds a reply against the description of its operation.
-fn hold(document: &Value, route: &str, method: &str, reply: &Reply) {
+/// Reads claims, and names those that do not hold.
+const JUDGE: &str = "
+import json, sys, jsonschema
+for claim in json.load(sys.stdin):
+    validator = jsonschema.Draft202012Validator(claim['schema'], format_checker=jsonschema.FormatChecker())
+    faults = [fault.message for fault in validator.iter_errors(claim['instance'])]
+    if (not faults) != claim['is_right']:
+        print(claim['what'], faults, claim['instance'])
+";
+
+/// What a reply claims, by the description of its operation.
+fn claim(document: &Value, route: &str, method: &str, reply: &Reply) -> Claim {
     let described = &document["paths"][route][method.to_lowercase()]["responses"][reply.status.to_string()];
     let described = match described["$ref"].as_str() {
         Some(reference) => {
@@ -210,9 +222,15 @@ fn hold(document: &Value, route: &str, method: &str, reply: &Reply) {
     };
     let schema = &described["content"][&reply.kind]["schema"];
     assert!(schema.is_object(), "{method} {route}: {} of {} is not described", reply.status, reply.kind);
-    let faults: Vec<String> =
-        validator(document, schema).iter_errors(&reply.body).map(|fault| fault.to_string()).collect();
-    assert!(faults.is_empty(), "{method} {route}: {faults:?} in {}", reply.body);
+    let what = format!("{method} {route}: {}", reply.status);
+    Claim { schema: whole(document, schema), instance: reply.body.clone(), is_right: true, what }
+}
+
+/// A part of the description with all that it refers to.
+fn whole(document: &Value, schema: &Value) -> Value {
+    let mut whole = schema.clone();
+    whole["components"] = document["components"].clone();
+    whole
 }
 
 #[test]
@@ -231,17 +249,17 @@ fn the_description_holds() {
     let excluded = r#"{"excluded":true,"until":"2100-01-01T00:00:00Z"}"#;
     let list = r#"[{"key":"10.0.0.1"},{"key":"10.0.0.2","delist":true},{"key":"no/t"}]"#;
     let (key, other) = (format!("{zone}/192.0.2.1"), format!("{zone}/192.0.2.2"));
-    let mut seen = std::collections::BTreeSet::new();
+    let (mut seen, mut claims) = (std::collections::BTreeSet::new(), Vec::new());
     let mut step = |method: &str, route: &str, path: &str, token: Option<&str>, body: &str, status: u16| {
         let reply = request(&server, method, path, token, "application/json", body);
         assert_eq!(reply.status, status, "{method} {path}: {}", reply.body);
-        hold(&document, route, method, &reply);
+        claims.push(claim(&document, route, method, &reply));
         let asked =
             &document["paths"][route][method.to_lowercase()]["requestBody"]["content"]["application/json"]["schema"];
         if asked.is_object() && !body.is_empty() {
-            let body: Value = serde_json::from_str(body).expect("JSON");
-            let is_right = validator(&document, asked).is_valid(&body);
-            assert_eq!(is_right, status != 400, "{method} {route}: the description and the server agree on {body}");
+            let instance = serde_json::from_str(body).expect("JSON");
+            let what = format!("{method} {route}: the description and the server differ on a request");
+            claims.push(Claim { schema: whole(&document, asked), instance, is_right: status != 400, what });
         }
         seen.insert((route.to_owned(), method.to_lowercase()));
     };
@@ -263,9 +281,41 @@ fn the_description_holds() {
     step("DELETE", one, &key, token, "", 200);
     step("GET", past, "/v1/zones/bl.example/history/192.0.2.1", token, "", 200);
     step("GET", "/v1/openapi.json", "/v1/openapi.json", None, "", 200);
+    let claims: Vec<Value> = claims
+        .into_iter()
+        .map(|Claim { schema, instance, is_right, what }| {
+            json!({ "schema": schema, "instance": instance, "is_right": is_right, "what": what })
+        })
+        .collect();
+    let (is_well, said) = run("/usr/bin/python3", &["-c", JUDGE], &Value::from(claims).to_string());
+    assert!(is_well && said.is_empty(), "Debian's package python3-jsonschema: {said}");
     for (route, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("methods").keys().filter(|name| *name != "parameters") {
             assert!(seen.contains(&(route.clone(), method.clone())), "{method} {route} is described and was not asked");
         }
     }
+}
+
+/// The value of a line of `/metrics`.
+fn metric(server: &Server, line: &str) -> Option<f64> {
+    let (is_well, text) = run("curl", &["-sS", &format!("http://{}/metrics", server.http())], "");
+    assert!(is_well, "{text}");
+    text.lines().find_map(|said| said.strip_prefix(line)?.trim().parse().ok())
+}
+
+#[test]
+fn every_door_is_counted() {
+    let server = open();
+    put(&server, "bl.example", "192.0.2.1", "");
+    get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
+    request(&server, "GET", "/v1/zones/bl.example/listings", None, "application/json", "");
+    let count = |door: &str, result: &str| {
+        metric(&server, &format!("dnsbld_door_requests_total{{door=\"{door}\",result=\"{result}\"}}"))
+    };
+    assert_eq!([count("http", "done"), count("http", "answered"), count("http", "refused")], [Some(1.0); 3]);
+    assert_eq!(count("dns-update", "refused"), None);
+    let update = [&[0, 1, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x02bl\x07example\x00\x00\x06\x00\x01"].concat();
+    let reply = server.ask_udp(None, &update, false).expect("an answer");
+    assert_eq!(reply[3] & 0xf, 5, "no key");
+    assert_eq!(count("dns-update", "refused"), Some(1.0));
 }

@@ -33,7 +33,7 @@ fn open() -> Server {
         ("zones/other.example.ip4set", &*addresses),
         ("token", TOKEN),
     ];
-    let keys: String = ["hmac-sha256", "hmac-sha384", "hmac-sha512"]
+    let keys: Vec<String> = ["hmac-sha256", "hmac-sha384", "hmac-sha512"]
         .iter()
         .map(|algorithm| {
             let name = algorithm.replace("hmac-", "scanner-");
@@ -41,9 +41,10 @@ fn open() -> Server {
         })
         .collect();
     let config = format!(
-        "{keys}[keys.scanner]\nsecret = \"{SECRET}\"\nzones = [\"bl.example\", \"names.example\"]\n\
+        "{}[keys.scanner]\nsecret = \"{SECRET}\"\nzones = [\"bl.example\", \"names.example\"]\n\
          [tokens.tester]\nfile = \"token\"\nzones = [\"bl.example\", \"names.example\"]\n\
-         [datagrams]\nlisten = \"./updates.sock\"\nzones = [\"bl.example\", \"names.example\"]\n"
+         [datagrams]\nlisten = \"./updates.sock\"\nzones = [\"bl.example\", \"names.example\"]\n",
+        keys.concat()
     );
     Server::with_config(&files, &config)
 }

@@ -74,7 +74,7 @@ fn infected_message() -> String {
     )
 }
 
-/// MIMEDefang's part, run by Perl as MIMEDefang runs it: the scanner finds the virus, the filter lists the relay for an hour.
+/// The mail filter's part, run by Perl as it would run it: the scanner finds the virus, the filter lists the relay for an hour.
 #[test]
 fn a_virus_is_noted_within_the_message() {
     let file = format!("{HEAD}127.0.0.2\n");
@@ -82,7 +82,9 @@ fn a_virus_is_noted_within_the_message() {
     let server = Server::with_config(&[("zones/bl.example.ip4set", &file), ("token", TOKEN)], config);
     let folder = server.folder();
     // A signature of our own: the string by which every scanner knows the test virus.
-    let signature: String = "EICAR-STANDARD-ANTIVIRUS-TEST-FILE".bytes().map(|octet| format!("{octet:02x}")).collect();
+    let signature: Vec<String> =
+        "EICAR-STANDARD-ANTIVIRUS-TEST-FILE".bytes().map(|octet| format!("{octet:02x}")).collect();
+    let signature = signature.concat();
     fs::write(folder.join("own.ndb"), format!("Eicar-Test-Signature:0:*:{signature}\n")).expect("written");
     fs::write(folder.join("INPUTMSG"), infected_message()).expect("written");
     fs::write(folder.join("CLEANMSG"), infected_message().replace("EICAR", "clean")).expect("written");

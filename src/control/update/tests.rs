@@ -276,3 +276,24 @@ fn prerequisites_hold_against_what_is_listed_live() {
     assert_eq!(outcome(("bl.example", 255, rr::ANY, 0, b"")), None);
     assert_eq!(outcome(("bl.example", 254, rr::ANY, 0, b"")), yx_domain);
 }
+
+proptest::proptest! {
+    /// Strangers' octets: whatever stands in a message, it is read or it is not, and what was read can be planned.
+    #[test]
+    fn mangled_messages_do_no_harm(changes in proptest::collection::vec((0usize..400, 0u8..), 0..8), length in 0usize..300) {
+        let mut message = octets(CAPTURED);
+        message.truncate(length.max(12));
+        for (at, octet) in changes {
+            if let Some(place) = message.get_mut(at) {
+                *place = octet;
+            }
+        }
+        let _ = crate::control::tsig::Signature::find(&message);
+        if let Ok(update) = read(&message) {
+            let holds = Holds { v4: true, v6: true, names: true };
+            let world = World::default().listed("192.0.2.1", Some(2), Some("bad"));
+            let planner = Planner { update: &update, holds, now_s: NOW_S };
+            let _ = planner.plan(&|_: &Name, key: &Key| world.0.get(&key.to_string()).cloned());
+        }
+    }
+}
