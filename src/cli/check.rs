@@ -9,6 +9,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use serde::Serialize;
+
 use super::{
     control::StateArgument,
     diff, logging,
@@ -16,13 +18,13 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::ToldChange,
+    control::{Comparison, ToldChange},
     live::{clock, reloader::Reloader, served::Served},
     server::{
         probe::{Probe, probes},
         progress::Bar,
     },
-    zone::lifetimes::Lifetimes,
+    zone::{lifetimes::Lifetimes, snapshot::Zone},
 };
 
 #[derive(Debug, clap::Args)]
@@ -93,22 +95,83 @@ impl fmt::Display for Limit {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     logging::start(logging::LogFormat::Text, "error");
-    let code = load_and_report(&arguments.zones.config()?, arguments.strict)?;
-    match &arguments.against {
-        Some(against) if code == ExitCode::SUCCESS => hold_against(against, arguments),
-        _ => Ok(code),
+    let mut text = Vec::new();
+    let mut checked = load_and_report(&arguments.zones.config()?, &mut text)?;
+    let mut code = checked.code(arguments.strict);
+    if let (Some(against), 0) = (&arguments.against, code) {
+        hold_against(against, arguments, &mut checked, &mut text)?;
+        code = if checked.too_much.is_empty() { 0 } else { TOO_MUCH };
+    }
+    if arguments.state.is_json() {
+        text = serde_json::to_vec_pretty(&checked)?;
+        text.push(b'\n');
+    }
+    io::stdout().lock().write_all(&text)?;
+    Ok(ExitCode::from(code))
+}
+
+/// Checks, and prints what was found; fails on errors.
+pub(super) fn run_for(config: &Config) -> anyhow::Result<ExitCode> {
+    let checked = load_and_report(config, &mut io::stdout().lock())?;
+    Ok(ExitCode::from(checked.code(false)))
+}
+
+/// What was found, in numbers.
+#[derive(Debug, Default, Serialize)]
+struct Checked {
+    errors: u64,
+    warnings: u64,
+    /// The first faults of each sort.
+    faults: Vec<FoundFault>,
+    /// Datasets that cannot be loaded, and why.
+    failures: Vec<(String, String)>,
+    zones: Vec<CheckedZone>,
+    /// What would change, if that was asked for.
+    difference: Option<Vec<Comparison>>,
+    /// Limits that are exceeded, in words.
+    too_much: Vec<String>,
+}
+
+/// A fault with its place.
+#[derive(Debug, Serialize)]
+struct FoundFault {
+    severity: String,
+    file: String,
+    line: u64,
+    column: usize,
+    text: String,
+}
+
+/// What a zone holds, and what it lacks.
+#[derive(Debug, Serialize)]
+struct CheckedZone {
+    zone: String,
+    /// None if not all of its datasets are loaded.
+    entries: Option<usize>,
+    bytes: usize,
+    /// When the next listing ends, in seconds since the epoch.
+    next_expiry_s: Option<u32>,
+    warnings: Vec<String>,
+}
+
+impl Checked {
+    fn code(&self, strict: bool) -> u8 {
+        u8::from(self.errors > 0 || strict && self.warnings > 0)
     }
 }
 
 /// Compares with what there is, and holds the changes against the limits.
-fn hold_against(against: &str, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+fn hold_against(
+    against: &str,
+    arguments: &Arguments,
+    checked: &mut Checked,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let mut zones = Vec::new();
     for word in arguments.zones.words()? {
         zones.extend(diff::compare(against, &word, SHOWN, &arguments.state)?);
     }
-    let out = &mut io::stdout().lock();
     diff::show(&zones, out)?;
-    let mut code = ExitCode::SUCCESS;
     for zone in &zones {
         for (word, change, limit) in [
             ("listed", &zone.listed, arguments.max_listed),
@@ -116,114 +179,128 @@ fn hold_against(against: &str, arguments: &Arguments) -> anyhow::Result<ExitCode
             ("changed", &zone.changed, arguments.max_changed),
         ] {
             if limit.is_exceeded_by(change) {
-                code = ExitCode::from(TOO_MUCH);
                 let (zone, amounts, share) = (&zone.zone, &change.amounts, change.share * 100.0);
-                writeln!(
-                    out,
-                    "{zone}: too much: {amounts} ({share:.1}%) {word}, at most {limit} allowed (--max-{word})"
-                )?;
+                let text =
+                    format!("{zone}: too much: {amounts} ({share:.1}%) {word}, at most {limit} allowed (--max-{word})");
+                writeln!(out, "{text}")?;
+                checked.too_much.push(text);
             }
         }
     }
-    Ok(code)
+    checked.difference = Some(zones);
+    Ok(())
 }
 
 /// Changes of each kind that are shown.
 const SHOWN: usize = 5;
 
-/// Loads everything, prints all faults and what each zone keeps of RFC 5782; fails on errors, and on warnings if `strict`.
-pub(super) fn load_and_report(config: &Config, strict: bool) -> anyhow::Result<ExitCode> {
+/// Loads everything, and prints all faults and what each zone keeps of RFC 5782.
+fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Checked> {
     let cell = crate::live::served::Cell::default();
     let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
     let bar = Bar::start(reloader.progress());
     let report = reloader.reload(clock::now_s(), None);
     bar.finish();
-    let out = &mut io::stdout().lock();
-    let (mut errors, mut warnings) = (0, 0);
+    let mut checked = Checked::default();
     for dataset in &report.datasets {
         for remark in dataset.report.remarks() {
             writeln!(out, "{remark}")?;
+            checked.faults.push(FoundFault {
+                severity: remark.fault.severity().to_string(),
+                file: remark.file.clone(),
+                line: remark.line,
+                column: remark.column,
+                text: remark.to_string(),
+            });
         }
-        warnings += dataset.report.warnings();
+        checked.warnings += dataset.report.warnings();
         match &dataset.failure {
             Some(failure) => {
-                errors += 1;
+                checked.errors += 1;
                 writeln!(out, "{}: error: {failure}", dataset.dataset)?;
+                checked.failures.push((dataset.dataset.to_string(), failure.clone()));
             }
             None => writeln!(out, "{}: {}", dataset.dataset, dataset.report)?,
         }
     }
     let served = cell.load();
-    warnings += report_zones(&served, out)?;
+    let now_s = clock::now_s();
+    for zone in served.snapshot.zones() {
+        let zone = report_zone(&served, zone, now_s, out)?;
+        checked.warnings += zone.warnings.len() as u64;
+        checked.zones.push(zone);
+    }
     if report.datasets.is_empty() {
-        errors += 1;
+        checked.errors += 1;
         writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?;
     }
     let count = |number: u64, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-    let zones = count(served.snapshot.zones().len() as u64, "zone");
-    writeln!(out, "{zones}, {}, {}", count(errors, "error"), count(warnings, "warning"))?;
-    Ok(if errors > 0 || strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let zones = count(checked.zones.len() as u64, "zone");
+    writeln!(out, "{zones}, {}, {}", count(checked.errors, "error"), count(checked.warnings, "warning"))?;
+    Ok(checked)
 }
 
-/// Says of each zone what it holds, and what it keeps of the conventions; returns the number of warnings.
-fn report_zones(served: &Served, out: &mut impl Write) -> io::Result<u64> {
-    let mut warnings = 0;
-    let now_s = clock::now_s();
-    for zone in served.snapshot.zones() {
-        let Some(content) = &zone.content else {
-            writeln!(out, "zone {}: error: not all of its datasets are loaded", zone.apex)?;
-            continue;
-        };
-        let datasets = content.datasets();
-        let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
-        let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
-        writeln!(out, "zone {}: {entries} entries in {} datasets, {bytes} bytes", zone.apex, datasets.len())?;
-        let lifetimes =
-            datasets.iter().map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
-        if let Some(next_s) = lifetimes.next_s.map(u64::from) {
-            let ending = lifetimes.ending - lifetimes.over;
-            writeln!(
-                out,
-                "zone {}: {ending} listings or exclusions end by themselves, the next at {}, {} from now",
-                zone.apex,
-                humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(next_s)),
-                humantime::format_duration(Duration::from_secs(next_s - now_s))
-            )?;
-        }
-        let mut warn = |text: &str| {
-            warnings += 1;
-            writeln!(out, "zone {}: warning: {text}", zone.apex)
-        };
-        if content.soa.is_none() {
-            warn(
-                "no $SOA: negative answers cannot be cached, and every unlisted address is asked for again and again",
-            )?;
-        }
-        if content.servers.is_none() {
-            warn("no $NS: resolvers that check a delegation find nothing")?;
-        }
-        for Probe { question, should_be_listed, found, .. } in probes(&served.snapshot, zone, now_s) {
-            match (should_be_listed, found.as_slice()) {
-                (true, []) => {
-                    warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry"))?;
-                }
-                (false, [_, ..]) => {
-                    warn(&format!(
-                        "{question} is listed: RFC 5782 section 5 forbids it, and clients take the list for broken"
-                    ))?;
-                }
-                (true, addresses) => {
-                    for address in addresses.iter().filter(|address| !is_usual(**address)) {
-                        warn(&format!(
-                            "{question} answers {address}: RFC 5782 section 2.1 wants 127.0.0.0/8, not 127.0.0.1"
-                        ))?;
-                    }
-                }
-                (false, []) => {}
+/// Says what a zone holds, and what it keeps of the conventions.
+fn report_zone(served: &Served, zone: &Zone, now_s: u64, out: &mut impl Write) -> io::Result<CheckedZone> {
+    let mut told =
+        CheckedZone { zone: zone.apex.to_string(), entries: None, bytes: 0, next_expiry_s: None, warnings: Vec::new() };
+    let Some(content) = &zone.content else {
+        writeln!(out, "zone {}: error: not all of its datasets are loaded", zone.apex)?;
+        return Ok(told);
+    };
+    let datasets = content.datasets();
+    let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
+    told.entries = Some(entries);
+    told.bytes = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
+    writeln!(out, "zone {}: {entries} entries in {} datasets, {} bytes", zone.apex, datasets.len(), told.bytes)?;
+    let lifetimes = datasets.iter().map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
+    told.next_expiry_s = lifetimes.next_s;
+    if let Some(next_s) = lifetimes.next_s.map(u64::from) {
+        let ending = lifetimes.ending - lifetimes.over;
+        writeln!(
+            out,
+            "zone {}: {ending} listings or exclusions end by themselves, the next at {}, {} from now",
+            zone.apex,
+            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(next_s)),
+            humantime::format_duration(Duration::from_secs(next_s - now_s))
+        )?;
+    }
+    for warning in zone_warnings(served, zone, now_s) {
+        writeln!(out, "zone {}: warning: {warning}", zone.apex)?;
+        told.warnings.push(warning);
+    }
+    Ok(told)
+}
+
+/// What a zone lacks of what others rely on.
+fn zone_warnings(served: &Served, zone: &Zone, now_s: u64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |text: &str| warnings.push(text.to_owned());
+    if zone.content.as_ref().is_some_and(|content| content.soa.is_none()) {
+        warn("no $SOA: negative answers cannot be cached, and every unlisted address is asked for again and again");
+    }
+    if zone.content.as_ref().is_some_and(|content| content.servers.is_none()) {
+        warn("no $NS: resolvers that check a delegation find nothing");
+    }
+    for Probe { question, should_be_listed, found, .. } in probes(&served.snapshot, zone, now_s) {
+        match (should_be_listed, found.as_slice()) {
+            (true, []) => warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry")),
+            (false, [_, ..]) => {
+                warn(&format!(
+                    "{question} is listed: RFC 5782 section 5 forbids it, and clients take the list for broken"
+                ));
             }
+            (true, addresses) => {
+                for address in addresses.iter().filter(|address| !is_usual(**address)) {
+                    warn(&format!(
+                        "{question} answers {address}: RFC 5782 section 2.1 wants 127.0.0.0/8, not 127.0.0.1"
+                    ));
+                }
+            }
+            (false, []) => {}
         }
     }
-    Ok(warnings)
+    warnings
 }
 
 fn is_usual(address: Ipv4Addr) -> bool {

@@ -25,17 +25,36 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object
     Json,
+    /// systemd's journal, each field by itself
+    Journald,
 }
 
-/// Sends messages to standard error. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
+/// Sends messages to standard error or to the journal. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
 pub(super) fn start(format: LogFormat, default_level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     let started = match format {
         LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Journald => return to_journal(default_level),
     };
     debug_assert!(started.is_ok(), "one command, one log");
+}
+
+/// Sends messages to the journal; where there is none, to standard error, which says so.
+fn to_journal(default_level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    match tracing_journald::layer() {
+        Ok(journal) => {
+            let journal = journal.with_field_prefix(Some("DNSBLD".to_owned()));
+            let started = tracing_subscriber::registry().with(filter).with(journal).try_init();
+            debug_assert!(started.is_ok(), "one command, one log");
+        }
+        Err(error) => {
+            start(LogFormat::Text, default_level);
+            tracing::warn!("no journal: {error}; messages go to standard error");
+        }
+    }
 }
 
 /// Prints messages as rbldnsd does: what it does on standard output, what is wrong on standard error, and once it is a

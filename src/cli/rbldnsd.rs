@@ -186,7 +186,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.dry_run > 0 {
         logging::RbldnsdLog::start("rbldnsd", false, 3, false);
         privileged_paths(&config)?;
-        return super::check::load_and_report(&config, false);
+        return super::check::run_for(&config);
     }
     let hint = if std::env::var_os("LISTEN_FDS").is_some() {
         "; sockets handed over by systemd are not taken: disable the socket unit"

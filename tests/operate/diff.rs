@@ -90,3 +90,23 @@ fn a_drop_is_held_against_a_running_server() {
     assert!(!is_well && said.contains("cannot be unpacked"), "{said}");
     assert_eq!(live.ask("1.100.51.198.bl.example"), "2", "nothing has changed by asking");
 }
+
+#[test]
+fn check_tells_machines_what_it_tells_people() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "$NS 60 ns.example\n192.0.2.1\n192.0.2.300\n127.0.0.2 @ until=4102444800\n");
+    let zones = place.zones().display().to_string();
+    let (said, _, code) = dnsbld(&["check", &zones, "--json", "--against", &zones]);
+    let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!((code, &told["errors"], &told["warnings"]), (0, &0.into(), &2.into()), "{said}");
+    assert_eq!((&told["faults"][0]["line"], &told["faults"][0]["column"]), (&3.into(), &9.into()), "{said}");
+    assert_eq!(
+        (&told["zones"][0]["entries"], &told["zones"][0]["next_expiry_s"]),
+        (&2.into(), &4_102_444_800_u64.into())
+    );
+    assert_eq!(told["difference"][0]["listed"]["amounts"]["v4"], 0);
+    place.drop_file("bl.example.dnset.gz", b"\x1f\x8b broken");
+    let (said, _, code) = dnsbld(&["check", &zones, "--json"]);
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((code, &told["errors"], told["failures"].as_array().map(Vec::len)), (1, &1.into(), Some(1)), "{said}");
+}

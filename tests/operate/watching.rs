@@ -176,3 +176,46 @@ fn a_server_that_is_not_there_is_named() {
         );
     }
 }
+
+/// The sample of the manual says what the program says, and its exit codes are those of the pages.
+#[test]
+fn the_manual_is_right() {
+    let manual = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operate.md")).expect("the manual");
+    let place = Place::new();
+    let list = ":2:x\n\n192.0.2.0/24\n\n192.0.2.7 :3:by itself @ until=4102444800\n";
+    place.drop_file("bl.example.ip4set", format!("$TTL 2h\n{}", &list[5..]).replacen("$TTL 2h", "$TTL 2h\n:2:x", 1));
+    let (said, _, _) = dnsbld(&["explain", "--from", &place.zones().display().to_string(), "192.0.2.7"]);
+    let said = said.replace(&place.zones().display().to_string(), "zones");
+    let without_rest = |line: &str| {
+        line.split(" from now")
+            .next()
+            .unwrap_or_default()
+            .rsplit_once(", ")
+            .map_or_else(|| line.to_owned(), |(line, _)| line.to_owned())
+    };
+    for line in said.lines() {
+        let shown = if line.contains(" from now") { without_rest(line) } else { line.to_owned() };
+        assert!(manual.contains(&shown), "the manual does not show: {line}");
+    }
+    let (_, _, help) = dnsbld(&["diff", "--help"]);
+    assert_eq!(help, 0);
+    for command in ["explain", "diff", "check", "stats", "querylog", "status", "man"] {
+        assert!(manual.contains(&format!("dnsbld {command}")), "{command}");
+    }
+}
+
+/// Messages are lines with fields, as text or JSON; where there is no journal, the log says so and goes on.
+#[test]
+fn messages_have_forms() {
+    let place = place();
+    let live = Live::start(&place, &["--log", "json"]);
+    for line in live.log().lines() {
+        let message: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(message["timestamp"].is_string() && message["level"].is_string() && message["message"].is_string());
+    }
+    drop(live);
+    if !std::path::Path::new("/run/systemd/journal/socket").exists() {
+        let live = Live::start(&place, &["--log", "journald"]);
+        assert!(live.log().contains("messages go to standard error"), "{}", live.log());
+    }
+}
