@@ -116,6 +116,10 @@ class World:
         """Starts dnsbld with the configuration file of deploy/ on the sample zones."""
         self.make_zones()
         shutil.copy(DEPLOY / "dnsbld.toml", "/etc/dnsbld/dnsbld.toml")
+        self.start_dnsbld()
+
+    def start_dnsbld(self):
+        """Starts dnsbld on the files that are there."""
         addresses = ["127.0.0.1:5300", "127.0.0.2:53", "192.0.2.53:53", "203.0.113.53:53"]
         listen = [word for address in addresses for word in ("--listen", address)]
         self.start("dnsbld", [self.binary, "serve", "--config", "/etc/dnsbld/dnsbld.toml", *listen])
