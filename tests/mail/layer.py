@@ -106,7 +106,7 @@ def main():
         call("mount", "--bind", "-o", "ro", folder, root / folder.relative_to("/"))
     # When the first process of the inner namespace ends, the kernel ends all that were started in it.
     inner = ["unshare", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", f"--root={root}", "--wd=/root", "--mount-proc"]
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PATH": f"{PATH}:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C.UTF-8", "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([*inner, sys.executable, str(HERE / "inside.py"), program, str(binary)], env=environment, check=False)
     sys.exit(done.returncode)
 

@@ -50,11 +50,16 @@ def questions():
     return sorted((name, kind) for name in names for kind in ("A", "TXT"))
 
 
+def start_rbldnsd(world, port):
+    """Starts rbldnsd on the sample zones."""
+    specifications = [f"{zone}:{kind}:{path}" for zone, kind, path in specified()]
+    world.start("rbldnsd", ["rbldnsd", "-n", "-u", "rbldns", "-b", f"127.0.0.1/{port}", *specifications])
+    world.answers("127.0.0.1", "2.0.0.127.virbl.tee.gr", port=port)
+
+
 def expectations(world):
     """What each answer must be: of each question its code and records."""
-    specifications = [f"{zone}:{kind}:{path}" for zone, kind, path in specified()]
-    world.start("rbldnsd", ["rbldnsd", "-n", "-u", "rbldns", "-b", f"127.0.0.1/{REFERENCE_PORT}", *specifications])
-    world.answers("127.0.0.1", "2.0.0.127.virbl.tee.gr", port=REFERENCE_PORT)
+    start_rbldnsd(world, REFERENCE_PORT)
     answers = dns.ask_all("127.0.0.1", questions(), REFERENCE_PORT)
     world.stop("rbldnsd")
     listed = {name for (name, _), answer in answers.items() if answer.records}
@@ -74,14 +79,19 @@ def specified():
             yield zone, kind, path
 
 
-def compare(report, what, expected):
-    """Asks the resolver on port 53 for everything, and makes a row of what it finds."""
+def wrong_answers(expected):
+    """Asks the resolver on port 53 for everything, and returns what is not as it should be."""
     answers = dns.ask_all("127.0.0.1", list(expected))
-    wrong = [
+    return [
         f"{name} {kind}: {answers[(name, kind)]}, not {code} {records}"
         for (name, kind), (code, records) in expected.items()
         if (answers[(name, kind)].code, answers[(name, kind)].records) != (code, records)
     ]
+
+
+def compare(report, what, expected):
+    """A row about all answers of the resolver on port 53."""
+    wrong = wrong_answers(expected)
     listed = sum(1 for (_, kind), (_, records) in expected.items() if records and kind == "A")
     missing = sum(1 for (_, kind), (code, _) in expected.items() if code == "NXDOMAIN" and kind == "A")
     report.check(f"{what}: {listed} listed found, {missing} others NXDOMAIN", not wrong, f"{len(wrong)} wrong: {wrong[:5]}")

@@ -99,7 +99,7 @@ def try_domains(report):
 
 
 def try_endings(world, report, try_to_send=send):
-    """A listing that runs out, and one that is taken away: the client is accepted soon after, and not before."""
+    """Listings that run out, or are taken away by a file or a command: the client is accepted soon after, and not before."""
     end_s = world.list_for(w.SHORTLY_LISTED, LISTED_FOR_S)
     found = wait_for(lambda: refusal(try_to_send, w.SHORTLY_LISTED), SHOWS_IN_S, pause_s=0.5)
     report.check("a client is refused as soon as the scanner lists it", found and time.time() < end_s, (found, end_s))
@@ -112,7 +112,13 @@ def try_endings(world, report, try_to_send=send):
     world.delist(w.LISTED)
     accepted = wait_for(lambda: acceptance(try_to_send, w.LISTED), SHOWS_IN_S, pause_s=0.5)
     report.check("a listed client is accepted once its line is gone", found and accepted, (found, accepted))
-    report.note(f"accepted {late_s:.1f} s after the listing's end, {time.monotonic() - start:.1f} s after the drop without it")
+    seconds = time.monotonic() - start
+    w.call(world.binary, "list", "virbl.tee.gr", w.SHORTLY_LISTED, "--for", "1h", "--state", w.ZONES)
+    found = wait_for(lambda: refusal(try_to_send, w.SHORTLY_LISTED), SHOWS_IN_S, pause_s=0.5)
+    w.call(world.binary, "delist", "virbl.tee.gr", w.SHORTLY_LISTED, "--state", w.ZONES)
+    accepted = wait_for(lambda: acceptance(try_to_send, w.SHORTLY_LISTED), SHOWS_IN_S, pause_s=0.5)
+    report.check("listed by command it is refused, delisted by command it is accepted", found and accepted, (found, accepted))
+    report.note(f"accepted {late_s:.1f} s after the listing's end, {seconds:.1f} s after the drop without it")
 
 
 def refusal(try_to_send, client):

@@ -3,7 +3,7 @@
 | address | who |
 |---|---|
 | the root servers' own | NSD with a signed root zone, and unsigned `gr`, `org`, `example` and `arpa` |
-| 192.0.2.53, 127.0.0.2, 127.0.0.1 port 5300 | dnsbld with the sample zones, TTLs shortened; the zones above delegate to the first |
+| 192.0.2.53, 203.0.113.53, 127.0.0.2, 127.0.0.1 port 5300 | dnsbld with the sample zones, TTLs shortened; the zones above delegate to the first two |
 | 127.0.0.1 | the resolver, and the mail server under test |
 
 Clients connect from addresses of their own, all of them on the loopback device of the namespace.
@@ -57,7 +57,7 @@ class World:
 
     def _make_network(self):
         call("ip", "link", "set", "lo", "up")
-        for address in [*root_servers(), "192.0.2.53", *CLIENTS]:
+        for address in [*root_servers(), "192.0.2.53", "203.0.113.53", *CLIENTS]:
             length = 128 if ":" in address else 32
             call("ip", "address", "add", f"{address}/{length}", "dev", "lo", *(["nodad"] if length == 128 else []))
         # The name of this host: some servers want one that has a dot, and find it in here.
@@ -104,15 +104,24 @@ class World:
 
     # The lists.
 
-    def serve_lists(self):
-        """Starts dnsbld with the configuration file of deploy/ on the sample zones."""
+    def make_zones(self):
+        """Writes the sample zones, with short TTLs."""
         ZONES.mkdir(parents=True)
-        shutil.copy(DEPLOY / "dnsbld.toml", "/etc/dnsbld/dnsbld.toml")
         for path in sorted((REPOSITORY / "zones").iterdir()):
             (ZONES / path.name).write_text(shortened(path.read_text()))
         # The sample has no IPv6 in the blocklist.
         drop("virbl.tee.gr.ip6trie", f"$TTL {TTL_S}\n2001:db8:dead::/64 :127.0.0.2:$ sent a virus. See https://virbl.tee.gr/?$\n")
-        listen = ["--listen", "127.0.0.1:5300", "--listen", "127.0.0.2:53", "--listen", "192.0.2.53:53"]
+
+    def serve_lists(self):
+        """Starts dnsbld with the configuration file of deploy/ on the sample zones."""
+        self.make_zones()
+        shutil.copy(DEPLOY / "dnsbld.toml", "/etc/dnsbld/dnsbld.toml")
+        self.start_dnsbld()
+
+    def start_dnsbld(self):
+        """Starts dnsbld on the files that are there."""
+        addresses = ["127.0.0.1:5300", "127.0.0.2:53", "192.0.2.53:53", "203.0.113.53:53"]
+        listen = [word for address in addresses for word in ("--listen", address)]
         self.start("dnsbld", [self.binary, "serve", "--config", "/etc/dnsbld/dnsbld.toml", *listen])
         self.answers("127.0.0.1", "2.0.0.127.virbl.tee.gr", port=5300)
 
@@ -167,8 +176,10 @@ class World:
         # A DS of no key: nothing below is to be believed by a resolver that validates.
         root += f"broken. 3600 DS 1 13 2 {'00' * 32}\n"
         bodies = {
-            "gr": "virbl.tee NS ns1.virbl.tee\nns1.virbl.tee A 192.0.2.53\ngrwhitelist.tee NS ns1.tee\nns1.tee A 192.0.2.53\n",
-            "org": "bogusmx.rfc-ignorant NS ns.rfc-ignorant\nns.rfc-ignorant A 192.0.2.53\n",
+            "gr": "virbl.tee NS ns1.virbl.tee\nvirbl.tee NS ns2.virbl.tee\nns1.virbl.tee A 192.0.2.53\nns2.virbl.tee A 203.0.113.53\n"
+            "grwhitelist.tee NS ns1.tee\nns1.tee A 192.0.2.53\ngrwhitelist.tee NS ns2.tee\nns2.tee A 203.0.113.53\n",
+            "org": "bogusmx.rfc-ignorant NS ns.rfc-ignorant\nns.rfc-ignorant A 192.0.2.53\n"
+            "bogusmx.rfc-ignorant NS ns2.rfc-ignorant\nns2.rfc-ignorant A 203.0.113.53\n",
             "example": "* A 192.0.2.99\n* MX 10 mx.fine\n",
             "net": "mx.example A 127.0.0.1\n",
             "arpa": "",
@@ -190,11 +201,12 @@ class World:
         self.answers("198.41.0.4", "mx.example.net")
         return anchor.strip()
 
-    def start_resolver(self, anchor):
-        """Starts Debian's unbound with the file of deploy/unbound, as the resolver of a mail host."""
+    def start_resolver(self, anchor, with_stub_zones=True):
+        """Starts Debian's unbound as the resolver of a mail host: with the file of deploy/unbound, or by delegation."""
         Path("/var/lib/unbound/root.key").write_text(anchor + "\n")
         shutil.chown("/var/lib/unbound/root.key", "unbound")
-        shutil.copy(DEPLOY / "unbound/dnsbld.conf", "/etc/unbound/unbound.conf.d/dnsbld.conf")
+        if with_stub_zones:
+            shutil.copy(DEPLOY / "unbound/dnsbld.conf", "/etc/unbound/unbound.conf.d/dnsbld.conf")
         self.start("unbound", ["unbound", "-d", "-p"])
         self.answers("127.0.0.1", "2.0.0.127.virbl.tee.gr")
 
@@ -242,7 +254,7 @@ def drop(name, text):
 def console_blocks(page, section=None):
     """The commands for root in a page's console blocks, one list a block; of one section only, if its title is given."""
     blocks, title, inside = [], None, False
-    for line in page.read_text().splitlines():
+    for line in map(str.strip, page.read_text().splitlines()):
         if line.startswith("```"):
             inside = line == "```console"
             if inside and section in (None, title):

@@ -36,11 +36,14 @@ def ours(found):
 def start(world):
     """Starts rspamd as its unit does, with the page followed, and waits until it answers."""
     w.follow("rspamd/README.md")
-    Path("/etc/rspamd/local.d/options.inc").write_text(f"monitoring_watch_interval = {WATCH_S}s;\n")
+    # Half a minute goes by at each start while it compiles all suffixes of the Internet; ours has few.
+    Path("/etc/rspamd/suffixes").write_text("example\ngr\nnet\norg\n")
+    options = f'monitoring_watch_interval = {WATCH_S}s;\nurl_tld = "/etc/rspamd/suffixes";\n'
+    Path("/etc/rspamd/local.d/options.inc").write_text(options)
     Path("/etc/rspamd/local.d/logging.inc").write_text('type = "console";\ndebug_modules = ["monitored"];\n')
     w.call("install", "-d", "-o", "_rspamd", "/run/rspamd", "/var/lib/rspamd", "/var/log/rspamd")
     world.start("rspamd", ["rspamd", "-c", "/etc/rspamd/rspamd.conf", "-f", "-u", "_rspamd", "-g", "_rspamd"])
-    world.listens(11333, limit_s=60)
+    world.listens(11333, limit_s=150)
 
 
 def test(world, report):
