@@ -173,7 +173,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for (option, given, instead) in [
         ("-x", arguments.extension.is_some(), "extension support is not compiled in: queries are counted at /metrics"),
         ("-X", arguments.extension_argument.is_some(), "extension support is not compiled in"),
-        ("-U", arguments.update_socket.is_some(), "update sockets are not offered yet"),
+        (
+            "-U",
+            arguments.update_socket.is_some(),
+            "`dnsbld serve --config` takes update datagrams, and keeps what they list ([datagrams])",
+        ),
     ] {
         anyhow::ensure!(!given, "option {option}: {instead}");
     }
