@@ -82,7 +82,6 @@ pub const RCODES: [Rcode; 7] =
 
 /// The place of a code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
 /// would be refusals.
-
 const fn rcode_index(rcode: Rcode) -> usize {
     match rcode {
         Rcode::NoError => 0,
