@@ -81,7 +81,8 @@ def keep(changes, kept):
     part = kept.with_suffix(f".{os.getpid()}")
     try:
         leave = ["./run", "./tmp", "./var/tmp", "./var/lib/apt/lists", "./etc/resolv.conf"]
-        call("tar", "--create", f"--file={part}", f"--directory={changes}", *TAR_OPTIONS, *(f"--exclude={name}" for name in leave), ".")
+        excluded = [f"--exclude={name}" for name in leave]
+        call("tar", "--create", f"--file={part}", f"--directory={changes}", *TAR_OPTIONS, *excluded, ".")
         part.rename(kept)
     finally:
         part.unlink(missing_ok=True)
@@ -97,7 +98,8 @@ def main():
     if not kept.exists():
         start = time.monotonic()
         install(root, packages)
-        print(f"{program:<13}                installed in {time.monotonic() - start:.0f} s; kept for the next time", flush=True)
+        seconds = time.monotonic() - start
+        print(f"{program:<13}                installed in {seconds:.0f} s; kept for the next time", flush=True)
         keep(changes, kept)
     # As after a start of the machine.
     call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "run")
@@ -105,8 +107,10 @@ def main():
         (root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
         call("mount", "--bind", "-o", "ro", folder, root / folder.relative_to("/"))
     # When the first process of the inner namespace ends, the kernel ends all that were started in it.
-    inner = ["unshare", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", f"--root={root}", "--wd=/root", "--mount-proc"]
-    environment = {"PATH": f"{PATH}:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C.UTF-8", "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
+    inner = ["unshare", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
+    inner += [f"--root={root}", "--wd=/root", "--mount-proc"]
+    environment = {"PATH": f"{PATH}:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     done = subprocess.run([*inner, sys.executable, str(HERE / "inside.py"), program, str(binary)], env=environment, check=False)
     sys.exit(done.returncode)
 

@@ -3,7 +3,7 @@
 | address | who |
 |---|---|
 | the root servers' own | NSD with a signed root zone, and unsigned `gr`, `org`, `example` and `arpa` |
-| 192.0.2.53, 203.0.113.53, 127.0.0.2, 127.0.0.1 port 5300 | dnsbld with the sample zones, TTLs shortened; the zones above delegate to the first two |
+| 192.0.2.53, 203.0.113.53, 127.0.0.2, 127.0.0.1 port 5300 | dnsbld with the sample zones; `gr` and `org` delegate to two |
 | 127.0.0.1 | the resolver, and the mail server under test |
 
 Clients connect from addresses of their own, all of them on the loopback device of the namespace.
@@ -172,14 +172,13 @@ class World:
         folder.mkdir(parents=True)
         head = "@ 3600 SOA ns.internet. nobody.invalid. 1 1800 900 604800 60\n@ 3600 NS ns.internet.\n"
         tops = ["gr", "org", "example", "arpa", "net", "broken"]
-        root = head + "ns.internet. 3600 A 198.41.0.4\nns.internet. 3600 AAAA 2001:503:ba3e::2:30\n" + "".join(f"{top}. 3600 NS ns.internet.\n" for top in tops)
+        root = head + "ns.internet. 3600 A 198.41.0.4\nns.internet. 3600 AAAA 2001:503:ba3e::2:30\n"
+        root += "".join(f"{top}. 3600 NS ns.internet.\n" for top in tops)
         # A DS of no key: nothing below is to be believed by a resolver that validates.
         root += f"broken. 3600 DS 1 13 2 {'00' * 32}\n"
         bodies = {
-            "gr": "virbl.tee NS ns1.virbl.tee\nvirbl.tee NS ns2.virbl.tee\nns1.virbl.tee A 192.0.2.53\nns2.virbl.tee A 203.0.113.53\n"
-            "grwhitelist.tee NS ns1.tee\nns1.tee A 192.0.2.53\ngrwhitelist.tee NS ns2.tee\nns2.tee A 203.0.113.53\n",
-            "org": "bogusmx.rfc-ignorant NS ns.rfc-ignorant\nns.rfc-ignorant A 192.0.2.53\n"
-            "bogusmx.rfc-ignorant NS ns2.rfc-ignorant\nns2.rfc-ignorant A 203.0.113.53\n",
+            "gr": delegation("virbl.tee", "ns1.virbl.tee", "ns2.virbl.tee") + delegation("grwhitelist.tee", "ns1.tee", "ns2.tee"),
+            "org": delegation("bogusmx.rfc-ignorant", "ns.rfc-ignorant", "ns2.rfc-ignorant"),
             "example": "* A 192.0.2.99\n* MX 10 mx.fine\n",
             "net": "mx.example A 127.0.0.1\n",
             "arpa": "",
@@ -189,7 +188,7 @@ class World:
             (folder / zone).write_text(f"$ORIGIN {zone}.\n$TTL 3600\n{head}{body}")
         (folder / "root").write_text(f"$ORIGIN .\n$TTL 3600\n{root}")
         keygen = call("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-K", str(folder), ".")
-        call("dnssec-signzone", "-q", "-S", "-z", "-K", str(folder), "-d", str(folder), "-o", ".", "-f", "root.signed", "root", cwd=folder)
+        call("dnssec-signzone", "-q", "-S", "-z", "-o", ".", "-f", "root.signed", "root", cwd=folder)
         anchor = call("dnssec-dsfromkey", "-2", str(folder / f"{keygen.strip()}.key"))
         zones = [(".", "root.signed"), *((zone, zone) for zone in bodies)]
         config = "server:\n  server-count: 1\n  zonesdir: /etc/nsd/internet\n  pidfile: /run/internet.pid\n"
@@ -223,6 +222,12 @@ def call(*command, **more):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def delegation(zone, first, second):
+    """The lines that delegate a list to the addresses of dnsbld."""
+    servers = {first: "192.0.2.53", second: "203.0.113.53"}
+    return "".join(f"{zone} NS {name}\n{name} A {address}\n" for name, address in servers.items())
 
 
 def root_servers():
