@@ -168,7 +168,7 @@ impl<C: Column> Ordered<C> {
     /// The chunk in which a key is, or would be.
     #[inline]
     fn place(&self, key: &C::Key) -> usize {
-        self.firsts.partition_point(|first| first.borrow() <= key).saturating_sub(1)
+        C::rank_first(&self.firsts, key).saturating_sub(1)
     }
 
     /// What is said of a key, in force or not.
@@ -425,6 +425,19 @@ mod tests {
             as_a_map::<Numbers<u128>>(&wide, &changes);
             let names: Vec<Arc<[u8]>> = (0..600).map(|number| Arc::from(format!("{number:04}{}", "x".repeat(number % 40)).as_bytes())).collect();
             as_a_map::<Texts>(&names, &changes);
+        }
+    }
+
+    #[test]
+    fn every_key_of_many_chunks_is_found() {
+        let mut ordered = Ordered::<Numbers<u32>>::default();
+        for key in 0..100_000 {
+            ordered.push(&(key * 2), Entry { until_s: key, value: 0 });
+        }
+        assert!(ordered.chunks.len() > 2 * CHUNK_MAX);
+        for key in 0..200_001 {
+            let expected = (key % 2 == 0 && key < 200_000).then_some(key / 2);
+            assert_eq!(ordered.find(&key).map(|entry| entry.until_s), expected, "{key}");
         }
     }
 
