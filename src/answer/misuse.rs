@@ -4,14 +4,22 @@
 use super::Verdict;
 use crate::{
     wire::name::RelativeName,
-    zone::{dataset::Entries, snapshot::Sought, subject::Run},
+    zone::{
+        dataset::Entries,
+        snapshot::Sought,
+        subject::{Run, Subject},
+    },
 };
 
 /// What the lookup of an unlisted name came to. Costs a usual question, a whole address in a list of addresses, a branch or
 /// two.
 #[inline]
 pub(super) fn verdict(sought: &Sought<'_>) -> Verdict {
-    let subject = &sought.subject;
+    let mut subject = sought.subject;
+    if subject.v4.is_none() && subject.v6.is_none() {
+        // Where only names are listed, nobody has looked yet whether it is an address.
+        subject = Subject::new(subject.name);
+    }
     let is_address = subject.v4.and_then(Run::address).is_some() || subject.v6.and_then(Run::address).is_some();
     let holds_its_like = |entries: &Entries| match entries {
         Entries::Addresses(_) => is_address,

@@ -108,14 +108,17 @@ impl Live {
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let mut live = Self { child, address, http: None, log, state: place.state() };
         let begun = Instant::now();
-        while !live.log().contains(" serving ") {
+        while !live.log().lines().any(|line| line.contains("serving ") && line.contains(" zone")) {
             let ended = live.child.try_wait().expect("a child");
             assert!(ended.is_none(), "{command:?} ended with {ended:?}: {}", live.log());
             assert!(begun.elapsed() < PATIENCE, "{command:?} does not serve: {}", live.log());
             thread::sleep(Duration::from_millis(2));
         }
         let said = live.log();
-        let after = |words: &str| said.split(words).nth(1).and_then(|rest| rest.split_whitespace().next());
+        let after = |words: &str| {
+            let word = said.split(words).nth(1).and_then(|rest| rest.split_whitespace().next());
+            word.map(|word| word.trim_end_matches(['"', '}'])) // where messages are JSON
+        };
         live.address = after("listening on ").expect("an address").replace('/', ":").parse().expect("an address");
         live.http = after("metrics on http://").and_then(|text| text.strip_suffix("/metrics")?.parse().ok());
         live
