@@ -4,8 +4,10 @@ use std::{
     fs,
     io::{self, Write as _},
     net::Ipv4Addr,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -42,6 +44,12 @@ impl Site {
         command.args(["serve", "--listen", &address.to_string(), "--config"]).arg(self.root.path().join("dnsbld.toml"));
         let daemon = Daemon::start(command, address, &self.root.path().join("log"));
         self.daemon = Some(daemon.unwrap_or_else(|error| panic!("{error}")));
+        // It answers queries a moment before it takes commands.
+        let begun = Instant::now();
+        while UnixStream::connect(self.state().join("control")).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no control socket");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Kills the server at once, as a crash would.
@@ -79,7 +87,7 @@ impl Site {
 
     pub(crate) fn ask(&self, question: &str, kind: u16) -> Vec<String> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("set");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
         let address = self.daemon.as_ref().expect("it runs").address;
         socket.send_to(&Query::new(question, kind).octets(), address).expect("sent");
         let mut reply = [0; 1232];
