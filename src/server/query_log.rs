@@ -246,3 +246,65 @@ fn type_name(qtype: u16) -> String {
     let place = known.iter().position(|known| *known == qtype);
     place.map_or_else(|| format!("TYPE{qtype}"), |place| TYPES[place].to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Rcode;
+
+    fn listener(rules: QueryRules, room: usize) -> (Listener, Receiver<Noted>) {
+        let (queue, waiting) = sync_channel(room);
+        let clients = rules.clients.clone();
+        let session = Session { rules, zones: Vec::new(), clients, queue, counts: [Counts::default()].into() };
+        let tap = Arc::new(QueryTap::new(1));
+        tap.session.store(Some(Arc::new(session)));
+        tap.switched.fetch_add(1, Ordering::Release);
+        (Listener::new(tap, 0), waiting)
+    }
+
+    fn note(listener: &mut Listener, client: &str, verdict: Verdict, now_s: u64) {
+        let outcome = Outcome {
+            reply_len: 50,
+            hold_s: 0,
+            zone: None,
+            qtype: rr::A,
+            rcode: Some(Rcode::NoError),
+            verdict,
+            truncated: false,
+            has_edns: false,
+            answer_count: 1,
+            ignored: None,
+        };
+        let client = SocketAddr::new(client.parse().expect("an address"), 53);
+        listener.note(client, &[0; 12], &outcome, &Snapshot::default(), now_s);
+    }
+
+    #[test]
+    fn a_full_log_holds_nobody_up() {
+        let (mut listener, waiting) = listener(QueryRules { sample: 1, ..QueryRules::default() }, 2);
+        assert!(listener.look());
+        for _ in 0..5 {
+            note(&mut listener, "192.0.2.1", Verdict::Listed, 0);
+        }
+        let state = listener.tap.state();
+        assert_eq!((state.logged, state.dropped, waiting.try_iter().count()), (2, 3, 2));
+    }
+
+    #[test]
+    fn only_what_the_rules_are_for() {
+        let clients = vec!["192.0.2.0/24".parse().expect("a network")];
+        let rules = QueryRules { clients, listed_only: true, sample: 3, until_s: Some(100), ..QueryRules::default() };
+        let (mut listener, waiting) = listener(rules, 100);
+        assert!(listener.look());
+        for _ in 0..6 {
+            note(&mut listener, "192.0.2.1", Verdict::Listed, 99);
+            note(&mut listener, "192.0.2.1", Verdict::Unlisted, 99);
+            note(&mut listener, "198.51.100.1", Verdict::Listed, 99);
+            note(&mut listener, "192.0.2.1", Verdict::Listed, 100);
+        }
+        assert_eq!(waiting.try_iter().count(), 2, "one in three of six");
+        listener.tap.session.store(None);
+        listener.tap.switched.fetch_add(1, Ordering::Release);
+        assert!(!listener.look());
+    }
+}

@@ -105,39 +105,36 @@ fn the_query_log_is_switched_while_it_runs() {
     await_true("off by itself", || switch(&[]).contains("is off"), || live.log());
 }
 
-/// A flood does not wait for the log: what finds no room is answered, and counted.
+/// A flood does not wait for the log: each query is answered, and either logged or counted as not logged.
 #[test]
-fn the_query_log_is_bounded() {
+fn the_query_log_counts_what_it_has_no_room_for() {
     let place = place();
     let live = Live::start(&place, &[]);
     let (is_well, said) = live.tell(&["querylog", "on"]);
     assert!(is_well, "{said}");
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.connect(live.address()).expect("connected");
-    socket.set_nonblocking(true).expect("set");
-    let question = super::support::message::Query::new("2.0.0.127.bl.example", 1).octets();
+    live.ask("settle.test");
+    let before = super::metrics::sum(&super::metrics::samples(&live), "dnsbld_dns_requests_total", &[]);
     let count = |word: &str| -> u64 {
         let (_, said) = live.tell(&["querylog", "--json"]);
         let state: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
         state["state"][word].as_u64().expect("a number")
     };
-    let mut answered = 0_u64;
-    let is_over = || count("dropped") > 0;
-    for _ in 0..200 {
-        for _ in 0..2_000 {
-            let _ = socket.send(&question);
-            while socket.recv(&mut [0; 512]).is_ok() {
-                answered += 1;
-            }
-        }
-        if is_over() {
-            break;
-        }
+    let logged_before = count("logged") + count("dropped");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(live.address()).expect("connected");
+    socket.set_nonblocking(true).expect("set");
+    let question = super::support::message::Query::new("2.0.0.127.bl.example", 1).octets();
+    for _ in 0..20_000 {
+        let _ = socket.send(&question);
+        while socket.recv(&mut [0; 512]).is_ok() {}
     }
-    assert!(is_over(), "{answered} answered, and the log kept up");
-    live.await_words("not logged: the log cannot keep up");
-    let all = super::metrics::sum(&super::metrics::samples(&live), "dnsbld_dns_requests_total", &["bl.example"]);
-    assert!(((count("logged") + count("dropped")) as f64 - all).abs() < 0.5, "{all} requests");
+    // Some of a flood may be lost on its way; what has come is seen once nothing more does.
+    let seen = || {
+        let all = super::metrics::sum(&super::metrics::samples(&live), "dnsbld_dns_requests_total", &[]) - before;
+        (all, (count("logged") + count("dropped") - logged_before) as f64)
+    };
+    let is_all_noted = || matches!(seen(), (all, noted) if all > 1_000.0 && (noted - all).abs() < 0.5);
+    await_true("all noted", is_all_noted, || format!("{:?}", seen()));
 }
 
 #[test]
