@@ -20,10 +20,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, mpsc},
     time::Instant,
 };
 
@@ -36,7 +33,7 @@ use collector::ServerCollector;
 use monitor::Monitor;
 use notify::Notifier;
 use query_log::QueryTap;
-use responder::Worker;
+use responder::Shared;
 pub use responder::{LoggedQuery, QueryLog};
 
 use crate::{
@@ -92,6 +89,19 @@ impl Running {
             all += counters.totals();
         }
         all
+    }
+
+    /// Where operators ask and tell.
+    fn desk(&self, config: &Config, reloader: mpsc::Sender<Trigger>) -> Desk {
+        Desk {
+            cell: Arc::clone(&self.cell),
+            status: self.status.clone(),
+            options: config.load.clone(),
+            operator: Arc::new(self.clone()),
+            reloader,
+            listings: self.listings.clone(),
+            live: Arc::clone(&self.live),
+        }
     }
 
     /// Registers what the server itself has to tell.
@@ -225,32 +235,23 @@ impl Bound {
         let policy = Arc::new(policy(&config)?);
         let cells = (&cell, &live_cell);
         let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
-        let log = personality.query_log();
-        let query_tap = Arc::new(QueryTap::new(worker_count));
-        let factory = {
-            let (cell, live_cell, outside) = (Arc::clone(&cell), Arc::clone(&live_cell), Arc::clone(&outside));
-            let tap = Arc::clone(&query_tap);
-            let next = AtomicUsize::new(0);
-            move || {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                Worker::new(
-                    number,
-                    Arc::clone(&cell),
-                    Arc::clone(&live_cell),
-                    Arc::clone(&policy),
-                    Arc::clone(&outside),
-                    (log.clone(), Arc::clone(&tap)),
-                    updates.clone(),
-                )
-            }
+        let shared = Shared {
+            cell: Arc::clone(&cell),
+            live_cell: Arc::clone(&live_cell),
+            policy,
+            outside: Arc::clone(&outside),
+            log: personality.query_log(),
+            tap: Arc::new(QueryTap::new(worker_count)),
+            updates,
         };
+        let query_tap = Arc::clone(&shared.tap);
         // The signals must have their handlers before anyone is told that the server runs.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _entered = runtime.enter();
             Signals::new()?
         };
-        let server = listeners.start(factory).context("cannot start the workers")?;
+        let server = listeners.start(shared.into_factory()).context("cannot start the workers")?;
         let running = Running {
             cell,
             outside,
@@ -266,15 +267,7 @@ impl Bound {
         };
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
-        let desk = Desk {
-            cell: Arc::clone(&running.cell),
-            status: running.status.clone(),
-            options: config.load.clone(),
-            operator: Arc::new(running.clone()),
-            reloader: watch.sender(),
-            listings: running.listings.clone(),
-            live: Arc::clone(&running.live),
-        };
+        let desk = running.desk(&config, watch.sender());
         let control = state.and_then(open_control);
         personality.started(&running)?;
         notifier.ready();

@@ -4,11 +4,10 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{SyncSender, TrySendError},
     },
 };
-
-use arc_swap::ArcSwap;
 
 use super::query_log::{Listener, QueryTap};
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
     control::update::{Inbox, Job},
     live::{
         clock,
-        served::{LiveCell, Served},
+        served::{Cell, LiveCell, Served},
     },
     metrics::{Way, ZoneCounters},
     net::{Late, Reply, Responder, Transport},
@@ -40,44 +39,57 @@ pub struct LoggedQuery {
 /// Where queries are logged: a bounded queue to a thread that writes. When it is full, queries go unlogged and not unanswered.
 pub type QueryLog = SyncSender<LoggedQuery>;
 
+/// What all workers share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// What is served from files.
+    pub(super) cell: Cell,
+    /// What is served by command.
+    pub(super) live_cell: LiveCell,
+    /// How the server presents itself.
+    pub(super) policy: Arc<Policy>,
+    /// Counts of what is in no zone.
+    pub(super) outside: Arc<ZoneCounters>,
+    /// The personality's log.
+    pub(super) log: Option<QueryLog>,
+    /// The query log that can be switched.
+    pub(super) tap: Arc<QueryTap>,
+    /// Where updates are left.
+    pub(super) updates: Option<Inbox>,
+}
+
+impl Shared {
+    /// Makes one worker after the other, each with a number of its own.
+    pub(super) fn into_factory(self) -> impl Fn() -> Worker + Send + Sync + 'static {
+        let next = AtomicUsize::new(0);
+        move || Worker::new(next.fetch_add(1, Ordering::Relaxed), self.clone())
+    }
+}
+
 /// A worker's own things.
 pub(super) struct Worker {
     number: usize,
-    cell: Arc<ArcSwap<Served>>,
+    shared: Shared,
     served: Arc<Served>,
-    live_cell: LiveCell,
     live: Arc<Live>,
     now_s: u64,
-    policy: Arc<Policy>,
-    /// Counts of what is in no zone.
-    outside: Arc<ZoneCounters>,
-    log: Option<QueryLog>,
     listener: Listener,
     /// One of the logs wants to hear of queries.
     is_noting: bool,
     name: QueryName,
-    updates: Option<Inbox>,
 }
 
 impl Worker {
-    pub(super) fn new(
-        number: usize,
-        cell: Arc<ArcSwap<Served>>,
-        live_cell: LiveCell,
-        policy: Arc<Policy>,
-        outside: Arc<ZoneCounters>,
-        (log, tap): (Option<QueryLog>, Arc<QueryTap>),
-        updates: Option<Inbox>,
-    ) -> Self {
-        let (served, live) = (cell.load_full(), live_cell.load_full());
-        let (now_s, name, listener) = (clock::now_s(), QueryName::new(), Listener::new(tap, number));
-        let is_noting = false;
-        Self { number, cell, served, live_cell, live, now_s, policy, outside, log, listener, is_noting, name, updates }
+    fn new(number: usize, shared: Shared) -> Self {
+        let (served, live) = (shared.cell.load_full(), shared.live_cell.load_full());
+        let listener = Listener::new(Arc::clone(&shared.tap), number);
+        let (now_s, name) = (clock::now_s(), QueryName::new());
+        Self { number, shared, served, live, now_s, listener, is_noting: false, name }
     }
 
     #[cold]
     fn note(&mut self, client: SocketAddr, request: &[u8], outcome: Outcome) {
-        if let Some(log) = &self.log {
+        if let Some(log) = &self.shared.log {
             let query = LoggedQuery { now_s: self.now_s, client, request: request.into(), outcome };
             match log.try_send(query) {
                 Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
@@ -90,22 +102,22 @@ impl Worker {
 impl Responder for Worker {
     fn begin_batch(&mut self) {
         self.now_s = clock::now_s();
-        let served = self.cell.load();
+        let served = self.shared.cell.load();
         if !Arc::ptr_eq(&served, &self.served) {
             // The publisher keeps the old one until this has happened, so nothing is freed here.
             self.served = Arc::clone(&served);
         }
-        let live = self.live_cell.load();
+        let live = self.shared.live_cell.load();
         if !Arc::ptr_eq(&live, &self.live) {
             self.live = Arc::clone(&live);
         }
-        self.is_noting = self.listener.look() || self.log.is_some();
+        self.is_noting = self.listener.look() || self.shared.log.is_some();
     }
 
     #[inline]
     fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
         let (snapshot, live) = (&self.served.snapshot, &*self.live);
-        let world = World { snapshot, policy: &self.policy, now_s: self.now_s, live };
+        let world = World { snapshot, policy: &self.shared.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
         let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
         if outcome.ignored == Some(Ignored::Elsewhere) {
@@ -115,7 +127,7 @@ impl Responder for Worker {
         let way = Way { transport, is_v6: client.is_ipv6() };
         let counters = match outcome.zone {
             Some(zone) => &self.served.counters[zone],
-            None => &self.outside,
+            None => &self.shared.outside,
         };
         counters.count(self.number, way, request.len(), &outcome);
         if self.is_noting {
@@ -125,7 +137,7 @@ impl Responder for Worker {
     }
 
     fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {
-        if let Some(updates) = &self.updates {
+        if let Some(updates) = &self.shared.updates {
             updates.leave(Job { client, transport, request, late });
         }
     }
