@@ -245,12 +245,7 @@ impl Bound {
             updates,
         };
         let query_tap = Arc::clone(&shared.tap);
-        // The signals must have their handlers before anyone is told that the server runs.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let signals = {
-            let _entered = runtime.enter();
-            Signals::new()?
-        };
+        let (runtime, signals) = runtime()?;
         let server = listeners.start(shared.into_factory()).context("cannot start the workers")?;
         let running = Running {
             cell,
@@ -288,6 +283,16 @@ impl Bound {
         personality.ending(&running);
         Ok(())
     }
+}
+
+/// What waits for operators and signals. The signals must have their handlers before anyone is told that the server runs.
+fn runtime() -> anyhow::Result<(tokio::runtime::Runtime, Signals)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::new()?
+    };
+    Ok((runtime, signals))
 }
 
 fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize) -> reloader::Settings {
