@@ -42,8 +42,12 @@ impl UpdateCounts {
         Self { served, zones: Mutex::default() }
     }
 
-    /// Counts each change of an order with what its asker is told of it.
+    /// Counts each change of an order with what its asker is told of it. Where a condition does not hold, nothing was decided,
+    /// and the asker may come again with the same changes.
     pub(super) fn count(&self, order: &Order, applied: &Applied) {
+        if *applied == Err(StoreError::ConditionFailed) {
+            return;
+        }
         let served = self.served.load();
         let door = door(order.origin.door);
         let mut index = 0;
@@ -102,8 +106,7 @@ fn result(applied: &Applied, index: usize) -> &'static str {
         Ok(Some(Outcome::Excluded { .. })) => "excluded",
         Ok(Some(Outcome::Delisted)) => "delisted",
         Ok(Some(Outcome::Unchanged)) => "unchanged",
-        // A condition that does not hold is the asker's own (RFC 2136 section 2.4).
-        Ok(Some(Outcome::Refused { .. })) | Err(StoreError::ConditionFailed) => "refused",
+        Ok(Some(Outcome::Refused { .. })) => "refused",
         Ok(None) | Err(_) => "failed",
     }
 }
