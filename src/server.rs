@@ -75,7 +75,9 @@ pub struct Running {
     pub registry: prometheus::Registry,
     /// What is listed by command.
     pub live: LiveCell,
-    /// The store of that, if there is one.
+    /// Whether there is to be a store of that: a state folder is configured.
+    pub has_state: bool,
+    /// The store, if it could be opened.
     pub listings: Option<Listings>,
     /// Counts of what came in by the doors for live listings.
     pub doors: Arc<Tally>,
@@ -257,6 +259,7 @@ impl Bound {
             started: Instant::now(),
             registry: prometheus::Registry::new(),
             live: live_cell,
+            has_state: config.state.is_some(),
             listings,
             doors: tally,
         };

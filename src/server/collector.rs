@@ -15,7 +15,7 @@ use crate::{
     },
     net::DURATION_BOUNDS_NS,
     wire::Rcode,
-    zone::snapshot::Zone,
+    zone::{live::LiveZone, snapshot::Zone},
 };
 
 /// What stands for the zone where a request is in none of ours.
@@ -70,11 +70,13 @@ families! {
     gauge HELD "dnsbld_dns_replies_held" [] "Replies that wait for their delay.";
     counter RECEIVE_ERRORS "dnsbld_udp_receive_errors_total" [] "Failed attempts to receive.";
     counter PANICS "dnsbld_worker_panics_total" [] "Batches lost to a bug of ours; please report it.";
-    gauge LIVE "dnsbld_live_listings" ["zone", "kind"]
-        "Listings by command until they are swept; kind is listed or excluded.";
+    gauge LIVE "dnsbld_live_listings" ["zone"] "Listings by command, until they are swept.";
+    gauge LIVE_EXCLUSIONS "dnsbld_live_exclusions" ["zone"] "Exclusions by command, until they are swept.";
     gauge LIVE_MEMORY "dnsbld_live_memory_bytes" ["zone"] "Memory of listings by command.";
     gauge LIVE_WRITABLE "dnsbld_live_store_writable" []
-        "1 if new listings by command are taken, 0 if the disk is full or failed.";
+        "1 if new listings by command are taken, 0 if the disk is full or failed, or the store could not be opened.";
+    counter UPDATES "dnsbld_updates_total" ["zone", "door", "op", "result"]
+        "Changes to listings by command, by their end: listed, extended, excluded, delisted, unchanged, refused, failed.";
     gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";
     gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served.";
 }
@@ -122,19 +124,30 @@ impl ServerCollector {
     /// What is listed by command.
     fn live_listings(&self, zones: &[Zone]) -> Vec<MetricFamily> {
         let live = self.running.live.load();
-        let (mut counts, mut memory) = (LIVE.samples(), LIVE_MEMORY.samples());
-        for zone in zones {
-            let Some(of_zone) = live.zone(zone.live_slot) else { continue };
-            let (name, excluded) = (zone.apex.to_string(), of_zone.exclusion_count());
-            counts.add(&[&name, "listed"], (of_zone.len() - excluded) as f64);
-            counts.add(&[&name, "excluded"], excluded as f64);
-            memory.add(&[&name], of_zone.memory_bytes() as f64);
+        let (mut counts, mut exclusions) = (LIVE.samples(), LIVE_EXCLUSIONS.samples());
+        let mut memory = LIVE_MEMORY.samples();
+        for zone in zones.iter().filter(|_| self.running.has_state) {
+            let of_zone = live.zone(zone.live_slot);
+            let (name, excluded) = (zone.apex.to_string(), of_zone.map_or(0, LiveZone::exclusion_count));
+            counts.add(&[&name], (of_zone.map_or(0, LiveZone::len) - excluded) as f64);
+            exclusions.add(&[&name], excluded as f64);
+            memory.add(&[&name], of_zone.map_or(0, LiveZone::memory_bytes) as f64);
         }
-        let mut families = vec![counts.finish(), memory.finish()];
-        if let Some(listings) = &self.running.listings {
-            families.push(LIVE_WRITABLE.alone(f64::from(u8::from(listings.alarm().is_none()))));
-            families.extend(listings.history_bytes().ok().map(|bytes| LIVE_HISTORY.alone(bytes as f64)));
+        let mut families = vec![counts.finish(), exclusions.finish(), memory.finish()];
+        let listings = self.running.listings.as_ref();
+        if self.running.has_state {
+            let is_writable = listings.is_some_and(|listings| listings.alarm().is_none());
+            families.push(LIVE_WRITABLE.alone(f64::from(u8::from(is_writable))));
         }
+        let mut updates = UPDATES.samples();
+        for row in listings.iter().flat_map(|listings| listings.update_counts()) {
+            let zone = row.zone.map_or_else(|| NO_ZONE.to_owned(), |zone| zone.to_string());
+            updates.add(&[&zone, row.door, row.op, row.result], row.count as f64);
+        }
+        families.push(updates.finish());
+        families.extend(
+            listings.and_then(|listings| listings.history_bytes().ok()).map(|bytes| LIVE_HISTORY.alone(bytes as f64)),
+        );
         families
     }
 

@@ -11,7 +11,7 @@ use super::{HEAD, Server, ask, is_listed, open};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends from a path and returns the answer.
-fn send(server: &Server, datagram: &[u8]) -> String {
+pub(crate) fn send(server: &Server, datagram: &[u8]) -> String {
     let own = server.folder().join("client.sock");
     let _ = std::fs::remove_file(&own);
     let socket = UnixDatagram::bind(&own).expect("a socket");

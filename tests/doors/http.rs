@@ -297,7 +297,7 @@ fn the_description_holds() {
 }
 
 /// The value of a line of `/metrics`.
-fn metric(server: &Server, line: &str) -> Option<f64> {
+pub(crate) fn metric(server: &Server, line: &str) -> Option<f64> {
     let (is_well, text) = run("curl", &["-sS", &format!("http://{}/metrics", server.http())], "");
     assert!(is_well, "{text}");
     text.lines().find_map(|said| said.strip_prefix(line)?.trim().parse().ok())

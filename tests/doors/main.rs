@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counted;
 mod datagrams;
 mod http;
 mod real;

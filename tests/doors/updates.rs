@@ -19,13 +19,13 @@ fn key(name: &str, algorithm: &str) -> String {
 }
 
 /// Has it done with the usual key.
-fn update(server: &Server, lines: &str) {
+pub(crate) fn update(server: &Server, lines: &str) {
     let (is_well, said) = nsupdate(server, &["-y", &key("scanner", "hmac-sha256")], lines);
     assert!(is_well, "{lines}\n{said}\n{}", server.said());
 }
 
 /// What nsupdate says of it.
-fn refusal(server: &Server, lines: &str) -> String {
+pub(crate) fn refusal(server: &Server, lines: &str) -> String {
     let (is_well, said) = nsupdate(server, &["-y", &key("scanner", "hmac-sha256")], lines);
     assert!(!is_well, "{lines}: done");
     said
@@ -235,4 +235,5 @@ fn without_a_store_updates_fail() {
     let server = Server::with_state("zones/bl.example.ip4set/no", &[("zones/bl.example.ip4set", &file)], &config);
     assert!(refusal(&server, "update add 1.2.0.192.bl.example 60 A 127.0.0.2").contains("SERVFAIL"));
     assert!(is_listed(&server, "2.0.0.127.bl.example"), "and queries do not care");
+    assert_eq!(super::http::metric(&server, "dnsbld_live_store_writable"), Some(0.0), "but alerts do");
 }

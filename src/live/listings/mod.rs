@@ -12,12 +12,14 @@
 //! writer.rs   the thread that changes anything; decide.rs, what becomes of each change
 //! store.rs    tables on the disk; codec.rs, what stands in them
 //! serving.rs  from there to what workers read
+//! counts.rs   what became of changes, counted
 //! clock.rs    the time, and how far it is trusted
 //! ```
 
 mod change;
 mod clock;
 mod codec;
+mod counts;
 mod decide;
 mod key;
 mod rules;
@@ -43,11 +45,13 @@ pub use change::{
     Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, StoreError, Verdict, What,
 };
 pub use clock::{Clock, SystemClock};
+pub use counts::UpdateCount;
 pub use key::{Key, KeyError};
 pub use rules::{Rule, Rules};
 
 use self::{
     clock::Confidence,
+    counts::UpdateCounts,
     decide::{Order, Work},
     serving::Serving,
     store::Opener,
@@ -152,6 +156,7 @@ impl Listings {
             database: ArcSwapOption::new(Some(database)),
             waiting: AtomicUsize::new(0),
             alarm: ArcSwapOption::empty(),
+            counts: UpdateCounts::new(Arc::clone(&places.served)),
             path,
             opener,
             clock: settings.clock,
@@ -212,10 +217,10 @@ impl Listings {
         let waiting = self.0.shared.waiting.fetch_add(count, Ordering::Relaxed);
         if waiting > 0 && waiting + count > WAITING_MAX {
             self.0.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-            return (order.done)(Err(StoreError::Busy));
+            return self.0.shared.tell(order, Err(StoreError::Busy));
         }
         if let Err(mpsc::SendError(Message::Order(order))) = self.0.sender.send(Message::Order(order)) {
-            (order.done)(Err(StoreError::Ending));
+            self.0.shared.tell(order, Err(StoreError::Ending));
         }
     }
 
@@ -281,6 +286,11 @@ impl Listings {
     /// Why nothing new is taken, if so.
     pub fn alarm(&self) -> Option<String> {
         self.0.shared.alarm.load().as_deref().cloned()
+    }
+
+    /// What became of changes since the start, by zone, door, operation and result.
+    pub fn update_counts(&self) -> Vec<UpdateCount> {
+        self.0.shared.counts.rows()
     }
 
     /// Octets of history that are kept.

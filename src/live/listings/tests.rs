@@ -143,10 +143,40 @@ fn a_full_disk_refuses_and_serves_on() {
     world.is_full.store(false, Relaxed);
     assert!(world.put(5).is_ok(), "there is room again");
     assert_eq!(world.listings.alarm(), None);
+    let counted: Vec<_> =
+        world.listings.update_counts().into_iter().map(|row| (row.zone, row.result, row.count)).collect();
+    assert_eq!(
+        counted,
+        [(Some(zone()), "failed", 3), (Some(zone()), "listed", 2)],
+        "what the disk did not take is counted too"
+    );
     assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3));
     world.listings.stop();
     (world.live, world.listings) = open(world.root.path(), &world.is_full, &world.clock, 1 << 30);
     assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3), "after a restart too");
+}
+
+#[test]
+fn all_of_a_batch_is_counted_or_nothing_was_decided() {
+    let world = World::new(1 << 30);
+    let submit = |holds: bool| {
+        let change = |zone: &[u8]| {
+            let op = Op::Put { verdict: Verdict::Excluded, lifetime: Lifetime::Default };
+            let key = "192.0.2.1".parse().expect("a key");
+            Change { zone: Name::parse(zone).expect("a name"), key, op, reason: None }
+        };
+        let changes = vec![change(b"bl.example"), change(b"one.test"), change(b"two.test"), change(b"bl.example")];
+        let origin = Origin { door: Door::DnsUpdate, who: "test".into(), from: None };
+        let batch = Batch { changes, origin, is_atomic: true, condition: Some(Box::new(move |_| holds)) };
+        let (sender, receiver) = mpsc::channel();
+        world.listings.submit(batch, move |applied| sender.send(applied).expect("awaited"));
+        receiver.recv().expect("told")
+    };
+    assert_eq!(submit(false), Err(StoreError::ConditionFailed));
+    assert_eq!(world.listings.update_counts(), []);
+    assert!(submit(true).is_ok());
+    let row = |zone, count| UpdateCount { zone, door: "dns-update", op: "exclude", result: "refused", count };
+    assert_eq!(world.listings.update_counts(), [row(None, 2), row(Some(zone()), 2)]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use tracing::{error, info};
 use super::{
     Applied, Key, StoreError,
     clock::{Clock, Confidence},
+    counts::UpdateCounts,
     decide::{Group, Order, expired},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     pub(super) waiting: AtomicUsize,
     /// Why nothing new is taken, if so.
     pub(super) alarm: ArcSwapOption<String>,
+    /// What became of changes.
+    pub(super) counts: UpdateCounts,
     pub(super) path: PathBuf,
     pub(super) opener: Box<Opener>,
     pub(super) clock: Arc<dyn Clock>,
@@ -63,6 +66,12 @@ impl Shared {
     pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
         let why = || self.alarm.load().as_deref().cloned().unwrap_or_else(|| "it is being opened again".into());
         self.database.load_full().ok_or_else(|| StoreError::Unreadable(why()))
+    }
+
+    /// Tells an asker what became of its order, and counts that.
+    pub(super) fn tell(&self, order: Order, applied: Applied) {
+        self.counts.count(&order, &applied);
+        (order.done)(applied);
     }
 }
 
@@ -108,7 +117,7 @@ impl Writer {
         }
         for message in self.receiver.try_iter() {
             if let Message::Order(order) = message {
-                (order.done)(Err(StoreError::Ending));
+                self.shared.tell(order, Err(StoreError::Ending));
             }
         }
     }
@@ -163,12 +172,12 @@ impl Writer {
             Ok((answers, edits)) => {
                 self.serve(&edits);
                 for (order, answer) in orders.into_iter().zip(answers) {
-                    (order.done)(answer);
+                    self.shared.tell(order, answer);
                 }
             }
             Err(why) => {
                 for order in orders {
-                    (order.done)(Err(why.clone()));
+                    self.shared.tell(order, Err(why.clone()));
                 }
             }
         }
