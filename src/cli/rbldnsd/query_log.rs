@@ -95,7 +95,16 @@ fn write_all(
 ) {
     let mut is_complaining = true;
     loop {
-        let mut result = match queries.recv_timeout(FLUSH) {
+        let received = queries.recv_timeout(FLUSH);
+        let mut result = Ok(());
+        // Before the line that comes now: whoever rotates looks for it in the new file.
+        if reopen.swap(false, Ordering::Relaxed) {
+            result = target.flush().and_then(|()| {
+                target = open(path)?;
+                Ok(())
+            });
+        }
+        result = result.and(match received {
             Ok(query) => write_line(&mut target, &query),
             Err(RecvTimeoutError::Timeout) if !ended.load(Ordering::Relaxed) => target.flush(),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -104,15 +113,9 @@ fn write_all(
                 }
                 return;
             }
-        };
+        });
         if is_unbuffered {
             result = result.and_then(|()| target.flush());
-        }
-        if reopen.swap(false, Ordering::Relaxed) {
-            result = result.and_then(|()| target.flush()).and_then(|()| {
-                target = open(path)?;
-                Ok(())
-            });
         }
         match result {
             Ok(()) => is_complaining = true,
