@@ -320,7 +320,7 @@ impl Personality for Rbldnsd {
         let sockets = running.transports.udp.len();
         info!("dnsbld {} started ({sockets} socket(s), {zones} zone(s))", env!("CARGO_PKG_VERSION"));
         if let Some(stats) = &mut self.stats {
-            stats.restart(running);
+            stats.begin();
         }
         self.parent.take().map_or(Ok(()), daemon::Parent::release)
     }

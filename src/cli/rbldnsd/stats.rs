@@ -35,6 +35,12 @@ impl StatsFile {
         self.since_s
     }
 
+    /// Begins counting. Workers may have counted already: nothing of it is left out.
+    pub(super) fn begin(&mut self) {
+        self.since_s = clock::now_s();
+        self.append(&format!("{}\n", self.since_s));
+    }
+
     /// Begins counting anew.
     pub(super) fn restart(&mut self, running: &Running) {
         self.since_s = clock::now_s();

@@ -1,7 +1,7 @@
 //! What was listed or excluded by command, as it is served: one more dataset in front of those that were read from files.
 //!
 //! Workers read it without locks while some hundred versions a second may be published. A version is immutable and shares
-//! nearly all of its memory with the one before; see [`ordered`]. Of a million single addresses, each costs some 16 octets
+//! nearly all of its memory with the one before; see `ordered`. Of a million single addresses, each costs some 16 octets
 //! (IPv4) or 32 (IPv6), a name its own length and 14.
 //!
 //! | asked | answered by |
