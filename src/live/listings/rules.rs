@@ -1,6 +1,6 @@
 //! What may be listed, and for how long: a rule for each zone.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::LazyLock};
 
 use ipnet::IpNet;
 
@@ -19,6 +19,11 @@ use crate::{
 const MINUTE_S: u64 = 60;
 const HOUR_S: u64 = 60 * MINUTE_S;
 const DAY_S: u64 = 24 * HOUR_S;
+
+/// What no list may hold (RFC 5782 section 5): monitors take a list that does for one that lists the world.
+static ALWAYS_FREE: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    ["127.0.0.1", "::ffff:127.0.0.1", "invalid"].iter().filter_map(|text| text.parse().ok()).collect()
+});
 
 /// Times are kept in 32 bits where they are served, and all ones is for ever.
 const LAST_S: u64 = u32::MAX as u64 - 1;
@@ -117,7 +122,7 @@ impl Rule {
         if text.as_ref().is_some_and(|text| text.len() > REASON_MAX_LEN) {
             return Some(Refusal::TooLong { what: "text".into(), max_len: REASON_MAX_LEN });
         }
-        if let Some(never) = self.never_list.iter().find(|never| never.overlaps(&change.key)) {
+        if let Some(never) = self.never_list.iter().chain(&*ALWAYS_FREE).find(|never| never.overlaps(&change.key)) {
             return Some(Refusal::NeverListed { zone: zone_name(), never: never.to_string() });
         }
         let wins = |winner: &&Name| {
@@ -272,6 +277,15 @@ mod tests {
         assert_eq!(free.until(&Verdict::LISTED, Lifetime::Endless, None, 1, 5), None);
         assert_eq!(free.until(&Verdict::Excluded, Lifetime::Default, None, 1, 5), Some(5 + 7 * DAY_S));
         assert_eq!(free.until(&Verdict::LISTED, Lifetime::For(Duration::MAX), None, 1, 5), Some(LAST_S));
+    }
+
+    #[test]
+    fn what_no_list_may_hold() {
+        assert_eq!(ALWAYS_FREE.len(), 3);
+        let key = |text: &str| text.parse::<Key>().expect(text);
+        let is_free = |text: &str| ALWAYS_FREE.iter().any(|never| never.overlaps(&key(text)));
+        assert!(is_free("127.0.0.1") && is_free("127.0.0.0/8") && is_free("0.0.0.0/0") && is_free("invalid"));
+        assert!(!is_free("127.0.0.2") && !is_free("test") && !is_free("x.invalid"));
     }
 
     #[test]
