@@ -6,7 +6,7 @@
 //!
 //! | kept in | what | bytes an entry |
 //! |---|---|---|
-//! | hosts (/32, /128) | sorted keys under an index | IPv4 2.0 of ten million, 4.4 of a hundred; IPv6 16 |
+//! | hosts (/32, /128) | sorted keys under an index | IPv4 2.4 of ten million, 4.4 of a hundred; IPv6 16 |
 //! | segments (/0 to /31; /0 to /64; /65 to /127) | places where the answer changes, two for a lone prefix | 5 to 8; 17; 33 |
 //! | beside each | value: nothing if all agree, else 1, 2 or 4 a place; lifetime: 4 where there is one | |
 //! | rulings | a lifetime within a wider entry; a delay or key; several values of one key | 12; 32 or more |
