@@ -107,26 +107,14 @@ impl Names {
         if covering.is_listed() {
             return true; // whatever names are left out, there are others
         }
-        let mut next = self.arena.read(at).1;
-        for _ in 0..SCAN_MAX {
-            if next as usize == self.arena.len() {
-                return false;
-            }
-            let (node, end) = self.arena.read(next);
-            if node.parent < at {
-                return false;
-            }
+        self.scan(at, |place, node| {
             way.return_to(node.parent);
-            way.push(next, node.label);
+            way.push(place, node.label);
             let is_left = |standing, is_wildcard, is_left_out: &mut dyn FnMut(&[u8], bool) -> bool| {
                 lists(standing).is_listed() && !is_left_out(way.octets(), is_wildcard)
             };
-            if is_left(node.exact, false, &mut is_left_out) || is_left(node.wildcard, true, &mut is_left_out) {
-                return true;
-            }
-            next = end;
-        }
-        true
+            is_left(node.exact, false, &mut is_left_out) || is_left(node.wildcard, true, &mut is_left_out)
+        })
     }
 
     /// Whether a node below that at `at` lists.
@@ -145,6 +133,12 @@ impl Names {
     #[cold]
     fn scan_below(&self, at: u32, context: &Context) -> bool {
         let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
+        self.scan(at, |_, node| lists(node.exact) || lists(node.wildcard))
+    }
+
+    /// Whether `test` holds for a node below that at `at`, given with its place. It is taken to hold where too many would have to
+    /// be looked at.
+    fn scan(&self, at: u32, mut test: impl FnMut(u32, &Node<'_>) -> bool) -> bool {
         let mut next = self.arena.read(at).1;
         for _ in 0..SCAN_MAX {
             if next as usize == self.arena.len() {
@@ -154,7 +148,7 @@ impl Names {
             if node.parent < at {
                 return false;
             }
-            if lists(node.exact) || lists(node.wildcard) {
+            if test(next, &node) {
                 return true;
             }
             next = end;
