@@ -103,6 +103,7 @@ impl Running {
             reloader,
             listings: self.listings.clone(),
             live: Arc::clone(&self.live),
+            doors: Arc::clone(&self.doors),
         }
     }
 

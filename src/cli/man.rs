@@ -1,10 +1,11 @@
 //! `dnsbld man`: manual pages for a packager, a page for each command, made from what the commands say of themselves.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -13,6 +14,8 @@ use clap_mangen::{
     Man,
     roff::{Roff, bold, roman},
 };
+
+use crate::live::clock;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -39,29 +42,31 @@ const FILES: [(&str, &str); 3] = [
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let folder = &arguments.folder;
+    let date = date()?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut command = super::Arguments::command();
     command.build();
-    let count = write_all(&command, folder)?;
+    let count = write_all(&command, folder, &date)?;
     writeln!(io::stdout(), "{count} pages in {}", folder.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the page of a command and those of the commands below it, and returns how many.
-fn write_all(command: &Command, folder: &Path) -> anyhow::Result<usize> {
+fn write_all(command: &Command, folder: &Path, date: &str) -> anyhow::Result<usize> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).replace(' ', "-");
     let path = folder.join(format!("{name}.1"));
-    fs::write(&path, page(command, &name)?).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::write(&path, page(command, &name, date)?).with_context(|| format!("cannot write {}", path.display()))?;
     let mut count = 1;
     for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
-        count += write_all(below, folder)?;
+        count += write_all(below, folder, date)?;
     }
     Ok(count)
 }
 
-fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
+fn page(command: &Command, name: &str, date: &str) -> io::Result<String> {
     let man = Man::new(command.clone())
         .title(name.to_uppercase())
+        .date(date)
         .manual("dnsbld")
         .source(concat!("dnsbld ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
@@ -76,5 +81,17 @@ fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
         }
         section.to_writer(&mut page)?;
     }
-    Ok(page)
+    // Two line breaks around an empty line are meant to be a paragraph.
+    Ok(String::from_utf8(page).map_err(io::Error::other)?.replace(".br\n\n.br\n", ".sp\n"))
+}
+
+/// The day that stands on the pages: today, or what a packager wants there so that the same source makes the same package
+/// (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
+fn date() -> anyhow::Result<String> {
+    let now_s = match env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().with_context(|| format!("SOURCE_DATE_EPOCH: `{text}` is not a count of seconds"))?,
+        Err(_) => clock::now_s(),
+    };
+    let moment = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(now_s)).to_string();
+    Ok(moment.split('T').next().unwrap_or_default().to_owned())
 }

@@ -18,7 +18,7 @@ use tokio::{
     task,
 };
 
-use super::Answer;
+use super::{Answer, tally::Fate};
 use crate::{
     live::listings::{
         Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
@@ -283,6 +283,30 @@ fn parse_line(line: &str, zone: &Name, terms: Option<&Terms>, reason: Option<&St
         }
     };
     Ok(keys.into_iter().map(|key| Change { zone: zone.clone(), key, op: op.clone(), reason: reason.clone() }).collect())
+}
+
+impl ListingsRequest {
+    /// Whether it changes nothing.
+    pub(super) fn asks_only(&self) -> bool {
+        matches!(self, Self::Show { .. } | Self::History { .. } | Self::Export { .. } | Self::Backup { .. })
+    }
+}
+
+/// What became of a request that was answered so.
+pub(super) fn fate(answer: &Answer, asks_only: bool, has_alarm: bool) -> Fate {
+    let is_refused = match answer {
+        Answer::Listings { told: ListingsAnswer::Changed { changes } } => {
+            changes.iter().any(|changed| matches!(changed.outcome, Outcome::Refused { .. }))
+        }
+        Answer::Listings { told: ListingsAnswer::Report { report } } => report.faulty > 0,
+        answer => matches!(answer, Answer::Error { .. }),
+    };
+    match (is_refused, asks_only) {
+        (true, _) if has_alarm => Fate::Failed,
+        (true, _) => Fate::Refused,
+        (false, true) => Fate::Answered,
+        (false, false) => Fate::Done,
+    }
 }
 
 /// Who asks, and of what.

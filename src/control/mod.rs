@@ -39,6 +39,7 @@ pub use explain::{Explanation, Listing, date, explain};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
 pub use stats::{Statistics, ZoneStatistics};
+use tally::Tally;
 
 use crate::{
     live::{
@@ -274,6 +275,8 @@ pub struct Desk {
     pub live: LiveCell,
     /// The store of that, if there is one.
     pub listings: Option<Listings>,
+    /// What came in by the doors to it.
+    pub doors: Arc<Tally>,
 }
 
 /// Serves requests until the runtime ends.
@@ -313,7 +316,10 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
                 let served = desk.cell.load_full();
                 let origin = Origin { door: Door::Command, who, from: None };
                 let clerk = Clerk { listings, snapshot: &served.snapshot, origin };
-                clerk.meet(request, &mut reader, &mut writer).await?
+                let asks_only = request.asks_only();
+                let answer = clerk.meet(request, &mut reader, &mut writer).await?;
+                desk.doors.count(Door::Command, listings::fate(&answer, asks_only, listings.alarm().is_some()));
+                answer
             }
             None => Answer::Error { text: "this server has no store for live listings: see its log".to_owned() },
         },

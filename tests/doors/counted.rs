@@ -58,6 +58,13 @@ fn each_change_is_counted_once_with_its_end() {
         .collect();
     assert_eq!(samples(&server, "dnsbld_updates_total"), expected);
 
+    // By message: 3 times something was listed and once delisted; 3 were not taken, of which one names no zone of ours.
+    assert!(!command(&server, &["list", "elsewhere.example", "192.0.2.1"], ""));
+    assert!(command(&server, &["history", "192.0.2.1"], ""));
+    let requests = samples(&server, "dnsbld_door_requests_total");
+    let of_command = |result: &str| requests[&format!("door=command,result={result}")];
+    assert_eq!(["done", "refused", "answered"].map(of_command), [4, 3, 1], "{requests:?}");
+
     // What is listed is what was listed and not delisted since; exclusions are told apart.
     let sum = |word: &str| expected.iter().filter(|(labels, _)| labels.contains(word)).map(|(_, count)| count).sum();
     let listed: u64 = sum("result=listed");

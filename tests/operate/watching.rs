@@ -1,12 +1,18 @@
 //! Watching a running server: statistics, the query log that is switched while it runs, manual pages and completions.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs,
+    io::Read as _,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
 use super::{
     explain::dnsbld,
-    live::{Live, Place, await_true},
+    live::{Live, PATIENCE, Place, await_true},
     metrics::place,
 };
 
@@ -159,6 +165,48 @@ fn every_command_has_a_page_and_completions() {
         assert!(completions.contains(&format!("dnsbld,{command})")), "{command} is not completed");
     }
     assert!(folder.path().join("dnsbld.1").is_file());
+    // Debian's lintian would complain of what mandoc does.
+    let pages = fs::read_dir(folder.path()).expect("a folder").flatten().map(|page| page.path());
+    let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(pages).output().expect("mandoc");
+    assert!(
+        lint.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&lint.stdout),
+        String::from_utf8_lossy(&lint.stderr)
+    );
+}
+
+/// On a terminal each interval begins in the corner of an empty screen, and what is shown is new.
+#[test]
+fn statistics_are_drawn_again() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let words =
+        format!("{} stats --watch --every 200ms --state {}", env!("CARGO_BIN_EXE_dnsbld"), place.state().display());
+    // script gives it a terminal.
+    let mut watching = Command::new("script")
+        .args(["-q", "-f", "-e", "-c", &words, "/dev/null"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script");
+    let mut output = watching.stdout.take().expect("a pipe");
+    let (mut shown, mut octets) = (String::new(), [0; 4096]);
+    let begun = Instant::now();
+    while !(shown.matches("\x1b[H\x1b[2Jup ").count() > 3 && shown.contains("listed ")) {
+        assert!(begun.elapsed() < PATIENCE, "{shown:?}");
+        live.ask("2.0.0.127.bl.example");
+        let count = output.read(&mut octets).expect("what is drawn");
+        assert!(count > 0, "it ended: {shown:?}");
+        shown.push_str(&String::from_utf8_lossy(&octets[..count]));
+    }
+    watching.kill().expect("ended");
+    watching.wait().expect("ended");
+    let screens: Vec<&str> = shown.split("\x1b[H\x1b[2J").skip(1).collect();
+    assert!(screens[..3].iter().all(|screen| screen.contains("bl.example ")), "{shown:?}");
+    // Its output was a terminal; into a pipe go lines alone.
+    let (_, said) = live.tell(&["stats", "--every", "100ms"]);
+    assert!(!said.contains('\x1b'), "{said:?}");
 }
 
 #[test]
@@ -209,5 +257,39 @@ fn messages_have_forms() {
     if !std::path::Path::new("/run/systemd/journal/socket").exists() {
         let live = Live::start(&place, &["--log", "journald"]);
         assert!(live.log().contains("messages go to standard error"), "{}", live.log());
+    }
+}
+
+/// systemd's own journald, in namespaces of the test, takes messages and the query log with each field by itself.
+#[test]
+fn the_journal_has_fields() {
+    let place = place();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/operate/journal.sh");
+    let unshare = ["--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"];
+    let mut command = Command::new("timeout");
+    command.args(["60", "unshare"]).args(unshare).args(["bash", script, env!("CARGO_BIN_EXE_dnsbld")]);
+    let output = command.arg(place.zones()).output().expect("unshare");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let messages: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let with = |text: &str| {
+        let found = messages.iter().find(|message| message["MESSAGE"].as_str().is_some_and(|said| said.contains(text)));
+        found.unwrap_or_else(|| panic!("no `{text}` in {said}"))
+    };
+    assert_eq!(
+        (&with("serving ")["PRIORITY"], &with("serving ")["SYSLOG_IDENTIFIER"]),
+        (&"5".into(), &"dnsbld".into())
+    );
+    assert_eq!(with("bad.example")["PRIORITY"], "4", "a warning");
+    let query = messages.iter().find(|message| message["MESSAGE"] == "query").expect("a line of the query log");
+    for (field, value) in [
+        ("NAME", "2.0.0.127.bl.example"),
+        ("CLIENT", "127.0.0.1"),
+        ("TYPE", "TXT"),
+        ("RESULT", "listed"),
+        ("ZONE", "bl.example"),
+    ] {
+        assert_eq!(query[format!("DNSBLD_{field}")], value, "{query}");
     }
 }
