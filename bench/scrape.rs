@@ -9,7 +9,6 @@
 #[path = "support/generator.rs"]
 mod generator;
 
-#[allow(dead_code, reason = "addresses only")]
 #[path = "support/data.rs"]
 mod data;
 
