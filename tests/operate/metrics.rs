@@ -50,7 +50,7 @@ fn each_family_has_its_labels() {
     place.drop_file("ends.example.ip4set", "127.0.0.2 @ until=2099-01-01T00:00:00Z\n");
     let live = Live::start(&place, &[]);
     assert!(live.tell(&["list", "bl.example", "192.0.2.77", "--for", "1h"]).0);
-    place.drop_file("names.example.dnset", "<html>\n".repeat(20));
+    place.drop_file("guarded.example.ip4set", "not an address\n".repeat(20));
     live.await_words("refused");
     live.ask("2.0.0.127.bl.example");
     await_true(
@@ -199,7 +199,7 @@ fn all_that_comes_is_counted_once_and_adds_up() {
             is("dnsbld_lookups_total", &[&labels[0], &labels[1]], (4 * own + besides) as u32);
         }
     }
-    is("dnsbld_dns_requests_total", &["family=\"v4\"", "proto=\"udp\""], requests - 1);
+    is("dnsbld_dns_requests_total", &["family=\"1\"", "proto=\"udp\""], requests - 1);
     for name in all.keys() {
         let labels = name.split_once('{').map_or("", |(_, labels)| labels);
         for label in labels.split("\",").filter_map(|label| label.split_once("=\"").map(|(label, _)| label)) {

@@ -257,7 +257,7 @@ fn files_are_loaded_at_low_priority() {
         nice.push((name.to_owned(), value));
     }
     let of = |word: &str| nice.iter().find(|(name, _)| name.contains(word)).map(|(_, value)| *value);
-    assert_eq!((of("reload"), of("udp")), (Some(19), Some(0)), "{nice:?}");
+    assert_eq!((of("reload"), of("udp")), (Some(10), Some(0)), "{nice:?}");
 }
 
 #[test]
