@@ -12,6 +12,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     hint::black_box,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -26,6 +27,7 @@ use dnsbld::{
     },
     zone::{
         apex::{ZoneServers, ZoneSoa},
+        live::{Live, LiveZone, OwnValue, Place, ValueNumbers},
         snapshot::{Content, Snapshot, Zone},
     },
 };
@@ -34,6 +36,8 @@ const NOW_S: u64 = 1_800_000_000;
 const HOSTS: usize = 1_000_000;
 const PREFIXES: usize = 200_000;
 const NAMES: usize = 1_000_000;
+/// Lines of a list before its first entry.
+const HEAD_LINES: usize = 3;
 /// Distinct queries of each scenario, so that lookups differ as they do in service.
 const QUERIES: usize = 2_000;
 /// A count that grows by more is a regression; hash seeds, which differ from run to run, move it by less than one.
@@ -92,6 +96,11 @@ functions! {
     names.wild A PLAIN: ask_dnset_wildcard_a => Listed,
     names.listed TXT PLAIN: ask_dnset_listed_txt => Listed,
     foreign.unlisted A PLAIN: ask_foreign_zone => None,
+    live.listed A PLAIN: ask_live_listed_a => Listed,
+    live.unlisted A PLAIN: ask_live_unlisted_a => Unlisted,
+    live.listed TXT PLAIN: ask_live_listed_txt => Listed,
+    beside.listed A PLAIN: ask_live_few_listed_a => Listed,
+    beside.unlisted A PLAIN: ask_live_few_unlisted_a => Unlisted,
 }
 
 /// What a worker does with a request, its counters apart.
@@ -131,6 +140,10 @@ struct Lists {
     names: List,
     /// Asked for in a zone that is not served.
     foreign: List,
+    /// Listed by command, in a zone whose file has next to nothing.
+    live: List,
+    /// In a file, in a zone that has a few live listings besides.
+    beside: List,
 }
 
 impl Lists {
@@ -142,6 +155,8 @@ impl Lists {
             prefixes_v6: data::prefixes_v6(PREFIXES, QUERIES, 3),
             names: data::names(NAMES, 2 * QUERIES, 4),
             foreign,
+            live: List { zone: "live.bl.example", ..data::hosts(HOSTS, QUERIES, 6) },
+            beside: List { zone: "beside.bl.example", ..data::hosts(HOSTS / 10, QUERIES, 7) },
         }
     }
 
@@ -202,7 +217,14 @@ fn known() -> BTreeMap<String, f64> {
 /// Loads everything and answers everything once: what is counted.
 fn run() {
     let lists = Lists::new();
-    let zones = lists.served().map(|(_, list, load)| zone(list.zone, &load(list))).into();
+    let mut zones: Vec<Zone> = lists.served().map(|(_, list, load)| zone(list.zone, &load(list))).into();
+    let head: String = lists.live.text.lines().take(HEAD_LINES).flat_map(|line| [line, "\n"]).collect();
+    let nearly_empty = List { text: head, zone: lists.live.zone, ..data::hosts(0, 0, 6) };
+    zones.push(Zone { live_slot: 1, ..zone(lists.live.zone, &read(&nearly_empty)) });
+    zones.push(Zone { live_slot: 2, ..zone(lists.beside.zone, &read(&lists.beside)) });
+    let mut live = Live::default();
+    live.set(1, Some(listed_live(lists.live.text.lines().skip(HEAD_LINES)).into()));
+    live.set(2, Some(listed_live(["203.0.113.1", "203.0.113.2", "203.0.113.3"].into_iter()).into()));
     let snapshot = Snapshot::new(zones, None, None);
     let policy = Policy {
         udp_payload_len: 1232,
@@ -212,12 +234,23 @@ fn run() {
         cookie_secret: [7; 16],
         leaves_signed: false,
     };
-    let world = World { snapshot: &snapshot, policy: &policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
+    let world = World { snapshot: &snapshot, policy: &policy, now_s: NOW_S, live: &live };
     let mut reply = vec![0; 4_096];
     for scenario in SCENARIOS {
         let requests = scenario.requests(&lists);
         assert!((scenario.function)(world, &requests, &mut reply), "{}: another answer", scenario.name);
     }
+}
+
+/// Lists addresses for an hour.
+fn listed_live<'a>(addresses: impl Iterator<Item = &'a str>) -> LiveZone {
+    let (mut zone, mut numbers) = (LiveZone::new(3_600), ValueNumbers::default());
+    for address in addresses {
+        let address: Ipv4Addr = address.parse().expect("an address");
+        zone.put(&Place::V4(address.into(), 32), Some(&OwnValue::default()), NOW_S as u32 + 3_600, &mut numbers);
+    }
+    zone.settle();
+    zone
 }
 
 impl Scenario {

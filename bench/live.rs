@@ -64,6 +64,9 @@ fn main() -> io::Result<()> {
     if wants("million") {
         million(&folder.join("million"))?;
     }
+    if wants("sockets") {
+        sockets(&program, &folder.join("sockets"))?;
+    }
     if wants("served") {
         served(&program, &folder.join("served"))?;
     }
@@ -206,6 +209,7 @@ fn million(folder: &Path) -> io::Result<()> {
     for (index, what) in ["listed", "not listed"].into_iter().enumerate() {
         say(&format!("million: query, {what}, from a file"), file_ns[index], "ns");
         say(&format!("million: query, {what}, live"), live_ns[index], "ns");
+        say(&format!("million: query, {what}, live to file"), live_ns[index] / file_ns[index], "times");
     }
     Ok(())
 }
@@ -218,11 +222,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(program: &str, folder: &Path) -> io::Result<Self> {
+    /// Serves a file, and waits until it answers that `name` is listed.
+    fn start(program: &str, folder: &Path, file: &str, name: &str) -> io::Result<Self> {
         let zones = folder.join("zones");
         fs::create_dir_all(&zones)?;
-        let list = data::hosts(100_000, 1, 1);
-        fs::write(zones.join(format!("{ZONE}.ip4set")), list.text)?;
+        fs::write(zones.join(format!("{ZONE}.ip4set")), file)?;
         let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let state = folder.join("state");
@@ -235,11 +239,11 @@ impl Server {
             .spawn()?;
         let server = Self { child, address, state };
         let probe = server.socket()?;
-        for _ in 0..2_000 {
-            if is_listed(&probe, "2.0.0.127").is_ok() {
+        for _ in 0..10_000 {
+            if is_listed(&probe, name).unwrap_or(false) {
                 return Ok(server);
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(1));
         }
         Err(io::Error::other("the server does not answer"))
     }
@@ -249,6 +253,31 @@ impl Server {
         socket.connect(self.address)?;
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         Ok(socket)
+    }
+
+    /// Lists each line's key, and says how many were listed.
+    fn list_many(&self, lines: &str) -> io::Result<usize> {
+        let terms = Terms { reason: Some("trap".into()), hold: Some(Hold::ForS(86_400)), ..Terms::default() };
+        let request = ListingsRequest::Bulk { zone: ZONE.into(), terms: Some(terms), reason: None };
+        match ask_with_lines(&self.state, &Request::Listings { request }, &mut lines.as_bytes()) {
+            Ok(Answer::Listings { told: ListingsAnswer::Report { report } }) => Ok(report.listed),
+            other => Err(io::Error::other(format!("{other:?}"))),
+        }
+    }
+
+    /// Nanoseconds that its threads have been running.
+    fn cpu_ns(&self) -> io::Result<u64> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        tasks
+            .map(|task| {
+                let times = fs::read_to_string(task?.path().join("schedstat"))?;
+                times
+                    .split(' ')
+                    .next()
+                    .and_then(|running| running.parse::<u64>().ok())
+                    .ok_or(io::ErrorKind::InvalidData.into())
+            })
+            .sum::<io::Result<u64>>()
     }
 
     fn list(&self, key: String) -> io::Result<()> {
@@ -277,17 +306,59 @@ fn is_listed(socket: &UdpSocket, name: &str) -> io::Result<bool> {
     Ok(length > 12 && u16::from_be_bytes([reply[6], reply[7]]) > 0)
 }
 
+fn questions(names: &[String], listed: bool) -> Vec<Question> {
+    let octets = |name: &String| data::query(0, &format!("{name}.{ZONE}"), 1, data::Extras::default());
+    let mut questions: Vec<Question> = names.iter().map(|name| Question { octets: octets(name), listed }).collect();
+    questions.shuffle(&mut data::random(5));
+    questions
+}
+
+/// What a query costs a server with a million live listings beside one with a file of the same, turn and turn about; and how
+/// soon the former answers after it was killed.
+fn sockets(program: &str, folder: &Path) -> io::Result<()> {
+    const TURNS: usize = 5;
+    const TURN: Duration = Duration::from_secs(2);
+    let list = data::hosts(MILLION, QUESTIONS, 1);
+    let head: String = list.text.lines().take(3).flat_map(|line| [line, "\n"]).collect();
+    let (folder_live, name) = (folder.join("live"), &list.listed[0]);
+    let of_file = Server::start(program, &folder.join("file"), &list.text, name)?;
+    let live = Server::start(program, &folder_live, &format!("{head}127.0.0.2\n"), "2.0.0.127")?;
+    let keys: String = list.text.lines().skip(3).flat_map(|line| [line, "\n"]).collect();
+    let started = Instant::now();
+    let listed = live.list_many(&keys)?;
+    say("sockets: taken in bulk, durable", listed as f64 / started.elapsed().as_secs_f64(), "listings/s");
+    drop(live); // by kill -9
+    let started = Instant::now();
+    let live = Server::start(program, &folder_live, &format!("{head}127.0.0.2\n"), name)?;
+    say("sockets: start to first answer, after kill -9", started.elapsed().as_secs_f64(), "s");
+
+    for (what, names, is_listed) in [("listed", &list.listed, true), ("not listed", &list.unlisted, false)] {
+        let questions = questions(names, is_listed);
+        let (mut cpu_ns, mut answered) = ([0, 0], [0, 0]);
+        for index in (0..TURNS).flat_map(|_| [0, 1]) {
+            let server = [&of_file, &live][index];
+            let before_ns = server.cpu_ns()?;
+            let outcome = generator::ask(server.address, &questions, Pace::Open(RATE), TURN, || ())?;
+            cpu_ns[index] += server.cpu_ns()? - before_ns;
+            answered[index] += outcome.answered;
+            assert_eq!(outcome.wrong, 0, "wrong answers");
+        }
+        let each_ns = [0, 1].map(|index| cpu_ns[index] as f64 / answered[index] as f64);
+        for (from, ns) in ["from a file", "live"].into_iter().zip(each_ns) {
+            say(&format!("sockets: CPU of a query, {what}, {from}"), ns, "ns");
+        }
+        say(&format!("sockets: CPU of a query, {what}, live to file"), each_ns[1] / each_ns[0], "times");
+    }
+    Ok(())
+}
+
 /// From the acknowledgement to the first answer that lists, while 50,000 queries a second are answered.
 fn served(program: &str, folder: &Path) -> io::Result<()> {
     const LISTINGS: usize = 2_000;
-    let server = Server::start(program, folder)?;
     let names = data::hosts(100_000, 100_000, 1);
-    let question = |name: &String, listed| Question {
-        octets: data::query(0, &format!("{name}.{ZONE}"), 1, data::Extras::default()),
-        listed,
-    };
-    let mut questions: Vec<Question> = names.listed.iter().map(|name| question(name, true)).collect();
-    questions.extend(names.unlisted.iter().map(|name| question(name, false)));
+    let server = Server::start(program, folder, &names.text, &names.listed[0])?;
+    let mut questions = questions(&names.listed, true);
+    questions.extend(self::questions(&names.unlisted, false));
     questions.shuffle(&mut data::random(5));
     let address = server.address;
     let load =
@@ -329,18 +400,13 @@ fn taken(program: &str, folder: &Path) -> io::Result<()> {
     const BULK: u32 = 400_000;
     const ASKERS: u32 = 32;
     const EACH: u32 = 500;
-    let server = Server::start(program, folder)?;
+    let list = data::hosts(100_000, 1, 1);
+    let server = Server::start(program, folder, &list.text, &list.listed[0])?;
     let line = |number| format!("{} 1h\n", Ipv4Addr::from(0x0a00_0000 + number * 37));
     let lines = (0..BULK).map(line).collect::<Vec<_>>().concat();
-    let terms = Terms { reason: Some("trap".into()), ..Terms::default() };
-    let request = ListingsRequest::Bulk { zone: ZONE.into(), terms: Some(terms), reason: None };
     let started = Instant::now();
-    let answer = ask_with_lines(&server.state, &Request::Listings { request }, &mut lines.as_bytes())
-        .map_err(io::Error::other)?;
-    match answer {
-        Answer::Listings { told: ListingsAnswer::Report { report } } if report.listed == BULK as usize => {}
-        other => return Err(io::Error::other(format!("{other:?}"))),
-    }
+    let listed = server.list_many(&lines)?;
+    assert_eq!(listed, BULK as usize, "not all were listed");
     say("taken: in bulk", f64::from(BULK) / started.elapsed().as_secs_f64(), "listings/s");
     let started = Instant::now();
     let server = &server;

@@ -2,10 +2,20 @@
 
 #![allow(dead_code)] // each target uses a part of it
 
+#[allow(clippy::duplicate_mod, reason = "tests of other kinds have it too")]
+#[path = "../tests/support/both_ways.rs"]
+pub(crate) mod both_ways;
+
 use std::{net::IpAddr, sync::OnceLock};
 
 use dnsbld::{
     answer::{self, Client, Outcome, Policy, Transport},
+    control::{
+        api, rspamd,
+        tsig::{Algorithm, Key as Secret, Signature},
+        update::{self, owner::Holds, plan::Planner},
+    },
+    live::listings::{Change, Door, Key, Origin, Record, Verdict},
     load::{self, Loaded, Options, Report, Source, ZoneData},
     wire::name::Name,
     zone::{
@@ -123,7 +133,7 @@ pub(crate) fn read(kind: Kind, octets: &[u8]) -> (Option<Loaded>, Report) {
 pub(crate) fn ask(address: IpAddr, transport: Transport, request: &[u8], buffer: &mut [u8]) -> Outcome {
     let (snapshot, policy) = world();
     let world = answer::World { snapshot, policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
-    let outcome = answer::answer(world, Client { address, transport }, request, buffer);
+    let outcome = both_ways::answer(world, Client { address, transport }, request, buffer);
     check_reply(transport, request, &buffer[..outcome.reply_len]);
     outcome
 }
@@ -187,10 +197,88 @@ pub(crate) fn load(kind: Kind, input: &[u8]) {
             let request = query(name, kind);
             for (address, transport) in [("127.0.0.1", Transport::Udp), ("2001:db8::1", Transport::Tcp)] {
                 let client = Client { address: address.parse().expect("an address"), transport };
-                let outcome = answer::answer(world, client, &request, &mut buffer);
+                let outcome = both_ways::answer(world, client, &request, &mut buffer);
                 check_reply(transport, &request, &buffer[..outcome.reply_len]);
             }
         }
+    }
+}
+
+/// The target `update`: an UPDATE message, signed or not. What it means is planned for zones that hold this and that, where
+/// some of what it may be about is listed.
+pub(crate) fn update(input: &[u8]) {
+    let secret = Secret { name: name("scanner"), algorithm: Algorithm::HmacSha256, secret: (*b"secret").into() };
+    if let Ok(Some(signature)) = Signature::find(input) {
+        assert!(signature.message_len < input.len(), "it is the last record");
+        for now_s in [NOW_S, signature.signed_s] {
+            let seal = match signature.verify(input, std::slice::from_ref(&secret), now_s) {
+                Ok(seal) => Some(Box::new(seal)),
+                Err(fault) => fault.seal,
+            };
+            if let Some(seal) = seal {
+                let mut reply = query("bl.example", 6);
+                let length = reply.len();
+                seal.sign(&mut reply);
+                assert_eq!(reply.len(), length + seal.wire_len());
+                assert!(Signature::find(&reply).is_ok_and(|signature| signature.is_some()), "a readable signature");
+            }
+        }
+    }
+    let Ok(update) = update::read(input) else { return };
+    for holds in all_holds() {
+        let lookup = |zone: &Name, key: &Key| (key.to_string().len() % 2 == 0).then(|| listing(zone, key));
+        if let Ok(changes) = (Planner { update: &update, holds, now_s: NOW_S }).plan(&lookup) {
+            assert!(changes.len() <= update.edits.len(), "more changes than edits");
+            check_changes(&update.zone, &changes);
+        }
+    }
+}
+
+/// The target `datagram`: one of rspamd's.
+pub(crate) fn datagram(input: &[u8]) {
+    for holds in all_holds() {
+        if let Ok(changes) = rspamd::read(input, |_| Ok(holds), NOW_S) {
+            assert!((1..=2).contains(&changes.len()), "a key, or a name and all below it");
+            check_changes(&changes[0].zone.clone(), &changes);
+        }
+    }
+}
+
+/// The target `body`: what an HTTP client sends.
+pub(crate) fn body(input: &[u8]) {
+    let zone = name("bl.example");
+    for is_lines in [false, true] {
+        let Some(changes) = api::read_changes(&zone, input, is_lines) else { continue };
+        let changes: Vec<Change> = changes.into_iter().filter_map(Result::ok).collect();
+        check_changes(&zone, &changes);
+    }
+}
+
+fn all_holds() -> impl Iterator<Item = Holds> {
+    (0..8).map(|bits| Holds { v4: bits & 1 != 0, v6: bits & 2 != 0, names: bits & 4 != 0 })
+}
+
+fn listing(zone: &Name, key: &Key) -> Record {
+    Record {
+        zone: zone.clone(),
+        key: key.clone(),
+        verdict: Verdict::Listed { address: Some([127, 0, 0, 2].into()), text: Some("bad".to_owned()) },
+        since_s: NOW_S - 60,
+        changed_s: NOW_S - 60,
+        until_s: Some(NOW_S + 60),
+        times: 1,
+        counted_s: NOW_S - 60,
+        reason: None,
+        origin: Origin { door: Door::Command, who: "tester".to_owned(), from: None },
+    }
+}
+
+/// What is true of all changes that a message asks for: they are of its zone, and their keys are as people would write them.
+fn check_changes(zone: &Name, changes: &[Change]) {
+    for change in changes {
+        assert_eq!(&change.zone, zone);
+        let shown = change.key.to_string();
+        assert_eq!(shown.parse::<Key>().as_ref(), Ok(&change.key), "{shown}");
     }
 }
 

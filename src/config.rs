@@ -140,10 +140,22 @@ impl Config {
     /// When it cannot be read or understood; the message names the place and what was expected.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let spec: Spec =
-            toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))?;
+        let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
         spec.validate(path.parent().unwrap_or(Path::new(""))).with_context(|| path.display().to_string())
     }
+}
+
+/// What cannot be read in a configuration, in one line: where, what, and what was expected.
+fn misread(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let hint = match error.message() {
+        "invalid socket address syntax" => ": write ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
+        _ => "",
+    };
+    let message = error.message().replace('\n', " ");
+    anyhow::anyhow!("{}:{line}:{column}: {message}{hint}", path.display())
 }
 
 fn host_name() -> Option<String> {

@@ -19,6 +19,9 @@ fn every_input_of_every_corpus() {
             println!("{}", input.display());
             match &*name {
                 "answer" => functions::answer(&octets),
+                "update" => functions::update(&octets),
+                "datagram" => functions::datagram(&octets),
+                "body" => functions::body(&octets),
                 load => functions::load(functions::kind_of_target(load), &octets),
             }
             count += 1;

@@ -208,14 +208,23 @@ pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) 
 fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
     const PATIENCE: Duration = Duration::from_secs(600); // a reload of a very large list
     let path = socket_path(state);
-    let mut stream = UnixStream::connect(&path).with_context(|| {
-        format!("no server answers at {}: is it running, and is that its state folder (--state)?", path.display())
-    })?;
+    let mut stream = UnixStream::connect(&path).map_err(|error| anyhow::anyhow!(no_answer(&path, &error)))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     Ok(stream)
+}
+
+/// Why nobody could be asked, and what to do about it.
+fn no_answer(path: &Path, error: &io::Error) -> String {
+    let place = path.display();
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return format!(
+            "you may not ask the server at {place}: run this as the server's user or as one of its group, whom the permissions of that folder let in: {error}"
+        );
+    }
+    format!("no server answers at {place}: is it running, and is that its state folder (--state)?: {error}")
 }
 
 fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
@@ -417,5 +426,20 @@ impl Desk {
         let status = self.status.read();
         let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
         troubles.chain(alarm.map(|alarm| ("live listings".to_owned(), alarm))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_not_ask_is_told_so() {
+        let said = |kind: io::ErrorKind| no_answer(Path::new("state/control"), &kind.into());
+        assert!(
+            said(io::ErrorKind::PermissionDenied)
+                .starts_with("you may not ask the server at state/control: run this as")
+        );
+        assert!(said(io::ErrorKind::NotFound).starts_with("no server answers at state/control: is it running"));
     }
 }

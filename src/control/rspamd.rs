@@ -70,6 +70,22 @@ fn split(datagram: &[u8]) -> Result<Asked<'_>, String> {
     Ok(Asked { zone, line: &line[..end] })
 }
 
+/// The changes that a datagram means, where `holds_of` tells which keys its zone takes, or why it takes none.
+///
+/// # Errors
+/// Why it means none.
+pub fn read(
+    datagram: &[u8],
+    holds_of: impl FnOnce(&Name) -> Result<Holds, String>,
+    now_s: u64,
+) -> Result<Vec<Change>, String> {
+    if datagram.len() > DATAGRAM_MAX_LEN {
+        return Err(format!("more than {DATAGRAM_MAX_LEN} octets"));
+    }
+    let Asked { zone, line } = split(datagram)?;
+    changes(&zone, line, holds_of(&zone)?, now_s)
+}
+
 /// The changes that a line means in a zone that holds such keys.
 fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Change>, String> {
     let (line, is_removal) = line.strip_prefix(b"-").map_or((line, false), |rest| (rest, true));
@@ -109,10 +125,10 @@ fn put(read: &SingleLine, now_s: u64) -> Result<Op, String> {
 fn keys(subject: Subject) -> Result<Vec<Key>, String> {
     Ok(match subject {
         Subject::V4(first, length) => {
-            vec![Key::Prefix(IpNet::from(Ipv4Net::new(first.into(), length).map_err(|error| error.to_string())?))]
+            vec![Key::prefix(IpNet::from(Ipv4Net::new(first.into(), length).map_err(|error| error.to_string())?))]
         }
         Subject::V6(first, length) => {
-            vec![Key::Prefix(IpNet::from(Ipv6Net::new(first.into(), length).map_err(|error| error.to_string())?))]
+            vec![Key::prefix(IpNet::from(Ipv6Net::new(first.into(), length).map_err(|error| error.to_string())?))]
         }
         Subject::Name { name, exact, below } => {
             let both = [(exact, false), (below, true)];
@@ -280,17 +296,16 @@ impl Desk {
     }
 
     fn read(&self, datagram: &[u8]) -> Result<Vec<Change>, String> {
-        if datagram.len() > DATAGRAM_MAX_LEN {
-            return Err(format!("more than {DATAGRAM_MAX_LEN} octets"));
-        }
-        let Asked { zone, line } = split(datagram)?;
-        let served = self.cell.load();
-        let found = served.snapshot.zone(&zone).ok_or_else(|| format!("no zone {zone} is served here"))?;
-        if !self.scope.admits(&zone) {
-            return Err(format!("zone {zone} is not for datagrams"));
-        }
-        let content = found.content.as_ref().ok_or_else(|| format!("zone {zone} is not loaded"))?;
-        changes(&zone, line, Holds::of(content), self.listings.now_s())
+        let holds_of = |zone: &Name| {
+            let served = self.cell.load();
+            let found = served.snapshot.zone(zone).ok_or_else(|| format!("no zone {zone} is served here"))?;
+            if !self.scope.admits(zone) {
+                return Err(format!("zone {zone} is not for datagrams"));
+            }
+            let content = found.content.as_ref().ok_or_else(|| format!("zone {zone} is not loaded"))?;
+            Ok(Holds::of(content))
+        };
+        read(datagram, holds_of, self.listings.now_s())
     }
 }
 

@@ -114,7 +114,8 @@ pub struct Signature<'a> {
     /// Name of the key.
     pub key_name: Name,
     algorithm: Name,
-    signed_s: u64,
+    /// When it was signed, by its sender's clock.
+    pub signed_s: u64,
     fudge_s: u16,
     mac: &'a [u8],
     /// The message's id when it was signed.
@@ -209,11 +210,10 @@ impl<'a> Signature<'a> {
         }
         seal.key = Some(key.clone());
         seal.prior_mac = self.mac.to_vec();
-        // RFC 8945 section 5.2.3: the reply has the client's time, or the client could not check it.
-        if now_s.abs_diff(self.signed_s) > u64::from(self.fudge_s) {
-            seal.error = Error::BadTime;
-            seal.signed_s = self.signed_s;
-            return fault(seal);
+        // RFC 8945 section 5.2.3: the reply has the client's time, or the client could not check it. No client may widen
+        // the time in which its message could be sent again by others.
+        if now_s.abs_diff(self.signed_s) > u64::from(self.fudge_s.min(FUDGE_S)) {
+            return fault(seal.with_bad_time(self.signed_s));
         }
         Ok(seal)
     }
@@ -269,6 +269,18 @@ impl Seal {
     pub fn wire_len(&self) -> usize {
         let mac_len = self.key.as_ref().map_or(0, |key| key.algorithm.mac_len());
         self.key_name.as_wire().len() + 10 + self.algorithm.as_wire().len() + 16 + mac_len + self.other().len()
+    }
+
+    /// The first octets of the request's signature, which all that are taken have: no two requests share them.
+    pub fn mac_start(&self) -> u64 {
+        self.prior_mac.iter().take(8).fold(0, |start, &octet| start << 8 | u64::from(octet))
+    }
+
+    /// The same, for a request that was signed at a time that is not taken.
+    #[must_use]
+    pub fn with_bad_time(mut self, signed_s: u64) -> Self {
+        (self.error, self.signed_s) = (Error::BadTime, signed_s);
+        self
     }
 
     /// The server's time, for a client whose own is wrong (RFC 8945 section 5.2.3).

@@ -34,6 +34,8 @@ pub struct Rules {
     pub refuse_own_servers: bool,
     /// A last line without its end is the sign of a file that was cut short.
     pub refuse_cut_short: bool,
+    /// No rule is in force, not even those that nothing else switches off.
+    pub is_off: bool,
 }
 
 impl Default for Rules {
@@ -46,6 +48,7 @@ impl Default for Rules {
             never_list: Vec::new(),
             refuse_own_servers: true,
             refuse_cut_short: true,
+            is_off: false,
         }
     }
 }
@@ -61,12 +64,8 @@ impl Rules {
             never_list: Vec::new(),
             refuse_own_servers: false,
             refuse_cut_short: false,
+            is_off: true,
         }
-    }
-
-    /// Whether any rule is in force.
-    fn is_none(&self) -> bool {
-        self.min_share <= 0.0 && self.max_address_share >= 1.0 && self.max_bad_share >= 1.0 && !self.refuse_cut_short
     }
 }
 
@@ -179,7 +178,7 @@ impl Rules {
     /// The rules that new data break.
     pub fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        if self.is_none() {
+        if self.is_off {
             return refusals;
         }
         let new = entries(judged.loaded);
@@ -296,5 +295,10 @@ mod tests {
         let rules = Rules { never_list: vec!["203.0.113.0/24".parse().expect("a prefix")], ..Rules::default() };
         assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
         assert!(judge(Kind::Ip4Set, "0/8\n203.0.113.9\n", Some(5_000_000), &Rules::none()).is_empty());
+        // Whoever switches all others off has said nothing of these.
+        let shares = Rules { min_share: 0.0, max_address_share: 1.0, max_bad_share: 1.0, ..rules };
+        let rules = Rules { refuse_cut_short: false, refuse_own_servers: false, ..shares };
+        assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
+        assert_eq!(judge(Kind::Ip4Set, "127.0.0.1\n", None, &rules)[0].word(), "never_listed");
     }
 }

@@ -1,6 +1,10 @@
 //! DNS UPDATE by nsupdate, over UDP and TCP; and what nsupdate would not send.
 
-use std::{io::Write as _, net::Ipv4Addr};
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, UdpSocket},
+    time::Duration,
+};
 
 use super::{SECRET, Server, ask, is_listed, open, run};
 use crate::support::{message::Query, server::read_message};
@@ -179,6 +183,68 @@ fn a_wrong_clock_is_told_the_time() {
         assert!(told_s.abs_diff(now_s) < 10, "{told_s}");
     }
     assert!(!is_listed(&server, "1.2.0.192.bl.example"));
+}
+
+/// What nsupdate sends for these lines, and whether it is answered that it is done.
+fn captured(server: &Server, lines: &str) -> (Vec<u8>, bool) {
+    let between = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    between.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+    let port = between.local_addr().expect("bound").port();
+    std::thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            let mut room = [0; 4_096];
+            let (length, client) = between.recv_from(&mut room).expect("an update");
+            let request = room[..length].to_vec();
+            let reply = server.ask_udp(None, &request, false).expect("an answer");
+            between.send_to(&reply, client).expect("sent");
+            request
+        });
+        let script = format!("server 127.0.0.1 {port}\nzone bl.example\n{lines}\nsend\n");
+        let (is_done, _) = run("nsupdate", &["-t", "10", "-y", &key("scanner", "hmac-sha256")], &script);
+        (listener.join().expect("captured"), is_done)
+    })
+}
+
+#[test]
+fn a_message_that_is_sent_again_changes_nothing() {
+    let server = open();
+    let owner = "1.2.0.192.bl.example";
+    let (add, is_done) = captured(&server, &format!("update add {owner} 600 A 127.0.0.2"));
+    assert!(is_done && is_listed(&server, owner));
+    update(&server, &format!("update delete {owner}"));
+    assert!(!is_listed(&server, owner));
+    let metric = |result: &str| {
+        let name = format!("dnsbld_door_requests_total{{door=\"dns-update\",result=\"{result}\"}}");
+        super::http::metric(&server, &name).expect("a counter")
+    };
+    // nsupdate asks for the zone first, signed.
+    let (done, answered) = (metric("done"), metric("answered"));
+    // With another id, as a forwarder may give it, and by another way, it is the same message.
+    let mut forwarded = add.clone();
+    forwarded[0] ^= 0xff;
+    let again =
+        [server.ask_udp(None, &add, false), server.ask_udp(None, &forwarded, false), server.ask_tcp(None, &add, false)];
+    for reply in again {
+        let reply = reply.expect("a client whose reply was lost gets it again");
+        assert_eq!((reply[3] & 0xf, reply[11]), (0, 1), "NOERROR, signed");
+    }
+    assert!(!is_listed(&server, owner), "listed by whoever saw the message");
+    assert_eq!((metric("done"), metric("answered")), (done, answered + 3.0), "counted as what it is");
+    update(&server, &format!("update add {owner} 600 A 127.0.0.2"));
+    assert!(is_listed(&server, owner), "a new message of the same words is another one");
+}
+
+#[test]
+fn what_did_not_hold_is_not_done_later() {
+    let server = open();
+    let (owner, other) = ("1.2.0.192.bl.example", "2.2.0.192.bl.example");
+    update(&server, &format!("update add {other} 600 A 127.0.0.2"));
+    let (request, is_done) = captured(&server, &format!("prereq nxdomain {other}\nupdate add {owner} 600 A 127.0.0.2"));
+    assert!(!is_done);
+    update(&server, &format!("update delete {other}"));
+    let reply = server.ask_udp(None, &request, false).expect("an answer");
+    assert_eq!(reply[3] & 0xf, 6, "YXDOMAIN, as the client was told");
+    assert!(!is_listed(&server, owner));
 }
 
 #[test]

@@ -123,4 +123,15 @@ fn bad_input_gets_one_line() {
         let (_, errors, code) = dnsbld(words);
         assert!(code == 1 && errors.lines().count() == 1 && errors.contains(expected), "{words:?}: {errors}");
     }
+    for (text, expected) in [
+        ("foldr = \"zones\"\n", ":1:1: unknown field `foldr`, expected one of `listen`"),
+        ("folder = \"zones\"\nlisten = [\"127.0.0.1\"]\n", ":2:11: invalid socket address syntax: write ADDRESS:PORT"),
+        ("folder = \"zones\"\n[reload]\nmin-share = 3\n", "`reload.min-share` must be 0 to 1"),
+        ("folder = zones\n", ":1:10: "),
+    ] {
+        let path = place.at("bad.toml").display().to_string();
+        std::fs::write(&path, text).expect("written");
+        let (_, errors, code) = dnsbld(&["serve", "--config", &path]);
+        assert!(code == 1 && errors.lines().count() == 1 && errors.contains(expected), "{text}: {errors}");
+    }
 }

@@ -11,6 +11,65 @@ use super::{
     support::message::Query,
 };
 
+/// All labels that there are: none is for an address or a name that was asked for.
+const LABELS: [&str; 14] = [
+    "zone", "proto", "family", "type", "rcode", "result", "reason", "dataset", "probe", "door", "op", "version", "le",
+    "stage",
+];
+
+/// What dashboards and alerts rely on: families, with their labels in alphabetical order.
+const FAMILIES: [(&str, &str); 23] = [
+    ("dnsbld_dns_requests_total", "family proto type zone"),
+    ("dnsbld_dns_responses_total", "rcode zone"),
+    ("dnsbld_dns_request_duration_seconds_bucket", "le"),
+    ("dnsbld_dns_response_size_bytes_bucket", "le"),
+    ("dnsbld_dns_truncated_total", ""),
+    ("dnsbld_dns_dropped_total", "reason"),
+    ("dnsbld_lookups_total", "result zone"),
+    ("dnsbld_zone_entries", "dataset zone"),
+    ("dnsbld_zone_memory_bytes", "zone"),
+    ("dnsbld_zone_serial", "zone"),
+    ("dnsbld_zone_loaded_timestamp_seconds", "zone"),
+    ("dnsbld_zone_load_duration_seconds", "zone"),
+    ("dnsbld_zone_load_failed_total", "reason zone"),
+    ("dnsbld_zone_expired_entries_total", "zone"),
+    ("dnsbld_zone_next_expiry_timestamp_seconds", "zone"),
+    ("dnsbld_live_listings", "zone"),
+    ("dnsbld_updates_total", "door op result zone"),
+    ("dnsbld_selftest_ok", "probe zone"),
+    ("dnsbld_build_info", "version"),
+    ("dnsbld_tcp_connections", ""),
+    ("process_cpu_seconds_total", ""),
+    ("process_resident_memory_bytes", ""),
+    ("process_open_fds", ""),
+];
+
+#[test]
+fn each_family_has_its_labels() {
+    let place = place();
+    place.drop_file("ends.example.ip4set", "127.0.0.2 @ until=2099-01-01T00:00:00Z\n");
+    let live = Live::start(&place, &[]);
+    assert!(live.tell(&["list", "bl.example", "192.0.2.77", "--for", "1h"]).0);
+    place.drop_file("guarded.example.ip4set", "not an address\n".repeat(20));
+    live.await_words("refused");
+    live.ask("2.0.0.127.bl.example");
+    await_true(
+        "a self-test",
+        || live.metrics().contains("dnsbld_zone_next_expiry_timestamp_seconds{"),
+        || live.metrics(),
+    );
+    let all = samples(&live);
+    for (family, labels) in FAMILIES {
+        let shown = all.keys().find(|name| name.split('{').next() == Some(family));
+        let shown = shown.unwrap_or_else(|| panic!("no {family} in {}", live.metrics()));
+        let given = shown.split_once('{').map_or("", |(_, labels)| labels);
+        let mut given: Vec<&str> =
+            given.split("\",").filter_map(|label| label.split_once("=\"").map(|(label, _)| label)).collect();
+        given.sort_unstable();
+        assert_eq!(given.join(" "), labels, "{shown}");
+    }
+}
+
 /// A list of addresses, one of names, and a client that is met with silence.
 pub(crate) fn place() -> Place {
     let place = Place::new();
@@ -140,7 +199,12 @@ fn all_that_comes_is_counted_once_and_adds_up() {
             is("dnsbld_lookups_total", &[&labels[0], &labels[1]], (4 * own + besides) as u32);
         }
     }
+    is("dnsbld_dns_requests_total", &["family=\"1\"", "proto=\"udp\""], requests - 1);
     for name in all.keys() {
+        let labels = name.split_once('{').map_or("", |(_, labels)| labels);
+        for label in labels.split("\",").filter_map(|label| label.split_once("=\"").map(|(label, _)| label)) {
+            assert!(LABELS.contains(&label), "{label} of {name}");
+        }
         assert!(!name.contains("127.0.0") && !name.contains("spam"), "an address or a name is a label: {name}");
     }
 }
@@ -179,6 +243,12 @@ fn readiness_wants_every_zone() {
     place.drop_file("broken.example.ip4set.gz", b"\x1f\x8b broken");
     await_true("not ready", || get(&live, "/readyz").starts_with("HTTP/1.0 503"), || live.log());
     assert!(get(&live, "/readyz").contains("zone broken.example is not loaded"), "{}", get(&live, "/readyz"));
+    place.drop_file("broken.example.ip4set.gz", super::live::gzip("127.0.0.2\n"));
+    await_true("ready again", || get(&live, "/readyz").starts_with("HTTP/1.0 200"), || live.log());
+    // One that has expired is answered SERVFAIL: not ready either.
+    place.drop_file("old.example.ip4set", "$TIMESTAMP 2020:01:01 2020:02:01\n127.0.0.2\n");
+    await_true("not ready", || get(&live, "/readyz").starts_with("HTTP/1.0 503"), || live.log());
+    assert!(get(&live, "/readyz").contains("old.example"), "{}", get(&live, "/readyz"));
     assert!(get(&live, "/healthz").starts_with("HTTP/1.0 200"));
 }
 

@@ -231,6 +231,7 @@ fn a_new_file_that_is_broken_does_not_take_its_zone_down() {
 fn a_signal_and_a_command_reload_at_once() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3, 2));
+    place.drop_file("other.example.ip4set", hosts(3, 2));
     let live = Live::start(&place, &["--check", "0"]);
     place.drop_file(FILE, hosts(3, 3));
     live.send(Signal::SIGHUP);
@@ -238,8 +239,25 @@ fn a_signal_and_a_command_reload_at_once() {
     place.drop_file(FILE, hosts(3, 4));
     assert_eq!(live.ask(NAME), "3", "nobody looks unasked");
     let (is_well, said) = live.tell(&["reload"]);
-    assert!(is_well && said.contains("1 dataset read"), "{said}");
+    assert!(is_well && said.contains("1 dataset read"), "only what has changed is read: {said}");
     assert_eq!(live.ask(NAME), "4", "it is over when the command returns");
+}
+
+/// The thread that loads gives way to those that answer.
+#[test]
+fn files_are_loaded_at_low_priority() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &[]);
+    let mut nice: Vec<(String, i32)> = Vec::new();
+    for task in fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten() {
+        let stat = fs::read_to_string(task.path().join("stat")).expect("readable");
+        let (name, fields) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).expect("a name");
+        let value = fields.split_whitespace().nth(16).expect("a field").parse().expect("a number");
+        nice.push((name.to_owned(), value));
+    }
+    let of = |word: &str| nice.iter().find(|(name, _)| name.contains(word)).map(|(_, value)| *value);
+    assert_eq!((of("reload"), of("udp")), (Some(10), Some(0)), "{nice:?}");
 }
 
 #[test]

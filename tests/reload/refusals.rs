@@ -102,18 +102,56 @@ fn what_the_operator_names_and_the_zones_own_servers_are_not_listed() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dnsbld"));
     command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
     let live = Live::spawn(command, &place);
-    for (text, why) in [
-        (hosts(20, 3) + "203.0.113.77\n", "it lists addresses of 203.0.113.0/24, which must never be listed"),
-        (hosts(20, 3) + "192.0.2.0/24\n", "it lists 192.0.2.53, a name server of its own zone"),
-        (hosts(17, 3), "17 entries where there were 20"),
+    for (text, why, reason) in [
+        (
+            hosts(20, 3) + "203.0.113.77\n",
+            "it lists addresses of 203.0.113.0/24, which must never be listed",
+            "never_listed",
+        ),
+        (hosts(20, 3) + "192.0.2.0/24\n", "it lists 192.0.2.53, a name server of its own zone", "own_server"),
+        (hosts(17, 3), "17 entries where there were 20", "collapsed"),
     ] {
         place.drop_file("bl.example.ip4set", format!("{head}{text}"));
         await_true(why, || live.status().contains(why), || live.log());
         assert_eq!(live.ask("1.0.0.10.bl.example"), "2");
+        let counted = format!("dnsbld_zone_load_failed_total{{zone=\"bl.example\",reason=\"{reason}\"}} 1\n");
+        assert!(live.metrics().contains(&counted), "{counted}{}", live.metrics());
     }
     place.drop_file("bl.example.ip4set", format!("{head}{}", hosts(18, 4)));
     live.await_answer("1.0.0.10.bl.example", "4", PROMPT);
     assert!(live.tell(&["status"]).0);
+}
+
+#[test]
+fn each_rule_has_a_key_that_switches_it_off() {
+    let place = Place::new();
+    let keys = "min-share = 0\nmax-address-share = 1\nmax-bad-share = 1\nrefuse-own-servers = false\nrefuse-cut-short = false\n";
+    fs::write(place.at("dnsbld.toml"), format!("folder = \"zones\"\nstate = \"state\"\n[reload]\n{keys}"))
+        .expect("written");
+    let with_key = |rule: &Broken| !["never_listed", "expired"].contains(&rule.reason);
+    let rules = rules();
+    for rule in &rules {
+        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.good);
+    }
+    let own = "$SOA 600 ns.own.example h.own.example 1 600 300 86400 120\n$NS 600 ns.own.example\n";
+    place.drop_file("own.example.ip4set", format!("{own}127.0.0.2\n"));
+    place.drop_file("own.example.generic", "ns A 192.0.2.53\n");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
+    let live = Live::spawn(command, &place);
+    for rule in &rules {
+        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.bad);
+    }
+    place.drop_file("own.example.ip4set", format!("{own}127.0.0.2\n192.0.2.0/24 :3:\n"));
+    live.await_answer("53.2.0.192.own.example", "3", PATIENCE);
+    for rule in &rules {
+        let (name, file) = (format!("{}.{}", rule.shows.0, zone(rule)), format!("{}.ip4set: refused: ", zone(rule)));
+        if with_key(rule) {
+            live.await_answer(&name, rule.shows.1, PATIENCE);
+        } else {
+            await_true(&file, || live.status().contains(&file), || live.log());
+        }
+    }
 }
 
 #[test]
@@ -134,6 +172,9 @@ fn what_cannot_be_loaded_cannot_be_accepted() {
 
     place.drop_file("future.example.ip4set", "$TIMESTAMP 2037:01:01 2037:02:01\n127.0.0.2 :9:\n");
     live.await_words("in the future");
+    let metrics = live.metrics();
+    assert!(metrics.contains(r#"dnsbld_zone_load_failed_total{zone="future.example",reason="future"} 1"#), "{metrics}");
+    assert!(!live.tell(&["reload", "--accept", "future.example"]).0);
     assert_eq!(live.ask("2.0.0.127.future.example"), "2");
     place.drop_file("future.example.ip4set", "127.0.0.2 :9:\n");
     live.await_answer("2.0.0.127.future.example", "9", PROMPT);

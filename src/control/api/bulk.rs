@@ -74,12 +74,10 @@ pub(super) async fn post(
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/x-ndjson") || kind.starts_with("application/jsonl"));
-    let texts =
-        if is_lines { lines(&body)? } else { parse::<Vec<&RawValue>>(&body)?.into_iter().map(RawValue::get).collect() };
     let mut reply = BulkReply { outcomes: BTreeMap::new(), refused: Vec::new() };
     let (mut places, mut changes) = (Vec::new(), Vec::new());
-    for (index, text) in texts.into_iter().enumerate() {
-        match read(&zone, text) {
+    for (index, change) in read_all(&zone, &body, is_lines)?.enumerate() {
+        match change {
             Ok(change) => {
                 places.push(index);
                 changes.push(change);
@@ -97,6 +95,17 @@ pub(super) async fn post(
     }
     reply.refused.sort_by_key(|refused| refused.index);
     Ok(json(StatusCode::OK, &reply))
+}
+
+/// Reads each change by itself.
+pub(super) fn read_all(
+    zone: &Name,
+    body: &[u8],
+    is_lines: bool,
+) -> Result<impl Iterator<Item = Result<Change, String>>, Problem> {
+    let texts =
+        if is_lines { lines(body)? } else { parse::<Vec<&RawValue>>(body)?.into_iter().map(RawValue::get).collect() };
+    Ok(texts.into_iter().map(move |text| read(zone, text)))
 }
 
 fn lines(body: &[u8]) -> Result<Vec<&str>, Problem> {

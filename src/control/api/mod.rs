@@ -274,3 +274,8 @@ async fn history(
     let events = desk.look(move |listings| listings.history(&zone, &key, limit)).await?;
     Ok(json(StatusCode::OK, &HistoryReply { events: events.iter().map(EventBody::from).collect() }))
 }
+
+/// The changes that the body of a bulk request asks for: an array, or a change on each line. `None`: it is neither.
+pub fn read_changes(zone: &Name, body: &[u8], is_lines: bool) -> Option<Vec<Result<Change, String>>> {
+    bulk::read_all(zone, body, is_lines).ok().map(Iterator::collect)
+}

@@ -19,6 +19,7 @@ use super::{
     owner::Holds,
     plan::{Lookup, Planner},
     read, read_zone,
+    recent::{Recent, Seen},
 };
 use crate::{
     answer::{self, Client, Policy, Transport, World},
@@ -138,7 +139,7 @@ impl Inbox {
 pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
     let (sender, receiver) = sync_channel(QUEUE_LEN);
     let inbox = Inbox(sender);
-    let desk = Arc::new(Attendant { desk, inbox: inbox.clone() });
+    let desk = Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Arc::default() });
     std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
     Ok(inbox)
 }
@@ -146,6 +147,7 @@ pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
 struct Attendant {
     desk: Desk,
     inbox: Inbox,
+    recent: Arc<Mutex<Recent>>,
 }
 
 /// An update on its way to be done.
@@ -165,6 +167,8 @@ struct Answerer {
     seal: Option<Seal>,
     client: SocketAddr,
     tally: Arc<Tally>,
+    /// Where it is remembered how an update was answered.
+    recent: Option<Arc<Mutex<Recent>>>,
 }
 
 impl Attendant {
@@ -180,7 +184,8 @@ impl Attendant {
     /// Finds out who asks, and for what.
     fn take(self: &Arc<Self>, job: Job, now_s: u64) {
         let Job { client, transport, request, late } = job;
-        let mut reply = Answerer { request, late, seal: None, client, tally: Arc::clone(&self.desk.tally) };
+        let tally = Arc::clone(&self.desk.tally);
+        let mut reply = Answerer { request, late, seal: None, client, tally, recent: None };
         let signature = match Signature::find(&reply.request) {
             Ok(Some(signature)) => signature,
             // Only an update comes here unsigned: no key, no update.
@@ -201,6 +206,21 @@ impl Attendant {
         let is_update = Header::read(&message).is_ok_and(|header| header.opcode() == OPCODE_UPDATE);
         if !is_update {
             return self.answer(reply, &seal, &message, transport, now_s);
+        }
+        let mac_start = seal.mac_start();
+        match self.recent.lock().unwrap_or_else(PoisonError::into_inner).take(mac_start, signature.signed_s, now_s) {
+            Seen::Never => reply.recent = Some(Arc::clone(&self.recent)),
+            // The reply to the first one goes to where this one came from, too: it is the same client, or somebody else.
+            Seen::Pending => return,
+            Seen::Answered(rcode) => {
+                debug!(%client, key = %signature.key_name, "an update that is done comes again");
+                reply.seal = Some(seal);
+                return reply.reply(rcode, Fate::Answered);
+            }
+            Seen::TooOld => {
+                reply.seal = Some(seal.with_bad_time(signature.signed_s));
+                return reply.send(Rcode::NotAuth);
+            }
         }
         let permitted = self.permit(&message, &seal);
         let who = signature.key_name.to_string();
@@ -333,13 +353,21 @@ impl Attempt {
 }
 
 impl Answerer {
-    /// Replies with a code: the header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
+    /// Replies with a code, and remembers it.
     fn send(self, rcode: Rcode) {
         let fate = match rcode {
             Rcode::NoError => Fate::Done,
             Rcode::ServFail => Fate::Failed,
             _ => Fate::Refused,
         };
+        if let (Some(recent), Some(seal)) = (&self.recent, &self.seal) {
+            recent.lock().unwrap_or_else(PoisonError::into_inner).settle(seal.mac_start(), rcode);
+        }
+        self.reply(rcode, fate);
+    }
+
+    /// The header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
+    fn reply(self, rcode: Rcode, fate: Fate) {
         self.tally.count(Door::DnsUpdate, fate);
         let Ok(header) = Header::read(&self.request) else { return };
         let zone_end = (header.counts[0] == 1)

@@ -14,6 +14,7 @@
 mod desk;
 pub mod owner;
 pub mod plan;
+mod recent;
 
 pub use desk::{Desk, Inbox, Job, Keys, Permit, serve};
 

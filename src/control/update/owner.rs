@@ -54,21 +54,13 @@ pub fn key(owner: &Name, holds: Holds) -> Option<Key> {
         && !(is_wildcard && is_whole(32))
     {
         let net = Ipv6Net::new(run.first.into(), 4 * count as u8).ok()?;
-        match v4_behind(net) {
-            // RFC 5782 section 2.4: the test entries of IPv4 lists are asked for as nibbles, too.
-            Some(v4) if holds.v4 => return Some(Key::Prefix(v4)),
-            _ if holds.v6 => return Some(Key::Prefix(net.into())),
-            _ => {}
+        // RFC 5782 section 2.4: the test entries of IPv4 lists are asked for as nibbles, too.
+        let key = Key::prefix(net.into());
+        if holds.v6 || matches!(key, Key::Prefix(IpNet::V4(_))) {
+            return Some(key);
         }
     }
     holds.names.then(|| Key::name(Name::from_wire(name), is_wildcard))
-}
-
-/// The IPv4 prefix of an IPv6 prefix below `::ffff:0:0/96`.
-fn v4_behind(net: Ipv6Net) -> Option<IpNet> {
-    let address = net.addr().to_ipv4_mapped()?;
-    let length = net.prefix_len().checked_sub(96)?;
-    Ipv4Net::new(address, length).ok().map(IpNet::from)
 }
 
 #[cfg(test)]
@@ -116,7 +108,7 @@ mod tests {
 
     #[test]
     fn zones_of_names_hold_whatever_looks_like_an_address() {
-        assert_eq!(read("1.2.0.192", NAMES).as_deref(), Some("1.2.0.192"));
+        assert_eq!(read("1.2.0.192", NAMES).as_deref(), Some("1.2.0.192."), "a name, as its dot says");
         assert_eq!(read("example.com", V6), None);
     }
 }

@@ -60,6 +60,18 @@ impl Key {
         Self::Prefix(IpNet::from(address.to_canonical()))
     }
 
+    /// The key of a prefix. IPv4 ones in IPv6 clothes are IPv4 prefixes.
+    pub fn prefix(net: IpNet) -> Self {
+        let behind = |net: &IpNet| match net {
+            IpNet::V6(net) => {
+                let length = net.prefix_len().checked_sub(96)?;
+                Ipv4Net::new(net.addr().to_ipv4_mapped()?, length).ok()
+            }
+            IpNet::V4(_) => None,
+        };
+        Self::Prefix(behind(&net).map_or(net, IpNet::V4))
+    }
+
     /// Where it is found in what is served.
     pub(super) fn place(&self) -> Place {
         match self {
@@ -111,11 +123,12 @@ impl FromStr for Key {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::address(address));
         }
-        if text.contains('/') {
+        // A dot at the end makes anything a name.
+        if text.contains('/') && !text.ends_with('.') {
             let net: IpNet = text.parse().map_err(|_| KeyError::Prefix { text: text.to_owned() })?;
             let meant = net.trunc();
             return if meant == net {
-                Ok(Self::Prefix(net))
+                Ok(Self::prefix(net))
             } else {
                 Err(KeyError::HostBits { text: text.to_owned(), meant })
             };
@@ -130,12 +143,22 @@ impl FromStr for Key {
 }
 
 impl fmt::Display for Key {
+    /// As it may be read again: a name that looks like an address has a dot at its end, and an asterisk that stands for itself
+    /// is escaped.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prefix(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(out),
             Self::Prefix(net) => net.fmt(out),
-            Self::Name { name, is_wildcard: false } => name.fmt(out),
-            Self::Name { name, is_wildcard: true } => write!(out, "*.{name}"),
+            Self::Name { name, is_wildcard } => {
+                let name = name.to_string();
+                let shown = match name.strip_prefix('*').filter(|rest| rest.is_empty() || rest.starts_with('.')) {
+                    _ if *is_wildcard => format!("*.{name}"),
+                    Some(rest) => format!("\\042{rest}"),
+                    None => name,
+                };
+                let needs_dot = shown.contains('/') || shown.parse::<IpAddr>().is_ok();
+                write!(out, "{shown}{}", if needs_dot { "." } else { "" })
+            }
         }
     }
 }
@@ -150,5 +173,42 @@ impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        let name = |text: &str, is_wildcard| Key::name(Name::parse(text.as_bytes()).expect("a name"), is_wildcard);
+        let prefix = |text: &str| Key::Prefix(text.parse().expect("a prefix"));
+        for (key, shown) in [
+            (name("a.example", false), "a.example"),
+            (name("a.example", true), "*.a.example"),
+            (name("1.2.0.192", false), "1.2.0.192."),
+            (name("1.2.0.192", true), "*.1.2.0.192"),
+            (name("2.0.192", false), "2.0.192"),
+            (name("a/b.example", false), "a/b.example."),
+            (name(r"\042.example", false), r"\042.example"),
+            (name(r"\042.example", true), "*.*.example"),
+            (prefix("192.0.2.1/32"), "192.0.2.1"),
+            (prefix("2001:db8::/32"), "2001:db8::/32"),
+        ] {
+            assert_eq!(key.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(key), "{shown}");
+        }
+        for mapped in ["::ffff:192.0.2.1", "::ffff:192.0.2.1/128", "192.0.2.1/32"] {
+            assert_eq!(mapped.parse(), Ok(prefix("192.0.2.1/32")), "{mapped}");
+        }
+        assert_eq!("::ffff:192.0.2.0/120".parse(), Ok(prefix("192.0.2.0/24")));
+        assert_eq!(
+            "::ffff:0:0/95".parse::<Key>(),
+            Err(KeyError::HostBits {
+                text: "::ffff:0:0/95".to_owned(),
+                meant: "::fffe:0:0/95".parse().expect("a prefix"),
+            })
+        );
     }
 }

@@ -89,7 +89,8 @@ impl Serving {
     /// Serves it from now on.
     pub(super) fn publish<'a>(&mut self, zones: impl Iterator<Item = &'a Name>) {
         for zone in zones {
-            if let Some(held) = self.zones.get(zone) {
+            if let Some(held) = self.zones.get_mut(zone) {
+                Arc::make_mut(&mut held.zone).settle();
                 self.live.set(held.slot, (!held.zone.is_empty()).then(|| Arc::clone(&held.zone)));
             }
         }

@@ -290,3 +290,23 @@ fn a_small_list_costs_its_entries() {
     assert!(set.memory_bytes() < 600, "{}", set.memory_bytes());
     assert!(!set.is_v4_empty() && set.is_v6_empty());
 }
+
+#[test]
+fn a_lifetime_costs_its_four_octets_and_none_costs_nothing() {
+    const COUNT: u32 = 100_000;
+    let bytes = |until_s: &dyn Fn(u32) -> u32| {
+        let mut builder = AddressesBuilder::new(Specificity::Octets);
+        for host in 0..COUNT {
+            builder.add_v4(host * 40_001, 32, Claim { until_s: until_s(host), ..Claim::listed(ValueId(0)) });
+        }
+        builder.build().memory_bytes()
+    };
+    let endless = bytes(&|_| FOREVER_S);
+    let (each_its_own, one) =
+        (bytes(&|host| 1_800_000_000 + host), bytes(&|host| if host == 7 { 1 } else { FOREVER_S }));
+    // 65,536 cells of an index, and the low halves of the hosts: no room for ends among them.
+    assert!(endless < 8 * 65_536 + 2 * COUNT as usize, "{endless}");
+    // Besides the ends, where those of a chunk begin: a quarter of an octet.
+    assert!(each_its_own <= endless + 4 * COUNT as usize + COUNT as usize / 4 + 64, "{endless} {each_its_own}");
+    assert!(one <= each_its_own, "{one} {each_its_own}");
+}

@@ -1,28 +1,51 @@
 //! The keys of a chunk, in order: numbers side by side, or names one after another in one run of octets.
+//!
+//! A lookup among a million keys costs what it waits for memory. So numbers are found in three reads: a cell of an [`Index`]
+//! over all chunks tells which of them may have the key; what the map knows of that chunk has the first of every
+//! [`PART`] keys; and of the part that these point to, all keys are compared at once.
 
-use std::{borrow::Borrow, sync::Arc};
+use std::{convert::Infallible, ops::Range, sync::Arc};
 
-/// Most entries of a chunk. A change copies one chunk, a lookup searches one: of IPv4 keys that is eight cache lines.
+/// Most entries of a chunk. A change copies one chunk.
 pub(super) const CHUNK_MAX: usize = 128;
+
+/// So many keys are compared at once: of IPv4 addresses, one cache line.
+const PART: usize = 16;
+const PARTS: usize = CHUNK_MAX / PART;
+
+/// Of fewer chunks, a binary search takes no longer than an index.
+const INDEXED_MIN: usize = 8;
 
 /// Keys in order. How many there are is known to the chunk that has them.
 pub(super) trait Column: Clone {
     /// A key as it is compared.
     type Key: ?Sized + Ord;
-    /// A key on its own, cheap to copy.
-    type Owned: Clone + Borrow<Self::Key>;
+    /// What is known of the keys of a chunk without reading it: the first one, and more where that helps to find others.
+    type Heads: Clone;
+    /// Which chunks may have a key.
+    type Index: Clone;
     /// No keys.
     fn empty() -> Self;
     /// The key at a place.
     fn key(&self, at: usize) -> &Self::Key;
-    /// A copy of a key.
-    fn own(key: &Self::Key) -> Self::Owned;
-    /// How many of the first keys of chunks are not beyond `key`.
-    fn rank_first(firsts: &[Self::Owned], key: &Self::Key) -> usize {
-        firsts.partition_point(|first| first.borrow() <= key)
+    /// What is to be known of these keys; there is at least one.
+    fn heads(&self) -> Self::Heads;
+    /// The same after a change.
+    fn update_heads(&self, heads: &mut Self::Heads) {
+        *heads = self.heads();
     }
+    /// The first key.
+    fn first(heads: &Self::Heads) -> &Self::Key;
+    /// An index over chunks in order.
+    fn index<'a>(chunks: impl ExactSizeIterator<Item = &'a Self::Heads>) -> Option<Self::Index>
+    where
+        Self::Heads: 'a;
+    /// Chunks before this range begin with a key that is not beyond `key`, and chunks behind it do not.
+    fn candidates(index: &Self::Index, key: &Self::Key) -> Range<usize>;
+    /// Bytes of an index.
+    fn index_bytes(index: &Self::Index) -> usize;
     /// How many of the first `count` keys are less than `key`.
-    fn rank(&self, count: usize, key: &Self::Key) -> usize;
+    fn rank(&self, heads: &Self::Heads, count: usize, key: &Self::Key) -> usize;
     /// Puts a key before place `at`.
     fn insert(&mut self, count: usize, at: usize, key: &Self::Key);
     /// Takes a key out.
@@ -35,58 +58,37 @@ pub(super) trait Column: Clone {
     fn heap_bytes(&self) -> usize;
 }
 
-/// Numbers.
+/// Numbers. Behind those that count, all are the greatest, so that no search needs to know how many there are.
 #[derive(Clone)]
 pub(super) struct Numbers<A>([A; CHUNK_MAX]);
 
-/// IPv4 addresses: a binary search waits for memory at every step, while to compare all of a chunk's keys needs a few
-/// instructions, and waits once for lines that are all asked for together. Of the first keys, that is done for a run of as many.
-mod v4 {
-    use super::CHUNK_MAX;
-
-    #[inline]
-    pub(super) fn rank(keys: &[u32], key: u32) -> usize {
-        keys.iter().map(|other| u32::from(*other < key)).sum::<u32>() as usize
-    }
-
-    #[inline]
-    pub(super) fn rank_first(firsts: &[u32], key: u32) -> usize {
-        let (mut run, mut end) = (0, firsts.len().div_ceil(CHUNK_MAX));
-        while end - run > 1 {
-            let middle = usize::midpoint(run, end);
-            if firsts[middle * CHUNK_MAX] <= key {
-                run = middle;
-            } else {
-                end = middle;
-            }
-        }
-        let start = run * CHUNK_MAX;
-        let run = &firsts[start..firsts.len().min(start + CHUNK_MAX)];
-        start + run.iter().map(|first| u32::from(*first <= key)).sum::<u32>() as usize
-    }
-}
-
-/// IPv6 addresses.
-mod v6 {
-    #[inline]
-    pub(super) fn rank(keys: &[u128], key: u128) -> usize {
-        keys.partition_point(|other| *other < key)
-    }
-
-    #[inline]
-    pub(super) fn rank_first(firsts: &[u128], key: u128) -> usize {
-        firsts.partition_point(|first| *first <= key)
-    }
+/// Which chunks begin in which part of the range of all keys, the parts being equally wide. Where keys are spread evenly, that
+/// leaves one or two chunks; where they are not, a search among those that are left.
+#[derive(Clone)]
+pub(super) struct Index<A> {
+    base: A,
+    shift: u32,
+    /// Of each cell, how many chunks begin in those before it; one more at the end.
+    starts: Box<[u32]>,
 }
 
 macro_rules! numbers {
-    ($($number:ty => $family:ident),*) => {$(
+    ($($number:ty),*) => {$(
+        impl Index<$number> {
+            #[inline]
+            fn cell(&self, key: $number) -> usize {
+                let cell = key.saturating_sub(self.base) >> self.shift;
+                usize::try_from(cell).unwrap_or(usize::MAX).min(self.starts.len() - 2)
+            }
+        }
+
         impl Column for Numbers<$number> {
             type Key = $number;
-            type Owned = $number;
+            type Heads = [$number; PARTS];
+            type Index = Index<$number>;
 
             fn empty() -> Self {
-                Self([0; CHUNK_MAX])
+                Self([<$number>::MAX; CHUNK_MAX])
             }
 
             #[inline]
@@ -94,18 +96,54 @@ macro_rules! numbers {
                 &self.0[at]
             }
 
-            fn own(key: &$number) -> $number {
-                *key
+            #[inline]
+            fn heads(&self) -> Self::Heads {
+                std::array::from_fn(|part| self.0[part * PART])
             }
 
             #[inline]
-            fn rank(&self, count: usize, key: &$number) -> usize {
-                $family::rank(&self.0[..count], *key)
+            fn first(heads: &Self::Heads) -> &$number {
+                &heads[0]
+            }
+
+            fn index<'a>(mut chunks: impl ExactSizeIterator<Item = &'a Self::Heads>) -> Option<Self::Index> {
+                if chunks.len() < INDEXED_MIN {
+                    return None;
+                }
+                let firsts: Vec<$number> = chunks.by_ref().map(|heads| heads[0]).collect();
+                let (base, last) = (*firsts.first()?, *firsts.last()?);
+                let cells = firsts.len().next_power_of_two();
+                // The last key falls into the last cell or one before it.
+                let shift = (<$number>::BITS - (last - base).leading_zeros()).saturating_sub(cells.trailing_zeros());
+                let mut index = Index { base, shift, starts: vec![0; cells + 1].into() };
+                for first in &firsts {
+                    let cell = index.cell(*first);
+                    index.starts[cell + 1] += 1;
+                }
+                let mut before = 0;
+                for start in &mut index.starts {
+                    before += *start;
+                    *start = before;
+                }
+                Some(index)
             }
 
             #[inline]
-            fn rank_first(firsts: &[$number], key: &$number) -> usize {
-                $family::rank_first(firsts, *key)
+            fn candidates(index: &Self::Index, key: &$number) -> Range<usize> {
+                let cell = index.cell(*key);
+                index.starts[cell] as usize..index.starts[cell + 1] as usize
+            }
+
+            fn index_bytes(index: &Self::Index) -> usize {
+                size_of_val(&*index.starts)
+            }
+
+            #[inline]
+            fn rank(&self, heads: &Self::Heads, _count: usize, key: &$number) -> usize {
+                let part = heads.iter().map(|head| u32::from(head < key)).sum::<u32>().saturating_sub(1) as usize;
+                let start = part.min(PARTS - 1) * PART;
+                let keys = &self.0[start..start + PART];
+                start + keys.iter().map(|other| u32::from(other < key)).sum::<u32>() as usize
             }
 
             fn insert(&mut self, count: usize, at: usize, key: &$number) {
@@ -115,11 +153,13 @@ macro_rules! numbers {
 
             fn remove(&mut self, count: usize, at: usize) {
                 self.0.copy_within(at + 1..count, at);
+                self.0[count - 1] = <$number>::MAX;
             }
 
             fn split_off(&mut self, count: usize, at: usize) -> Self {
                 let mut rest = Self::empty();
                 rest.0[..count - at].copy_from_slice(&self.0[at..count]);
+                self.0[at..].fill(<$number>::MAX);
                 rest
             }
 
@@ -134,7 +174,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(u32 => v4, u128 => v6);
+numbers!(u32, u128);
 
 /// Names, each as its labels from right to left with their length octets: all names below one follow it without gap.
 #[derive(Clone)]
@@ -153,7 +193,8 @@ impl Texts {
 
 impl Column for Texts {
     type Key = [u8];
-    type Owned = Arc<[u8]>;
+    type Heads = Arc<[u8]>;
+    type Index = Infallible;
 
     fn empty() -> Self {
         Self { ends: [0; CHUNK_MAX], octets: Vec::new() }
@@ -164,12 +205,35 @@ impl Column for Texts {
         &self.octets[self.start(at)..usize::from(self.ends[at])]
     }
 
-    fn own(key: &[u8]) -> Arc<[u8]> {
-        key.into()
+    fn heads(&self) -> Arc<[u8]> {
+        self.key(0).into()
+    }
+
+    fn update_heads(&self, heads: &mut Arc<[u8]>) {
+        if **heads != *self.key(0) {
+            *heads = self.heads();
+        }
     }
 
     #[inline]
-    fn rank(&self, count: usize, key: &[u8]) -> usize {
+    fn first(heads: &Arc<[u8]>) -> &[u8] {
+        heads
+    }
+
+    fn index<'a>(_chunks: impl ExactSizeIterator<Item = &'a Arc<[u8]>>) -> Option<Infallible> {
+        None
+    }
+
+    fn candidates(index: &Infallible, _key: &[u8]) -> Range<usize> {
+        match *index {}
+    }
+
+    fn index_bytes(index: &Infallible) -> usize {
+        match *index {}
+    }
+
+    #[inline]
+    fn rank(&self, _heads: &Arc<[u8]>, count: usize, key: &[u8]) -> usize {
         let (mut first, mut end) = (0, count);
         while first < end {
             let middle = usize::midpoint(first, end);

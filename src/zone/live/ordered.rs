@@ -1,12 +1,12 @@
 //! An ordered map that is copied in pieces: what is published is never changed, and a change copies little.
 //!
 //! Up to a million listings change a few at a time, some hundred times a second, while workers read them without locks. So
-//! the entries stand in chunks of at most [`CHUNK_MAX`], shared between one version and the next, under an array with the
-//! first key of each. A change copies the array (eight octets and a key for each chunk, once a batch) and the chunks that it
-//! touches. For each chunk the array also knows until when anything in it is listed, or excluded: a scan over a run of keys
-//! reads only chunks that have something to say.
+//! the entries stand in chunks of at most [`CHUNK_MAX`], shared between one version and the next, under a directory. A change
+//! copies the directory (64 octets for each chunk of IPv4 addresses, once a batch) and the chunks that it touches. For each
+//! chunk the directory also knows until when anything in it is listed, or excluded: a scan over a run of keys reads only
+//! chunks that have something to say.
 
-use std::{borrow::Borrow as _, sync::Arc};
+use std::sync::Arc;
 
 use super::column::{CHUNK_MAX, Column};
 use crate::zone::ruling::FOREVER_S;
@@ -71,6 +71,11 @@ struct Ends {
 }
 
 impl Ends {
+    fn extend(&mut self, entry: Entry) {
+        let end = if entry.value == EXCLUDED { &mut self.excluded_s } else { &mut self.listed_s };
+        *end = entry.until_s.max(*end);
+    }
+
     fn of(self, want: Want) -> u32 {
         match want {
             Want::Listed => self.listed_s,
@@ -82,50 +87,40 @@ impl Ends {
 #[derive(Clone)]
 struct Chunk<C> {
     keys: C,
-    until_s: [u32; CHUNK_MAX],
-    values: [u32; CHUNK_MAX],
+    entries: [Entry; CHUNK_MAX],
     count: usize,
 }
 
 impl<C: Column> Chunk<C> {
-    fn empty() -> Self {
-        Self { keys: C::empty(), until_s: [0; CHUNK_MAX], values: [0; CHUNK_MAX], count: 0 }
-    }
+    const NO_ENTRY: Entry = Entry { until_s: 0, value: 0 };
 
-    fn entry(&self, at: usize) -> Entry {
-        Entry { until_s: self.until_s[at], value: self.values[at] }
+    fn empty() -> Self {
+        Self { keys: C::empty(), entries: [Self::NO_ENTRY; CHUNK_MAX], count: 0 }
     }
 
     #[inline]
-    fn find(&self, key: &C::Key) -> Result<usize, usize> {
-        let at = self.keys.rank(self.count, key);
-        if at < self.count && self.keys.key(at) == key { Ok(at) } else { Err(at) }
-    }
-
-    fn set(&mut self, at: usize, entry: Entry) {
-        (self.until_s[at], self.values[at]) = (entry.until_s, entry.value);
+    fn find(&self, heads: &C::Heads, key: &C::Key) -> Result<usize, usize> {
+        let at = self.keys.rank(heads, self.count, key);
+        if at < CHUNK_MAX && at < self.count && self.keys.key(at) == key { Ok(at) } else { Err(at) }
     }
 
     fn insert(&mut self, at: usize, key: &C::Key, entry: Entry) {
         self.keys.insert(self.count, at, key);
-        self.until_s.copy_within(at..self.count, at + 1);
-        self.values.copy_within(at..self.count, at + 1);
+        self.entries.copy_within(at..self.count, at + 1);
         self.count += 1;
-        self.set(at, entry);
+        self.entries[at] = entry;
     }
 
     fn remove(&mut self, at: usize) {
         self.keys.remove(self.count, at);
-        self.until_s.copy_within(at + 1..self.count, at);
-        self.values.copy_within(at + 1..self.count, at);
+        self.entries.copy_within(at + 1..self.count, at);
         self.count -= 1;
     }
 
     fn split_off(&mut self, at: usize) -> Self {
         let mut rest = Self { keys: self.keys.split_off(self.count, at), ..Self::empty() };
         rest.count = self.count - at;
-        rest.until_s[..rest.count].copy_from_slice(&self.until_s[at..self.count]);
-        rest.values[..rest.count].copy_from_slice(&self.values[at..self.count]);
+        rest.entries[..rest.count].copy_from_slice(&self.entries[at..self.count]);
         self.count = at;
         rest
     }
@@ -133,81 +128,126 @@ impl<C: Column> Chunk<C> {
     fn append(&mut self, other: &Self) {
         self.keys.append(self.count, &other.keys, other.count);
         let end = self.count + other.count;
-        self.until_s[self.count..end].copy_from_slice(&other.until_s[..other.count]);
-        self.values[self.count..end].copy_from_slice(&other.values[..other.count]);
+        self.entries[self.count..end].copy_from_slice(&other.entries[..other.count]);
         self.count = end;
     }
 
     fn ends(&self) -> Ends {
         let mut ends = Ends::default();
-        for (&until_s, &value) in self.until_s.iter().zip(&self.values).take(self.count) {
-            let end = if value == EXCLUDED { &mut ends.excluded_s } else { &mut ends.listed_s };
-            *end = until_s.max(*end);
-        }
+        self.entries[..self.count].iter().for_each(|entry| ends.extend(*entry));
         ends
+    }
+}
+
+/// A chunk and what is known of it without reading it: all in one cache line for IPv4 addresses.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Shelf<C: Column> {
+    heads: C::Heads,
+    chunk: Arc<Chunk<C>>,
+    ends: Ends,
+}
+
+impl<C: Column> Shelf<C> {
+    /// For a chunk that is not empty.
+    fn new(chunk: Chunk<C>) -> Self {
+        Self { heads: chunk.keys.heads(), ends: chunk.ends(), chunk: Arc::new(chunk) }
+    }
+
+    #[inline]
+    fn first(&self) -> &C::Key {
+        C::first(&self.heads)
+    }
+
+    #[inline]
+    fn find(&self, key: &C::Key) -> Result<usize, usize> {
+        self.chunk.find(&self.heads, key)
+    }
+
+    /// Changes the chunk, of which something is left, and brings what is known of it up to date.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Chunk<C>) -> T) -> T {
+        let chunk = Arc::make_mut(&mut self.chunk);
+        let changed = change(chunk);
+        chunk.keys.update_heads(&mut self.heads);
+        self.ends = chunk.ends();
+        changed
     }
 }
 
 /// Keys in order, each with what is said of it.
 #[derive(Clone)]
 pub(super) struct Ordered<C: Column> {
-    firsts: Vec<C::Owned>,
-    chunks: Vec<Arc<Chunk<C>>>,
-    ends: Vec<Ends>,
+    shelves: Vec<Shelf<C>>,
+    /// Leads to the shelf of a key. None while shelves come and go; see [`Ordered::settle`].
+    index: Option<C::Index>,
+    is_settled: bool,
     entries: usize,
     exclusions: usize,
 }
 
 impl<C: Column> Default for Ordered<C> {
     fn default() -> Self {
-        Self { firsts: Vec::new(), chunks: Vec::new(), ends: Vec::new(), entries: 0, exclusions: 0 }
+        Self { shelves: Vec::new(), index: None, is_settled: true, entries: 0, exclusions: 0 }
     }
 }
 
 impl<C: Column> Ordered<C> {
-    /// The chunk in which a key is, or would be.
+    /// The place of the shelf on which a key is, or would be.
     #[inline]
     fn place(&self, key: &C::Key) -> usize {
-        C::rank_first(&self.firsts, key).saturating_sub(1)
+        let among = self.index.as_ref().map_or(0..self.shelves.len(), |index| C::candidates(index, key));
+        let start = among.start;
+        (start + self.shelves[among].partition_point(|shelf| shelf.first() <= key)).saturating_sub(1)
     }
 
     /// What is said of a key, in force or not.
     #[inline]
     pub(super) fn find(&self, key: &C::Key) -> Option<Entry> {
-        let chunk = self.chunks.get(self.place(key))?;
-        chunk.find(key).ok().map(|at| chunk.entry(at))
+        let shelf = self.shelves.get(self.place(key))?;
+        shelf.find(key).ok().map(|at| shelf.chunk.entries[at])
+    }
+
+    /// Makes lookups quick again after changes.
+    pub(super) fn settle(&mut self) {
+        if !self.is_settled {
+            self.index = C::index(self.shelves.iter().map(|shelf| &shelf.heads));
+            self.is_settled = true;
+        }
+    }
+
+    /// Whether lookups are as quick as they can be.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// Shelves are not where they were, or do not begin as they did.
+    fn unsettle(&mut self) {
+        (self.index, self.is_settled) = (None, false);
     }
 
     /// Says something of a key, and returns what was said before.
     pub(super) fn put(&mut self, key: &C::Key, entry: Entry) -> Option<Entry> {
-        if self.chunks.is_empty() {
-            self.firsts.push(C::own(key));
-            self.chunks.push(Arc::new(Chunk::empty()));
-            self.ends.push(Ends::default());
+        if self.shelves.is_empty() {
+            self.push(key, entry);
+            return None;
         }
         let mut place = self.place(key);
-        let mut found = self.chunks[place].find(key);
-        if found.is_err() && self.chunks[place].count == CHUNK_MAX {
+        let mut found = self.shelves[place].find(key);
+        if found.is_err() && self.shelves[place].chunk.count == CHUNK_MAX {
             self.split(place);
             place = self.place(key);
-            found = self.chunks[place].find(key);
+            found = self.shelves[place].find(key);
         }
-        let chunk = Arc::make_mut(&mut self.chunks[place]);
-        let before = match found {
-            Ok(at) => {
-                let before = chunk.entry(at);
-                chunk.set(at, entry);
-                Some(before)
-            }
+        if found == Err(0) {
+            self.unsettle();
+        }
+        let before = self.shelves[place].change(|chunk| match found {
+            Ok(at) => Some(std::mem::replace(&mut chunk.entries[at], entry)),
             Err(at) => {
                 chunk.insert(at, key, entry);
-                if at == 0 {
-                    self.firsts[place] = C::own(key);
-                }
                 None
             }
-        };
-        self.ends[place] = chunk.ends();
+        });
         self.count(before, Some(entry));
         before
     }
@@ -215,16 +255,17 @@ impl<C: Column> Ordered<C> {
     /// Says nothing of a key any more, and returns what was said.
     pub(super) fn remove(&mut self, key: &C::Key) -> Option<Entry> {
         let place = self.place(key);
-        let at = self.chunks.get(place)?.find(key).ok()?;
-        let chunk = Arc::make_mut(&mut self.chunks[place]);
-        let before = chunk.entry(at);
-        chunk.remove(at);
-        if chunk.count > 0 {
-            self.firsts[place] = C::own(chunk.keys.key(0));
-            self.ends[place] = chunk.ends();
-            self.join(place);
+        let shelf = self.shelves.get_mut(place)?;
+        let at = shelf.find(key).ok()?;
+        let before = shelf.chunk.entries[at];
+        if shelf.chunk.count == 1 {
+            self.drop_shelf(place);
         } else {
-            self.drop_chunk(place);
+            shelf.change(|chunk| chunk.remove(at));
+            if at == 0 {
+                self.unsettle();
+            }
+            self.join(place);
         }
         self.count(Some(before), None);
         Some(before)
@@ -237,45 +278,44 @@ impl<C: Column> Ordered<C> {
     }
 
     fn split(&mut self, place: usize) {
-        let chunk = Arc::make_mut(&mut self.chunks[place]);
-        let rest = chunk.split_off(CHUNK_MAX / 2);
-        self.ends[place] = chunk.ends();
-        self.firsts.insert(place + 1, C::own(rest.keys.key(0)));
-        self.ends.insert(place + 1, rest.ends());
-        self.chunks.insert(place + 1, Arc::new(rest));
+        let rest = self.shelves[place].change(|chunk| chunk.split_off(CHUNK_MAX / 2));
+        self.shelves.insert(place + 1, Shelf::new(rest));
+        self.unsettle();
     }
 
     /// Joins a sparse chunk with the next one, if both together leave room for more.
     fn join(&mut self, place: usize) {
-        let Some(next) = self.chunks.get(place + 1).map(Arc::clone) else { return };
-        if self.chunks[place].count > SPARSE || self.chunks[place].count + next.count > BUILT {
+        let Some(next) = self.shelves.get(place + 1).map(|shelf| Arc::clone(&shelf.chunk)) else { return };
+        let count = self.shelves[place].chunk.count;
+        if count > SPARSE || count + next.count > BUILT {
             return;
         }
-        let chunk = Arc::make_mut(&mut self.chunks[place]);
-        chunk.append(&next);
-        self.ends[place] = chunk.ends();
-        self.drop_chunk(place + 1);
+        self.shelves[place].change(|chunk| chunk.append(&next));
+        self.drop_shelf(place + 1);
     }
 
-    fn drop_chunk(&mut self, place: usize) {
-        self.firsts.remove(place);
-        self.chunks.remove(place);
-        self.ends.remove(place);
+    fn drop_shelf(&mut self, place: usize) {
+        self.shelves.remove(place);
+        self.unsettle();
     }
 
     /// Appends to a map that is built in the order of its keys.
     pub(super) fn push(&mut self, key: &C::Key, entry: Entry) {
-        if self.chunks.last().is_none_or(|chunk| chunk.count >= BUILT) {
-            self.firsts.push(C::own(key));
-            self.chunks.push(Arc::new(Chunk::empty()));
-            self.ends.push(Ends::default());
+        match self.shelves.last_mut() {
+            Some(shelf) if shelf.chunk.count < BUILT => {
+                let chunk = Arc::make_mut(&mut shelf.chunk);
+                debug_assert!(chunk.keys.key(chunk.count - 1) < key);
+                chunk.insert(chunk.count, key, entry);
+                chunk.keys.update_heads(&mut shelf.heads);
+                shelf.ends.extend(entry);
+            }
+            _ => {
+                let mut chunk = Chunk::empty();
+                chunk.insert(0, key, entry);
+                self.shelves.push(Shelf::new(chunk));
+                self.unsettle();
+            }
         }
-        let (Some(chunk), Some(ends)) = (self.chunks.last_mut(), self.ends.last_mut()) else { return };
-        let chunk = Arc::make_mut(chunk);
-        debug_assert!(chunk.count == 0 || chunk.keys.key(chunk.count - 1) < key);
-        chunk.insert(chunk.count, key, entry);
-        let end = if entry.value == EXCLUDED { &mut ends.excluded_s } else { &mut ends.listed_s };
-        *end = entry.until_s.max(*end);
         self.count(None, Some(entry));
     }
 
@@ -292,20 +332,20 @@ impl<C: Column> Ordered<C> {
             return false;
         }
         let start = self.place(first);
-        for place in start..self.chunks.len() {
-            if place > start && !is_within(self.firsts[place].borrow()) {
+        for (place, shelf) in self.shelves.iter().enumerate().skip(start) {
+            if place > start && !is_within(shelf.first()) {
                 return false;
             }
-            if !is_before(now_s, self.ends[place].of(want)) {
+            if !is_before(now_s, shelf.ends.of(want)) {
                 continue;
             }
-            let chunk = &self.chunks[place];
-            let from = if place == start { chunk.keys.rank(chunk.count, first) } else { 0 };
+            let chunk = &shelf.chunk;
+            let from = if place == start { chunk.keys.rank(&shelf.heads, chunk.count, first) } else { 0 };
             for at in from..chunk.count {
                 if !is_within(chunk.keys.key(at)) {
                     return false;
                 }
-                let entry = chunk.entry(at);
+                let entry = chunk.entries[at];
                 if (entry.value == EXCLUDED) == (want == Want::Excluded) && entry.in_force(now_s) {
                     return true;
                 }
@@ -314,20 +354,24 @@ impl<C: Column> Ordered<C> {
         false
     }
 
+    fn chunks(&self) -> impl Iterator<Item = &Chunk<C>> {
+        self.shelves.iter().map(|shelf| &*shelf.chunk)
+    }
+
     /// Calls `visit` with all of it in order.
     pub(super) fn for_each(&self, mut visit: impl FnMut(&C::Key, Entry)) {
-        for chunk in &self.chunks {
+        for chunk in self.chunks() {
             for at in 0..chunk.count {
-                visit(chunk.keys.key(at), chunk.entry(at));
+                visit(chunk.keys.key(at), chunk.entries[at]);
             }
         }
     }
 
     /// Calls `visit` with each key whose entry is over, until it has enough.
     pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(&C::Key) -> bool) {
-        for chunk in &self.chunks {
-            for (at, &until_s) in chunk.until_s[..chunk.count].iter().enumerate() {
-                if !is_before(now_s, until_s) && !visit(chunk.keys.key(at)) {
+        for chunk in self.chunks() {
+            for (at, entry) in chunk.entries[..chunk.count].iter().enumerate() {
+                if !entry.in_force(now_s) && !visit(chunk.keys.key(at)) {
                     return;
                 }
             }
@@ -343,16 +387,15 @@ impl<C: Column> Ordered<C> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.firsts.capacity() * size_of::<C::Owned>()
-            + self.chunks.capacity() * size_of::<Arc<Chunk<C>>>()
-            + self.ends.capacity() * size_of::<Ends>()
-            + self.chunks.iter().map(|chunk| size_of::<Chunk<C>>() + 16 + chunk.keys.heap_bytes()).sum::<usize>()
+        self.shelves.capacity() * size_of::<Shelf<C>>()
+            + self.index.as_ref().map_or(0, C::index_bytes)
+            + self.chunks().map(|chunk| size_of::<Chunk<C>>() + 16 + chunk.keys.heap_bytes()).sum::<usize>()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{borrow::Borrow, collections::BTreeMap};
 
     use proptest::{collection::vec, prelude::*};
 
@@ -362,10 +405,7 @@ mod tests {
     };
 
     /// Any changes, held against a map of the standard library; every published version stays as it was.
-    fn as_a_map<C: Column>(keys: &[C::Owned], changes: &[(usize, Option<(u32, bool)>)])
-    where
-        C::Key: ToOwned,
-    {
+    fn as_a_map<C: Column>(keys: &[impl Borrow<C::Key>], changes: &[(usize, Option<(u32, bool)>)]) {
         let mut ordered = Ordered::<C>::default();
         let mut model: BTreeMap<usize, Entry> = BTreeMap::new();
         let mut published: Vec<(Ordered<C>, BTreeMap<usize, Entry>)> = Vec::new();
@@ -379,6 +419,7 @@ mod tests {
                 None => assert_eq!(ordered.remove(keys[key].borrow()), model.remove(&key)),
             }
             if step % 64 == 0 {
+                ordered.settle();
                 published.push((ordered.clone(), model.clone()));
             }
         }
@@ -434,10 +475,14 @@ mod tests {
         for key in 0..100_000 {
             ordered.push(&(key * 2), Entry { until_s: key, value: 0 });
         }
-        assert!(ordered.chunks.len() > 2 * CHUNK_MAX);
-        for key in 0..200_001 {
-            let expected = (key % 2 == 0 && key < 200_000).then_some(key / 2);
-            assert_eq!(ordered.find(&key).map(|entry| entry.until_s), expected, "{key}");
+        assert!(ordered.shelves.len() > 2 * CHUNK_MAX);
+        for is_settled in [false, true] {
+            for key in 0..200_001 {
+                let expected = (key % 2 == 0 && key < 200_000).then_some(key / 2);
+                assert_eq!(ordered.find(&key).map(|entry| entry.until_s), expected, "{key}");
+            }
+            assert_eq!(ordered.is_settled(), is_settled);
+            ordered.settle();
         }
     }
 
@@ -451,7 +496,7 @@ mod tests {
         for key in (0..10_000).filter(|key| key % 50 != 0) {
             ordered.remove(&key);
         }
-        assert!(ordered.chunks.len() < 20 && ordered.len() == 200, "{}", ordered.chunks.len());
+        assert!(ordered.shelves.len() < 20 && ordered.len() == 200, "{}", ordered.shelves.len());
         assert!(ordered.memory_bytes() < full / 2);
     }
 }

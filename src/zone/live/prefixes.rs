@@ -67,7 +67,7 @@ where
 
 impl<A: Address> Prefixes<A>
 where
-    Numbers<A>: Column<Key = A, Owned = A>,
+    Numbers<A>: Column<Key = A>,
 {
     /// What is said of an address: by the longest prefix that is in force.
     #[inline]
@@ -96,6 +96,13 @@ where
             self.lengths.insert(place, (length, Map::default()));
         }
         Arc::make_mut(&mut self.lengths[place].1)
+    }
+
+    /// Makes lookups quick again after changes.
+    pub(super) fn settle(&mut self) {
+        for (_, map) in self.lengths.iter_mut().filter(|(_, map)| !map.is_settled()) {
+            Arc::make_mut(map).settle();
+        }
     }
 
     pub(super) fn remove(&mut self, first: A, length: u8) -> Option<Entry> {
