@@ -274,7 +274,7 @@ impl Server {
                 times
                     .split(' ')
                     .next()
-                    .and_then(|running| running.parse().ok())
+                    .and_then(|running| running.parse::<u64>().ok())
                     .ok_or(io::ErrorKind::InvalidData.into())
             })
             .sum::<io::Result<u64>>()
