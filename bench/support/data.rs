@@ -14,7 +14,7 @@ use dnsbld::{wire::name::Name, zone::dataset::Kind};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 /// What every file begins with: two name servers and an answer with a text.
-const HEAD: &str = "$SOA 3600 ns1.bl.example hostmaster.bl.example 1 600 300 86400 120\n\
+pub(crate) const HEAD: &str = "$SOA 3600 ns1.bl.example hostmaster.bl.example 1 600 300 86400 120\n\
                     $NS 3600 ns1.bl.example ns2.bl.example\n:2:Listed, see https://bl.example/lookup?key=$\n";
 
 const TOP_LEVELS: [&str; 10] = ["com", "com", "com", "net", "org", "info", "xyz", "top", "de", "shop"];
@@ -34,12 +34,12 @@ pub(crate) struct List {
 }
 
 impl List {
-    fn new(kind: Kind, zone: &'static str, lines: usize) -> Self {
+    pub(crate) fn new(kind: Kind, zone: &'static str, lines: usize) -> Self {
         let (listed, unlisted, wild) = (Vec::new(), Vec::new(), Vec::new());
         Self { kind, zone, text: HEAD.to_owned(), lines, listed, unlisted, wild }
     }
 
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(crate) fn line(&mut self, line: std::fmt::Arguments<'_>) {
         self.text.write_fmt(line).and_then(|()| self.text.write_char('\n')).expect("in memory");
     }
 }
@@ -131,7 +131,7 @@ pub(crate) fn names(lines: usize, questions: usize, seed: u64) -> List {
     list
 }
 
-fn reversed_v4(address: Ipv4Addr) -> String {
+pub(crate) fn reversed_v4(address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
     format!("{d}.{c}.{b}.{a}")
 }

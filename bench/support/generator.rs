@@ -21,9 +21,12 @@ const BATCH: usize = 32;
 const SLOTS: usize = 1 << 14;
 /// A query without an answer for so long is lost.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same in a closed loop, where a query that waits keeps another one from being sent. Answers take a few milliseconds.
+const CLOSED_PATIENCE: Duration = Duration::from_millis(100);
 const ANSWER_MAX: usize = 512;
 
 /// A query, and whether its name is listed.
+#[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) octets: Vec<u8>,
     pub(crate) listed: bool,
@@ -48,6 +51,8 @@ pub(crate) struct Outcome {
     /// Without an answer in time.
     pub(crate) lost: u64,
     pub(crate) took_s: f64,
+    /// How far the load itself fell behind the moment at which a query was due: a longest latency near to it says little.
+    pub(crate) late_us: u32,
     latencies_us: Vec<u32>,
 }
 
@@ -63,10 +68,20 @@ impl Outcome {
     }
 }
 
+/// A query under way.
+#[derive(Clone, Copy)]
+struct Asked {
+    due: Instant,
+    question: u32,
+    id: u16,
+}
+
 struct Port {
     socket: UdpSocket,
-    /// By id: when the query was due, if it is under way, and which question it was.
-    waiting: Vec<Option<(Instant, u32)>>,
+    /// By id.
+    waiting: Vec<Option<Asked>>,
+    /// None under way has an older one.
+    oldest_id: u16,
     next_id: u16,
     under_way: usize,
 }
@@ -91,7 +106,7 @@ pub(crate) fn ask(
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
-        Ok(Port { socket, waiting: vec![None; SLOTS], next_id: 0, under_way: 0 })
+        Ok(Port { socket, waiting: vec![None; SLOTS], oldest_id: 0, next_id: 0, under_way: 0 })
     };
     let ports = (0..SOCKETS).map(port).collect::<io::Result<Vec<_>>>()?;
     let room = vec![[0; ANSWER_MAX]; BATCH];
@@ -124,6 +139,40 @@ pub(crate) fn ask(
     Ok(outcome)
 }
 
+impl Port {
+    /// Drops what has waited for too long: a closed loop would wait for ever for what was lost.
+    fn give_up(&mut self, now: Instant) {
+        while self.oldest_id != self.next_id {
+            let slot = &mut self.waiting[usize::from(self.oldest_id) % SLOTS];
+            if let Some(asked) = slot {
+                if now - asked.due < CLOSED_PATIENCE {
+                    return;
+                }
+                *slot = None;
+                self.under_way -= 1;
+            }
+            self.oldest_id = self.oldest_id.wrapping_add(1);
+        }
+    }
+
+    /// Writes down that a query is sent now, under the id that is returned.
+    fn note(&mut self, due: Instant, question: u32) -> u16 {
+        let id = self.next_id;
+        if self.waiting[usize::from(id) % SLOTS].replace(Asked { due, question, id }).is_none() {
+            self.under_way += 1;
+        }
+        self.next_id = id.wrapping_add(1);
+        id
+    }
+
+    /// The query under way that has this id.
+    fn answered(&mut self, id: u16) -> Option<Asked> {
+        let asked = self.waiting[usize::from(id) % SLOTS].take_if(|asked| asked.id == id)?;
+        self.under_way -= 1;
+        Some(asked)
+    }
+}
+
 impl Load<'_> {
     /// Sends what is due and takes what is there, port by port.
     fn round(&mut self, start: Instant, pace: Pace) {
@@ -132,7 +181,7 @@ impl Load<'_> {
             let now = Instant::now();
             match pace {
                 Pace::Closed(window) => {
-                    self.give_up(port, now);
+                    self.ports[port].give_up(now);
                     let free = (window / SOCKETS).saturating_sub(self.ports[port].under_way).min(BATCH);
                     // Half a batch at least, or each system call would carry one.
                     if free >= (window / SOCKETS).div_ceil(2) {
@@ -150,19 +199,6 @@ impl Load<'_> {
         }
     }
 
-    /// A closed loop would wait for ever for what was lost.
-    fn give_up(&mut self, port: usize, now: Instant) {
-        let port = &mut self.ports[port];
-        let oldest = port.next_id.wrapping_sub(port.under_way as u16);
-        if port.under_way > 0 && usize::from(port.next_id).is_multiple_of(64) {
-            let place = usize::from(oldest) % SLOTS;
-            if port.waiting[place].is_some_and(|(due, _)| now - due > PATIENCE) {
-                port.waiting[place] = None;
-                port.under_way -= 1;
-            }
-        }
-    }
-
     fn send(&mut self, port: usize, due: &[Instant]) {
         if due.is_empty() {
             return;
@@ -173,14 +209,11 @@ impl Load<'_> {
             let index = self.next % self.questions.len();
             self.next += 1;
             let mut query = self.questions[index].octets.clone();
-            query[..2].copy_from_slice(&port.next_id.to_be_bytes());
+            query[..2].copy_from_slice(&port.note(due, index as u32).to_be_bytes());
             octets.push(query);
-            let place = usize::from(port.next_id) % SLOTS;
-            if port.waiting[place].replace((due, index as u32)).is_none() {
-                port.under_way += 1;
-            }
-            port.next_id = port.next_id.wrapping_add(1);
         }
+        let late_us = u32::try_from(due[0].elapsed().as_micros()).unwrap_or(u32::MAX);
+        self.outcome.late_us = self.outcome.late_us.max(late_us);
         self.outcome.sent += octets.len() as u64;
         let mut parts: Vec<libc::iovec> = octets
             .iter_mut()
@@ -229,11 +262,10 @@ impl Load<'_> {
             return;
         }
         let id = u16::from_be_bytes([answer[0], answer[1]]);
-        let Some((due, index)) = port.waiting[usize::from(id) % SLOTS].take() else { return };
-        port.under_way -= 1;
+        let Some(asked) = port.answered(id) else { return };
         self.outcome.answered += 1;
-        self.outcome.latencies_us.push(u32::try_from((now - due).as_micros()).unwrap_or(u32::MAX));
-        let question = &self.questions[index as usize];
+        self.outcome.latencies_us.push(u32::try_from((now - asked.due).as_micros()).unwrap_or(u32::MAX));
+        let question = &self.questions[asked.question as usize];
         let (rcode, answers) = (answer[3] & 15, u16::from_be_bytes([answer[6], answer[7]]));
         let is_right = if question.listed { rcode == 0 && answers > 0 } else { rcode == 3 && answers == 0 };
         let end = question.octets.len().min(answer.len());

@@ -14,6 +14,9 @@ use siphasher::sip::SipHasher24;
 /// The server's secret; servers behind one address must share it.
 pub type Secret = [u8; 16];
 
+/// A client's cookie.
+pub const CLIENT_LEN: usize = 8;
+
 /// Client and server cookie together.
 pub const COOKIE_LEN: usize = 24;
 
@@ -35,7 +38,7 @@ pub fn answer(secret: &Secret, presented: &[u8], client: IpAddr, now_s: u64) -> 
     {
         return *presented;
     }
-    let length = presented.len().min(8);
+    let length = presented.len().min(CLIENT_LEN);
     cookie[..length].copy_from_slice(&presented[..length]);
     cookie[8] = 1;
     cookie[12..16].copy_from_slice(&(now_s as u32).to_be_bytes());

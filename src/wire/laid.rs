@@ -75,7 +75,42 @@ impl Laid {
             }
         }
     }
+
+    /// The same for an apex that ends within the first [`NEAR_LEN`] octets: no more than the last octet of a pointer changes.
+    #[inline]
+    pub(super) fn copy_near(&self, room: &mut [u8], apex_at: u8) {
+        room.copy_from_slice(&self.octets);
+        for &at in &self.pointers {
+            if let Some(octet) = room.get_mut(usize::from(at) + 1) {
+                *octet = octet.wrapping_add(apex_at);
+            }
+        }
+    }
 }
 
 /// Octets of a record of the apex before its RDATA: pointer, type, class, TTL and length.
 pub const FIXED_LEN: usize = 12;
+
+/// Offsets within so many octets are told by one.
+pub(super) const NEAR_LEN: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_and_far_are_alike() {
+        let mut laid = Laid::default();
+        laid.record(2, 3_600, |data| {
+            data.octets(b"\x03ns1");
+            data.pointer(5);
+        });
+        for apex_at in 0..NEAR_LEN - 5 {
+            let (mut near, mut far) = (vec![0; laid.len()], vec![0; laid.len()]);
+            laid.copy_near(&mut near, apex_at as u8);
+            laid.copy_to(&mut far, apex_at);
+            assert_eq!(near, far);
+            assert_eq!(near[near.len() - 2..], (POINTER | (5 + apex_at as u16)).to_be_bytes());
+        }
+    }
+}

@@ -8,6 +8,7 @@
 pub mod cookie;
 pub mod laid;
 pub mod name;
+pub mod plain;
 pub mod query;
 pub mod reply;
 

@@ -302,6 +302,36 @@ impl QueryName {
         are_single
     }
 
+    /// Reads the labels of a name up to the one from which on `find_apex` knows what is left, and tells what it knows. For the name
+    /// read, that is where the root is. `None`: it knows nothing, or this is no name, or a long one.
+    #[inline]
+    pub fn read_above<T>(&mut self, wire: &[u8], mut find_apex: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
+        const AT_ONCE: usize = 16;
+        if wire.len() > ROOM / 2 {
+            return None;
+        }
+        // The last octets are read twice rather than one by one.
+        let whole = self.octets.as_chunks_mut::<AT_ONCE>().0.iter_mut().zip(wire.as_chunks::<AT_ONCE>().0);
+        whole.for_each(|(own, octets)| *own = lowered(*octets));
+        let last = wire.last_chunk::<AT_ONCE>()?;
+        *self.octets.get_mut(wire.len() - AT_ONCE..)?.first_chunk_mut()? = lowered(*last);
+        let (mut at, mut count) = (0, 0);
+        loop {
+            self.starts[count & LABELS_MAX] = at as u8;
+            let found = find_apex(wire.get(at..)?);
+            if found.is_some() {
+                self.label_count = count as u8;
+                return found;
+            }
+            let length = usize::from(*wire.get(at)?);
+            if length.wrapping_sub(1) >= LABEL_MAX {
+                return None;
+            }
+            at += 1 + length;
+            count += 1;
+        }
+    }
+
     /// Number of labels, without the root's.
     pub fn label_count(&self) -> usize {
         usize::from(self.label_count)
@@ -310,6 +340,11 @@ impl QueryName {
     /// Length on the wire, the root's octet included.
     pub fn wire_len(&self) -> usize {
         self.start(self.label_count()) + 1
+    }
+
+    /// The whole name in wire format and lower case.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.octets[..self.wire_len()]
     }
 
     /// Where label `index`, counted from the left, starts on the wire.
@@ -322,32 +357,18 @@ impl QueryName {
         &self.octets[self.start(self.label_count() - count)..self.wire_len()]
     }
 
-    /// A hash of the last `count` labels, the same for the same labels in every name.
-    #[inline]
-    pub fn suffix_hash(&self, count: usize) -> u64 {
-        /// Odd, with bits everywhere: the golden ratio of 2^64.
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let start = self.start(self.label_count() - count);
-        let mut octets_left = self.wire_len() - start;
-        let (words, _) = self.octets[start..].as_chunks();
-        let mut hash = 0_u64;
-        for word in words {
-            let word = u64::from_le_bytes(*word);
-            if octets_left <= 8 {
-                // What stands behind the name is not its own.
-                return (hash ^ word << (64 - 8 * octets_left)).wrapping_mul(SPREAD);
-            }
-            hash = (hash ^ word).wrapping_mul(SPREAD).rotate_left(29);
-            octets_left -= 8;
-        }
-        hash
-    }
-
     /// The whole name with its first `count` labels as the part of interest.
     pub fn relative(&self, count: usize) -> RelativeName<'_> {
         debug_assert!(count <= self.label_count());
         RelativeName { name: self, first: 0, end: count }
     }
+}
+
+/// Octets with their letters in lower case.
+#[inline]
+fn lowered<const COUNT: usize>(mut octets: [u8; COUNT]) -> [u8; COUNT] {
+    octets.make_ascii_lowercase();
+    octets
 }
 
 impl Default for QueryName {

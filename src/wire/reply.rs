@@ -7,7 +7,7 @@
 use super::{
     ExtendedError, HEADER_LEN, Rcode, class,
     laid::{FIXED_LEN, Laid},
-    query::{Edns, FLAG_AA, FLAG_CD, FLAG_QR, FLAG_RD, FLAG_TC, Header},
+    query::{Edns, FLAG_AA, FLAG_QR, FLAG_TC, FLAGS_ECHOED, Header},
     rr,
 };
 
@@ -52,7 +52,8 @@ impl OptOptions<'_> {
     }
 }
 
-const OPT_FIXED_LEN: usize = 11;
+/// Octets of an OPT record without options.
+pub(super) const OPT_FIXED_LEN: usize = 11;
 /// Room that is kept for our OPT record until the end: its fixed part, a cookie and an extended error.
 const OPT_RESERVE: usize = OPT_FIXED_LEN + 4 + super::cookie::COOKIE_LEN + 6;
 
@@ -97,8 +98,7 @@ impl<'a> Reply<'a> {
             limit: whole_limit.saturating_sub(reserve),
             whole_limit,
             counts: [0; 3],
-            // RD and CD are copied (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6); AD, Z and RA stay clear.
-            flags: FLAG_QR | header.flags & (0x7800 | FLAG_RD | FLAG_CD),
+            flags: FLAG_QR | header.flags & FLAGS_ECHOED,
             rcode: Rcode::NoError,
             class: class::IN,
             has_edns: edns.is_some(),
@@ -283,13 +283,7 @@ impl<'a> Reply<'a> {
         }
         let len = options.wire_len();
         let mut data = Data { room: &mut self.buffer[..], len: self.len };
-        let [payload_1, payload_2] = our_payload_len.to_be_bytes();
-        let [len_1, len_2] = (len as u16).to_be_bytes();
-        let dnssec_ok = if self.dnssec_ok { 0x80 } else { 0 };
-        let extended_rcode = (self.rcode as u16 >> 4) as u8;
-        // RFC 6891 section 6.1.2: root, type, payload length, extended code, version, flags, length of the options
-        let fixed: [u8; OPT_FIXED_LEN] =
-            [0, 0, rr::OPT as u8, payload_1, payload_2, extended_rcode, 0, dnssec_ok, 0, len_1, len_2];
+        let fixed = opt_record(our_payload_len, (self.rcode as u16 >> 4) as u8, self.dnssec_ok, len as u16);
         let written = (|| {
             data.octets(&fixed)?;
             if let Some(cookie) = options.cookie {
@@ -315,6 +309,21 @@ impl<'a> Reply<'a> {
             self.counts[2] += 1;
         }
     }
+}
+
+/// An OPT record up to its options (RFC 6891 section 6.1.2): root, type, payload length, extended code, version, flags, length
+/// of the options.
+#[inline]
+pub(super) fn opt_record(
+    our_payload_len: u16,
+    extended_rcode: u8,
+    dnssec_ok: bool,
+    options_len: u16,
+) -> [u8; OPT_FIXED_LEN] {
+    let [payload_1, payload_2] = our_payload_len.to_be_bytes();
+    let [len_1, len_2] = options_len.to_be_bytes();
+    let flags = if dnssec_ok { 0x80 } else { 0 };
+    [0, 0, rr::OPT as u8, payload_1, payload_2, extended_rcode, 0, flags, 0, len_1, len_2]
 }
 
 /// The RDATA of one record while it is written.

@@ -182,6 +182,12 @@ impl ZoneServers {
         Self { ttl_s: servers.ttl_s, servers: names.into_iter().map(|name| (name, Vec::new())).collect(), turns }
     }
 
+    /// Whether the address of any server goes with the records.
+    #[inline]
+    pub fn have_addresses(&self) -> bool {
+        self.servers.iter().any(|(_, addresses)| !addresses.is_empty())
+    }
+
     /// The records, beginning with another server for each of as many ids as there are servers; `None` without any.
     #[inline]
     pub fn turn(&self, id: u16) -> Option<&Turn> {

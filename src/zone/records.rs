@@ -45,6 +45,11 @@ impl Records {
         self.nodes.get(name.octets()).map(Vec::as_slice)
     }
 
+    /// Whether no other name has any but the apex.
+    pub fn are_at_apex(&self) -> bool {
+        self.nodes.keys().all(|name| name.is_empty())
+    }
+
     /// All names that have records, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[Record])> {
         self.nodes.iter().filter(|(_, records)| !records.is_empty()).map(|(name, records)| (&**name, &**records))

@@ -30,6 +30,10 @@ impl Key<'_> {
             Self::V6(address) => IpAddr::V6(address.into()),
             Self::Client(address) => address,
             Self::Name(name) => {
+                let mut plain = [0; NAME_MAX];
+                if let Some(text) = show_plain(name, &mut plain) {
+                    return take(text);
+                }
                 let mut shown = Shown::<SHOWN_NAME_MAX>::new();
                 // What does not fit would be cut, and there is room for a name whose every octet is escaped.
                 let written = write!(shown, "{name}");
@@ -44,6 +48,30 @@ impl Key<'_> {
         }
         take(shown.as_bytes())
     }
+}
+
+/// Shows a name that needs no escapes, as nearly all.
+#[inline]
+fn show_plain<'t>(name: RelativeName<'_>, text: &'t mut [u8; NAME_MAX]) -> Option<&'t [u8]> {
+    // Each length octet makes room for a dot, and the first for none.
+    let octets = name.octets().get(1..)?;
+    let text = text.get_mut(..octets.len())?;
+    text.copy_from_slice(octets);
+    let first = usize::from(name.octets()[0]);
+    let mut at = first;
+    while let Some(octet) = text.get_mut(at) {
+        at += 1 + usize::from(std::mem::replace(octet, b'.'));
+    }
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    let mut labels = name.octets();
+    while let Some((&length, rest)) = labels.split_first() {
+        let (label, rest) = rest.split_at(usize::from(length));
+        if !label.iter().all(is_plain) {
+            return None;
+        }
+        labels = rest;
+    }
+    Some(text)
 }
 
 /// A name in presentation format at its longest.

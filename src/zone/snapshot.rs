@@ -43,6 +43,17 @@ pub struct Content {
     parts: Vec<Part>,
     /// Names without data above subzones and zones of their own, in wire format without the root octet.
     non_terminals: Vec<Box<[u8]>>,
+    /// Set once it is known who may ask, and which other zones there are.
+    usual: Option<Usual>,
+}
+
+/// What a zone lists that is served to everyone, has no zones below it, and holds plain records at its apex at most: most do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usual {
+    /// Addresses.
+    Addresses,
+    /// Names.
+    Names,
 }
 
 /// The datasets that answer at and below one name of a zone.
@@ -96,8 +107,14 @@ impl Content {
             }
         }
         parts.sort_by_key(|part| std::cmp::Reverse(part.label_count));
-        let mut content =
-            Self { soa, servers, expires_s: expires_s.unwrap_or(u64::MAX), parts, non_terminals: Vec::new() };
+        let mut content = Self {
+            soa,
+            servers,
+            expires_s: expires_s.unwrap_or(u64::MAX),
+            parts,
+            non_terminals: Vec::new(),
+            usual: None,
+        };
         for part in 0..content.parts.len() {
             let name = content.parts[part].name.clone();
             content.add_ancestors(&name);
@@ -114,6 +131,33 @@ impl Content {
                 self.non_terminals.push(rest.into());
             }
         }
+    }
+
+    /// What it lists, if that is of one kind and all in one place.
+    fn kind_if_usual(&self) -> Option<Usual> {
+        let [Part { datasets, above, .. }] = &*self.parts else { return None };
+        if !above.is_empty() || !self.non_terminals.is_empty() {
+            return None;
+        }
+        let mut usual = None;
+        for dataset in datasets {
+            let kind = match &dataset.entries {
+                Entries::Addresses(_) => Usual::Addresses,
+                Entries::Names(_) => Usual::Names,
+                Entries::Records(records) if records.are_at_apex() => continue,
+                Entries::Records(_) => return None,
+            };
+            if *usual.get_or_insert(kind) != kind {
+                return None;
+            }
+        }
+        usual
+    }
+
+    /// The datasets of the zone itself, subzones apart.
+    #[inline]
+    pub fn own_datasets(&self) -> &[Arc<Dataset>] {
+        self.parts.last().map_or(&[], |part| &part.datasets)
     }
 
     /// Whether the data may still be served.
@@ -292,6 +336,13 @@ impl Snapshot {
                 content.add_ancestors(&below);
             }
         }
+        let is_open = acl.is_none() && keys.is_none();
+        for zone in &mut zones {
+            let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
+            if let Some(content) = &mut zone.content {
+                content.usual = content.kind_if_usual().filter(|_| is_open);
+            }
+        }
         let mut snapshot = Self { zones, by_apex: Catalog::new(&apexes), acl, keys };
         snapshot.find_server_addresses();
         snapshot
@@ -306,6 +357,19 @@ impl Snapshot {
     #[inline]
     pub fn find(&self, name: &QueryName) -> Option<(usize, usize)> {
         self.by_apex.find(name)
+    }
+
+    /// The zone whose apex is this whole name, in whatever case, by its place.
+    #[inline]
+    pub fn at(&self, name: &[u8]) -> Option<usize> {
+        self.by_apex.at(name)
+    }
+
+    /// The data of a zone, by its place, if they may be served and are what is usual.
+    #[inline]
+    pub fn usual(&self, place: usize, kind: Usual, context: &Context) -> Option<&Content> {
+        let content = self.zones[place].content.as_ref()?;
+        (content.usual == Some(kind) && content.is_current(context)).then_some(content)
     }
 
     /// The zone of that name.

@@ -49,6 +49,12 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// Whether an IPv6 address stands for an IPv4 one too: see [`Subject::v4_behind_nibbles`].
+#[inline]
+pub fn is_behind_v4(address: u128) -> bool {
+    address >> 32 == MAPPED_FIRST >> 32 || address >> 112 == SIX_TO_FOUR
+}
+
 const MAPPED_FIRST: u128 = 0xffff_0000_0000;
 const MAPPED_LAST: u128 = 0xffff_ffff_ffff;
 const SIX_TO_FOUR: u128 = 0x2002;
@@ -64,11 +70,64 @@ fn six_to_four(run: Run<u128>) -> Option<Run<u32>> {
     (first <= last).then_some(Run { first: (first >> 80) as u32, last: (last >> 80) as u32 })
 }
 
+/// The IPv4 address that a name on the wire begins with, as four labels of canonical decimal octets, the last one first, and
+/// how many octets of the name that is. `None` also for the few names that are hardly longer.
+#[inline]
+pub fn read_v4_on_wire(wire: &[u8]) -> Option<(u32, usize)> {
+    let wire: &[u8; 16] = wire.first_chunk()?;
+    // Two labels take eight octets at most.
+    let (low, low_len) = read_two_octets(u64::from_le_bytes(*wire.first_chunk()?))?;
+    let (high, high_len) = read_two_octets(u64::from_le_bytes(*wire[low_len..].first_chunk()?))?;
+    Some((low | high << 16, low_len + high_len))
+}
+
+/// The two octets that a word begins with, as a number, and how many octets of the word that is.
+#[inline]
+fn read_two_octets(word: u64) -> Option<(u32, usize)> {
+    let (first, is_octet) = read_octet(word as u32);
+    let first_bits = 8 * (word as u32 & 0xff) + 8;
+    if !is_octet {
+        return None;
+    }
+    let rest = (word >> first_bits) as u32;
+    let (second, is_octet) = read_octet(rest);
+    is_octet.then_some((first | second << 8, (first_bits / 8 + (rest & 0xff) + 1) as usize))
+}
+
+/// Whether a name on the wire begins with four labels of one octet each, as an IPv6 address does.
+#[inline]
+pub fn has_nibbles_on_wire(wire: &[u8]) -> bool {
+    wire.first_chunk().is_some_and(|labels| are_single(u64::from_le_bytes(*labels)))
+}
+
+#[inline]
+fn are_single(four_labels: u64) -> bool {
+    four_labels & 0x00ff_00ff_00ff_00ff == 0x0001_0001_0001_0001
+}
+
+/// The IPv6 address that a name on the wire begins with, as 32 labels of one hexadecimal digit each, the last one first.
+#[inline]
+pub fn read_v6_on_wire(wire: &[u8]) -> Option<(u128, usize)> {
+    const LEN: usize = 64;
+    let (fours, _) = wire.first_chunk::<LEN>()?.as_chunks::<8>();
+    let mut address = 0;
+    for four in fours.iter().rev() {
+        let labels = u64::from_le_bytes(*four);
+        if !are_single(labels) {
+            return None;
+        }
+        // What has bit 6 and is none of them becomes no letter by this.
+        let lowered = labels | labels >> 1 & 0x2000_2000_2000_2000;
+        address = address << 16 | u128::from(four_nibbles(lowered.to_le_bytes())?);
+    }
+    Some((address, LEN))
+}
+
 /// One to four labels of canonical decimal octets, the last one first.
 #[inline]
 fn read_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     let Some(labels) = name.four_label_starts() else { return read_few_octets(name) };
-    let octets = labels.map(read_octet);
+    let octets = labels.map(|start| read_octet(u32::from_le_bytes(start)));
     let are_octets = octets.iter().fold(true, |all, (_, is_octet)| all & is_octet);
     let address = octets[0].0 | octets[1].0 << 8 | octets[2].0 << 16 | octets[3].0 << 24;
     are_octets.then_some(Run { first: address, last: address })
@@ -82,7 +141,7 @@ fn read_few_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     let free_bits = 32 - 8 * count as u32;
     let mut first = 0;
     for index in 0..count {
-        let (octet, is_octet) = read_octet(name.label_start(index));
+        let (octet, is_octet) = read_octet(u32::from_le_bytes(name.label_start(index)));
         if !is_octet {
             return None;
         }
@@ -117,13 +176,13 @@ const DIGITS: [Digits; 4] = [
 /// them its own. `02` is none, or one entry would exist under several names.
 #[inline]
 #[allow(clippy::needless_bitwise_bool, reason = "a branch for each would be guessed wrong half of the time")]
-fn read_octet(start: [u8; 4]) -> (u32, bool) {
-    let Digits { mask, beyond, weights, least } = DIGITS[usize::from(start[0] & 3)];
-    let digits = (u32::from_le_bytes(start) ^ 0x30_30_30_00) & mask;
+fn read_octet(start: u32) -> (u32, bool) {
+    let Digits { mask, beyond, weights, least } = DIGITS[(start & 3) as usize];
+    let digits = (start ^ 0x30_30_30_00) & mask;
     let octet = digits.wrapping_mul(weights) >> 24;
     // What is no digit has the highest bit of its octet already, or reaches it.
-    let are_digits = (digits.wrapping_add(beyond) | digits) & 0x80_80_80_00 == 0;
-    (octet, are_digits & (octet >= least) & (start[0] < 4))
+    let is_fine = (digits.wrapping_add(beyond) | digits | start & 0xff) & 0x80_80_80_fc == 0;
+    (octet, is_fine & (octet >= least))
 }
 
 /// One to 32 labels of one hexadecimal digit, the last one first; of names whose labels have one octet each.
@@ -234,12 +293,12 @@ mod tests {
                     std::str::from_utf8(label).ok().filter(|text| text.bytes().all(|one| one.is_ascii_digit()));
                 let octet = digits.and_then(|text| text.parse::<u8>().ok());
                 let expected = octet.filter(|octet| octet.to_string().as_bytes() == label && length < 4);
-                let (read, is_octet) = read_octet([length, text[0], text[1], text[2]]);
+                let (read, is_octet) = read_octet(u32::from_le_bytes([length, text[0], text[1], text[2]]));
                 assert_eq!(is_octet.then_some(read), expected.map(u32::from), "{label:?}");
             }
         }
-        assert!(!read_octet([3, b'1', 0x80 | b'2', b'3']).1);
-        assert!(!read_octet([5, b'1', b'2', b'3']).1);
+        assert!(!read_octet(u32::from_le_bytes([3, b'1', 0x80 | b'2', b'3'])).1);
+        assert!(!read_octet(u32::from_le_bytes([5, b'1', b'2', b'3'])).1);
     }
 
     #[test]

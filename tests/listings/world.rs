@@ -25,7 +25,10 @@ use dnsbld::{
     zone::live::Live,
 };
 
-use super::support::message::{Query, kind_number, show_reply};
+use super::support::{
+    both_ways,
+    message::{Query, kind_number, show_reply},
+};
 
 /// 2026-11-22T10:00:00Z.
 pub(crate) const TEN: u64 = 1_795_341_600;
@@ -148,7 +151,7 @@ impl World {
         let client = Client { address: [127, 0, 0, 1].into(), transport: Transport::Udp };
         let request = Query::new(question, kind_number(kind).expect(kind)).octets();
         let mut buffer = vec![0; 65_535];
-        let outcome = answer::answer(world, client, &request, &mut buffer);
+        let outcome = both_ways::answer(world, client, &request, &mut buffer);
         let lines = show_reply(&buffer[..outcome.reply_len]).unwrap_or_else(|error| panic!("{error}"));
         let code = lines[0].split(' ').next().expect("a code").to_owned();
         let answers = lines[1..].iter().filter(|line| line.starts_with("answer")).cloned();

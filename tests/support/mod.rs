@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test binary uses a part of it
 
+pub(crate) mod both_ways;
 pub(crate) mod message;
 pub(crate) mod script;
 pub(crate) mod server;

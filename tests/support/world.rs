@@ -13,6 +13,8 @@ use dnsbld::{
     load,
 };
 
+use super::both_ways;
+
 use super::{
     script::{File, NOON, Options, Script, seconds},
     server::write_files,
@@ -70,7 +72,7 @@ impl World {
             now_s,
             live: dnsbld::zone::live::Live::NONE,
         };
-        let outcome = answer::answer(world, Client { address, transport }, request, &mut buffer);
+        let outcome = both_ways::answer(world, Client { address, transport }, request, &mut buffer);
         buffer.truncate(outcome.reply_len);
         (outcome, buffer)
     }

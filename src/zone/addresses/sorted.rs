@@ -18,8 +18,11 @@ const KEYS_PER_CELL_LOG2: u32 = 3;
 /// An index has at most 2^20 cells, 4 MiB.
 const INDEX_BITS_MAX: u32 = 20;
 
-/// So many keys are looked at one after the other: fewer instructions than halving, and in one or two cache lines.
-const SCANNED_MAX: usize = 24;
+/// So many keys are looked at together: one cache line of lower halves, and a few vector instructions.
+const WINDOW: usize = 32;
+
+/// After so many windows, keys are not as evenly spread as was guessed, and halving is as good.
+const WINDOWS_MAX: usize = 3;
 
 /// An unsigned integer that stands for an address or for its leading bits.
 pub(super) trait Key: Copy + Ord + 'static {
@@ -258,10 +261,10 @@ impl<K: Key> Sorted<K> {
     #[inline]
     pub(super) fn find(&self, key: K) -> Option<usize> {
         let cell = self.cell(key)?;
-        let start = cell.start;
+        let (start, guess) = (cell.start, self.guess(key, &cell));
         let within = match &self.keys {
-            Keys::Whole(keys) => find_in(&keys[cell], key),
-            Keys::Halves(lows) => find_in(&lows[cell], key.half()),
+            Keys::Whole(keys) => find_in(&keys[cell], key, guess),
+            Keys::Halves(lows) => find_in(&lows[cell], key.half(), guess),
         };
         within.map(|within| start + within)
     }
@@ -272,12 +275,25 @@ impl<K: Key> Sorted<K> {
         let Some(cell) = self.cell(key) else {
             return if key < self.first { 0 } else { self.len() };
         };
-        let start = cell.start;
+        let (start, guess) = (cell.start, self.guess(key, &cell));
         start
             + match &self.keys {
-                Keys::Whole(keys) => keys[cell].partition_point(|other| *other <= key),
-                Keys::Halves(lows) => lows[cell].partition_point(|other| *other <= key.half()),
+                Keys::Whole(keys) => count_in(&keys[cell], key, guess),
+                Keys::Halves(lows) => count_in(&lows[cell], key.half(), guess),
             }
+    }
+
+    /// How many keys of its cell are below `key` if they are evenly spread.
+    #[inline]
+    fn guess(&self, key: K, cell: &Range<usize>) -> usize {
+        const BITS: u32 = 16;
+        let offset = key.since(self.first);
+        // What the cell does not say, as a fraction in 16 bits.
+        let fraction = match self.shift.checked_sub(BITS) {
+            Some(shift) => offset.above(shift),
+            None => offset.above(0) << (BITS - self.shift),
+        };
+        (fraction & 0xffff) * cell.len() >> BITS
     }
 
     /// The positions of the keys from `first` to `last`.
@@ -313,12 +329,37 @@ impl<K: Key> Sorted<K> {
 
 /// The position of `key`.
 #[inline]
-fn find_in<T: Copy + Ord>(keys: &[T], key: T) -> Option<usize> {
-    if keys.len() > SCANNED_MAX {
-        return keys.binary_search(&key).ok();
+fn find_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> Option<usize> {
+    let below = count_below(keys, key, guess);
+    keys.get(below).is_some_and(|other| *other == key).then_some(below)
+}
+
+/// The number of keys up to `key`, itself included.
+#[inline]
+fn count_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
+    let below = count_below(keys, key, guess);
+    below + usize::from(keys.get(below).is_some_and(|other| *other == key))
+}
+
+/// The number of keys below `key`. Hosts of a network are spread evenly enough that they are mostly found around `guess`, in one
+/// cache line or two; halving would wait for memory at each step.
+#[inline]
+fn count_below<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
+    let Some(last_at) = keys.len().checked_sub(WINDOW) else {
+        return keys.iter().position(|other| *other >= key).unwrap_or(keys.len());
+    };
+    let mut at = guess.saturating_sub(WINDOW / 2).min(last_at);
+    for _ in 0..WINDOWS_MAX {
+        let Some(window) = keys[at..].first_chunk::<WINDOW>() else { break };
+        if window[0] >= key && at > 0 {
+            at = at.saturating_sub(WINDOW - 1);
+        } else if window[WINDOW - 1] < key && at < last_at {
+            at = (at + WINDOW - 1).min(last_at);
+        } else {
+            return at + usize::from(window.iter().map(|other| u16::from(*other < key)).sum::<u16>());
+        }
     }
-    let within = keys.iter().position(|other| *other >= key)?;
-    (keys[within] == key).then_some(within)
+    keys.partition_point(|other| *other < key)
 }
 
 #[cfg(test)]
@@ -348,6 +389,20 @@ mod tests {
         holds(&[7_u32], [0, 7, 8, u32::MAX]);
         holds(&[0_u64, u64::MAX], [0, 1, u64::MAX - 1, u64::MAX]);
         holds(&[u128::MAX], [0, u128::MAX - 1, u128::MAX]);
+    }
+
+    #[test]
+    fn crowded_in_parts_of_a_cell() {
+        // Everything in a few corners of the address space, so that no guess is right.
+        for start in [0_u32, 0x7fff_0000, 0xffff_0000] {
+            let dense = (0..50_000).map(|index| start + index % 65_536);
+            let mut keys: Vec<u32> = dense.chain((0..100_000).map(|index| index * 42_000 + 1)).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            holds(&keys, keys.iter().step_by(13).flat_map(|key| [*key, key.wrapping_sub(1), key.wrapping_add(1)]));
+            let few = &keys[..40_000];
+            holds(few, few.iter().step_by(7).flat_map(|key| [*key, key.wrapping_sub(1), key.wrapping_add(1)]));
+        }
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! Ours beside rbldnsd: `bench/run compare [PART]...`. Same files, same command line, the server on one core and the load on
+//! the other.
+//!
+//! Servers that are compared take turns, A B A B, so that whatever else the machine does meets both, and ratios are taken
+//! turn by turn. What counts first is the processor time that a query takes, from `/proc`: it says what a server could do,
+//! even where the load cannot fill it.
+//!
+//! ```text
+//! fixtures    lists, as files and as questions          throughput  processor time and rate in a closed loop
+//! servers     how each server is started                latency     at fixed rates
+//! report      tables, raw numbers, plots                loading     time to the first answer, and memory
+//! echo        what the machine allows                   storm       files replaced under load
+//! generator   the load                                  growth      from 10,000 entries to 10,000,000
+//!                                                       workers     two workers beside one
+//!                                                       others      NSD and Knot with the same zone
+//!                                                       witness     dnsperf instead of the load here
+//! ```
+
+#[allow(unsafe_code, reason = "sendmmsg and recvmmsg")]
+#[path = "../support/generator.rs"]
+mod generator;
+
+#[allow(unsafe_code, reason = "sendmmsg and recvmmsg")]
+#[path = "../support/echo.rs"]
+mod echo;
+
+#[path = "../support/data.rs"]
+mod data;
+
+#[path = "../support/plot.rs"]
+mod plot;
+
+#[path = "../support/server.rs"]
+mod server;
+
+mod fixtures;
+mod growth;
+mod latency;
+mod loading;
+mod others;
+mod report;
+mod servers;
+mod storm;
+mod throughput;
+mod witness;
+mod workers;
+
+use std::{fs, io, path::PathBuf, time::Instant};
+
+use report::Report;
+use servers::Programs;
+
+/// Turns of servers that are compared.
+const PAIRS: usize = 5;
+/// Queries under way in a closed loop: as many as fit into rbldnsd's receive buffer. With more it loses some, has fewer under
+/// way than the others, and so warmer caches.
+const WINDOW: usize = 96;
+
+/// What every part is given.
+struct Bench {
+    programs: Programs,
+    /// Where lists are written. It is empty when a part begins.
+    folder: PathBuf,
+    /// Where real lists were unpacked.
+    real: PathBuf,
+    report: Report,
+}
+
+type Part = (&'static str, fn(&mut Bench) -> io::Result<()>);
+
+const PARTS: [Part; 8] = [
+    ("throughput", throughput::run),
+    ("latency", latency::run),
+    ("loading", loading::run),
+    ("storm", storm::run),
+    ("growth", growth::run),
+    ("workers", workers::run),
+    ("others", others::run),
+    ("witness", witness::run),
+];
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["echo", way, port] => echo::serve(way, port.parse().map_err(io::Error::other)?),
+        [ours, theirs, results, real, wanted @ ..] => {
+            if let Some(unknown) = wanted.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != *wanted)) {
+                let known = PARTS.map(|(name, _)| name).join(" ");
+                return Err(io::Error::other(format!("no part is called {unknown}; there are: {known}")));
+            }
+            let folder = std::env::temp_dir().join(format!("dnsbld-compare-{}", std::process::id()));
+            let programs = Programs::new(ours, theirs)?;
+            let mut bench = Bench { programs, folder, real: real.into(), report: Report::new(results.as_ref())? };
+            for (name, part) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
+                let begun = Instant::now();
+                fs::create_dir_all(&bench.folder)?;
+                part(&mut bench)?;
+                fs::remove_dir_all(&bench.folder)?;
+                println!("({name} took {:.0} s)", begun.elapsed().as_secs_f64());
+            }
+            Ok(())
+        }
+        _ => {
+            Err(io::Error::other("usage: compare DNSBLD RBLDNSD RESULTS REAL [PART]... (bench/run compare gives them)"))
+        }
+    }
+}

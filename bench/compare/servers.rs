@@ -1,0 +1,153 @@
+//! How each server is started: on core 0, with the words that it takes, and a port of its own.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use crate::{
+    data::{self, Extras},
+    fixtures::Fixture,
+    generator::{Outcome, Pace, Question, ask},
+    server::{Server, pinned},
+};
+
+pub(crate) const OURS: &str = "dnsbld";
+pub(crate) const THEIRS: &str = "rbldnsd";
+/// Debian's rbldnsd with `-f`: it forks for a reload, and the child answers meanwhile.
+pub(crate) const FORKING: &str = "rbldnsd-f";
+pub(crate) const ECHO_ONE: &str = "echo-recvfrom";
+pub(crate) const ECHO_BATCH: &str = "echo-recvmmsg";
+pub(crate) const SERVER_CORE: &str = "0";
+
+/// The programs to measure.
+pub(crate) struct Programs {
+    pub(crate) ours: PathBuf,
+    pub(crate) theirs: PathBuf,
+    own: PathBuf,
+}
+
+/// What is written down of a run.
+pub(crate) struct Row {
+    pub(crate) server: &'static str,
+    pub(crate) list: String,
+    pub(crate) what: String,
+    pub(crate) outcome: Outcome,
+    user_us: f64,
+    system_us: f64,
+}
+
+impl Programs {
+    pub(crate) fn new(ours: &str, theirs: &str) -> io::Result<Self> {
+        Ok(Self { ours: ours.into(), theirs: theirs.into(), own: std::env::current_exe()? })
+    }
+
+    /// rbldnsd's command line: ours with so many workers, or theirs.
+    pub(crate) fn command(&self, name: &str, cores: &str, workers: usize) -> Command {
+        let program = if name == OURS { &self.ours } else { &self.theirs };
+        let mut command = pinned(cores, program);
+        match name {
+            OURS => command.args(["rbldnsd", "-W", &workers.to_string()]),
+            FORKING => command.arg("-f"),
+            _ => &mut command,
+        };
+        command
+    }
+
+    /// A server of these lists on core 0, with one worker.
+    pub(crate) fn start(&self, name: &'static str, folder: &Path, lists: &[&Fixture]) -> io::Result<Server> {
+        self.start_on(name, SERVER_CORE, 1, folder, lists)
+    }
+
+    /// A server of these lists on those cores.
+    pub(crate) fn start_on(
+        &self,
+        name: &'static str,
+        cores: &str,
+        workers: usize,
+        folder: &Path,
+        lists: &[&Fixture],
+    ) -> io::Result<Server> {
+        let port = port(name);
+        let mut command = self.command(name, cores, workers);
+        command.args(["-n", "-c", "0", "-b", &format!("127.0.0.1/{port}"), "-w"]).arg(folder);
+        command.args(lists.iter().map(|list| format!("{}:{}:{}", list.zone, list.kind, list.file)));
+        let probe = data::query(0, &format!("0.0.0.0.{}", lists[0].zone), 1, Extras::default());
+        Server::start(name, command, port, &probe)
+    }
+
+    /// A server that only sends back.
+    pub(crate) fn start_echo(&self, name: &'static str) -> io::Result<Server> {
+        let port = port(name);
+        let mut command = pinned(SERVER_CORE, &self.own);
+        command.args(["echo", if name == ECHO_BATCH { "batch" } else { "one" }, &port.to_string()]);
+        Server::start(name, command, port, &data::query(0, "example", 1, Extras::default()))
+    }
+}
+
+/// Each server has its own port, and so may run beside the others.
+fn port(name: &str) -> u16 {
+    match name {
+        OURS => 5901,
+        THEIRS => 5902,
+        FORKING => 5903,
+        ECHO_ONE => 5904,
+        _ => 5905,
+    }
+}
+
+/// Asks a server, and takes its processor time with it.
+pub(crate) fn measure(
+    server: &Server,
+    list: &str,
+    questions: &[Question],
+    pace: Pace,
+    time: Duration,
+) -> io::Result<Row> {
+    let before = server.cpu()?;
+    let outcome = ask(server.address, questions, pace, time, || {})?;
+    let [user_us, system_us] = server.cpu()?.each_us(before, outcome.sent - outcome.lost);
+    let what = match pace {
+        Pace::Closed(window) => format!("closed {window}"),
+        Pace::Open(rate) => format!("open {rate}"),
+    };
+    let row = Row { server: server.name, list: list.to_owned(), what, outcome, user_us, system_us };
+    println!("{}", row.line());
+    Ok(row)
+}
+
+impl Row {
+    pub(crate) const COLUMNS: &str = "server\tlist\twhat\tsent\tanswered\tlost\twrong\tper_s\tuser_us\tsystem_us\tcpu_us\t\
+                                      p50_us\tp90_us\tp99_us\tp999_us\tlongest_us\tload_late_us";
+
+    pub(crate) fn line(&self) -> String {
+        let Self { server, list, what, outcome, user_us, system_us } = self;
+        let Outcome { sent, answered, lost, wrong, late_us, .. } = outcome;
+        let [p50, p90, p99, p999, longest] = [500, 900, 990, 999, 1_000].map(|permille| outcome.permille_us(permille));
+        format!(
+            "{server}\t{list}\t{what}\t{sent}\t{answered}\t{lost}\t{wrong}\t{:.0}\t{user_us:.3}\t{system_us:.3}\t{:.3}\t\
+             {p50}\t{p90}\t{p99}\t{p999}\t{longest}\t{late_us}",
+            outcome.per_second(),
+            self.cpu_us(),
+        )
+    }
+
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.user_us + self.system_us
+    }
+
+    pub(crate) fn user_us(&self) -> f64 {
+        self.user_us
+    }
+
+    pub(crate) fn system_us(&self) -> f64 {
+        self.system_us
+    }
+}
+
+/// What that server's runs with that list came to, in the order of the turns.
+pub(crate) fn of(rows: &[Row], server: &str, list: &str, what: impl Fn(&Row) -> f64) -> Vec<f64> {
+    rows.iter().filter(|row| row.server == server && row.list == list).map(what).collect()
+}

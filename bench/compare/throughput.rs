@@ -1,0 +1,88 @@
+//! How many queries a second, and what each costs: a closed loop that keeps the server busy, with both echoes as the floor.
+
+use std::{io, time::Duration};
+
+use crate::{
+    Bench, PAIRS, WINDOW, data,
+    fixtures::{self, Fixture, LISTED_PERCENT, QUESTIONS},
+    generator::{Pace, Question},
+    report::{median, paired_ratio},
+    servers::{ECHO_BATCH, ECHO_ONE, OURS, Row, THEIRS, measure, of},
+};
+
+const RUN: Duration = Duration::from_millis(1_500);
+const SERVERS: [&str; 4] = [OURS, THEIRS, ECHO_ONE, ECHO_BATCH];
+
+/// The lists of a million, and of prefixes, that most parts ask about.
+pub(crate) fn made_up(bench: &Bench) -> io::Result<[Fixture; 3]> {
+    let write = |name, list| Fixture::write(name, &list, LISTED_PERCENT, &bench.folder);
+    Ok([
+        write("ip4set 1M", data::hosts(1_000_000, QUESTIONS, 1))?,
+        write("dnset 1M", data::names(1_000_000, QUESTIONS, 4))?,
+        write("ip4trie 200k", data::prefixes(200_000, QUESTIONS, 2))?,
+    ])
+}
+
+pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
+    let mut lists = Vec::from(made_up(bench)?);
+    lists.extend(fixtures::countries(&bench.real, &bench.folder)?);
+    lists.extend(fixtures::domains(&bench.real, &bench.folder)?);
+    let mut trivial = lists[0].as_kind("ip4tset");
+    trivial.questions = lists[0].questions.clone();
+    lists.insert(1, trivial);
+    let mut rows = Vec::new();
+    for list in &lists {
+        turns(bench, list, &mut rows)?;
+    }
+    report(bench, &lists, &rows)
+}
+
+fn turns(bench: &Bench, list: &Fixture, rows: &mut Vec<Row>) -> io::Result<()> {
+    let start = |name| bench.programs.start(name, &bench.folder, &[list]);
+    let servers =
+        [start(OURS)?, start(THEIRS)?, bench.programs.start_echo(ECHO_ONE)?, bench.programs.start_echo(ECHO_BATCH)?];
+    // An echo's answer is always that there is no such name.
+    let echoed: Vec<Question> =
+        list.questions.iter().map(|question| Question { listed: false, ..question.clone() }).collect();
+    for _ in 0..PAIRS {
+        for server in &servers {
+            let questions = if server.name.starts_with("echo") { &echoed } else { &list.questions };
+            rows.push(measure(server, &list.name, questions, Pace::Closed(WINDOW), RUN)?);
+        }
+    }
+    Ok(())
+}
+
+fn report(bench: &mut Bench, lists: &[Fixture], rows: &[Row]) -> io::Result<()> {
+    let mut table = Vec::new();
+    let (mut rates, mut costs) = (Vec::new(), Vec::new());
+    for list in lists {
+        let cpu = |server: &str| of(rows, server, &list.name, Row::cpu_us);
+        let (theirs, floor) = (cpu(THEIRS), cpu(ECHO_ONE));
+        for server in SERVERS {
+            let all = |what: fn(&Row) -> f64| of(rows, server, &list.name, what);
+            let (rate, cost) = (median(all(|row| row.outcome.per_second())), median(cpu(server)));
+            let lost: f64 = all(|row| row.outcome.lost as f64).iter().sum();
+            let wrong: f64 = all(|row| row.outcome.wrong as f64).iter().sum();
+            table.push(format!(
+                "{}\t{server}\t{rate:.0}\t{:.2}\t{:.2}\t{cost:.2}\t{:.2}\t{:.2}\t{lost}\t{wrong}",
+                list.name,
+                median(all(Row::user_us)),
+                median(all(Row::system_us)),
+                paired_ratio(&cpu(server), &floor),
+                paired_ratio(&theirs, &cpu(server)),
+            ));
+            rates.push((format!("{} {server}", list.name), rate));
+            costs.push((format!("{} {server}", list.name), cost));
+        }
+    }
+    let lines: Vec<String> = rows.iter().map(Row::line).collect();
+    bench.report.raw("throughput.tsv", Row::COLUMNS, &lines)?;
+    bench.report.bars("throughput.svg", "queries answered a second, one core, closed loop", &rates)?;
+    bench.report.bars("cpu.svg", "microseconds of processor time a query", &costs)?;
+    let columns = "list\tserver\tqueries/s\tuser µs\tsystem µs\tcpu µs\tcpu, echo-recvfrom = 1\tqueries per cpu second, rbldnsd = 1\tlost\twrong";
+    bench.report.table("Throughput and processor time", columns, &table, NOTE)
+}
+
+const NOTE: &str = "Medians of the turns; the two ratios are medians of the ratios of each turn. The echoes send every query \
+                    back: what remains to a server beside them is its own.";

@@ -1,0 +1,235 @@
+//! The usual query, read and answered with a few loads and stores.
+//!
+//! Nearly every query has nothing but its one question of class IN and, if it comes from a resolver, an OPT record, empty or
+//! with a cookie: where its question ends is then known from its length. All others are for [`super::query`] and [`super::reply`],
+//! which know every case; what is read and written here is what they would read and write, octet by octet.
+
+use super::{
+    HEADER_LEN, Rcode, class, cookie,
+    laid::{Laid, NEAR_LEN},
+    query::{FLAG_AA, FLAG_QR, FLAGS_ECHOED, OPTION_COOKIE},
+    reply::{Full, OPT_FIXED_LEN, opt_record},
+    rr,
+};
+
+/// What every client takes, in octets (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
+const REPLY_MAX_LEN: usize = 512;
+
+/// A query with one question of class IN, and perhaps an OPT record with nothing in it but a cookie.
+#[derive(Clone, Copy)]
+pub struct PlainQuery<'a> {
+    /// Header and question.
+    asked: &'a [u8],
+    /// What stands where the question's name is; whoever finds an apex at its end knows that it is one.
+    pub name: &'a [u8],
+    /// The type that is asked for.
+    pub qtype: u16,
+    opt: Option<PlainOpt<'a>>,
+}
+
+/// What there is in the OPT record.
+#[derive(Clone, Copy)]
+struct PlainOpt<'a> {
+    /// DNSSEC OK (RFC 3225).
+    dnssec_ok: bool,
+    /// The client's cookie, alone or with ours (RFC 7873 section 4).
+    cookie: Option<&'a [u8]>,
+}
+
+/// Octets of a cookie option before its data.
+const OPTION_HEAD_LEN: usize = 4;
+
+impl<'a> PlainQuery<'a> {
+    /// Reads a request, if it is such a query.
+    #[inline]
+    pub fn read(request: &'a [u8]) -> Option<Self> {
+        /// QR and the opcode, and what is no question or additional record, in the octets after the id.
+        const KIND: u64 = 0xf800_ffff_ffff_ffff;
+        const ONE_QUESTION: u64 = 0x0000_0001_0000_0000;
+        let [_, _, kind @ .., extra_1, extra_2] = request.first_chunk::<HEADER_LEN>()?;
+        if u64::from_be_bytes(*kind) & KIND != ONE_QUESTION {
+            return None;
+        }
+        let (asked, opt) = match [*extra_1, *extra_2] {
+            [0, 0] => (request, None),
+            [0, 1] => {
+                let (asked, opt) = read_opt(request)?;
+                (asked, Some(opt))
+            }
+            _ => return None,
+        };
+        let (name, question) = asked.get(HEADER_LEN..)?.split_last_chunk::<4>()?;
+        let [type_1, type_2, class_1, class_2] = *question;
+        let is_internet = u16::from_be_bytes([class_1, class_2]) == class::IN;
+        is_internet.then_some(Self { asked, name, qtype: u16::from_be_bytes([type_1, type_2]), opt })
+    }
+
+    /// Message id.
+    #[inline]
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes([self.asked[0], self.asked[1]])
+    }
+
+    /// The client's cookie, if it gave one.
+    #[inline]
+    pub fn cookie(&self) -> Option<&'a [u8]> {
+        self.opt?.cookie
+    }
+
+    /// Whether there is an OPT record.
+    #[inline]
+    pub fn has_edns(&self) -> bool {
+        self.opt.is_some()
+    }
+}
+
+/// Takes an OPT record of version 0 off the end of a request (RFC 6891 section 6.1.2).
+#[inline]
+fn read_opt(request: &[u8]) -> Option<(&[u8], PlainOpt<'_>)> {
+    let (asked, record) = request.split_last_chunk::<OPT_FIXED_LEN>()?;
+    if let Some(dnssec_ok) = read_opt_head(record, 0) {
+        return Some((asked, PlainOpt { dnssec_ok, cookie: None }));
+    }
+    [cookie::CLIENT_LEN, cookie::COOKIE_LEN].into_iter().find_map(|len| {
+        let options_len = OPTION_HEAD_LEN + len;
+        let (asked, record) = request.split_at_checked(request.len().checked_sub(OPT_FIXED_LEN + options_len)?)?;
+        let (head, option) = record.split_first_chunk()?;
+        let (option_head, cookie) = option.split_first_chunk()?;
+        let is_cookie = *option_head == [0, OPTION_COOKIE as u8, 0, len as u8];
+        let dnssec_ok = read_opt_head(head, options_len).filter(|_| is_cookie)?;
+        Some((asked, PlainOpt { dnssec_ok, cookie: Some(cookie) }))
+    })
+}
+
+/// The DNSSEC OK of an OPT record of version 0 with so many octets of options.
+#[inline]
+fn read_opt_head(record: &[u8; OPT_FIXED_LEN], options_len: usize) -> Option<bool> {
+    let [root, type_1, type_2, _, _, _, version, flags, _, len_1, len_2] = *record;
+    let is_it = [root, type_1, type_2, version, len_1, len_2] == [0, 0, rr::OPT as u8, 0, 0, options_len as u8];
+    is_it.then_some(flags & 0x80 != 0)
+}
+
+/// An authoritative reply to a plain query, while it is written. It fits every client and every way, or is none.
+pub struct PlainReply<'b> {
+    buffer: &'b mut [u8; REPLY_MAX_LEN],
+    len: usize,
+    answer_count: u16,
+    authority_count: u16,
+}
+
+impl<'b> PlainReply<'b> {
+    /// Starts with the question as it came.
+    ///
+    /// # Errors
+    /// [`Full`] if the buffer is too short for what every client takes, or the question too long for near pointers.
+    #[inline]
+    pub fn new(query: &PlainQuery<'_>, buffer: &'b mut [u8]) -> Result<Self, Full> {
+        let buffer: &mut [u8; REPLY_MAX_LEN] = buffer.first_chunk_mut().ok_or(Full)?;
+        let len = query.asked.len();
+        if len > NEAR_LEN {
+            return Err(Full);
+        }
+        buffer[..len].copy_from_slice(query.asked);
+        Ok(Self { buffer, len, answer_count: 0, authority_count: 0 })
+    }
+
+    /// Appends an A record of the question's name.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn address(&mut self, ttl_s: u32, address: [u8; 4]) -> Result<(), Full> {
+        let [t1, t2, t3, t4] = ttl_s.to_be_bytes();
+        let [a1, a2, a3, a4] = address;
+        let record = [0xc0, HEADER_LEN as u8, 0, rr::A as u8, 0, class::IN as u8, t1, t2, t3, t4, 0, 4, a1, a2, a3, a4];
+        self.append(&record)?;
+        self.answer_count += 1;
+        Ok(())
+    }
+
+    /// Appends a TXT record of the question's name, with the character-strings that `write` writes.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn text(&mut self, ttl_s: u32, write: impl FnOnce(&mut Self) -> Result<(), Full>) -> Result<(), Full> {
+        let [t1, t2, t3, t4] = ttl_s.to_be_bytes();
+        self.append(&[0xc0, HEADER_LEN as u8, 0, rr::TXT as u8, 0, class::IN as u8, t1, t2, t3, t4, 0, 0])?;
+        let start = self.len;
+        write(self)?;
+        let data_len = (self.len - start) as u16;
+        self.buffer[start - 2..start].copy_from_slice(&data_len.to_be_bytes());
+        self.answer_count += 1;
+        Ok(())
+    }
+
+    /// Appends one character-string to the record in hand.
+    ///
+    /// # Errors
+    /// [`Full`], also if it takes more than one.
+    #[inline]
+    pub fn string<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>) -> Result<(), Full> {
+        let start = self.len;
+        self.append(&[0])?;
+        for text in texts {
+            self.append(text)?;
+        }
+        self.buffer[start] = u8::try_from(self.len - start - 1).map_err(|_| Full)?;
+        Ok(())
+    }
+
+    /// Appends octets to the record in hand.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn append(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.len + octets.len();
+        self.buffer.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(octets);
+        self.len = end;
+        Ok(())
+    }
+
+    /// Appends records to the authority section; the apex is the end of the question's name from offset `apex_at` on.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn authority(&mut self, laid: &Laid, apex_at: usize) -> Result<(), Full> {
+        let end = self.len + laid.len();
+        laid.copy_near(self.buffer.get_mut(self.len..end).ok_or(Full)?, (HEADER_LEN + apex_at) as u8);
+        self.len = end;
+        self.authority_count += laid.record_count();
+        Ok(())
+    }
+
+    /// Writes the OPT record, if there is to be one, and the header, and returns the length.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn finish(
+        mut self,
+        query: &PlainQuery<'_>,
+        rcode: Rcode,
+        our_payload_len: u16,
+        cookie: Option<[u8; cookie::COOKIE_LEN]>,
+    ) -> Result<usize, Full> {
+        if let Some(opt) = query.opt {
+            let options_len = cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
+            self.append(&opt_record(our_payload_len, 0, opt.dnssec_ok, options_len as u16))?;
+            if let Some(cookie) = cookie {
+                self.append(&[0, OPTION_COOKIE as u8, 0, cookie.len() as u8])?;
+                self.append(&cookie)?;
+            }
+        }
+        let [.., flags_1, flags_2, _, _, _, _, _, _, _, _] = self.buffer.first_chunk::<HEADER_LEN>().ok_or(Full)?;
+        let echoed = u16::from_be_bytes([*flags_1, *flags_2]) & FLAGS_ECHOED;
+        let flags = FLAG_QR | FLAG_AA | echoed | rcode as u16;
+        let counts = u64::from(self.answer_count) << 16 | u64::from(self.authority_count);
+        // One question as before, and the one additional record is the OPT record as before.
+        let word = u64::from(flags) << 48 | 1 << 32 | counts;
+        self.buffer[2..10].copy_from_slice(&word.to_be_bytes());
+        Ok(self.len)
+    }
+}
