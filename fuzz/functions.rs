@@ -207,11 +207,14 @@ pub(crate) fn load(kind: Kind, input: &[u8]) {
 /// The target `update`: an UPDATE message, signed or not. What it means is planned for zones that hold this and that, where
 /// some of what it may be about is listed.
 pub(crate) fn update(input: &[u8]) {
-    let secret = Secret { name: name("scanner"), algorithm: Algorithm::HmacSha256, secret: (*b"secret").into() };
+    let secrets = Algorithm::ALL.map(|algorithm| {
+        let secret = (*b"0123456789abcdef0123456789abcdef").into();
+        Secret { name: name("scanner"), algorithm, secret }
+    });
     if let Ok(Some(signature)) = Signature::find(input) {
         assert!(signature.message_len < input.len(), "it is the last record");
         for now_s in [NOW_S, signature.signed_s] {
-            let seal = match signature.verify(input, std::slice::from_ref(&secret), now_s) {
+            let seal = match signature.verify(input, &secrets, now_s) {
                 Ok(seal) => Some(Box::new(seal)),
                 Err(fault) => fault.seal,
             };
