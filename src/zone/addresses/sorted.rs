@@ -406,7 +406,7 @@ impl<K: Key> Sorted<K> {
             Some(shift) => offset.above(shift),
             None => offset.above(0) << (BITS - self.shift),
         };
-        (fraction & 0xffff) * cell.len() >> BITS
+        ((fraction & 0xffff) * cell.len()) >> BITS
     }
 
     /// The positions of the keys from `first` to `last`.
