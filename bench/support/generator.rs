@@ -94,6 +94,29 @@ struct Load<'q> {
     outcome: Outcome,
 }
 
+/// Sends so many queries from each port, lets `answer` pass, and takes the answers: the load is at rest while the server works.
+pub(crate) fn ask_at_once(
+    server: SocketAddr,
+    questions: &[Question],
+    first: usize,
+    each: usize,
+    answer: impl FnOnce() -> io::Result<()>,
+) -> io::Result<Outcome> {
+    let mut load = Load::new(server, questions)?;
+    load.next = first;
+    let due = vec![Instant::now(); each];
+    for port in 0..SOCKETS {
+        for due in due.chunks(BATCH) {
+            load.send(port, due);
+        }
+    }
+    answer()?;
+    (0..SOCKETS).for_each(|port| load.receive(port));
+    let mut outcome = load.outcome;
+    outcome.lost = outcome.sent - outcome.answered;
+    Ok(outcome)
+}
+
 /// Asks for `time`, and waits for what is then still under way. Calls `attend` about a thousand times a second.
 pub(crate) fn ask(
     server: SocketAddr,
@@ -102,15 +125,7 @@ pub(crate) fn ask(
     time: Duration,
     mut attend: impl FnMut(),
 ) -> io::Result<Outcome> {
-    let port = |_| {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        socket.connect(server)?;
-        socket.set_nonblocking(true)?;
-        Ok(Port { socket, waiting: vec![None; SLOTS], oldest_id: 0, next_id: 0, under_way: 0 })
-    };
-    let ports = (0..SOCKETS).map(port).collect::<io::Result<Vec<_>>>()?;
-    let room = vec![[0; ANSWER_MAX]; BATCH];
-    let mut load = Load { questions, next: 0, ports, room, outcome: Outcome::default() };
+    let mut load = Load::new(server, questions)?;
     let start = Instant::now();
     let mut attended = start;
     loop {
@@ -173,7 +188,18 @@ impl Port {
     }
 }
 
-impl Load<'_> {
+impl<'q> Load<'q> {
+    fn new(server: SocketAddr, questions: &'q [Question]) -> io::Result<Self> {
+        let port = |_| {
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            socket.connect(server)?;
+            socket.set_nonblocking(true)?;
+            Ok(Port { socket, waiting: vec![None; SLOTS], oldest_id: 0, next_id: 0, under_way: 0 })
+        };
+        let ports = (0..SOCKETS).map(port).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { questions, next: 0, ports, room: vec![[0; ANSWER_MAX]; BATCH], outcome: Outcome::default() })
+    }
+
     /// Sends what is due and takes what is there, port by port.
     fn round(&mut self, start: Instant, pace: Pace) {
         for port in 0..SOCKETS {

@@ -12,6 +12,7 @@ use std::{
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Ten million prefixes take rbldnsd ten seconds here.
 const PATIENCE: Duration = Duration::from_secs(180);
+const END_PATIENCE: Duration = Duration::from_secs(5);
 const TICKS_PER_S: f64 = 100.0;
 
 /// A server that answers.
@@ -119,10 +120,11 @@ impl Server {
         let mut kib = 0.0;
         for status in self.read("status")? {
             let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-            let number: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-            kib += number.ok_or_else(|| io::Error::other(format!("no {field} in its status")))?;
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            // One that has ended and was not waited for has no memory.
+            kib += number.unwrap_or(0.0);
         }
-        Ok(kib / 1024.0)
+        if kib > 0.0 { Ok(kib / 1024.0) } else { Err(io::Error::other(format!("no {field} in its status"))) }
     }
 }
 
@@ -141,11 +143,20 @@ fn kill(id: u32, signal: libc::c_int) -> io::Result<()> {
 }
 
 impl Drop for Server {
+    /// Ends it as an operator would, for then it ends its other processes; what does not listen is killed.
     fn drop(&mut self) {
         // What has ended by itself already, whoever measured it has noticed.
-        for process in self.processes().unwrap_or_default() {
-            let _ = kill(process, libc::SIGKILL);
+        let processes = self.processes().unwrap_or_default();
+        let _ = self.signal(libc::SIGTERM);
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < END_PATIENCE {
+            thread::sleep(LOOK_EVERY);
         }
-        let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            for process in processes {
+                let _ = kill(process, libc::SIGKILL);
+            }
+            let _ = self.child.wait();
+        }
     }
 }

@@ -1,20 +1,18 @@
-//! Reading the files of datasets, several datasets side by side.
+//! Loading datasets, several of them side by side, or one with all cores that are free.
 
 use std::{
-    fs::File,
-    io::{self, Read},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use super::{clock, zones::DatasetSpec};
-use crate::load::{self, LoadError, Loaded, Options, Report, Source};
+use super::{reading, zones::DatasetSpec};
+use crate::load::{LoadError, Loaded, Options, Report};
 
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +87,8 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
     let sizes = datasets.iter().flat_map(stamps).flatten().map(|stamp| stamp.size);
     progress.read_bytes.store(0, Ordering::Relaxed);
     progress.total_bytes.store(sizes.sum(), Ordering::Relaxed);
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
+    let left = AtomicUsize::new(datasets.len());
     let next = Mutex::new(0..datasets.len());
     let done: Mutex<Vec<(usize, Loading)>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -98,7 +97,9 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
                 lower_priority();
                 loop {
                     let Some(index) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
-                    let loading = load_one(&datasets[index], &datasets[index].files, options, progress);
+                    let threads = cores / left.load(Ordering::Relaxed).max(1);
+                    let loading = load_with(&datasets[index], &datasets[index].files, options, progress, threads);
+                    left.fetch_sub(1, Ordering::Relaxed);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((index, loading));
                 }
             });
@@ -107,6 +108,10 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, loading)| loading).collect()
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Lets the workers have the processor first. A system that refuses has its reasons, and all goes on as it is.
@@ -127,47 +132,36 @@ pub(super) fn load_one(
     options: &Options,
     progress: &Arc<Progress>,
 ) -> Loading {
+    load_with(dataset, files, options, progress, cores())
+}
+
+fn load_with(
+    dataset: &DatasetSpec,
+    files: &[PathBuf],
+    options: &Options,
+    progress: &Arc<Progress>,
+    threads: usize,
+) -> Loading {
     let started = Instant::now();
     let mut report = Report::default();
     let look = || files.iter().map(|file| Stamp::read(file)).collect::<Vec<_>>();
     let stamps = look();
     let newest_s = stamps.iter().flatten().map(Stamp::modified_s).max().unwrap_or(0);
-    let sources = files.iter().map(|file| open(file, progress));
-    let mut result =
-        load::load(dataset.kind, &dataset.to_string(), sources, options, &mut report).map_err(|error| Failure {
-            word: match &error {
-                LoadError::FromFuture { .. } => "future",
-                LoadError::Unpack { .. } => "unpack",
-                LoadError::Open { .. } => "missing",
-                _ => "unreadable",
-            },
-            text: error.to_string(),
-        });
+    let label = dataset.to_string();
+    let read = reading::read((dataset.kind, &label), files, (options, progress), &mut report, threads);
+    let mut result = read.map_err(|error| Failure {
+        word: match &error {
+            LoadError::FromFuture { .. } => "future",
+            LoadError::Unpack { .. } => "unpack",
+            LoadError::Open { .. } => "missing",
+            _ => "unreadable",
+        },
+        text: error.to_string(),
+    });
     // Whatever came of it: it is neither the old data nor the new.
     if look() != stamps && stamps.iter().all(Option::is_some) {
         let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
         result = Err(Failure { word: CHANGED, text });
     }
     Loading { stamps, newest_s, report, result, took: started.elapsed() }
-}
-
-fn open(path: &Path, progress: &Arc<Progress>) -> Result<Source<'static>, LoadError> {
-    let file = File::open(path).map_err(|error| LoadError::Open { file: path.display().to_string(), error })?;
-    let modified_s = file.metadata().and_then(|metadata| metadata.modified()).map_or(0, clock::seconds);
-    let reader = CountedReader { file, progress: Arc::clone(progress) };
-    Ok(Source { name: path.display().to_string(), modified_s, reader: Box::new(reader) })
-}
-
-/// A file that says how far it was read.
-struct CountedReader {
-    file: File,
-    progress: Arc<Progress>,
-}
-
-impl Read for CountedReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
 }

@@ -6,7 +6,7 @@
 
 /// From this size on, a block is the system's own and goes back when it is freed.
 #[cfg(target_env = "gnu")]
-const LARGE_BYTES: libc::c_int = 256 * 1024;
+const LARGE_BYTES: libc::c_int = 64 * 1024;
 
 /// Has large blocks taken from the system one by one, at any time. Without this the C library raises its own limit with each
 /// one that is freed. Once, at the start.

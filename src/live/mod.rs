@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! zones.rs      what is to be served: folders and specifications become (zone, type, files)
-//! loading.rs    reads their files, several at a time
+//! loading.rs    loads them, several at a time
+//! reading.rs    reads the files of one, large ones in parts
 //! assembly.rs   puts zones together from what is good
 //! reloader.rs   which files changed; what of them goes live
 //! report.rs     what a look at the files did
@@ -30,6 +31,7 @@ pub mod kept;
 pub mod listings;
 pub mod loading;
 pub mod memory;
+mod reading;
 pub mod refusal;
 pub mod reloader;
 pub mod report;

@@ -6,10 +6,11 @@ use super::{
     ZoneHead,
     address::{self, Either, Forms4, Range4},
     cursor::{Cursor, Wrong, is_blank},
-    dataset::{Reading, Shared, not_ahead, read_value},
+    dataset::{Reading, Shared, Usual, not_ahead, read_value},
     params,
     report::Fault,
     value::{GivenValue, ValueReader},
+    words,
 };
 use crate::zone::{
     addresses::{Addresses, AddressesBuilder, Specificity},
@@ -106,6 +107,58 @@ impl AddressLines {
         };
         let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::new);
         Self { kind, builder: AddressesBuilder::new(specificity), common: None, known }
+    }
+
+    /// The same with no entries.
+    pub(super) fn fork(&self) -> Self {
+        Self { common: self.common.clone(), ..Self::new(self.kind) }
+    }
+
+    /// Takes over entries that follow.
+    pub(super) fn absorb(&mut self, later: Self, values: &[ValueId]) {
+        debug_assert!(self.known.is_none(), "equal prefixes in two parts would not be found");
+        self.common = self.common.take().or(later.common);
+        self.builder.absorb(later.builder, values);
+    }
+
+    /// Takes lines that need no second look from the start of `text`: whole addresses and prefixes with words behind them that
+    /// were read before, or with none.
+    pub(super) fn usual_lines(&mut self, text: &[u8], shared: &Shared, head: &ZoneHead) -> Usual {
+        let mut usual = Usual::default();
+        let takes_prefixes = match self.kind {
+            Kind::Ip4Set | Kind::Ip4Trie => head.max_range_4 == 0,
+            Kind::Ip4TSet => false,
+            _ => return usual,
+        };
+        let wordless = shared.recall(b"");
+        while let Some((address, length, key_len)) = address::usual_v4(&text[usual.octets..]) {
+            let rest = &text[usual.octets + key_len..];
+            let (claim, words_len) = match rest.first() {
+                Some(b'\n') => (wordless, 0),
+                _ => match words::on_line(rest) {
+                    Some(words) => (shared.recall(words), words.len()),
+                    None => break,
+                },
+            };
+            let Some(claim) = claim else { break };
+            if length < 32 && !takes_prefixes || !self.is_new(address, length) {
+                break;
+            }
+            self.builder.add_v4(address, length, claim);
+            usual.add(key_len + words_len + 1);
+        }
+        usual
+    }
+
+    /// Whether an IPv4 prefix may be added without a warning that it was there before.
+    #[inline]
+    fn is_new(&mut self, base: u32, length: u8) -> bool {
+        let Some(known) = &mut self.known else { return true };
+        let is_new = known.insert_v4(base, length);
+        if known.count() > KNOWN_MAX {
+            self.known = None;
+        }
+        is_new
     }
 
     #[inline]
@@ -284,14 +337,16 @@ impl AddressLines {
 
     /// Freezes the entries.
     pub(super) fn build(self, values: &mut ValueReader) -> Addresses {
-        if matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
-            let (address, text) = self.common.unwrap_or_default();
+        let Self { kind, builder, common, known } = self;
+        drop(known);
+        if matches!(kind, Kind::Ip4TSet | Kind::Ip6TSet) {
+            let (address, text) = common.unwrap_or_default();
             values.reset_default();
             values.set_default(GivenValue { address, text: Some(&text) }, false);
             let id = values.default_id();
             debug_assert_eq!(id, COMMON, "nothing else was interned");
         }
-        self.builder.build()
+        builder.build()
     }
 }
 

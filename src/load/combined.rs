@@ -3,7 +3,7 @@
 use super::{
     LoadError, Options, Section, ZoneHead,
     cursor::{Cursor, Wrong},
-    dataset::{Draft, Reading},
+    dataset::{Draft, Reading, Usual},
     name::NameBuffer,
     report::{Fault, Report},
     special::{self, Settings},
@@ -77,6 +77,14 @@ impl Sections {
         self.begun.push((subzones, Draft::new(kind, label, self.settings.clone())));
         self.place = Place::Section;
         Ok(())
+    }
+
+    /// Takes lines that need no second look from the start of `text`.
+    pub(super) fn usual_lines(&mut self, text: &[u8], head: &ZoneHead) -> Usual {
+        match (self.place, self.begun.last_mut()) {
+            (Place::Section, Some((_, draft))) => draft.usual_lines(text, head),
+            _ => Usual::default(),
+        }
     }
 
     /// Reads a line that is neither empty nor special.

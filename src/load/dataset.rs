@@ -10,6 +10,7 @@ use super::{
     report::{Fault, Report},
     special::Settings,
     value::{self, ValueReader},
+    words::Words,
 };
 use crate::zone::{
     dataset::{Dataset, Entries, Kind},
@@ -46,26 +47,32 @@ impl Reading<'_> {
 /// How lines of entries are read.
 enum Lines {
     Addresses(Box<AddressLines>),
-    Names(NameLines),
+    Names(Box<NameLines>),
     Records(RecordLines),
+}
+
+/// Lines that needed no second look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usual {
+    pub(super) lines: u64,
+    /// Their octets, with the ends of lines.
+    pub(super) octets: usize,
+}
+
+impl Usual {
+    /// One more line of so many octets.
+    #[inline]
+    pub(super) fn add(&mut self, octets: usize) {
+        self.lines += 1;
+        self.octets += octets;
+    }
 }
 
 /// What entries of one dataset share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) values: ValueReader,
-    /// What followed the key on the line before, if it was a value without parameters and without a fault.
-    last: Option<LastValue>,
-}
-
-/// Longest text behind a key that is remembered for the next line.
-const LAST_LEN_MAX: usize = 255;
-
-/// Neighbours often say the same in the same words.
-struct LastValue {
-    text: Vec<u8>,
-    lifetime_s: u32,
-    claim: Claim,
+    pub(super) words: Words,
 }
 
 /// A dataset while it is read.
@@ -80,17 +87,45 @@ impl Draft {
     /// An empty dataset of a kind that has entries.
     pub(super) fn new(kind: Kind, label: String, settings: Settings) -> Self {
         let lines = match kind {
-            Kind::DnSet | Kind::DnHash => Lines::Names(NameLines::default()),
+            Kind::DnSet | Kind::DnHash => Lines::Names(Box::default()),
             Kind::Generic => Lines::Records(RecordLines::default()),
             _ => Lines::Addresses(Box::new(AddressLines::new(kind))),
         };
-        Self { label, kind, shared: Shared { settings, values: ValueReader::default(), last: None }, lines }
+        Self {
+            label,
+            kind,
+            shared: Shared { settings, values: ValueReader::default(), words: Words::default() },
+            lines,
+        }
+    }
+
+    /// A dataset for entries that follow, with nothing in it yet.
+    pub(super) fn fork(&self) -> Self {
+        let lines = match &self.lines {
+            Lines::Addresses(lines) => Lines::Addresses(Box::new(lines.fork())),
+            Lines::Names(_) => Lines::Names(Box::default()),
+            Lines::Records(_) => Lines::Records(RecordLines::default()),
+        };
+        let Shared { settings, values, .. } = &self.shared;
+        let shared = Shared { settings: settings.clone(), values: values.fork(), words: Words::default() };
+        Self { label: self.label.clone(), kind: self.kind, shared, lines }
+    }
+
+    /// Takes over entries that follow, and what is set after them. Plain records are never read in parts.
+    pub(super) fn absorb(&mut self, later: Self) {
+        let values = self.shared.values.absorb(later.shared.values);
+        self.shared.settings = later.shared.settings;
+        match (&mut self.lines, later.lines) {
+            (Lines::Addresses(lines), Lines::Addresses(later)) => lines.absorb(*later, &values),
+            (Lines::Names(lines), Lines::Names(later)) => lines.absorb(*later, &values),
+            _ => debug_assert!(false, "parts of one kind, and not of records"),
+        }
     }
 
     /// Begins another file: defaults do not outlive theirs.
     pub(super) fn start_file(&mut self) {
         self.shared.values.reset_default();
-        self.shared.last = None;
+        self.shared.words.forget();
     }
 
     /// Reads a line that is neither empty nor special.
@@ -100,6 +135,16 @@ impl Draft {
             Lines::Addresses(lines) => lines.line(cursor, &mut self.shared, head, reading),
             Lines::Names(lines) => lines.line(cursor, &mut self.shared, reading),
             Lines::Records(lines) => lines.line(cursor, &self.shared.settings, reading),
+        }
+    }
+
+    /// Takes lines that need no second look from the start of `text`: whole lines only, without a fault, and none that changes
+    /// what others mean.
+    pub(super) fn usual_lines(&mut self, text: &[u8], head: &ZoneHead) -> Usual {
+        match &mut self.lines {
+            Lines::Addresses(lines) => lines.usual_lines(text, &self.shared, head),
+            Lines::Names(lines) => lines.usual_lines(text, &self.shared),
+            Lines::Records(_) => Usual::default(),
         }
     }
 
@@ -151,8 +196,14 @@ impl Shared {
     ) -> Result<(), Wrong> {
         let given = read_value(&mut cursor, reading)?;
         self.values.set_default(given, keeps_parts);
-        self.last = None;
+        self.words.forget();
         Ok(())
+    }
+
+    /// What the words behind a key say, if they were read before with nothing else in force.
+    #[inline]
+    pub(super) fn recall(&self, words: &[u8]) -> Option<Claim> {
+        self.words.claim(words, self.settings.lifetime_s)
     }
 
     /// Reads what follows an entry's key, and says what holds of the key. `None`: nothing any more, or not yet and never.
@@ -163,28 +214,28 @@ impl Shared {
         own_s: Option<u32>,
         reading: &mut Reading<'_>,
     ) -> Result<Option<Claim>, Wrong> {
-        if cursor.is_done() {
-            let claim = Claim::listed(self.values.default_id());
-            return Ok(self.limit(claim, &Params { seen_s: own_s, ..Params::default() }, reading));
-        }
-        let lifetime_s = self.settings.lifetime_s;
-        if let Some(last) = &self.last
-            && (last.text == cursor.rest() && last.lifetime_s == lifetime_s && own_s.is_none())
+        let words = cursor.rest();
+        if own_s.is_none()
+            && let Some(claim) = self.recall(words)
         {
-            return Ok(Some(last.claim));
+            return Ok(Some(claim));
         }
-        let text = cursor.rest();
-        let params = split_params(&mut cursor, own_s, reading);
-        let given = read_value(&mut cursor, reading)?;
-        let claim = Claim::listed(self.values.id(given));
-        let claim = self.limit(claim, &params, reading);
+        let mut params = Params { seen_s: own_s, ..Params::default() };
+        let mut is_whole = true;
+        let value = if cursor.is_done() {
+            self.values.default_id()
+        } else {
+            let line = cursor.line();
+            params = split_params(&mut cursor, own_s, reading);
+            let given = read_value(&mut cursor, reading)?;
+            is_whole = cursor.line().len() == line.len();
+            self.values.id(given)
+        };
+        let claim = self.limit(Claim::listed(value), &params, reading);
         if let Some(claim) = claim
-            && (params == Params::default() && cursor.line().ends_with(text) && text.len() <= LAST_LEN_MAX)
+            && (is_whole && params == Params::default())
         {
-            let last = self.last.get_or_insert_with(|| LastValue { text: Vec::new(), lifetime_s, claim });
-            last.text.clear();
-            last.text.extend_from_slice(text);
-            (last.lifetime_s, last.claim) = (lifetime_s, claim);
+            self.words.keep(words, self.settings.lifetime_s, claim);
         }
         Ok(claim)
     }
@@ -197,8 +248,13 @@ impl Shared {
         reading: &mut Reading<'_>,
     ) -> Option<Claim> {
         let claim = value.map_or(Claim::excluded(), Claim::listed);
+        let words = cursor.rest();
         if cursor.is_done() {
-            return self.limit(claim, &Params::default(), reading);
+            let claim = self.limit(claim, &Params::default(), reading);
+            if let Some(claim) = claim.filter(|claim| claim.value.is_some()) {
+                self.words.keep(words, self.settings.lifetime_s, claim);
+            }
+            return claim;
         }
         let params = split_params(&mut cursor, None, reading);
         if !cursor.is_done() {

@@ -106,20 +106,39 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
+    /// The lines of a file from its start.
     pub(super) fn new(reader: R) -> io::Result<Self> {
-        let block = vec![0; BLOCK_LEN];
-        let mut lines =
-            Self { reader, block, start: 0, end: 0, is_at_end: false, has_nul: false, skips: false, ends_open: false };
-        lines.fill()?;
+        let mut lines = Self::within(reader)?;
         if lines.block[..lines.end].starts_with(BOM) {
             lines.start = BOM.len();
         }
         Ok(lines)
     }
 
+    /// The lines of a file from somewhere within.
+    pub(super) fn within(reader: R) -> io::Result<Self> {
+        let block = vec![0; BLOCK_LEN];
+        let mut lines =
+            Self { reader, block, start: 0, end: 0, is_at_end: false, has_nul: false, skips: false, ends_open: false };
+        lines.fill()?;
+        Ok(lines)
+    }
+
     /// Whether the last line had no end: usual with editors of other systems, and the mark of a file that was cut short.
     pub(super) fn ends_open(&self) -> bool {
         self.ends_open
+    }
+
+    /// Octets from the start of the next line on, as many as are at hand: perhaps none, perhaps many lines.
+    #[inline]
+    pub(super) fn at_hand(&self) -> &[u8] {
+        if self.skips { &[] } else { &self.block[self.start..self.end] }
+    }
+
+    /// Goes on to the line that begins so many octets further.
+    #[inline]
+    pub(super) fn pass(&mut self, count: usize) {
+        self.start += count;
     }
 
     /// The next line, if there is one.

@@ -1,6 +1,11 @@
 //! Text to zone data: rbldnsd's formats, line by line, into the structures of [`crate::zone`].
 //!
 //! Nothing here opens a file or reads a clock: the caller hands over readers and the time.
+//!
+//! Files have millions of lines, and nearly all of them are an address or a name with nothing behind it, or with what was
+//! behind one before. Such *usual* lines are read straight from the block of octets that the file gives, and may be
+//! left for no reason: every line that is not taken there is read again as the formats have it, with all that can be wrong
+//! with it and its place.
 
 #![forbid(unsafe_code)]
 
@@ -15,26 +20,31 @@ mod lines;
 mod name;
 mod names;
 mod params;
+mod parts;
 mod report;
 pub mod single;
 mod special;
 #[cfg(test)]
 mod tests;
 mod value;
+mod words;
 
 use std::{
     io::{self, Read},
     sync::Arc,
 };
 
-pub use self::report::{Fault, Remark, Report, Severity};
 use self::{
     acl::{ClientLines, KeyLines},
     combined::Sections,
     cursor::{Cursor, Wrong},
-    dataset::{Draft, Reading},
+    dataset::{Draft, Reading, Usual},
     lines::{Lines, Packing, RawLine},
     special::{Effect, Keyword, LineKind, Settings},
+};
+pub use self::{
+    parts::{Part, parts},
+    report::{Fault, Remark, Report, Severity},
 };
 use crate::{
     wire::name::Name,
@@ -167,7 +177,7 @@ pub enum LoadError {
 }
 
 /// What the lines of a dataset specification say of the whole.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ZoneHead {
     soa: Option<Soa>,
     servers: Option<NameServers>,
@@ -189,18 +199,11 @@ pub fn load<'a>(
     options: &Options,
     report: &mut Report,
 ) -> Result<Loaded, LoadError> {
-    let mut loader = Loader { kind, head: ZoneHead::default(), body: Body::new(kind, label, options), options };
+    let mut loader = Loader::new(kind, label, options);
     for source in sources {
         loader.file(source?, report)?;
     }
-    let Loader { head, body, .. } = loader;
-    let sections = match body {
-        Body::Clients(lines) => return Ok(Loaded::Acl(lines.build(label, report)?)),
-        Body::Keys(lines) => return Ok(Loaded::Keys(lines.build(label, report)?)),
-        Body::Entries(draft) => vec![Section { subzones: vec![Name::root()], dataset: draft.build(report)?.into() }],
-        Body::Sections(sections) => sections.build(report)?,
-    };
-    Ok(Loaded::Data(ZoneData { soa: head.soa, servers: head.servers, expires_s: head.expires_s, sections }))
+    loader.build(report)
 }
 
 /// The octets of a file as they are read, whether it is compressed or not.
@@ -210,6 +213,14 @@ pub fn load<'a>(
 pub fn unpacked<'a>(reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
     let (packing, reader) = lines::packing(reader)?;
     lines::unpack(packing, reader)
+}
+
+/// Whether a file is compressed, by its first octets.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_packed(reader: &mut dyn Read) -> io::Result<bool> {
+    lines::packing(Box::new(reader)).map(|(packing, _)| packing != Packing::Plain)
 }
 
 /// What lines of the kinds go into.
@@ -248,6 +259,15 @@ impl Body {
         }
     }
 
+    /// Takes lines that need no second look from the start of `text`.
+    fn usual_lines(&mut self, text: &[u8], head: &ZoneHead) -> Usual {
+        match self {
+            Self::Entries(draft) => draft.usual_lines(text, head),
+            Self::Sections(sections) => sections.usual_lines(text, head),
+            Self::Clients(_) | Self::Keys(_) => Usual::default(),
+        }
+    }
+
     #[inline]
     fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         match self {
@@ -259,15 +279,72 @@ impl Body {
     }
 }
 
-struct Loader<'o> {
+/// Where lines stand.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a str,
+    modified_s: u64,
+    lines_before: u64,
+}
+
+/// Reads the files of one dataset specification, one after the other or in [parts](fn@parts) side by side.
+pub struct Loader<'o> {
     kind: Kind,
+    label: String,
     head: ZoneHead,
     body: Body,
     options: &'o Options,
 }
 
-impl Loader<'_> {
-    fn file(&mut self, source: Source<'_>, report: &mut Report) -> Result<(), LoadError> {
+impl<'o> Loader<'o> {
+    /// Prepares to read.
+    pub fn new(kind: Kind, label: &str, options: &'o Options) -> Self {
+        let body = Body::new(kind, label, options);
+        Self { kind, label: label.to_owned(), head: ZoneHead::default(), body, options }
+    }
+
+    /// Prepares to read lines that follow: with everything that is set now, and no entries. `None`: lists of this kind are
+    /// read in one go: of prefixes, equal ones are looked for among all, and of records and sections there are few.
+    pub fn fork(&self) -> Option<Self> {
+        let body = match (&self.body, self.kind) {
+            (_, Kind::Ip4Trie | Kind::Ip6Trie | Kind::Generic) => return None,
+            (Body::Entries(draft), _) => Body::Entries(Box::new(draft.fork())),
+            _ => return None,
+        };
+        Some(Self { kind: self.kind, label: self.label.clone(), head: self.head.clone(), body, options: self.options })
+    }
+
+    /// Takes over what a fork has read, whose lines follow those read here.
+    pub fn absorb(&mut self, later: Self) {
+        self.head = later.head;
+        match (&mut self.body, later.body) {
+            (Body::Entries(draft), Body::Entries(later)) => draft.absorb(*later),
+            _ => debug_assert!(false, "only these are forked"),
+        }
+    }
+
+    /// Freezes what was read.
+    ///
+    /// # Errors
+    /// [`LoadError`]: nothing of the dataset can be used.
+    pub fn build(self, report: &mut Report) -> Result<Loaded, LoadError> {
+        let Self { head, body, label, .. } = self;
+        let sections = match body {
+            Body::Clients(lines) => return Ok(Loaded::Acl(lines.build(&label, report)?)),
+            Body::Keys(lines) => return Ok(Loaded::Keys(lines.build(&label, report)?)),
+            Body::Entries(draft) => {
+                vec![Section { subzones: vec![Name::root()], dataset: draft.build(report)?.into() }]
+            }
+            Body::Sections(sections) => sections.build(report)?,
+        };
+        Ok(Loaded::Data(ZoneData { soa: head.soa, servers: head.servers, expires_s: head.expires_s, sections }))
+    }
+
+    /// Reads a file from its start.
+    ///
+    /// # Errors
+    /// [`LoadError`]: nothing of the dataset can be used.
+    pub fn file(&mut self, source: Source<'_>, report: &mut Report) -> Result<(), LoadError> {
         let Source { name: file, modified_s, reader } = source;
         let (packing, reader) =
             lines::packing(reader).map_err(|error| LoadError::Read { file: file.clone(), error })?;
@@ -278,16 +355,42 @@ impl Loader<'_> {
             Packing::Plain => LoadError::Read { file: file.clone(), error },
             Packing::Gzip | Packing::Zstd => LoadError::Unpack { file: file.clone(), error },
         };
-        let mut lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;
+        let lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;
         self.body.start_file();
-        let mut reading = Reading { options: self.options, report, file: &file, line: 0, modified_s };
-        while let Some(line) = lines.next().map_err(broken)? {
+        self.lines(lines, Place { file: &file, modified_s, lines_before: 0 }, report, broken)
+    }
+
+    /// Reads a part of a plain file, of which so many lines come before it.
+    ///
+    /// # Errors
+    /// [`LoadError`]: nothing of the dataset can be used.
+    pub fn part(&mut self, source: Source<'_>, lines_before: u64, report: &mut Report) -> Result<(), LoadError> {
+        let Source { name: file, modified_s, reader } = source;
+        let broken = |error| LoadError::Read { file: file.clone(), error };
+        let lines = Lines::within(reader).map_err(broken)?;
+        self.lines(lines, Place { file: &file, modified_s, lines_before }, report, broken)
+    }
+
+    fn lines(
+        &mut self,
+        mut lines: Lines<impl Read>,
+        place: Place<'_>,
+        report: &mut Report,
+        broken: impl Fn(io::Error) -> LoadError,
+    ) -> Result<(), LoadError> {
+        let Place { file, modified_s, lines_before } = place;
+        let mut reading = Reading { options: self.options, report, file, line: lines_before, modified_s };
+        loop {
+            let usual = self.body.usual_lines(lines.at_hand(), &self.head);
+            lines.pass(usual.octets);
+            reading.line += usual.lines;
+            let Some(line) = lines.next().map_err(&broken)? else { break };
             reading.line += 1;
             self.line(&line, &mut reading)?;
         }
-        reading.report.lines += reading.line;
+        reading.report.lines += reading.line - lines_before;
         if lines.ends_open() {
-            reading.report.cut_short = Some(file.clone());
+            reading.report.cut_short = Some(file.to_owned());
         }
         Ok(())
     }

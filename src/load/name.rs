@@ -2,10 +2,24 @@
 //! them are dropped, and an escape may have one to three digits.
 
 use super::{
-    cursor::{Cursor, Wrong},
+    cursor::{Cursor, Wrong, is_blank},
     report::Fault,
 };
 use crate::wire::name::{LABEL_MAX, NAME_MAX, Name};
+
+/// Octets of names written in the usual way in lower case; 0 for others.
+const LOWERED: [u8; 256] = {
+    let mut lowered = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let own = octet as u8;
+        if own.is_ascii_alphanumeric() || own == b'-' || own == b'_' {
+            lowered[octet] = own.to_ascii_lowercase();
+        }
+        octet += 1;
+    }
+    lowered
+};
 
 const EXPECTED: &str = "a domain name: labels of 1 to 63 octets with dots between, 253 characters in all";
 
@@ -13,6 +27,12 @@ const EXPECTED: &str = "a domain name: labels of 1 to 63 octets with dots betwee
 pub(super) struct NameBuffer {
     octets: [u8; NAME_MAX],
     length: usize,
+}
+
+impl Default for NameBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl NameBuffer {
@@ -44,6 +64,35 @@ impl NameBuffer {
         let start = *cursor;
         self.read(cursor)?;
         if self.is_root() { Err(start.wrong(Fault::Name, EXPECTED)) } else { Ok(()) }
+    }
+
+    /// Reads a name that is written in the usual way, of letters, digits, hyphens, low lines and single dots, and lowers it.
+    /// Returns how many octets of the text it takes. `None`: something else, perhaps the same in other words.
+    #[inline]
+    pub(super) fn read_usual(&mut self, text: &[u8]) -> Option<usize> {
+        let (mut label_at, mut end) = (0, 1);
+        for (at, &octet) in text.iter().enumerate() {
+            let lower = LOWERED[usize::from(octet)];
+            if lower != 0 && end < NAME_MAX - 1 {
+                self.octets[end] = lower;
+                end += 1;
+                continue;
+            }
+            let length = end - label_at - 1;
+            if !(1..=LABEL_MAX).contains(&length) {
+                return None;
+            }
+            self.octets[label_at] = length as u8;
+            if octet == b'.' && end < NAME_MAX - 1 {
+                label_at = end;
+                end += 1;
+                continue;
+            }
+            self.octets[end] = 0;
+            self.length = end + 1;
+            return (octet == b'\n' || is_blank(octet)).then_some(at);
+        }
+        None
     }
 
     fn read_text(&mut self, text: &[u8]) -> Option<()> {
@@ -123,6 +172,43 @@ mod tests {
             ("*.a", b"\x01*\x01a\0"),
         ] {
             assert_eq!(read(text).as_deref(), Some(wire), "{text}");
+        }
+    }
+
+    #[test]
+    fn usual_names_are_names() {
+        let (label, long) = ("x".repeat(63), format!("{0}.{0}.{0}.{1}", "x".repeat(63), "y".repeat(61)));
+        let (longer, long_label) = (format!("{long}y"), format!("{label}x.example"));
+        for (text, is_usual) in [
+            ("a.Bc-1", true),
+            ("_dmarc.XN--P1AI", true),
+            ("single", true),
+            (label.as_str(), true),
+            (&long, true),
+            (&longer, false),
+            (&long_label, false),
+            ("a..b", false),
+            ("a.", false),
+            (".a", false),
+            ("a\\.b", false),
+            ("*.a", false),
+            ("a:b", false),
+            ("\u{e9}.fr", false),
+            ("", false),
+        ] {
+            for end in ["\n", " :2:x\n", "\t\n"] {
+                let line = format!("{text}{end}");
+                let mut name = NameBuffer::new();
+                let taken = name.read_usual(line.as_bytes());
+                assert_eq!(taken, is_usual.then_some(text.len()), "{line}");
+                if is_usual {
+                    let mut same = NameBuffer::new();
+                    same.read(&mut Cursor::new(text.as_bytes())).expect(text);
+                    same.make_lowercase();
+                    assert_eq!(name.as_wire(), same.as_wire());
+                }
+            }
+            assert_eq!(NameBuffer::new().read_usual(text.as_bytes()), None, "{text}: the line may go on");
         }
     }
 

@@ -3,18 +3,52 @@
 use super::{
     addresses::{claim, takes_exclamation},
     cursor::{Cursor, Wrong},
-    dataset::{Reading, Shared},
+    dataset::{Reading, Shared, Usual},
     name::NameBuffer,
+    words,
 };
-use crate::zone::names::{Names, NamesBuilder, Scope};
+use crate::zone::{
+    names::{Names, NamesBuilder, Scope},
+    values::ValueId,
+};
 
 /// Entries of a dataset of names while its files are read.
 #[derive(Default)]
 pub(super) struct NameLines {
     builder: NamesBuilder,
+    name: NameBuffer,
 }
 
 impl NameLines {
+    /// Takes over entries that follow.
+    pub(super) fn absorb(&mut self, later: Self, values: &[ValueId]) {
+        self.builder.absorb(later.builder, values);
+    }
+
+    /// Takes lines that need no second look from the start of `text`: names with words behind them that were read before, or
+    /// with none.
+    pub(super) fn usual_lines(&mut self, text: &[u8], shared: &Shared) -> Usual {
+        let mut usual = Usual::default();
+        let wordless = shared.recall(b"");
+        loop {
+            let line = &text[usual.octets..];
+            let (scope, mark_len) = scope(line);
+            let Some(name_len) = self.name.read_usual(&line[mark_len..]) else { break };
+            let rest = &line[mark_len + name_len..];
+            let (claim, words_len) = match rest.first() {
+                Some(b'\n') => (wordless, 0),
+                _ => match words::on_line(rest) {
+                    Some(words) => (shared.recall(words), words.len()),
+                    None => break,
+                },
+            };
+            let Some(claim) = claim else { break };
+            self.builder.add(self.name.as_wire(), scope, claim);
+            usual.add(mark_len + name_len + words_len + 1);
+        }
+        usual
+    }
+
     pub(super) fn line(
         &mut self,
         mut cursor: Cursor<'_>,
@@ -25,21 +59,12 @@ impl NameLines {
             return shared.default_line(cursor, false, reading);
         }
         let is_exclusion = takes_exclamation(&mut cursor);
-        let scope = match cursor.rest() {
-            [b'*', b'.', ..] => Scope::Below,
-            [b'.', ..] => Scope::Both,
-            _ => Scope::Exact,
-        };
-        cursor.skip(match scope {
-            Scope::Below => 2,
-            Scope::Both => 1,
-            Scope::Exact => 0,
-        });
-        let mut name = NameBuffer::new();
-        name.read_below_root(&mut cursor)?;
-        name.make_lowercase();
+        let (scope, mark_len) = scope(cursor.rest());
+        cursor.skip(mark_len);
+        self.name.read_below_root(&mut cursor)?;
+        self.name.make_lowercase();
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            self.builder.add(name.as_wire(), scope, claim);
+            self.builder.add(self.name.as_wire(), scope, claim);
         }
         Ok(())
     }
@@ -47,5 +72,15 @@ impl NameLines {
     /// Freezes the entries.
     pub(super) fn build(self) -> Names {
         self.builder.build()
+    }
+}
+
+/// Which names an entry is about, and how many octets say so before its name.
+#[inline]
+fn scope(text: &[u8]) -> (Scope, usize) {
+    match text {
+        [b'*', b'.', ..] => (Scope::Below, 2),
+        [b'.', ..] => (Scope::Both, 1),
+        _ => (Scope::Exact, 0),
     }
 }

@@ -192,6 +192,20 @@ impl Report {
         Fault::ALL.iter().filter(|fault| fault.severity() == severity).map(|&fault| self.count(fault)).sum()
     }
 
+    /// Takes over what was found in lines that follow.
+    pub fn absorb(&mut self, later: Self) {
+        for remark in later.remarks {
+            let kept = self.remarks.iter().filter(|kept| kept.fault == remark.fault).count();
+            if kept < self.kept_per_fault {
+                self.remarks.push(remark);
+            }
+        }
+        self.counts.iter_mut().zip(later.counts).for_each(|(count, more)| *count += more);
+        self.lines += later.lines;
+        self.expired += later.expired;
+        self.cut_short = later.cut_short.or(self.cut_short.take());
+    }
+
     /// Takes note of a fault in a line.
     #[cold]
     pub(super) fn add(&mut self, file: &str, line: u64, text: &[u8], wrong: Wrong) {
@@ -256,6 +270,10 @@ mod tests {
         assert_eq!(report.remarks().len(), 3);
         assert_eq!((report.warnings(), report.notes(), report.count(Fault::Address)), (4, 1, 4));
         assert_eq!(report.remarks()[0].to_string(), "bl:1:7: warning: invalid address `1.2.3.x`: expected an address");
+        let mut other = Report { lines: 20, ..report.clone() };
+        other.absorb(report.clone());
+        assert_eq!((other.warnings(), other.notes(), other.lines), (8, 2, 20));
+        assert_eq!(other.remarks().len(), 4, "two of one sort, and one and another of the other");
         report.expired = 7;
         assert_eq!(report.to_string(), "4 warnings (4 invalid address), 1 note (1 ignored), 7 already over");
         assert_eq!(Report::default().to_string(), "no warnings");

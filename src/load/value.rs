@@ -159,6 +159,17 @@ impl ValueReader {
         id
     }
 
+    /// A reader for a part of the same file, with the same default.
+    pub(super) fn fork(&self) -> Self {
+        Self { default: DefaultValue { id: None, ..self.default.clone() }, ..Self::default() }
+    }
+
+    /// Takes over the values of a part that follows; returns which of these each of those is.
+    pub(super) fn absorb(&mut self, later: Self) -> Vec<ValueId> {
+        self.first_default = self.first_default.take().or(later.first_default);
+        self.builder.absorb(&later.builder)
+    }
+
     /// Octets of text so far.
     pub(super) fn text_bytes(&self) -> usize {
         self.builder.text_bytes()

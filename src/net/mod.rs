@@ -14,7 +14,7 @@
 //!       ::stop       flag and wake-up;   join waits for the threads
 //! ```
 //!
-//! `unsafe` is confined to `batch.rs`, which wraps the three system calls that no crate wraps as they are needed here.
+//! `unsafe` is confined to `batch.rs`, which wraps the few system calls that no crate wraps as they are needed here.
 
 use std::io;
 use std::net::SocketAddr;

@@ -16,6 +16,8 @@ pub mod ruling;
 mod runs;
 pub mod shown;
 pub mod snapshot;
+mod sorting;
 pub mod standing;
 pub mod subject;
+mod translation;
 pub mod values;

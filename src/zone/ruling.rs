@@ -117,6 +117,11 @@ impl Ruling {
         self.0 & CHAIN == 0 || self.0 == Self::ABSENT.0 || self.0 == Self::EXCLUDED.0
     }
 
+    /// The number of its link, if it has one.
+    pub(super) const fn link(self) -> Option<usize> {
+        if self.is_simple() { None } else { Some((self.0 & !CHAIN) as usize) }
+    }
+
     /// The value with which this lists unconditionally.
     pub const fn value(self) -> Option<ValueId> {
         if self.0 & CHAIN == 0 { Some(ValueId(self.0)) } else { None }
@@ -386,6 +391,11 @@ impl RulingsBuilder {
             }
         });
         Ruling(CHAIN | index)
+    }
+
+    /// All rulings with links so far, the wider ones before those that they stand behind.
+    pub(super) fn links(&self) -> impl Iterator<Item = Ruling> + use<> {
+        (0..self.rulings.links.len() as u32).map(|index| Ruling(CHAIN | index))
     }
 
     /// The rulings so far, to look levels up while building.

@@ -3,7 +3,8 @@
 //! While a dataset is replaced, the old one is still served, so what is gathered for the new one must be about as small as
 //! what it becomes. It is therefore a merge sort in memory: lines are collected up to a limit, sorted, and packed as a *run*, in
 //! which an entry says only how it differs from the one before it. At the end all runs are read side by side, and each
-//! block of them is given back as soon as it was read, while the result grows. A file that is sorted makes a single run.
+//! block of them is given back as soon as it was read, while the result grows. A file that is sorted makes a single run, and
+//! hosts in order none at all.
 //!
 //! Bytes an entry, as `cargo bench --bench structures -- building` counts them: what it takes in the end, and the most that is
 //! held while that comes about, itself included.
@@ -33,7 +34,7 @@
 use std::{cmp::Ordering, collections::VecDeque};
 
 /// Octets of a block: enough that the C library, as the server sets it up, gives a block back to the system when it is freed.
-const BLOCK_LEN: usize = 256 * 1024;
+const BLOCK_LEN: usize = 64 * 1024;
 
 /// Packed entries: written at the end, read from the start.
 #[derive(Debug, Default)]
@@ -252,9 +253,15 @@ pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
 #[inline]
 pub(super) fn push_tight<T>(into: &mut Vec<T>, item: T) {
     if into.len() == into.capacity() {
-        into.reserve_exact((into.len() / 16).max(16));
+        grow_tight(into);
     }
     into.push(item);
+}
+
+#[cold]
+fn grow_tight<T>(into: &mut Vec<T>) {
+    let is_large = into.len() * size_of::<T>() >= BLOCK_LEN;
+    into.reserve_exact(if is_large { into.len() / 16 } else { into.len().max(16) });
 }
 
 #[cfg(test)]

@@ -82,6 +82,11 @@ impl Standing {
         self.until_s == FOREVER_S && (self.ruling == Ruling::EXCLUDED || self.ruling.value().is_some())
     }
 
+    /// Whether it is all said here, and holds for ever.
+    pub fn is_endless(self) -> bool {
+        self.until_s == FOREVER_S && self.ruling.is_simple()
+    }
+
     /// Decides for one query.
     #[inline]
     pub fn decide<'a>(self, rulings: &'a Rulings, context: &Context) -> Finding<'a> {

@@ -213,6 +213,12 @@ impl ValuesBuilder {
         id
     }
 
+    /// Takes over the values of a part that was read beside this one; returns which of these each of those is.
+    pub fn absorb(&mut self, later: &Self) -> Vec<ValueId> {
+        let texts = later.values.iter().map(|value| value.text.map_or(&[][..], |text| &later.texts[text.0 as usize]));
+        later.values.iter().zip(texts).map(|(value, text)| self.intern(value.address, text)).collect()
+    }
+
     /// Freezes what was built; `template` makes a template of a text as written.
     ///
     /// # Panics
@@ -276,6 +282,18 @@ mod tests {
         let text = values.text(first).expect("has a text");
         assert_eq!(values.ready_text(text), None);
         assert_eq!(values.expand(text, b"192.0.2.1"), b"listed: 192.0.2.1");
+    }
+
+    #[test]
+    fn parts_become_one() {
+        let (mut first, mut later) = (ValuesBuilder::default(), ValuesBuilder::default());
+        let one = first.intern(Ipv4Addr::LOCALHOST, b"one");
+        later.intern(Ipv4Addr::LOCALHOST, b"two");
+        later.intern(Ipv4Addr::LOCALHOST, b"one");
+        assert_eq!(first.absorb(&later), [ValueId(1), one]);
+        let values = first.build(with_places);
+        assert_eq!(values.len(), 2);
+        assert_eq!(values.expand(values.text(ValueId(1)).expect("has a text"), b""), b"two");
     }
 
     #[test]

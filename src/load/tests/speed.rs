@@ -37,14 +37,13 @@ fn speed() {
         (0..count).for_each(|index| write(index, &mut text).expect("in memory"));
         let start = std::time::Instant::now();
         let options = options();
-        let mut loader =
-            Loader { kind, head: ZoneHead::default(), body: Body::new(kind, "l", &options), options: &options };
+        let mut loader = Loader::new(kind, "l", &options);
         let mut report = Report::default();
         let source = Source { name: "f".into(), modified_s: NOW_S, reader: Box::new(text.as_bytes()) };
         loader.file(source, &mut report).expect("loads");
         let read = start.elapsed();
-        let Body::Entries(draft) = loader.body else { unreachable!() };
-        let dataset = draft.build(&mut report).expect("builds");
+        let Ok(Loaded::Data(data)) = loader.build(&mut report) else { panic!("builds") };
+        let dataset = &data.sections[0].dataset;
         let whole = start.elapsed();
         assert_eq!(report.warnings(), 0);
         let rate = |time: std::time::Duration| f64::from(count) / time.as_secs_f64() / 1e6;

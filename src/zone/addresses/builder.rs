@@ -4,15 +4,19 @@
 //! a stack of those that are open: where one opens or closes, a segment begins, and what it says follows from the stack. Hosts
 //! are rows of their own.
 
+use std::sync::Arc;
+
 use super::{
     Addresses,
-    gather::{Entry, Gathered, Reading},
+    gather::{Entry, Gathered, Ordered, Reading},
     layers::{Hosts, Rows, Segments},
     sorted::Key,
 };
 use crate::zone::{
     ruling::{Claim, RulingsBuilder},
     standing::{Equals, Standing},
+    translation::Translation,
+    values::ValueId,
 };
 
 /// Which of the entries around an address decides.
@@ -95,6 +99,15 @@ impl AddressesBuilder {
         }
     }
 
+    /// Takes over lines that follow and were added elsewhere, given what each of the values there is here.
+    pub fn absorb(&mut self, later: Self, values: &[ValueId]) {
+        let Self { v4, v6_deep, v6_wide, rulings, .. } = later;
+        let translation = Translation::of(&rulings, values, &mut self.rulings).map(Arc::new);
+        self.v4.absorb(v4, translation.as_ref());
+        self.v6_deep.absorb(v6_deep, translation.as_ref());
+        self.v6_wide.absorb(v6_wide, translation.as_ref());
+    }
+
     /// Number of lines so far.
     pub fn entries(&self) -> usize {
         self.v4.count() + self.v6_deep.count() + self.v6_wide.count()
@@ -148,7 +161,10 @@ impl<'r, K: Key> Sweep<'r, K> {
         }
     }
 
-    fn run(mut self, gathered: Gathered<K>) -> (Hosts<K>, Segments<K>) {
+    fn run(mut self, mut gathered: Gathered<K>) -> (Hosts<K>, Segments<K>) {
+        if let Some(Ordered { keys, standing, .. }) = gathered.take_ordered() {
+            return (Hosts::alike(keys, standing, self.rulings.so_far()), self.segments.into_segments());
+        }
         let mut entries = gathered.into_entries();
         while let Some(Entry { start, length, standing }) = entries.peek().map(Reading::entry) {
             entries.advance();
@@ -166,6 +182,7 @@ impl<'r, K: Key> Sweep<'r, K> {
             }
             self.entry(Entry { start, length, standing: own });
         }
+        drop(entries);
         self.close(|_| true);
         if let Some((start, standing)) = self.newest {
             self.segments.push(start, standing, self.rulings.so_far());

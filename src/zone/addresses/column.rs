@@ -50,6 +50,19 @@ struct Lifetimes {
 }
 
 impl Column {
+    /// So many entries of which the same is said for ever.
+    pub(super) fn alike(len: usize, standing: Standing, rulings: &Rulings) -> Self {
+        debug_assert!(standing.is_endless());
+        let end_s = standing.outlook(rulings).end_s();
+        let blocks = if end_s == FOREVER_S { 0 } else { len.div_ceil(BLOCK) };
+        Self {
+            codes: Codes::Same,
+            palette: Box::new([standing.ruling]),
+            lifetimes: None,
+            ends_s: vec![end_s; blocks].into(),
+        }
+    }
+
     /// The standing of the entry at `position`.
     #[inline]
     pub(super) fn standing(&self, position: usize) -> Standing {
@@ -145,6 +158,9 @@ struct Last {
     end_s: u32,
 }
 
+/// So many are remembered, each in the place that its ruling leads to: lists say a few dozen things in turn.
+const RECENT: usize = 64;
+
 /// Builds a [`Column`] from first to last.
 #[derive(Debug)]
 pub(super) struct ColumnBuilder {
@@ -152,6 +168,7 @@ pub(super) struct ColumnBuilder {
     palette: Vec<Ruling>,
     known: HashMap<Ruling, u32, foldhash::fast::RandomState>,
     last: Option<Last>,
+    recent: Box<[Option<Last>; RECENT]>,
     lifetimes: Option<Lifetimes>,
     ends_s: Vec<u32>,
     len: usize,
@@ -164,6 +181,7 @@ impl ColumnBuilder {
             palette: Vec::new(),
             known: HashMap::default(),
             last: None,
+            recent: Box::new([None; RECENT]),
             lifetimes: None,
             ends_s: Vec::new(),
             len: 0,
@@ -174,7 +192,14 @@ impl ColumnBuilder {
     #[inline]
     pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
         if self.last.is_none_or(|last| last.standing != standing) {
-            self.change(standing, rulings);
+            let place = standing.ruling.0 as usize % RECENT;
+            match self.recent[place] {
+                Some(recent) if recent.standing == standing => self.last = Some(recent),
+                _ => {
+                    self.change(standing, rulings);
+                    self.recent[place] = self.last;
+                }
+            }
         }
         let Some(Last { kept, code, end_s, .. }) = self.last else { return };
         match &mut self.codes {

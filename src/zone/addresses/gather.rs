@@ -1,20 +1,26 @@
 //! Lines in any order to prefixes in order: narrow ones after the wide ones that they begin with.
 //!
-//! Most files say the same of every line, and all lines are hosts; then a run of them is nothing but the distances from one to
-//! the next, about two octets each. What differs within a run takes an octet or two more: lengths, values, ends of lifetimes.
+//! Most files say the same of every line, and all lines are hosts. As long as these come in order, they are put at once where
+//! they stay; when one does not, a run of them is nothing but the distances from one to the next, about two octets each. What
+//! differs within a run takes an octet or two more: lengths, values, ends of lifetimes.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
-use super::sorted::Key;
+use super::sorted::{IntoKeys, Key, SortedBuilder};
 use crate::zone::{
     ruling::{FOREVER_S, Ruling},
-    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number, unzigzag, zigzag},
+    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number, push_tight, unzigzag, zigzag},
+    sorting::sort_in_place,
     standing::Standing,
+    translation::Translation,
 };
 
-/// Lines are collected up to so many octets, or a quarter of what is packed already.
-const COLLECTED_MIN: usize = 1 << 20;
-const COLLECTED_SHARE: usize = 4;
+/// Lines are collected up to an eighth of what is packed already, within these limits of octets.
+const COLLECTED_SHARE: usize = 8;
+const COLLECTED_MIN: usize = 1 << 19;
+const COLLECTED_MAX: usize = 1 << 24;
+/// So many runs that were merged equally often become one: distances in it are shorter, and few are open in the end.
+const MERGED_RUNS: usize = 12;
 
 /// Most octets of a packed entry: its distance, length, ruling and end.
 const ENTRY_MAX: usize = 4 * NUMBER_MAX + 1;
@@ -44,9 +50,61 @@ impl<K> Line<K> {
     }
 }
 
+/// Hosts from the first line on, of which all say the same for ever, and each is above the one before it.
+#[derive(Debug)]
+pub(super) struct Ordered<K> {
+    pub(super) keys: SortedBuilder<K>,
+    pub(super) standing: Standing,
+    highest: K,
+    /// Lines, equal ones included.
+    count: usize,
+    /// A line came that is not like that.
+    is_over: bool,
+}
+
+impl<K: Key> Ordered<K> {
+    fn new() -> Self {
+        // Wide keys are rare, and would not be given back while they are read.
+        let is_over = K::BITS > u32::BITS;
+        Self { keys: SortedBuilder::new(), standing: Standing::ABSENT, highest: K::MIN, count: 0, is_over }
+    }
+
+    /// Takes a line, if it is as it should be.
+    #[inline]
+    fn takes(&mut self, start: K, length: u8, standing: Standing) -> bool {
+        if self.is_over {
+            return false;
+        }
+        if start > self.highest && standing == self.standing && K::HOST_LENGTH == Some(length) && self.count > 0 {
+            self.highest = start;
+            self.count += 1;
+            self.keys.push(start);
+            return true;
+        }
+        self.takes_first_or_equal(start, length, standing)
+    }
+
+    #[cold]
+    fn takes_first_or_equal(&mut self, start: K, length: u8, standing: Standing) -> bool {
+        if self.count == 0 && K::HOST_LENGTH == Some(length) && standing.is_endless() {
+            (self.highest, self.standing, self.count) = (start, standing, 1);
+            self.keys.push(start);
+            return true;
+        }
+        let is_equal = self.count > 0 && (start, standing) == (self.highest, self.standing);
+        if is_equal && K::HOST_LENGTH == Some(length) {
+            self.count += 1;
+            return true;
+        }
+        self.is_over = true;
+        false
+    }
+}
+
 /// Lines while they are gathered.
 #[derive(Debug)]
 pub(super) struct Gathered<K> {
+    ordered: Ordered<K>,
     /// The starts of the newest lines, as long as these agree in all else.
     alike: Vec<K>,
     /// What they agree in.
@@ -54,23 +112,22 @@ pub(super) struct Gathered<K> {
     standing: Standing,
     /// The newest lines once they do not agree.
     unlike: Vec<Line<K>>,
-    /// At so many newest lines they are looked at.
-    limit: usize,
+    /// Octets of newest lines that are enough.
+    enough: usize,
     runs: Vec<Packing<K>>,
-    packed_bytes: usize,
     count: usize,
 }
 
 impl<K: Key> Gathered<K> {
     pub(super) fn new() -> Self {
         Self {
+            ordered: Ordered::new(),
             alike: Vec::new(),
             length: 0,
             standing: Standing::ABSENT,
             unlike: Vec::new(),
-            limit: COLLECTED_MIN / size_of::<Line<K>>(),
+            enough: COLLECTED_MIN,
             runs: Vec::new(),
-            packed_bytes: 0,
             count: 0,
         }
     }
@@ -78,29 +135,36 @@ impl<K: Key> Gathered<K> {
     /// The next line. Bits of `start` beyond `length` are zero.
     #[inline]
     pub(super) fn push(&mut self, start: K, length: u8, standing: Standing) {
+        if !self.ordered.takes(start, length, standing) {
+            self.collect(start, length, standing);
+        }
+    }
+
+    #[inline]
+    fn collect(&mut self, start: K, length: u8, standing: Standing) {
         if self.unlike.is_empty() {
             if self.alike.is_empty() {
                 (self.length, self.standing) = (length, standing);
             }
             if (self.length, self.standing) == (length, standing) {
-                self.alike.push(start);
-                if self.alike.len() >= self.limit {
-                    self.make_room();
+                push_tight(&mut self.alike, start);
+                if self.alike.len() * size_of::<K>() >= self.enough {
+                    self.pack();
                 }
                 return;
             }
             self.tell_apart();
         }
         let tail = u32::from(length) << LINE_BITS | self.unlike.len() as u32;
-        self.unlike.push(Line { start, tail, standing });
-        if self.unlike.len() >= self.limit {
-            self.make_room();
+        push_tight(&mut self.unlike, Line { start, tail, standing });
+        if self.unlike.len() * size_of::<Line<K>>() >= self.enough {
+            self.pack();
         }
     }
 
     /// Number of lines so far.
     pub(super) fn count(&self) -> usize {
-        self.count + self.alike.len() + self.unlike.len()
+        self.ordered.count + self.count + self.alike.len() + self.unlike.len()
     }
 
     /// Gives each of the newest lines a length and a standing of its own.
@@ -112,49 +176,87 @@ impl<K: Key> Gathered<K> {
         unlike.extend(alike.drain(..).zip(tail..).map(|(start, tail)| Line { start, tail, standing: *standing }));
     }
 
-    /// Packs the newest lines if they are in order, or if there are too many to wait for more.
-    #[cold]
-    fn make_room(&mut self) {
-        let unlike_in_order = self.unlike.is_sorted_by_key(|line| (line.start, line.tail));
-        let line_bytes = if self.unlike.is_empty() { size_of::<K>() } else { size_of::<Line<K>>() };
-        let enough = (self.packed_bytes / COLLECTED_SHARE).max(COLLECTED_MIN) / line_bytes;
-        let enough = enough.min(1 << LINE_BITS);
-        if self.limit < enough && !(self.alike.is_sorted() && unlike_in_order) {
-            self.limit = enough;
-        } else {
-            self.pack();
-            self.limit = COLLECTED_MIN / size_of::<Line<K>>();
+    /// Takes over lines that follow, of which each says what it is translated to.
+    pub(super) fn absorb(&mut self, mut later: Self, translation: Option<&Arc<Translation>>) {
+        later.pack();
+        let Self { ordered, runs, count, .. } = later;
+        let translated = |ruling| translation.map_or(ruling, |translation| translation.ruling(ruling));
+        let standing = Standing { ruling: translated(ordered.standing.ruling), ..ordered.standing };
+        // Equal lines are counted, and not kept.
+        self.count += count + ordered.count - ordered.keys.len();
+        for start in ordered.keys.into_keys() {
+            self.push(start, K::HOST_LENGTH.unwrap_or_default(), standing);
         }
+        self.pack();
+        self.runs.extend(runs.into_iter().map(|run| {
+            let ruling = run.shape.ruling.map(translated);
+            Packing { shape: Shape { ruling, ..run.shape }, translation: translation.cloned(), ..run }
+        }));
     }
 
     /// Packs the newest lines, at the end of the newest run if they follow it.
+    #[cold]
     fn pack(&mut self) {
         let Self { alike, length, standing, unlike, runs, .. } = self;
-        alike.sort_unstable();
-        unlike.sort_unstable_by_key(|line| (line.start, line.tail));
+        let digits = 0..(K::BITS / u8::BITS) as usize;
+        if !alike.is_sorted() {
+            sort_in_place(alike, digits.clone(), &|start, at| start.octet(at), &Ord::cmp);
+        }
+        let key = |line: &Line<K>| (line.start, line.tail);
+        if !unlike.is_sorted_by_key(key) {
+            sort_in_place(unlike, digits, &|line, at| line.start.octet(at), &|one, two| key(one).cmp(&key(two)));
+        }
         let (length, standing) = (*length, *standing);
         let first = alike.first().map(|&start| (start, length));
         let Some(first) = first.or(unlike.first().map(|line| (line.start, line.length()))) else { return };
         let shape = if unlike.is_empty() { Shape::alike(length, standing) } else { Shape::of(unlike) };
         self.count += alike.len() + unlike.len();
-        let follows = |run: &Packing<K>| run.shape == shape && (run.last.start, run.last.length) <= first;
+        let follows = |run: &Packing<K>| {
+            run.shape == shape && run.translation.is_none() && (run.last.start, run.last.length) <= first
+        };
         if !runs.last().is_some_and(follows) {
-            runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
+            merge_newest(runs);
             runs.push(Packing::new(shape));
         }
         let run = runs.last_mut().expect("there is one that they follow");
-        self.packed_bytes -= run.packed.len();
         alike.drain(..).for_each(|start| run.push(Entry { start, length, standing }));
         for line in unlike.drain(..) {
             run.push(Entry { start: line.start, length: line.length(), standing: line.standing });
         }
-        self.packed_bytes += run.packed.len();
+        let packed: usize = runs.iter().map(|run| run.packed.len()).sum();
+        self.enough = (packed / COLLECTED_SHARE).clamp(COLLECTED_MIN, COLLECTED_MAX);
+    }
+
+    /// All lines, if they are hosts in order.
+    pub(super) fn take_ordered(&mut self) -> Option<Ordered<K>> {
+        let is_all = self.ordered.count > 0 && self.count() == self.ordered.count;
+        is_all.then(|| std::mem::replace(&mut self.ordered, Ordered::new()))
     }
 
     /// All entries in order; equal prefixes in the order of their lines.
     pub(super) fn into_entries(mut self) -> Merge<Reading<K>> {
         self.pack();
-        Merge::new(self.runs.into_iter().map(Packing::read).collect())
+        let Self { ordered, runs, .. } = self;
+        let ordered = (ordered.count > 0).then(|| Reading::ordered(ordered));
+        Merge::new(ordered.into_iter().chain(runs.into_iter().map(Packing::read)).collect())
+    }
+}
+
+/// Makes one run of the newest ones, if there are enough that were merged equally often.
+fn merge_newest<K: Key>(runs: &mut Vec<Packing<K>>) {
+    runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
+    while let Some(from) = runs.len().checked_sub(MERGED_RUNS)
+        && runs[from..].iter().all(|run| run.merged == runs[from].merged)
+    {
+        let mut merged = Packing::new(runs[from..].iter().map(|run| run.shape).reduce(Shape::and).expect("some runs"));
+        merged.merged = runs[from].merged + 1;
+        let mut entries = Merge::new(runs.drain(from..).map(Packing::read).collect());
+        while let Some(entry) = entries.peek().map(Reading::entry) {
+            merged.push(entry);
+            entries.advance();
+        }
+        merged.packed.shrink_to_fit();
+        runs.push(merged);
     }
 }
 
@@ -173,13 +275,17 @@ impl Shape {
 
     fn of<K>(lines: &[Line<K>]) -> Self {
         let first = &lines[0];
-        let mut shape = Self::alike(first.length(), first.standing);
-        for line in lines {
-            shape.length = shape.length.filter(|&length| length == line.length());
-            shape.ruling = shape.ruling.filter(|&ruling| ruling == line.standing.ruling);
-            shape.until_s = shape.until_s.filter(|&until_s| until_s == line.standing.until_s);
+        let shape = Self::alike(first.length(), first.standing);
+        lines.iter().fold(shape, |shape, line| shape.and(Self::alike(line.length(), line.standing)))
+    }
+
+    /// What both have in common.
+    fn and(self, other: Self) -> Self {
+        Self {
+            length: self.length.filter(|_| self.length == other.length),
+            ruling: self.ruling.filter(|_| self.ruling == other.ruling),
+            until_s: self.until_s.filter(|_| self.until_s == other.until_s),
         }
-        shape
     }
 }
 
@@ -189,13 +295,17 @@ struct Packing<K> {
     shape: Shape,
     packed: Packed,
     count: usize,
+    /// How often its entries were merged.
+    merged: u32,
+    /// What its rulings are, if not what they seem; those of its shape are.
+    translation: Option<Arc<Translation>>,
     /// The newest entry; its end is that of the newest that has one.
     last: Entry<K>,
 }
 
 impl<K: Key> Packing<K> {
     fn new(shape: Shape) -> Self {
-        Self { shape, packed: Packed::default(), count: 0, last: nothing(K::MIN) }
+        Self { shape, packed: Packed::default(), count: 0, merged: 0, translation: None, last: nothing(K::MIN) }
     }
 
     #[inline]
@@ -222,8 +332,9 @@ impl<K: Key> Packing<K> {
 
     fn read(mut self) -> Reading<K> {
         self.packed.turn();
-        let Self { shape, packed, count, .. } = self;
-        Reading { shape, packed, left: count, at_hand: nothing(K::MIN), end_s: 0 }
+        let Self { shape, packed, count, translation, .. } = self;
+        let translation = translation.filter(|_| shape.ruling.is_none());
+        Reading { shape, source: Source::Packed(packed), left: count, at_hand: nothing(K::MIN), end_s: 0, translation }
     }
 }
 
@@ -232,18 +343,34 @@ const fn nothing<K>(start: K) -> Entry<K> {
     Entry { start, length: 0, standing: Standing { ruling: Ruling::ABSENT, until_s: 0 } }
 }
 
+/// Where the entries of a run come from.
+#[derive(Debug)]
+enum Source<K> {
+    Packed(Packed),
+    Ordered(IntoKeys<K>),
+}
+
 /// A run while it is read.
 #[derive(Debug)]
 pub(super) struct Reading<K> {
     shape: Shape,
-    packed: Packed,
+    source: Source<K>,
     left: usize,
     at_hand: Entry<K>,
     /// The newest end.
     end_s: u32,
+    translation: Option<Arc<Translation>>,
 }
 
 impl<K: Key> Reading<K> {
+    fn ordered(ordered: Ordered<K>) -> Self {
+        let Ordered { keys, standing, highest, .. } = ordered;
+        let length = K::HOST_LENGTH.unwrap_or_default();
+        let (left, at_hand) = (keys.len(), Entry { start: highest, length, standing });
+        let (shape, source) = (Shape::alike(length, standing), Source::Ordered(keys.into_keys()));
+        Self { shape, source, left, at_hand, end_s: 0, translation: None }
+    }
+
     /// The entry at hand.
     #[inline]
     pub(super) fn entry(&self) -> Entry<K> {
@@ -258,7 +385,14 @@ impl<K: Key> Run for Reading<K> {
             return false;
         }
         self.left -= 1;
-        let Self { shape, packed, at_hand, end_s, .. } = self;
+        let Self { shape, source, at_hand, end_s, translation, .. } = self;
+        let packed = match source {
+            Source::Packed(packed) => packed,
+            Source::Ordered(keys) => {
+                at_hand.start = keys.next().unwrap_or(K::MAX);
+                return true;
+            }
+        };
         packed.take(|octets| {
             at_hand.start = at_hand.start.plus(K::unpack(octets));
             at_hand.length = shape.length.unwrap_or_else(|| octets.octet());
@@ -266,6 +400,9 @@ impl<K: Key> Run for Reading<K> {
             let until_s = shape.until_s.unwrap_or_else(|| read_end(octets, end_s));
             at_hand.standing = Standing { ruling, until_s };
         });
+        if let Some(translation) = translation {
+            at_hand.standing.ruling = translation.ruling(at_hand.standing.ruling);
+        }
         true
     }
 
@@ -346,14 +483,47 @@ mod tests {
         let mixed = |index: u32| Standing { ruling: Ruling::listed(ValueId(index % 30)), until_s: scattered(index) };
         holds(numbers.clone().map(|index| (scattered(index), (index % 3) as u8, mixed(index))).collect());
         holds(numbers.clone().map(|index| (index % 1_000, 32, mixed(index))).collect());
+        holds((0..4_000_000).map(|index| (scattered(index), 32, one)).collect());
     }
 
     #[test]
     fn sorted_lines_make_one_run() {
         let mut gathered = Gathered::new();
         let one = Standing { ruling: Ruling::listed(ValueId(1)), until_s: FOREVER_S };
-        (0..900_000_u32).for_each(|index| gathered.push(index * 100, 32, one));
+        (0..900_000_u32).for_each(|index| gathered.collect(index * 100, 32, one));
         gathered.pack();
-        assert_eq!((gathered.runs.len(), gathered.packed_bytes), (1, 900_000));
+        assert_eq!((gathered.runs.len(), gathered.runs[0].packed.len()), (1, 900_000));
+    }
+
+    #[test]
+    fn hosts_in_order_stay_where_they_are() {
+        let one = Standing { ruling: Ruling::listed(ValueId(1)), until_s: FOREVER_S };
+        let hosts = |gathered: &mut Gathered<u32>| (0..300_000).for_each(|index| gathered.push(index / 2 * 3, 32, one));
+        let mut gathered = Gathered::new();
+        hosts(&mut gathered);
+        assert_eq!(gathered.count(), 300_000);
+        let ordered = gathered.take_ordered().expect("hosts in order");
+        assert!(ordered.keys.into_keys().eq((0..150_000).map(|index| index * 3)));
+        for (start, length, standing) in
+            [(7, 32, one), (0xffff_0000, 16, one), (900_000, 32, Standing { ruling: Ruling::EXCLUDED, ..one })]
+        {
+            let mut gathered = Gathered::new();
+            hosts(&mut gathered);
+            gathered.push(start, length, standing);
+            hosts(&mut gathered);
+            assert_eq!(gathered.count(), 600_001);
+            assert!(gathered.take_ordered().is_none());
+            let mut entries = gathered.into_entries();
+            let mut all = Vec::new();
+            while let Some(entry) = entries.peek().map(Reading::entry) {
+                all.push((entry.start, entry.length, entry.standing));
+                entries.advance();
+            }
+            let first = (0..150_000).map(|index| (index * 3, 32, one));
+            let again = (0..300_000).map(|index| (index / 2 * 3, 32, one));
+            let mut expected: Vec<_> = first.chain([(start, length, standing)]).chain(again).collect();
+            expected.sort_by_key(|entry| (entry.0, entry.1));
+            assert!(all == expected);
+        }
     }
 }

@@ -58,6 +58,12 @@ impl<K: Key> Rows<K> {
 }
 
 impl<K: Key> Hosts<K> {
+    /// Keys of which the same is said for ever.
+    pub(super) fn alike(keys: SortedBuilder<K>, standing: Standing, rulings: &Rulings) -> Self {
+        let keys = keys.build();
+        Self { column: Column::alike(keys.len(), standing, rulings), keys }
+    }
+
     #[inline]
     pub(super) fn find<'a>(&self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         match self.keys.find(key) {

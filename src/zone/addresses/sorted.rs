@@ -24,6 +24,9 @@ const WINDOW: usize = 32;
 /// After so many windows, keys are not as evenly spread as was guessed, and halving is as good.
 const WINDOWS_MAX: usize = 3;
 
+/// Lower halves to a block while they become more: what the C library, as the server sets it up, gives back when it is freed.
+const BLOCK_LEN: usize = 64 * 1024;
+
 /// An unsigned integer that stands for an address or for its leading bits.
 pub(super) trait Key: Copy + Ord + 'static {
     /// Width.
@@ -50,6 +53,8 @@ pub(super) trait Key: Copy + Ord + 'static {
     fn prefix(self, length: u8) -> (Self, Self);
     /// The key so far above this one.
     fn plus(self, distance: Self) -> Self;
+    /// The octet at `at`, counted from the highest.
+    fn octet(self, at: usize) -> u8;
     /// As the widest of keys.
     fn widen(self) -> u128;
     /// Writes the number in as many octets as it needs; at most twice [`NUMBER_MAX`](runs::NUMBER_MAX).
@@ -103,6 +108,11 @@ macro_rules! keys {
                 self.wrapping_add(distance)
             }
 
+            #[inline]
+            fn octet(self, at: usize) -> u8 {
+                self.to_be_bytes()[at]
+            }
+
             fn widen(self) -> u128 {
                 u128::from(self)
             }
@@ -148,13 +158,13 @@ enum Keys<K> {
 pub(super) struct SortedBuilder<K> {
     whole: Vec<K>,
     /// Once there are many: the lower halves, and how many of them each upper half has.
-    lows: Vec<u16>,
+    lows: Blocks,
     counts: Vec<u32>,
 }
 
 impl<K: Key> SortedBuilder<K> {
     pub(super) fn new() -> Self {
-        Self { whole: Vec::new(), lows: Vec::new(), counts: Vec::new() }
+        Self { whole: Vec::new(), lows: Blocks::default(), counts: Vec::new() }
     }
 
     /// The next key, above those before it.
@@ -164,27 +174,52 @@ impl<K: Key> SortedBuilder<K> {
             debug_assert!(self.whole.last().is_none_or(|last| *last < key));
             push_tight(&mut self.whole, key);
             if K::BITS == 32 && self.whole.len() == HALVES_FROM {
-                self.counts = vec![0; 1 << HALF_BITS];
-                for key in std::mem::take(&mut self.whole) {
-                    self.push_half(key);
-                }
+                self.halve();
             }
         } else {
             self.push_half(key);
         }
     }
 
+    #[cold]
+    fn halve(&mut self) {
+        self.counts = vec![0; 1 << HALF_BITS];
+        for key in std::mem::take(&mut self.whole) {
+            self.push_half(key);
+        }
+    }
+
     #[inline]
     fn push_half(&mut self, key: K) {
-        push_tight(&mut self.lows, key.half());
+        self.lows.push(key.half());
         self.counts[key.above(HALF_BITS)] += 1;
+    }
+
+    /// Number of keys so far.
+    pub(super) fn len(&self) -> usize {
+        self.whole.len() + self.lows.len()
+    }
+
+    /// All keys in order. What is over is given back on the way.
+    pub(super) fn into_keys(self) -> IntoKeys<K> {
+        let Self { whole, lows, counts } = self;
+        let mut blocks = lows.full;
+        blocks.push(lows.last);
+        IntoKeys {
+            whole: whole.into_iter(),
+            counts,
+            upper: 0,
+            blocks: blocks.into_iter(),
+            block: Vec::new().into_iter(),
+        }
     }
 
     pub(super) fn build(self) -> Sorted<K> {
         if !self.counts.is_empty() {
-            let shift = K::BITS - index_bits(self.lows.len()).max(HALF_BITS);
-            let counts = split(&self.counts, &self.lows, shift);
-            let keys = Keys::Halves(self.lows.into_boxed_slice());
+            let lows = self.lows.join();
+            let shift = K::BITS - index_bits(lows.len()).max(HALF_BITS);
+            let counts = split(self.counts, &lows, shift);
+            let keys = Keys::Halves(lows);
             return Sorted { first: K::MIN, shift, cells: starts(counts), keys };
         }
         let keys = self.whole;
@@ -200,13 +235,91 @@ impl<K: Key> SortedBuilder<K> {
     }
 }
 
+/// Lower halves while they become more, in blocks that can be given back one by one.
+#[derive(Debug, Default)]
+struct Blocks {
+    full: Vec<Vec<u16>>,
+    last: Vec<u16>,
+}
+
+impl Blocks {
+    #[inline]
+    fn push(&mut self, low: u16) {
+        if self.last.len() == self.last.capacity() {
+            self.begin();
+        }
+        self.last.push(low);
+    }
+
+    #[cold]
+    fn begin(&mut self) {
+        let full = std::mem::replace(&mut self.last, Vec::with_capacity(BLOCK_LEN));
+        if !full.is_empty() {
+            self.full.push(full);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.full.len() * BLOCK_LEN + self.last.len()
+    }
+
+    /// All in one.
+    fn join(self) -> Box<[u16]> {
+        let len = self.len();
+        let mut all = Vec::new();
+        for block in self.full.into_iter().chain([self.last]) {
+            // What is large moves its pages when it grows, not its octets.
+            if all.capacity() - all.len() < block.len() {
+                all.reserve_exact((all.len() / 16).max(block.len()).min(len - all.len()));
+            }
+            all.extend_from_slice(&block);
+        }
+        all.into()
+    }
+}
+
+/// The keys of a [`SortedBuilder`].
+#[derive(Debug)]
+pub(super) struct IntoKeys<K> {
+    whole: std::vec::IntoIter<K>,
+    counts: Vec<u32>,
+    upper: usize,
+    blocks: std::vec::IntoIter<Vec<u16>>,
+    block: std::vec::IntoIter<u16>,
+}
+
+impl<K: Key> Iterator for IntoKeys<K> {
+    type Item = K;
+
+    fn next(&mut self) -> Option<K> {
+        if let Some(key) = self.whole.next() {
+            return Some(key);
+        }
+        while *self.counts.get(self.upper)? == 0 {
+            self.upper += 1;
+        }
+        self.counts[self.upper] -= 1;
+        let mut low = self.block.next();
+        if low.is_none() {
+            self.block = self.blocks.next()?.into_iter();
+            low = self.block.next();
+        }
+        Some(K::of_halves(self.upper, low?))
+    }
+}
+
 /// Bits of the index of so many keys.
 fn index_bits(key_count: usize) -> u32 {
     key_count.ilog2().saturating_sub(KEYS_PER_CELL_LOG2).min(INDEX_BITS_MAX)
 }
 
 /// How many keys each cell has, and the one after the last, from how many lower halves each upper half has.
-fn split(counts: &[u32], mut lows: &[u16], shift: u32) -> Vec<u32> {
+fn split(mut counts: Vec<u32>, mut lows: &[u16], shift: u32) -> Vec<u32> {
+    if shift == HALF_BITS {
+        counts.reserve_exact(1);
+        counts.push(0);
+        return counts;
+    }
     let mut cells = vec![0; (counts.len() << (HALF_BITS - shift)) + 1];
     for (upper, &count) in counts.iter().enumerate() {
         let (own, rest) = lows.split_at(count as usize);
@@ -367,12 +480,15 @@ mod tests {
     use super::*;
 
     fn holds<K: Key + std::fmt::Debug>(keys: &[K], probes: impl IntoIterator<Item = K>) {
-        let mut builder = SortedBuilder::new();
+        let [mut builder, mut again] = [SortedBuilder::new(), SortedBuilder::new()];
         for &key in keys {
             builder.push(key);
+            again.push(key);
         }
+        assert_eq!(builder.len(), keys.len());
         let sorted = builder.build();
         assert_eq!(sorted.len(), keys.len());
+        assert!(again.into_keys().eq(keys.iter().copied()));
         assert_eq!(sorted.iter().collect::<Vec<_>>(), keys);
         for probe in probes {
             assert_eq!(sorted.find(probe), keys.binary_search(&probe).ok(), "{probe:?}");

@@ -1,19 +1,18 @@
 //! The nodes of the tree, one after another in bytes.
 //!
 //! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: five octets, and the
-//! label, and the end of its lifetime if most have one. The others have two octets more, which tell what follows:
+//! label, and the end of its lifetime if most have one. The others have an octet more, which tells what follows:
 //!
 //! ```text
 //! parent            offset of its node, 4 octets
 //! length            6 bits: octets of the label
 //! short             2 bits: the name says the most frequent ruling, the wildcard below does; nothing else but its end follows
 //! label
-//! flags             2 octets unless it is short, from the lowest bit
+//! flags             1 octet unless it is short, from the lowest bit
 //!   name            2 bits: nothing; the most frequent ruling; one octet, into the palette; the ruling itself in 4 octets
 //!   name ends       1 bit:  and then 4 octets with the end of its lifetime
 //!   wildcard        2 bits: the same about the wildcard below
-//!   wildcard ends   1 bit
-//!   both            1 bit:  the wildcard says what the name says, and takes no room
+//!   wildcard ends   1 bit:  of nothing: the wildcard says what the name says, and takes no room
 //!   below           2 bits: Outlook of all that is below; if it has an end, that follows in 4 octets
 //! ```
 //!
@@ -34,17 +33,20 @@ const SHORT_SHIFT: u32 = 6;
 const SHORT_NAME: u8 = 1;
 const SHORT_WILDCARD: u8 = 2;
 
-const FLAGS_LEN: usize = 2;
+const FLAGS_LEN: usize = 1;
+const NAME_MASK: u8 = 7;
 const WILDCARD_SHIFT: u32 = 3;
-const BOTH: u16 = 1 << 6;
-const BELOW_SHIFT: u32 = 7;
-const BELOW_MASK: u16 = 3 << BELOW_SHIFT;
+const WILDCARD_MASK: u8 = NAME_MASK << WILDCARD_SHIFT;
+const BELOW_SHIFT: u32 = 6;
+const BELOW_MASK: u8 = 3 << BELOW_SHIFT;
 
-const KIND_MASK: u16 = 3;
-const COMMON: u16 = 1;
-const OCTET: u16 = 2;
-const WHOLE: u16 = 3;
-const ENDS: u16 = 1 << 2;
+const KIND_MASK: u8 = 3;
+const COMMON: u8 = 1;
+const OCTET: u8 = 2;
+const WHOLE: u8 = 3;
+const ENDS: u8 = 1 << 2;
+/// The wildcard is nothing that ends: it is what the name is.
+const BOTH: u8 = ENDS << WILDCARD_SHIFT;
 
 /// Most octets of a node.
 const NODE_MAX: usize = LABEL_AT + LABEL_MAX + FLAGS_LEN + 20;
@@ -124,8 +126,8 @@ impl Arena {
             length >> SHORT_SHIFT & SHORT_WILDCARD == 0
         } else {
             let end = LABEL_AT + usize::from(length & LENGTH_MASK);
-            let flags = u16::from_le_bytes([octets[end], octets[end + 1]]);
-            flags >> (if flags & BOTH == 0 { WILDCARD_SHIFT } else { 0 }) & KIND_MASK == 0
+            let flags = octets[end];
+            flags >> (if flags & WILDCARD_MASK == BOTH { 0 } else { WILDCARD_SHIFT }) & KIND_MASK == 0
         };
         if is_silent { Standing::ABSENT } else { self.read(at).0.wildcard }
     }
@@ -145,11 +147,14 @@ impl Arena {
             let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
             return (Node { parent, label, exact, wildcard, below: Outlook::Never }, at + end as u32);
         }
-        let flags = u16::from_le_bytes([octets[end], octets[end + 1]]);
+        let flags = octets[end];
         end += FLAGS_LEN;
         let exact = self.read_standing(flags, octets, &mut end);
-        let wildcard =
-            if flags & BOTH != 0 { exact } else { self.read_standing(flags >> WILDCARD_SHIFT, octets, &mut end) };
+        let wildcard = if flags & WILDCARD_MASK == BOTH {
+            exact
+        } else {
+            self.read_standing(flags >> WILDCARD_SHIFT, octets, &mut end)
+        };
         let below = match (flags & BELOW_MASK) >> BELOW_SHIFT {
             0 => Outlook::Never,
             1 => Outlook::Always,
@@ -163,7 +168,7 @@ impl Arena {
     }
 
     #[inline]
-    fn read_standing(&self, bits: u16, octets: &[u8], end: &mut usize) -> Standing {
+    fn read_standing(&self, bits: u8, octets: &[u8], end: &mut usize) -> Standing {
         let ruling = match bits & 3 {
             COMMON => self.palette[0],
             OCTET => {
@@ -210,14 +215,14 @@ impl Arena {
     pub(super) fn push_inner(&mut self, node: Node<'_>, has_room: bool) -> Place {
         let at = self.push_label(node.parent, node.label, 0);
         let flags_at = self.octets.len();
-        self.octets.extend_from_slice(&[0; FLAGS_LEN]);
+        self.octets.push(0);
         let mut flags = self.push_standing(node.exact);
         if node.wildcard == node.exact {
             flags |= BOTH;
         } else {
             flags |= self.push_standing(node.wildcard) << WILDCARD_SHIFT;
         }
-        self.octets[flags_at..flags_at + FLAGS_LEN].copy_from_slice(&flags.to_le_bytes());
+        self.octets[flags_at] = flags;
         let end_at = has_room.then(|| {
             self.octets.extend_from_slice(&[0; 4]);
             self.octets.len() as u32 - 4
@@ -242,10 +247,8 @@ impl Arena {
         if let Some((at, end_s)) = end_s {
             self.octets[at as usize..at as usize + 4].copy_from_slice(&end_s.to_le_bytes());
         }
-        let flags_at = place.flags_at as usize;
-        let flags = u16::from_le_bytes([self.octets[flags_at], self.octets[flags_at + 1]]);
-        let flags = flags & !BELOW_MASK | kind << BELOW_SHIFT;
-        self.octets[flags_at..flags_at + FLAGS_LEN].copy_from_slice(&flags.to_le_bytes());
+        let flags = &mut self.octets[place.flags_at as usize];
+        *flags = *flags & !BELOW_MASK | kind << BELOW_SHIFT;
     }
 
     /// Begins a node.
@@ -260,7 +263,7 @@ impl Arena {
         at
     }
 
-    fn push_standing(&mut self, standing: Standing) -> u16 {
+    fn push_standing(&mut self, standing: Standing) -> u8 {
         let Standing { ruling, until_s } = standing;
         if ruling == Ruling::ABSENT {
             return 0;

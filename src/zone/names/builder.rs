@@ -1,20 +1,23 @@
 //! From lines in any order to the tree.
 //!
 //! Lines come [in order](super::gather), every name before those below it, and each becomes a node of the arena at once. Only
-//! the newest name waits for the next one, which tells whether anything is below it; and nodes with something below them
-//! are told what that lists when the last of it was seen.
+//! the newest name waits for the next one, which tells whether anything is below it: how far both begin alike is all that has
+//! to be found out about two neighbours. Nodes with something below them are told what that lists when the last of it was
+//! seen.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names, Table,
     arena::{self, Arena, NO_PARENT, Node, PALETTE_MAX},
-    gather::{Gathered, Reading},
+    gather::Gathered,
 };
 use crate::zone::{
     ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
     runs::common_len,
     standing::{Equals, Outlook, Standing},
+    translation::Translation,
+    values::ValueId,
 };
 
 /// All claims of one name and one scope count, as in rbldnsd's dnset.
@@ -50,6 +53,14 @@ impl NamesBuilder {
         self.lines.push(name, scope, standing);
     }
 
+    /// Takes over lines that follow and were added elsewhere, given what each of the values there is here.
+    pub fn absorb(&mut self, later: Self, values: &[ValueId]) {
+        let translation = Translation::of(&later.rulings, values, &mut self.rulings).map(Arc::new);
+        self.lines.absorb(later.lines, translation.as_ref());
+        self.tally.absorb(later.tally, translation.as_deref());
+        self.has_conditions |= later.has_conditions;
+    }
+
     /// Number of lines so far.
     pub fn entries(&self) -> usize {
         self.lines.count()
@@ -64,34 +75,60 @@ impl NamesBuilder {
         let Self { lines, tally, has_conditions, mut rulings } = self;
         let short_ends = tally.ending > entries / 2;
         let mut planter = Planter::new(Arena::new(tally.palette(), short_ends), has_conditions);
+        let mut said = Said::default();
         let mut lines = lines.into_lines();
-        let mut name = Vec::new();
-        let (mut exact, mut wildcard) = (Vec::new(), Vec::new());
-        while let Some(first) = lines.peek() {
-            name.clear();
-            name.extend_from_slice(first.name());
-            exact.clear();
-            wildcard.clear();
-            while let Some(Reading { scope, standing, .. }) = lines.peek().filter(|line| line.name() == name) {
-                if *scope != Scope::Below {
-                    exact.push(*standing);
-                }
-                if *scope != Scope::Exact {
-                    wildcard.push(*standing);
-                }
-                lines.advance();
+        while let Some(line) = lines.peek() {
+            let name = line.name();
+            let common = common_len(&planter.name, name);
+            let is_same = common == name.len() && common == planter.name.len();
+            if !is_same || said.is_empty() {
+                let is_begun = common == planter.name.len();
+                planter.plant(said.take(&mut rulings), is_begun, &rulings);
+                planter.begin(name, common);
             }
-            let mut said = |standings: &[Standing]| match standings {
-                [] => Standing::ABSENT,
-                [only] => *only,
-                _ => EQUALS.standing(standings.iter().copied(), &mut rulings),
-            };
-            let said = (said(&exact), said(&wildcard));
-            planter.plant(&name, said, &rulings);
+            said.push(line.scope, line.standing);
+            lines.advance();
         }
-        let (arena, nodes) = planter.finish(&rulings);
+        drop(lines);
+        planter.plant(said.take(&mut rulings), false, &rulings);
+        let (arena, nodes) = planter.finish();
         let table = fill(&arena, nodes);
         Names { arena, table, rulings: rulings.build(), entries }
+    }
+}
+
+/// What the lines about one name say.
+#[derive(Debug, Default)]
+struct Said {
+    exact: Vec<Standing>,
+    wildcard: Vec<Standing>,
+}
+
+impl Said {
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wildcard.is_empty()
+    }
+
+    #[inline]
+    fn push(&mut self, scope: Scope, standing: Standing) {
+        if scope != Scope::Below {
+            self.exact.push(standing);
+        }
+        if scope != Scope::Exact {
+            self.wildcard.push(standing);
+        }
+    }
+
+    /// What counts of it for the name and for all below it, if anything was said.
+    fn take(&mut self, rulings: &mut RulingsBuilder) -> Option<(Standing, Standing)> {
+        let is_empty = self.is_empty();
+        let mut take = |standings: &mut Vec<Standing>| match standings.len() {
+            0 => Standing::ABSENT,
+            1 => standings.remove(0),
+            _ => EQUALS.standing(standings.drain(..), rulings),
+        };
+        let both = (take(&mut self.exact), take(&mut self.wildcard));
+        (!is_empty).then_some(both)
     }
 }
 
@@ -115,6 +152,16 @@ impl Tally {
             self.newest = Some(standing.ruling);
         }
         self.newest_count += 1;
+    }
+
+    /// Takes over what was counted elsewhere.
+    fn absorb(&mut self, mut later: Self, translation: Option<&Translation>) {
+        later.count_newest();
+        for (ruling, count) in later.counts {
+            let ruling = translation.map_or(ruling, |translation| translation.ruling(ruling));
+            *self.counts.entry(ruling).or_default() += count;
+        }
+        self.ending += later.ending;
     }
 
     fn count_newest(&mut self) {
@@ -143,13 +190,6 @@ struct Step {
     below: Outlook,
 }
 
-/// A name that waits for the next one.
-#[derive(Default)]
-struct Waiting {
-    name: Vec<u8>,
-    said: Option<(Standing, Standing)>,
-}
-
 /// Grows the tree.
 struct Planter {
     arena: Arena,
@@ -157,41 +197,41 @@ struct Planter {
     has_conditions: bool,
     /// From the apex down to what may still get something below it.
     way: Vec<Step>,
-    newest: Waiting,
-    /// The name of the newest node.
-    planted: Vec<u8>,
+    /// The newest name, which waits for the next one.
+    name: Vec<u8>,
+    /// How many octets it has in common with the name before it.
+    common: usize,
 }
 
 impl Planter {
     fn new(arena: Arena, has_conditions: bool) -> Self {
-        Self { arena, nodes: 0, has_conditions, way: Vec::new(), newest: Waiting::default(), planted: Vec::new() }
+        Self { arena, nodes: 0, has_conditions, way: Vec::new(), name: Vec::new(), common: 0 }
     }
 
-    /// The next name, and what is said of it and of all below it.
-    fn plant(&mut self, name: &[u8], said: (Standing, Standing), rulings: &RulingsBuilder) {
-        self.settle(Some(name), rulings);
-        self.newest.name.clear();
-        self.newest.name.extend_from_slice(name);
-        self.newest.said = Some(said);
+    /// The next name, of which so many octets are those of the one before.
+    fn begin(&mut self, name: &[u8], common: usize) {
+        self.name.truncate(common);
+        self.name.extend_from_slice(&name[common..]);
+        self.common = common;
     }
 
-    /// Appends the name that waits, now that the next one is known.
-    fn settle(&mut self, next: Option<&[u8]>, rulings: &RulingsBuilder) {
-        let Some((exact, wildcard)) = self.newest.said.take() else { return };
-        let name = std::mem::take(&mut self.newest.name);
+    /// Appends the name that waits, of which this is said, now that it is known whether the next one is below it.
+    fn plant(&mut self, said: Option<(Standing, Standing)>, is_begun: bool, rulings: &RulingsBuilder) {
+        let Some((exact, wildcard)) = said else { return };
+        let name = std::mem::take(&mut self.name);
         let outlook = exact.outlook(rulings.so_far()).or(wildcard.outlook(rulings.so_far()));
         if name.is_empty() {
             self.push(0, &[], exact, wildcard, outlook);
         }
         self.plant_apex();
-        self.go_up(common_len(&name, &self.planted));
+        self.go_up(self.common);
         let mut end = self.way.last().map_or(0, |step| step.end);
         while end < name.len() {
             let label = &name[end + 1..=end + usize::from(name[end])];
             end += 1 + label.len();
             if end < name.len() {
                 self.push(end, label, Standing::ABSENT, Standing::ABSENT, Outlook::Never);
-            } else if next.is_some_and(|next| next.starts_with(&name)) {
+            } else if is_begun {
                 self.push(end, label, exact, wildcard, outlook);
             } else {
                 let parent = self.parent();
@@ -200,9 +240,7 @@ impl Planter {
                 self.tell_parent(outlook);
             }
         }
-        self.planted.clear();
-        self.planted.extend_from_slice(&name);
-        self.newest.name = name;
+        self.name = name;
     }
 
     /// Begins with the apex, if nothing is said of it.
@@ -239,8 +277,7 @@ impl Planter {
     }
 
     /// The arena and the number of its nodes.
-    fn finish(mut self, rulings: &RulingsBuilder) -> (Arena, usize) {
-        self.settle(None, rulings);
+    fn finish(mut self) -> (Arena, usize) {
         self.plant_apex();
         self.go_up(0);
         if let Some(apex) = self.way.pop() {
@@ -251,15 +288,26 @@ impl Planter {
     }
 }
 
+/// So many nodes are hashed before they are put into their slots. Slots are all over memory, and the processor waits for several of
+/// them at a time if nothing else stands between.
+const HASHED: usize = 32;
+
 /// Hashes all nodes of an arena but the apex.
 fn fill(arena: &Arena, nodes: usize) -> Table {
     let mut table = Table::new(nodes - 1, arena.len());
     let (_, mut at) = arena.read(arena::APEX);
+    let mut hashed = [(0, 0); HASHED];
     while (at as usize) < arena.len() {
-        let (node, next) = arena.read(at);
-        let hash = table.hash(node.parent, node.label);
-        table.insert(hash, at);
-        at = next;
+        let mut count = 0;
+        while count < HASHED && (at as usize) < arena.len() {
+            let (node, next) = arena.read(at);
+            hashed[count] = (table.hash(node.parent, node.label), at);
+            count += 1;
+            at = next;
+        }
+        for &(hash, at) in &hashed[..count] {
+            table.insert(hash, at);
+        }
     }
     table
 }

@@ -3,7 +3,7 @@
 //! Neighbours in that order share their last labels and the first letters of the next one, so a run keeps of each name only
 //! what differs from the one before it.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::builder::Scope;
 use crate::{
@@ -11,7 +11,9 @@ use crate::{
     zone::{
         ruling::{FOREVER_S, Ruling},
         runs::{Merge, NUMBER_MAX, Packed, Run, common_len, push_number, unzigzag, zigzag},
+        sorting::sort_in_place,
         standing::Standing,
+        translation::Translation,
     },
 };
 
@@ -29,9 +31,12 @@ const ENDS: u8 = 1 << 2;
 const RULING_SHIFT: u32 = 3;
 const LONG_RULING: u8 = 31;
 
+/// Octets of a name that are kept apart.
+const HEAD_LEN: usize = 16;
+
 /// A line that is collected. The octets of its name, from the last label to the first and without the root's, stand in the
 /// text.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Row {
     /// The first octets of the name; they settle nearly every comparison.
     head: u128,
@@ -80,17 +85,30 @@ impl Gathered {
         self.count + self.rows.len()
     }
 
+    /// Takes over lines that follow, of which each says what it is translated to.
+    pub(super) fn absorb(&mut self, mut later: Self, translation: Option<&Arc<Translation>>) {
+        self.pack();
+        later.pack();
+        self.count += later.count;
+        self.packed_bytes += later.packed_bytes;
+        self.runs.extend(later.runs.into_iter().map(|run| Packing { translation: translation.cloned(), ..run }));
+    }
+
     /// Packs the newest lines, at the end of the newest run if they follow it.
     #[cold]
     fn pack(&mut self) {
         let Self { text, rows, runs, .. } = self;
-        rows.sort_unstable_by(|one, two| {
+        let in_order = |one: &Row, two: &Row| {
             let octets = || octets_at(text, one.at).cmp(octets_at(text, two.at));
             one.head.cmp(&two.head).then_with(octets).then(one.at.cmp(&two.at))
-        });
+        };
+        if !rows.is_sorted_by(|one, two| in_order(one, two).is_le()) {
+            let digit = |row: &Row, at: usize| (row.head >> (u8::BITS as usize * (HEAD_LEN - 1 - at))) as u8;
+            sort_in_place(rows, 0..HEAD_LEN, &digit, &in_order);
+        }
         let Some(first) = rows.first() else { return };
         let first = octets_at(text, first.at);
-        if runs.last().is_none_or(|run| *run.last > *first) {
+        if runs.last().is_none_or(|run| *run.last > *first || run.translation.is_some()) {
             runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
             runs.push(Packing::default());
         }
@@ -121,7 +139,7 @@ fn octets_at(text: &[u8], at: u32) -> &[u8] {
 /// The first octets as a number that compares as they do.
 #[inline]
 fn head(octets: &[u8]) -> u128 {
-    let mut head = [0; 16];
+    let mut head = [0; HEAD_LEN];
     match octets.first_chunk() {
         Some(first) => head = *first,
         None => head[..octets.len()].copy_from_slice(octets),
@@ -136,6 +154,8 @@ struct Packing {
     count: usize,
     last: Vec<u8>,
     last_end_s: u32,
+    /// What its rulings are, if not what they seem.
+    translation: Option<Arc<Translation>>,
 }
 
 impl Packing {
@@ -177,6 +197,7 @@ impl Packing {
             scope: Scope::Exact,
             standing: Standing::ABSENT,
             end_s: 0,
+            translation: self.translation,
         }
     }
 }
@@ -194,6 +215,7 @@ pub(super) struct Reading {
     pub(super) standing: Standing,
     /// The newest end.
     end_s: u32,
+    translation: Option<Arc<Translation>>,
 }
 
 impl Reading {
@@ -228,6 +250,9 @@ impl Run for Reading {
             }
             *standing = Standing { ruling: Ruling(ruling.wrapping_sub(2)), until_s };
         });
+        if let Some(translation) = &self.translation {
+            self.standing.ruling = translation.ruling(self.standing.ruling);
+        }
         self.head = head(self.name());
         true
     }

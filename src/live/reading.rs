@@ -1,0 +1,263 @@
+//! Reading the files of one dataset, large ones in parts side by side.
+//!
+//! What stands at the start of a file holds for what follows, so the starts of all files are read one after the other, and what is
+//! left of them in any order. A compressed file is read as a whole, since nobody can say where in it a line begins.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    thread,
+};
+
+use super::{
+    clock,
+    loading::{Progress, lower_priority},
+};
+use crate::{
+    load::{self, LoadError, Loaded, Loader, Options, Part, Report, Source},
+    zone::dataset::Kind,
+};
+
+/// Lines that are read one after the other: starts of files, and perhaps a part of one that is still to be read.
+struct Piece<'a> {
+    loader: Loader<'a>,
+    report: Report,
+    rest: Option<(&'a Path, Part)>,
+}
+
+/// Reads the files of a dataset, with up to so many threads.
+pub(super) fn read(
+    (kind, label): (Kind, &str),
+    files: &[PathBuf],
+    (options, progress): (&Options, &Arc<Progress>),
+    report: &mut Report,
+    threads: usize,
+) -> Result<Loaded, LoadError> {
+    let first = Piece { loader: Loader::new(kind, label, options), report: Report::default(), rest: None };
+    let mut pieces = vec![first];
+    let mut result = Ok(());
+    for file in files {
+        result = begin(&mut pieces, file, options, progress, threads);
+        if result.is_err() {
+            break;
+        }
+    }
+    // What was begun is read even if what follows cannot be, since its faults may say why.
+    let mut whole: Option<Loader<'_>> = None;
+    for (piece, finished) in finish_all(pieces, progress, threads) {
+        report.absorb(piece.report);
+        match &mut whole {
+            Some(whole) => whole.absorb(piece.loader),
+            None => whole = Some(piece.loader),
+        }
+        finished?;
+    }
+    result?;
+    whole.unwrap_or_else(|| Loader::new(kind, label, options)).build(report)
+}
+
+/// Reads the start of a file, and adds pieces for the rest. A small one is its start.
+fn begin<'a>(
+    pieces: &mut Vec<Piece<'a>>,
+    file: &'a Path,
+    options: &Options,
+    progress: &Arc<Progress>,
+    threads: usize,
+) -> Result<(), LoadError> {
+    let fork = |pieces: &[Piece<'a>], rest| {
+        let loader = pieces.last()?.loader.fork()?;
+        Some(Piece { loader, report: Report::default(), rest })
+    };
+    // The lines of the piece before come first, so those of this file do not go there.
+    if pieces.last().is_some_and(|last| last.rest.is_some()) {
+        pieces.extend(fork(pieces, None));
+    }
+    let is_parted = threads > 1 && pieces.last().is_some_and(|last| last.loader.fork().is_some());
+    let mut parts = if is_parted { parts(file, options, threads)? } else { Vec::new() }.into_iter();
+    let start = parts.next().filter(|_| parts.len() > 0);
+    let source = open(file, start, progress)?;
+    let last = pieces.last_mut().expect("one to begin with");
+    last.loader.file(source, &mut last.report)?;
+    if start.is_some() {
+        last.rest = parts.next().map(|part| (file, part));
+        for part in parts {
+            pieces.extend(fork(pieces, Some((file, part))));
+        }
+    }
+    Ok(())
+}
+
+/// Where a file may be parted.
+fn parts(path: &Path, options: &Options, count: usize) -> Result<Vec<Part>, LoadError> {
+    let unreadable = |error| LoadError::Read { file: path.display().to_string(), error };
+    let mut file = open_file(path)?;
+    let len = file.metadata().map_err(unreadable)?.len();
+    if options.decompress && load::is_packed(&mut file).map_err(unreadable)? {
+        return Ok(Vec::new());
+    }
+    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    load::parts(file, len, count).map_err(unreadable)
+}
+
+/// Reads what is left of all pieces, and gives them back in order.
+fn finish_all<'a>(
+    pieces: Vec<Piece<'a>>,
+    progress: &Arc<Progress>,
+    threads: usize,
+) -> Vec<(Piece<'a>, Result<(), LoadError>)> {
+    let count = pieces.iter().filter(|piece| piece.rest.is_some()).count();
+    let next = Mutex::new(pieces.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    let finish_some = || {
+        loop {
+            let Some((index, mut piece)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+            let result = piece.finish(progress);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, piece, result));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(count) {
+            scope.spawn(|| {
+                lower_priority();
+                finish_some();
+            });
+        }
+        finish_some();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, ..)| *index);
+    done.into_iter().map(|(_, piece, result)| (piece, result)).collect()
+}
+
+impl Piece<'_> {
+    /// Reads what is still to be read.
+    fn finish(&mut self, progress: &Arc<Progress>) -> Result<(), LoadError> {
+        let Some((path, part)) = self.rest.take() else { return Ok(()) };
+        let source = open(path, Some(part), progress)?;
+        self.loader.part(source, part.lines_before, &mut self.report)
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, LoadError> {
+    File::open(path).map_err(|error| LoadError::Open { file: path.display().to_string(), error })
+}
+
+/// Opens a file or a part of it.
+fn open(path: &Path, part: Option<Part>, progress: &Arc<Progress>) -> Result<Source<'static>, LoadError> {
+    let name = path.display().to_string();
+    let mut file = open_file(path)?;
+    let modified_s = file.metadata().and_then(|metadata| metadata.modified()).map_or(0, clock::seconds);
+    if let Some(part) = part {
+        let moved = file.seek(SeekFrom::Start(part.start));
+        moved.map_err(|error| LoadError::Read { file: name.clone(), error })?;
+    }
+    let len = part.map_or(u64::MAX, |part| part.end - part.start);
+    let reader = CountedReader { file: file.take(len), progress: Arc::clone(progress) };
+    Ok(Source { name, modified_s, reader: Box::new(reader) })
+}
+
+/// A file that says how far it was read.
+struct CountedReader {
+    file: io::Take<File>,
+    progress: Arc<Progress>,
+}
+
+impl Read for CountedReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, net::Ipv4Addr};
+
+    use super::*;
+    use crate::zone::{
+        dataset::{Dataset, Entries},
+        ruling::{Context, Finding},
+    };
+
+    /// What a dataset says of some keys.
+    fn said(dataset: &Dataset) -> Vec<String> {
+        let context = Context { now_s: 1_800_000_000, keyed: false };
+        let mut said = Vec::new();
+        let mut say = |key: String, finding: Finding<'_>| {
+            let mut line = format!("{key} {finding:?}");
+            finding.for_each_value(&context, |value, _, _| {
+                let text = dataset.values.text(value).map(|text| dataset.values.expand(text, b"KEY"));
+                write!(line, " {} {text:?}", dataset.values.address(value)).expect("in memory");
+            });
+            said.push(line);
+        };
+        match &dataset.entries {
+            Entries::Addresses(addresses) => addresses.for_each_v4(|first, last, standings| {
+                say(format!("{first}-{last}"), addresses.decide(standings, &context));
+            }),
+            Entries::Names(names) => names.for_each(|name, exact, wildcard| {
+                say(format!("{name:?}"), names.decide(exact, &context));
+                say(format!("*{name:?}"), names.decide(wildcard, &context));
+            }),
+            Entries::Records(_) => {}
+        }
+        said
+    }
+
+    fn load(kind: Kind, files: &[PathBuf], threads: usize) -> (Vec<String>, Report, usize) {
+        let options = Options { now_s: 1_800_000_000, ..Options::default() };
+        let (mut report, progress) = (Report::default(), Arc::default());
+        let loaded = read((kind, "test"), files, (&options, &progress), &mut report, threads);
+        let Ok(Loaded::Data(data)) = loaded else { panic!("{loaded:?}") };
+        let dataset = &data.sections[0].dataset;
+        (said(dataset), report, dataset.len())
+    }
+
+    /// Two files: lines in order and not, with values in turn, with faults, with something set in between.
+    fn files(folder: &Path, line: impl Fn(u32) -> String) -> Vec<PathBuf> {
+        let text = |from: u32, count: u32| (from..from + count).map(|index| line(index) + "\n").collect::<String>();
+        let (one, two) = (folder.join("one"), folder.join("two"));
+        let head = ":127.0.0.3:by default\n$LIFETIME 0\n$TTL 77\n";
+        let first = format!("{head}{}{}", text(0, 180_000), "wrong!line :x\nanother wrong :0\n".repeat(20));
+        let second = format!("$1 later\n{}", text(60_000, 180_000));
+        std::fs::write(&one, first).expect("a file");
+        std::fs::write(&two, second).expect("a file");
+        vec![one, two]
+    }
+
+    #[test]
+    fn parts_say_what_the_whole_says() {
+        type Line<'a> = &'a dyn Fn(u32) -> String;
+        let scattered = |index: u32| Ipv4Addr::from(index.wrapping_mul(2_654_435_761));
+        let shapes: [(Kind, Line<'_>); 5] = [
+            (Kind::Ip4Set, &|index| Ipv4Addr::from(0x6464_0000 + index * 40).to_string()),
+            (Kind::Ip4Set, &|index| format!("{} :{}:$1 {}", scattered(index), 2 + index / 35_000, index / 45_000)),
+            (Kind::Ip4TSet, &|index| scattered(index).to_string()),
+            (Kind::Ip4Set, &|index| {
+                let value = [":5:x", "", "text", "@ ts=1700000000;delay=1h"][(index / 40_000) as usize % 4];
+                format!("{}/{} {value}", Ipv4Addr::from(index * 1_024), 23 + index % 10)
+            }),
+            (Kind::DnSet, &|index| {
+                let value = [":5:x", "", "text", "@ ts=1700000000;delay=1h"][(index / 40_000) as usize % 4];
+                format!(
+                    "{}n{}.example {value}",
+                    [".", "", "*."][index as usize % 3],
+                    index.wrapping_mul(77_777) % 100_000
+                )
+            }),
+        ];
+        for (kind, line) in shapes {
+            let folder = tempfile::tempdir().expect("a folder");
+            let files = files(folder.path(), line);
+            let (alone, report, len) = load(kind, &files, 1);
+            let (together, same, same_len) = load(kind, &files, 2);
+            assert!(alone == together, "{kind}: {:?}", alone.iter().zip(&together).find(|(one, two)| one != two));
+            assert_eq!(len, same_len);
+            assert_eq!((report.lines, report.to_string()), (same.lines, same.to_string()));
+            assert_eq!(report.remarks(), same.remarks());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What words behind a key say, remembered: lines often say the same in the same words, one after the other or in turn.
+//!
+//! Reading a value takes hundreds of instructions: parameters are looked for, an address is read, and value and text are
+//! looked up among all others. Looking the words themselves up takes a few dozen.
+
+use crate::zone::ruling::Claim;
+
+/// Words of up to so many octets are kept: one behind each other address is not what this is for.
+const WORDS_LEN_MAX: usize = 255;
+
+/// So many are kept, each in the place that its octets lead to.
+const PLACES: usize = 256;
+
+/// Claims by the words that say them.
+pub(super) struct Words {
+    places: Vec<Kept>,
+    /// What was kept in an earlier time does not count.
+    time: u64,
+}
+
+struct Kept {
+    words: Vec<u8>,
+    /// The `$LIFETIME` in force.
+    lifetime_s: u32,
+    time: u64,
+    claim: Claim,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self { places: Vec::new(), time: 1 }
+    }
+}
+
+impl Words {
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.time += 1;
+    }
+
+    /// What the words say.
+    #[inline]
+    pub(super) fn claim(&self, words: &[u8], lifetime_s: u32) -> Option<Claim> {
+        let kept = self.places.get(place(words))?;
+        let is_same = kept.time == self.time && kept.lifetime_s == lifetime_s && kept.words == words;
+        is_same.then_some(kept.claim)
+    }
+
+    /// Remembers what the words say.
+    pub(super) fn keep(&mut self, words: &[u8], lifetime_s: u32, claim: Claim) {
+        if words.len() > WORDS_LEN_MAX {
+            return;
+        }
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || Kept { words: Vec::new(), lifetime_s: 0, time: 0, claim });
+        }
+        let kept = &mut self.places[place(words)];
+        kept.words.clear();
+        kept.words.extend_from_slice(words);
+        (kept.lifetime_s, kept.time, kept.claim) = (lifetime_s, self.time, claim);
+    }
+}
+
+/// The words from here to the end of the line, if it ends soon enough for them to be kept.
+#[inline]
+pub(super) fn on_line(text: &[u8]) -> Option<&[u8]> {
+    let near = &text[..text.len().min(WORDS_LEN_MAX + 1)];
+    memchr::memchr(b'\n', near).map(|end| &near[..end])
+}
+
+/// Where words are kept. Nothing depends on it but how often they are found.
+#[inline]
+fn place(words: &[u8]) -> usize {
+    let ends = match (words.first_chunk(), words.last_chunk()) {
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(21),
+        _ => words.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet)),
+    };
+    ((ends ^ words.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::values::ValueId;
+
+    #[test]
+    fn words_are_kept_until_forgotten_or_pushed_out() {
+        let mut words = Words::default();
+        let texts: Vec<String> = (0..2_000).map(|number| format!(" :2:text number {number}")).collect();
+        assert!(words.claim(b"", 0).is_none());
+        let claim = |number: usize| Claim::listed(ValueId(number as u32));
+        for (number, text) in texts.iter().enumerate() {
+            words.keep(text.as_bytes(), 60, claim(number));
+            assert_eq!(words.claim(text.as_bytes(), 60), Some(claim(number)));
+            assert_eq!(words.claim(text.as_bytes(), 61), None);
+        }
+        let found = |words: &Words| {
+            let found = texts.iter().enumerate().filter(|(number, text)| match words.claim(text.as_bytes(), 60) {
+                Some(kept) => {
+                    assert_eq!(kept, claim(*number));
+                    true
+                }
+                None => false,
+            });
+            found.count()
+        };
+        assert!(found(&words) > PLACES / 2);
+        words.forget();
+        assert_eq!(found(&words), 0);
+        words.keep(&[b'x'; WORDS_LEN_MAX + 1], 0, claim(1));
+        assert_eq!(words.claim(&[b'x'; WORDS_LEN_MAX + 1], 0), None);
+    }
+}
