@@ -10,6 +10,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     ptr::null_mut,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -111,7 +112,11 @@ pub(crate) fn ask_at_once(
         }
     }
     answer()?;
-    (0..SOCKETS).for_each(|port| load.receive(port));
+    let rested = Instant::now();
+    while load.ports.iter().any(|port| port.under_way > 0) && rested.elapsed() < PATIENCE {
+        (0..SOCKETS).for_each(|port| load.receive(port));
+        thread::sleep(Duration::from_millis(1));
+    }
     let mut outcome = load.outcome;
     outcome.lost = outcome.sent - outcome.answered;
     Ok(outcome)

@@ -1,7 +1,8 @@
 //! A server that is measured: a process of its own, pinned, asked until it answers, and ended with the benchmark.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Seek as _},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
@@ -54,12 +55,16 @@ impl Server {
         socket.connect(address)?;
         socket.set_read_timeout(Some(LOOK_EVERY))?;
         let started = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut said = tempfile::tempfile()?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?).spawn()?;
         let mut server = Self { name, address, start_s: 0.0, child };
         // A port that is not open yet refuses at once.
         while socket.send(probe).and_then(|_| socket.recv(&mut [0; 512])).is_err() {
             if let Some(status) = server.child.try_wait()? {
-                return Err(io::Error::other(format!("{name} ended: {status}")));
+                let mut text = String::new();
+                said.rewind()?;
+                said.read_to_string(&mut text)?;
+                return Err(io::Error::other(format!("{name} ended: {status}: {}", text.trim_end())));
             }
             if started.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("{name} does not answer")));
