@@ -229,7 +229,7 @@ pub(crate) fn update(input: &[u8]) {
     }
     let Ok(update) = update::read(input) else { return };
     for holds in all_holds() {
-        let lookup = |zone: &Name, key: &Key| (key.to_string().len() % 2 == 0).then(|| listing(zone, key));
+        let lookup = |zone: &Name, key: &Key| key.to_string().len().is_multiple_of(2).then(|| listing(zone, key));
         if let Ok(changes) = (Planner { update: &update, holds, now_s: NOW_S }).plan(&lookup) {
             assert!(changes.len() <= update.edits.len(), "more changes than edits");
             check_changes(&update.zone, &changes);
