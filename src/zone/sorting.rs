@@ -5,10 +5,13 @@
 //! (an American flag sort) takes a dozen instructions an octet, needs no second place to stand in, and after two or three
 //! octets next to nothing is left to compare.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{
+    cmp::Ordering,
+    ops::{Range, RangeInclusive},
+};
 
 /// So few are compared: handing them out would cost more.
-const COMPARED_MAX: usize = 48;
+const COMPARED_MAX: usize = 16;
 
 /// Octets have so many values.
 const VALUES: usize = 256;
@@ -21,19 +24,19 @@ pub(super) fn sort_in_place<T: Copy>(
     digit: &impl Fn(&T, usize) -> u8,
     compare: &impl Fn(&T, &T) -> Ordering,
 ) {
-    let Some((counts, at)) = counts(items, &mut digits, digit) else {
+    let Some(Counts { of_value, values, at }) = count(items, &mut digits, digit) else {
         items.sort_unstable_by(compare);
         return;
     };
     let mut ends = [0; VALUES];
     let mut nexts = [0; VALUES];
     let mut sum = 0;
-    for value in 0..VALUES {
+    for value in values.clone() {
         nexts[value] = sum;
-        sum += counts[value];
+        sum += of_value[value];
         ends[value] = sum;
     }
-    for value in 0..VALUES {
+    for value in values.clone() {
         while nexts[value] < ends[value] {
             let here = nexts[value] as usize;
             let home = usize::from(digit(&items[here], at));
@@ -43,8 +46,8 @@ pub(super) fn sort_in_place<T: Copy>(
         }
     }
     let mut rest = items;
-    for count in counts {
-        let (own, others) = rest.split_at_mut(count as usize);
+    for value in values {
+        let (own, others) = rest.split_at_mut(of_value[value] as usize);
         rest = others;
         if own.len() > 1 {
             sort_in_place(own, digits.clone(), digit, compare);
@@ -52,24 +55,31 @@ pub(super) fn sort_in_place<T: Copy>(
     }
 }
 
-/// How many items have each value of the first digit in which some differ, which is taken from `digits`. `None`: too few are
-/// left of either.
-fn counts<T>(
-    items: &[T],
-    digits: &mut Range<usize>,
-    digit: &impl Fn(&T, usize) -> u8,
-) -> Option<([u32; VALUES], usize)> {
+/// How many items have each value of a digit.
+struct Counts {
+    of_value: [u32; VALUES],
+    /// The values that occur, and those between them: letters and digits are few.
+    values: RangeInclusive<usize>,
+    at: usize,
+}
+
+/// Counts the first digit in which some differ, which is taken from `digits`. `None`: too few are left of either.
+fn count<T>(items: &[T], digits: &mut Range<usize>, digit: &impl Fn(&T, usize) -> u8) -> Option<Counts> {
     if items.len() <= COMPARED_MAX {
         return None;
     }
     loop {
         let at = digits.next()?;
-        let mut counts = [0; VALUES];
+        let mut of_value = [0; VALUES];
+        let (mut lowest, mut highest) = (u8::MAX, 0);
         for item in items {
-            counts[usize::from(digit(item, at))] += 1;
+            let value = digit(item, at);
+            of_value[usize::from(value)] += 1;
+            lowest = lowest.min(value);
+            highest = highest.max(value);
         }
-        if counts[usize::from(digit(&items[0], at))] as usize != items.len() {
-            return Some((counts, at));
+        if lowest < highest {
+            return Some(Counts { of_value, values: lowest.into()..=highest.into(), at });
         }
     }
 }

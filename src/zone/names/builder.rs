@@ -122,10 +122,14 @@ impl Said {
     /// What counts of it for the name and for all below it, if anything was said.
     fn take(&mut self, rulings: &mut RulingsBuilder) -> Option<(Standing, Standing)> {
         let is_empty = self.is_empty();
-        let mut take = |standings: &mut Vec<Standing>| match standings.len() {
-            0 => Standing::ABSENT,
-            1 => standings.remove(0),
-            _ => EQUALS.standing(standings.drain(..), rulings),
+        let mut take = |standings: &mut Vec<Standing>| {
+            let said = match standings.as_slice() {
+                [] => Standing::ABSENT,
+                [only] => *only,
+                _ => EQUALS.standing(standings.iter().copied(), rulings),
+            };
+            standings.clear();
+            said
         };
         let both = (take(&mut self.exact), take(&mut self.wildcard));
         (!is_empty).then_some(both)
