@@ -24,8 +24,7 @@ struct Start {
 
 pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let (mut table, mut raw, mut bars) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
-    for which in 0..LISTS.len() {
-        let (name, make) = LISTS[which];
+    for (name, make) in LISTS {
         let list = make(name, bench)?;
         let empty = Fixture { file: "empty".into(), ..list.as_kind(list.kind) };
         fs::write(bench.folder.join(&empty.file), data::HEAD)?;

@@ -47,7 +47,7 @@ fn one_by_one(socket: &UdpSocket) -> io::Result<()> {
 }
 
 fn in_batches(socket: &UdpSocket) -> io::Result<()> {
-    let mut rooms = [[0_u8; ROOM]; BATCH];
+    let mut rooms = vec![[0_u8; ROOM]; BATCH];
     // SAFETY: addresses, parts and headers are integers and pointers, for all of which zero is a value.
     let (mut clients, mut parts, mut headers): (
         [libc::sockaddr_in; BATCH],
@@ -64,7 +64,7 @@ fn in_batches(socket: &UdpSocket) -> io::Result<()> {
         }
         let fd = socket.as_raw_fd();
         // SAFETY: each header points at its own client and part, and each part at its own room, with their true sizes; all
-        // live on this function's stack.
+        // live as long as this function.
         let received =
             unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as _, libc::MSG_WAITFORONE as _, null_mut()) };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
