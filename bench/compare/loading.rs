@@ -17,7 +17,7 @@ const MANY: usize = 10_000_000;
 /// One start of a server.
 struct Start {
     server: &'static str,
-    start_s: f64,
+    took_s: f64,
     resident_mib: f64,
     most_mib: f64,
 }
@@ -31,7 +31,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         let start = |server: &'static str, list: &Fixture| -> io::Result<Start> {
             let running = bench.programs.start(server, &bench.folder, &[list])?;
             let (resident_mib, most_mib) = (running.memory_mib("VmRSS")?, running.memory_mib("VmHWM")?);
-            Ok(Start { server, start_s: running.start_s, resident_mib, most_mib })
+            Ok(Start { server, took_s: running.start_s, resident_mib, most_mib })
         };
         let mut starts = Vec::new();
         for _ in 0..PAIRS {
@@ -42,7 +42,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         let of = |server: &str, what: fn(&Start) -> f64| -> Vec<f64> {
             starts.iter().filter(|start| start.server == server).map(what).collect()
         };
-        let took = [of(OURS, |start| start.start_s), of(THEIRS, |start| start.start_s)];
+        let took = [of(OURS, |start| start.took_s), of(THEIRS, |start| start.took_s)];
         let lines = list.lines as f64;
         for (server, took_s) in [OURS, THEIRS].into_iter().zip(&took) {
             let base_mib = start(server, &empty)?.resident_mib;
@@ -56,8 +56,8 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
             bars[1].push((format!("{name} {server}"), bytes));
         }
         for start in &starts {
-            let Start { server, start_s, resident_mib, most_mib } = start;
-            raw.push(format!("{name}\t{server}\t{start_s:.3}\t{resident_mib:.1}\t{most_mib:.1}"));
+            let Start { server, took_s, resident_mib, most_mib } = start;
+            raw.push(format!("{name}\t{server}\t{took_s:.3}\t{resident_mib:.1}\t{most_mib:.1}"));
         }
         println!("{}", table[table.len() - 2..].join("\n"));
         fs::remove_file(bench.folder.join(&list.file))?;

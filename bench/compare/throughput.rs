@@ -28,7 +28,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     lists.extend(fixtures::countries(&bench.real, &bench.folder)?);
     lists.extend(fixtures::domains(&bench.real, &bench.folder)?);
     let mut trivial = lists[0].as_kind("ip4tset");
-    trivial.questions = lists[0].questions.clone();
+    trivial.questions.clone_from(&lists[0].questions);
     lists.insert(1, trivial);
     let mut rows = Vec::new();
     for list in &lists {

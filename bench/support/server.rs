@@ -141,7 +141,7 @@ fn field(stat: &str, index: usize) -> Option<f64> {
 #[allow(unsafe_code, reason = "kill")]
 fn kill(id: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: the call takes numbers. A child that was not waited for, and what descends from it, keeps its id.
-    match unsafe { libc::kill(id as libc::pid_t, signal) } {
+    match unsafe { libc::kill(id.cast_signed(), signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
