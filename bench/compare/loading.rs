@@ -81,7 +81,9 @@ const LISTS: [(&str, Make); 9] = [
         Ok(Fixture { name: name.into(), ..addresses(name, MANY, Lie::Spread, 0, &bench.folder)?.as_kind("ip4tset") })
     }),
     ("10M with 300 values ip4set", |name, bench| addresses(name, MANY, Lie::Shuffled, 300, &bench.folder)),
-    ("10M ip4trie", |name, bench| Fixture::write(name, &data::prefixes(MANY, 1, 2), 0, &bench.folder)),
+    ("10M shuffled ip4trie", |name, bench| {
+        Ok(Fixture { name: name.into(), ..addresses(name, MANY, Lie::Shuffled, 0, &bench.folder)?.as_kind("ip4trie") })
+    }),
     ("200k prefixes ip4trie", |name, bench| Fixture::write(name, &data::prefixes(200_000, 1, 2), 0, &bench.folder)),
     ("200k prefixes ip4set", |name, bench| {
         let list = Fixture::write(name, &data::prefixes(200_000, 1, 2), 0, &bench.folder)?;
