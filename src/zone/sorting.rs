@@ -13,6 +13,9 @@ use std::{
 /// So few are compared: handing them out would cost more.
 const COMPARED_MAX: usize = 16;
 
+/// So many values to an item are too many to go over: what is left is compared, too.
+const SPARSE: usize = 4;
+
 /// Octets have so many values.
 const VALUES: usize = 256;
 
@@ -63,7 +66,8 @@ struct Counts {
     at: usize,
 }
 
-/// Counts the first digit in which some differ, which is taken from `digits`. `None`: too few are left of either.
+/// Counts the first digit in which some differ, which is taken from `digits`. `None`: too few are left of either, or
+/// they are too far apart.
 fn count<T>(items: &[T], digits: &mut Range<usize>, digit: &impl Fn(&T, usize) -> u8) -> Option<Counts> {
     if items.len() <= COMPARED_MAX {
         return None;
@@ -77,6 +81,9 @@ fn count<T>(items: &[T], digits: &mut Range<usize>, digit: &impl Fn(&T, usize) -
             of_value[usize::from(value)] += 1;
             lowest = lowest.min(value);
             highest = highest.max(value);
+        }
+        if usize::from(highest - lowest) > SPARSE * items.len() {
+            return None;
         }
         if lowest < highest {
             return Some(Counts { of_value, values: lowest.into()..=highest.into(), at });
