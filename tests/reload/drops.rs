@@ -249,12 +249,20 @@ fn files_are_loaded_at_low_priority() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3, 2));
     let live = Live::start(&place, &[]);
-    let mut nice: Vec<(String, i32)> = Vec::new();
-    for task in fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten() {
-        let stat = fs::read_to_string(task.path().join("stat")).expect("readable");
+    let niceness = |task: &Path| {
+        let stat = fs::read_to_string(task.join("stat")).ok()?;
         let (name, fields) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).expect("a name");
         let value = fields.split_whitespace().nth(16).expect("a field").parse().expect("a number");
-        nice.push((name.to_owned(), value));
+        Some((name.to_owned(), value))
+    };
+    let tasks = || fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten();
+    let mut nice: Vec<(String, i32)> = Vec::new();
+    // Threads take their names when they first run.
+    let deadline = Instant::now() + PROMPT;
+    while nice.iter().filter(|(name, _)| name.contains("reload") || name.contains("udp")).count() < 2 {
+        assert!(Instant::now() < deadline, "{nice:?}");
+        thread::sleep(Duration::from_millis(10));
+        nice = tasks().filter_map(|task| niceness(&task.path())).collect();
     }
     let of = |word: &str| nice.iter().find(|(name, _)| name.contains(word)).map(|(_, value)| *value);
     assert_eq!((of("reload"), of("udp")), (Some(10), Some(0)), "{nice:?}");
