@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::by_command::ByCommand;
+use super::{by_command::ByCommand, served_zone};
 use crate::{
     live::{
         asked::AskedKey,
@@ -98,7 +98,7 @@ pub fn explain(
     key: &str,
     wanted: &[String],
 ) -> Result<Vec<Explanation>, String> {
-    let wanted = zone_names(snapshot, wanted)?;
+    let wanted = wanted.iter().map(|text| served_zone(snapshot, text)).collect::<Result<Vec<_>, _>>()?;
     let asked = AskedKey::parse(key)?;
     let mut explanations = Vec::new();
     for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
@@ -108,23 +108,6 @@ pub fn explain(
         explain_zone(zone, specs, options, by_command, &asked, &mut explanations);
     }
     Ok(explanations)
-}
-
-/// Reads the names of zones, all of which must be served.
-fn zone_names(snapshot: &Snapshot, wanted: &[String]) -> Result<Vec<Name>, String> {
-    let read = |text: &String| {
-        let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
-        let served = || {
-            let zones: Vec<String> = snapshot.zones().iter().map(|zone| zone.apex.to_string()).collect();
-            zones.join(", ")
-        };
-        if snapshot.zone(&name).is_some() {
-            Ok(name)
-        } else {
-            Err(format!("no zone {name} is served here; there are: {}", served()))
-        }
-    };
-    wanted.iter().map(read).collect()
 }
 
 fn explain_zone(

@@ -18,7 +18,7 @@ use tokio::{
     task,
 };
 
-use super::{Answer, tally::Fate};
+use super::{Answer, served_zone, tally::Fate};
 use crate::{
     live::listings::{
         Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
@@ -337,7 +337,7 @@ impl Clerk<'_> {
             ListingsRequest::Change { zone, keys, terms, reason } => {
                 self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await.unwrap_or_else(error)
             }
-            ListingsRequest::Bulk { zone, terms, reason } => match self.zone(&zone) {
+            ListingsRequest::Bulk { zone, terms, reason } => match served_zone(self.snapshot, &zone) {
                 Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await?,
                 Err(why) => error(why),
             },
@@ -349,16 +349,11 @@ impl Clerk<'_> {
         })
     }
 
-    fn zone(&self, text: &str) -> Result<Name, String> {
-        let zone = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
-        self.snapshot.zone(&zone).map(|_| zone).ok_or_else(|| format!("no zone {text} is served here"))
-    }
-
     fn zones(&self, texts: &[String]) -> Result<Vec<Name>, String> {
         if texts.is_empty() {
             return Ok(self.snapshot.zones().iter().map(|zone| zone.apex.clone()).collect());
         }
-        texts.iter().map(|text| self.zone(text)).collect()
+        texts.iter().map(|text| served_zone(self.snapshot, text)).collect()
     }
 
     async fn change(
@@ -368,7 +363,7 @@ impl Clerk<'_> {
         terms: Option<&Terms>,
         reason: Option<&String>,
     ) -> Result<Answer, String> {
-        let zone = self.zone(zone)?;
+        let zone = served_zone(self.snapshot, zone)?;
         let op = terms.map_or(Op::Delist, Terms::op);
         let reason = terms.and_then(|terms| terms.reason.as_ref()).or(reason);
         let mut changes = Vec::new();
@@ -460,7 +455,7 @@ impl Clerk<'_> {
     }
 
     async fn show(&self, zone: &str, after: Option<Key>, limit: usize) -> Result<Answer, String> {
-        let (listings, zone) = (self.listings.clone(), self.zone(zone)?);
+        let (listings, zone) = (self.listings.clone(), served_zone(self.snapshot, zone)?);
         let page = task::spawn_blocking(move || listings.of_zone(&zone, after.as_ref(), limit)).await;
         let listings = page.map_err(|error| error.to_string())?.map_err(|why| why.to_string())?;
         Ok(answer(ListingsAnswer::Listings { listings }))

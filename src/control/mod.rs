@@ -52,6 +52,7 @@ use crate::{
     },
     load::Options,
     wire::name::Name,
+    zone::snapshot::Snapshot,
 };
 
 /// The socket's name in the state folder.
@@ -309,6 +310,21 @@ pub async fn serve(listener: UnixListener, desk: Desk) {
     }
 }
 
+/// Reads the name of a zone, which must be served; if it is not, says which are.
+fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
+    /// A hosting provider has thousands.
+    const NAMED: usize = 20;
+    let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
+    if snapshot.zone(&name).is_some() {
+        return Ok(name);
+    }
+    let mut served: Vec<String> = snapshot.zones().iter().take(NAMED).map(|zone| zone.apex.to_string()).collect();
+    if let more @ 1.. = snapshot.zones().len().saturating_sub(NAMED) {
+        served.push(format!("{more} more (`dnsbld status`)"));
+    }
+    Err(format!("no zone {name} is served here; there are: {}", served.join(", ")))
+}
+
 async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let who = peer(&stream);
@@ -374,15 +390,12 @@ impl Desk {
     }
 
     async fn reload(&self, accept: Option<String>) -> Answer {
-        let accept = match accept.map(|zone| Name::parse(zone.as_bytes())).transpose() {
+        let served = self.cell.load();
+        let accept = match accept.map(|zone| served_zone(&served.snapshot, &zone)).transpose() {
             Ok(accept) => accept,
-            Err(error) => return Answer::Error { text: error.to_string() },
+            Err(text) => return Answer::Error { text },
         };
-        if let Some(zone) = &accept
-            && self.cell.load().snapshot.zone(zone).is_none()
-        {
-            return Answer::Error { text: format!("no zone {zone} is served here") };
-        }
+        drop(served);
         let (sender, receiver) = tokio::sync::oneshot::channel();
         if self.reloader.send(Trigger::Now { accept, done: Some(Done::new(sender)) }).is_err() {
             return Answer::Error { text: "the reloader has ended".to_owned() };

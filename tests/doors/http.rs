@@ -165,7 +165,7 @@ fn problems_have_details() {
     check("PUT", key, token, "{\"for\":1,\"forever\":true}", 400, "only one");
     check("PUT", key, token, "{\"excluded\":true,\"text\":\"x\"}", 400, "no text");
     check("PUT", key, token, "{\"until\":1000}", 422, "over already");
-    check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, not names");
+    check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, and this is not one");
     check("PATCH", key, token, "", 405, "openapi");
     check("GET", "/v1/nothing", token, "", 404, "openapi");
     check("POST", "/v1/zones/bl.example/listings", token, "{}", 400, "cannot be read");

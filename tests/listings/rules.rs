@@ -64,8 +64,8 @@ fn what_must_not_be_listed_is_refused() {
     assert!(list("virbl.tee.gr", "198.51.0.0/16").contains("wins"), "some of it is on the whitelist");
     assert!(list("virbl.tee.gr", "198.51.100.7").starts_with("Listed"), "that one is not on it");
     assert_eq!(list("nowhere.example", "203.0.113.9"), "no zone nowhere.example is served here");
-    assert_eq!(list("virbl.tee.gr", "a.test"), "zone virbl.tee.gr holds addresses, not names");
-    assert_eq!(list("rhsbl.tee.gr", "203.0.113.9"), "zone rhsbl.tee.gr holds names, not addresses");
+    assert_eq!(list("virbl.tee.gr", "a.test"), "zone virbl.tee.gr holds addresses, and this is not one");
+    assert_eq!(list("rhsbl.tee.gr", "203.0.113.9"), "zone rhsbl.tee.gr holds names, and this is an address");
     assert!(matches!(world.exclude("virbl.tee.gr", "192.0.2.9"), Outcome::Excluded { .. }), "may always be excluded");
     let until = |until_s| refusal(&world.list("virbl.tee.gr", "203.0.113.9", Lifetime::Until(until_s)));
     assert_eq!(until(TEN), "the time is over already");

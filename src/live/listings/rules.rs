@@ -177,8 +177,8 @@ fn other_shape(content: &Content, key: &Key) -> Option<&'static str> {
     let has_addresses = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Addresses(_)));
     let has_names = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
     match key {
-        Key::Prefix(_) if has_names && !has_addresses => Some("names, not addresses"),
-        Key::Name { .. } if has_addresses && !has_names => Some("addresses, not names"),
+        Key::Prefix(_) if has_names && !has_addresses => Some("names, and this is an address"),
+        Key::Name { .. } if has_addresses && !has_names => Some("addresses, and this is not one"),
         _ => None,
     }
 }
