@@ -16,7 +16,7 @@ use crate::{
         zones::ZoneSpec,
     },
     load::Options,
-    wire::name::{Name, QueryName},
+    wire::name::QueryName,
     zone::{
         dataset::{Dataset, Entries},
         ruling::{Context, FOREVER_S, Finding},

@@ -3,12 +3,11 @@
 //! ```text
 //! key of a listing    zone in wire format · 4 or 6 · prefix length · first address
 //!                     zone in wire format · n or w (all names below) · labels from right to left · 0
-//! key of an event     the same · 8 octets of its number
 //! value               1 (the format) · the fields (postcard)
 //! ```
 //!
-//! So the listings of a zone stand together, those of a prefix length in the order of their addresses, and the events of a
-//! key in the order in which they happened.
+//! So the listings of a zone stand together, and those of a prefix length in the order of their addresses. An event stands
+//! under its number and names the one before it of the same key; a listing names the last.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -87,6 +86,7 @@ fn zone_len(key: &[u8]) -> Option<usize> {
 /// The fields of a listing that are not its key.
 #[derive(Serialize, Deserialize)]
 struct StoredRecord<'a> {
+    last_event: Option<u64>,
     is_listed: bool,
     address: Option<u32>,
     text: Option<&'a str>,
@@ -101,9 +101,13 @@ struct StoredRecord<'a> {
     from: Option<IpAddr>,
 }
 
-/// The fields of an event that are not its key.
+/// The fields of an event.
 #[derive(Serialize, Deserialize)]
 struct StoredEvent<'a> {
+    /// The one before it of the same key.
+    before: Option<u64>,
+    /// As it stands before a listing.
+    key: &'a [u8],
     at_s: u64,
     what: u8,
     until_s: Option<u64>,
@@ -133,12 +137,14 @@ fn fields<'a, T: Deserialize<'a>>(octets: &'a [u8]) -> Result<T, Undecodable> {
     postcard::from_bytes(octets).map_err(|_| Undecodable)
 }
 
-pub(super) fn encode_record(record: &Record) -> Vec<u8> {
+/// A listing, and the number of the last event of its key.
+pub(super) fn encode_record(record: &Record, last_event: Option<u64>) -> Vec<u8> {
     let (address, text) = match &record.verdict {
         Verdict::Listed { address, text } => (address.map(u32::from), text.as_deref()),
         Verdict::Excluded => (None, None),
     };
     encode(&StoredRecord {
+        last_event,
         is_listed: record.verdict != Verdict::Excluded,
         address,
         text,
@@ -154,11 +160,11 @@ pub(super) fn encode_record(record: &Record) -> Vec<u8> {
     })
 }
 
-pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<Record, Undecodable> {
+pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Record, Option<u64>), Undecodable> {
     let stored: StoredRecord<'_> = fields(octets)?;
     let listed =
         || Verdict::Listed { address: stored.address.map(Ipv4Addr::from), text: stored.text.map(str::to_owned) };
-    Ok(Record {
+    let record = Record {
         zone: zone.clone(),
         key: key.clone(),
         verdict: if stored.is_listed { listed() } else { Verdict::Excluded },
@@ -169,7 +175,8 @@ pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<Rec
         counted_s: stored.counted_s,
         reason: stored.reason.map(str::to_owned),
         origin: origin(stored.door, stored.who, stored.from)?,
-    })
+    };
+    Ok((record, stored.last_event))
 }
 
 /// Only what is served of a listing: its value, or that it is excluded, and its end.
@@ -184,8 +191,11 @@ fn origin(door: u8, who: &str, from: Option<IpAddr>) -> Result<Origin, Undecodab
     Ok(Origin { door, who: who.to_owned(), from })
 }
 
-pub(super) fn encode_event(event: &Event, counts: bool) -> Vec<u8> {
+/// An event, whether it counts as one of the times that its key was listed, and which event was before it.
+pub(super) fn encode_event(event: &Event, counts: bool, before: Option<u64>) -> Vec<u8> {
     encode(&StoredEvent {
+        before,
+        key: &encode_key(&event.zone, &event.key.place()),
         at_s: event.at_s,
         what: number(&WHATS, &event.what),
         until_s: event.until_s,
@@ -198,9 +208,10 @@ pub(super) fn encode_event(event: &Event, counts: bool) -> Vec<u8> {
     })
 }
 
-pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<Event, Undecodable> {
+/// An event of a key, and the number of the one before it.
+pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Event, Option<u64>), Undecodable> {
     let stored: StoredEvent<'_> = fields(octets)?;
-    Ok(Event {
+    let event = Event {
         at_s: stored.at_s,
         zone: zone.clone(),
         key: key.clone(),
@@ -209,13 +220,22 @@ pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<Even
         times: stored.times,
         reason: stored.reason.map(str::to_owned),
         origin: origin(stored.door, stored.who, stored.from)?,
-    })
+    };
+    Ok((event, stored.before))
 }
 
-/// When an event happened, and whether it counts as one of the times that its key was listed.
-pub(super) fn decode_count(octets: &[u8]) -> Result<(u64, bool), Undecodable> {
-    let stored: StoredEvent<'_> = fields(octets)?;
-    Ok((stored.at_s, stored.counts))
+/// What the store itself wants to know of an event.
+pub(super) struct Link<'a> {
+    pub(super) before: Option<u64>,
+    pub(super) key: &'a [u8],
+    pub(super) at_s: u64,
+    /// It counts as one of the times that its key was listed.
+    pub(super) counts: bool,
+}
+
+pub(super) fn decode_link(octets: &[u8]) -> Result<Link<'_>, Undecodable> {
+    let StoredEvent { before, key, at_s, counts, .. } = fields(octets)?;
+    Ok(Link { before, key, at_s, counts })
 }
 
 #[cfg(test)]
@@ -272,8 +292,8 @@ mod tests {
                 reason: Some("Eicar".into()),
                 origin: origin.clone(),
             };
-            let octets = encode_record(&record);
-            assert_eq!(decode_record(&zone, &key, &octets).expect("decodable"), record);
+            let octets = encode_record(&record, Some(300));
+            assert_eq!(decode_record(&zone, &key, &octets).expect("decodable"), (record.clone(), Some(300)));
             assert_eq!(decode_served(&octets).expect("decodable").1, record.until_s);
             let line = serde_json::to_string(&record).expect("JSON");
             assert_eq!(serde_json::from_str::<Record>(&line).expect("JSON"), record, "{line}");
@@ -290,8 +310,10 @@ mod tests {
             reason: None,
             origin,
         };
-        let octets = encode_event(&event, true);
-        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), event);
-        assert_eq!(decode_count(&octets).expect("decodable"), (1, true));
+        let octets = encode_event(&event, true, Some(299));
+        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), (event, Some(299)));
+        let link = decode_link(&octets).expect("decodable");
+        assert_eq!((link.before, link.at_s, link.counts), (Some(299), 1, true));
+        assert_eq!(link.key, encode_key(&zone, &key.place()));
     }
 }

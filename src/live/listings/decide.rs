@@ -8,7 +8,7 @@ use super::{
     What,
     rules::{Rule, Rules, Situation},
     serving::{Edit, Serving},
-    store::{Fault, Tables},
+    store::{Fault, Known, Tables},
 };
 use crate::wire::name::Name;
 
@@ -80,8 +80,8 @@ impl Group<'_, '_> {
 
     fn holds(&self, condition: Condition) -> Result<bool, Fault> {
         let fault = RefCell::new(None);
-        let get = |zone: &Name, key: &Key| match self.tables.get(zone, key) {
-            Ok(record) => record.filter(|record| record.in_force(self.situation.now_s)),
+        let get = |zone: &Name, key: &Key| match self.tables.known(zone, key) {
+            Ok(known) => known.record.filter(|record| record.in_force(self.situation.now_s)),
             Err(why) => {
                 fault.replace(Some(why));
                 None
@@ -120,30 +120,31 @@ impl Group<'_, '_> {
 
     fn change(&mut self, change: &Change, origin: &Origin) -> Result<Outcome, Fault> {
         let now_s = self.situation.now_s;
-        let mut before = self.tables.get(&change.zone, &change.key)?;
-        if let Some(over) = before.take_if(|record| !record.in_force(now_s)) {
+        let mut known = self.tables.known(&change.zone, &change.key)?;
+        if let Some(over) = known.record.take_if(|record| !record.in_force(now_s)) {
             // It was not swept yet: its history comes before what happens now.
-            self.tables.note(&expired(&over), false)?;
+            self.tables.note(&expired(&over), false, &mut known)?;
             if change.op == Op::Delist {
-                self.remove(change)?;
+                self.remove(change, &known)?;
             }
         }
         match &change.op {
             Op::Delist => {
-                let Some(before) = before else { return Ok(Outcome::Unchanged) };
-                self.remove(change)?;
-                self.tables.note(&event(change, What::Delisted, before.until_s, before.times, now_s, origin), false)?;
+                let Some(before) = known.record.take() else { return Ok(Outcome::Unchanged) };
+                let event = event(change, What::Delisted, before.until_s, before.times, now_s, origin);
+                self.tables.note(&event, false, &mut known)?;
+                self.remove(change, &known)?;
                 Ok(Outcome::Delisted)
             }
             Op::Put { verdict, lifetime } => {
                 let rule = self.rules.of(&change.zone);
-                self.put(change, verdict, *lifetime, before.as_ref(), rule, origin)
+                self.put(change, verdict, *lifetime, known, rule, origin)
             }
         }
     }
 
-    fn remove(&mut self, change: &Change) -> Result<(), Fault> {
-        self.tables.remove(&change.zone, &change.key)?;
+    fn remove(&mut self, change: &Change, known: &Known) -> Result<(), Fault> {
+        self.tables.remove(&change.zone, &change.key, known)?;
         self.edits.push((change.zone.clone(), Edit::Remove { place: change.key.place() }));
         Ok(())
     }
@@ -153,20 +154,21 @@ impl Group<'_, '_> {
         change: &Change,
         verdict: &Verdict,
         lifetime: Lifetime,
-        before: Option<&Record>,
+        mut known: Known,
         rule: &Rule,
         origin: &Origin,
     ) -> Result<Outcome, Fault> {
         let now_s = self.situation.now_s;
         let is_listed = *verdict != Verdict::Excluded;
-        let same = before.filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
+        let before = known.record.take();
+        let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
         // Several reports of one outbreak are one time.
         let is_new_time =
             is_listed && same.is_none_or(|same| now_s >= same.counted_s.saturating_add(rule.repeat_after_s));
         let times = match same {
             Some(same) if !is_new_time => same.times,
             _ if !is_listed => 0,
-            _ => 1 + self.tables.times_since(&change.zone, &change.key, now_s.saturating_sub(rule.window_s))?,
+            _ => 1 + self.tables.times_since(&known, now_s.saturating_sub(rule.window_s))?,
         };
         let until_s = rule.until(verdict, lifetime, same, times, now_s);
         let record = Record {
@@ -181,24 +183,25 @@ impl Group<'_, '_> {
             reason: change.reason.clone(),
             origin: origin.clone(),
         };
-        self.tables.put(&record)?;
         let (what, outcome) = match (is_listed, same) {
             (false, _) => (What::Excluded, Outcome::Excluded { until_s }),
             (true, None) => (What::Listed, Outcome::Listed { until_s, times }),
             (true, Some(_)) => (What::Extended, Outcome::Extended { until_s, times }),
         };
-        self.tables.note(&event(change, what, until_s, times, now_s, origin), is_new_time)?;
+        self.tables.note(&event(change, what, until_s, times, now_s, origin), is_new_time, &mut known)?;
+        self.tables.put(&record, &known)?;
         self.edits.push((record.zone.clone(), Edit::of(&record)));
         Ok(outcome)
     }
 
     fn restore(&mut self, record: &Record) -> Result<Outcome, Fault> {
         let (until_s, times) = (record.until_s, record.times);
-        self.tables.put(record)?;
+        let mut known = self.tables.known(&record.zone, &record.key)?;
         let is_listed = record.verdict != Verdict::Excluded;
         let what = if is_listed { What::Listed } else { What::Excluded };
         let event = Event { what, at_s: self.situation.now_s, ..expired(record) };
-        self.tables.note(&Event { origin: record.origin.clone(), ..event }, is_listed)?;
+        self.tables.note(&Event { origin: record.origin.clone(), ..event }, is_listed, &mut known)?;
+        self.tables.put(record, &known)?;
         self.edits.push((record.zone.clone(), Edit::of(record)));
         Ok(if is_listed { Outcome::Listed { until_s, times } } else { Outcome::Excluded { until_s } })
     }

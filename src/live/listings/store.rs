@@ -8,10 +8,13 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `listings` | zone and key, see [`codec`](super::codec) | a listing |
-//! | `history` | the same, and the number of the event | an event |
-//! | `order` | number of the event | its second, and its key: what is oldest goes first |
+//! | `listings` | zone and key, see [`codec`](super::codec) | a listing, and the number of its last event |
+//! | `delisted` | the same, of what is listed no more | the number of its last event |
+//! | `history` | number of the event | the event, and the number of the one before it of the same key |
 //! | `numbers` | a word | next event number, octets of history |
+//!
+//! Listings come in random order, and each touches a page of its own, which is written with the commit. History is
+//! therefore a log: events go to its end and leave at its start, and those of one key are a chain through it.
 
 use std::{
     fs, io,
@@ -19,12 +22,15 @@ use std::{
     sync::Arc,
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable, Table, TableDefinition,
+    WriteTransaction,
+};
 
 use super::{
     Event, Key, Record, StoreError,
     codec::{
-        Undecodable, decode_count, decode_event, decode_key, decode_record, decode_served, encode_event, encode_key,
+        Undecodable, decode_event, decode_key, decode_link, decode_record, decode_served, encode_event, encode_key,
         encode_record,
     },
 };
@@ -45,8 +51,8 @@ const FREE_MIN_BYTES: u64 = 16 << 20;
 
 type Octets = &'static [u8];
 const LISTINGS: TableDefinition<'_, Octets, Octets> = TableDefinition::new("listings");
-const HISTORY: TableDefinition<'_, Octets, Octets> = TableDefinition::new("history");
-const ORDER: TableDefinition<'_, u64, Octets> = TableDefinition::new("order");
+const DELISTED: TableDefinition<'_, Octets, u64> = TableDefinition::new("delisted");
+const HISTORY: TableDefinition<'_, u64, Octets> = TableDefinition::new("history");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
 const NEXT_EVENT: &str = "next-event";
@@ -107,8 +113,8 @@ pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreE
     let make = || -> Result<(), Fault> {
         let transaction = database.begin_write()?;
         transaction.open_table(LISTINGS)?;
+        transaction.open_table(DELISTED)?;
         transaction.open_table(HISTORY)?;
-        transaction.open_table(ORDER)?;
         transaction.open_table(NUMBERS)?;
         Ok(transaction.commit()?)
     };
@@ -139,11 +145,20 @@ pub(super) fn check_room(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What the store knows of a key.
+pub(super) struct Known {
+    /// Its listing, which may be over.
+    pub(super) record: Option<Record>,
+    last_event: Option<u64>,
+    /// It has a row among the delisted.
+    is_delisted: bool,
+}
+
 /// The tables, open for one transaction's changes.
 pub(super) struct Tables<'t> {
     listings: Table<'t, Octets, Octets>,
-    history: Table<'t, Octets, Octets>,
-    order: Table<'t, u64, Octets>,
+    delisted: Table<'t, Octets, u64>,
+    history: Table<'t, u64, Octets>,
     numbers: Table<'t, &'static str, u64>,
     next_event: u64,
     history_bytes: u64,
@@ -156,8 +171,8 @@ impl<'t> Tables<'t> {
         let (next_event, history_bytes) = (number(NEXT_EVENT)?, number(HISTORY_BYTES)?);
         Ok(Self {
             listings: transaction.open_table(LISTINGS)?,
+            delisted: transaction.open_table(DELISTED)?,
             history: transaction.open_table(HISTORY)?,
-            order: transaction.open_table(ORDER)?,
             numbers,
             next_event,
             history_bytes,
@@ -171,44 +186,53 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(super) fn get(&self, zone: &Name, key: &Key) -> Result<Option<Record>, Fault> {
-        let found = self.listings.get(&*encode_key(zone, &key.place()))?;
-        Ok(found.map(|octets| decode_record(zone, key, octets.value())).transpose()?)
+    /// What is known of a key.
+    pub(super) fn known(&self, zone: &Name, key: &Key) -> Result<Known, Fault> {
+        known(&self.listings, &self.delisted, zone, key)
     }
 
-    pub(super) fn put(&mut self, record: &Record) -> Result<(), Fault> {
-        self.listings.insert(&*encode_key(&record.zone, &record.key.place()), &*encode_record(record))?;
+    /// Writes down a listing whose last event is noted.
+    pub(super) fn put(&mut self, record: &Record, known: &Known) -> Result<(), Fault> {
+        let key = encode_key(&record.zone, &record.key.place());
+        self.listings.insert(&*key, &*encode_record(record, known.last_event))?;
+        if known.is_delisted {
+            self.delisted.remove(&*key)?;
+        }
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, zone: &Name, key: &Key) -> Result<(), Fault> {
-        self.listings.remove(&*encode_key(zone, &key.place()))?;
+    /// Throws a listing away; its last event is noted.
+    pub(super) fn remove(&mut self, zone: &Name, key: &Key, known: &Known) -> Result<(), Fault> {
+        let key = encode_key(zone, &key.place());
+        self.listings.remove(&*key)?;
+        if let Some(last_event) = known.last_event {
+            self.delisted.insert(&*key, last_event)?;
+        }
         Ok(())
     }
 
-    /// How often a key was listed since a second, as far as the history goes, and when last.
-    pub(super) fn times_since(&self, zone: &Name, key: &Key, since_s: u64) -> Result<u32, Fault> {
-        let (first, last) = event_keys(zone, key);
-        let mut times = 0;
-        for entry in self.history.range::<&[u8]>(&*first..=&*last)? {
-            let (at_s, counts) = decode_count(entry?.1.value())?;
-            times += u32::from(counts && at_s >= since_s);
+    /// How often a key was listed since a second, as far as the history goes.
+    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, Fault> {
+        let (mut times, mut next) = (0, known.last_event);
+        while let Some(number) = next {
+            let Some(octets) = self.history.get(number)? else { break };
+            let link = decode_link(octets.value())?;
+            if link.at_s < since_s {
+                break;
+            }
+            times += u32::from(link.counts);
+            next = link.before;
         }
         Ok(times)
     }
 
     /// Adds an event; `counts` if it is one of the times that its key was listed.
-    pub(super) fn note(&mut self, event: &Event, counts: bool) -> Result<(), Fault> {
+    pub(super) fn note(&mut self, event: &Event, counts: bool, known: &mut Known) -> Result<(), Fault> {
         let number = self.next_event;
         self.next_event += 1;
-        let mut key = encode_key(&event.zone, &event.key.place());
-        key.extend_from_slice(&number.to_be_bytes());
-        let octets = encode_event(event, counts);
-        let mut in_order = event.at_s.to_be_bytes().to_vec();
-        in_order.extend_from_slice(&key);
-        self.history.insert(&*key, &*octets)?;
-        self.order.insert(number, &*in_order)?;
-        self.history_bytes += event_bytes(&key, &octets);
+        let octets = encode_event(event, counts, known.last_event.replace(number));
+        self.history.insert(number, &*octets)?;
+        self.history_bytes += event_bytes(&octets);
         Ok(())
     }
 
@@ -217,33 +241,44 @@ impl<'t> Tables<'t> {
     pub(super) fn trim(&mut self, before_s: u64, max_bytes: u64, limit: usize) -> Result<usize, Fault> {
         let mut trimmed = 0;
         while trimmed < limit {
-            let Some((number, key)) = self.oldest(before_s, self.history_bytes > max_bytes)? else { break };
-            let octets = self.history.remove(&*key)?.map_or(0, |octets| event_bytes(&key, octets.value()));
-            self.history_bytes = self.history_bytes.saturating_sub(octets);
-            self.order.remove(number)?;
+            let Some((number, octets)) =
+                self.history.first()?.map(|(number, octets)| (number.value(), octets.value().to_vec()))
+            else {
+                break;
+            };
+            let link = decode_link(&octets)?;
+            if self.history_bytes <= max_bytes && link.at_s >= before_s {
+                break;
+            }
+            self.history.remove(number)?;
+            self.history_bytes = self.history_bytes.saturating_sub(event_bytes(&octets));
+            // Of what is listed no more, nothing is left with its last event.
+            if self.delisted.get(link.key)?.is_some_and(|last| last.value() == number) {
+                self.delisted.remove(link.key)?;
+            }
             trimmed += 1;
         }
         Ok(trimmed)
     }
+}
 
-    fn oldest(&self, before_s: u64, is_too_much: bool) -> Result<Option<(u64, Vec<u8>)>, Fault> {
-        let Some((number, octets)) = self.order.first()? else { return Ok(None) };
-        let (at_s, key) = octets.value().split_at_checked(size_of::<u64>()).ok_or(Undecodable)?;
-        let at_s = u64::from_be_bytes(at_s.try_into().map_err(|_| Undecodable)?);
-        Ok((is_too_much || at_s < before_s).then(|| (number.value(), key.to_vec())))
+fn event_bytes(octets: &[u8]) -> u64 {
+    octets.len() as u64 + EVENT_OVERHEAD
+}
+
+fn known(
+    listings: &impl ReadableTable<Octets, Octets>,
+    delisted: &impl ReadableTable<Octets, u64>,
+    zone: &Name,
+    key: &Key,
+) -> Result<Known, Fault> {
+    let encoded = encode_key(zone, &key.place());
+    if let Some(octets) = listings.get(&*encoded)? {
+        let (record, last_event) = decode_record(zone, key, octets.value())?;
+        return Ok(Known { record: Some(record), last_event, is_delisted: false });
     }
-}
-
-fn event_bytes(key: &[u8], octets: &[u8]) -> u64 {
-    (2 * key.len() + octets.len()) as u64 + EVENT_OVERHEAD
-}
-
-/// The keys of the first and the last event that a listing can have.
-fn event_keys(zone: &Name, key: &Key) -> (Vec<u8>, Vec<u8>) {
-    let first = encode_key(zone, &key.place());
-    let mut last = first.clone();
-    last.extend_from_slice(&u64::MAX.to_be_bytes());
-    (first, last)
+    let last_event = delisted.get(&*encoded)?.map(|last| last.value());
+    Ok(Known { record: None, last_event, is_delisted: last_event.is_some() })
 }
 
 /// Calls `visit` with what is to be served of each listing, in the order of the store: its zone, its place, its value (none is
@@ -263,9 +298,11 @@ pub(super) fn for_each_served(
 }
 
 pub(super) fn get(database: &Database, zone: &Name, key: &Key) -> Result<Option<Record>, Fault> {
-    let table = database.begin_read()?.open_table(LISTINGS)?;
-    let found = table.get(&*encode_key(zone, &key.place()))?;
-    Ok(found.map(|octets| decode_record(zone, key, octets.value())).transpose()?)
+    Ok(known_in(&database.begin_read()?, zone, key)?.record)
+}
+
+fn known_in(transaction: &ReadTransaction, zone: &Name, key: &Key) -> Result<Known, Fault> {
+    known(&transaction.open_table(LISTINGS)?, &transaction.open_table(DELISTED)?, zone, key)
 }
 
 /// The listings of a zone after a key, at most `limit`.
@@ -287,18 +324,22 @@ pub(super) fn of_zone(
             break;
         }
         let (_, place) = decode_key(key.value())?;
-        records.push(decode_record(zone, &Key::of(&place), octets.value())?);
+        records.push(decode_record(zone, &Key::of(&place), octets.value())?.0);
     }
     Ok(records)
 }
 
 /// The last events of a key, oldest first.
 pub(super) fn history(database: &Database, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, Fault> {
-    let table = database.begin_read()?.open_table(HISTORY)?;
-    let (first, last) = event_keys(zone, key);
+    let transaction = database.begin_read()?;
+    let table = transaction.open_table(HISTORY)?;
+    let mut next = known_in(&transaction, zone, key)?.last_event;
     let mut events = Vec::new();
-    for entry in table.range::<&[u8]>(&*first..=&*last)?.rev().take(limit) {
-        events.push(decode_event(zone, key, entry?.1.value())?);
+    while let Some(number) = next.filter(|_| events.len() < limit) {
+        let Some(octets) = table.get(number)? else { break };
+        let (event, before) = decode_event(zone, key, octets.value())?;
+        events.push(event);
+        next = before;
     }
     events.reverse();
     Ok(events)
@@ -331,24 +372,108 @@ fn copy_tables(database: &Database, to: &Path) -> Result<(), Fault> {
     let from = database.begin_read()?;
     let to = open_file(to)?;
     let transaction = to.begin_write()?;
-    for definition in [LISTINGS, HISTORY] {
-        let mut table = transaction.open_table(definition)?;
-        for entry in from.open_table(definition)?.iter()? {
-            let (key, value) = entry?;
-            table.insert(key.value(), value.value())?;
+    copy_table(&from, &transaction, LISTINGS)?;
+    copy_table(&from, &transaction, DELISTED)?;
+    copy_table(&from, &transaction, HISTORY)?;
+    copy_table(&from, &transaction, NUMBERS)?;
+    Ok(transaction.commit()?)
+}
+
+fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<(), Fault> {
+    let mut table = to.open_table(definition)?;
+    for entry in from.open_table(definition)?.iter()? {
+        let (key, value) = entry?;
+        table.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{ReadableTableMetadata as _, backends::InMemoryBackend};
+
+    use super::*;
+    use crate::live::listings::{Door, Origin, Verdict, What};
+
+    const ZONE: &[u8] = b"virbl.tee.gr";
+
+    fn event(key: &Key, what: What, at_s: u64) -> Event {
+        let origin = Origin { door: Door::Command, who: "scan".into(), from: None };
+        let zone = Name::parse(ZONE).expect("a name");
+        Event { at_s, zone, key: key.clone(), what, until_s: None, times: 0, reason: None, origin }
+    }
+
+    fn record(of: &Event) -> Record {
+        Record {
+            zone: of.zone.clone(),
+            key: of.key.clone(),
+            verdict: Verdict::LISTED,
+            since_s: of.at_s,
+            changed_s: of.at_s,
+            until_s: None,
+            times: 1,
+            counted_s: of.at_s,
+            reason: None,
+            origin: of.origin.clone(),
         }
     }
-    let mut order = transaction.open_table(ORDER)?;
-    for entry in from.open_table(ORDER)?.iter()? {
-        let (key, value) = entry?;
-        order.insert(key.value(), value.value())?;
+
+    /// Lists and delists two keys in turn, once a second each, and the first one at last.
+    fn eventful(database: &Database, keys: &[Key; 2]) {
+        let transaction = database.begin_write().expect("in memory");
+        let mut tables = Tables::open(&transaction).expect("tables");
+        for (at_s, key) in (0..6).zip(keys.iter().cycle()).chain([(6, &keys[0])]) {
+            let listed = event(key, What::Listed, at_s);
+            let mut known = tables.known(&listed.zone, key).expect("readable");
+            tables.note(&listed, true, &mut known).expect("writable");
+            tables.put(&record(&listed), &known).expect("writable");
+            if at_s < 6 {
+                let mut known = tables.known(&listed.zone, key).expect("readable");
+                assert!(known.record.take().is_some());
+                tables.note(&event(key, What::Delisted, at_s), false, &mut known).expect("writable");
+                tables.remove(&listed.zone, key, &known).expect("writable");
+            }
+        }
+        tables.close().expect("writable");
+        transaction.commit().expect("in memory");
     }
-    drop(order);
-    let mut numbers = transaction.open_table(NUMBERS)?;
-    for entry in from.open_table(NUMBERS)?.iter()? {
-        let (key, value) = entry?;
-        numbers.insert(key.value(), value.value())?;
+
+    fn seconds(database: &Database, key: &Key, limit: usize) -> Vec<u64> {
+        let zone = Name::parse(ZONE).expect("a name");
+        history(database, &zone, key, limit).expect("readable").iter().map(|event| event.at_s).collect()
     }
-    drop(numbers);
-    Ok(transaction.commit()?)
+
+    #[test]
+    fn a_keys_events_are_a_chain_that_ends_where_history_does() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("in memory");
+        let keys = ["192.0.2.55", "192.0.2.56"].map(|text| text.parse::<Key>().expect("a key"));
+        eventful(&database, &keys);
+        assert_eq!(seconds(&database, &keys[0], 100), [0, 0, 2, 2, 4, 4, 6]);
+        assert_eq!(seconds(&database, &keys[0], 3), [4, 4, 6], "the last ones");
+        assert_eq!(seconds(&database, &keys[1], 100), [1, 1, 3, 3, 5, 5]);
+
+        let transaction = database.begin_write().expect("in memory");
+        let mut tables = Tables::open(&transaction).expect("tables");
+        let known =
+            |tables: &Tables<'_>, key| tables.known(&Name::parse(ZONE).expect("a name"), key).expect("readable");
+        let times = |tables: &Tables<'_>, since_s| {
+            keys.each_ref().map(|key| tables.times_since(&known(tables, key), since_s).expect("readable"))
+        };
+        assert_eq!([times(&tables, 0), times(&tables, 3)], [[4, 3], [2, 2]]);
+        assert_eq!(tables.trim(3, u64::MAX, 100).expect("writable"), 6, "what is older than three seconds");
+        assert_eq!(times(&tables, 0), [2, 2]);
+        assert_eq!(tables.delisted.len().expect("readable"), 1, "the second one");
+        assert_eq!(tables.trim(0, tables.history_bytes - 1, 1).expect("writable"), 1, "the oldest");
+        assert_eq!(tables.trim(0, 0, 100).expect("writable"), 6);
+        assert_eq!((tables.history.len().expect("readable"), tables.history_bytes), (0, 0));
+        assert!(tables.delisted.is_empty().expect("readable"), "nothing is left of what is listed no more");
+        assert!(known(&tables, &keys[0]).record.is_some(), "what is listed stays");
+        tables.close().expect("writable");
+        transaction.commit().expect("in memory");
+        assert!(seconds(&database, &keys[0], 100).is_empty());
+    }
 }

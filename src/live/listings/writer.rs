@@ -259,12 +259,13 @@ impl Writer {
         let mut edits = Vec::with_capacity(over.len());
         for (zone, place) in over {
             let key = Key::of(&place);
-            if let Some(record) = tables.get(&zone, &key)? {
+            let mut known = tables.known(&zone, &key)?;
+            if let Some(record) = known.record.take() {
                 if record.in_force(past_s) {
                     continue;
                 }
-                tables.remove(&zone, &key)?;
-                tables.note(&expired(&record), false)?;
+                tables.note(&expired(&record), false, &mut known)?;
+                tables.remove(&zone, &key, &known)?;
             }
             edits.push((zone, Edit::Remove { place }));
         }
