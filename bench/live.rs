@@ -373,11 +373,11 @@ fn served(program: &str, folder: &Path) -> io::Result<()> {
         }
         let [a, b] = (number as u16).to_be_bytes();
         let asked = Instant::now();
-        server.list(format!("172.16.{a}.{b}"))?;
+        server.list(format!("172.17.{a}.{b}"))?;
         let acknowledged = Instant::now();
         acknowledged_us.push((acknowledged - asked).as_micros() as u64);
         // A lost datagram is asked again.
-        while !is_listed(&socket, &format!("{b}.{a}.16.172")).unwrap_or(false) {}
+        while !is_listed(&socket, &format!("{b}.{a}.17.172")).unwrap_or(false) {}
         served_us.push(acknowledged.elapsed().as_micros() as u64);
         thread::sleep(Duration::from_micros(random.random_range(0..2_000)));
     }

@@ -10,6 +10,7 @@ mod support;
 #[path = "../support/daemon.rs"]
 mod daemon;
 
+mod backup;
 mod crash;
 mod day;
 mod exact;
