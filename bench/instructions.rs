@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     hint::black_box,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -103,11 +103,12 @@ functions! {
     beside.unlisted A PLAIN: ask_live_few_unlisted_a => Unlisted,
 }
 
+const CLIENT: Client = Client { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), transport: Transport::Udp };
+
 /// What a worker does with a request, its counters apart.
 #[inline(never)]
 fn respond(world: &World<'_>, name: &mut QueryName, request: &[u8], reply: &mut [u8]) -> Outcome {
-    let client = Client { address: [192, 0, 2, 1].into(), transport: Transport::Udp };
-    answer::answer_with(name, world, client, request, reply)
+    answer::answer_with(name, world, &CLIENT, request, reply)
 }
 
 macro_rules! loads {

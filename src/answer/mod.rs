@@ -185,7 +185,7 @@ impl Decision {
 /// # Panics
 /// With a shorter buffer; the transports lend longer ones.
 pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8]) -> Outcome {
-    answer_with(&mut QueryName::new(), &world, client, request, buffer)
+    answer_with(&mut QueryName::new(), &world, &client, request, buffer)
 }
 
 /// The same with a lent place for the question's name: who answers a million needs one.
@@ -196,11 +196,11 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
 pub fn answer_with(
     name: &mut QueryName,
     world: &World<'_>,
-    client: Client,
+    client: &Client,
     request: &[u8],
     buffer: &mut [u8],
 ) -> Outcome {
-    match usual::answer(name, world, &client, request, buffer) {
+    match usual::answer(name, world, client, request, buffer) {
         Some(outcome) => outcome,
         None => answer_in_full(name, world, client, request, buffer),
     }
@@ -214,7 +214,7 @@ pub fn answer_with(
 pub fn answer_in_full(
     name: &mut QueryName,
     world: &World<'_>,
-    client: Client,
+    client: &Client,
     request: &[u8],
     buffer: &mut [u8],
 ) -> Outcome {
@@ -234,12 +234,12 @@ pub fn answer_in_full(
     let (question_len, edns) = (query.question_len(), query.edns.as_ref());
     let mut reply = start(world.policy, client, request, query.header, question_len, edns, buffer);
     let context = Context { now_s: world.now_s, keyed: false };
-    let mut asked = Asked { world, client: &client, query: &query, name, context, live: None };
+    let mut asked = Asked { world, client, query: &query, name, context, live: None };
     let decision = match decide(&mut asked, &mut reply) {
         Ok(decision) => decision,
         Err(zone) => return silence(Ignored::Access, zone, query.qtype),
     };
-    finish(world, &client, edns, reply, &decision, query.qtype)
+    finish(world, client, edns, reply, &decision, query.qtype)
 }
 
 /// What was listed by command in the zone at that place, if anything was.
@@ -260,7 +260,7 @@ fn is_of_zones(qtype: u16) -> bool {
 #[inline(never)]
 fn decline(
     world: &World<'_>,
-    client: Client,
+    client: &Client,
     request: &[u8],
     unanswerable: &Unanswerable<'_>,
     buffer: &mut [u8],
@@ -272,7 +272,7 @@ fn decline(
         Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal) => {
             let edns = refusal.edns.as_ref();
             let reply = start(world.policy, client, request, refusal.header, refusal.question_len, edns, buffer);
-            finish(world, &client, edns, reply, &Decision::new(refusal.rcode, None), 0)
+            finish(world, client, edns, reply, &Decision::new(refusal.rcode, None), 0)
         }
     }
 }
@@ -396,7 +396,7 @@ fn refuse(reply: &mut Reply<'_>, error: ExtendedError) -> Decision {
 #[inline]
 fn start<'b>(
     policy: &Policy,
-    client: Client,
+    client: &Client,
     request: &[u8],
     header: Header,
     question_len: usize,

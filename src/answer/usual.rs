@@ -8,7 +8,7 @@
 use super::{Client, Outcome, Verdict, World, listing::remaining_ttl_s};
 use crate::{
     wire::{
-        Rcode, cookie,
+        HEADER_LEN, Rcode, cookie,
         name::{QueryName, RelativeName},
         plain::{PlainQuery, PlainReply},
         reply::Full,
@@ -16,36 +16,17 @@ use crate::{
     },
     zone::{
         dataset::{Dataset, Entries},
-        live::{Below, LiveZone},
+        live::Below,
         ruling::{Context, Finding},
         shown::Key,
-        snapshot::{Content, Usual},
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
+        usual::{Keys, UsualZone},
         values::{Part, ValueId, Values},
     },
 };
 
 /// Octets of four labels of one digit.
 const FOUR_DIGITS_LEN: usize = 8;
-
-/// Who asks what.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    world: &'a World<'a>,
-    client: &'a Client,
-    query: PlainQuery<'a>,
-}
-
-/// A zone that is as usual.
-#[derive(Clone, Copy)]
-struct Zone<'a> {
-    place: usize,
-    content: &'a Content,
-    live: Option<&'a LiveZone>,
-    context: Context,
-    /// Where in the question's name it begins.
-    apex_at: usize,
-}
 
 /// The one thing that lists what was asked for.
 #[derive(Clone, Copy)]
@@ -58,6 +39,13 @@ struct Hit<'a> {
 /// More was found than is usual.
 struct Unusual;
 
+/// What an answer is made from besides the request.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    world: &'a World<'a>,
+    client: &'a Client,
+}
+
 /// Answers a request, if it and its zone and what is found there are as usual.
 #[inline]
 pub(super) fn answer(
@@ -67,178 +55,206 @@ pub(super) fn answer(
     request: &[u8],
     buffer: &mut [u8],
 ) -> Option<Outcome> {
-    let query = PlainQuery::read(request)?;
-    if !matches!(query.qtype, rr::A | rr::TXT | rr::AAAA) {
-        return None;
-    }
-    let asked = &Asked { world, client, query };
+    let setting = Setting { world, client };
+    let wire = request.get(HEADER_LEN..)?;
     // Four labels of one digit begin an IPv6 address as well.
-    if let Some((address, apex_at)) = read_v4_on_wire(query.name)
-        && apex_at != FOUR_DIGITS_LEN
-        && let Some(place) = query.name.get(apex_at..).and_then(|apex| world.snapshot.at(apex))
-    {
-        return answer_v4(asked, address, place, apex_at, buffer);
+    match read_v4_on_wire(wire) {
+        Some((address, apex_at)) if apex_at != FOUR_DIGITS_LEN => answer_v4(setting, address, apex_at, request, buffer),
+        _ if has_nibbles_on_wire(wire) => answer_v6(setting, request, buffer),
+        _ => answer_name(name, setting, request, buffer),
     }
-    if has_nibbles_on_wire(query.name) {
-        return answer_v6(asked, buffer);
-    }
-    answer_name(name, asked, buffer)
 }
 
 #[inline]
-fn answer_v4(asked: &Asked<'_>, address: u32, place: usize, apex_at: usize, buffer: &mut [u8]) -> Option<Outcome> {
-    let zone = Zone::at(asked.world, place, apex_at, Usual::Addresses)?;
-    match zone.find_v4(address).ok()? {
-        None => deny(asked, zone.place, zone.content, apex_at, buffer),
-        Some(hit) => confirm(asked, zone, hit, Key::V4(address), buffer),
+fn answer_v4(setting: Setting<'_>, address: u32, apex_at: usize, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
+    let query = read(request)?;
+    let zone = setting.world.snapshot.usual_at(query.name().get(apex_at..)?, setting.world.now_s)?;
+    match find_v4(zone, setting.world, address).ok()? {
+        None => deny(setting, query, zone, apex_at, buffer),
+        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V4(address), buffer),
     }
 }
 
 #[inline(never)]
-fn answer_v6(asked: &Asked<'_>, buffer: &mut [u8]) -> Option<Outcome> {
-    let Asked { world, query, .. } = *asked;
-    let (address, apex_at) = read_v6_on_wire(query.name)?;
-    let zone = Zone::at(world, world.snapshot.at(query.name.get(apex_at..)?)?, apex_at, Usual::Addresses)?;
-    match zone.find_v6(address).ok()? {
-        None => deny(asked, zone.place, zone.content, zone.apex_at, buffer),
-        Some(hit) => confirm(asked, zone, hit, Key::V6(address), buffer),
+fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
+    let query = read(request)?;
+    let (address, apex_at) = read_v6_on_wire(query.name())?;
+    let zone = setting.world.snapshot.usual_at(query.name().get(apex_at..)?, setting.world.now_s)?;
+    match find_v6(zone, setting.world, address).ok()? {
+        None => deny(setting, query, zone, apex_at, buffer),
+        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V6(address), buffer),
     }
 }
 
 #[inline(never)]
-fn answer_name(name: &mut QueryName, asked: &Asked<'_>, buffer: &mut [u8]) -> Option<Outcome> {
-    let Asked { world, query, .. } = *asked;
-    let place = name.read_above(query.name, |left| world.snapshot.at(left))?;
+fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
+    let query = read(request)?;
+    let zone = name.read_above(query.name(), |left| setting.world.snapshot.usual_at(left, setting.world.now_s))?;
     let relative = name.relative(name.label_count());
-    let zone = Zone::at(world, place, relative.octets().len(), Usual::Names)?;
-    match zone.find_name(relative).ok()? {
-        (None, _) => deny(asked, zone.place, zone.content, zone.apex_at, buffer),
-        (Some(hit), entry) => confirm(asked, zone, hit, Key::Name(entry), buffer),
+    let apex_at = relative.octets().len();
+    match find_name(zone, setting.world, relative).ok()? {
+        (None, _) => deny(setting, query, zone, apex_at, buffer),
+        (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), buffer),
     }
 }
 
-impl<'a> Zone<'a> {
-    #[inline]
-    fn at(world: &World<'a>, place: usize, apex_at: usize, kind: Usual) -> Option<Self> {
-        let context = Context { now_s: world.now_s, keyed: false };
-        let content = world.snapshot.usual(place, kind, &context)?;
-        let live = world.live.zone(world.snapshot.zones()[place].live_slot);
-        Some(Self { place, content, live, context, apex_at })
-    }
+/// Reads a request for records of a usual type.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "what it returns would else go through memory")]
+fn read(request: &[u8]) -> Option<PlainQuery<'_>> {
+    PlainQuery::read(request).filter(|query| matches!(query.qtype, rr::A | rr::TXT | rr::AAAA))
+}
 
-    /// What lists an IPv4 address, if anything does.
-    #[inline]
-    fn find_v4(&self, address: u32) -> Result<Option<Hit<'a>>, Unusual> {
-        if let Some(live) = self.live
-            && (live.has_names() || live.find_v4(address, self.context.now_s).is_some())
-        {
-            return Err(Unusual);
-        }
-        self.ask(|entries| match entries {
-            Entries::Addresses(addresses) => addresses.find_v4(address, &self.context),
-            _ => Finding::Absent,
-        })
+/// What lists an IPv4 address, if anything does.
+#[inline]
+fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32) -> Result<Option<Hit<'a>>, Unusual> {
+    if let Some(live) = world.live.zone(zone.live_slot)
+        && (live.has_names() || live.find_v4(address, world.now_s).is_some())
+    {
+        return Err(Unusual);
     }
+    let context = for_all(world);
+    ask(zone, Keys::Addresses, |entries| match entries {
+        Entries::Addresses(addresses) => addresses.find_v4(address, &context),
+        _ => Finding::Absent,
+    })
+}
 
-    /// What lists an IPv6 address, if anything does.
-    #[inline]
-    fn find_v6(&self, address: u128) -> Result<Option<Hit<'a>>, Unusual> {
-        if is_behind_v4(address) {
-            return Err(Unusual);
-        }
-        if let Some(live) = self.live
-            && (live.has_names() || live.find_v6(address, self.context.now_s).is_some())
-        {
-            return Err(Unusual);
-        }
-        self.ask(|entries| match entries {
-            Entries::Addresses(addresses) => addresses.find_v6(address, &self.context),
-            _ => Finding::Absent,
-        })
+/// What lists an IPv6 address, if anything does.
+#[inline]
+fn find_v6<'a>(zone: &'a UsualZone, world: &World<'a>, address: u128) -> Result<Option<Hit<'a>>, Unusual> {
+    if is_behind_v4(address) {
+        return Err(Unusual);
     }
+    if let Some(live) = world.live.zone(zone.live_slot)
+        && (live.has_names() || live.find_v6(address, world.now_s).is_some())
+    {
+        return Err(Unusual);
+    }
+    let context = for_all(world);
+    ask(zone, Keys::Addresses, |entries| match entries {
+        Entries::Addresses(addresses) => addresses.find_v6(address, &context),
+        _ => Finding::Absent,
+    })
+}
 
-    /// What lists a name, if anything does, and under which entry. A name above others is unusual, and so is one that may be an
-    /// address.
-    #[inline]
-    fn find_name<'n>(&self, name: RelativeName<'n>) -> Result<(Option<Hit<'a>>, RelativeName<'n>), Unusual> {
-        let top_level = name.label_count().checked_sub(1).map_or([0; 4], |last| name.label_start(last));
-        if top_level[0] < 2 || top_level[1].is_ascii_digit() {
-            return Err(Unusual);
-        }
-        if let Some(live) = self.live
-            && (live.find_name(name, self.context.now_s).is_some()
-                || live.below(name, self.context.now_s) != Below::Nothing)
-        {
-            return Err(Unusual);
-        }
-        let (mut entry_label_count, mut is_above) = (0, false);
-        let hit = self.ask(|entries| match entries {
-            Entries::Names(names) => {
-                let found = names.look_up(name, &self.context);
-                is_above |= found.listed_below;
-                if found.finding.is_listed() {
-                    entry_label_count = found.entry_label_count;
-                }
-                found.finding
+/// What lists a name, if anything does, and under which entry. A name above others is unusual, and so is one that may be an
+/// address.
+#[inline]
+fn find_name<'a, 'n>(
+    zone: &'a UsualZone,
+    world: &World<'a>,
+    name: RelativeName<'n>,
+) -> Result<(Option<Hit<'a>>, RelativeName<'n>), Unusual> {
+    let top_level = name.label_count().checked_sub(1).map_or([0; 4], |last| name.label_start(last));
+    if top_level[0] < 2 || top_level[1].is_ascii_digit() {
+        return Err(Unusual);
+    }
+    if let Some(live) = world.live.zone(zone.live_slot)
+        && (live.find_name(name, world.now_s).is_some() || live.below(name, world.now_s) != Below::Nothing)
+    {
+        return Err(Unusual);
+    }
+    let (mut entry_label_count, mut is_above) = (0, false);
+    let context = for_all(world);
+    let hit = ask(zone, Keys::Names, |entries| match entries {
+        Entries::Names(names) => {
+            let found = names.look_up(name, &context);
+            is_above |= found.listed_below;
+            if found.finding.is_listed() {
+                entry_label_count = found.entry_label_count;
             }
-            _ => Finding::Absent,
-        })?;
-        if hit.is_none() && is_above {
-            return Err(Unusual);
+            found.finding
         }
-        Ok((hit, name.last(entry_label_count)))
+        _ => Finding::Absent,
+    })?;
+    if hit.is_none() && is_above {
+        return Err(Unusual);
     }
+    Ok((hit, name.last(entry_label_count)))
+}
 
-    /// Asks all datasets.
-    #[inline]
-    fn ask(&self, mut find: impl FnMut(&'a Entries) -> Finding<'a>) -> Result<Option<Hit<'a>>, Unusual> {
-        let mut hit = None;
-        for dataset in self.content.own_datasets() {
-            match find(&dataset.entries) {
-                Finding::Absent | Finding::Excluded => {}
-                Finding::One(value, until_s) if hit.is_none() => hit = Some(Hit { dataset, value, until_s }),
-                Finding::One(..) | Finding::Many(_) => return Err(Unusual),
-            }
-        }
-        Ok(hit)
+/// Asks all datasets of a zone of such keys.
+#[inline]
+fn ask<'a>(
+    zone: &'a UsualZone,
+    keys: Keys,
+    mut find: impl FnMut(&'a Entries) -> Finding<'a>,
+) -> Result<Option<Hit<'a>>, Unusual> {
+    if zone.keys != keys {
+        return Err(Unusual);
     }
+    let mut hit = None;
+    for dataset in &zone.datasets {
+        match find(&dataset.entries) {
+            Finding::Absent | Finding::Excluded => {}
+            Finding::One(value, until_s) if hit.is_none() => hit = Some(Hit { dataset, value, until_s }),
+            Finding::One(..) | Finding::Many(_) => return Err(Unusual),
+        }
+    }
+    Ok(hit)
+}
+
+/// What lookups depend on for whoever has no key.
+#[inline]
+fn for_all(world: &World<'_>) -> Context {
+    Context { now_s: world.now_s, keyed: false }
 }
 
 /// Says that nothing is listed.
-#[inline(never)]
-fn deny(asked: &Asked<'_>, place: usize, content: &Content, apex_at: usize, buffer: &mut [u8]) -> Option<Outcome> {
-    let mut reply = PlainReply::new(&asked.query, buffer).ok()?;
-    if let Some(soa) = &content.soa {
-        reply.authority(soa.negative(), apex_at).ok()?;
-    }
-    finish(asked, place, reply, Verdict::Unlisted)
+#[inline]
+fn deny(
+    setting: Setting<'_>,
+    query: PlainQuery<'_>,
+    zone: &UsualZone,
+    apex_at: usize,
+    buffer: &mut [u8],
+) -> Option<Outcome> {
+    let mut reply = PlainReply::new(&query, buffer).ok()?;
+    reply.authority_block(zone.denial.as_ref()?, apex_at).ok()?;
+    finish(setting, query, zone, reply, Rcode::NxDomain)
 }
 
 /// Says what is listed.
 #[inline(never)]
-fn confirm(asked: &Asked<'_>, zone: Zone<'_>, hit: Hit<'_>, key: Key<'_>, buffer: &mut [u8]) -> Option<Outcome> {
-    let mut reply = PlainReply::new(&asked.query, buffer).ok()?;
-    add_record(asked.query.qtype, zone, hit, key, &mut reply)?;
-    add_servers(asked, zone, &mut reply)?;
-    finish(asked, zone.place, reply, Verdict::Listed)
+fn confirm(
+    setting: Setting<'_>,
+    request: &[u8],
+    zone: &UsualZone,
+    apex_at: usize,
+    hit: Hit<'_>,
+    key: Key<'_>,
+    buffer: &mut [u8],
+) -> Option<Outcome> {
+    let query = read(request)?;
+    let mut reply = PlainReply::new(&query, buffer).ok()?;
+    add_record(query.qtype, hit, key, setting.world.now_s, &mut reply)?;
+    if !setting.world.policy.minimal {
+        add_servers(query.id(), zone, apex_at, &mut reply)?;
+    }
+    finish(setting, query, zone, reply, Rcode::NoError)
 }
 
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "its two callers are all there is to an answer")]
-fn finish(asked: &Asked<'_>, place: usize, reply: PlainReply<'_>, verdict: Verdict) -> Option<Outcome> {
-    let Asked { world, client, query } = asked;
+#[inline]
+fn finish(
+    setting: Setting<'_>,
+    query: PlainQuery<'_>,
+    zone: &UsualZone,
+    reply: PlainReply<'_>,
+    rcode: Rcode,
+) -> Option<Outcome> {
+    let Setting { world, client } = setting;
     let policy = world.policy;
     let cookie =
         query.cookie().map(|presented| cookie::answer(&policy.cookie_secret, presented, client.address, world.now_s));
-    let is_listed = verdict == Verdict::Listed;
-    let rcode = if is_listed { Rcode::NoError } else { Rcode::NxDomain };
+    let is_listed = rcode == Rcode::NoError;
     Some(Outcome {
-        reply_len: reply.finish(query, rcode, policy.udp_payload_len, cookie).ok()?,
+        reply_len: reply.finish(&query, rcode, policy.udp_payload_len, cookie).ok()?,
         hold_s: 0,
-        zone: Some(place),
+        zone: Some(zone.place as usize),
         qtype: query.qtype,
         rcode: Some(rcode),
-        verdict,
+        verdict: if is_listed { Verdict::Listed } else { Verdict::Unlisted },
         truncated: false,
         has_edns: query.has_edns(),
         answer_count: u16::from(is_listed),
@@ -248,9 +264,9 @@ fn finish(asked: &Asked<'_>, place: usize, reply: PlainReply<'_>, verdict: Verdi
 
 /// Adds the record of the type that is asked for, if the value has one.
 #[inline]
-fn add_record(qtype: u16, zone: Zone<'_>, hit: Hit<'_>, key: Key<'_>, reply: &mut PlainReply<'_>) -> Option<()> {
+fn add_record(qtype: u16, hit: Hit<'_>, key: Key<'_>, now_s: u64, reply: &mut PlainReply<'_>) -> Option<()> {
     let (values, value) = (&hit.dataset.values, hit.value);
-    let ttl_s = remaining_ttl_s(hit.dataset.ttl_s, hit.until_s, zone.context.now_s);
+    let ttl_s = remaining_ttl_s(hit.dataset.ttl_s, hit.until_s, now_s);
     match qtype {
         rr::A => reply.address(ttl_s, values.address(value).octets()).ok(),
         rr::TXT => reply.text(ttl_s, |reply| add_text(values, value, key, reply)).ok(),
@@ -274,10 +290,10 @@ fn add_text(values: &Values, value: ValueId, key: Key<'_>, reply: &mut PlainRepl
 
 /// Adds the zone's name servers, unless their addresses would go with them.
 #[inline]
-fn add_servers(asked: &Asked<'_>, zone: Zone<'_>, reply: &mut PlainReply<'_>) -> Option<()> {
-    let Some(servers) = zone.content.servers.as_ref().filter(|_| !asked.world.policy.minimal) else { return Some(()) };
+fn add_servers(id: u16, zone: &UsualZone, apex_at: usize, reply: &mut PlainReply<'_>) -> Option<()> {
+    let Some(servers) = &zone.servers else { return Some(()) };
     if servers.have_addresses() {
         return None;
     }
-    servers.turn(asked.query.id()).map_or(Some(()), |turn| reply.authority(&turn.laid, zone.apex_at).ok())
+    servers.turn(id).map_or(Some(()), |turn| reply.authority(&turn.laid, apex_at).ok())
 }

@@ -119,7 +119,7 @@ impl Responder for Worker {
         let (snapshot, live) = (&self.served.snapshot, &*self.live);
         let world = World { snapshot, policy: &self.shared.policy, now_s: self.now_s, live };
         let asker = Client { address: client.ip(), transport };
-        let outcome = answer::answer_with(&mut self.name, &world, asker, request, reply);
+        let outcome = answer::answer_with(&mut self.name, &world, &asker, request, reply);
         if outcome.ignored == Some(Ignored::Elsewhere) {
             // Whoever takes updates answers and counts them.
             return Reply { len: 0, hold_s: 0, is_late: true };

@@ -76,6 +76,19 @@ impl Laid {
         }
     }
 
+    /// The same records as a block, if they are short enough.
+    pub fn block(&self) -> Option<Block> {
+        let mut block = Block { len: self.octets.len(), record_count: self.record_count, ..Block::EMPTY };
+        if self.octets.len() > Block::LEN_MAX || self.pointers.len() > block.changes.len() {
+            return None;
+        }
+        block.octets[..self.octets.len()].copy_from_slice(&self.octets);
+        for (change, at) in block.changes.iter_mut().zip(&self.pointers) {
+            *change = *at as u8 + 1;
+        }
+        Some(block)
+    }
+
     /// The same for an apex that ends within the first [`NEAR_LEN`] octets: no more than the last octet of a pointer changes.
     #[inline]
     pub(super) fn copy_near(&self, room: &mut [u8], apex_at: u8) {
@@ -84,6 +97,48 @@ impl Laid {
             if let Some(octet) = room.get_mut(usize::from(at) + 1) {
                 *octet = octet.wrapping_add(apex_at);
             }
+        }
+    }
+}
+
+/// Records laid out beforehand that are short, as a SOA is: all of a block is copied, which takes no more than a few instructions,
+/// and what is behind the records is written over or not sent.
+#[derive(Clone, Debug)]
+pub struct Block {
+    octets: [u8; BLOCK_LEN],
+    /// Offsets of the octets that change with the place of the apex; where there are fewer, the last octet, which is never sent.
+    changes: [u8; 4],
+    len: usize,
+    record_count: u16,
+}
+
+/// Octets that are copied for a block.
+pub(super) const BLOCK_LEN: usize = 128;
+
+impl Block {
+    /// No records.
+    pub const EMPTY: Self = Self { octets: [0; BLOCK_LEN], changes: [BLOCK_LEN as u8 - 1; 4], len: 0, record_count: 0 };
+    const LEN_MAX: usize = BLOCK_LEN - 1;
+
+    /// Octets of the records.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Number of records.
+    #[inline]
+    pub(super) fn record_count(&self) -> u16 {
+        self.record_count
+    }
+
+    /// Copies the records to where they go in a message whose apex stands at offset `apex_at` and ends within [`NEAR_LEN`].
+    #[inline]
+    pub(super) fn copy_near(&self, room: &mut [u8; BLOCK_LEN], apex_at: u8) {
+        *room = self.octets;
+        for at in self.changes {
+            let octet = &mut room[usize::from(at) % BLOCK_LEN];
+            *octet = octet.wrapping_add(apex_at);
         }
     }
 }
@@ -99,6 +154,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_long_is_no_block() {
+        let with = |octets: usize, pointers: usize| {
+            let mut laid = Laid::default();
+            laid.octets(&vec![1; octets]);
+            (0..pointers).for_each(|_| laid.pointer(0));
+            laid.block().map(|block| block.len())
+        };
+        assert_eq!(with(119, 4), Some(127));
+        assert_eq!(with(120, 4), None);
+        assert_eq!(with(0, 5), None);
+        assert_eq!(with(0, 0), Some(0));
+    }
+
+    #[test]
     fn near_and_far_are_alike() {
         let mut laid = Laid::default();
         laid.record(2, 3_600, |data| {
@@ -110,6 +179,11 @@ mod tests {
             laid.copy_near(&mut near, apex_at as u8);
             laid.copy_to(&mut far, apex_at);
             assert_eq!(near, far);
+            let block = laid.block().expect("it is short");
+            let mut room = [0xff; BLOCK_LEN];
+            block.copy_near(&mut room, apex_at as u8);
+            assert_eq!(room[..block.len()], far);
+            assert_eq!(block.record_count(), 1);
             assert_eq!(near[near.len() - 2..], (POINTER | (5 + apex_at as u16)).to_be_bytes());
         }
     }

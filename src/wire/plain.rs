@@ -6,7 +6,7 @@
 
 use super::{
     HEADER_LEN, Rcode, class, cookie,
-    laid::{Laid, NEAR_LEN},
+    laid::{Block, Laid, NEAR_LEN},
     query::{FLAG_AA, FLAG_QR, FLAGS_ECHOED, OPTION_COOKIE},
     reply::{Full, OPT_FIXED_LEN, opt_record},
     rr,
@@ -20,8 +20,6 @@ const REPLY_MAX_LEN: usize = 512;
 pub struct PlainQuery<'a> {
     /// Header and question.
     asked: &'a [u8],
-    /// What stands where the question's name is; whoever finds an apex at its end knows that it is one.
-    pub name: &'a [u8],
     /// The type that is asked for.
     pub qtype: u16,
     opt: Option<PlainOpt<'a>>,
@@ -36,12 +34,16 @@ struct PlainOpt<'a> {
     cookie: Option<&'a [u8]>,
 }
 
+/// Octets of a question behind its name: type and class.
+const QUESTION_END_LEN: usize = 4;
+
 /// Octets of a cookie option before its data.
 const OPTION_HEAD_LEN: usize = 4;
 
 impl<'a> PlainQuery<'a> {
     /// Reads a request, if it is such a query.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "it would else go through memory")]
     pub fn read(request: &'a [u8]) -> Option<Self> {
         /// QR and the opcode, and what is no question or additional record, in the octets after the id.
         const KIND: u64 = 0xf800_ffff_ffff_ffff;
@@ -58,10 +60,16 @@ impl<'a> PlainQuery<'a> {
             }
             _ => return None,
         };
-        let (name, question) = asked.get(HEADER_LEN..)?.split_last_chunk::<4>()?;
-        let [type_1, type_2, class_1, class_2] = *question;
+        let [type_1, type_2, class_1, class_2] = *asked.last_chunk::<QUESTION_END_LEN>()?;
         let is_internet = u16::from_be_bytes([class_1, class_2]) == class::IN;
-        is_internet.then_some(Self { asked, name, qtype: u16::from_be_bytes([type_1, type_2]), opt })
+        let has_name = asked.len() > HEADER_LEN + QUESTION_END_LEN;
+        (is_internet && has_name).then_some(Self { asked, qtype: u16::from_be_bytes([type_1, type_2]), opt })
+    }
+
+    /// What stands where the question's name is; whoever finds an apex at its end knows that it is one.
+    #[inline]
+    pub fn name(&self) -> &'a [u8] {
+        self.asked.get(HEADER_LEN..self.asked.len() - QUESTION_END_LEN).unwrap_or_default()
     }
 
     /// Message id.
@@ -200,6 +208,19 @@ impl<'b> PlainReply<'b> {
         laid.copy_near(self.buffer.get_mut(self.len..end).ok_or(Full)?, (HEADER_LEN + apex_at) as u8);
         self.len = end;
         self.authority_count += laid.record_count();
+        Ok(())
+    }
+
+    /// The same from a block.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub fn authority_block(&mut self, block: &Block, apex_at: usize) -> Result<(), Full> {
+        let room = self.buffer.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut).ok_or(Full)?;
+        block.copy_near(room, (HEADER_LEN + apex_at) as u8);
+        self.len += block.len();
+        self.authority_count += block.record_count();
         Ok(())
     }
 

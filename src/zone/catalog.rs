@@ -57,15 +57,15 @@ impl Catalog {
     /// The apex that is this whole name, in whatever case, by its place.
     #[inline]
     pub(super) fn at(&self, name: &[u8]) -> Option<usize> {
-        match *self.first_of_length.get(name.len())? {
-            NONE => None,
-            first => self.at_from(first, name),
-        }
+        let first = *self.first_of_length.get(name.len())?;
+        let apex = self.apexes.get(first as usize)?;
+        if apex.is(name) { Some(first as usize) } else { self.at_from(apex.next_as_long, name) }
     }
 
-    fn at_from(&self, first: u32, name: &[u8]) -> Option<usize> {
-        let mut place = first;
-        for _ in 0..COMPARED_MAX {
+    #[inline(never)]
+    fn at_from(&self, second: u32, name: &[u8]) -> Option<usize> {
+        let mut place = second;
+        for _ in 1..COMPARED_MAX {
             let apex = self.apexes.get(place as usize)?;
             if apex.is(name) {
                 return Some(place as usize);
@@ -169,10 +169,14 @@ impl Apex {
     /// Whether a name that is as long is this one.
     #[inline]
     fn is(&self, name: &[u8]) -> bool {
-        let Words { first, between, last } = Words::of(name);
-        self.first.is(first)
-            && self.last.is(last)
-            && between.iter().zip(&self.between).all(|(word, own)| own.is(u64::from_le_bytes(*word)))
+        let Words { first, last, .. } = Words::of(name);
+        self.first.is(first) && self.last.is(last) && (self.between.is_empty() || self.is_between(name))
+    }
+
+    #[inline(never)]
+    fn is_between(&self, name: &[u8]) -> bool {
+        let Words { between, .. } = Words::of(name);
+        between.iter().zip(&self.between).all(|(word, own)| own.is(u64::from_le_bytes(*word)))
     }
 }
 

@@ -20,4 +20,5 @@ mod sorting;
 pub mod standing;
 pub mod subject;
 mod translation;
+pub mod usual;
 pub mod values;

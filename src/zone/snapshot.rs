@@ -9,6 +9,7 @@ use super::{
     dataset::{Dataset, Entries, Shape},
     ruling::Context,
     subject::Subject,
+    usual::UsualZone,
 };
 use crate::wire::{
     name::{Name, QueryName, RelativeName},
@@ -43,17 +44,6 @@ pub struct Content {
     parts: Vec<Part>,
     /// Names without data above subzones and zones of their own, in wire format without the root octet.
     non_terminals: Vec<Box<[u8]>>,
-    /// Set once it is known who may ask, and which other zones there are.
-    usual: Option<Usual>,
-}
-
-/// What a zone lists that is served to everyone, has no zones below it, and holds plain records at its apex at most: most do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usual {
-    /// Addresses.
-    Addresses,
-    /// Names.
-    Names,
 }
 
 /// The datasets that answer at and below one name of a zone.
@@ -107,14 +97,8 @@ impl Content {
             }
         }
         parts.sort_by_key(|part| std::cmp::Reverse(part.label_count));
-        let mut content = Self {
-            soa,
-            servers,
-            expires_s: expires_s.unwrap_or(u64::MAX),
-            parts,
-            non_terminals: Vec::new(),
-            usual: None,
-        };
+        let mut content =
+            Self { soa, servers, expires_s: expires_s.unwrap_or(u64::MAX), parts, non_terminals: Vec::new() };
         for part in 0..content.parts.len() {
             let name = content.parts[part].name.clone();
             content.add_ancestors(&name);
@@ -133,25 +117,9 @@ impl Content {
         }
     }
 
-    /// What it lists, if that is of one kind and all in one place.
-    fn kind_if_usual(&self) -> Option<Usual> {
-        let [Part { datasets, above, .. }] = &*self.parts else { return None };
-        if !above.is_empty() || !self.non_terminals.is_empty() {
-            return None;
-        }
-        let mut usual = None;
-        for dataset in datasets {
-            let kind = match &dataset.entries {
-                Entries::Addresses(_) => Usual::Addresses,
-                Entries::Names(_) => Usual::Names,
-                Entries::Records(records) if records.are_at_apex() => continue,
-                Entries::Records(_) => return None,
-            };
-            if *usual.get_or_insert(kind) != kind {
-                return None;
-            }
-        }
-        usual
+    /// Whether everything it holds is asked at its apex, and nothing stands below that but entries.
+    pub(super) fn is_all_at_apex(&self) -> bool {
+        matches!(&*self.parts, [Part { above, .. }] if above.is_empty()) && self.non_terminals.is_empty()
     }
 
     /// The datasets of the zone itself, subzones apart.
@@ -320,6 +288,8 @@ impl<'a> Sought<'a> {
 pub struct Snapshot {
     zones: Vec<Zone>,
     by_apex: Catalog,
+    /// Those of the zones that are as usual, at their places.
+    usual: Box<[Option<UsualZone>]>,
     /// Who may ask for any zone.
     pub acl: Option<Arc<AccessList>>,
     /// Which keys open any zone.
@@ -337,14 +307,13 @@ impl Snapshot {
             }
         }
         let is_open = acl.is_none() && keys.is_none();
-        for zone in &mut zones {
-            let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
-            if let Some(content) = &mut zone.content {
-                content.usual = content.kind_if_usual().filter(|_| is_open);
-            }
-        }
-        let mut snapshot = Self { zones, by_apex: Catalog::new(&apexes), acl, keys };
+        let mut snapshot = Self { zones, by_apex: Catalog::new(&apexes), usual: Box::default(), acl, keys };
         snapshot.find_server_addresses();
+        let usual = |(place, zone): (usize, &Zone)| {
+            let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
+            UsualZone::new(place, zone).filter(|_| is_open)
+        };
+        snapshot.usual = snapshot.zones.iter().enumerate().map(usual).collect();
         snapshot
     }
 
@@ -359,17 +328,10 @@ impl Snapshot {
         self.by_apex.find(name)
     }
 
-    /// The zone whose apex is this whole name, in whatever case, by its place.
+    /// The zone whose apex is this whole name, in whatever case, if it is as usual and its data may be served.
     #[inline]
-    pub fn at(&self, name: &[u8]) -> Option<usize> {
-        self.by_apex.at(name)
-    }
-
-    /// The data of a zone, by its place, if they may be served and are what is usual.
-    #[inline]
-    pub fn usual(&self, place: usize, kind: Usual, context: &Context) -> Option<&Content> {
-        let content = self.zones[place].content.as_ref()?;
-        (content.usual == Some(kind) && content.is_current(context)).then_some(content)
+    pub fn usual_at(&self, name: &[u8], now_s: u64) -> Option<&UsualZone> {
+        self.usual.get(self.by_apex.at(name)?)?.as_ref().filter(|zone| now_s <= zone.expires_s)
     }
 
     /// The zone of that name.

@@ -76,22 +76,33 @@ fn six_to_four(run: Run<u128>) -> Option<Run<u32>> {
 pub fn read_v4_on_wire(wire: &[u8]) -> Option<(u32, usize)> {
     let wire: &[u8; 16] = wire.first_chunk()?;
     // Two labels take eight octets at most.
-    let (low, low_len) = read_two_octets(u64::from_le_bytes(*wire.first_chunk()?))?;
-    let (high, high_len) = read_two_octets(u64::from_le_bytes(*wire[low_len..].first_chunk()?))?;
-    Some((low | high << 16, low_len + high_len))
+    let low = read_two_octets(u64::from_le_bytes(*wire.first_chunk()?));
+    let high = read_two_octets(u64::from_le_bytes(*wire.get(low.len..)?.first_chunk()?));
+    let address = low.number | high.number << 16;
+    (low.faults | high.faults == 0).then_some((address, low.len + high.len))
 }
 
-/// The two octets that a word begins with, as a number, and how many octets of the word that is.
+/// Two labels as octets.
+struct TwoOctets {
+    number: u32,
+    /// Octets on the wire.
+    len: usize,
+    /// Zero if both are canonical octets.
+    faults: u32,
+}
+
+/// The two octets that a word begins with.
 #[inline]
-fn read_two_octets(word: u64) -> Option<(u32, usize)> {
-    let (first, is_octet) = read_octet(word as u32);
-    let first_bits = 8 * (word as u32 & 0xff) + 8;
-    if !is_octet {
-        return None;
+fn read_two_octets(word: u64) -> TwoOctets {
+    let (first, first_faults) = read_octet(word as u32);
+    let first_len = word as u32 & 0xff;
+    let rest = word.wrapping_shr(8 * first_len + 8) as u32;
+    let (second, second_faults) = read_octet(rest);
+    TwoOctets {
+        number: first | second << 8,
+        len: (first_len + (rest & 0xff) + 2) as usize,
+        faults: first_faults | second_faults,
     }
-    let rest = (word >> first_bits) as u32;
-    let (second, is_octet) = read_octet(rest);
-    is_octet.then_some((first | second << 8, (first_bits / 8 + (rest & 0xff) + 1) as usize))
 }
 
 /// Whether a name on the wire begins with four labels of one octet each, as an IPv6 address does.
@@ -128,9 +139,9 @@ pub fn read_v6_on_wire(wire: &[u8]) -> Option<(u128, usize)> {
 fn read_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     let Some(labels) = name.four_label_starts() else { return read_few_octets(name) };
     let octets = labels.map(|start| read_octet(u32::from_le_bytes(start)));
-    let are_octets = octets.iter().fold(true, |all, (_, is_octet)| all & is_octet);
+    let faults = octets.iter().fold(0, |faults, (_, more)| faults | more);
     let address = octets[0].0 | octets[1].0 << 8 | octets[2].0 << 16 | octets[3].0 << 24;
-    are_octets.then_some(Run { first: address, last: address })
+    (faults == 0).then_some(Run { first: address, last: address })
 }
 
 fn read_few_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
@@ -141,8 +152,8 @@ fn read_few_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     let free_bits = 32 - 8 * count as u32;
     let mut first = 0;
     for index in 0..count {
-        let (octet, is_octet) = read_octet(u32::from_le_bytes(name.label_start(index)));
-        if !is_octet {
+        let (octet, faults) = read_octet(u32::from_le_bytes(name.label_start(index)));
+        if faults != 0 {
             return None;
         }
         first |= octet << (free_bits + 8 * index as u32);
@@ -150,39 +161,46 @@ fn read_few_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
     Some(Run { first, last: first | ((1 << free_bits) - 1) })
 }
 
-/// What makes a canonical decimal octet of so many digits. Each field has the digits where a label has them, in its octets
-/// from the second on.
+/// What a label of so many digits is read with, from its length octet and the three octets after that as one word.
 struct Digits {
-    /// Where they are.
-    mask: u32,
-    /// Reaches the highest bit of its octet with a digit that is too large.
-    beyond: u32,
-    /// Weighs each, so that the sum comes to stand in the highest octet.
-    weights: u32,
-    /// The least number that needs so many.
-    least: u32,
+    /// Keeps what is the label's own.
+    own: [u32; 4],
+    /// Takes the length away, and what makes a digit an ASCII character.
+    plain: [u32; 4],
+    /// Weighs each digit, so that the sum comes to stand in the highest octet.
+    weights: [u32; 4],
 }
 
-/// By length. Labels of a length that no octet has get what nothing satisfies.
-const DIGITS: [Digits; 4] = [
-    Digits { mask: 0, beyond: 0x80_80_80_00, weights: 0, least: 0 },
-    Digits { mask: 0x00_00_ff_00, beyond: 0x76_76_76_00, weights: 1 << 16, least: 0 },
-    Digits { mask: 0x00_ff_ff_00, beyond: 0x76_76_76_00, weights: 10 << 16 | 1 << 8, least: 10 },
-    // A first digit of 3 is too large, and 256 to 299 are less than 100 without their ninth bit.
-    Digits { mask: 0xff_ff_ff_00, beyond: 0x76_76_7d_00, weights: 100 << 16 | 10 << 8 | 1, least: 100 },
-];
+const DIGITS: Digits = Digits {
+    own: [0xff, 0xff_ff, 0xff_ff_ff, 0xff_ff_ff_ff],
+    plain: [0, 0x30_01, 0x30_30_02, 0x30_30_30_03],
+    weights: [0, 1 << 16, 10 << 16 | 1 << 8, 100 << 16 | 10 << 8 | 1],
+};
 
-/// A canonical decimal octet and whether it is one, from the length of a label and the three octets from there on, not all of
+/// The label of each octet, as a word.
+const LABELS: [u32; 256] = {
+    let mut labels = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+        labels[octet as usize] = match octet {
+            100.. => (hundreds | tens << 8 | ones << 16) << 8 | DIGITS.plain[3],
+            10.. => (tens | ones << 8) << 8 | DIGITS.plain[2],
+            _ => ones << 8 | DIGITS.plain[1],
+        };
+        octet += 1;
+    }
+    labels
+};
+
+/// A decimal octet and zero if it is the canonical one, from the length of a label and the three octets from there on, not all of
 /// them its own. `02` is none, or one entry would exist under several names.
 #[inline]
-#[allow(clippy::needless_bitwise_bool, reason = "a branch for each would be guessed wrong half of the time")]
-fn read_octet(start: u32) -> (u32, bool) {
-    let Digits { mask, beyond, weights, least } = DIGITS[(start & 3) as usize];
-    let digits = (start ^ 0x30_30_30_00) & mask;
-    let octet = digits.wrapping_mul(weights) >> 24;
-    // What is no digit has the highest bit of its octet already, or reaches it.
-    let is_fine = (digits.wrapping_add(beyond) | digits | start & 0xff) & 0x80_80_80_fc == 0;
-    (octet, is_fine & (octet >= least))
+fn read_octet(start: u32) -> (u32, u32) {
+    let digits = (start & 3) as usize;
+    let label = start & DIGITS.own[digits];
+    let octet = (label ^ DIGITS.plain[digits]).wrapping_mul(DIGITS.weights[digits]) >> 24;
+    (octet, label ^ LABELS[octet as usize])
 }
 
 /// One to 32 labels of one hexadecimal digit, the last one first; of names whose labels have one octet each.
@@ -293,12 +311,12 @@ mod tests {
                     std::str::from_utf8(label).ok().filter(|text| text.bytes().all(|one| one.is_ascii_digit()));
                 let octet = digits.and_then(|text| text.parse::<u8>().ok());
                 let expected = octet.filter(|octet| octet.to_string().as_bytes() == label && length < 4);
-                let (read, is_octet) = read_octet(u32::from_le_bytes([length, text[0], text[1], text[2]]));
-                assert_eq!(is_octet.then_some(read), expected.map(u32::from), "{label:?}");
+                let (read, faults) = read_octet(u32::from_le_bytes([length, text[0], text[1], text[2]]));
+                assert_eq!((faults == 0).then_some(read), expected.map(u32::from), "{label:?}");
             }
         }
-        assert!(!read_octet(u32::from_le_bytes([3, b'1', 0x80 | b'2', b'3'])).1);
-        assert!(!read_octet(u32::from_le_bytes([5, b'1', b'2', b'3'])).1);
+        assert_ne!(read_octet(u32::from_le_bytes([3, b'1', 0x80 | b'2', b'3'])).1, 0);
+        assert_ne!(read_octet(u32::from_le_bytes([5, b'1', b'2', b'3'])).1, 0);
     }
 
     #[test]

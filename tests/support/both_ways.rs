@@ -11,7 +11,7 @@ use dnsbld::{
 /// If the long way leads somewhere else.
 pub(crate) fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8]) -> Outcome {
     let mut other = vec![0; buffer.len()];
-    let in_full = answer::answer_in_full(&mut QueryName::new(), &world, client, request, &mut other);
+    let in_full = answer::answer_in_full(&mut QueryName::new(), &world, &client, request, &mut other);
     let outcome = answer::answer(world, client, request, buffer);
     assert_eq!(outcome, in_full, "{request:02x?}");
     assert_eq!(buffer[..outcome.reply_len], other[..in_full.reply_len], "{request:02x?}");

@@ -21,6 +21,9 @@ const INDEX_BITS_MAX: u32 = 20;
 /// So many keys are looked at together: one cache line of lower halves, and a few vector instructions.
 const WINDOW: usize = 32;
 
+/// Bits of a fraction.
+const FRACTION_BITS: u32 = 16;
+
 /// After so many windows, keys are not as evenly spread as was guessed, and halving is as good.
 const WINDOWS_MAX: usize = 3;
 
@@ -37,8 +40,10 @@ pub(super) trait Key: Copy + Ord + 'static {
     const MIN: Self;
     /// All ones.
     const MAX: Self;
-    /// The bits above the lowest `shift`, as an index.
+    /// The bits above the lowest `shift`, of which there are fewer than all, as an index.
     fn above(self, shift: u32) -> usize;
+    /// The highest 16 of the lowest `shift` bits.
+    fn fraction_below(self, shift: u32) -> usize;
     /// The lowest bits, with the others cleared.
     fn half(self) -> u16;
     /// The key of an index above [`HALF_BITS`] and a lower half.
@@ -73,7 +78,12 @@ macro_rules! keys {
 
             #[inline]
             fn above(self, shift: u32) -> usize {
-                self.checked_shr(shift).unwrap_or(0) as usize
+                self.wrapping_shr(shift) as usize
+            }
+
+            #[inline]
+            fn fraction_below(self, shift: u32) -> usize {
+                (self.wrapping_shl(Self::BITS - shift) >> (Self::BITS - FRACTION_BITS)) as usize
             }
 
             #[inline]
@@ -226,7 +236,7 @@ impl<K: Key> SortedBuilder<K> {
         let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else {
             return Sorted { first: K::MIN, shift: 0, cells: Box::default(), keys: Keys::Whole(Box::default()) };
         };
-        let shift = last.since(first).bit_len().saturating_sub(index_bits(keys.len()));
+        let shift = last.since(first).bit_len().saturating_sub(index_bits(keys.len())).min(K::BITS - 1);
         let mut counts = vec![0; last.since(first).above(shift) + 2];
         for key in &keys {
             counts[key.since(first).above(shift)] += 1;
@@ -399,14 +409,8 @@ impl<K: Key> Sorted<K> {
     /// How many keys of its cell are below `key` if they are evenly spread.
     #[inline]
     fn guess(&self, key: K, cell: &Range<usize>) -> usize {
-        const BITS: u32 = 16;
-        let offset = key.since(self.first);
-        // What the cell does not say, as a fraction in 16 bits.
-        let fraction = match self.shift.checked_sub(BITS) {
-            Some(shift) => offset.above(shift),
-            None => offset.above(0) << (BITS - self.shift),
-        };
-        ((fraction & 0xffff) * cell.len()) >> BITS
+        // What the cell does not say, as a fraction of what it might.
+        (key.since(self.first).fraction_below(self.shift) * cell.len()) >> FRACTION_BITS
     }
 
     /// The positions of the keys from `first` to `last`.
@@ -440,9 +444,17 @@ impl<K: Key> Sorted<K> {
     }
 }
 
-/// The position of `key`.
+/// The position of `key`. Most are not there, and that is seen sooner than where they would be.
 #[inline]
 fn find_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> Option<usize> {
+    if let Some(last_at) = keys.len().checked_sub(WINDOW)
+        && let Some(window) = keys.get(window_at(guess, last_at)..).and_then(|keys| keys.first_chunk::<WINDOW>())
+        && window.iter().fold(0, |found, other| found | u16::from(*other == key)) == 0
+        && window[0] < key
+        && key < window[WINDOW - 1]
+    {
+        return None;
+    }
     let below = count_below(keys, key, guess);
     keys.get(below).is_some_and(|other| *other == key).then_some(below)
 }
@@ -454,6 +466,12 @@ fn count_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
     below + usize::from(keys.get(below).is_some_and(|other| *other == key))
 }
 
+/// Where the window begins that has `guess` in its middle.
+#[inline]
+fn window_at(guess: usize, last_at: usize) -> usize {
+    guess.saturating_sub(WINDOW / 2).min(last_at)
+}
+
 /// The number of keys below `key`. Hosts of a network are spread evenly enough that they are mostly found around `guess`, in one
 /// cache line or two; halving would wait for memory at each step.
 #[inline]
@@ -461,7 +479,7 @@ fn count_below<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
     let Some(last_at) = keys.len().checked_sub(WINDOW) else {
         return keys.iter().position(|other| *other >= key).unwrap_or(keys.len());
     };
-    let mut at = guess.saturating_sub(WINDOW / 2).min(last_at);
+    let mut at = window_at(guess, last_at);
     for _ in 0..WINDOWS_MAX {
         let Some(window) = keys[at..].first_chunk::<WINDOW>() else { break };
         if window[0] >= key && at > 0 {

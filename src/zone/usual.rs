@@ -1,0 +1,92 @@
+//! Zones that are as usual, and all that the usual question needs of one, together.
+//!
+//! A zone that is served to everyone, has no zones or subzones below it, and holds addresses, or names, and plain records at its
+//! apex at most: nearly all are that. Whoever asks such a zone for a key needs little of it, and finds that here in a few
+//! cache lines beside each other.
+
+use std::sync::Arc;
+
+use super::{
+    apex::{ZoneServers, ZoneSoa},
+    dataset::{Dataset, Entries},
+    snapshot::{Content, Zone},
+};
+use crate::wire::laid::Block;
+
+/// What a zone lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Addresses.
+    Addresses,
+    /// Names.
+    Names,
+}
+
+/// A zone that is as usual.
+#[derive(Debug)]
+pub struct UsualZone {
+    /// Its place among the zones.
+    pub place: u32,
+    /// What it lists.
+    pub keys: Keys,
+    /// After this second its data are no longer to be served.
+    pub expires_s: u64,
+    /// Where its live listings are found.
+    pub live_slot: u32,
+    /// What is asked, in this order.
+    pub datasets: Box<[Arc<Dataset>]>,
+    /// The authority section of a negative answer; `None` if it is long.
+    pub denial: Option<Block>,
+    /// Its name servers.
+    pub servers: Option<ZoneServers>,
+}
+
+impl UsualZone {
+    /// The zone at that place, if it is one; that it is open to everyone, the caller knows.
+    pub(super) fn new(place: usize, zone: &Zone) -> Option<Self> {
+        let content = zone.content.as_ref()?;
+        let keys = keys(content)?;
+        Some(Self {
+            place: u32::try_from(place).ok()?,
+            keys,
+            expires_s: content.expires_s,
+            live_slot: zone.live_slot,
+            datasets: content
+                .own_datasets()
+                .iter()
+                .filter(|dataset| keys_of(&dataset.entries).is_some())
+                .cloned()
+                .collect(),
+            denial: content.soa.as_ref().map_or(Some(Block::EMPTY), |soa| ZoneSoa::negative(soa).block()),
+            servers: content.servers.clone(),
+        })
+    }
+}
+
+/// What a zone lists, if that is of one kind and all in one place.
+fn keys(content: &Content) -> Option<Keys> {
+    if !content.is_all_at_apex() {
+        return None;
+    }
+    let mut keys = None;
+    for dataset in content.own_datasets() {
+        match &dataset.entries {
+            Entries::Records(records) if records.are_at_apex() => {}
+            entries => {
+                let own = keys_of(entries)?;
+                if *keys.get_or_insert(own) != own {
+                    return None;
+                }
+            }
+        }
+    }
+    keys
+}
+
+fn keys_of(entries: &Entries) -> Option<Keys> {
+    match entries {
+        Entries::Addresses(_) => Some(Keys::Addresses),
+        Entries::Names(_) => Some(Keys::Names),
+        Entries::Records(_) => None,
+    }
+}
