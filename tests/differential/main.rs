@@ -17,9 +17,11 @@
 #[path = "../support/daemon.rs"]
 mod daemon;
 
+mod differences;
 mod lines;
 mod names;
 mod query;
+mod records;
 mod reply;
 mod rules;
 mod scenario;
@@ -34,9 +36,10 @@ use std::{
 };
 
 use daemon::{Daemon, dnsbld, free_address, program};
+use differences::{Rule, Uses};
 use query::{Query, ask_again, ask_all};
 use reply::Reply;
-use rules::{Judge, Rule, Uses};
+use rules::Judge;
 use scenario::Scenario;
 
 const ROUNDS: u64 = 60;

@@ -1,77 +1,24 @@
-//! The allowed differences, each with its reason and with the condition under which it is allowed.
+//! When a difference is allowed: the condition of each.
 //!
 //! Where rbldnsd can be asked a question whose answer proves the difference right, it is asked.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    collections::{BTreeSet, HashMap},
+    net::{Ipv4Addr, SocketAddr},
 };
 
 use super::{
+    differences::Rule,
     names::{Labels, lower},
     query::{
         A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
+    records::{check, dotted, is_subset, long_texts, quoted, same, small_letters, sorted, without_ttl},
     reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},
     scenario::Scenario,
 };
 use crate::daemon::PASSED_CLIENT;
-
-macro_rules! rules {
-    ($($rule:ident: $reason:literal,)*) => {
-        /// A difference that is meant.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub(crate) enum Rule { $($rule,)* }
-
-        impl Rule {
-            /// All of them, with the reason for each.
-            pub(crate) const ALL: &[(Self, &str)] = &[$((Self::$rule, $reason),)*];
-        }
-    };
-}
-
-rules! {
-    EmptyNonTerminal: "something is listed below the name, so it exists (RFC 8020); rbldnsd says NXDOMAIN",
-    MappedInV6Sets: "IPv6 lists that cover ::ffff:0:0/96 count there also beside IPv4 lists; rbldnsd then asks only the latter",
-    Ip4TrieOfBoth: "ip4trie holds both families, as in rspamd's fork: a client for whom all is listed finds IPv6 there too",
-    MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
-    IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
-    Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
-    GlueOfUnserved: "a zone that is not served gives no addresses; rbldnsd answers SERVFAIL for it and yet takes them from it",
-    DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
-    SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",
-    LenientCombined: "what stands outside of a section, or in one of unknown type, costs itself; rbldnsd gives up the zone",
-    QuotedStrings: "`\"a\" \"b\"` are two strings of a TXT record; rbldnsd takes off the outer quotes only",
-    ValueComments: "a comment may follow on an A value, as on an address (rbldnsd is given the files without it)",
-    Duplicates: "a record is in an answer once (RFC 2181 section 5); rbldnsd repeats plain texts of 255 octets",
-    LeadingZeros: "octets have one spelling; to rbldnsd 010.0.0.127 is 10.0.0.127 under another name",
-    AclEmptyKeepsGeneric: "plain records stay where a client is told that nothing, or everything, is listed, as rbldnsd(8) says",
-    LongText: "a text of any length is answered as several strings; rbldnsd cuts it after 254 octets",
-    Truncation: "what does not fit sets TC, and TCP has it all; rbldnsd drops records and clears AA",
-    RoomForServers: "our replies are at most 1232 octets with OPT included, so the zone's servers fit at other times",
-    MinimalAny: "ANY is answered with one RRset (RFC 8482)",
-    AnyAtApex: "ANY at the apex of a zone without SOA or NS is answered with what there is; rbldnsd refuses",
-    NsOnlyInAnswer: "servers that are the answer are not repeated as authority",
-    NegativeTtl: "the SOA of a negative answer has the lesser of its TTL and its minimum (RFC 2308 section 3)",
-    OptEcho: "a query with OPT gets one back (RFC 6891 section 6.1.1); rbldnsd's comes only with large replies",
-    EdnsVersion: "versions beyond 0 get BADVERS (RFC 6891 section 6.1.3); rbldnsd does not look",
-    StrictEdns: "malformed options get FORMERR; rbldnsd does not look",
-    CookieOnly: "no question and a cookie asks for a cookie (RFC 7873 section 5.4)",
-    NoFormerr: "unreadable requests get FORMERR, or NOTIMP if the opcode can be read; rbldnsd is silent",
-    OpcodeEchoed: "NOTIMP has the opcode of its request (RFC 1035 section 4.1.1); rbldnsd clears it",
-    StrayFlags: "AA, TC and an rcode mean nothing in a query; rbldnsd says NOTIMP, and copies the rcode into its version",
-    CheckingDisabled: "CD is copied (RFC 4035 section 3.1.6)",
-    UnknownTypes: "types of 256 and more are types like any other (RFC 3597); rbldnsd says NOTIMP",
-    MetaTypes: "TKEY asks for an operation (RFC 2930), and a question for OPT gets no SOA; rbldnsd takes both for types",
-    ChaosVersion: "the server's own name and version",
-    ChaosIdentity: "id.server and hostname.bind are answered if an identity is configured (RFC 4892), and ANY as TXT",
-    ServerOrder: "the first of several name servers varies, and the order of a set means nothing",
-    AnswerOrder: "the first of several plain records varies, and the order of a set means nothing",
-}
-
-/// How often each rule was needed.
-pub(crate) type Uses = BTreeMap<Rule, usize>;
 
 /// Both servers with the same files, ready to be asked more.
 pub(crate) struct Judge<'s> {
@@ -292,7 +239,11 @@ impl<'s> Judge<'s> {
             label.drain(..zeros);
         }
         let is_same = self.ask_theirs(&plain).is_some_and(|plain| plain.rcode == NOERROR);
-        is_same && matches!(ours.rcode, NOERROR | NXDOMAIN) && is_subset(&ours.answers, &theirs.answers)
+        // What we list for other reasons, rbldnsd gives the least TTL of all.
+        let is_theirs = |own: &Rr| {
+            theirs.answers.iter().any(|rr| rr.ttl_s <= own.ttl_s && *own == Rr { ttl_s: own.ttl_s, ..rr.clone() })
+        };
+        is_same && matches!(ours.rcode, NOERROR | NXDOMAIN) && ours.answers.iter().all(is_theirs)
     }
 
     /// Whether we give addresses of servers that rbldnsd leaves out, and that are what it answers when asked for them.
@@ -595,95 +546,4 @@ fn chaos(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Vec<Rule>, Strin
         used.push(Rule::ChaosVersion);
     }
     Ok(used)
-}
-
-/// Takes strings in quotes apart as we do.
-fn quoted(theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
-    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
-        let Data::Txt(strings) = &rr.data else { continue };
-        let whole = strings.concat();
-        let ours = ours.iter().find(
-            |our| matches!(&our.data, Data::Txt(strings) if strings.len() > 1 && strings.join(&b"\" \""[..]) == whole),
-        );
-        if let Some(ours) = ours {
-            rr.data = ours.data.clone();
-            used.push(Rule::QuotedStrings);
-        }
-    }
-}
-
-/// Writes mapped addresses as we do.
-fn dotted(query: &Query, theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
-    let nibbles = query.name.iter().take(32).flatten().rev().map(|digit| char::from(*digit)).collect::<String>();
-    let Ok(address) = u128::from_str_radix(&nibbles, 16).map(Ipv6Addr::from) else { return };
-    let Some(v4) = address.to_ipv4_mapped() else { return };
-    let [.., high, low] = address.segments();
-    let (theirs_form, our_form) = (format!("::ffff:{high:x}:{low:x}"), format!("::ffff:{v4}"));
-    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
-        let Data::Txt(strings) = &mut rr.data else { continue };
-        for string in strings {
-            let text: String = string.iter().copied().map(char::from).collect();
-            if text.contains(&theirs_form) {
-                *string = text.replace(&theirs_form, &our_form).chars().map(|octet| octet as u8).collect();
-                used.push(Rule::MappedAsDotted);
-            }
-        }
-    }
-}
-
-/// Replaces cut texts by ours that they are the beginning of.
-fn long_texts(theirs: &mut [Rr], ours: &[Rr], used: &mut Vec<Rule>) {
-    for rr in theirs.iter_mut().filter(|rr| !ours.contains(rr)) {
-        let Data::Txt(strings) = &rr.data else { continue };
-        let cut = strings.concat();
-        let whole = ours.iter().find(|our| {
-            let Data::Txt(strings) = &our.data else { return false };
-            let is_filled = strings.iter().rev().skip(1).all(|string| string.len() == 255);
-            let text = strings.concat();
-            is_filled && our.ttl_s == rr.ttl_s && text.len() > cut.len() && text.starts_with(&cut)
-        });
-        if let (254..=255, Some(whole)) = (cut.len(), whole) {
-            rr.data = whole.data.clone();
-            used.push(Rule::LongText);
-        }
-    }
-}
-
-/// Compares two sections.
-fn same(section: &str, theirs: &[Rr], ours: &[Rr], order: Rule, used: &mut Vec<Rule>) -> Result<(), String> {
-    if theirs == ours {
-        return Ok(());
-    }
-    if sorted(theirs) == sorted(ours) {
-        used.push(order);
-        return Ok(());
-    }
-    Err(format!("another {section} section"))
-}
-
-fn small_letters(rr: &Rr) -> Rr {
-    let data = match &rr.data {
-        Data::Ns(name) => Data::Ns(lower(name)),
-        Data::Soa(server, person, numbers) => Data::Soa(lower(server), lower(person), *numbers),
-        other => other.clone(),
-    };
-    Rr { owner: lower(&rr.owner), data, ..rr.clone() }
-}
-
-fn without_ttl(records: &[Rr]) -> Vec<Rr> {
-    records.iter().map(|rr| Rr { ttl_s: 0, ..rr.clone() }).collect()
-}
-
-fn is_subset(some: &[Rr], all: &[Rr]) -> bool {
-    some.iter().all(|rr| all.contains(rr))
-}
-
-fn sorted(records: &[Rr]) -> Vec<Rr> {
-    let mut records = records.to_vec();
-    records.sort();
-    records
-}
-
-fn check(holds: bool, expected: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("expected {expected}")) }
 }

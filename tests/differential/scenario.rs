@@ -12,10 +12,10 @@ use std::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
+    differences::Rule,
     lines::{Keys, Writer, relative_names},
     names::{Labels, is_askable, join, labels, lower, nibbles, octets},
     query::{A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT},
-    rules::Rule,
 };
 use crate::daemon::PASSED_CLIENT;
 
