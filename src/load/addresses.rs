@@ -10,7 +10,6 @@ use super::{
     params,
     report::Fault,
     value::{GivenValue, ValueReader},
-    words,
 };
 use crate::zone::{
     addresses::{Addresses, AddressesBuilder, Specificity},
@@ -133,14 +132,7 @@ impl AddressLines {
         let wordless = shared.recall(b"");
         while let Some((address, length, key_len)) = address::usual_v4(&text[usual.octets..]) {
             let rest = &text[usual.octets + key_len..];
-            let (claim, words_len) = match rest.first() {
-                Some(b'\n') => (wordless, 0),
-                _ => match words::on_line(rest) {
-                    Some(words) => (shared.recall(words), words.len()),
-                    None => break,
-                },
-            };
-            let Some(claim) = claim else { break };
+            let Some((claim, words_len)) = shared.recall_line(rest, wordless) else { break };
             if length < 32 && !takes_prefixes || !self.is_new(address, length) {
                 break;
             }

@@ -10,7 +10,7 @@ use super::{
     report::{Fault, Report},
     special::Settings,
     value::{self, ValueReader},
-    words::Words,
+    words::{self, Words},
 };
 use crate::zone::{
     dataset::{Dataset, Entries, Kind},
@@ -204,6 +204,17 @@ impl Shared {
     #[inline]
     pub(super) fn recall(&self, words: &[u8]) -> Option<Claim> {
         self.words.claim(words, self.settings.lifetime_s)
+    }
+
+    /// The same of the words at the start of `rest`, up to the end of their line, and how many octets they are; `wordless` is what no
+    /// words say.
+    #[inline]
+    pub(super) fn recall_line(&self, rest: &[u8], wordless: Option<Claim>) -> Option<(Claim, usize)> {
+        if rest.first() == Some(&b'\n') {
+            return Some((wordless?, 0));
+        }
+        let words = words::on_line(rest)?;
+        Some((self.recall(words)?, words.len()))
     }
 
     /// Reads what follows an entry's key, and says what holds of the key. `None`: nothing any more, or not yet and never.

@@ -5,7 +5,6 @@ use super::{
     cursor::{Cursor, Wrong},
     dataset::{Reading, Shared, Usual},
     name::NameBuffer,
-    words,
 };
 use crate::zone::{
     names::{Names, NamesBuilder, Scope},
@@ -35,14 +34,7 @@ impl NameLines {
             let (scope, mark_len) = scope(line);
             let Some(name_len) = self.name.read_usual(&line[mark_len..]) else { break };
             let rest = &line[mark_len + name_len..];
-            let (claim, words_len) = match rest.first() {
-                Some(b'\n') => (wordless, 0),
-                _ => match words::on_line(rest) {
-                    Some(words) => (shared.recall(words), words.len()),
-                    None => break,
-                },
-            };
-            let Some(claim) = claim else { break };
+            let Some((claim, words_len)) = shared.recall_line(rest, wordless) else { break };
             self.builder.add(self.name.as_wire(), scope, claim);
             usual.add(mark_len + name_len + words_len + 1);
         }
