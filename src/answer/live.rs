@@ -4,6 +4,8 @@
 //! ones is for [`LiveZone`] to say. Whether a name that is not listed has anything below it is exact here too, net of live
 //! exclusions.
 
+use std::sync::Arc;
+
 use super::{
     Asked, existence,
     gate::Gate,
@@ -18,6 +20,7 @@ use crate::{
         shown::Key,
         snapshot::{Content, Sought},
         subject::{Run, Subject},
+        values::{ValueId, Values},
     },
 };
 
@@ -62,17 +65,13 @@ impl<'a> Answers<'a, '_, '_> {
         is_excluded
     }
 
-    /// Adds the value of a live listing: its own, as far as it has one, else the zone's, else the built-in one.
     fn add_live(&mut self, live: &LiveZone, content: &'a Content, entry: Entry, shape: Shape, key: Key<'_>) {
         self.found.exists = true;
-        let Some(own) = entry.value().and_then(|id| live.value(id)) else { return };
-        let model = content.model(shape);
-        let ttl_s = model.map_or(live.ttl_s, |model| model.ttl_s);
-        let ttl_s = remaining_ttl_s(ttl_s, entry.until_s, self.asked.context.now_s);
-        let is_own = if self.kind == rr::A { own.has_address } else { own.has_text };
-        match model.and_then(|model| Some((&model.values, model.default_value?))).filter(|_| !is_own) {
-            Some((values, value)) => self.add_value(values, value, ttl_s, key),
-            None => self.add_value(&own.values, own.id, ttl_s, key),
+        let now_s = self.asked.context.now_s;
+        if let Some((values, value, ttl_s)) =
+            value_of(live, content.model(shape).map(Arc::as_ref), entry, self.kind, now_s)
+        {
+            self.add_value(values, value, ttl_s, key);
         }
     }
 
@@ -84,6 +83,23 @@ impl<'a> Answers<'a, '_, '_> {
             Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
         };
     }
+}
+
+/// What a live listing says to a question of that type, and for how long: its own value, as far as it has one, else that of the
+/// zone, which `model` has, else the built-in one. `None` for an exclusion.
+pub(super) fn value_of<'v>(
+    live: &'v LiveZone,
+    model: Option<&'v Dataset>,
+    entry: Entry,
+    kind: u16,
+    now_s: u64,
+) -> Option<(&'v Values, ValueId, u32)> {
+    let own = live.value(entry.value()?)?;
+    let ttl_s = remaining_ttl_s(model.map_or(live.ttl_s, |model| model.ttl_s), entry.until_s, now_s);
+    let is_own = if kind == rr::A { own.has_address } else { own.has_text };
+    let of_zone = model.and_then(|model| Some((&model.values, model.default_value?))).filter(|_| !is_own);
+    let (values, value) = of_zone.unwrap_or((&own.values, own.id));
+    Some((values, value, ttl_s))
 }
 
 /// Whether anything is listed below a name that is not listed itself: by command, or by the files net of what was excluded by

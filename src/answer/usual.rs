@@ -5,7 +5,7 @@
 //! keys, subzones, several values, options but a cookie, replies beyond 512 octets. Whatever has any of that is left to the long way in
 //! [`super`], to which this adds nothing: where both answer, they answer alike.
 
-use super::{Client, Outcome, Verdict, World, listing::remaining_ttl_s};
+use super::{Client, Outcome, Verdict, World, listing::remaining_ttl_s, live::value_of};
 use crate::{
     wire::{
         HEADER_LEN, Rcode, cookie,
@@ -15,8 +15,8 @@ use crate::{
         rr,
     },
     zone::{
-        dataset::{Dataset, Entries},
-        live::Below,
+        dataset::{Entries, Shape},
+        live::{Below, Entry, LiveZone},
         ruling::{Context, Finding},
         shown::Key,
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
@@ -31,9 +31,16 @@ const FOUR_DIGITS_LEN: usize = 8;
 /// The one thing that lists what was asked for.
 #[derive(Clone, Copy)]
 struct Hit<'a> {
-    dataset: &'a Dataset,
+    values: &'a Values,
     value: ValueId,
-    until_s: u32,
+    ttl_s: u32,
+}
+
+/// What was said of a key by command.
+enum ByCommand<'a> {
+    Nothing,
+    Excluded,
+    Listed(Hit<'a>),
 }
 
 /// More was found than is usual.
@@ -69,7 +76,7 @@ pub(super) fn answer(
 fn answer_v4(setting: Setting<'_>, address: u32, apex_at: usize, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
     let query = read(request)?;
     let zone = setting.world.snapshot.usual_at(query.name().get(apex_at..)?, setting.world.now_s)?;
-    match find_v4(zone, setting.world, address).ok()? {
+    match find_v4(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, buffer),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V4(address), buffer),
     }
@@ -80,7 +87,7 @@ fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<
     let query = read(request)?;
     let (address, apex_at) = read_v6_on_wire(query.name())?;
     let zone = setting.world.snapshot.usual_at(query.name().get(apex_at..)?, setting.world.now_s)?;
-    match find_v6(zone, setting.world, address).ok()? {
+    match find_v6(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, buffer),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V6(address), buffer),
     }
@@ -92,7 +99,7 @@ fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffe
     let zone = name.read_above(query.name(), |left| setting.world.snapshot.usual_at(left, setting.world.now_s))?;
     let relative = name.relative(name.label_count());
     let apex_at = relative.octets().len();
-    match find_name(zone, setting.world, relative).ok()? {
+    match find_name(zone, setting.world, relative, query.qtype).ok()? {
         (None, _) => deny(setting, query, zone, apex_at, buffer),
         (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), buffer),
     }
@@ -107,14 +114,17 @@ fn read(request: &[u8]) -> Option<PlainQuery<'_>> {
 
 /// What lists an IPv4 address, if anything does.
 #[inline]
-fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32) -> Result<Option<Hit<'a>>, Unusual> {
-    if let Some(live) = world.live.zone(zone.live_slot)
-        && (live.has_names() || live.find_v4(address, world.now_s).is_some())
-    {
-        return Err(Unusual);
+fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32, qtype: u16) -> Result<Option<Hit<'a>>, Unusual> {
+    let mut hit = None;
+    if let Some(live) = world.live.zone(zone.live_slot) {
+        match by_command(live, zone, live.find_v4(address, world.now_s), Shape::V4, (qtype, world.now_s))? {
+            ByCommand::Nothing => {}
+            ByCommand::Excluded => return Ok(None),
+            ByCommand::Listed(live) => hit = Some(live),
+        }
     }
     let context = for_all(world);
-    ask(zone, Keys::Addresses, |entries| match entries {
+    ask(zone, Keys::Addresses, &context, hit, |entries| match entries {
         Entries::Addresses(addresses) => addresses.find_v4(address, &context),
         _ => Finding::Absent,
     })
@@ -122,20 +132,43 @@ fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32) -> Result<O
 
 /// What lists an IPv6 address, if anything does.
 #[inline]
-fn find_v6<'a>(zone: &'a UsualZone, world: &World<'a>, address: u128) -> Result<Option<Hit<'a>>, Unusual> {
+fn find_v6<'a>(zone: &'a UsualZone, world: &World<'a>, address: u128, qtype: u16) -> Result<Option<Hit<'a>>, Unusual> {
     if is_behind_v4(address) {
         return Err(Unusual);
     }
-    if let Some(live) = world.live.zone(zone.live_slot)
-        && (live.has_names() || live.find_v6(address, world.now_s).is_some())
-    {
-        return Err(Unusual);
+    let mut hit = None;
+    if let Some(live) = world.live.zone(zone.live_slot) {
+        match by_command(live, zone, live.find_v6(address, world.now_s), Shape::V6, (qtype, world.now_s))? {
+            ByCommand::Nothing => {}
+            ByCommand::Excluded => return Ok(None),
+            ByCommand::Listed(live) => hit = Some(live),
+        }
     }
     let context = for_all(world);
-    ask(zone, Keys::Addresses, |entries| match entries {
+    ask(zone, Keys::Addresses, &context, hit, |entries| match entries {
         Entries::Addresses(addresses) => addresses.find_v6(address, &context),
         _ => Finding::Absent,
     })
+}
+
+/// What an entry of the live listings of a zone says.
+#[inline]
+fn by_command<'a>(
+    live: &'a LiveZone,
+    zone: &'a UsualZone,
+    entry: Option<Entry>,
+    shape: Shape,
+    (qtype, now_s): (u16, u64),
+) -> Result<ByCommand<'a>, Unusual> {
+    if shape != Shape::Name && live.has_names() {
+        return Err(Unusual);
+    }
+    let Some(entry) = entry else { return Ok(ByCommand::Nothing) };
+    if entry.value().is_none() {
+        return Ok(ByCommand::Excluded);
+    }
+    let (values, value, ttl_s) = value_of(live, zone.model(shape), entry, qtype, now_s).ok_or(Unusual)?;
+    Ok(ByCommand::Listed(Hit { values, value, ttl_s }))
 }
 
 /// What lists a name, if anything does, and under which entry. A name above others is unusual, and so is one that may be an
@@ -145,19 +178,23 @@ fn find_name<'a, 'n>(
     zone: &'a UsualZone,
     world: &World<'a>,
     name: RelativeName<'n>,
+    qtype: u16,
 ) -> Result<(Option<Hit<'a>>, RelativeName<'n>), Unusual> {
     let top_level = name.label_count().checked_sub(1).map_or([0; 4], |last| name.label_start(last));
     if top_level[0] < 2 || top_level[1].is_ascii_digit() {
         return Err(Unusual);
     }
-    if let Some(live) = world.live.zone(zone.live_slot)
-        && (live.find_name(name, world.now_s).is_some() || live.below(name, world.now_s) != Below::Nothing)
-    {
-        return Err(Unusual);
+    let (mut hit, mut entry_label_count, mut is_above) = (None, 0, false);
+    if let Some(live) = world.live.zone(zone.live_slot) {
+        let (label_count, entry) = live.find_name(name, world.now_s).unzip();
+        match by_command(live, zone, entry, Shape::Name, (qtype, world.now_s))? {
+            ByCommand::Nothing if live.below(name, world.now_s) == Below::Nothing => {}
+            ByCommand::Nothing | ByCommand::Excluded => return Err(Unusual),
+            ByCommand::Listed(live) => (hit, entry_label_count) = (Some(live), label_count.unwrap_or(0)),
+        }
     }
-    let (mut entry_label_count, mut is_above) = (0, false);
     let context = for_all(world);
-    let hit = ask(zone, Keys::Names, |entries| match entries {
+    let hit = ask(zone, Keys::Names, &context, hit, |entries| match entries {
         Entries::Names(names) => {
             let found = names.look_up(name, &context);
             is_above |= found.listed_below;
@@ -174,21 +211,25 @@ fn find_name<'a, 'n>(
     Ok((hit, name.last(entry_label_count)))
 }
 
-/// Asks all datasets of a zone of such keys.
+/// Asks all datasets of a zone of such keys, beside what was found already.
 #[inline]
 fn ask<'a>(
     zone: &'a UsualZone,
     keys: Keys,
+    context: &Context,
+    mut hit: Option<Hit<'a>>,
     mut find: impl FnMut(&'a Entries) -> Finding<'a>,
 ) -> Result<Option<Hit<'a>>, Unusual> {
     if zone.keys != keys {
         return Err(Unusual);
     }
-    let mut hit = None;
     for dataset in &zone.datasets {
         match find(&dataset.entries) {
             Finding::Absent | Finding::Excluded => {}
-            Finding::One(value, until_s) if hit.is_none() => hit = Some(Hit { dataset, value, until_s }),
+            Finding::One(value, until_s) if hit.is_none() => {
+                let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
+                hit = Some(Hit { values: &dataset.values, value, ttl_s });
+            }
             Finding::One(..) | Finding::Many(_) => return Err(Unusual),
         }
     }
@@ -228,7 +269,7 @@ fn confirm(
 ) -> Option<Outcome> {
     let query = read(request)?;
     let mut reply = PlainReply::new(&query, buffer).ok()?;
-    add_record(query.qtype, hit, key, setting.world.now_s, &mut reply)?;
+    add_record(query.qtype, hit, key, &mut reply)?;
     if !setting.world.policy.minimal {
         add_servers(query.id(), zone, apex_at, &mut reply)?;
     }
@@ -264,9 +305,8 @@ fn finish(
 
 /// Adds the record of the type that is asked for, if the value has one.
 #[inline]
-fn add_record(qtype: u16, hit: Hit<'_>, key: Key<'_>, now_s: u64, reply: &mut PlainReply<'_>) -> Option<()> {
-    let (values, value) = (&hit.dataset.values, hit.value);
-    let ttl_s = remaining_ttl_s(hit.dataset.ttl_s, hit.until_s, now_s);
+fn add_record(qtype: u16, hit: Hit<'_>, key: Key<'_>, reply: &mut PlainReply<'_>) -> Option<()> {
+    let Hit { values, value, ttl_s } = hit;
     match qtype {
         rr::A => reply.address(ttl_s, values.address(value).octets()).ok(),
         rr::TXT => reply.text(ttl_s, |reply| add_text(values, value, key, reply)).ok(),

@@ -157,10 +157,10 @@ impl Content {
 
     /// The dataset whose value and TTL a key has that is listed by command and brings none: the first that holds such keys, or
     /// at least addresses, if it is one.
-    pub fn model(&self, shape: Shape) -> Option<&Dataset> {
+    pub fn model(&self, shape: Shape) -> Option<&Arc<Dataset>> {
         let first = |is_like: &dyn Fn(&Dataset) -> bool| {
-            let all = self.parts.iter().rev().flat_map(|part| &part.datasets);
-            all.map(|dataset| &**dataset).find(|dataset| dataset.default_value.is_some() && is_like(dataset))
+            let mut all = self.parts.iter().rev().flat_map(|part| &part.datasets);
+            all.find(|dataset| dataset.default_value.is_some() && is_like(dataset))
         };
         let has_names = |dataset: &Dataset| matches!(dataset.entries, Entries::Names(_));
         match shape {

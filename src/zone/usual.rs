@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{
     apex::{ZoneServers, ZoneSoa},
-    dataset::{Dataset, Entries},
+    dataset::{Dataset, Entries, Shape},
     snapshot::{Content, Zone},
 };
 use crate::wire::laid::Block;
@@ -35,6 +35,8 @@ pub struct UsualZone {
     pub live_slot: u32,
     /// What is asked, in this order.
     pub datasets: Box<[Arc<Dataset>]>,
+    /// The dataset whose value and TTL a key has that is listed by command and brings none, for IPv4, IPv6 and names.
+    models: [Option<Arc<Dataset>>; 3],
     /// The authority section of a negative answer; `None` if it is long.
     pub denial: Option<Block>,
     /// Its name servers.
@@ -42,6 +44,11 @@ pub struct UsualZone {
 }
 
 impl UsualZone {
+    /// The dataset whose value and TTL a key has that is listed by command and brings none (see [`Content::model`]).
+    pub fn model(&self, shape: Shape) -> Option<&Dataset> {
+        self.models[shape as usize].as_deref()
+    }
+
     /// The zone at that place, if it is one; that it is open to everyone, the caller knows.
     pub(super) fn new(place: usize, zone: &Zone) -> Option<Self> {
         let content = zone.content.as_ref()?;
@@ -57,6 +64,7 @@ impl UsualZone {
                 .filter(|dataset| keys_of(&dataset.entries).is_some())
                 .cloned()
                 .collect(),
+            models: [Shape::V4, Shape::V6, Shape::Name].map(|shape| content.model(shape).cloned()),
             denial: content.soa.as_ref().map_or(Some(Block::EMPTY), |soa| ZoneSoa::negative(soa).block()),
             servers: content.servers.clone(),
         })
