@@ -8,8 +8,9 @@ use crate::zone::ruling::Claim;
 /// Words of up to so many octets are kept: one behind each other address is not what this is for.
 const WORDS_LEN_MAX: usize = 255;
 
-/// So many are kept, each in the place that its octets lead to.
-const PLACES: usize = 256;
+/// So many are kept, each in the place that its octets lead to: some hundred different ones hardly ever meet.
+const PLACES: usize = 1 << PLACES_LOG2;
+const PLACES_LOG2: u32 = 12;
 
 /// Claims by the words that say them.
 pub(super) struct Words {
@@ -71,11 +72,17 @@ pub(super) fn on_line(text: &[u8]) -> Option<&[u8]> {
 /// Where words are kept. Nothing depends on it but how often they are found.
 #[inline]
 fn place(words: &[u8]) -> usize {
-    let ends = match (words.first_chunk(), words.last_chunk()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(21),
-        _ => words.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet)),
-    };
-    ((ends ^ words.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+    /// Odd, with bits everywhere: the golden ratio of 2^64.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash.rotate_left(29) ^ word).wrapping_mul(SPREAD);
+    let (whole, rest) = words.as_chunks();
+    let hash = whole.iter().fold(words.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    // The last octets are taken twice rather than one by one.
+    let last = words.last_chunk().map_or_else(
+        || rest.iter().fold(0, |word, &octet| word << 8 | u64::from(octet)),
+        |last| u64::from_le_bytes(*last),
+    );
+    (mix(hash, last) >> (u64::BITS - PLACES_LOG2)) as usize
 }
 
 #[cfg(test)]

@@ -113,6 +113,19 @@ impl<'a> Octets<'a> {
     /// A number that [`push_number`] wrote.
     #[inline]
     pub(super) fn number(&mut self) -> u64 {
+        if let Some(word) = self.rest.first_chunk() {
+            let word = u32::from_le_bytes(*word);
+            let end = (!word & 0x80_80_80).trailing_zeros();
+            if end < u32::BITS {
+                self.rest = &self.rest[end as usize / 8 + 1..];
+                let own = word << (u32::BITS - 1 - end) >> (u32::BITS - 1 - end);
+                return u64::from(own & 0x7f | own >> 1 & 0x7f << 7 | own >> 2 & 0x7f << 14);
+            }
+        }
+        self.long_number()
+    }
+
+    fn long_number(&mut self) -> u64 {
         let (mut number, mut shift) = (0, 0);
         loop {
             let octet = self.octet();
@@ -127,7 +140,20 @@ impl<'a> Octets<'a> {
 
 /// Writes a number in as many octets as it needs, seven bits to each; at most [`NUMBER_MAX`].
 #[inline]
-pub(super) fn push_number(into: &mut Vec<u8>, mut number: u64) {
+pub(super) fn push_number(into: &mut Vec<u8>, number: u64) {
+    if number >= 1 << 21 {
+        return push_long_number(into, number);
+    }
+    // All three octets at once, and then those are taken away that it does not need.
+    let number = number as u32;
+    let more = usize::from(number >= 1 << 7) + usize::from(number >= 1 << 14);
+    let marks = 0x80_80_u32 & ((1 << (8 * more)) - 1);
+    let word = number & 0x7f | (number >> 7 & 0x7f) << 8 | number >> 14 << 16 | marks;
+    into.extend_from_slice(&word.to_le_bytes());
+    into.truncate(into.len() - size_of::<u32>() + 1 + more);
+}
+
+fn push_long_number(into: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         into.push(number as u8 | 0x80);
         number >>= 7;

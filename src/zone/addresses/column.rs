@@ -159,7 +159,7 @@ struct Last {
 }
 
 /// So many are remembered, each in the place that its ruling leads to: lists say a few dozen things in turn.
-const RECENT: usize = 64;
+const RECENT: usize = 1_024;
 
 /// Builds a [`Column`] from first to last.
 #[derive(Debug)]
@@ -168,7 +168,8 @@ pub(super) struct ColumnBuilder {
     palette: Vec<Ruling>,
     known: HashMap<Ruling, u32, foldhash::fast::RandomState>,
     last: Option<Last>,
-    recent: Box<[Option<Last>; RECENT]>,
+    /// None until something else is said than at first.
+    recent: Vec<Option<Last>>,
     lifetimes: Option<Lifetimes>,
     ends_s: Vec<u32>,
     len: usize,
@@ -181,7 +182,7 @@ impl ColumnBuilder {
             palette: Vec::new(),
             known: HashMap::default(),
             last: None,
-            recent: Box::new([None; RECENT]),
+            recent: Vec::new(),
             lifetimes: None,
             ends_s: Vec::new(),
             len: 0,
@@ -193,12 +194,9 @@ impl ColumnBuilder {
     pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
         if self.last.is_none_or(|last| last.standing != standing) {
             let place = standing.ruling.0 as usize % RECENT;
-            match self.recent[place] {
-                Some(recent) if recent.standing == standing => self.last = Some(recent),
-                _ => {
-                    self.change(standing, rulings);
-                    self.recent[place] = self.last;
-                }
+            match self.recent.get(place) {
+                Some(&Some(recent)) if recent.standing == standing => self.last = Some(recent),
+                _ => self.change(standing, rulings),
             }
         }
         let Some(Last { kept, code, end_s, .. }) = self.last else { return };
@@ -220,6 +218,7 @@ impl ColumnBuilder {
     }
 
     /// Says something else than before.
+    #[inline(never)]
     fn change(&mut self, standing: Standing, rulings: &Rulings) {
         let end_s = standing.outlook(rulings).end_s();
         let Standing { ruling, .. } = standing;
@@ -229,7 +228,11 @@ impl ColumnBuilder {
             Some(last) if last.kept.ruling == kept.ruling => last.code,
             _ => self.code(kept.ruling),
         };
+        self.recent.resize(if self.last.is_some() { RECENT } else { 0 }, None);
         self.last = Some(Last { standing, kept, code, end_s });
+        if let Some(place) = self.recent.get_mut(ruling.0 as usize % RECENT) {
+            *place = self.last;
+        }
     }
 
     fn code(&mut self, ruling: Ruling) -> u32 {

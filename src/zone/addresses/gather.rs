@@ -274,9 +274,13 @@ impl Shape {
     }
 
     fn of<K>(lines: &[Line<K>]) -> Self {
-        let first = &lines[0];
-        let shape = Self::alike(first.length(), first.standing);
-        lines.iter().fold(shape, |shape, line| shape.and(Self::alike(line.length(), line.standing)))
+        let Line { standing: Standing { ruling, until_s }, .. } = lines[0];
+        let length = lines[0].length();
+        Self {
+            length: lines.iter().all(|line| line.length() == length).then_some(length),
+            ruling: lines.iter().all(|line| line.standing.ruling == ruling).then_some(ruling),
+            until_s: lines.iter().all(|line| line.standing.until_s == until_s).then_some(until_s),
+        }
     }
 
     /// What both have in common.
