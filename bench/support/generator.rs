@@ -3,6 +3,9 @@
 //! A closed loop keeps so many queries under way and shows what a server can do. An open loop sends at the rate it was told,
 //! whatever comes back, and counts each latency from the moment at which the query was due: a server that stops for a second
 //! is charged with all that should have been answered in it.
+//!
+//! The load itself is also delayed, by whatever else its core has to do. How long the server alone took is told by the kernel,
+//! which in an open loop notes when each answer arrived.
 
 use std::{
     io,
@@ -11,7 +14,7 @@ use std::{
     os::fd::AsRawFd,
     ptr::null_mut,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Source ports.
@@ -55,6 +58,8 @@ pub(crate) struct Outcome {
     /// How far the load itself fell behind the moment at which a query was due: a longest latency near to it says little.
     pub(crate) late_us: u32,
     latencies_us: Vec<u32>,
+    /// From when each query was sent until its answer arrived, whenever the load came to look at it; of an open loop.
+    served_us: Vec<u32>,
 }
 
 impl Outcome {
@@ -64,15 +69,26 @@ impl Outcome {
 
     /// A latency in microseconds that so many of a thousand do not exceed.
     pub(crate) fn permille_us(&self, permille: usize) -> u32 {
-        let last = self.latencies_us.len().saturating_sub(1);
-        self.latencies_us.get(last * permille / 1_000).copied().unwrap_or(0)
+        permille_of(&self.latencies_us, permille)
     }
+
+    /// The same of what the server alone took.
+    pub(crate) fn served_permille_us(&self, permille: usize) -> u32 {
+        permille_of(&self.served_us, permille)
+    }
+}
+
+fn permille_of(sorted: &[u32], permille: usize) -> u32 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get(last * permille / 1_000).copied().unwrap_or(0)
 }
 
 /// A query under way.
 #[derive(Clone, Copy)]
 struct Asked {
     due: Instant,
+    /// By the clock that the kernel reads.
+    sent: SystemTime,
     question: u32,
     id: u16,
 }
@@ -131,6 +147,9 @@ pub(crate) fn ask(
     mut attend: impl FnMut(),
 ) -> io::Result<Outcome> {
     let mut load = Load::new(server, questions)?;
+    if let Pace::Open(_) = pace {
+        load.ports.iter().try_for_each(|port| have_arrivals_noted(&port.socket))?;
+    }
     let start = Instant::now();
     let mut attended = start;
     loop {
@@ -156,6 +175,7 @@ pub(crate) fn ask(
         outcome.answered = answered_in_time;
     }
     outcome.latencies_us.sort_unstable();
+    outcome.served_us.sort_unstable();
     Ok(outcome)
 }
 
@@ -176,9 +196,9 @@ impl Port {
     }
 
     /// Writes down that a query is sent now, under the id that is returned.
-    fn note(&mut self, due: Instant, question: u32) -> u16 {
+    fn note(&mut self, due: Instant, sent: SystemTime, question: u32) -> u16 {
         let id = self.next_id;
-        if self.waiting[usize::from(id) % SLOTS].replace(Asked { due, question, id }).is_none() {
+        if self.waiting[usize::from(id) % SLOTS].replace(Asked { due, sent, question, id }).is_none() {
             self.under_way += 1;
         }
         self.next_id = id.wrapping_add(1);
@@ -236,11 +256,12 @@ impl<'q> Load<'q> {
         }
         let port = &mut self.ports[port];
         let mut octets: Vec<Vec<u8>> = Vec::with_capacity(due.len());
+        let now = SystemTime::now();
         for &due in due {
             let index = self.next % self.questions.len();
             self.next += 1;
             let mut query = self.questions[index].octets.clone();
-            query[..2].copy_from_slice(&port.note(due, index as u32).to_be_bytes());
+            query[..2].copy_from_slice(&port.note(due, now, index as u32).to_be_bytes());
             octets.push(query);
         }
         let late_us = u32::try_from(due[0].elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -269,15 +290,22 @@ impl<'q> Load<'q> {
                 .map(|one| libc::iovec { iov_base: one.as_mut_ptr().cast(), iov_len: ANSWER_MAX })
                 .collect();
             let mut headers = headers(&mut parts);
+            let mut arrivals = [[0_u64; ARRIVAL_WORDS]; BATCH];
+            for (header, arrival) in headers.iter_mut().zip(&mut arrivals) {
+                header.msg_hdr.msg_control = arrival.as_mut_ptr().cast();
+                header.msg_hdr.msg_controllen = size_of_val(arrival) as _;
+            }
             let socket = self.ports[port].socket.as_raw_fd();
-            // SAFETY: each header points at one part, and each part at its own room, which lives as long as `self`.
+            // SAFETY: each header points at one part, and each part at its own room, which lives as long as `self`; and at its
+            // own words of `arrivals`, which live until the end of this round.
             let count = unsafe {
                 libc::recvmmsg(socket, headers.as_mut_ptr(), headers.len() as _, libc::MSG_DONTWAIT as _, null_mut())
             };
             let count = usize::try_from(count).unwrap_or(0);
             let now = Instant::now();
             for (index, header) in headers[..count].iter().enumerate() {
-                self.take(port, index, header.msg_len as usize, now);
+                let arrived = (header.msg_hdr.msg_controllen > 0).then(|| arrival(&arrivals[index])).flatten();
+                self.take(port, index, header.msg_len as usize, now, arrived);
             }
             if count < BATCH {
                 return;
@@ -286,7 +314,7 @@ impl<'q> Load<'q> {
     }
 
     /// Counts an answer.
-    fn take(&mut self, port: usize, room: usize, len: usize, now: Instant) {
+    fn take(&mut self, port: usize, room: usize, len: usize, now: Instant, arrived: Option<SystemTime>) {
         let (port, answer) = (&mut self.ports[port], &self.room[room][..len.min(ANSWER_MAX)]);
         if answer.len() < 12 {
             self.outcome.wrong += 1;
@@ -296,12 +324,42 @@ impl<'q> Load<'q> {
         let Some(asked) = port.answered(id) else { return };
         self.outcome.answered += 1;
         self.outcome.latencies_us.push(u32::try_from((now - asked.due).as_micros()).unwrap_or(u32::MAX));
+        // A clock that is set back meanwhile makes one that says nothing.
+        if let Some(served) = arrived.and_then(|arrived| arrived.duration_since(asked.sent).ok()) {
+            self.outcome.served_us.push(u32::try_from(served.as_micros()).unwrap_or(u32::MAX));
+        }
         let question = &self.questions[asked.question as usize];
         let (rcode, answers) = (answer[3] & 15, u16::from_be_bytes([answer[6], answer[7]]));
         let is_right = if question.listed { rcode == 0 && answers > 0 } else { rcode == 3 && answers == 0 };
         let end = question.octets.len().min(answer.len());
         self.outcome.wrong += u64::from(!is_right || answer[12..end] != question.octets[12..end]);
     }
+}
+
+/// Words of a control message with a `timespec`: length, level and type, seconds, nanoseconds.
+const ARRIVAL_WORDS: usize = 4;
+
+/// Has the kernel note when each datagram arrives (`SO_TIMESTAMPNS`, socket(7)).
+fn have_arrivals_noted(socket: &UdpSocket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads one int from a live int, and is told its size.
+    let outcome = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What the kernel noted.
+fn arrival(words: &[u64; ARRIVAL_WORDS]) -> Option<SystemTime> {
+    let [_, kind, seconds, nanoseconds] = *words;
+    let is_arrival = kind >> 32 == libc::SCM_TIMESTAMPNS as u64;
+    is_arrival.then(|| UNIX_EPOCH + Duration::new(seconds, nanoseconds as u32))
 }
 
 fn headers(parts: &mut [libc::iovec]) -> Vec<libc::mmsghdr> {

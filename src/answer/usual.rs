@@ -15,6 +15,7 @@ use crate::{
         rr,
     },
     zone::{
+        addresses::Addresses,
         dataset::{Entries, Shape},
         live::{Below, Entry, LiveZone},
         ruling::{Context, Finding},
@@ -37,6 +38,7 @@ struct Hit<'a> {
 }
 
 /// What was said of a key by command.
+#[derive(Clone, Copy)]
 enum ByCommand<'a> {
     Nothing,
     Excluded,
@@ -75,7 +77,7 @@ pub(super) fn answer(
 #[inline]
 fn answer_v4(setting: Setting<'_>, address: u32, apex_at: usize, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
     let query = read(request)?;
-    let zone = setting.world.snapshot.usual_at(query.name().get(apex_at..)?, setting.world.now_s)?;
+    let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
     match find_v4(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, buffer),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V4(address), buffer),
@@ -86,7 +88,7 @@ fn answer_v4(setting: Setting<'_>, address: u32, apex_at: usize, request: &[u8],
 fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
     let query = read(request)?;
     let (address, apex_at) = read_v6_on_wire(query.name())?;
-    let zone = setting.world.snapshot.usual_at(query.name().get(apex_at..)?, setting.world.now_s)?;
+    let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
     match find_v6(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, buffer),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V6(address), buffer),
@@ -96,13 +98,19 @@ fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<
 #[inline(never)]
 fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
     let query = read(request)?;
-    let zone = name.read_above(query.name(), |left| setting.world.snapshot.usual_at(left, setting.world.now_s))?;
+    let zone = name.read_above(query.name(), |left| zone_at(setting.world, left, Keys::Names))?;
     let relative = name.relative(name.label_count());
     let apex_at = relative.octets().len();
     match find_name(zone, setting.world, relative, query.qtype).ok()? {
         (None, _) => deny(setting, query, zone, apex_at, buffer),
         (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), buffer),
     }
+}
+
+/// The usual zone of that name, if it lists such keys.
+#[inline]
+fn zone_at<'a>(world: &World<'a>, apex: &[u8], keys: Keys) -> Option<&'a UsualZone> {
+    world.snapshot.usual_at(apex, world.now_s).filter(|zone| zone.keys == keys)
 }
 
 /// Reads a request for records of a usual type.
@@ -115,19 +123,11 @@ fn read(request: &[u8]) -> Option<PlainQuery<'_>> {
 /// What lists an IPv4 address, if anything does.
 #[inline]
 fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32, qtype: u16) -> Result<Option<Hit<'a>>, Unusual> {
-    let mut hit = None;
-    if let Some(live) = world.live.zone(zone.live_slot) {
-        match by_command(live, zone, live.find_v4(address, world.now_s), Shape::V4, (qtype, world.now_s))? {
-            ByCommand::Nothing => {}
-            ByCommand::Excluded => return Ok(None),
-            ByCommand::Listed(live) => hit = Some(live),
-        }
-    }
-    let context = for_all(world);
-    ask(zone, Keys::Addresses, &context, hit, |entries| match entries {
-        Entries::Addresses(addresses) => addresses.find_v4(address, &context),
-        _ => Finding::Absent,
-    })
+    let by_command = match world.live.zone(zone.live_slot) {
+        Some(live) => by_command(live, zone, live.find_v4(address, world.now_s), Shape::V4, (qtype, world.now_s))?,
+        None => ByCommand::Nothing,
+    };
+    find_address(zone, world, by_command, |addresses, context| addresses.find_v4(address, context))
 }
 
 /// What lists an IPv6 address, if anything does.
@@ -136,17 +136,29 @@ fn find_v6<'a>(zone: &'a UsualZone, world: &World<'a>, address: u128, qtype: u16
     if is_behind_v4(address) {
         return Err(Unusual);
     }
-    let mut hit = None;
-    if let Some(live) = world.live.zone(zone.live_slot) {
-        match by_command(live, zone, live.find_v6(address, world.now_s), Shape::V6, (qtype, world.now_s))? {
-            ByCommand::Nothing => {}
-            ByCommand::Excluded => return Ok(None),
-            ByCommand::Listed(live) => hit = Some(live),
-        }
-    }
+    let by_command = match world.live.zone(zone.live_slot) {
+        Some(live) => by_command(live, zone, live.find_v6(address, world.now_s), Shape::V6, (qtype, world.now_s))?,
+        None => ByCommand::Nothing,
+    };
+    find_address(zone, world, by_command, |addresses, context| addresses.find_v6(address, context))
+}
+
+/// What lists an address: what was said of it by command, or what `find` finds.
+#[inline]
+fn find_address<'a>(
+    zone: &'a UsualZone,
+    world: &World<'_>,
+    by_command: ByCommand<'a>,
+    find: impl Fn(&'a Addresses, &Context) -> Finding<'a>,
+) -> Result<Option<Hit<'a>>, Unusual> {
+    let hit = match by_command {
+        ByCommand::Nothing => None,
+        ByCommand::Excluded => return Ok(None),
+        ByCommand::Listed(hit) => Some(hit),
+    };
     let context = for_all(world);
-    ask(zone, Keys::Addresses, &context, hit, |entries| match entries {
-        Entries::Addresses(addresses) => addresses.find_v6(address, &context),
+    ask(zone, &context, hit, |entries| match entries {
+        Entries::Addresses(addresses) => find(addresses, &context),
         _ => Finding::Absent,
     })
 }
@@ -160,6 +172,7 @@ fn by_command<'a>(
     shape: Shape,
     (qtype, now_s): (u16, u64),
 ) -> Result<ByCommand<'a>, Unusual> {
+    // Such a zone is asked for addresses as for names.
     if shape != Shape::Name && live.has_names() {
         return Err(Unusual);
     }
@@ -194,7 +207,7 @@ fn find_name<'a, 'n>(
         }
     }
     let context = for_all(world);
-    let hit = ask(zone, Keys::Names, &context, hit, |entries| match entries {
+    let hit = ask(zone, &context, hit, |entries| match entries {
         Entries::Names(names) => {
             let found = names.look_up(name, &context);
             is_above |= found.listed_below;
@@ -211,18 +224,14 @@ fn find_name<'a, 'n>(
     Ok((hit, name.last(entry_label_count)))
 }
 
-/// Asks all datasets of a zone of such keys, beside what was found already.
+/// Asks all datasets of a zone, beside what was found already.
 #[inline]
 fn ask<'a>(
     zone: &'a UsualZone,
-    keys: Keys,
     context: &Context,
     mut hit: Option<Hit<'a>>,
     mut find: impl FnMut(&'a Entries) -> Finding<'a>,
 ) -> Result<Option<Hit<'a>>, Unusual> {
-    if zone.keys != keys {
-        return Err(Unusual);
-    }
     for dataset in &zone.datasets {
         match find(&dataset.entries) {
             Finding::Absent | Finding::Excluded => {}
