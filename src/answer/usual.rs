@@ -279,8 +279,10 @@ fn confirm(
     let query = read(request)?;
     let mut reply = PlainReply::new(&query, buffer).ok()?;
     add_record(query.qtype, hit, key, &mut reply)?;
-    if !setting.world.policy.minimal {
-        add_servers(query.id(), zone, apex_at, &mut reply)?;
+    if !setting.world.policy.minimal
+        && let Some(servers) = zone.servers(query.id())?
+    {
+        reply.authority(servers, apex_at).ok()?;
     }
     finish(setting, query, zone, reply, Rcode::NoError)
 }
@@ -335,14 +337,4 @@ fn add_text(values: &Values, value: ValueId, key: Key<'_>, reply: &mut PlainRepl
             Part::Key => shown,
         }))
     })
-}
-
-/// Adds the zone's name servers, unless their addresses would go with them.
-#[inline]
-fn add_servers(id: u16, zone: &UsualZone, apex_at: usize, reply: &mut PlainReply<'_>) -> Option<()> {
-    let Some(servers) = &zone.servers else { return Some(()) };
-    if servers.have_addresses() {
-        return None;
-    }
-    servers.turn(id).map_or(Some(()), |turn| reply.authority(&turn.laid, apex_at).ok())
 }

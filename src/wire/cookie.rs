@@ -7,7 +7,7 @@
 //! The hash is SipHash-2-4 over the client's cookie, the first 8 octets above and the client's address. We issue cookies and
 //! never insist on one: a list server's answers are small, and MTAs behind old resolvers must not be turned away.
 
-use std::{hash::Hasher, net::IpAddr};
+use std::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
 
@@ -19,6 +19,9 @@ pub const CLIENT_LEN: usize = 8;
 
 /// Client and server cookie together.
 pub const COOKIE_LEN: usize = 24;
+
+/// Octets of a cookie that are hashed: those before the hash.
+const HASHED_LEN: usize = 16;
 
 /// A cookie that is older is replaced (RFC 9018 section 4.3).
 const RENEW_AFTER_S: u32 = 1_800;
@@ -63,13 +66,21 @@ fn age_s(secret: &Secret, cookie: &[u8; COOKIE_LEN], client: IpAddr, now_s: u64)
 }
 
 fn hash(secret: &Secret, cookie: &[u8; COOKIE_LEN], client: IpAddr) -> [u8; 8] {
-    let mut hasher = SipHasher24::new_with_key(secret);
-    hasher.write(&cookie[..16]);
-    match client {
-        IpAddr::V4(address) => hasher.write(&address.octets()),
-        IpAddr::V6(address) => hasher.write(&address.octets()),
-    }
-    hasher.finish().to_le_bytes()
+    let hasher = SipHasher24::new_with_key(secret);
+    let hash = match client {
+        IpAddr::V4(address) => hasher.hash(&hashed::<{ HASHED_LEN + 4 }>(cookie, &address.octets())),
+        IpAddr::V6(address) => hasher.hash(&hashed::<{ HASHED_LEN + 16 }>(cookie, &address.octets())),
+    };
+    hash.to_le_bytes()
+}
+
+/// What is hashed of a cookie, and an address behind it.
+fn hashed<const LEN: usize>(cookie: &[u8; COOKIE_LEN], address: &[u8]) -> [u8; LEN] {
+    let mut octets = [0; LEN];
+    let (head, tail) = octets.split_at_mut(HASHED_LEN);
+    head.copy_from_slice(&cookie[..HASHED_LEN]);
+    tail.copy_from_slice(address);
+    octets
 }
 
 #[cfg(test)]

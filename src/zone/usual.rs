@@ -11,7 +11,7 @@ use super::{
     dataset::{Dataset, Entries, Shape},
     snapshot::{Content, Zone},
 };
-use crate::wire::laid::Block;
+use crate::wire::laid::{Block, Laid};
 
 /// What a zone lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +39,21 @@ pub struct UsualZone {
     models: [Option<Arc<Dataset>>; 3],
     /// The authority section of a negative answer; `None` if it is long.
     pub denial: Option<Block>,
-    /// Its name servers.
-    pub servers: Option<ZoneServers>,
+    /// Its name servers; `None` if their addresses go with them.
+    servers: Option<ZoneServers>,
 }
 
 impl UsualZone {
     /// The dataset whose value and TTL a key has that is listed by command and brings none (see [`Content::model`]).
     pub fn model(&self, shape: Shape) -> Option<&Dataset> {
         self.models[shape as usize].as_deref()
+    }
+
+    /// The records of its name servers, in an order that varies with the id of the query: nothing if it has none, `None` if their
+    /// addresses go with them.
+    #[inline]
+    pub fn servers(&self, id: u16) -> Option<Option<&Laid>> {
+        Some(self.servers.as_ref()?.turn(id).map(|turn| &turn.laid))
     }
 
     /// The zone at that place, if it is one; that it is open to everyone, the caller knows.
@@ -66,7 +73,7 @@ impl UsualZone {
                 .collect(),
             models: [Shape::V4, Shape::V6, Shape::Name].map(|shape| content.model(shape).cloned()),
             denial: content.soa.as_ref().map_or(Some(Block::EMPTY), |soa| ZoneSoa::negative(soa).block()),
-            servers: content.servers.clone(),
+            servers: Some(content.servers.clone().unwrap_or_default()).filter(|servers| !servers.have_addresses()),
         })
     }
 }
