@@ -1,8 +1,9 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. Ends of
-//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where. What has links of its own
-//! ([`Rulings`]) has no end, and keeps the number of its link in the place of that once the palette is full of such.
+//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where, unless all have one. What has
+//! links of its own ([`Rulings`]) has no end, and keeps the number of its link in the place of that once the palette is full of
+//! such.
 //!
 //! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
 //! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
@@ -42,7 +43,7 @@ enum Codes {
 
 #[derive(Debug, Default)]
 struct Lifetimes {
-    /// A bit for each entry that has an end.
+    /// A bit for each entry that has an end; no bits where all have one.
     marks: Vec<u64>,
     /// Marks before each word.
     ranks: Vec<u32>,
@@ -125,6 +126,9 @@ impl Column {
 impl Lifetimes {
     #[inline]
     fn until_s(&self, position: usize) -> u32 {
+        if self.marks.is_empty() {
+            return self.untils_s[position];
+        }
         let (word, bit) = (position / BLOCK, position % BLOCK);
         // Words end with the last mark.
         match self.marks.get(word) {
@@ -271,6 +275,10 @@ impl ColumnBuilder {
             Codes::Whole(rulings) => rulings.shrink_to_fit(),
         }
         if let Some(lifetimes) = &mut self.lifetimes {
+            if lifetimes.untils_s.len() == self.len {
+                lifetimes.marks.clear();
+                lifetimes.ranks.clear();
+            }
             lifetimes.marks.shrink_to_fit();
             lifetimes.ranks.shrink_to_fit();
             lifetimes.untils_s.shrink_to_fit();
@@ -308,6 +316,25 @@ mod tests {
             assert!((0..100_000).all(|position| column.standing(position) == standing(position)));
             let lifetimes = 4 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
             assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
+        }
+    }
+
+    #[test]
+    fn where_all_end_none_is_marked() {
+        let rulings = Rulings::default();
+        for forever in [None, Some(9_999), Some(0)] {
+            let standing = |position: usize| Standing {
+                ruling: Ruling::listed(ValueId(1)),
+                until_s: if forever == Some(position) { FOREVER_S } else { 1_000 + position as u32 % 77 },
+            };
+            let mut builder = ColumnBuilder::new();
+            (0..10_000).for_each(|position| builder.push(standing(position), &rulings));
+            let column = builder.build();
+            assert!((0..10_000).all(|position| column.standing(position) == standing(position)));
+            let marked = 12 * 10_000_usize.div_ceil(BLOCK);
+            let ends = 4 * 10_000 + 4 * 10_000_usize.div_ceil(BLOCK) + 4;
+            assert_eq!(column.memory_bytes() <= ends, forever.is_none());
+            assert!(column.memory_bytes() <= ends + marked + 64);
         }
     }
 
