@@ -526,7 +526,7 @@ fn chaos(query: &Query, theirs: &Reply, ours: &Reply) -> Result<Vec<Rule>, Strin
     if theirs.has_opt != ours.has_opt {
         used.push(Rule::OptEcho);
     }
-    if theirs.rcode == REFUSED && ours.rcode == NOERROR {
+    if theirs.rcode == REFUSED && theirs.answers.is_empty() && ours.rcode == NOERROR {
         let first = query.name.first().map(|label| label.to_ascii_lowercase()).unwrap_or_default();
         check(
             query.kind == ANY || query.kind == TXT && matches!(&first[..], b"id" | b"hostname"),
