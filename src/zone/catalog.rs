@@ -58,6 +58,7 @@ impl Catalog {
     #[inline]
     pub(super) fn at(&self, name: &[u8]) -> Option<usize> {
         let first = *self.first_of_length.get(name.len())?;
+        // NONE is beyond all.
         let apex = self.apexes.get(first as usize)?;
         if apex.is(name) { Some(first as usize) } else { self.at_from(apex.next_as_long, name) }
     }
