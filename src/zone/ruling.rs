@@ -118,8 +118,13 @@ impl Ruling {
     }
 
     /// The number of its link, if it has one.
-    pub(super) const fn link(self) -> Option<usize> {
-        if self.is_simple() { None } else { Some((self.0 & !CHAIN) as usize) }
+    pub(super) const fn link(self) -> Option<u32> {
+        if self.is_simple() { None } else { Some(self.0 & !CHAIN) }
+    }
+
+    /// The ruling of the link with that number.
+    pub(super) const fn of_link(link: u32) -> Self {
+        Self(CHAIN | link)
     }
 
     /// The value with which this lists unconditionally.
@@ -277,6 +282,16 @@ impl Rulings {
         }
     }
 
+    /// Whether a ruling decides every query, so that nothing wider is ever asked.
+    pub(super) fn always_decides(&self, ruling: Ruling) -> bool {
+        ruling != Ruling::ABSENT
+            && ruling.link().is_none_or(|link| {
+                let Link { level, wider } = self.links[link as usize];
+                let claims = if level.simple().is_none() { self.claims_of(level) } else { &[] };
+                claims.iter().any(Claim::is_unconditional) || self.always_decides(wider)
+            })
+    }
+
     /// Whether everything is said without it.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
@@ -378,7 +393,7 @@ impl RulingsBuilder {
         make: impl FnOnce(&mut Rulings) -> Link,
     ) -> Ruling {
         if let Some(&index) = known.find(hash, |&index| is_same(rulings, &rulings.links[index as usize])) {
-            return Ruling(CHAIN | index);
+            return Ruling::of_link(index);
         }
         let link = make(rulings);
         let index = rulings.links.len() as u32;
@@ -390,12 +405,12 @@ impl RulingsBuilder {
                 None => hasher.hash_one((rulings.claims_of(link.level), link.wider)),
             }
         });
-        Ruling(CHAIN | index)
+        Ruling::of_link(index)
     }
 
     /// All rulings with links so far, the wider ones before those that they stand behind.
     pub(super) fn links(&self) -> impl Iterator<Item = Ruling> + use<> {
-        (0..self.rulings.links.len() as u32).map(|index| Ruling(CHAIN | index))
+        (0..self.rulings.links.len() as u32).map(Ruling::of_link)
     }
 
     /// The rulings so far, to look levels up while building.

@@ -13,12 +13,12 @@
 //! |---|---|---|
 //! | 10 million hosts, sorted; in any order | 2.42 | 2.44; 2.51 |
 //! | the same with 30 values | 3.4 to 3.6 | 3.5; 3.7 |
-//! | the same with lifetimes | 6.5 | 6.8 |
+//! | the same with lifetimes | 5.5 | 5.8 |
 //! | 1 million hosts, sorted; in any order | 2.3 | 2.5; 3.7 |
 //! | the same with 30 values | 3.3 to 3.5 | 3.9; 4.3 |
-//! | the same with lifetimes | 6.3 | 6.8; 7.0 |
-//! | 200,000 IPv4 prefixes with 30 values | 6.9 to 8.5 | 11.0 to 12.0 |
-//! | the same with lifetimes | 19.8 to 22.9 | 25.4 to 28.8 |
+//! | the same with lifetimes | 5.3 | 5.9; 6.1 |
+//! | 200,000 IPv4 prefixes with 30 values | 6.9 to 8.3 | 11.1 to 12.1 |
+//! | the same with lifetimes | 11.6 to 15.6 | 14.8 to 19.1 |
 //! | 200,000 IPv6 prefixes | 18.4 | 22.1 |
 //! | 1 million names | 20.4 | 20.4 |
 //! | the same with lifetimes | 24.4 | 24.4 |

@@ -2,8 +2,8 @@
 //!
 //! Most lists have no lifetimes at all. Those that do, have one on every entry, and nearly every one ends at a second of its
 //! own; as links of [`Rulings`] they would cost twelve bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
-//! simple [`Ruling`], and the datasets keep it in four bytes, where there is one. Links remain for what is rare: delays, access
-//! keys, several values, lifetimes of entries within entries.
+//! simple [`Ruling`], and the datasets keep it in four bytes at most, where there is one. Links remain for what is rare: delays,
+//! access keys, several values, lifetimes behind lifetimes of the same start.
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
 
@@ -65,21 +65,14 @@ impl Standing {
         }
     }
 
-    /// The standing of a prefix within another one of which `around` is said. `None`: it is not all in the end of its lifetime.
-    pub fn within(self, around: Self, rulings: &mut RulingsBuilder) -> Option<Self> {
-        if !self.ruling.is_simple() {
-            return None;
-        }
-        let wider = rulings.until(around.ruling, around.until_s, Ruling::ABSENT);
-        if wider == Ruling::ABSENT || self.ruling == Ruling::ABSENT {
-            return None;
-        }
-        Some(Self { ruling: rulings.until(self.ruling, self.until_s, wider), until_s: FOREVER_S })
-    }
-
-    /// Whether it decides every query, so that nothing wider is ever asked.
+    /// Whether it is one value or an exclusion that decides every query, so that nothing wider is ever asked.
     pub fn is_unconditional(self) -> bool {
         self.until_s == FOREVER_S && (self.ruling == Ruling::EXCLUDED || self.ruling.value().is_some())
+    }
+
+    /// The same, told of those too that are not all said here.
+    pub(super) fn always_decides(self, rulings: &Rulings) -> bool {
+        self.until_s == FOREVER_S && rulings.always_decides(self.ruling)
     }
 
     /// Whether it is all said here, and holds for ever.

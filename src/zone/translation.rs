@@ -36,7 +36,7 @@ impl Translation {
     pub(super) fn ruling(&self, ruling: Ruling) -> Ruling {
         match (ruling.value(), ruling.link()) {
             (Some(value), _) => Ruling::listed(self.values[value.0 as usize]),
-            (None, Some(link)) => self.links[link],
+            (None, Some(link)) => self.links[link as usize],
             (None, None) => ruling,
         }
     }

@@ -70,7 +70,8 @@ fn permissions_decide_and_the_sender_is_known() {
 #[test]
 fn over_udp_on_loopback() {
     let file = format!("{HEAD}127.0.0.2\n");
-    let place = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("an address");
+    // No client's socket of another test has an address of this one's, so the port stays free.
+    let place = UdpSocket::bind("127.9.0.1:0").and_then(|socket| socket.local_addr()).expect("an address");
     let config = format!("[datagrams]\nlisten = \"{place}\"\nzones = [\"*\"]\n");
     let server = Server::with_config(&[("zones/bl.example.ip4set", &file)], &config);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");

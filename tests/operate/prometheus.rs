@@ -45,7 +45,8 @@ impl Prometheus {
         let config = config.replace("dnsbld.rules.yml", &deployed("prometheus/dnsbld.rules.yml").display().to_string());
         let path = folder.path().join("prometheus.yml");
         fs::write(&path, config).expect("written");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        // No client's socket of another test has an address of this one's, so the port stays free.
+        let free = TcpListener::bind("127.9.0.1:0").expect("a port");
         let address = free.local_addr().expect("an address");
         drop(free);
         let mut command = Command::new(program("prometheus", "prometheus"));

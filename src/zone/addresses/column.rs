@@ -1,22 +1,22 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
-//! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. Ends of
-//! lifetimes take four bytes each and only where there are some; a bit for each entry tells where, unless all have one. What has
-//! links of its own ([`Rulings`]) has no end, and keeps the number of its link in the place of that once the palette is full of
-//! such.
+//! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. [Ends] of
+//! lifetimes take three bytes each or four, and only where there are some. What has links of its own ([`Rulings`]) has no end, and
+//! keeps the number of its link in the place of that once the palette is full of such.
 //!
 //! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
 //! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
 
 use std::{collections::HashMap, ops::Range};
 
+use super::ends::{Beside, Ends};
 use crate::zone::{
     ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
     runs::push_tight,
     standing::Standing,
 };
 
-/// Entries to a block: as many as a word of [`Lifetimes`] has bits.
+/// Entries to a block.
 const BLOCK: usize = 64;
 
 /// From so many codes on, the palette takes no more rulings with links.
@@ -27,7 +27,7 @@ const LINKS_MAX: usize = 128;
 pub(super) struct Column {
     codes: Codes,
     palette: Box<[Ruling]>,
-    lifetimes: Option<Lifetimes>,
+    ends: Option<Ends>,
     /// For each block the second from which it lists nothing; empty where all of it lists forever.
     ends_s: Box<[u32]>,
 }
@@ -41,15 +41,6 @@ enum Codes {
     Whole(Vec<Ruling>),
 }
 
-#[derive(Debug, Default)]
-struct Lifetimes {
-    /// A bit for each entry that has an end; no bits where all have one.
-    marks: Vec<u64>,
-    /// Marks before each word.
-    ranks: Vec<u32>,
-    untils_s: Vec<u32>,
-}
-
 impl Column {
     /// So many entries of which the same is said for ever.
     pub(super) fn alike(len: usize, standing: Standing, rulings: &Rulings) -> Self {
@@ -59,7 +50,7 @@ impl Column {
         Self {
             codes: Codes::Same,
             palette: Box::new([standing.ruling]),
-            lifetimes: None,
+            ends: None,
             ends_s: vec![end_s; blocks].into(),
         }
     }
@@ -73,11 +64,13 @@ impl Column {
             Codes::Pairs(codes) => self.palette[usize::from(codes[position])],
             Codes::Whole(rulings) => rulings[position],
         };
-        let until_s = self.lifetimes.as_ref().map_or(FOREVER_S, |lifetimes| lifetimes.until_s(position));
-        if ruling == Ruling::ABSENT && until_s != FOREVER_S {
-            return Standing { ruling: Ruling(until_s), until_s: FOREVER_S };
+        match self.ends.as_ref().and_then(|ends| ends.get(position)) {
+            None => Standing { ruling, until_s: FOREVER_S },
+            Some(number) if ruling == Ruling::ABSENT => {
+                Standing { ruling: Ruling::of_link(number.link()), until_s: FOREVER_S }
+            }
+            Some(number) => Standing { ruling, until_s: number.end_s() },
         }
-        Standing { ruling, until_s }
     }
 
     /// Decides the entry at `position` for one query.
@@ -86,15 +79,20 @@ impl Column {
         self.standing(position).decide(rulings, context)
     }
 
-    /// The first of these positions that is listed now.
-    pub(super) fn first_listed(&self, mut at: Range<usize>, rulings: &Rulings, context: &Context) -> Option<usize> {
+    /// The first of these positions of which `is_listed` holds, which is not asked where all is over.
+    pub(super) fn first_listed(
+        &self,
+        mut at: Range<usize>,
+        context: &Context,
+        is_listed: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         while at.start < at.end {
             let block = at.start / BLOCK;
             let end = at.end.min((block + 1) * BLOCK);
             let is_over =
                 self.ends_s.get(block).is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
             if !is_over {
-                let found = (at.start..end).find(|&position| self.decide(position, rulings, context).is_listed());
+                let found = (at.start..end).find(|&position| is_listed(position));
                 if found.is_some() {
                     return found;
                 }
@@ -106,7 +104,7 @@ impl Column {
 
     /// Whether any entry has an end of its own.
     pub(super) fn has_lifetimes(&self) -> bool {
-        self.lifetimes.is_some()
+        self.ends.is_some()
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -116,38 +114,8 @@ impl Column {
             Codes::Pairs(codes) => codes.capacity() * 2,
             Codes::Whole(rulings) => rulings.capacity() * 4,
         };
-        let lifetimes = self.lifetimes.as_ref().map_or(0, |lifetimes| {
-            lifetimes.marks.capacity() * 8 + (lifetimes.ranks.capacity() + lifetimes.untils_s.capacity()) * 4
-        });
-        codes + size_of_val(&*self.palette) + lifetimes + size_of_val(&*self.ends_s)
-    }
-}
-
-impl Lifetimes {
-    #[inline]
-    fn until_s(&self, position: usize) -> u32 {
-        if self.marks.is_empty() {
-            return self.untils_s[position];
-        }
-        let (word, bit) = (position / BLOCK, position % BLOCK);
-        // Words end with the last mark.
-        match self.marks.get(word) {
-            Some(marks) if marks >> bit & 1 == 1 => {
-                let before = (marks & ((1 << bit) - 1)).count_ones();
-                self.untils_s[(self.ranks[word] + before) as usize]
-            }
-            _ => FOREVER_S,
-        }
-    }
-
-    fn push(&mut self, position: usize, until_s: u32) {
-        let (word, bit) = (position / BLOCK, position % BLOCK);
-        while self.marks.len() <= word {
-            push_tight(&mut self.marks, 0);
-            push_tight(&mut self.ranks, u32::try_from(self.untils_s.len()).expect("fewer than 2^32 entries"));
-        }
-        self.marks[word] |= 1 << bit;
-        push_tight(&mut self.untils_s, until_s);
+        let ends = self.ends.as_ref().map_or(0, Ends::memory_bytes);
+        codes + size_of_val(&*self.palette) + ends + size_of_val(&*self.ends_s)
     }
 }
 
@@ -156,7 +124,8 @@ impl Lifetimes {
 struct Last {
     standing: Standing,
     /// The same as it is kept.
-    kept: Standing,
+    ruling: Ruling,
+    beside: Option<Beside>,
     code: u32,
     /// When it lists nothing any more.
     end_s: u32,
@@ -174,7 +143,7 @@ pub(super) struct ColumnBuilder {
     last: Option<Last>,
     /// None until something else is said than at first.
     recent: Vec<Option<Last>>,
-    lifetimes: Option<Lifetimes>,
+    ends: Option<Ends>,
     ends_s: Vec<u32>,
     len: usize,
 }
@@ -187,15 +156,15 @@ impl ColumnBuilder {
             known: HashMap::default(),
             last: None,
             recent: Vec::new(),
-            lifetimes: None,
+            ends: None,
             ends_s: Vec::new(),
             len: 0,
         }
     }
 
-    /// The next entry.
+    /// The next entry, with something behind it that lists nothing from `behind_end_s` on.
     #[inline]
-    pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) {
+    pub(super) fn push(&mut self, standing: Standing, behind_end_s: u32, rulings: &Rulings) {
         if self.last.is_none_or(|last| last.standing != standing) {
             let place = standing.ruling.0 as usize % RECENT;
             match self.recent.get(place) {
@@ -203,15 +172,16 @@ impl ColumnBuilder {
                 _ => self.change(standing, rulings),
             }
         }
-        let Some(Last { kept, code, end_s, .. }) = self.last else { return };
+        let Some(Last { ruling, beside, code, end_s, .. }) = self.last else { return };
+        let end_s = end_s.max(behind_end_s);
         match &mut self.codes {
             Codes::Same => {}
             Codes::Bytes(codes) => push_tight(codes, code as u8),
             Codes::Pairs(codes) => push_tight(codes, code as u16),
-            Codes::Whole(rulings) => push_tight(rulings, kept.ruling),
+            Codes::Whole(rulings) => push_tight(rulings, ruling),
         }
-        if kept.until_s != FOREVER_S {
-            self.lifetimes.get_or_insert_default().push(self.len, kept.until_s);
+        if let Some(beside) = beside {
+            self.ends.get_or_insert_default().push(self.len, beside);
         }
         if self.len.is_multiple_of(BLOCK) {
             push_tight(&mut self.ends_s, end_s);
@@ -225,16 +195,18 @@ impl ColumnBuilder {
     #[inline(never)]
     fn change(&mut self, standing: Standing, rulings: &Rulings) {
         let end_s = standing.outlook(rulings).end_s();
-        let Standing { ruling, .. } = standing;
-        let is_full = !ruling.is_simple() && self.palette.len() >= LINKS_MAX && !self.known.contains_key(&ruling);
-        let kept = if is_full { Standing { ruling: Ruling::ABSENT, until_s: ruling.0 } } else { standing };
+        let is_full = self.palette.len() >= LINKS_MAX && !self.known.contains_key(&standing.ruling);
+        let (ruling, beside) = match standing.ruling.link() {
+            Some(link) if is_full && link <= Beside::LINK_MAX => (Ruling::ABSENT, Some(Beside::Link(link))),
+            _ => (standing.ruling, Some(Beside::End(standing.until_s)).filter(|_| standing.until_s != FOREVER_S)),
+        };
         let code = match self.last {
-            Some(last) if last.kept.ruling == kept.ruling => last.code,
-            _ => self.code(kept.ruling),
+            Some(last) if last.ruling == ruling => last.code,
+            _ => self.code(ruling),
         };
         self.recent.resize(if self.last.is_some() { RECENT } else { 0 }, None);
-        self.last = Some(Last { standing, kept, code, end_s });
-        if let Some(place) = self.recent.get_mut(ruling.0 as usize % RECENT) {
+        self.last = Some(Last { standing, ruling, beside, code, end_s });
+        if let Some(place) = self.recent.get_mut(standing.ruling.0 as usize % RECENT) {
             *place = self.last;
         }
     }
@@ -274,24 +246,13 @@ impl ColumnBuilder {
             Codes::Pairs(codes) => codes.shrink_to_fit(),
             Codes::Whole(rulings) => rulings.shrink_to_fit(),
         }
-        if let Some(lifetimes) = &mut self.lifetimes {
-            if lifetimes.untils_s.len() == self.len {
-                lifetimes.marks.clear();
-                lifetimes.ranks.clear();
-            }
-            lifetimes.marks.shrink_to_fit();
-            lifetimes.ranks.shrink_to_fit();
-            lifetimes.untils_s.shrink_to_fit();
+        if let Some(ends) = &mut self.ends {
+            ends.finish(self.len);
         }
         if self.ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
             self.ends_s = Vec::new();
         }
-        Column {
-            codes: self.codes,
-            palette: self.palette.into(),
-            lifetimes: self.lifetimes,
-            ends_s: self.ends_s.into(),
-        }
+        Column { codes: self.codes, palette: self.palette.into(), ends: self.ends, ends_s: self.ends_s.into() }
     }
 }
 
@@ -310,11 +271,11 @@ mod tests {
             };
             let mut builder = ColumnBuilder::new();
             for position in 0..100_000 {
-                builder.push(standing(position), &rulings);
+                builder.push(standing(position), 0, &rulings);
             }
             let column = builder.build();
             assert!((0..100_000).all(|position| column.standing(position) == standing(position)));
-            let lifetimes = 4 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
+            let lifetimes = 3 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
             assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
         }
     }
@@ -328,11 +289,11 @@ mod tests {
                 until_s: if forever == Some(position) { FOREVER_S } else { 1_000 + position as u32 % 77 },
             };
             let mut builder = ColumnBuilder::new();
-            (0..10_000).for_each(|position| builder.push(standing(position), &rulings));
+            (0..10_000).for_each(|position| builder.push(standing(position), 0, &rulings));
             let column = builder.build();
             assert!((0..10_000).all(|position| column.standing(position) == standing(position)));
             let marked = 12 * 10_000_usize.div_ceil(BLOCK);
-            let ends = 4 * 10_000 + 4 * 10_000_usize.div_ceil(BLOCK) + 4;
+            let ends = 3 * 10_000 + 4 * 10_000_usize.div_ceil(BLOCK) + 4;
             assert_eq!(column.memory_bytes() <= ends, forever.is_none());
             assert!(column.memory_bytes() <= ends + marked + 64);
         }
@@ -351,7 +312,7 @@ mod tests {
             _ => Standing::ABSENT,
         };
         let mut builder = ColumnBuilder::new();
-        (0..9_000).for_each(|position| builder.push(standing(position), &rulings));
+        (0..9_000).for_each(|position| builder.push(standing(position), 0, &rulings));
         let column = builder.build();
         assert!((0..9_000).all(|position| column.standing(position as usize) == standing(position)));
         assert!(matches!(column.codes, Codes::Bytes(_)));
@@ -363,11 +324,14 @@ mod tests {
         let mut builder = ColumnBuilder::new();
         let listed = |until_s| Standing { ruling: Ruling::listed(ValueId(1)), until_s };
         for position in 0..1_000 {
-            builder.push(listed(if position == 700 { 90 } else { 50 }), &rulings);
+            builder.push(listed(if position == 700 { 90 } else { 50 }), 0, &rulings);
         }
-        builder.push(Standing { ruling: Ruling::EXCLUDED, until_s: FOREVER_S }, &rulings);
+        builder.push(Standing { ruling: Ruling::EXCLUDED, until_s: FOREVER_S }, 0, &rulings);
         let column = builder.build();
-        let first = |at, now_s| column.first_listed(at, &rulings, &Context { now_s, keyed: false });
+        let first = |at, now_s| {
+            let context = Context { now_s, keyed: false };
+            column.first_listed(at, &context, |position| column.decide(position, &rulings, &context).is_listed())
+        };
         assert_eq!(first(3..1_001, 49), Some(3));
         assert_eq!(first(3..1_001, 50), Some(700));
         assert_eq!(first(3..700, 50), None);

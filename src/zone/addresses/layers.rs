@@ -3,16 +3,18 @@
 //! Nearly all entries of nearly all lists are single addresses: [`Hosts`] keeps those, and an address that is not there has
 //! nothing said of it. Prefixes nest and exclude each other, but what results of them is flat: [`Segments`] keeps the places
 //! where the answer changes, so that one search finds it however deep the prefixes are nested. A lone prefix makes two such
-//! places, its start and what comes after its end; neighbours share them.
+//! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended is looked for the one
+//! [behind it](super::nesting).
 
 use std::ops::Range;
 
 use super::{
     column::{Column, ColumnBuilder},
+    nesting::{Nesting, Place},
     sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
-    ruling::{Context, Finding, Ruling, Rulings},
+    ruling::{Context, Finding, Rulings},
     standing::Standing,
 };
 
@@ -28,16 +30,18 @@ pub(super) struct Hosts<K> {
 pub(super) struct Segments<K> {
     starts: Sorted<K>,
     column: Column,
+    /// None where nothing is ever behind anything.
+    nesting: Option<Nesting>,
 }
 
-/// Keys in ascending order and what is said of them, while they are put together.
+/// Builds [`Hosts`] from the lowest to the highest.
 #[derive(Debug)]
-pub(super) struct Rows<K> {
+pub(super) struct HostsBuilder<K> {
     keys: SortedBuilder<K>,
     column: ColumnBuilder,
 }
 
-impl<K: Key> Rows<K> {
+impl<K: Key> HostsBuilder<K> {
     pub(super) fn new() -> Self {
         Self { keys: SortedBuilder::new(), column: ColumnBuilder::new() }
     }
@@ -45,15 +49,47 @@ impl<K: Key> Rows<K> {
     #[inline]
     pub(super) fn push(&mut self, key: K, standing: Standing, rulings: &Rulings) {
         self.keys.push(key);
-        self.column.push(standing, rulings);
+        self.column.push(standing, 0, rulings);
     }
 
-    pub(super) fn into_hosts(self) -> Hosts<K> {
+    pub(super) fn build(self) -> Hosts<K> {
         Hosts { keys: self.keys.build(), column: self.column.build() }
     }
+}
 
-    pub(super) fn into_segments(self) -> Segments<K> {
-        Segments { starts: self.keys.build(), column: self.column.build() }
+/// Builds [`Segments`] from the lowest to the highest.
+#[derive(Debug)]
+pub(super) struct SegmentsBuilder<K> {
+    starts: SortedBuilder<K>,
+    column: ColumnBuilder,
+    nesting: Option<Nesting>,
+}
+
+impl<K: Key> SegmentsBuilder<K> {
+    pub(super) fn new() -> Self {
+        Self { starts: SortedBuilder::new(), column: ColumnBuilder::new(), nesting: None }
+    }
+
+    /// What is said from `start` on, and at which place; what is behind it lists nothing from `behind_end_s` on.
+    #[inline]
+    pub(super) fn push(&mut self, start: K, standing: Standing, place: Place, behind_end_s: u32, rulings: &Rulings) {
+        let position = self.starts.len();
+        if self.nesting.is_none() && place != Place::OUTERMOST {
+            self.nesting = Some(Nesting::outermost(position));
+        }
+        if let Some(nesting) = &mut self.nesting {
+            nesting.push(position, place);
+        }
+        self.starts.push(start);
+        self.column.push(standing, behind_end_s, rulings);
+    }
+
+    pub(super) fn build(self) -> Segments<K> {
+        let Self { starts, column, mut nesting } = self;
+        if let Some(nesting) = &mut nesting {
+            nesting.shrink_to_fit();
+        }
+        Segments { starts: starts.build(), column: column.build(), nesting }
     }
 }
 
@@ -87,7 +123,8 @@ impl<K: Key> Hosts<K> {
 
     /// Whether an address from `first` to `last` is listed here.
     pub(super) fn any_listed(&self, first: K, last: K, rulings: &Rulings, context: &Context) -> bool {
-        self.column.first_listed(self.keys.positions(first, last), rulings, context).is_some()
+        let is_listed = |position: usize| self.column.decide(position, rulings, context).is_listed();
+        self.column.first_listed(self.keys.positions(first, last), context, is_listed).is_some()
     }
 
     /// Whether nothing is said here of some address from `first` to `last`. Looks at single hosts only where they fill the
@@ -104,11 +141,16 @@ impl<K: Key> Hosts<K> {
     }
 
     /// All hosts in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u128, u128, Standing)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Piece> {
         self.keys.iter().enumerate().map(|(position, key)| {
             let key = key.widen();
-            (key, key, self.column.standing(position))
+            Piece { first: key, last: key, standing: self.column.standing(position), behind: Vec::new() }
         })
+    }
+
+    /// What is said of each of them.
+    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
+        (0..self.keys.len()).map(|position| self.column.standing(position))
     }
 }
 
@@ -120,8 +162,29 @@ impl<K: Key> Segments<K> {
         }
         match self.starts.count_to(key) {
             0 => Finding::Absent,
-            count => self.column.decide(count - 1, rulings, context),
+            count => self.decide(count - 1, rulings, context),
         }
+    }
+
+    /// Decides what is said at `position` for one query.
+    #[inline]
+    fn decide<'a>(&self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+        match (self.column.decide(position, rulings, context), &self.nesting) {
+            (Finding::Absent, Some(nesting)) => self.decide_behind(nesting, position, rulings, context),
+            (finding, _) => finding,
+        }
+    }
+
+    #[cold]
+    fn decide_behind<'a>(
+        &self,
+        nesting: &Nesting,
+        position: usize,
+        rulings: &'a Rulings,
+        context: &Context,
+    ) -> Finding<'a> {
+        let findings = nesting.all_behind(position).map(|behind| self.column.decide(behind, rulings, context));
+        findings.into_iter().find(|finding| !finding.is_absent()).unwrap_or(Finding::Absent)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -134,7 +197,8 @@ impl<K: Key> Segments<K> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.starts.memory_bytes() + self.column.memory_bytes()
+        let nesting = self.nesting.as_ref().map_or(0, Nesting::memory_bytes);
+        self.starts.memory_bytes() + self.column.memory_bytes() + nesting
     }
 
     /// Positions of the segments that reach into the range.
@@ -157,7 +221,8 @@ impl<K: Key> Segments<K> {
         mut test: impl FnMut(K, K) -> bool,
     ) -> bool {
         let mut positions = self.positions(range.0, range.1);
-        while let Some(position) = self.column.first_listed(positions.clone(), rulings, context) {
+        let is_listed = |position: usize| self.decide(position, rulings, context).is_listed();
+        while let Some(position) = self.column.first_listed(positions.clone(), context, is_listed) {
             let (first, last) = self.clip(position, range);
             if test(first, last) {
                 return true;
@@ -184,7 +249,7 @@ impl<K: Key> Segments<K> {
         }
         self.positions(range.0, range.1).any(|position| {
             let (first, last) = self.clip(position, range);
-            self.column.decide(position, rulings, context).is_absent() && test(first, last)
+            self.decide(position, rulings, context).is_absent() && test(first, last)
         })
     }
 
@@ -193,15 +258,24 @@ impl<K: Key> Segments<K> {
         spread(&self.starts, count)
     }
 
-    /// All segments that say something, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (K, K, Standing)> {
+    /// All segments of which something is said, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Piece<K>> {
         let ends = self.starts.iter().skip(1).map(before).chain([K::MAX]);
-        self.starts
-            .iter()
-            .zip(ends)
-            .enumerate()
-            .map(|(position, (first, last))| (first, last, self.column.standing(position)))
-            .filter(|(_, _, standing)| standing.ruling != Ruling::ABSENT)
+        let pieces = self.starts.iter().zip(ends).enumerate().map(|(position, (first, last))| {
+            let behind = self.nesting.iter().flat_map(|nesting| nesting.all_behind(position));
+            let mut behind = behind.map(|position| self.column.standing(position));
+            let standing = match self.column.standing(position) {
+                Standing::ABSENT => behind.next().unwrap_or(Standing::ABSENT),
+                standing => standing,
+            };
+            Piece { first, last, standing, behind: behind.collect() }
+        });
+        pieces.filter(|piece| piece.standing != Standing::ABSENT)
+    }
+
+    /// What is stated by each of them; what goes on from one before it counts once.
+    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
+        (0..self.starts.len()).map(|position| self.column.standing(position)).filter(|s| *s != Standing::ABSENT)
     }
 }
 
@@ -217,7 +291,21 @@ fn before<K: Key>(key: K) -> K {
 }
 
 /// A range and what is said of it.
-pub(super) type Piece = (u128, u128, Standing);
+#[derive(Debug)]
+pub(super) struct Piece<K = u128> {
+    pub(super) first: K,
+    pub(super) last: K,
+    pub(super) standing: Standing,
+    /// What is said where that is absent, the narrowest first; mostly empty, which takes no memory.
+    pub(super) behind: Vec<Standing>,
+}
+
+impl<K: Key> Piece<K> {
+    /// The same of addresses, given where they begin and end.
+    pub(super) fn map(self, first: impl Fn(K) -> u128, last: impl Fn(K) -> u128) -> Piece {
+        Piece { first: first(self.first), last: last(self.last), standing: self.standing, behind: self.behind }
+    }
+}
 
 /// Lays several layers over each other, the most specific first, and calls `visit` with each piece of which something is
 /// said and all that is said of it, as far down as it can matter.
@@ -233,15 +321,16 @@ pub(super) fn overlay<'a>(
         let mut last = u128::MAX;
         stack.clear();
         for layer in &mut layers {
-            while layer.next_if(|&(_, end, _)| end < at).is_some() {}
+            while layer.next_if(|piece| piece.last < at).is_some() {}
             match layer.peek() {
-                Some(&(start, end, standing)) if start <= at => {
-                    stack.push(standing);
-                    last = last.min(end);
+                Some(piece) if piece.first <= at => {
+                    stack.push(piece.standing);
+                    stack.extend_from_slice(&piece.behind);
+                    last = last.min(piece.last);
                 }
-                Some(&(start, ..)) => {
-                    last = last.min(start - 1);
-                    next = Some(next.unwrap_or(start).min(start));
+                Some(piece) => {
+                    last = last.min(piece.first - 1);
+                    next = Some(next.unwrap_or(piece.first).min(piece.first));
                 }
                 None => {}
             }

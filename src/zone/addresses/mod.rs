@@ -8,8 +8,9 @@
 //! |---|---|---|
 //! | hosts (/32, /128) | sorted keys under an index | IPv4 2.4 of ten million, 4.4 of a hundred; IPv6 16 |
 //! | segments (/0 to /31; /0 to /64; /65 to /127) | places where the answer changes, two for a lone prefix | 5 to 8; 17; 33 |
-//! | beside each | value: nothing if all agree, else 1, 2 or 4 a place; lifetime: 4 where there is one | |
-//! | rulings | a lifetime within a wider entry; a delay or key; several values of one key | 12; 32 or more |
+//! | beside each | value: nothing if all agree, else 1, 2 or 4 a place; lifetime: 3 or 4 where there is one | |
+//! | beside segments | what is behind an entry that ends, where there is any | 3 bits a place |
+//! | rulings | two lifetimes that begin at one address; a delay or key; several values of one key | 12; 32 or more |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says
 //! nothing, and the next one decides. Whoever asks for a part of an address (empty non-terminals, RFC 8020) asks whether
@@ -17,9 +18,12 @@
 
 mod builder;
 mod column;
+mod ends;
 mod gather;
 mod layers;
+mod nesting;
 mod sorted;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -92,8 +96,7 @@ impl Addresses {
     /// Calls `visit` with each range of IPv4 addresses of which the same is said, in ascending order, and all that is said,
     /// most specific first, down to what always decides. [`Self::decide`] and [`Self::levels`] read that.
     pub fn for_each_v4(&self, mut visit: impl FnMut(u32, u32, &[Standing])) {
-        let segments =
-            self.v4_segments.iter().map(|(first, last, standing)| (u128::from(first), u128::from(last), standing));
+        let segments = self.v4_segments.iter().map(|piece| piece.map(u128::from, u128::from));
         overlay(vec![Box::new(self.v4_hosts.iter()), Box::new(segments)], |first, last, standings| {
             visit(first as u32, last as u32, standings);
         });
@@ -101,7 +104,7 @@ impl Addresses {
 
     /// The same for IPv6.
     pub fn for_each_v6(&self, visit: impl FnMut(u128, u128, &[Standing])) {
-        let wide = self.v6_wide.iter().map(|(first, last, standing)| (first_below(first), last_below(last), standing));
+        let wide = self.v6_wide.iter().map(|piece| piece.map(first_below, last_below));
         overlay(vec![Box::new(self.v6_hosts.iter()), Box::new(self.v6_deep.iter()), Box::new(wide)], visit);
     }
 
@@ -157,11 +160,11 @@ impl Addresses {
         }
         let mut lifetimes = Lifetimes::default();
         let mut count = |standing| lifetimes.count(standing, &self.rulings, now_s);
-        self.v4_hosts.iter().for_each(|(.., standing)| count(standing));
-        self.v4_segments.iter().for_each(|(.., standing)| count(standing));
-        self.v6_hosts.iter().for_each(|(.., standing)| count(standing));
-        self.v6_deep.iter().for_each(|(.., standing)| count(standing));
-        self.v6_wide.iter().for_each(|(.., standing)| count(standing));
+        self.v4_hosts.standings().for_each(&mut count);
+        self.v4_segments.standings().for_each(&mut count);
+        self.v6_hosts.standings().for_each(&mut count);
+        self.v6_deep.standings().for_each(&mut count);
+        self.v6_wide.standings().for_each(&mut count);
         lifetimes
     }
 

@@ -175,6 +175,20 @@ proptest! {
     }
 
     #[test]
+    fn deep_prefixes_like_the_model(
+        places in prop::collection::vec((prop::sample::select(vec![0_u32, 127, 128, 129, 200]), 0..=31_u8), 1..30),
+        ends in prop::collection::vec(prop_oneof![1 => Just(FOREVER_S), 6 => 1..7_u32], 30),
+        specificity in prop::sample::select(vec![Specificity::Octets, Specificity::Prefix(Equals::First)]),
+    ) {
+        let lines: Vec<Line> = places.iter().zip(ends).enumerate().map(|(line, (&(offset, length), until_s))| {
+            let claim = if line % 5 == 4 { Claim::excluded() } else { Claim::listed(ValueId(line as u32 % 3)) };
+            let start = (V4_BASE + offset) & !u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+            (u128::from(start), length, Claim { until_s, ..claim })
+        }).collect();
+        check_v4(&lines, specificity)?;
+    }
+
+    #[test]
     fn v6_like_the_model(lines in any_lines(128, V6_BASE)) {
         check_v6(&lines, V6_BASE)?;
     }
@@ -292,8 +306,9 @@ fn a_small_list_costs_its_entries() {
 }
 
 #[test]
-fn a_lifetime_costs_its_four_octets_and_none_costs_nothing() {
+fn a_lifetime_costs_up_to_four_octets_and_none_costs_nothing() {
     const COUNT: u32 = 100_000;
+    const START_S: u32 = 1_800_000_000;
     let bytes = |until_s: &dyn Fn(u32) -> u32| {
         let mut builder = AddressesBuilder::new(Specificity::Octets);
         for host in 0..COUNT {
@@ -302,11 +317,32 @@ fn a_lifetime_costs_its_four_octets_and_none_costs_nothing() {
         builder.build().memory_bytes()
     };
     let endless = bytes(&|_| FOREVER_S);
-    let (each_its_own, one) =
-        (bytes(&|host| 1_800_000_000 + host), bytes(&|host| if host == 7 { 1 } else { FOREVER_S }));
+    let each_its_own = bytes(&|host| START_S + host);
+    let (one, some) = (bytes(&|host| if host == 7 { 1 } else { FOREVER_S }), bytes(&|host| START_S + host / 2));
     // 65,536 cells of an index, and the low halves of the hosts: no room for ends among them.
     assert!(endless < 8 * 65_536 + 2 * COUNT as usize, "{endless}");
-    // Besides the ends, where those of a chunk begin: a quarter of an octet.
-    assert!(each_its_own <= endless + 4 * COUNT as usize + COUNT as usize / 4 + 64, "{endless} {each_its_own}");
-    assert!(one <= each_its_own, "{one} {each_its_own}");
+    assert!(each_its_own <= endless + 4 * COUNT as usize, "{endless} {each_its_own}");
+    assert!(one <= some && some <= each_its_own, "{one} {some} {each_its_own}");
+}
+
+#[test]
+fn prefixes_within_prefixes_cost_little_more_than_their_ends() {
+    const COUNT: usize = 50_000;
+    let bytes = |has_ends: bool| {
+        let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
+        for line in 0..COUNT as u32 {
+            // Half of them within others, up to three deep.
+            let (address, length) = match line % 4 {
+                0 => (line * 40_001, 20),
+                1 => ((line - 1) * 40_001 + 0x110, 25),
+                2 => ((line - 2) * 40_001 + 0x180, 29),
+                _ => (line * 70_001, 24),
+            };
+            let until_s = if has_ends { 1_800_000_000 + line } else { FOREVER_S };
+            builder.add_v4(address, length, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
+        }
+        builder.build().memory_bytes()
+    };
+    let each = (bytes(true) - bytes(false)) as f64 / COUNT as f64;
+    assert!(each < 5.0, "{each}");
 }

@@ -1,0 +1,221 @@
+//! Nested prefixes to hosts and flat pieces.
+//!
+//! Entries come [in order](super::gather), wider prefixes before the narrower ones that they begin with, and are swept once with
+//! a stack of those that are open: where one opens or closes, a piece begins, and what it says follows from the stack. A piece
+//! states what its innermost prefix says and leaves the others to [what is behind it](super::nesting), if those have pieces of their
+//! own there; if not, as of prefixes that begin at the same address, it says it all. Hosts are rows of their own.
+
+use super::{
+    builder::Specificity,
+    gather::{Entry, Gathered, Ordered, Reading},
+    layers::{Hosts, HostsBuilder, Segments, SegmentsBuilder},
+    nesting::{DEPTH_MAX, Place},
+    sorted::Key,
+};
+use crate::zone::{ruling::RulingsBuilder, standing::Standing};
+
+/// A prefix that is open while the sweep passes.
+struct Open<K> {
+    last: K,
+    level: u8,
+    own: Standing,
+    /// Which one it is.
+    serial: u32,
+}
+
+/// What was said at one depth and is still in force: what will be found behind the pieces to come.
+#[derive(Clone, Copy)]
+struct Stated {
+    /// The innermost open prefix of which it tells: its place in the stack, and which one it is.
+    at: usize,
+    serial: u32,
+    standing: Standing,
+    /// When it and all behind it list nothing any more.
+    end_s: u32,
+    /// It and all behind it, as a number.
+    statement: u32,
+}
+
+/// A piece as it comes out.
+struct Piece {
+    standing: Standing,
+    place: Place,
+    /// When what is behind it lists nothing any more.
+    behind_end_s: u32,
+    statement: u32,
+}
+
+/// Flattens prefixes, and keeps hosts apart.
+pub(super) struct Sweep<'r, K> {
+    specificity: Specificity,
+    rulings: &'r mut RulingsBuilder,
+    open: Vec<Open<K>>,
+    /// So many prefixes were opened.
+    serial: u32,
+    /// By depth.
+    stated: Vec<Stated>,
+    /// The newest statement: its number, and that of what is behind it.
+    newest: (Stated, u32),
+    /// What the piece before says; 0 is nothing.
+    statement: u32,
+    /// Where the next piece begins, if there turns out to be one.
+    start: Option<K>,
+    hosts: HostsBuilder<K>,
+    segments: SegmentsBuilder<K>,
+}
+
+impl<'r, K: Key> Sweep<'r, K> {
+    pub(super) fn new(specificity: Specificity, rulings: &'r mut RulingsBuilder) -> Self {
+        let nothing = Stated { at: 0, serial: 0, standing: Standing::ABSENT, end_s: 0, statement: 0 };
+        Self {
+            specificity,
+            rulings,
+            open: Vec::new(),
+            serial: 0,
+            stated: Vec::with_capacity(DEPTH_MAX),
+            newest: (nothing, 0),
+            statement: 0,
+            start: None,
+            hosts: HostsBuilder::new(),
+            segments: SegmentsBuilder::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, mut gathered: Gathered<K>) -> (Hosts<K>, Segments<K>) {
+        if let Some(Ordered { keys, standing, .. }) = gathered.take_ordered() {
+            return (Hosts::alike(keys, standing, self.rulings.so_far()), self.segments.build());
+        }
+        let mut entries = gathered.into_entries();
+        while let Some(Entry { start, length, standing }) = entries.peek().map(Reading::entry) {
+            entries.advance();
+            let is_equal =
+                |entry: &Reading<K>| Some(entry.entry()).filter(|next| (next.start, next.length) == (start, length));
+            let mut own = standing;
+            if let Some(second) = entries.peek().and_then(is_equal) {
+                let mut equal = vec![standing, second.standing];
+                entries.advance();
+                while let Some(next) = entries.peek().and_then(is_equal) {
+                    equal.push(next.standing);
+                    entries.advance();
+                }
+                own = self.specificity.equals().standing(equal, self.rulings);
+            }
+            self.entry(Entry { start, length, standing: own });
+        }
+        drop(entries);
+        self.close(|_| true);
+        self.piece();
+        (self.hosts.build(), self.segments.build())
+    }
+
+    #[inline]
+    fn entry(&mut self, entry: Entry<K>) {
+        let Entry { start, length, standing: own } = entry;
+        self.close(|last| last < start);
+        let level = self.specificity.level(length);
+        // A host counts together with the other prefixes of its level: where there are any, it is a segment.
+        let is_host = K::HOST_LENGTH == Some(length) && self.open.last().is_none_or(|open| open.level != level);
+        if is_host {
+            self.hosts.push(start, own, self.rulings.so_far());
+            return;
+        }
+        self.cut(start);
+        self.serial += 1;
+        self.open.push(Open { last: start.prefix(length).1, level, own, serial: self.serial });
+    }
+
+    /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.
+    #[inline]
+    fn close(&mut self, is_over: impl Fn(K) -> bool) {
+        while let Some(last) = self.open.last().map(|open| open.last).filter(|last| is_over(*last)) {
+            match last.next() {
+                Some(after) => self.cut(after),
+                None => self.piece(),
+            }
+            self.open.pop();
+        }
+    }
+
+    /// What is open changes at `start`.
+    #[inline]
+    fn cut(&mut self, start: K) {
+        if self.start != Some(start) {
+            self.piece();
+            self.start = Some(start);
+        }
+    }
+
+    /// Makes the piece that is to begin, if it says something else than the one before it.
+    fn piece(&mut self) {
+        let Some(start) = self.start.take() else { return };
+        let Self { open, stated, .. } = self;
+        let is_open = |stated: &Stated| open.get(stated.at).is_some_and(|open| open.serial == stated.serial);
+        while stated.pop_if(|stated| !is_open(stated)).is_some() {}
+        let piece = match (self.open.len().checked_sub(1), self.stated.last()) {
+            (None, _) => Piece { standing: Standing::ABSENT, place: Place::OUTERMOST, behind_end_s: 0, statement: 0 },
+            (Some(innermost), Some(stated)) if stated.at == innermost => self.go_on(*stated),
+            (Some(innermost), _) => self.state(innermost),
+        };
+        if piece.statement != self.statement {
+            self.statement = piece.statement;
+            self.segments.push(start, piece.standing, piece.place, piece.behind_end_s, self.rulings.so_far());
+        }
+    }
+
+    /// A piece of which the same is said as before the last one that was within it.
+    fn go_on(&self, stated: Stated) -> Piece {
+        let Stated { standing, end_s, statement, .. } = stated;
+        let depth = self.stated.len();
+        if standing.is_endless() {
+            // That takes no more than to say where it stands.
+            return Piece { standing, place: Place { depth, is_resumed: false }, behind_end_s: end_s, statement };
+        }
+        let place = Place { depth, is_resumed: true };
+        Piece { standing: Standing::ABSENT, place, behind_end_s: end_s, statement }
+    }
+
+    /// A piece of which something is said that was not said before.
+    fn state(&mut self, innermost: usize) -> Piece {
+        let mut standing = self.standing_inside();
+        let is_base = |standing: Standing| standing.always_decides(self.rulings.so_far());
+        if is_base(standing) && self.stated.iter().all(|stated| is_base(stated.standing)) {
+            // Nothing needs what is behind.
+            self.stated.clear();
+        }
+        if self.stated.len() == DEPTH_MAX {
+            self.stated.pop();
+            standing = self.standing_inside();
+        }
+        let (behind_end_s, behind) = self.stated.last().map_or((0, 0), |behind| (behind.end_s, behind.statement));
+        let (newest, newest_behind) = self.newest;
+        let is_newest = newest.statement == self.statement && newest.standing == standing && newest_behind == behind;
+        let statement = newest.statement + u32::from(!is_newest);
+        let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
+        let stated = Stated { at: innermost, serial: self.open[innermost].serial, standing, end_s, statement };
+        self.newest = (stated, behind);
+        self.stated.push(stated);
+        let place = Place { depth: self.stated.len(), is_resumed: false };
+        Piece { standing, place, behind_end_s, statement }
+    }
+
+    /// What holds inside the innermost prefix, as far as it was not stated before.
+    fn standing_inside(&mut self) -> Standing {
+        let Some(innermost) = self.open.last() else { return Standing::ABSENT };
+        let level_from = |end: usize| {
+            let level = self.open[end].level;
+            self.open[..end].iter().rposition(|open| open.level != level).map_or(0, |other| other + 1)
+        };
+        let own_from = level_from(self.open.len() - 1);
+        let unsaid_from = self.stated.last().map_or(0, |stated| stated.at + 1);
+        let is_alone = own_from + 1 == self.open.len();
+        if is_alone && (unsaid_from >= own_from || innermost.own.is_unconditional()) {
+            // Nearly always one line decides, and no list of claims has to be made.
+            return innermost.own;
+        }
+        let unsaid = &self.open[level_from(unsaid_from)..];
+        let (equals, rulings) = (self.specificity.equals(), &mut *self.rulings);
+        let levels = unsaid.chunk_by(|one, two| one.level == two.level).rev();
+        let levels = levels.map(|level| equals.settle(level.iter().map(|open| open.own), rulings.so_far())).collect();
+        Standing::of_levels(levels, rulings)
+    }
+}
