@@ -193,7 +193,7 @@ fn find_name<'a, 'n>(
     name: RelativeName<'n>,
     qtype: u16,
 ) -> Result<(Option<Hit<'a>>, RelativeName<'n>), Unusual> {
-    let top_level = name.label_count().checked_sub(1).map_or([0; 4], |last| name.label_start(last));
+    let top_level = name.label_count().checked_sub(1).map_or([0; 2], |last| name.label_start(last));
     if top_level[0] < 2 || top_level[1].is_ascii_digit() {
         return Err(Unusual);
     }

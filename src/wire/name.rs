@@ -398,12 +398,12 @@ impl<'a> RelativeName<'a> {
         &self.name.octets[start + 1..=start + usize::from(self.name.octets[start])]
     }
 
-    /// The length octet of label `index` and the three octets after it, whether or not the label has as many.
+    /// The length octet of label `index` and the octets after it, whether or not the label has as many.
     #[inline]
-    pub fn label_start(&self, index: usize) -> [u8; 4] {
+    pub fn label_start<const COUNT: usize>(&self, index: usize) -> [u8; COUNT] {
         let start = self.name.start(self.first + index);
-        let mut octets = [0; 4];
-        octets.copy_from_slice(&self.name.octets[start..start + 4]);
+        let mut octets = [0; COUNT];
+        octets.copy_from_slice(&self.name.octets[start..start + COUNT]);
         octets
     }
 

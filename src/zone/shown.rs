@@ -106,13 +106,15 @@ impl<const MAX: usize> Shown<MAX> {
     /// Decimal octets between dots.
     #[inline]
     fn octets(&mut self, octets: [u8; 4]) {
+        let mut end = self.len;
         for octet in octets {
-            let [a, b, c, len] = DECIMAL[usize::from(octet)];
-            let mut characters = [a, b, c, b'.'];
-            characters[usize::from(len)] = b'.';
-            self.push(characters, usize::from(len) + 1);
+            let Decimal { characters, len } = DECIMAL[usize::from(octet)];
+            if let Some(room) = self.text.get_mut(end..).and_then(|text| text.first_chunk_mut()) {
+                *room = characters;
+                end += usize::from(len);
+            }
         }
-        self.len -= 1;
+        self.len = end - 1;
     }
 
     /// Groups of hexadecimal digits between colons, the longest run of zeros as two of them (RFC 5952 section 4).
@@ -169,16 +171,23 @@ fn longest_zeros(groups: &[u16; 8]) -> Range<usize> {
     longest
 }
 
-/// The digits of each octet, and their number.
-static DECIMAL: [[u8; 4]; 256] = {
-    let mut table = [[0; 4]; 256];
+/// An octet in digits, and a dot behind them.
+#[derive(Clone, Copy)]
+struct Decimal {
+    characters: [u8; 4],
+    len: u8,
+}
+
+static DECIMAL: [Decimal; 256] = {
+    let mut table = [Decimal { characters: *b"0.  ", len: 2 }; 256];
     let mut octet = 0;
     while octet < 256 {
-        let digits = [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
+        let [hundreds, tens, ones] =
+            [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
         table[octet] = match octet {
-            0..10 => [digits[2], 0, 0, 1],
-            10..100 => [digits[1], digits[2], 0, 2],
-            _ => [digits[0], digits[1], digits[2], 3],
+            0..10 => Decimal { characters: [ones, b'.', b' ', b' '], len: 2 },
+            10..100 => Decimal { characters: [tens, ones, b'.', b' '], len: 3 },
+            _ => Decimal { characters: [hundreds, tens, ones, b'.'], len: 4 },
         };
         octet += 1;
     }

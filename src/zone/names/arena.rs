@@ -117,19 +117,27 @@ impl Arena {
         u32_at(head, 0) == parent && usize::from(head[4] & LENGTH_MASK) == label.len() && rest.starts_with(label)
     }
 
-    /// What the node at `at` says of all names below it. Most say nothing, and that takes one look or two.
+    /// Whether the node at `at` says nothing of the names below it. Most do, and that takes one look or two.
     #[inline]
-    pub(super) fn wildcard(&self, at: u32) -> Standing {
+    pub(super) fn wildcard_is_silent(&self, at: u32) -> bool {
         let octets = &self.octets[at as usize..];
         let length = octets[4];
-        let is_silent = if length >> SHORT_SHIFT != 0 {
-            length >> SHORT_SHIFT & SHORT_WILDCARD == 0
-        } else {
-            let end = LABEL_AT + usize::from(length & LENGTH_MASK);
-            let flags = octets[end];
-            flags >> (if flags & WILDCARD_MASK == BOTH { 0 } else { WILDCARD_SHIFT }) & KIND_MASK == 0
-        };
-        if is_silent { Standing::ABSENT } else { self.read(at).0.wildcard }
+        if length >> SHORT_SHIFT != 0 {
+            return length >> SHORT_SHIFT & SHORT_WILDCARD == 0;
+        }
+        let flags = octets[LABEL_AT + usize::from(length & LENGTH_MASK)];
+        flags >> (if flags & WILDCARD_MASK == BOTH { 0 } else { WILDCARD_SHIFT }) & KIND_MASK == 0
+    }
+
+    /// What it says of them.
+    #[inline]
+    pub(super) fn wildcard(&self, at: u32) -> Standing {
+        if self.wildcard_is_silent(at) { Standing::ABSENT } else { self.read(at).0.wildcard }
+    }
+
+    /// Whether it has others below it.
+    pub(super) fn is_inner(&self, at: u32) -> bool {
+        self.octets[at as usize + 4] >> SHORT_SHIFT == 0
     }
 
     /// The node at `at`, and where the next one is.

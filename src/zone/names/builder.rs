@@ -9,8 +9,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names, Table,
-    arena::{self, Arena, NO_PARENT, Node, PALETTE_MAX},
+    arena::{self, APEX, Arena, NO_PARENT, Node, PALETTE_MAX},
     gather::Gathered,
+    tops::{self, Tops},
 };
 use crate::zone::{
     ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
@@ -92,8 +93,8 @@ impl NamesBuilder {
         drop(lines);
         planter.plant(said.take(&mut rulings), false, &rulings);
         let (arena, nodes) = planter.finish();
-        let table = fill(&arena, nodes);
-        Names { arena, table, rulings: rulings.build(), entries }
+        let (table, tops) = fill(&arena, nodes);
+        Names { arena, table, tops, rulings: rulings.build(), entries }
     }
 }
 
@@ -296,16 +297,24 @@ impl Planter {
 /// them at a time if nothing else stands between.
 const HASHED: usize = 32;
 
-/// Hashes all nodes of an arena but the apex.
-fn fill(arena: &Arena, nodes: usize) -> Table {
+/// Hashes all nodes of an arena but the apex, and notes those at the top.
+fn fill(arena: &Arena, nodes: usize) -> (Table, Tops) {
+    let mut tops = Vec::new();
     let mut table = Table::new(nodes - 1, arena.len());
-    let (_, mut at) = arena.read(arena::APEX);
+    let (_, mut at) = arena.read(APEX);
     let mut hashed = [(0, 0); HASHED];
     while (at as usize) < arena.len() {
         let mut count = 0;
         while count < HASHED && (at as usize) < arena.len() {
             let (node, next) = arena.read(at);
             hashed[count] = (table.hash(node.parent, node.label), at);
+            if node.parent == APEX
+                && arena.is_inner(at)
+                && arena.wildcard_is_silent(at)
+                && tops.len() <= tops::LABELS_MAX
+            {
+                tops.push((node.label, at));
+            }
             count += 1;
             at = next;
         }
@@ -313,5 +322,8 @@ fn fill(arena: &Arena, nodes: usize) -> Table {
             table.insert(hash, at);
         }
     }
-    table
+    if !arena.wildcard_is_silent(APEX) {
+        tops.clear();
+    }
+    (table, Tops::new(&tops))
 }

@@ -17,11 +17,15 @@ mod builder;
 mod gather;
 #[cfg(test)]
 mod tests;
+mod tops;
 
 use std::hash::{BuildHasher, Hasher};
 
-use self::arena::{APEX, Arena, Node};
 pub use self::builder::{NamesBuilder, Scope};
+use self::{
+    arena::{APEX, Arena, Node},
+    tops::Tops,
+};
 use super::{
     lifetimes::Lifetimes,
     ruling::{Context, FOREVER_S, Finding, Level, Rulings},
@@ -33,11 +37,15 @@ use crate::wire::name::{LABELS_MAX, NAME_MAX, RelativeName};
 /// Beyond that, the answer is that there is one: a question too many, but no listing that cannot be found.
 const SCAN_MAX: usize = 4_096;
 
+/// So many slots are looked at together.
+const AT_ONCE: usize = 16;
+
 /// An immutable set of names with what is said of them.
 #[derive(Debug)]
 pub struct Names {
     arena: Arena,
     table: Table,
+    tops: Tops,
     rulings: Rulings,
     entries: usize,
 }
@@ -56,13 +64,35 @@ pub struct NameFinding<'a> {
 impl Names {
     /// What is said of a name, and whether anything below it is listed: its own entry if there is one in force, else the
     /// wildcard in force that is closest above it.
+    #[inline]
     pub fn look_up(&self, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
+        let (mut at, mut left) = (APEX, name.label_count());
+        // Wildcards are rare, and all that matters before the first of them is whether the way goes on.
+        let mut is_silent = match left.checked_sub(1).and_then(|last| self.tops.find(name.label_start(last))) {
+            Some(top) => {
+                (at, left) = (top, left - 1);
+                true
+            }
+            None => self.arena.wildcard_is_silent(at),
+        };
+        while is_silent && left > 0 {
+            let Some(child) = self.table.find(&self.arena, at, name.label(left - 1)) else {
+                return NameFinding { finding: Finding::Absent, entry_label_count: 0, listed_below: false };
+            };
+            (at, left) = (child, left - 1);
+            is_silent = self.arena.wildcard_is_silent(at);
+        }
+        self.look_up_from(at, left, name, context)
+    }
+
+    /// The same from the node at `at` on, which has all but the first `left` labels, where nothing above it has a wildcard.
+    #[inline(never)]
+    fn look_up_from(&self, mut at: u32, left: usize, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
         let decide = |standing: Standing| standing.decide(&self.rulings, context);
-        let mut at = APEX;
         let mut above = (Finding::Absent, 0);
-        let mut covering = (decide(self.arena.wildcard(at)), 0);
-        for (index, label) in name.labels_down().enumerate() {
-            let Some(child) = self.table.find(&self.arena, at, label) else {
+        let mut covering = (decide(self.arena.wildcard(at)), name.label_count() - left);
+        for index in (0..left).rev() {
+            let Some(child) = self.table.find(&self.arena, at, name.label(index)) else {
                 let (finding, entry_label_count) = covering;
                 return NameFinding { finding, entry_label_count, listed_below: finding.is_listed() };
             };
@@ -72,7 +102,7 @@ impl Names {
             if wildcard != Standing::ABSENT {
                 let own = decide(wildcard);
                 if !own.is_absent() {
-                    covering = (own, index + 1);
+                    covering = (own, name.label_count() - index);
                 }
             }
         }
@@ -243,7 +273,10 @@ impl Names {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.arena.memory_bytes() + size_of_val(&*self.table.slots) + self.rulings.memory_bytes()
+        self.arena.memory_bytes()
+            + size_of_val(&*self.table.slots)
+            + self.tops.memory_bytes()
+            + self.rulings.memory_bytes()
     }
 }
 
@@ -321,13 +354,25 @@ impl Table {
     fn find(&self, arena: &Arena, parent: u32, label: &[u8]) -> Option<u32> {
         let hash = self.hash(parent, label);
         let tag = hash as u32 & !self.place_mask;
-        let (before, from_home) = self.slots.split_at(self.home(hash));
-        for slots in [from_home, before] {
+        let is_alike = |slot: u32| slot & !self.place_mask == tag;
+        let mut start = self.home(hash);
+        // Most searches are for what is not there, and most of those end with a few vector instructions.
+        while let Some(slots) = self.slots.get(start..).and_then(|slots| slots.first_chunk::<AT_ONCE>()) {
+            if any(slots, is_alike) {
+                break;
+            }
+            if any(slots, |slot| slot == 0) {
+                return None;
+            }
+            start += AT_ONCE;
+        }
+        let (before, from_start) = self.slots.split_at_checked(start)?;
+        for slots in [from_start, before] {
             for &slot in slots {
                 if slot == 0 {
                     return None;
                 }
-                if slot & !self.place_mask == tag {
+                if is_alike(slot) {
                     let place = slot & self.place_mask;
                     if arena.is_child(place, parent, label) {
                         return Some(place);
@@ -345,4 +390,10 @@ impl Table {
         }
         self.slots[index] = place | hash as u32 & !self.place_mask;
     }
+}
+
+/// Whether `test` holds for any of these slots; all are looked at.
+#[inline]
+fn any(slots: &[u32; AT_ONCE], test: impl Fn(u32) -> bool) -> bool {
+    slots.iter().fold(0, |found, slot| found | u32::from(test(*slot))) != 0
 }
