@@ -174,10 +174,10 @@ impl Apex {
         self.first.is(first) && self.last.is(last) && (self.between.is_empty() || self.is_between(name))
     }
 
-    #[inline(never)]
+    #[inline]
     fn is_between(&self, name: &[u8]) -> bool {
-        let Words { between, .. } = Words::of(name);
-        between.iter().zip(&self.between).all(|(word, own)| own.is(u64::from_le_bytes(*word)))
+        let words = name.get(8..).map_or(&[][..], |rest| rest.as_chunks().0);
+        self.between.iter().zip(words).all(|(own, word)| own.is(u64::from_le_bytes(*word)))
     }
 }
 

@@ -66,13 +66,15 @@ impl Standing {
     }
 
     /// Whether it is one value or an exclusion that decides every query, so that nothing wider is ever asked.
+    #[inline]
     pub fn is_unconditional(self) -> bool {
         self.until_s == FOREVER_S && (self.ruling == Ruling::EXCLUDED || self.ruling.value().is_some())
     }
 
     /// The same, told of those too that are not all said here.
+    #[inline]
     pub(super) fn always_decides(self, rulings: &Rulings) -> bool {
-        self.until_s == FOREVER_S && rulings.always_decides(self.ruling)
+        self.is_unconditional() || self.ruling.link().is_some() && rulings.always_decides(self.ruling)
     }
 
     /// Whether it is all said here, and holds for ever.
@@ -102,6 +104,7 @@ impl Standing {
     }
 
     /// When it lists.
+    #[inline]
     pub fn outlook(self, rulings: &Rulings) -> Outlook {
         if self.ruling == Ruling::ABSENT || self.ruling == Ruling::EXCLUDED {
             return Outlook::Never;
@@ -109,6 +112,11 @@ impl Standing {
         if self.ruling.value().is_some() {
             return if self.until_s == FOREVER_S { Outlook::Always } else { Outlook::Until(self.until_s) };
         }
+        self.outlook_of_links(rulings)
+    }
+
+    #[inline(never)]
+    fn outlook_of_links(self, rulings: &Rulings) -> Outlook {
         let levels = self.levels(rulings);
         let claims = || levels.iter().flat_map(|level| level.iter());
         let plain = claims().all(|claim| claim.value.is_some() && claim.from_s == 0 && claim.key != KeyRule::Required);

@@ -55,6 +55,8 @@ pub struct AddressesBuilder {
     /// Beyond /64.
     v6_deep: Gathered<u128>,
     v6_wide: Gathered<u64>,
+    /// Whether what any line says depends on the time or on who asks.
+    has_conditions: bool,
     rulings: RulingsBuilder,
 }
 
@@ -66,6 +68,7 @@ impl AddressesBuilder {
             v4: Gathered::new(),
             v6_deep: Gathered::new(),
             v6_wide: Gathered::new(),
+            has_conditions: false,
             rulings: RulingsBuilder::default(),
         }
     }
@@ -74,7 +77,7 @@ impl AddressesBuilder {
     #[inline]
     pub fn add_v4(&mut self, address: u32, length: u8, claim: Claim) {
         debug_assert!(length <= 32);
-        let standing = Standing::of(claim, &mut self.rulings);
+        let standing = self.standing(claim);
         self.v4.push(address.prefix(length).0, length, standing);
     }
 
@@ -82,7 +85,7 @@ impl AddressesBuilder {
     #[inline]
     pub fn add_v6(&mut self, address: u128, length: u8, claim: Claim) {
         debug_assert!(length <= 128);
-        let standing = Standing::of(claim, &mut self.rulings);
+        let standing = self.standing(claim);
         let start = address.prefix(length).0;
         if length <= 64 {
             self.v6_wide.push((start >> 64) as u64, length, standing);
@@ -91,9 +94,17 @@ impl AddressesBuilder {
         }
     }
 
+    #[inline]
+    fn standing(&mut self, claim: Claim) -> Standing {
+        let standing = Standing::of(claim, &mut self.rulings);
+        self.has_conditions |= !standing.is_unconditional();
+        standing
+    }
+
     /// Takes over lines that follow and were added elsewhere, given what each of the values there is here.
     pub fn absorb(&mut self, later: Self, values: &[ValueId]) {
-        let Self { v4, v6_deep, v6_wide, rulings, .. } = later;
+        let Self { v4, v6_deep, v6_wide, has_conditions, rulings, .. } = later;
+        self.has_conditions |= has_conditions;
         let translation = Translation::of(&rulings, values, &mut self.rulings).map(Arc::new);
         self.v4.absorb(v4, translation.as_ref());
         self.v6_deep.absorb(v6_deep, translation.as_ref());
@@ -108,11 +119,11 @@ impl AddressesBuilder {
     /// Freezes the set.
     pub fn build(self) -> Addresses {
         let entries = self.entries();
-        let Self { specificity, v4, v6_deep, v6_wide, mut rulings } = self;
-        let (v4_hosts, v4_segments) = Sweep::new(specificity, &mut rulings).run(v4);
+        let Self { specificity, v4, v6_deep, v6_wide, has_conditions, mut rulings } = self;
+        let (v4_hosts, v4_segments) = Sweep::new(specificity, has_conditions, &mut rulings).run(v4);
         let specificity = specificity.for_v6();
-        let (v6_hosts, v6_deep) = Sweep::new(specificity, &mut rulings).run(v6_deep);
-        let (_, v6_wide) = Sweep::new(specificity, &mut rulings).run(v6_wide);
+        let (v6_hosts, v6_deep) = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_deep);
+        let (_, v6_wide) = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_wide);
         Addresses { v4_hosts, v4_segments, v6_hosts, v6_deep, v6_wide, rulings: rulings.build(), entries }
     }
 }

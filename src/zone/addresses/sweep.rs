@@ -48,6 +48,8 @@ struct Piece {
 /// Flattens prefixes, and keeps hosts apart.
 pub(super) struct Sweep<'r, K> {
     specificity: Specificity,
+    /// Whether what any prefix says depends on the time or on who asks; if not, nothing is ever behind anything.
+    has_conditions: bool,
     rulings: &'r mut RulingsBuilder,
     open: Vec<Open<K>>,
     /// So many prefixes were opened.
@@ -65,10 +67,11 @@ pub(super) struct Sweep<'r, K> {
 }
 
 impl<'r, K: Key> Sweep<'r, K> {
-    pub(super) fn new(specificity: Specificity, rulings: &'r mut RulingsBuilder) -> Self {
+    pub(super) fn new(specificity: Specificity, has_conditions: bool, rulings: &'r mut RulingsBuilder) -> Self {
         let nothing = Stated { at: 0, serial: 0, standing: Standing::ABSENT, end_s: 0, statement: 0 };
         Self {
             specificity,
+            has_conditions,
             rulings,
             open: Vec::new(),
             serial: 0,
@@ -148,6 +151,14 @@ impl<'r, K: Key> Sweep<'r, K> {
     /// Makes the piece that is to begin, if it says something else than the one before it.
     fn piece(&mut self) {
         let Some(start) = self.start.take() else { return };
+        if !self.has_conditions {
+            let standing = self.standing_inside();
+            if standing != self.newest.0.standing {
+                self.newest.0.standing = standing;
+                self.segments.push(start, standing, Place::OUTERMOST, 0, self.rulings.so_far());
+            }
+            return;
+        }
         let Self { open, stated, .. } = self;
         let is_open = |stated: &Stated| open.get(stated.at).is_some_and(|open| open.serial == stated.serial);
         while stated.pop_if(|stated| !is_open(stated)).is_some() {}
@@ -200,19 +211,24 @@ impl<'r, K: Key> Sweep<'r, K> {
 
     /// What holds inside the innermost prefix, as far as it was not stated before.
     fn standing_inside(&mut self) -> Standing {
-        let Some(innermost) = self.open.last() else { return Standing::ABSENT };
-        let level_from = |end: usize| {
-            let level = self.open[end].level;
-            self.open[..end].iter().rposition(|open| open.level != level).map_or(0, |other| other + 1)
-        };
-        let own_from = level_from(self.open.len() - 1);
         let unsaid_from = self.stated.last().map_or(0, |stated| stated.at + 1);
-        let is_alone = own_from + 1 == self.open.len();
-        if is_alone && (unsaid_from >= own_from || innermost.own.is_unconditional()) {
+        let [around @ .., innermost] = &*self.open else { return Standing::ABSENT };
+        let is_alone = around.last().is_none_or(|around| around.level != innermost.level);
+        if is_alone && (unsaid_from >= around.len() || innermost.own.is_unconditional()) {
             // Nearly always one line decides, and no list of claims has to be made.
             return innermost.own;
         }
-        let unsaid = &self.open[level_from(unsaid_from)..];
+        self.levels_inside(unsaid_from)
+    }
+
+    /// The same of all prefixes from `unsaid_from` on.
+    #[inline(never)]
+    fn levels_inside(&mut self, unsaid_from: usize) -> Standing {
+        // What counts together is said together.
+        let end = unsaid_from.min(self.open.len() - 1);
+        let level = self.open[end].level;
+        let start = self.open[..end].iter().rposition(|open| open.level != level).map_or(0, |other| other + 1);
+        let unsaid = &self.open[start..];
         let (equals, rulings) = (self.specificity.equals(), &mut *self.rulings);
         let levels = unsaid.chunk_by(|one, two| one.level == two.level).rev();
         let levels = levels.map(|level| equals.settle(level.iter().map(|open| open.own), rulings.so_far())).collect();

@@ -135,11 +135,6 @@ impl Arena {
         if self.wildcard_is_silent(at) { Standing::ABSENT } else { self.read(at).0.wildcard }
     }
 
-    /// Whether it has others below it.
-    pub(super) fn is_inner(&self, at: u32) -> bool {
-        self.octets[at as usize + 4] >> SHORT_SHIFT == 0
-    }
-
     /// The node at `at`, and where the next one is.
     #[inline]
     pub(super) fn read(&self, at: u32) -> (Node<'_>, u32) {

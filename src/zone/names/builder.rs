@@ -11,7 +11,7 @@ use super::{
     Names, Table,
     arena::{self, APEX, Arena, NO_PARENT, Node, PALETTE_MAX},
     gather::Gathered,
-    tops::{self, Tops},
+    tops::{TOPS_MAX, Top, Tops},
 };
 use crate::zone::{
     ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
@@ -92,8 +92,8 @@ impl NamesBuilder {
         }
         drop(lines);
         planter.plant(said.take(&mut rulings), false, &rulings);
-        let (arena, nodes) = planter.finish();
-        let (table, tops) = fill(&arena, nodes);
+        let (arena, nodes, tops) = planter.finish();
+        let (table, tops) = (fill(&arena, nodes), Tops::new(&arena, tops));
         Names { arena, table, tops, rulings: rulings.build(), entries }
     }
 }
@@ -202,6 +202,8 @@ struct Planter {
     has_conditions: bool,
     /// From the apex down to what may still get something below it.
     way: Vec<Step>,
+    /// Nodes just below the apex that have others below them.
+    tops: Vec<Top>,
     /// The newest name, which waits for the next one.
     name: Vec<u8>,
     /// How many octets it has in common with the name before it.
@@ -210,7 +212,7 @@ struct Planter {
 
 impl Planter {
     fn new(arena: Arena, has_conditions: bool) -> Self {
-        Self { arena, nodes: 0, has_conditions, way: Vec::new(), name: Vec::new(), common: 0 }
+        Self { arena, nodes: 0, has_conditions, way: Vec::new(), tops: Vec::new(), name: Vec::new(), common: 0 }
     }
 
     /// The next name, of which so many octets are those of the one before.
@@ -278,18 +280,21 @@ impl Planter {
         while let Some(Step { place, own, below, .. }) = self.way.pop_if(|step| step.end > common) {
             self.arena.set_below(place, below);
             self.tell_parent(own.or(below));
+            if self.way.len() == 1 && self.tops.len() < TOPS_MAX {
+                self.tops.push(Top { at: place.at, len: self.arena.len() as u32 - place.at });
+            }
         }
     }
 
-    /// The arena and the number of its nodes.
-    fn finish(mut self) -> (Arena, usize) {
+    /// The arena, the number of its nodes, and those at the top.
+    fn finish(mut self) -> (Arena, usize, Vec<Top>) {
         self.plant_apex();
         self.go_up(0);
         if let Some(apex) = self.way.pop() {
             self.arena.set_below(apex.place, apex.below);
         }
         self.arena.shrink_to_fit();
-        (self.arena, self.nodes)
+        (self.arena, self.nodes, self.tops)
     }
 }
 
@@ -297,9 +302,8 @@ impl Planter {
 /// them at a time if nothing else stands between.
 const HASHED: usize = 32;
 
-/// Hashes all nodes of an arena but the apex, and notes those at the top.
-fn fill(arena: &Arena, nodes: usize) -> (Table, Tops) {
-    let mut tops = Vec::new();
+/// Hashes all nodes of an arena but the apex.
+fn fill(arena: &Arena, nodes: usize) -> Table {
     let mut table = Table::new(nodes - 1, arena.len());
     let (_, mut at) = arena.read(APEX);
     let mut hashed = [(0, 0); HASHED];
@@ -308,13 +312,6 @@ fn fill(arena: &Arena, nodes: usize) -> (Table, Tops) {
         while count < HASHED && (at as usize) < arena.len() {
             let (node, next) = arena.read(at);
             hashed[count] = (table.hash(node.parent, node.label), at);
-            if node.parent == APEX
-                && arena.is_inner(at)
-                && arena.wildcard_is_silent(at)
-                && tops.len() <= tops::LABELS_MAX
-            {
-                tops.push((node.label, at));
-            }
             count += 1;
             at = next;
         }
@@ -322,8 +319,5 @@ fn fill(arena: &Arena, nodes: usize) -> (Table, Tops) {
             table.insert(hash, at);
         }
     }
-    if !arena.wildcard_is_silent(APEX) {
-        tops.clear();
-    }
-    (table, Tops::new(&tops))
+    table
 }

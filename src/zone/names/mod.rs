@@ -55,7 +55,7 @@ pub struct Names {
 pub struct NameFinding<'a> {
     /// What is said of the name.
     pub finding: Finding<'a>,
-    /// How many labels the entry has that says so, `*` not counted.
+    /// How many labels the entry has that says so, `*` not counted; of no meaning where nothing is said.
     pub entry_label_count: usize,
     /// Whether any name below is listed now, net of exclusions.
     pub listed_below: bool,
@@ -81,6 +81,12 @@ impl Names {
             };
             (at, left) = (child, left - 1);
             is_silent = self.arena.wildcard_is_silent(at);
+        }
+        if is_silent {
+            let node = self.arena.read(at).0;
+            let listed_below = self.any_below(at, node.below, context);
+            let finding = node.exact.decide(&self.rulings, context);
+            return NameFinding { finding, entry_label_count: name.label_count(), listed_below };
         }
         self.look_up_from(at, left, name, context)
     }

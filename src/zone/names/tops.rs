@@ -5,8 +5,11 @@
 //! found here is looked for in the tree: labels beyond seven octets, those that found no room, and all if the apex says
 //! something of what is below it.
 
-use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use super::arena::{APEX, Arena};
 
 /// Octets of a label and its length that a word has room for.
 const WORD_LEN: usize = 8;
@@ -14,8 +17,8 @@ const WORD_LEN: usize = 8;
 /// So many slots for each label, so that nearly all find room.
 const SLOTS_PER_LABEL: usize = 4;
 
-/// Labels beyond so many are not the top level of the domain name system, and find no room.
-pub(super) const LABELS_MAX: usize = 4_096;
+/// So many are not the top level of the domain name system, and find no room.
+pub(super) const TOPS_MAX: usize = 8_192;
 
 /// The nodes below the apex that have others below them and say nothing.
 #[derive(Debug, Default)]
@@ -26,6 +29,15 @@ pub(super) struct Tops {
     shift: u32,
     /// Odd, and not known to who writes lists.
     spread: u64,
+}
+
+/// A node just below the apex that has others below it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Top {
+    /// Its place.
+    pub(super) at: u32,
+    /// Octets that it and all below it take.
+    pub(super) len: u32,
 }
 
 /// A label and the place of its node; no label is zero.
@@ -51,20 +63,20 @@ fn word_of(label: &[u8]) -> Option<u64> {
 }
 
 impl Tops {
-    /// Of nodes with these labels and places.
-    pub(super) fn new(nodes: &[(&[u8], u32)]) -> Self {
-        if nodes.is_empty() || nodes.len() > LABELS_MAX {
+    /// Those of these nodes that say nothing of what is below them. Where there is no room for all, the largest find it.
+    pub(super) fn new(arena: &Arena, mut nodes: Vec<Top>) -> Self {
+        if nodes.is_empty() || nodes.len() == TOPS_MAX || !arena.wildcard_is_silent(APEX) {
             return Self::default();
         }
+        nodes.sort_unstable_by_key(|node| std::cmp::Reverse(node.len));
         let slots = vec![Slot::default(); (SLOTS_PER_LABEL * nodes.len()).next_power_of_two()];
         let shift = u64::BITS - slots.len().ilog2();
         let mut tops = Self { slots: slots.into(), shift, spread: RandomState::default().hash_one(0) | 1 };
-        for &(label, place) in nodes {
-            if let Some(label) = word_of(label) {
+        for Top { at, .. } in nodes {
+            if let Some(label) = word_of(arena.read(at).0.label).filter(|_| arena.wildcard_is_silent(at)) {
                 let home = tops.home(label);
-                let free = [home, home ^ 1].into_iter().find(|at| tops.slots[*at].label == 0);
-                if let Some(at) = free {
-                    tops.slots[at] = Slot { label, place };
+                if let Some(slot) = [home, home ^ 1].into_iter().find(|slot| tops.slots[*slot].label == 0) {
+                    tops.slots[slot] = Slot { label, place: at };
                 }
             }
         }
@@ -94,7 +106,14 @@ impl Tops {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::arena::{NO_PARENT, Node},
+        *,
+    };
+    use crate::zone::{
+        ruling::Ruling,
+        standing::{Outlook, Standing},
+    };
 
     fn octets(text: &str) -> [u8; WORD_LEN] {
         let mut octets = *b"\0zzzzzzz";
@@ -103,23 +122,46 @@ mod tests {
         octets
     }
 
-    #[test]
-    fn found_or_not_here() {
-        let labels: Vec<String> = (0..1_500).map(|number| format!("t{number}")).chain(["long-labels".into()]).collect();
-        let nodes: Vec<(&[u8], u32)> = labels.iter().zip(5..).map(|(label, place)| (label.as_bytes(), place)).collect();
-        let tops = Tops::new(&nodes);
-        let found = |label: &String| tops.find(octets(label));
-        assert!(labels[..1_500].iter().zip(5..).all(|(label, place)| found(label).is_none_or(|at| at == place)));
-        assert!(labels.iter().filter(|label| found(label).is_some()).count() > 1_350);
-        assert_eq!(tops.find(octets("long-labels")), None);
-        assert_eq!(tops.find(octets("t")), None);
-        assert_eq!(tops.find(octets("t1500")), None);
-        assert_eq!(tops.find([0; WORD_LEN]), None);
+    /// Nodes with these labels, one below each, the last one the largest.
+    fn tops_of(labels: &[String], below_apex: Standing, below_tops: Standing) -> Tops {
+        let mut arena = Arena::new(Vec::new(), false);
+        let inner =
+            |parent, label, wildcard| Node { parent, label, exact: Standing::ABSENT, wildcard, below: Outlook::Never };
+        arena.push_inner(inner(NO_PARENT, b"", below_apex), false);
+        let nodes = labels.iter().zip(1..).map(|(label, len)| {
+            let at = arena.push_inner(inner(APEX, label.as_bytes(), below_tops), false).at;
+            Top { at, len }
+        });
+        let nodes = nodes.collect();
+        Tops::new(&arena, nodes)
+    }
+
+    fn many() -> Vec<String> {
+        ["long-label".to_owned()].into_iter().chain((0..1_500).map(|number| format!("t{number}"))).collect()
     }
 
     #[test]
-    fn none_are_found_among_none() {
-        assert_eq!(Tops::new(&[]).find(octets("com")), None);
-        assert_eq!(Tops::default().memory_bytes(), 0);
+    fn found_or_not_here() {
+        let tops = tops_of(&many(), Standing::ABSENT, Standing::ABSENT);
+        let found: Vec<_> = many().iter().map(|label| tops.find(octets(label))).collect();
+        assert!(found.iter().flatten().is_sorted_by(|one, two| one < two));
+        assert!(found.iter().flatten().count() > 1_350);
+        assert!(found[0].is_none() && found[1_500].is_some());
+        for other in ["t", "t1500", "long-la", ""] {
+            assert_eq!(tops.find(octets(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn not_where_a_wildcard_may_answer() {
+        let said = Standing { ruling: Ruling::EXCLUDED, until_s: 5 };
+        for tops in [
+            tops_of(&many(), said, Standing::ABSENT),
+            tops_of(&many(), Standing::ABSENT, said),
+            tops_of(&[], Standing::ABSENT, Standing::ABSENT),
+        ] {
+            assert!(many().iter().all(|label| tops.find(octets(label)).is_none()));
+        }
+        assert_eq!(tops_of(&many(), said, Standing::ABSENT).memory_bytes(), 0);
     }
 }
