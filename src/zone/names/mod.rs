@@ -3,7 +3,8 @@
 //! Most questions are about names that are not listed, `www.example.com` where neither `com` nor `example.com` is said
 //! anything of. Whoever asks minimised (RFC 9156) asks for `com` first, and must not be told that nothing is below it. So the
 //! set is a tree of labels, in which every name on the way to a listed one has a node, and a lookup walks down from the apex:
-//! the top-level nodes are always in the cache, and an unlisted name costs one miss, at the label that is not there.
+//! the top-level nodes are found by a [short cut](tops) and always in the cache, and an unlisted name costs one miss, at the label
+//! that is not there.
 //!
 //! A node has hundreds of thousands of children or none. One hash table for the whole tree, by parent and label, serves both:
 //! slots of four octets, a fifth of them free, with the nodes themselves one after another in an arena. The bits of a slot
