@@ -8,9 +8,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Names, Table,
+    Names,
     arena::{self, APEX, Arena, NO_PARENT, Node, PALETTE_MAX},
     gather::Gathered,
+    table::Table,
     tops::{TOPS_MAX, Top, Tops},
 };
 use crate::zone::{

@@ -3,7 +3,7 @@
 //! Most questions are about names that are not listed, `www.example.com` where neither `com` nor `example.com` is said
 //! anything of. Whoever asks minimised (RFC 9156) asks for `com` first, and must not be told that nothing is below it. So the
 //! set is a tree of labels, in which every name on the way to a listed one has a node, and a lookup walks down from the apex:
-//! the top-level nodes are found by a [short cut](tops) and always in the cache, and an unlisted name costs one miss, at the label
+//! the top-level nodes are found by a short cut and always in the cache, and an unlisted name costs one miss, at the label
 //! that is not there.
 //!
 //! A node has hundreds of thousands of children or none. One hash table for the whole tree, by parent and label, serves both:
@@ -16,15 +16,15 @@
 mod arena;
 mod builder;
 mod gather;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tops;
 
-use std::hash::{BuildHasher, Hasher};
-
 pub use self::builder::{NamesBuilder, Scope};
 use self::{
     arena::{APEX, Arena, Node},
+    table::Table,
     tops::Tops,
 };
 use super::{
@@ -37,9 +37,6 @@ use crate::wire::name::{LABELS_MAX, NAME_MAX, RelativeName};
 /// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed.
 /// Beyond that, the answer is that there is one: a question too many, but no listing that cannot be found.
 const SCAN_MAX: usize = 4_096;
-
-/// So many slots are looked at together.
-const AT_ONCE: usize = 16;
 
 /// An immutable set of names with what is said of them.
 #[derive(Debug)]
@@ -219,10 +216,7 @@ impl Names {
     /// Up to so many names that are listed now, from all over the set, in wire format: entries themselves, and `x` below
     /// wildcards.
     pub fn some_listed(&self, count: usize, context: &Context) -> Vec<Vec<u8>> {
-        let slots = self.table.slots.iter().filter(|&&slot| slot != 0);
-        let step = (self.table.slots.len() / (16 * count).max(1)).max(1);
-        let places = slots.step_by(step).map(|slot| slot & self.table.place_mask);
-        let listed = places.filter_map(|place| {
+        let listed = self.table.spread(16 * count).filter_map(|place| {
             let node = self.arena.read(place).0;
             let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
             if lists(node.exact) {
@@ -280,10 +274,7 @@ impl Names {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.arena.memory_bytes()
-            + size_of_val(&*self.table.slots)
-            + self.tops.memory_bytes()
-            + self.rulings.memory_bytes()
+        self.arena.memory_bytes() + self.table.memory_bytes() + self.tops.memory_bytes() + self.rulings.memory_bytes()
     }
 }
 
@@ -322,85 +313,4 @@ impl Way {
             self.count -= 1;
         }
     }
-}
-
-/// Where the nodes are, by parent and label: open addressing with linear probing.
-#[derive(Debug)]
-struct Table {
-    /// Zero is free: the apex is in no slot. Else the place of a node, and above it bits of its hash.
-    slots: Box<[u32]>,
-    /// Bits of a slot that tell the place.
-    place_mask: u32,
-    hasher: foldhash::fast::RandomState,
-}
-
-impl Table {
-    /// For so many nodes in an arena of so many octets.
-    fn new(nodes: usize, arena_len: usize) -> Self {
-        // One in five stays free, so that a search for what is not there sees some dozen slots, a cache line.
-        let slots = vec![0; nodes + nodes / 4 + 1].into();
-        let place_mask = u32::MAX.checked_shr((arena_len as u32).leading_zeros()).unwrap_or(0);
-        Self { slots, place_mask, hasher: foldhash::fast::RandomState::default() }
-    }
-
-    #[inline]
-    fn hash(&self, parent: u32, label: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u32(parent);
-        hasher.write(label);
-        hasher.finish()
-    }
-
-    /// The slot at which a search begins: the hash scaled down to the number of slots.
-    #[inline]
-    fn home(&self, hash: u64) -> usize {
-        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
-    }
-
-    #[inline]
-    fn find(&self, arena: &Arena, parent: u32, label: &[u8]) -> Option<u32> {
-        let hash = self.hash(parent, label);
-        let tag = hash as u32 & !self.place_mask;
-        let is_alike = |slot: u32| slot & !self.place_mask == tag;
-        let mut start = self.home(hash);
-        // Most searches are for what is not there, and most of those end with a few vector instructions.
-        while let Some(slots) = self.slots.get(start..).and_then(|slots| slots.first_chunk::<AT_ONCE>()) {
-            if any(slots, is_alike) {
-                break;
-            }
-            if any(slots, |slot| slot == 0) {
-                return None;
-            }
-            start += AT_ONCE;
-        }
-        let (before, from_start) = self.slots.split_at_checked(start)?;
-        for slots in [from_start, before] {
-            for &slot in slots {
-                if slot == 0 {
-                    return None;
-                }
-                if is_alike(slot) {
-                    let place = slot & self.place_mask;
-                    if arena.is_child(place, parent, label) {
-                        return Some(place);
-                    }
-                }
-            }
-        }
-        None // never: some slots are free
-    }
-
-    fn insert(&mut self, hash: u64, place: u32) {
-        let mut index = self.home(hash);
-        while self.slots[index] != 0 {
-            index = (index + 1) % self.slots.len();
-        }
-        self.slots[index] = place | hash as u32 & !self.place_mask;
-    }
-}
-
-/// Whether `test` holds for any of these slots; all are looked at.
-#[inline]
-fn any(slots: &[u32; AT_ONCE], test: impl Fn(u32) -> bool) -> bool {
-    slots.iter().fold(0, |found, slot| found | u32::from(test(*slot))) != 0
 }
