@@ -21,7 +21,7 @@ rules! {
     Ip4TrieOfBoth: "ip4trie holds both families, as in rspamd's fork: a client for whom all is listed finds IPv6 there too",
     MappedAsDotted: "`$` shows mapped addresses as ::ffff:192.0.2.1 (RFC 5952 section 5); rbldnsd as ::ffff:c000:201",
     IgnoredLater: "a request that cannot be read gets its code before a zone's list is asked who may ask; rbldnsd asks first",
-    Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals",
+    Glue: "every server's address is told; rbldnsd leaves out those that another server has too, and some names in capitals, and tells the least TTL",
     GlueOfUnserved: "a zone that is not served gives no addresses; rbldnsd answers SERVFAIL for it and yet takes them from it",
     DosText: "a byte order mark and carriage returns at line ends are no text (rbldnsd is given the files without them)",
     SpecialComments: "a comment may follow on $SOA, $NS, $TTL and their like (rbldnsd is given the files without it)",

@@ -73,6 +73,22 @@ pub(super) fn same(section: &str, theirs: &[Rr], ours: &[Rr], order: Rule, used:
     Err(format!("another {section} section"))
 }
 
+/// An address that two servers share has the lesser of their TTLs in rbldnsd's reply: gives it the one that it has in ours.
+pub(super) fn raise_shared_glue(theirs: &mut [Rr], ours: &[Rr]) -> bool {
+    let mut is_lowered = false;
+    for rr in theirs {
+        let is_its_own = |own: &&Rr| {
+            own.ttl_s > rr.ttl_s && small_letters(&Rr { ttl_s: rr.ttl_s, ..(*own).clone() }) == small_letters(rr)
+        };
+        let is_shared = ours.iter().any(|other| other.data == rr.data && other.ttl_s == rr.ttl_s);
+        if let Some(own) = ours.iter().find(is_its_own).filter(|_| is_shared) {
+            rr.ttl_s = own.ttl_s;
+            is_lowered = true;
+        }
+    }
+    is_lowered
+}
+
 pub(super) fn small_letters(rr: &Rr) -> Rr {
     let data = match &rr.data {
         Data::Ns(name) => Data::Ns(lower(name)),

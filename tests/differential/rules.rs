@@ -14,7 +14,9 @@ use super::{
         A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
-    records::{check, dotted, is_subset, long_texts, quoted, same, small_letters, sorted, without_ttl},
+    records::{
+        check, dotted, is_subset, long_texts, quoted, raise_shared_glue, same, small_letters, sorted, without_ttl,
+    },
     reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},
     scenario::Scenario,
 };
@@ -199,6 +201,9 @@ impl<'s> Judge<'s> {
             check(theirs.answers.iter().all(|rr| all.contains(rr)), "all of what is left of their answer")?;
         } else {
             same("answer", &theirs.answers, &ours.answers, Rule::AnswerOrder, &mut used)?;
+        }
+        if raise_shared_glue(&mut theirs.additionals, &ours.additionals) {
+            used.push(Rule::Glue);
         }
         if self.has_more_glue(&theirs, &ours) {
             ours.additionals
