@@ -124,7 +124,7 @@ pub fn read_v6_on_wire(wire: &[u8]) -> Option<(u128, usize)> {
     let mut nibbles = [0; LEN / 2];
     // All are read before any is judged: that is done with a few vector instructions.
     let faults = nibbles.iter_mut().zip(labels).fold(0, |faults, (nibble, label)| {
-        let (read, more) = read_nibble(u16::from_le_bytes(*label));
+        let (read, more) = read_nibble(lowered(u16::from_le_bytes(*label)));
         *nibble = read;
         faults | more
     });
@@ -136,17 +136,22 @@ pub fn read_v6_on_wire(wire: &[u8]) -> Option<(u128, usize)> {
     (faults == 0).then_some((address, LEN))
 }
 
-/// Reads a label of one hexadecimal digit in whatever case, given with its length in the lower octet; and bits that are zero if it
-/// is one.
+/// A label of one octet with its letter in lower case, given with its length in the lower octet.
+#[inline]
+fn lowered(label: u16) -> u16 {
+    // What has bit 6 and is none of them becomes no letter by this.
+    label | label >> 1 & 0x2000
+}
+
+/// Reads a label of one hexadecimal digit in lower case, given with its length in the lower octet; and bits that are zero if it is
+/// one.
 #[inline]
 fn read_nibble(label: u16) -> (u16, u16) {
     let (length, character) = (label & 0xff, label >> 8);
-    // What has bit 6 and is none of them becomes no letter by this.
-    let lowered = character | character >> 1 & 0x20;
     // In ASCII, letters have bit 6 and begin with 1.
     let nibble = (character & 0xf) + 9 * (character >> 6 & 1);
     let letters = if nibble > 9 { u16::from(b'a' - b'9' - 1) } else { 0 };
-    (nibble, length ^ 1 | nibble & 0xf0 | (nibble + u16::from(b'0') + letters) ^ lowered)
+    (nibble, length ^ 1 | nibble & 0xf0 | (nibble + u16::from(b'0') + letters) ^ character)
 }
 
 /// Four nibbles as one number, the first one lowest.
@@ -252,23 +257,13 @@ fn read_nibbles(name: RelativeName<'_>) -> Option<Run<u128>> {
     Some(Run { first, last: first | ((1u128 << free_bits) - 1) })
 }
 
-/// Four labels of one hexadecimal digit at once, each in 16 bits of a word: its length, and the digit above it.
+/// Four labels of one hexadecimal digit, the first one lowest.
 #[inline]
 fn four_nibbles(labels: [u8; 8]) -> Option<u16> {
-    /// The same in each of the four.
-    const fn each(of_one: u16) -> u64 {
-        of_one as u64 * 0x0001_0001_0001_0001
-    }
-    let digits = u64::from_le_bytes(labels) >> 8 & each(0xff);
-    // In ASCII, letters have bit 6 and begin with 1.
-    let nibbles = (digits & each(0xf)) + (digits >> 6 & each(1)) * 9;
-    let are_letters = (nibbles + each(6)) >> 4 & each(1);
-    // What was no digit is too large, or does not come back.
-    if nibbles & each(0xf0) != 0 || nibbles + each(b'0' as u16) + are_letters * (b'a' - b'9' - 1) as u64 != digits {
-        return None;
-    }
-    let pairs = nibbles | nibbles >> 12;
-    Some((pairs & 0xff | pairs >> 24 & 0xff00) as u16)
+    let (labels, _) = labels.as_chunks::<2>();
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(|index| read_nibble(u16::from_le_bytes(labels[index])));
+    let faults = first.1 | second.1 | third.1 | fourth.1;
+    (faults == 0).then_some(joined([first.0, second.0, third.0, fourth.0]) as u16)
 }
 
 #[cfg(test)]
@@ -346,7 +341,7 @@ mod tests {
     fn a_nibble_in_any_case() {
         for length in 0..=u8::MAX {
             for octet in 0..=u8::MAX {
-                let (nibble, faults) = read_nibble(u16::from_le_bytes([length, octet]));
+                let (nibble, faults) = read_nibble(lowered(u16::from_le_bytes([length, octet])));
                 let expected = char::from(octet).to_digit(16).filter(|_| length == 1);
                 assert_eq!((faults == 0).then_some(u32::from(nibble)), expected, "{length} {octet}");
             }
