@@ -170,14 +170,9 @@ impl Apex {
     /// Whether a name that is as long is this one.
     #[inline]
     fn is(&self, name: &[u8]) -> bool {
-        let Words { first, last, .. } = Words::of(name);
-        self.first.is(first) && self.last.is(last) && (self.between.is_empty() || self.is_between(name))
-    }
-
-    #[inline]
-    fn is_between(&self, name: &[u8]) -> bool {
-        let words = name.get(8..).map_or(&[][..], |rest| rest.as_chunks().0);
-        self.between.iter().zip(words).all(|(own, word)| own.is(u64::from_le_bytes(*word)))
+        let Words { first, between, last } = Words::of(name);
+        let is_between = || self.between.iter().zip(between).all(|(own, word)| own.is(u64::from_le_bytes(*word)));
+        self.first.is(first) && self.last.is(last) && is_between()
     }
 }
 
