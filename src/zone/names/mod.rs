@@ -53,7 +53,7 @@ pub struct Names {
 pub struct NameFinding<'a> {
     /// What is said of the name.
     pub finding: Finding<'a>,
-    /// How many labels the entry has that says so, `*` not counted; of no meaning where nothing is said.
+    /// How many labels the entry has that says so, `*` not counted.
     pub entry_label_count: usize,
     /// Whether any name below is listed now, net of exclusions.
     pub listed_below: bool,
@@ -81,10 +81,8 @@ impl Names {
             is_silent = self.arena.wildcard_is_silent(at);
         }
         if is_silent {
-            let node = self.arena.read(at).0;
-            let listed_below = self.any_below(at, node.below, context);
-            let finding = node.exact.decide(&self.rulings, context);
-            return NameFinding { finding, entry_label_count: name.label_count(), listed_below };
+            let nothing = (Finding::Absent, 0);
+            return self.arrive(at, name, nothing, nothing.0, context);
         }
         self.look_up_from(at, left, name, context)
     }
@@ -110,12 +108,26 @@ impl Names {
                 }
             }
         }
+        self.arrive(at, name, above, covering.0, context)
+    }
+
+    /// What is said of a name whose node is at `at`, given what a wildcard above it says and under how many labels, and what the
+    /// closest one says of what is below it.
+    #[inline]
+    fn arrive<'a>(
+        &'a self,
+        at: u32,
+        name: RelativeName<'_>,
+        above: (Finding<'a>, usize),
+        covering: Finding<'a>,
+        context: &Context,
+    ) -> NameFinding<'a> {
         let node = self.arena.read(at).0;
-        let (finding, entry_label_count) = match decide(node.exact) {
+        let (finding, entry_label_count) = match node.exact.decide(&self.rulings, context) {
             Finding::Absent => above,
             own => (own, name.label_count()),
         };
-        let listed_below = covering.0.is_listed() || self.any_below(at, node.below, context);
+        let listed_below = covering.is_listed() || self.any_below(at, node.below, context);
         NameFinding { finding, entry_label_count, listed_below }
     }
 

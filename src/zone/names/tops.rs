@@ -49,7 +49,7 @@ struct Slot {
 
 /// A label with its length before it, in a word; `None` if it is longer, or has no octets.
 #[inline]
-pub(super) fn word(octets: [u8; WORD_LEN]) -> Option<u64> {
+fn word(octets: [u8; WORD_LEN]) -> Option<u64> {
     let length = usize::from(octets[0]);
     (1..WORD_LEN).contains(&length).then(|| u64::from_le_bytes(octets) & u64::MAX >> (8 * (WORD_LEN - 1 - length)))
 }
