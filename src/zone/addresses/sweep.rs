@@ -36,6 +36,14 @@ struct Stated {
     statement: u32,
 }
 
+/// The statement that was made last.
+struct Newest {
+    standing: Standing,
+    /// The number of it and all behind it, and that of what is behind it.
+    statement: u32,
+    behind: u32,
+}
+
 /// A piece as it comes out.
 struct Piece {
     standing: Standing,
@@ -56,8 +64,7 @@ pub(super) struct Sweep<'r, K> {
     serial: u32,
     /// By depth.
     stated: Vec<Stated>,
-    /// The newest statement: its number, and that of what is behind it.
-    newest: (Stated, u32),
+    newest: Newest,
     /// What the piece before says; 0 is nothing.
     statement: u32,
     /// Where the next piece begins, if there turns out to be one.
@@ -68,7 +75,6 @@ pub(super) struct Sweep<'r, K> {
 
 impl<'r, K: Key> Sweep<'r, K> {
     pub(super) fn new(specificity: Specificity, has_conditions: bool, rulings: &'r mut RulingsBuilder) -> Self {
-        let nothing = Stated { at: 0, serial: 0, standing: Standing::ABSENT, end_s: 0, statement: 0 };
         Self {
             specificity,
             has_conditions,
@@ -76,7 +82,7 @@ impl<'r, K: Key> Sweep<'r, K> {
             open: Vec::new(),
             serial: 0,
             stated: Vec::with_capacity(DEPTH_MAX),
-            newest: (nothing, 0),
+            newest: Newest { standing: Standing::ABSENT, statement: 0, behind: 0 },
             statement: 0,
             start: None,
             hosts: HostsBuilder::new(),
@@ -153,8 +159,8 @@ impl<'r, K: Key> Sweep<'r, K> {
         let Some(start) = self.start.take() else { return };
         if !self.has_conditions {
             let standing = self.standing_inside();
-            if standing != self.newest.0.standing {
-                self.newest.0.standing = standing;
+            if standing != self.newest.standing {
+                self.newest.standing = standing;
                 self.segments.push(start, standing, Place::OUTERMOST, 0, self.rulings.so_far());
             }
             return;
@@ -198,13 +204,12 @@ impl<'r, K: Key> Sweep<'r, K> {
             standing = self.standing_inside();
         }
         let (behind_end_s, behind) = self.stated.last().map_or((0, 0), |behind| (behind.end_s, behind.statement));
-        let (newest, newest_behind) = self.newest;
-        let is_newest = newest.statement == self.statement && newest.standing == standing && newest_behind == behind;
+        let newest = &self.newest;
+        let is_newest = newest.statement == self.statement && newest.standing == standing && newest.behind == behind;
         let statement = newest.statement + u32::from(!is_newest);
         let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
-        let stated = Stated { at: innermost, serial: self.open[innermost].serial, standing, end_s, statement };
-        self.newest = (stated, behind);
-        self.stated.push(stated);
+        self.newest = Newest { standing, statement, behind };
+        self.stated.push(Stated { at: innermost, serial: self.open[innermost].serial, standing, end_s, statement });
         let place = Place { depth: self.stated.len(), is_resumed: false };
         Piece { standing, place, behind_end_s, statement }
     }
