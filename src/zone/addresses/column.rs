@@ -29,7 +29,7 @@ pub(super) struct Column {
     palette: Box<[Ruling]>,
     ends: Option<Ends>,
     /// For each block the second from which it lists nothing; empty where all of it lists forever.
-    ends_s: Box<[u32]>,
+    block_ends_s: Box<[u32]>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Column {
             codes: Codes::Same,
             palette: Box::new([standing.ruling]),
             ends: None,
-            ends_s: vec![end_s; blocks].into(),
+            block_ends_s: vec![end_s; blocks].into(),
         }
     }
 
@@ -89,8 +89,10 @@ impl Column {
         while at.start < at.end {
             let block = at.start / BLOCK;
             let end = at.end.min((block + 1) * BLOCK);
-            let is_over =
-                self.ends_s.get(block).is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
+            let is_over = self
+                .block_ends_s
+                .get(block)
+                .is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
             if !is_over {
                 let found = (at.start..end).find(|&position| is_listed(position));
                 if found.is_some() {
@@ -115,7 +117,7 @@ impl Column {
             Codes::Whole(rulings) => rulings.capacity() * 4,
         };
         let ends = self.ends.as_ref().map_or(0, Ends::memory_bytes);
-        codes + size_of_val(&*self.palette) + ends + size_of_val(&*self.ends_s)
+        codes + size_of_val(&*self.palette) + ends + size_of_val(&*self.block_ends_s)
     }
 }
 
@@ -144,7 +146,7 @@ pub(super) struct ColumnBuilder {
     /// None until something else is said than at first.
     recent: Vec<Option<Last>>,
     ends: Option<Ends>,
-    ends_s: Vec<u32>,
+    block_ends_s: Vec<u32>,
     len: usize,
 }
 
@@ -157,7 +159,7 @@ impl ColumnBuilder {
             last: None,
             recent: Vec::new(),
             ends: None,
-            ends_s: Vec::new(),
+            block_ends_s: Vec::new(),
             len: 0,
         }
     }
@@ -184,8 +186,8 @@ impl ColumnBuilder {
             self.ends.get_or_insert_default().push(self.len, beside);
         }
         if self.len.is_multiple_of(BLOCK) {
-            push_tight(&mut self.ends_s, end_s);
-        } else if let Some(latest_s) = self.ends_s.last_mut() {
+            push_tight(&mut self.block_ends_s, end_s);
+        } else if let Some(latest_s) = self.block_ends_s.last_mut() {
             *latest_s = end_s.max(*latest_s);
         }
         self.len += 1;
@@ -249,10 +251,15 @@ impl ColumnBuilder {
         if let Some(ends) = &mut self.ends {
             ends.finish(self.len);
         }
-        if self.ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
-            self.ends_s = Vec::new();
+        if self.block_ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
+            self.block_ends_s = Vec::new();
         }
-        Column { codes: self.codes, palette: self.palette.into(), ends: self.ends, ends_s: self.ends_s.into() }
+        Column {
+            codes: self.codes,
+            palette: self.palette.into(),
+            ends: self.ends,
+            block_ends_s: self.block_ends_s.into(),
+        }
     }
 }
 
