@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 /// Source ports.
 const SOCKETS: usize = 32;
 /// Datagrams that a system call carries at most.
@@ -148,7 +150,8 @@ pub(crate) fn ask(
 ) -> io::Result<Outcome> {
     let mut load = Load::new(server, questions)?;
     if let Pace::Open(_) = pace {
-        load.ports.iter().try_for_each(|port| have_arrivals_noted(&port.socket))?;
+        // The kernel notes when each datagram arrives.
+        load.ports.iter().try_for_each(|port| setsockopt(&port.socket, sockopt::ReceiveTimestampns, &true))?;
     }
     let start = Instant::now();
     let mut attended = start;
@@ -338,22 +341,6 @@ impl<'q> Load<'q> {
 
 /// Words of a control message with a `timespec`: length, level and type, seconds, nanoseconds.
 const ARRIVAL_WORDS: usize = 4;
-
-/// Has the kernel note when each datagram arrives (`SO_TIMESTAMPNS`, socket(7)).
-fn have_arrivals_noted(socket: &UdpSocket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the kernel reads one int from a live int, and is told its size.
-    let outcome = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
 
 /// What the kernel noted.
 fn arrival(words: &[u64; ARRIVAL_WORDS]) -> Option<SystemTime> {
