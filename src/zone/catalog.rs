@@ -129,10 +129,14 @@ impl<'a> Words<'a> {
             let all = short_word(name);
             return Self { first: all, between: &[], last: all };
         };
-        // As many whole words after the first as begin before the last does.
-        let between = name.get(8..name.len() - 1).map_or(&[][..], |rest| rest.as_chunks().0);
-        Self { first: u64::from_le_bytes(*first), between, last: u64::from_le_bytes(*last) }
+        Self { first: u64::from_le_bytes(*first), between: between(name), last: u64::from_le_bytes(*last) }
     }
+}
+
+/// As many whole words after the first as begin before the last does.
+#[inline]
+fn between(name: &[u8]) -> &[[u8; 8]] {
+    name.get(8..name.len() - 1).map_or(&[], |rest| rest.as_chunks().0)
 }
 
 #[cold]
@@ -170,9 +174,13 @@ impl Apex {
     /// Whether a name that is as long is this one.
     #[inline]
     fn is(&self, name: &[u8]) -> bool {
-        let Words { first, between, last } = Words::of(name);
-        let is_between = || self.between.iter().zip(between).all(|(own, word)| own.is(u64::from_le_bytes(*word)));
-        self.first.is(first) && self.last.is(last) && is_between()
+        let Words { first, last, .. } = Words::of(name);
+        self.first.is(first) && self.last.is(last) && (self.between.is_empty() || self.is_between(name))
+    }
+
+    #[inline]
+    fn is_between(&self, name: &[u8]) -> bool {
+        self.between.iter().zip(between(name)).all(|(own, word)| own.is(u64::from_le_bytes(*word)))
     }
 }
 
