@@ -36,16 +36,6 @@ pub(super) fn answer(asked: &Asked<'_>, content: &Content, apex_at: usize, reply
     Some(decision)
 }
 
-/// Adds the SOA that says how long a negative answer may be kept (RFC 2308 section 3).
-#[inline]
-pub(super) fn add_negative_soa(content: &Content, apex_at: usize, reply: &mut Reply<'_>) {
-    if let Some(soa) = &content.soa
-        && reply.lay(Section::Authority, soa.negative(), apex_at).is_err()
-    {
-        reply.set_truncated();
-    }
-}
-
 /// Adds the zone's name servers to an answer, where there is room: they are a courtesy (RFC 2181 section 9).
 #[inline]
 pub(super) fn add_servers(asked: &Asked<'_>, content: &Content, apex_at: usize, reply: &mut Reply<'_>) {

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use super::{
-    Asked, existence,
+    Asked,
     gate::Gate,
     listing::{Answers, Found, remaining_ttl_s},
+    negative,
 };
 use crate::{
     wire::{name::RelativeName, rr},
@@ -113,7 +114,7 @@ pub(super) fn anything_below(
 ) -> bool {
     let context = &asked.context;
     if gate.is_selective() {
-        return found.below || existence::anything_below(context, sought, gate);
+        return found.below || negative::anything_below(context, sought, gate);
     }
     let subject = sought.from_apex();
     let is_below = match live.below(subject.name, context.now_s) {
@@ -168,6 +169,6 @@ fn any_address_left(context: &Context, live: &LiveZone, sought: &Sought<'_>, sub
     subject.v4.is_some_and(|run| run.address().is_none() && v4(run))
         || partial_v6.is_some_and(|run| v6(run) || subject.v4_behind_nibbles().into_iter().flatten().any(v4))
         || sought.any(|dataset, subject| {
-            subject.name.label_count() != own_label_count && existence::anything_of_addresses(dataset, context, subject)
+            subject.name.label_count() != own_label_count && negative::anything_of_addresses(dataset, context, subject)
         })
 }

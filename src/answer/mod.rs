@@ -10,7 +10,7 @@
 //! | SOA, NS and ANY at the apex; SOA and NS in the authority section | `apex.rs` |
 //! | is the name listed, with which values? | `listing.rs` |
 //! | and by command? | `live.rs` |
-//! | does anything exist at or below it? | `existence.rs` |
+//! | what is said of a name that is not listed? | `negative.rs` |
 //! | was the wrong zone asked? | `misuse.rs` |
 //! | what server is this? | `chaos.rs` |
 //! | and all of that at once, for nearly every query? | `usual.rs` |
@@ -19,11 +19,11 @@
 
 mod apex;
 mod chaos;
-mod existence;
 mod gate;
 mod listing;
 mod live;
 mod misuse;
+mod negative;
 mod usual;
 
 use std::net::IpAddr;
@@ -343,33 +343,22 @@ fn in_zone(
         // `KEY.ZONE`: a resolver on its way down must learn that something is below.
         let mut decision = Decision::new(Rcode::NoError, None);
         decision.verdict = Verdict::EmptyNonTerminal;
-        apex::add_negative_soa(content, apex_at, reply);
+        negative::add_soa(content, apex_at, reply);
         return decision;
     }
-    let part = content.part(relative);
-    let at_part_apex = relative.label_count() == part.label_count();
-    let sought = part.seek(relative);
+    let sought = content.part(relative).seek(relative);
     let found = listing::answer(asked, content, &sought, gate, reply);
     let mut decision = Decision::new(Rcode::NoError, None);
     decision.hold_s = found.hold_s;
-    decision.verdict = if found.exists {
-        Verdict::Listed
-    } else if at_part_apex
-        || match asked.live {
-            Some(live) => live::anything_below(asked, live, &sought, gate, found),
-            None => found.below || existence::anything_below(&asked.context, &sought, gate),
-        }
-        || content.is_non_terminal(relative)
-    {
-        Verdict::EmptyNonTerminal
+    (decision.rcode, decision.verdict) = if found.exists {
+        (Rcode::NoError, Verdict::Listed)
     } else {
-        decision.rcode = Rcode::NxDomain;
-        misuse::verdict(&sought)
+        negative::judge(asked, content, relative, &sought, gate, found)
     };
     if reply.answer_count() > 0 {
         apex::add_servers(asked, content, apex_at, reply);
     } else if !reply.is_truncated() && qtype != rr::OPT {
-        apex::add_negative_soa(content, apex_at, reply);
+        negative::add_soa(content, apex_at, reply);
     }
     decision
 }

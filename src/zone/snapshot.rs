@@ -247,6 +247,11 @@ pub struct Sought<'a> {
 }
 
 impl<'a> Sought<'a> {
+    /// Whether the name is that of the part itself.
+    pub fn is_at_apex(&self) -> bool {
+        self.relative.label_count() == self.part.label_count
+    }
+
     /// Whether `ask` holds for any of the datasets, each with the name as it is seen from the dataset's own place.
     #[inline]
     pub fn any(&self, mut ask: impl FnMut(&'a Dataset, &Subject<'a>) -> bool) -> bool {

@@ -183,8 +183,8 @@ impl<K: Key> Segments<K> {
         rulings: &'a Rulings,
         context: &Context,
     ) -> Finding<'a> {
-        let findings = nesting.all_behind(position).map(|behind| self.column.decide(behind, rulings, context));
-        findings.into_iter().find(|finding| !finding.is_absent()).unwrap_or(Finding::Absent)
+        let mut findings = nesting.all_behind(position).map(|behind| self.column.decide(behind, rulings, context));
+        findings.find(|finding| !finding.is_absent()).unwrap_or(Finding::Absent)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,15 +1,52 @@
-//! Does anything exist below a name that is not listed itself?
+//! The answer to a name that is not listed. Does anything exist below it?
 //!
 //! If so the name is an empty non-terminal and the answer is NOERROR without data, else it is NXDOMAIN, and a resolver may
-//! conclude that nothing is below it either (RFC 8020). Resolvers that ask label by label (RFC 9156) see every such name.
+//! conclude that nothing is below it either (RFC 8020). Resolvers that ask label by label (RFC 9156) see every such name. The short
+//! way of [`super::usual`] says the same of a name with nothing below it.
 
-use super::gate::Gate;
-use crate::zone::{
-    dataset::{Dataset, Entries},
-    ruling::Context,
-    snapshot::Sought,
-    subject::{Run, Subject},
+use super::{Asked, Verdict, gate::Gate, listing::Found, live, misuse};
+use crate::{
+    wire::{
+        Rcode,
+        name::RelativeName,
+        reply::{Reply, Section},
+    },
+    zone::{
+        dataset::{Dataset, Entries},
+        ruling::Context,
+        snapshot::{Content, Sought},
+        subject::{Run, Subject},
+    },
 };
+
+/// The code of the answer, and what is counted.
+#[inline]
+pub(super) fn judge(
+    asked: &Asked<'_>,
+    content: &Content,
+    relative: RelativeName<'_>,
+    sought: &Sought<'_>,
+    gate: &Gate<'_>,
+    found: Found,
+) -> (Rcode, Verdict) {
+    let exists = sought.is_at_apex()
+        || match asked.live {
+            Some(live) => live::anything_below(asked, live, sought, gate, found),
+            None => found.below || anything_below(&asked.context, sought, gate),
+        }
+        || content.is_non_terminal(relative);
+    if exists { (Rcode::NoError, Verdict::EmptyNonTerminal) } else { (Rcode::NxDomain, misuse::verdict(sought)) }
+}
+
+/// Adds the SOA that says how long a negative answer may be kept (RFC 2308 section 3).
+#[inline]
+pub(super) fn add_soa(content: &Content, apex_at: usize, reply: &mut Reply<'_>) {
+    if let Some(soa) = &content.soa
+        && reply.lay(Section::Authority, soa.negative(), apex_at).is_err()
+    {
+        reply.set_truncated();
+    }
+}
 
 /// Whether a dataset of addresses lists anything in the run of addresses that a name begins to spell. Names and records
 /// know what is below them from their own lookup.
