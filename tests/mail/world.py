@@ -107,7 +107,8 @@ class World:
     def make_zones(self):
         """Writes the sample zones, with short TTLs."""
         ZONES.mkdir(parents=True)
-        for path in sorted((REPOSITORY / "zones").iterdir()):
+        # A server that was tried there has left its state folder.
+        for path in sorted(path for path in (REPOSITORY / "zones").iterdir() if path.is_file()):
             (ZONES / path.name).write_text(shortened(path.read_text()))
         # The sample has no IPv6 in the blocklist.
         drop("virbl.tee.gr.ip6trie", f"$TTL {TTL_S}\n2001:db8:dead::/64 :127.0.0.2:$ sent a virus. See https://virbl.tee.gr/?$\n")
