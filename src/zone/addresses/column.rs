@@ -1,7 +1,7 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. [Ends] of
-//! lifetimes take three bytes each or four, and only where there are some. What has links of its own ([`Rulings`]) has no end, and
+//! lifetimes take two bytes each or three, and only where there are some. What has links of its own ([`Rulings`]) has no end, and
 //! keeps the number of its link in the place of that once the palette is full of such.
 //!
 //! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
@@ -199,7 +199,7 @@ impl ColumnBuilder {
         let end_s = standing.outlook(rulings).end_s();
         let is_full = self.palette.len() >= LINKS_MAX && !self.known.contains_key(&standing.ruling);
         let (ruling, beside) = match standing.ruling.link() {
-            Some(link) if is_full && link <= Beside::LINK_MAX => (Ruling::ABSENT, Some(Beside::Link(link))),
+            Some(link) if is_full => (Ruling::ABSENT, Some(Beside::Link(link))),
             _ => (standing.ruling, Some(Beside::End(standing.until_s)).filter(|_| standing.until_s != FOREVER_S)),
         };
         let code = match self.last {
@@ -282,7 +282,7 @@ mod tests {
             }
             let column = builder.build();
             assert!((0..100_000).all(|position| column.standing(position) == standing(position)));
-            let lifetimes = 3 * 100_000 / 3 + 12 * 100_000 / 64 + 24;
+            let lifetimes = 17 * 100_000 / 3 / 8 + 13 * 100_000 / 64 + 24;
             assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
         }
     }
@@ -299,10 +299,10 @@ mod tests {
             (0..10_000).for_each(|position| builder.push(standing(position), 0, &rulings));
             let column = builder.build();
             assert!((0..10_000).all(|position| column.standing(position) == standing(position)));
-            let marked = 12 * 10_000_usize.div_ceil(BLOCK);
-            let ends = 3 * 10_000 + 4 * 10_000_usize.div_ceil(BLOCK) + 4;
+            let marked = 9 * 10_000_usize.div_ceil(BLOCK);
+            let ends = 7 * 10_000 / 8 + 4 * 10_000_usize.div_ceil(BLOCK) + 8;
             assert_eq!(column.memory_bytes() <= ends, forever.is_none());
-            assert!(column.memory_bytes() <= ends + marked + 64);
+            assert!(column.memory_bytes() <= ends + marked + 32);
         }
     }
 

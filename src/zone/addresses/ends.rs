@@ -1,26 +1,28 @@
-//! When entries end, in three octets each.
+//! When entries end, in as few bits as tell the ends apart.
 //!
-//! Ends are seconds since the epoch, but those of a list lie near each other: the lowest 24 bits tell them apart within 194
-//! days. Where they lie further apart, each takes four octets. A bit for each entry tells whether it has an end, unless all
-//! have one. An entry may have the number of a [link](crate::zone::ruling::Rulings) in place of an end; which of the two it is, its
-//! ruling tells.
+//! Ends are seconds since the epoch, but those of a list lie near each other: of each, as many of the lowest bits are kept as
+//! they lie apart. Where all end within a day, that is 17 bits; within half a year, 24; where all end at once, none. A bit for
+//! each entry tells whether it has an end, unless all have one. An entry may have the number of a
+//! [link](crate::zone::ruling::Rulings) in place of an end; which of the two it is, its ruling tells.
 
 use crate::zone::runs::push_tight;
 
 /// Entries to a word of marks.
 const WORD: usize = u64::BITS as usize;
 
-/// The bits that are kept of a link, and of ends if they are enough.
-const NEAR: u32 = (1 << 24) - 1;
+/// Words of marks to a rank.
+const RANK: usize = 4;
 
 /// The ends of entries, by position.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// A bit for each entry that has one; no bits where all have one.
     marks: Vec<u64>,
-    /// Marks before each word.
+    /// Marks before each [`RANK`] words of them.
     ranks: Vec<u32>,
     numbers: Numbers,
+    /// While there are more to come: which numbers are links.
+    links: Vec<u32>,
 }
 
 /// What an entry has beside its ruling.
@@ -28,30 +30,29 @@ pub(super) struct Ends {
 pub(super) enum Beside {
     /// An end, in seconds since the epoch.
     End(u32),
-    /// The number of a link, up to [`Self::LINK_MAX`].
+    /// The number of a link.
     Link(u32),
-}
-
-impl Beside {
-    /// The highest link that can be kept.
-    pub(super) const LINK_MAX: u32 = NEAR;
 }
 
 /// What an entry has, before it is known which of the two it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number(u32);
+pub(super) struct Number {
+    bits: u32,
+    mask: u32,
+    first_s: u32,
+}
 
 impl Number {
-    /// The second at which it ends.
+    /// The second at which it ends: the first one from `first_s` on with these lowest bits.
     #[inline]
     pub(super) fn end_s(self) -> u32 {
-        self.0
+        self.first_s.wrapping_add(self.bits.wrapping_sub(self.first_s) & self.mask)
     }
 
     /// Its link.
     #[inline]
     pub(super) fn link(self) -> u32 {
-        self.0 & NEAR
+        self.bits
     }
 }
 
@@ -65,111 +66,134 @@ impl Ends {
         let (word, bit) = (position / WORD, position % WORD);
         // Words end with the last mark.
         let marks = self.marks.get(word).filter(|marks| *marks >> bit & 1 == 1)?;
-        let before = (marks & ((1 << bit) - 1)).count_ones();
-        Some(self.numbers.get((self.ranks[word] + before) as usize))
+        let ranked = &self.marks[word / RANK * RANK..word];
+        let before = ranked.iter().fold((marks & ((1 << bit) - 1)).count_ones(), |sum, marks| sum + marks.count_ones());
+        Some(self.numbers.get((self.ranks[word / RANK] + before) as usize))
     }
 
     /// The entry at `position`, above all before it, has that.
     pub(super) fn push(&mut self, position: usize, beside: Beside) {
         let (word, bit) = (position / WORD, position % WORD);
+        let number = u32::try_from(self.numbers.len).expect("fewer than 2^32 entries");
         while self.marks.len() <= word {
+            if self.marks.len().is_multiple_of(RANK) {
+                push_tight(&mut self.ranks, number);
+            }
             push_tight(&mut self.marks, 0);
-            push_tight(&mut self.ranks, u32::try_from(self.numbers.len()).expect("fewer than 2^32 entries"));
         }
         self.marks[word] |= 1 << bit;
-        self.numbers.push(beside);
+        match beside {
+            Beside::End(end_s) => self.numbers.push_end(end_s, &self.links),
+            Beside::Link(link) => {
+                self.numbers.push_link(link, &self.links);
+                push_tight(&mut self.links, number);
+            }
+        }
     }
 
     /// All are there, of so many entries.
     pub(super) fn finish(&mut self, entries: usize) {
-        if self.numbers.len() == entries {
+        if self.numbers.len == entries {
             self.marks.clear();
             self.ranks.clear();
         }
         self.marks.shrink_to_fit();
         self.ranks.shrink_to_fit();
-        match &mut self.numbers {
-            Numbers::Near { lows, .. } => lows.shrink_to_fit(),
-            Numbers::Far(numbers) => numbers.shrink_to_fit(),
-        }
+        self.numbers.words.shrink_to_fit();
+        self.links = Vec::new();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let numbers = match &self.numbers {
-            Numbers::Near { lows, .. } => lows.capacity() * 3,
-            Numbers::Far(numbers) => numbers.capacity() * 4,
-        };
-        self.marks.capacity() * 8 + self.ranks.capacity() * 4 + numbers
+        let Self { marks, ranks, numbers, links } = self;
+        (marks.capacity() + numbers.words.capacity()) * 8 + (ranks.capacity() + links.capacity()) * 4
     }
 }
 
 /// Ends and links in their order.
 #[derive(Debug)]
-enum Numbers {
-    /// Their lowest bits, and from when to when the ends are.
-    Near {
-        first_s: u32,
-        last_s: u32,
-        lows: Vec<[u8; 3]>,
-    },
-    Far(Vec<u32>),
+struct Numbers {
+    /// From when to when the ends are.
+    first_s: u32,
+    last_s: u32,
+    /// So many bits are kept of each, one after another.
+    width: u32,
+    words: Vec<u64>,
+    len: usize,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self::Near { first_s: u32::MAX, last_s: 0, lows: Vec::new() }
+        Self { first_s: u32::MAX, last_s: 0, width: 0, words: Vec::new(), len: 0 }
     }
 }
 
 impl Numbers {
-    fn len(&self) -> usize {
-        match self {
-            Self::Near { lows, .. } => lows.len(),
-            Self::Far(numbers) => numbers.len(),
-        }
+    fn mask(&self) -> u32 {
+        u32::MAX.checked_shr(u32::BITS - self.width).unwrap_or(0)
     }
 
     #[inline]
     fn get(&self, at: usize) -> Number {
-        Number(match self {
-            Self::Near { first_s, lows, .. } => widen(lows[at], *first_s),
-            Self::Far(numbers) => numbers[at],
-        })
+        let first = at * self.width as usize;
+        let (word, bit) = (first / WORD, first % WORD);
+        // It may go on in the next word, if there is one.
+        let [low, high] = [word, word + 1].map(|word| self.words.get(word).copied().unwrap_or(0));
+        let mask = self.mask();
+        Number { bits: (low >> bit | high << 1 << (WORD - 1 - bit)) as u32 & mask, mask, first_s: self.first_s }
     }
 
-    fn push(&mut self, beside: Beside) {
-        let number = match beside {
-            Beside::End(end_s) => {
-                self.reach(end_s);
-                end_s
-            }
-            Beside::Link(link) => link,
-        };
-        match self {
-            Self::Near { lows, .. } => {
-                let [low, middle, high, _] = number.to_le_bytes();
-                push_tight(lows, [low, middle, high]);
-            }
-            Self::Far(numbers) => push_tight(numbers, number),
+    /// The next one is an end; those so far are ends, but for these `links`.
+    fn push_end(&mut self, end_s: u32, links: &[u32]) {
+        let (first_s, last_s) = (end_s.min(self.first_s), end_s.max(self.last_s));
+        self.reach(last_s - first_s, links);
+        (self.first_s, self.last_s) = (first_s, last_s);
+        self.append(end_s);
+    }
+
+    /// The next one is a link.
+    fn push_link(&mut self, link: u32, links: &[u32]) {
+        self.reach(link, links);
+        self.append(link);
+    }
+
+    /// Makes sure that numbers so far apart can be told from each other.
+    #[inline]
+    fn reach(&mut self, most: u32, links: &[u32]) {
+        let width = u32::BITS - most.leading_zeros();
+        if width > self.width {
+            self.widen(width, links);
         }
     }
 
-    /// Makes sure that this end can be told from the others.
-    fn reach(&mut self, end_s: u32) {
-        let Self::Near { first_s, last_s, lows } = self else { return };
-        let (first, last) = (end_s.min(*first_s), end_s.max(*last_s));
-        if last - first <= NEAR {
-            (*first_s, *last_s) = (first, last);
-        } else {
-            *self = Self::Far(lows.iter().map(|low| widen(*low, *first_s)).collect());
+    #[cold]
+    fn widen(&mut self, width: u32, mut links: &[u32]) {
+        let mut wider = Self { width, ..Self::default() };
+        for at in 0..self.len {
+            let number = self.get(at);
+            let is_link = links.split_first().is_some_and(|(link, _)| *link as usize == at);
+            links = &links[usize::from(is_link)..];
+            wider.append(if is_link { number.link() } else { number.end_s() });
         }
+        (self.width, self.words) = (width, wider.words);
     }
-}
 
-/// The first number from `first` on with these lowest bits.
-#[inline]
-fn widen([low, middle, high]: [u8; 3], first: u32) -> u32 {
-    first.wrapping_add(u32::from_le_bytes([low, middle, high, 0]).wrapping_sub(first) & NEAR)
+    /// Appends the lowest bits of a number.
+    #[inline]
+    fn append(&mut self, number: u32) {
+        let bits = u64::from(number & self.mask());
+        let first = self.len * self.width as usize;
+        let (word, bit) = (first / WORD, first % WORD);
+        while self.words.len() * WORD < first + self.width as usize {
+            push_tight(&mut self.words, 0);
+        }
+        if self.width > 0 {
+            self.words[word] |= bits << bit;
+            if bit + self.width as usize > WORD {
+                self.words[word + 1] = bits >> (WORD - bit);
+            }
+        }
+        self.len += 1;
+    }
 }
 
 #[cfg(test)]
@@ -197,17 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn near_and_far() {
+    fn as_many_bits_as_they_lie_apart() {
         let start = 1_800_000_000;
-        for (spread, octets) in [(1, 3), (NEAR, 3), (NEAR + 1, 4), (start, 4), (u32::MAX - start - 1, 4)] {
+        let day = (86_399, 17);
+        for (apart, bits) in [(0, 0), (1, 1), day, ((1 << 24) - 1, 24), (1 << 24, 25), (start, 31), (u32::MAX - start - 1, 32)]
+        {
             for late in [0, 500, 999] {
-                let end_s = |position| if position == late { start + spread } else { start };
+                let end_s = |position| if position == late { start + apart } else { start };
                 let all: Vec<_> = (0..1_000).map(|position| Some(Beside::End(end_s(position)))).collect();
-                assert_eq!(kept(&all).memory_bytes(), 1_000 * octets);
+                assert_eq!(kept(&all).memory_bytes(), 8 * (1_000_usize * bits).div_ceil(WORD), "{apart}");
             }
         }
-        let downwards: Vec<_> = (0..100).map(|position| Some(Beside::End(start - position * 167_772))).collect();
-        assert_eq!(kept(&downwards).memory_bytes(), 300);
+        for step in [1, 7, 86_400] {
+            let upwards: Vec<_> = (0..1_000).map(|position| Some(Beside::End(start + position * step))).collect();
+            let downwards: Vec<_> = upwards.iter().rev().copied().collect();
+            assert_eq!(kept(&upwards).memory_bytes(), kept(&downwards).memory_bytes());
+        }
     }
 
     #[test]
@@ -215,12 +244,14 @@ mod tests {
         for far in [false, true] {
             let besides: Vec<_> = (0..3_000_u32)
                 .map(|position| match position % 4 {
-                    0 => Some(Beside::Link(if position == 2_000 { Beside::LINK_MAX } else { position })),
+                    0 => Some(Beside::Link(if position == 2_000 { (1 << 31) - 1 } else { position })),
                     1 => Some(Beside::End(if far && position > 1_500 { 2 } else { 1_800_000_000 + position })),
                     _ => None,
                 })
                 .collect();
-            assert!(matches!(kept(&besides).numbers, Numbers::Far(_)) == far);
+            kept(&besides);
+            kept(&besides[..1_500]);
+            kept(&besides[1..]);
         }
     }
 }
