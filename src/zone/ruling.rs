@@ -5,10 +5,12 @@
 //! who asks, or that carry several values, point into [`Rulings`], where each distinct combination is kept once.
 //!
 //! ```text
-//!  31 30                             0
-//! +--+--------------------------------+
-//! | 0|            value id            |   listed with that value
-//! | 1|           link index           |   a level of claims, which decides if one is in force, and a ruling behind it
+//!  31 30 29                          0
+//! +--+--+-----------------------------+
+//! | 0| 0|          value id           |   listed with that value
+//! | 0| 1|          value id           |   the same, and what the next wider entry says counts together with it
+//! |      0x7fff_ffff                  |   excluded, likewise
+//! | 1|          link index            |   a level of claims, which decides if one is in force, and a ruling behind it
 //! |      0xffff_fffe                  |   excluded
 //! |      0xffff_ffff                  |   absent: nothing is said here, a wider entry may decide
 //! +-----------------------------------+
@@ -99,6 +101,8 @@ impl Claim {
 pub struct Ruling(pub(crate) u32);
 
 const CHAIN: u32 = 1 << 31;
+const JOINED: u32 = 1 << 30;
+const JOINED_EXCLUDED: u32 = CHAIN - 1;
 
 impl Ruling {
     /// Nothing is said here.
@@ -108,8 +112,30 @@ impl Ruling {
 
     /// Listed with `value`, unconditionally.
     pub const fn listed(value: ValueId) -> Self {
-        debug_assert!(value.0 < CHAIN);
+        debug_assert!(value.0 <= ValueId::MAX.0);
         Self(value.0)
+    }
+
+    /// What is said in these four bytes, together with what the next wider entry says.
+    pub(super) const fn joined(self) -> Self {
+        debug_assert!(self.is_simple() && self.0 != Self::ABSENT.0);
+        Self(if self.0 == Self::EXCLUDED.0 { JOINED_EXCLUDED } else { JOINED | self.0 })
+    }
+
+    /// Whether what the next wider entry says counts together with it.
+    #[inline]
+    pub(super) const fn is_joined(self) -> bool {
+        self.0 & (CHAIN | JOINED) == JOINED
+    }
+
+    /// The same without what counts together with it.
+    #[inline]
+    pub(super) const fn alone(self) -> Self {
+        match self.0 {
+            JOINED_EXCLUDED => Self::EXCLUDED,
+            bits if self.is_joined() => Self(bits & !JOINED),
+            _ => self,
+        }
     }
 
     /// Whether it is all said in these four bytes, with no claims elsewhere.
@@ -127,9 +153,9 @@ impl Ruling {
         Self(CHAIN | link)
     }
 
-    /// The value with which this lists unconditionally.
+    /// The value with which this alone lists unconditionally.
     pub const fn value(self) -> Option<ValueId> {
-        if self.0 & CHAIN == 0 { Some(ValueId(self.0)) } else { None }
+        if self.0 < JOINED { Some(ValueId(self.0)) } else { None }
     }
 }
 
@@ -183,12 +209,50 @@ pub enum Finding<'a> {
     One(ValueId, u32),
     /// The key is listed with the values of those claims that are in force.
     Many(&'a [Claim]),
+    /// The key is listed with a few values.
+    Few(Few),
+}
+
+/// A few values, each until then.
+#[derive(Clone, Copy, Debug)]
+pub struct Few {
+    /// The last one comes first.
+    listed: [(ValueId, u32); Self::MAX],
+    count: usize,
+}
+
+impl Few {
+    /// As many as there may be.
+    pub(super) const MAX: usize = 4;
+    /// None yet.
+    pub(super) const NONE: Self = Self { listed: [(ValueId(0), 0); Self::MAX], count: 0 };
+
+    /// Another value comes before all others. If it is one of them, that listing was renewed: it ends with the last.
+    pub(super) fn add_first(&mut self, value: ValueId, mut until_s: u32) {
+        let known = self.listed[..self.count].iter().position(|(other, _)| *other == value);
+        if let Some(known) = known {
+            until_s = until_s.max(self.listed[known].1);
+            self.listed[known..self.count].rotate_left(1);
+            self.count -= 1;
+        }
+        self.listed[self.count] = (value, until_s);
+        self.count += 1;
+    }
+
+    /// What they are together.
+    pub(super) fn finding<'a>(self) -> Finding<'a> {
+        match self.listed[..self.count] {
+            [] => Finding::Absent,
+            [(value, until_s)] => Finding::One(value, until_s),
+            _ => Finding::Few(self),
+        }
+    }
 }
 
 impl Finding<'_> {
     /// Whether the key is listed.
     pub fn is_listed(&self) -> bool {
-        matches!(self, Self::One(..) | Self::Many(_))
+        matches!(self, Self::One(..) | Self::Many(_) | Self::Few(_))
     }
 
     /// Whether wider entries are to be asked.
@@ -201,6 +265,9 @@ impl Finding<'_> {
         match *self {
             Self::Absent | Self::Excluded => {}
             Self::One(value, until_s) => visit(value, until_s, 0),
+            Self::Few(Few { listed, count }) => {
+                listed[..count].iter().rev().for_each(|&(value, until_s)| visit(value, until_s, 0));
+            }
             Self::Many(claims) => {
                 for claim in claims.iter().filter(|claim| claim.in_force(context)) {
                     if let Some(value) = claim.value {
@@ -213,12 +280,13 @@ impl Finding<'_> {
 }
 
 impl Rulings {
-    /// Decides a ruling for one query.
+    /// Decides a ruling for one query, without what counts together with it.
     pub fn decide(&self, ruling: Ruling, context: &Context) -> Finding<'_> {
         match ruling {
             Ruling::ABSENT => Finding::Absent,
             Ruling::EXCLUDED => Finding::Excluded,
-            Ruling(bits) if bits & CHAIN == 0 => Finding::One(ValueId(bits), FOREVER_S),
+            Ruling(bits) if bits < JOINED => Finding::One(ValueId(bits), FOREVER_S),
+            Ruling(bits) if bits < CHAIN => self.decide(ruling.alone(), context),
             Ruling(bits) => self.decide_chain(bits & !CHAIN, context),
         }
     }
@@ -259,11 +327,11 @@ impl Rulings {
         }
     }
 
-    /// The levels of a ruling, most specific first; empty for one that is absent.
+    /// The levels of a ruling, most specific first, without what counts together with it; empty for one that is absent.
     pub fn levels(&self, mut ruling: Ruling) -> Vec<Level> {
         let mut levels: Vec<Level> = Vec::new();
         loop {
-            match ruling {
+            match ruling.alone() {
                 Ruling::ABSENT => return levels,
                 Ruling::EXCLUDED => {
                     levels.push(Box::new([Claim::excluded()]));

@@ -7,7 +7,7 @@
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
 
-use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
+use super::ruling::{Claim, Context, FOREVER_S, Few, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
 
 /// A ruling and the end of its lifetime. A ruling with levels carries its times itself, and has no end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,12 +77,12 @@ impl Standing {
         self.is_unconditional() || self.ruling.link().is_some() && rulings.always_decides(self.ruling)
     }
 
-    /// Whether it is all said here, and holds for ever.
+    /// Whether it is all said here, but for what counts together with it, and holds for ever.
     pub fn is_endless(self) -> bool {
         self.until_s == FOREVER_S && self.ruling.is_simple()
     }
 
-    /// Decides for one query.
+    /// Decides for one query, without what counts together with it.
     #[inline]
     pub fn decide<'a>(self, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         if self.until_s != FOREVER_S && context.now_s >= u64::from(self.until_s) {
@@ -94,7 +94,38 @@ impl Standing {
         }
     }
 
-    /// The levels of claims, most specific first; empty for one that is absent.
+    /// Decides for one query what all these say, each of which has the next wider one after it.
+    pub(super) fn decide_all<'a>(
+        standings: impl IntoIterator<Item = Self>,
+        rulings: &'a Rulings,
+        context: &Context,
+    ) -> Finding<'a> {
+        // What counts together so far.
+        let mut few = Few::NONE;
+        for standing in standings {
+            match standing.decide(rulings, context) {
+                Finding::Absent => {}
+                Finding::One(value, until_s) => few.add_first(value, until_s),
+                decisive => return decisive,
+            }
+            if !standing.ruling.is_joined() && !few.finding().is_absent() {
+                break;
+            }
+        }
+        few.finding()
+    }
+
+    /// The levels of claims of all these, each of which has the next wider one after it.
+    pub(super) fn levels_of_all(standings: &[Self], rulings: &Rulings) -> Vec<Level> {
+        let levels = standings.chunk_by(|narrow, _| narrow.ruling.is_joined());
+        let levels = levels.map(|level| match level {
+            [standing] => standing.levels(rulings),
+            _ => vec![Equals::All.settle(level.iter().rev().copied(), rulings).into()],
+        });
+        levels.flatten().collect()
+    }
+
+    /// The levels of claims, most specific first, without what counts together with it; empty for one that is absent.
     pub fn levels(self, rulings: &Rulings) -> Vec<Level> {
         let mut levels = rulings.levels(self.ruling);
         if self.until_s != FOREVER_S {
@@ -103,7 +134,7 @@ impl Standing {
         levels
     }
 
-    /// When it lists.
+    /// When it lists, if not together with others.
     #[inline]
     pub fn outlook(self, rulings: &Rulings) -> Outlook {
         if self.ruling == Ruling::ABSENT || self.ruling == Ruling::EXCLUDED {

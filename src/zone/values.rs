@@ -23,6 +23,11 @@ pub const TEMPLATE_MAX: usize = 60_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub(crate) u32);
 
+impl ValueId {
+    /// The highest: a [`Ruling`](super::ruling::Ruling) has two bits for more than a value, and one number beside those of values.
+    pub(super) const MAX: Self = Self((1 << 30) - 2);
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Value {
     address: Ipv4Addr,
@@ -187,11 +192,12 @@ impl ValuesBuilder {
     /// or the base template (`$=`), which may be defined later.
     ///
     /// # Panics
-    /// With 2^31 or more distinct values; the loader's limits are far below.
+    /// With 2^30 or more distinct values; the loader's limits are far below.
     pub fn intern(&mut self, address: Ipv4Addr, text: &[u8]) -> ValueId {
         let text = Some(self.text(text));
         *self.known_values.entry((address, text)).or_insert_with(|| {
-            let id = ValueId(u32::try_from(self.values.len()).expect("fewer values than lines"));
+            let id = u32::try_from(self.values.len()).ok().filter(|id| *id <= ValueId::MAX.0);
+            let id = ValueId(id.expect("fewer values than lines"));
             self.values.push(Value { address, text });
             id
         })

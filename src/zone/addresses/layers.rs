@@ -169,22 +169,24 @@ impl<K: Key> Segments<K> {
     /// Decides what is said at `position` for one query.
     #[inline]
     fn decide<'a>(&self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
-        match (self.column.decide(position, rulings, context), &self.nesting) {
-            (Finding::Absent, Some(nesting)) => self.decide_behind(nesting, position, rulings, context),
-            (finding, _) => finding,
+        let standing = self.column.standing(position);
+        match (standing.decide(rulings, context), &self.nesting) {
+            (finding, None) => finding,
+            (finding, _) if !finding.is_absent() && !standing.ruling.is_joined() => finding,
+            (_, Some(nesting)) => self.decide_all(nesting, position, rulings, context),
         }
     }
 
     #[cold]
-    fn decide_behind<'a>(
+    fn decide_all<'a>(
         &self,
         nesting: &Nesting,
         position: usize,
         rulings: &'a Rulings,
         context: &Context,
     ) -> Finding<'a> {
-        let mut findings = nesting.all_behind(position).map(|behind| self.column.decide(behind, rulings, context));
-        findings.find(|finding| !finding.is_absent()).unwrap_or(Finding::Absent)
+        let positions = std::iter::once(position).chain(nesting.all_behind(position));
+        Standing::decide_all(positions.map(|position| self.column.standing(position)), rulings, context)
     }
 
     pub(super) fn is_empty(&self) -> bool {

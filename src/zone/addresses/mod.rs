@@ -110,13 +110,12 @@ impl Addresses {
 
     /// Decides what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit.
     pub fn decide(&self, standings: &[Standing], context: &Context) -> Finding<'_> {
-        let findings = standings.iter().map(|standing| standing.decide(&self.rulings, context));
-        findings.into_iter().find(|finding| !finding.is_absent()).unwrap_or(Finding::Absent)
+        Standing::decide_all(standings.iter().copied(), &self.rulings, context)
     }
 
     /// The levels of claims behind what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit, most specific first.
     pub fn levels(&self, standings: &[Standing]) -> Vec<Level> {
-        standings.iter().flat_map(|standing| standing.levels(&self.rulings)).collect()
+        Standing::levels_of_all(standings, &self.rulings)
     }
 
     /// Up to so many IPv4 addresses that are listed now, from all over the set.

@@ -223,7 +223,18 @@ impl<'r, K: Key> Sweep<'r, K> {
             // Nearly always one line decides, and no list of claims has to be made.
             return innermost.own;
         }
+        if !is_alone && unsaid_from >= around.len() && self.can_join(innermost) {
+            return Standing { ruling: innermost.own.ruling.joined(), ..innermost.own };
+        }
         self.levels_inside(unsaid_from)
+    }
+
+    /// Whether the innermost prefix can have only its own said, and what counts together with it is found behind. That spares
+    /// what ends by itself a [link](crate::zone::ruling::Rulings) of its own; what never ends can share one.
+    fn can_join(&self, innermost: &Open<K>) -> bool {
+        let around = self.stated.iter().rev().take_while(|stated| self.open[stated.at].level == innermost.level);
+        let mut standings = around.map(|stated| stated.standing).chain([innermost.own]);
+        standings.clone().all(|standing| standing.ruling.is_simple()) && !standings.all(Standing::is_endless)
     }
 
     /// The same of all prefixes from `unsaid_from` on.
