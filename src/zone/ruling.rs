@@ -228,15 +228,21 @@ impl Few {
     pub(super) const NONE: Self = Self { listed: [(ValueId(0), 0); Self::MAX], count: 0 };
 
     /// Another value comes before all others. If it is one of them, that listing was renewed: it ends with the last.
-    pub(super) fn add_first(&mut self, value: ValueId, mut until_s: u32) {
-        let known = self.listed[..self.count].iter().position(|(other, _)| *other == value);
-        if let Some(known) = known {
-            until_s = until_s.max(self.listed[known].1);
-            self.listed[known..self.count].rotate_left(1);
-            self.count -= 1;
+    pub(super) fn add_first(&mut self, value: ValueId, until_s: u32) {
+        if self.move_first(value) {
+            let renewed_s = &mut self.listed[self.count - 1].1;
+            *renewed_s = until_s.max(*renewed_s);
+        } else {
+            self.listed[self.count] = (value, until_s);
+            self.count += 1;
         }
-        self.listed[self.count] = (value, until_s);
-        self.count += 1;
+    }
+
+    /// A value comes before all others, if it is one of them.
+    pub(super) fn move_first(&mut self, value: ValueId) -> bool {
+        let listed = &mut self.listed[..self.count];
+        let known = listed.iter().position(|(other, _)| *other == value);
+        known.inspect(|&known| listed[known..].rotate_left(1)).is_some()
     }
 
     /// What they are together.

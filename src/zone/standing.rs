@@ -104,8 +104,13 @@ impl Standing {
         let mut few = Few::NONE;
         for standing in standings {
             match standing.decide(rulings, context) {
-                Finding::Absent => {}
                 Finding::One(value, until_s) => few.add_first(value, until_s),
+                Finding::Absent => {
+                    // What is over still says which of several values comes first, where it was renewed.
+                    if let Some(value) = standing.ruling.alone().value() {
+                        few.move_first(value);
+                    }
+                }
                 decisive => return decisive,
             }
             if !standing.ruling.is_joined() && !few.finding().is_absent() {

@@ -224,7 +224,8 @@ mod tests {
     fn as_many_bits_as_they_lie_apart() {
         let start = 1_800_000_000;
         let day = (86_399, 17);
-        for (apart, bits) in [(0, 0), (1, 1), day, ((1 << 24) - 1, 24), (1 << 24, 25), (start, 31), (u32::MAX - start - 1, 32)]
+        for (apart, bits) in
+            [(0, 0), (1, 1), day, ((1 << 24) - 1, 24), (1 << 24, 25), (start, 31), (u32::MAX - start - 1, 32)]
         {
             for late in [0, 500, 999] {
                 let end_s = |position| if position == late { start + apart } else { start };

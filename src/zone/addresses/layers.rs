@@ -4,7 +4,7 @@
 //! nothing said of it. Prefixes nest and exclude each other, but what results of them is flat: [`Segments`] keeps the places
 //! where the answer changes, so that one search finds it however deep the prefixes are nested. A lone prefix makes two such
 //! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended is looked for the one
-//! [behind it](super::nesting).
+//! [behind it](super::nesting). Of several places at one address the last one holds, and the others are behind it.
 
 use std::ops::Range;
 
@@ -208,10 +208,12 @@ impl<K: Key> Segments<K> {
         self.starts.count_to(first).saturating_sub(1)..self.starts.count_to(last)
     }
 
-    /// First and last key of the segment at `position`, as far as it reaches into the range.
-    fn clip(&self, position: usize, (first, last): (K, K)) -> (K, K) {
-        let end = if position + 1 < self.starts.len() { before(self.starts.key(position + 1)) } else { K::MAX };
-        (self.starts.key(position).max(first), end.min(last))
+    /// Calls `test` with the first and the last key of the segment at `position`, as far as it reaches into the range, unless
+    /// others hide it all.
+    fn test_clipped(&self, position: usize, (first, last): (K, K), mut test: impl FnMut(K, K) -> bool) -> bool {
+        let start = self.starts.key(position);
+        let next = (position + 1 < self.starts.len()).then(|| self.starts.key(position + 1));
+        next != Some(start) && test(start.max(first), next.map_or(K::MAX, before).min(last))
     }
 
     /// Whether `test` holds for a piece of the range that is listed here now.
@@ -225,8 +227,7 @@ impl<K: Key> Segments<K> {
         let mut positions = self.positions(range.0, range.1);
         let is_listed = |position: usize| self.decide(position, rulings, context).is_listed();
         while let Some(position) = self.column.first_listed(positions.clone(), context, is_listed) {
-            let (first, last) = self.clip(position, range);
-            if test(first, last) {
+            if self.test_clipped(position, range, &mut test) {
                 return true;
             }
             positions.start = position + 1;
@@ -250,8 +251,7 @@ impl<K: Key> Segments<K> {
             return true;
         }
         self.positions(range.0, range.1).any(|position| {
-            let (first, last) = self.clip(position, range);
-            self.decide(position, rulings, context).is_absent() && test(first, last)
+            self.decide(position, rulings, context).is_absent() && self.test_clipped(position, range, &mut test)
         })
     }
 
@@ -262,8 +262,10 @@ impl<K: Key> Segments<K> {
 
     /// All segments of which something is said, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Piece<K>> {
-        let ends = self.starts.iter().skip(1).map(before).chain([K::MAX]);
-        let pieces = self.starts.iter().zip(ends).enumerate().map(|(position, (first, last))| {
+        let nexts = self.starts.iter().skip(1).map(Some).chain([None]);
+        let starts = self.starts.iter().zip(nexts).enumerate().filter(|(_, (first, next))| *next != Some(*first));
+        let pieces = starts.map(|(position, (first, next))| {
+            let last = next.map_or(K::MAX, before);
             let behind = self.nesting.iter().flat_map(|nesting| nesting.all_behind(position));
             let mut behind = behind.map(|position| self.column.standing(position));
             let standing = match self.column.standing(position) {

@@ -145,7 +145,7 @@ macro_rules! keys {
 }
 keys!(u32: Some(32), u64: None, u128: Some(128));
 
-/// Distinct keys in ascending order.
+/// Keys in ascending order.
 #[derive(Debug)]
 pub(super) struct Sorted<K> {
     /// What the first cell begins with.
@@ -177,11 +177,11 @@ impl<K: Key> SortedBuilder<K> {
         Self { whole: Vec::new(), lows: Blocks::default(), counts: Vec::new() }
     }
 
-    /// The next key, above those before it.
+    /// The next key, not below those before it.
     #[inline]
     pub(super) fn push(&mut self, key: K) {
         if self.counts.is_empty() {
-            debug_assert!(self.whole.last().is_none_or(|last| *last < key));
+            debug_assert!(self.whole.last().is_none_or(|last| *last <= key));
             push_tight(&mut self.whole, key);
             if K::BITS == 32 && self.whole.len() == HALVES_FROM {
                 self.halve();
@@ -380,7 +380,7 @@ impl<K: Key> Sorted<K> {
         }
     }
 
-    /// The position of `key`.
+    /// The position of `key`, of which there is at most one.
     #[inline]
     pub(super) fn find(&self, key: K) -> Option<usize> {
         let cell = self.cell(key)?;
@@ -392,7 +392,7 @@ impl<K: Key> Sorted<K> {
         within.map(|within| start + within)
     }
 
-    /// The number of keys up to `key`, itself included.
+    /// The number of keys up to `key`, those that equal it included.
     #[inline]
     pub(super) fn count_to(&self, key: K) -> usize {
         let Some(cell) = self.cell(key) else {
@@ -413,7 +413,7 @@ impl<K: Key> Sorted<K> {
         (key.since(self.first).fraction_below(self.shift) * cell.len()) >> FRACTION_BITS
     }
 
-    /// The positions of the keys from `first` to `last`.
+    /// The positions of the keys from `first` to `last`, which are distinct.
     pub(super) fn positions(&self, first: K, last: K) -> Range<usize> {
         self.count_to(first) - usize::from(self.find(first).is_some())..self.count_to(last)
     }
@@ -459,11 +459,11 @@ fn find_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> Option<usize> {
     keys.get(below).is_some_and(|other| *other == key).then_some(below)
 }
 
-/// The number of keys up to `key`, itself included.
+/// The number of keys up to `key`, those that equal it included.
 #[inline]
 fn count_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
     let below = count_below(keys, key, guess);
-    below + usize::from(keys.get(below).is_some_and(|other| *other == key))
+    below + keys[below..].iter().take_while(|other| **other == key).count()
 }
 
 /// Where the window begins that has `guess` in its middle.
@@ -514,6 +514,20 @@ mod tests {
         }
         for position in (0..keys.len()).step_by(1 + keys.len() / 1_000) {
             assert_eq!(sorted.key(position), keys[position]);
+        }
+    }
+
+    #[test]
+    fn several_that_are_equal() {
+        for spread in [1_u32, 30_000] {
+            let mut builder = SortedBuilder::new();
+            let keys: Vec<u32> =
+                (0..140_000).map(|index: u32| if index < 40 { 0 } else { index / 7 * spread }).collect();
+            keys.iter().for_each(|key| builder.push(*key));
+            let sorted = builder.build();
+            for key in keys.iter().step_by(5).flat_map(|key| [*key, *key + 1]) {
+                assert_eq!(sorted.count_to(key), keys.partition_point(|other| *other <= key), "{key}");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Entries come [in order](super::gather), wider prefixes before the narrower ones that they begin with, and are swept once with
 //! a stack of those that are open: where one opens or closes, a piece begins, and what it says follows from the stack. A piece
 //! states what its innermost prefix says and leaves the others to [what is behind it](super::nesting), if those have pieces of their
-//! own there; if not, as of prefixes that begin at the same address, it says it all. Hosts are rows of their own.
+//! own there; if not, it says it all. Hosts are rows of their own.
 
 use super::{
     builder::Specificity,
@@ -16,11 +16,19 @@ use crate::zone::{ruling::RulingsBuilder, standing::Standing};
 
 /// A prefix that is open while the sweep passes.
 struct Open<K> {
+    start: K,
     last: K,
     level: u8,
     own: Standing,
     /// Which one it is.
     serial: u32,
+}
+
+impl<K> Open<K> {
+    /// Whether it may be asked for where that is said inside.
+    fn is_asked_after(&self, inner: Standing, level: u8) -> bool {
+        !inner.is_unconditional() || level == self.level && !self.own.is_unconditional()
+    }
 }
 
 /// What was said at one depth and is still in force: what will be found behind the pieces to come.
@@ -129,8 +137,15 @@ impl<'r, K: Key> Sweep<'r, K> {
             return;
         }
         self.cut(start);
+        if self.has_conditions
+            && self.open.last().is_some_and(|around| around.start == start && around.is_asked_after(own, level))
+        {
+            // It is told in a piece without length, for what ends by itself can hardly share a link.
+            self.piece();
+            self.start = Some(start);
+        }
         self.serial += 1;
-        self.open.push(Open { last: start.prefix(length).1, level, own, serial: self.serial });
+        self.open.push(Open { start, last: start.prefix(length).1, level, own, serial: self.serial });
     }
 
     /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.

@@ -127,10 +127,20 @@ fn check_v4(lines: &[Line], specificity: Specificity) -> Result<(), TestCaseErro
         for address in V4_BASE - 2..=V4_BASE + 270 {
             let piece = covered.iter().find(|piece| piece.0 <= address && address <= piece.1);
             let visited = piece.map_or(Some(vec![]), |piece| answer(set.decide(&piece.2, &context), &context));
-            prop_assert_eq!(visited, answer(set.find_v4(address, &context), &context));
+            let found = answer(set.find_v4(address, &context), &context);
+            prop_assert_eq!(visited, found.clone());
+            let levels = piece.map_or(vec![], |piece| set.levels(&piece.2));
+            prop_assert_eq!(of_levels(levels, &context), found);
         }
     }
     Ok(())
+}
+
+/// What the first level says that has a claim in force.
+fn of_levels(levels: Vec<Level>, context: &Context) -> Answer {
+    let in_force = |level: Level| level.iter().copied().filter(|claim| claim.in_force(context)).collect::<Vec<Claim>>();
+    let claims = levels.into_iter().map(in_force).find(|claims| !claims.is_empty()).unwrap_or_default();
+    claims.iter().map(|claim| Some((claim.value?.0, claim.until_s))).collect()
 }
 
 fn check_v6(lines: &[Line], base: u128) -> Result<(), TestCaseError> {
@@ -347,5 +357,5 @@ fn prefixes_within_prefixes_cost_little_more_than_their_ends() {
         builder.build().memory_bytes()
     };
     let each = (bytes(true) - bytes(false)) as f64 / COUNT as f64;
-    assert!(each < 5.0, "{each}");
+    assert!(each < 4.0, "{each}");
 }

@@ -10,7 +10,8 @@
 //! label
 //! flags             1 octet unless it is short, from the lowest bit
 //!   name            2 bits: nothing; the most frequent ruling; one octet, into the palette; the ruling itself in 4 octets
-//!   name ends       1 bit:  and then 4 octets with the end of its lifetime
+//!   name ends       1 bit:  and then 3 octets with the end of its lifetime, by how much it is after the first
+//!                           end of all; or 4, where some are more than half a year after that
 //!   wildcard        2 bits: the same about the wildcard below
 //!   wildcard ends   1 bit:  of nothing: the wildcard says what the name says, and takes no room
 //!   below           2 bits: Outlook of all that is below; if it has an end, that follows in 4 octets
@@ -64,8 +65,28 @@ pub(super) struct Arena {
     octets: Vec<u8>,
     /// The most frequent rulings, the most frequent one first.
     palette: Vec<Ruling>,
-    /// Whether short nodes have an end.
-    short_ends: bool,
+    ends: Ends,
+}
+
+/// When nodes end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// The first end of all, in seconds since the epoch.
+    pub(super) first_s: u32,
+    /// The last one.
+    pub(super) last_s: u32,
+    /// Whether most nodes have an end: short ones do then, and else do not.
+    pub(super) of_most: bool,
+}
+
+impl Ends {
+    pub(super) const NONE: Self = Self { first_s: u32::MAX, last_s: 0, of_most: false };
+
+    /// Octets of an end.
+    #[inline]
+    fn len(self) -> usize {
+        if self.last_s.wrapping_sub(self.first_s) < 1 << 24 { 3 } else { 4 }
+    }
 }
 
 /// What a node says.
@@ -91,10 +112,10 @@ pub(super) struct Place {
 }
 
 impl Arena {
-    /// An empty arena, the rulings that will be most frequent in it, and whether most nodes have an end.
-    pub(super) fn new(palette: Vec<Ruling>, short_ends: bool) -> Self {
+    /// An empty arena, the rulings that will be most frequent in it, and when its nodes will end.
+    pub(super) fn new(palette: Vec<Ruling>, ends: Ends) -> Self {
         debug_assert!(palette.len() <= PALETTE_MAX);
-        Self { octets: Vec::new(), palette, short_ends }
+        Self { octets: Vec::new(), palette, ends }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -144,7 +165,7 @@ impl Arena {
         let label = &octets[LABEL_AT..end];
         let short = octets[4] >> SHORT_SHIFT;
         if short != 0 {
-            let ends = if self.short_ends { ENDS } else { 0 };
+            let ends = if self.ends.of_most { ENDS } else { 0 };
             let said = self.read_standing(COMMON | ends, octets, &mut end);
             let exact = if short & SHORT_NAME != 0 { said } else { Standing::ABSENT };
             let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
@@ -186,8 +207,13 @@ impl Arena {
         };
         let mut until_s = FOREVER_S;
         if bits & ENDS != 0 {
-            until_s = u32_at(octets, *end);
-            *end += 4;
+            let len = self.ends.len();
+            let after_s = match octets[*end..*end + len] {
+                [low, middle, high] => u32::from_le_bytes([low, middle, high, 0]),
+                _ => u32_at(octets, *end),
+            };
+            until_s = self.ends.first_s.wrapping_add(after_s);
+            *end += len;
         }
         Standing { ruling, until_s }
     }
@@ -196,7 +222,7 @@ impl Arena {
     pub(super) fn push(&mut self, node: Node<'_>) {
         let Node { exact, wildcard, .. } = node;
         let is_common = |standing: Standing| {
-            self.palette.first() == Some(&standing.ruling) && self.short_ends == (standing.until_s != FOREVER_S)
+            self.palette.first() == Some(&standing.ruling) && self.ends.of_most == (standing.until_s != FOREVER_S)
         };
         let short = match (exact, wildcard) {
             (said, Standing::ABSENT) if is_common(said) => SHORT_NAME,
@@ -208,9 +234,9 @@ impl Arena {
             }
         };
         self.push_label(node.parent, node.label, short);
-        let ends = [exact.until_s.min(wildcard.until_s)];
-        let ends = ends.into_iter().filter(|_| self.short_ends);
-        self.octets.extend(ends.flat_map(u32::to_le_bytes));
+        if self.ends.of_most {
+            self.push_end(exact.until_s.min(wildcard.until_s));
+        }
     }
 
     /// Appends a node with others below it, or one that has more to say. What they list is told by [`Self::set_below`];
@@ -285,8 +311,14 @@ impl Arena {
         if until_s == FOREVER_S {
             return kind;
         }
-        self.octets.extend_from_slice(&until_s.to_le_bytes());
+        self.push_end(until_s);
         kind | ENDS
+    }
+
+    fn push_end(&mut self, until_s: u32) {
+        let Ends { first_s, last_s, .. } = self.ends;
+        debug_assert!((first_s..=last_s).contains(&until_s));
+        self.octets.extend_from_slice(&(until_s - first_s).to_le_bytes()[..self.ends.len()]);
     }
 
     /// The place of a ruling in the palette, which is made as long as there are places.
@@ -328,10 +360,13 @@ mod tests {
                 }
             }
         }
-        for (palette_len, short_ends) in [(0, false), (2, true), (PALETTE_MAX, false)] {
+        for (palette_len, of_most, last_s) in
+            [(0, false, 6), (2, true, 6), (2, true, u32::MAX - 1), (PALETTE_MAX, false, 6)]
+        {
+            let ends = Ends { first_s: 4, last_s, of_most };
             let others = (100..).map(|value| Ruling::listed(ValueId(value)));
             let palette: Vec<Ruling> = rulings[..2].iter().copied().chain(others).take(palette_len).collect();
-            let mut arena = Arena::new(palette, short_ends);
+            let mut arena = Arena::new(palette, ends);
             let mut expected = Vec::new();
             for node in &nodes {
                 expected.push((arena.len() as u32, *node));
@@ -359,7 +394,7 @@ mod tests {
 
     #[test]
     fn with_room_never_and_always_have_an_end() {
-        let mut arena = Arena::new(Vec::new(), false);
+        let mut arena = Arena::new(Vec::new(), Ends::NONE);
         let node = Node {
             parent: 77,
             label: b"label",

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names,
-    arena::{self, APEX, Arena, NO_PARENT, Node, PALETTE_MAX},
+    arena::{self, APEX, Arena, Ends, NO_PARENT, Node, PALETTE_MAX},
     gather::Gathered,
     table::Table,
     tops::{TOPS_MAX, Top, Tops},
@@ -75,8 +75,8 @@ impl NamesBuilder {
     pub fn build(self) -> Names {
         let entries = self.entries();
         let Self { lines, tally, has_conditions, mut rulings } = self;
-        let short_ends = tally.ending > entries / 2;
-        let mut planter = Planter::new(Arena::new(tally.palette(), short_ends), has_conditions);
+        let ends = tally.ends(entries);
+        let mut planter = Planter::new(Arena::new(tally.palette(), ends), has_conditions);
         let mut said = Said::default();
         let mut lines = lines.into_lines();
         while let Some(line) = lines.peek() {
@@ -138,21 +138,33 @@ impl Said {
     }
 }
 
-/// How often each ruling was said.
-#[derive(Debug, Default)]
+/// How often each ruling was said, and which ends.
+#[derive(Debug)]
 struct Tally {
     counts: HashMap<Ruling, u32, foldhash::fast::RandomState>,
     /// The newest one, and how often it was said in a row.
     newest: Option<Ruling>,
     newest_count: u32,
-    /// Lines with an end.
+    /// Lines with an end, the first end and the last.
     ending: usize,
+    first_s: u32,
+    last_s: u32,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let Ends { first_s, last_s, .. } = Ends::NONE;
+        Self { counts: HashMap::default(), newest: None, newest_count: 0, ending: 0, first_s, last_s }
+    }
 }
 
 impl Tally {
     #[inline]
     fn count(&mut self, standing: Standing) {
-        self.ending += usize::from(standing.until_s != FOREVER_S);
+        if standing.until_s != FOREVER_S {
+            self.ending += 1;
+            (self.first_s, self.last_s) = (self.first_s.min(standing.until_s), self.last_s.max(standing.until_s));
+        }
         if self.newest != Some(standing.ruling) {
             self.count_newest();
             self.newest = Some(standing.ruling);
@@ -168,6 +180,12 @@ impl Tally {
             *self.counts.entry(ruling).or_default() += count;
         }
         self.ending += later.ending;
+        (self.first_s, self.last_s) = (self.first_s.min(later.first_s), self.last_s.max(later.last_s));
+    }
+
+    /// When the names of so many lines end.
+    fn ends(&self, entries: usize) -> Ends {
+        Ends { first_s: self.first_s, last_s: self.last_s, of_most: self.ending > entries / 2 }
     }
 
     fn count_newest(&mut self) {

@@ -10,7 +10,7 @@
 //! slots of four octets, a fifth of them free, with the nodes themselves one after another in an arena. The bits of a slot
 //! that the arena does not need for the place of the node keep some of its hash, so that a full slot on the way is hardly ever
 //! looked up in vain. Labels are compared, so nothing is listed by accident; the hash is seeded, so that no list can be
-//! written to make it slow. A name of fourteen octets costs twenty, a value of its own two more, its lifetime four; and no more is
+//! written to make it slow. A name of fourteen octets costs twenty, a value of its own two more, its lifetime three; and no more is
 //! needed while a set is built from its lines.
 
 mod arena;
