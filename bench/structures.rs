@@ -32,6 +32,16 @@ const NOW: Context = Context { now_s: 1_800_000_000, keyed: false };
 #[global_allocator]
 static ALLOCATOR: peak::Counting = peak::Counting;
 
+/// Within how many seconds of each other entries end; none does.
+const NEVER: u32 = 0;
+const DAY_S: u32 = 86_400;
+const SPREADS_S: [u32; 3] = [DAY_S, 30 * DAY_S, 365 * DAY_S];
+
+/// What a list says whose entries end within so many seconds of each other.
+fn ending(within_s: u32) -> String {
+    if within_s == NEVER { String::new() } else { format!(", ends within {} d", within_s / DAY_S) }
+}
+
 fn main() {
     let values = values(300);
     if std::env::args().any(|argument| argument == "building") {
@@ -54,18 +64,18 @@ fn main() {
     let mut sorted = spread;
     sorted.sort_unstable();
     hosts("10000000 hosts, sorted file", &sorted, false, &|_| Claim::listed(values[0]));
-    for lifetimes in [false, true] {
-        prefixes_v4("ip4set of /24", 200_000, Specificity::Octets, &values, lifetimes);
+    for within_s in [NEVER, DAY_S] {
+        prefixes_v4("ip4set of /24", 200_000, Specificity::Octets, &values, within_s);
     }
     for (specificity, text) in [(Specificity::Octets, "ip4set"), (Specificity::Prefix(Equals::First), "ip4trie")] {
-        for lifetimes in [false, true] {
-            prefixes_v4(text, 200_000, specificity, &values, lifetimes);
+        for within_s in [NEVER, DAY_S] {
+            prefixes_v4(text, 200_000, specificity, &values, within_s);
         }
     }
-    prefixes_v4("ip4trie", 900_000, Specificity::Prefix(Equals::First), &values, false);
+    prefixes_v4("ip4trie", 900_000, Specificity::Prefix(Equals::First), &values, NEVER);
     prefixes_v6(200_000, &values);
-    for lifetimes in [false, true] {
-        names(1_000_000, &values, lifetimes);
+    for within_s in [NEVER, DAY_S] {
+        names(1_000_000, &values, within_s);
     }
 }
 
@@ -82,15 +92,19 @@ fn building(values: &[ValueId]) {
                 build_hosts(&format!("{count} hosts, {order}{what}"), &keys, claim);
                 println!();
             };
-            let until_s = |line: usize| 1_800_000_000 + line as u32 % 3_600;
+            let until_s =
+                |line: usize, within_s: u32| 1_800_000_000 + (line as u32).wrapping_mul(2_654_435_761) % within_s;
             hosts("", &|_| Claim::listed(values[0]));
             hosts(", 30 values", &|line| Claim::listed(values[line % 30]));
-            hosts(", lifetimes", &|line| Claim { until_s: until_s(line), ..Claim::listed(values[0]) });
+            for within_s in SPREADS_S {
+                let claim = |line| Claim { until_s: until_s(line, within_s), ..Claim::listed(values[0]) };
+                hosts(&ending(within_s), &claim);
+            }
         }
     }
-    for lifetimes in [false, true] {
-        let lines = prefix_lines(200_000, false, values, lifetimes);
-        let what = if lifetimes { ", lifetimes" } else { "" };
+    for within_s in [NEVER].into_iter().chain(SPREADS_S) {
+        let lines = prefix_lines(200_000, false, values, within_s);
+        let what = ending(within_s);
         build_prefixes(&format!("200000 prefixes, ip4set{what}"), &lines, Specificity::Octets);
         println!();
         build_prefixes(&format!("200000 prefixes, ip4trie{what}"), &lines, Specificity::Prefix(Equals::First));
@@ -99,12 +113,12 @@ fn building(values: &[ValueId]) {
     build_v6(&v6_lines(200_000, values));
     println!();
     for (order, is_sorted) in [("sorted", true), ("shuffled", false)] {
-        for lifetimes in [false, true] {
-            let mut lines = name_lines(1_000_000, values, lifetimes);
+        for within_s in [NEVER].into_iter().chain(SPREADS_S) {
+            let mut lines = name_lines(1_000_000, values, within_s);
             if is_sorted {
                 lines.sort_by(|one, two| one.0.as_wire().cmp(two.0.as_wire()));
             }
-            let what = if lifetimes { ", lifetimes" } else { "" };
+            let what = ending(within_s);
             build_names(&format!("1000000 names, {order}{what}"), &lines);
             println!();
         }
@@ -180,18 +194,18 @@ fn lookups(miss_ns: f64, hit_ns: f64) {
     println!(" {miss_ns:8.1} {hit_ns:8.1}");
 }
 
-fn claim(random: &mut SmallRng, values: &[ValueId], lifetimes: bool) -> Claim {
+fn claim(random: &mut SmallRng, values: &[ValueId], within_s: u32) -> Claim {
     let claim =
         if random.random_ratio(1, 20) { Claim::excluded() } else { Claim::listed(values[random.random_range(0..30)]) };
-    if lifetimes { Claim { until_s: 1_800_000_000 + random.random_range(0..86_400), ..claim } } else { claim }
+    if within_s == NEVER { claim } else { Claim { until_s: 1_800_000_000 + random.random_range(0..within_s), ..claim } }
 }
 
-fn prefix_lines(count: usize, all_24: bool, values: &[ValueId], lifetimes: bool) -> Vec<(u32, u8, Claim)> {
+fn prefix_lines(count: usize, all_24: bool, values: &[ValueId], within_s: u32) -> Vec<(u32, u8, Claim)> {
     let mut random = random();
     (0..count)
         .map(|_| {
             let length = if all_24 || random.random_ratio(1, 2) { 24 } else { random.random_range(14..=31) };
-            (random.random(), length, claim(&mut random, values, lifetimes))
+            (random.random(), length, claim(&mut random, values, within_s))
         })
         .collect()
 }
@@ -207,9 +221,9 @@ fn build_prefixes(what: &str, lines: &[(u32, u8, Claim)], specificity: Specifici
     built(what, lines.len(), build, Addresses::memory_bytes)
 }
 
-fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], lifetimes: bool) {
-    let lines = prefix_lines(count, what.contains("/24"), values, lifetimes);
-    let what = format!("{count} prefixes, {what}{}", if lifetimes { ", lifetimes" } else { "" });
+fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], within_s: u32) {
+    let lines = prefix_lines(count, what.contains("/24"), values, within_s);
+    let what = format!("{count} prefixes, {what}{}", ending(within_s));
     let set = build_prefixes(&what, &lines, specificity);
     let find = |key: u128| set.find_v4(key as u32, &NOW).is_listed();
     let miss_ns = time(|random| u128::from(random.random::<u32>()), find);
@@ -238,7 +252,7 @@ fn v6_lines(count: usize, values: &[ValueId]) -> Vec<(u128, u8, Claim)> {
         .map(|_| {
             let network = u128::from(0x2001_0000 + random.random_range(0..0x0a0f_0000_u32)) << 96;
             let address = network | random.random::<u128>() >> 32;
-            (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, false))
+            (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, NEVER))
         })
         .collect()
 }
@@ -270,14 +284,14 @@ fn random_name(random: &mut SmallRng) -> String {
     format!("{label}.{tld}")
 }
 
-fn name_lines(count: usize, values: &[ValueId], lifetimes: bool) -> Vec<(Name, Scope, Claim)> {
+fn name_lines(count: usize, values: &[ValueId], within_s: u32) -> Vec<(Name, Scope, Claim)> {
     let mut random = random();
     (0..count)
         .map(|_| {
             let name = Name::parse(random_name(&mut random).as_bytes()).expect("a name");
             let scope = if random.random_ratio(3, 10) { Scope::Both } else { Scope::Exact };
             let value = if random.random_ratio(8, 10) { values[0] } else { values[random.random_range(0..10)] };
-            let until_s = if lifetimes { 1_800_000_000 + random.random_range(0..86_400) } else { u32::MAX };
+            let until_s = if within_s == NEVER { u32::MAX } else { 1_800_000_000 + random.random_range(0..within_s) };
             (name, scope, Claim { until_s, ..Claim::listed(value) })
         })
         .collect()
@@ -294,9 +308,9 @@ fn build_names(what: &str, lines: &[(Name, Scope, Claim)]) -> Names {
     built(what, lines.len(), build, Names::memory_bytes)
 }
 
-fn names(count: usize, values: &[ValueId], lifetimes: bool) {
-    let lines = name_lines(count, values, lifetimes);
-    let set = build_names(&format!("{count} names{}", if lifetimes { ", lifetimes" } else { "" }), &lines);
+fn names(count: usize, values: &[ValueId], within_s: u32) {
+    let lines = name_lines(count, values, within_s);
+    let set = build_names(&format!("{count} names{}", ending(within_s)), &lines);
     let mut random = random();
     // Reading the name from the wire is part of it: names that were read would not fit the cache.
     let time = |queries: &[Name]| {

@@ -239,7 +239,7 @@ fn ask<'a>(
                 let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
                 hit = Some(Hit { values: &dataset.values, value, ttl_s });
             }
-            Finding::One(..) | Finding::Many(_) | Finding::Few(_) => return Err(Unusual),
+            Finding::One(..) | Finding::Many(_) | Finding::Together(..) => return Err(Unusual),
         }
     }
     Ok(hit)

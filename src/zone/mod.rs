@@ -17,6 +17,7 @@ mod runs;
 pub mod shown;
 pub mod snapshot;
 mod sorting;
+pub mod stack;
 pub mod standing;
 pub mod subject;
 mod translation;

@@ -16,7 +16,7 @@
 //! +-----------------------------------+
 //! ```
 
-use std::hash::BuildHasher;
+use std::{fmt::Debug, hash::BuildHasher};
 
 use hashbrown::HashTable;
 
@@ -209,56 +209,20 @@ pub enum Finding<'a> {
     One(ValueId, u32),
     /// The key is listed with the values of those claims that are in force.
     Many(&'a [Claim]),
-    /// The key is listed with a few values.
-    Few(Few),
+    /// The same of claims that are kept elsewhere, and where the first of them is.
+    Together(&'a dyn Together, u32),
 }
 
-/// A few values, each until then.
-#[derive(Clone, Copy, Debug)]
-pub struct Few {
-    /// The last one comes first.
-    listed: [(ValueId, u32); Self::MAX],
-    count: usize,
-}
-
-impl Few {
-    /// As many as there may be.
-    pub(super) const MAX: usize = 4;
-    /// None yet.
-    pub(super) const NONE: Self = Self { listed: [(ValueId(0), 0); Self::MAX], count: 0 };
-
-    /// Another value comes before all others. If it is one of them, that listing was renewed: it ends with the last.
-    pub(super) fn add_first(&mut self, value: ValueId, until_s: u32) {
-        if self.move_first(value) {
-            let renewed_s = &mut self.listed[self.count - 1].1;
-            *renewed_s = until_s.max(*renewed_s);
-        } else {
-            self.listed[self.count] = (value, until_s);
-            self.count += 1;
-        }
-    }
-
-    /// A value comes before all others, if it is one of them.
-    pub(super) fn move_first(&mut self, value: ValueId) -> bool {
-        let listed = &mut self.listed[..self.count];
-        let known = listed.iter().position(|(other, _)| *other == value);
-        known.inspect(|&known| listed[known..].rotate_left(1)).is_some()
-    }
-
-    /// What they are together.
-    pub(super) fn finding<'a>(self) -> Finding<'a> {
-        match self.listed[..self.count] {
-            [] => Finding::Absent,
-            [(value, until_s)] => Finding::One(value, until_s),
-            _ => Finding::Few(self),
-        }
-    }
+/// Claims that count together, each of which is kept with its own prefix.
+pub trait Together: Debug {
+    /// Calls `visit` with each value in force and its end, given where the first claim is.
+    fn for_each_value(&self, first: u32, context: &Context, visit: &mut dyn FnMut(ValueId, u32));
 }
 
 impl Finding<'_> {
     /// Whether the key is listed.
     pub fn is_listed(&self) -> bool {
-        matches!(self, Self::One(..) | Self::Many(_) | Self::Few(_))
+        matches!(self, Self::One(..) | Self::Many(_) | Self::Together(..))
     }
 
     /// Whether wider entries are to be asked.
@@ -271,8 +235,8 @@ impl Finding<'_> {
         match *self {
             Self::Absent | Self::Excluded => {}
             Self::One(value, until_s) => visit(value, until_s, 0),
-            Self::Few(Few { listed, count }) => {
-                listed[..count].iter().rev().for_each(|&(value, until_s)| visit(value, until_s, 0));
+            Self::Together(claims, first) => {
+                claims.for_each_value(first, context, &mut |value, until_s| visit(value, until_s, 0));
             }
             Self::Many(claims) => {
                 for claim in claims.iter().filter(|claim| claim.in_force(context)) {
@@ -292,14 +256,14 @@ impl Rulings {
             Ruling::ABSENT => Finding::Absent,
             Ruling::EXCLUDED => Finding::Excluded,
             Ruling(bits) if bits < JOINED => Finding::One(ValueId(bits), FOREVER_S),
-            Ruling(bits) if bits < CHAIN => self.decide(ruling.alone(), context),
-            Ruling(bits) => self.decide_chain(bits & !CHAIN, context),
+            _ => self.decide_rare(ruling, context),
         }
     }
 
     #[cold]
-    fn decide_chain(&self, index: u32, context: &Context) -> Finding<'_> {
-        let Link { level: said, wider } = self.links[index as usize];
+    fn decide_rare(&self, ruling: Ruling, context: &Context) -> Finding<'_> {
+        let Some(link) = ruling.link() else { return self.decide(ruling.alone(), context) };
+        let Link { level: said, wider } = self.links[link as usize];
         if let Some(ruling) = said.simple() {
             let in_force = said.end == FOREVER_S || context.now_s < u64::from(said.end);
             return match ruling.value().filter(|_| in_force) {

@@ -7,7 +7,9 @@
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
 
-use super::ruling::{Claim, Context, FOREVER_S, Few, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
+use std::fmt::Debug;
+
+use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
 
 /// A ruling and the end of its lifetime. A ruling with levels carries its times itself, and has no end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,42 +94,6 @@ impl Standing {
             Finding::One(value, until_s) => Finding::One(value, until_s.min(self.until_s)),
             finding => finding,
         }
-    }
-
-    /// Decides for one query what all these say, each of which has the next wider one after it.
-    pub(super) fn decide_all<'a>(
-        standings: impl IntoIterator<Item = Self>,
-        rulings: &'a Rulings,
-        context: &Context,
-    ) -> Finding<'a> {
-        // What counts together so far.
-        let mut few = Few::NONE;
-        for standing in standings {
-            match standing.decide(rulings, context) {
-                Finding::One(value, until_s) => few.add_first(value, until_s),
-                Finding::Absent => {
-                    // What is over still says which of several values comes first, where it was renewed.
-                    if let Some(value) = standing.ruling.alone().value() {
-                        few.move_first(value);
-                    }
-                }
-                decisive => return decisive,
-            }
-            if !standing.ruling.is_joined() && !few.finding().is_absent() {
-                break;
-            }
-        }
-        few.finding()
-    }
-
-    /// The levels of claims of all these, each of which has the next wider one after it.
-    pub(super) fn levels_of_all(standings: &[Self], rulings: &Rulings) -> Vec<Level> {
-        let levels = standings.chunk_by(|narrow, _| narrow.ruling.is_joined());
-        let levels = levels.map(|level| match level {
-            [standing] => standing.levels(rulings),
-            _ => vec![Equals::All.settle(level.iter().rev().copied(), rulings).into()],
-        });
-        levels.flatten().collect()
     }
 
     /// The levels of claims, most specific first, without what counts together with it; empty for one that is absent.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::zone::{
     ruling::{Context, Finding, Rulings},
+    stack::{self, Pile, Stack},
     standing::Standing,
 };
 
@@ -154,9 +155,19 @@ impl<K: Key> Hosts<K> {
     }
 }
 
+impl<K: Key> Stack for Segments<K> {
+    fn standing(&self, position: usize) -> Standing {
+        self.column.standing(position)
+    }
+
+    fn behind(&self, position: usize) -> Option<usize> {
+        self.nesting.as_ref()?.behind(position)
+    }
+}
+
 impl<K: Key> Segments<K> {
     #[inline]
-    pub(super) fn find<'a>(&self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+    pub(super) fn find<'a>(&'a self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         if self.is_empty() {
             return Finding::Absent;
         }
@@ -168,25 +179,13 @@ impl<K: Key> Segments<K> {
 
     /// Decides what is said at `position` for one query.
     #[inline]
-    fn decide<'a>(&self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
+    fn decide<'a>(&'a self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         let standing = self.column.standing(position);
         match (standing.decide(rulings, context), &self.nesting) {
             (finding, None) => finding,
             (finding, _) if !finding.is_absent() && !standing.ruling.is_joined() => finding,
-            (_, Some(nesting)) => self.decide_all(nesting, position, rulings, context),
+            _ => stack::decide(self, position, rulings, context),
         }
-    }
-
-    #[cold]
-    fn decide_all<'a>(
-        &self,
-        nesting: &Nesting,
-        position: usize,
-        rulings: &'a Rulings,
-        context: &Context,
-    ) -> Finding<'a> {
-        let positions = std::iter::once(position).chain(nesting.all_behind(position));
-        Standing::decide_all(positions.map(|position| self.column.standing(position)), rulings, context)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -313,16 +312,14 @@ impl<K: Key> Piece<K> {
 
 /// Lays several layers over each other, the most specific first, and calls `visit` with each piece of which something is
 /// said and all that is said of it, as far down as it can matter.
-pub(super) fn overlay<'a>(
-    layers: Vec<Box<dyn Iterator<Item = Piece> + 'a>>,
-    mut visit: impl FnMut(u128, u128, &[Standing]),
-) {
+pub(super) fn overlay<'a>(layers: Vec<Box<dyn Iterator<Item = Piece> + 'a>>, mut visit: impl FnMut(u128, u128, &Pile)) {
     let mut layers: Vec<_> = layers.into_iter().map(Iterator::peekable).collect();
-    let mut stack = Vec::with_capacity(layers.len());
+    let mut pile = Pile(Vec::with_capacity(layers.len()));
     let mut at = 0;
     loop {
         let mut next = None;
         let mut last = u128::MAX;
+        let Pile(stack) = &mut pile;
         stack.clear();
         for layer in &mut layers {
             while layer.next_if(|piece| piece.last < at).is_some() {}
@@ -343,7 +340,7 @@ pub(super) fn overlay<'a>(
             stack.truncate(decisive + 1);
         }
         if !stack.is_empty() {
-            visit(at, last, &stack);
+            visit(at, last, &pile);
         } else if next.is_none() {
             return;
         }

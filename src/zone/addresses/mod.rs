@@ -8,9 +8,10 @@
 //! |---|---|---|
 //! | hosts (/32, /128) | sorted keys under an index | IPv4 2.4 of ten million, 4.4 of a hundred; IPv6 16 |
 //! | segments (/0 to /31; /0 to /64; /65 to /127) | places where the answer changes, two for a lone prefix | 5 to 8; 17; 33 |
-//! | beside each | value: nothing if all agree, else 1, 2 or 4 a place; lifetime: 3 or 4 where there is one | |
+//! | beside each | value: nothing if all agree, else 1, 2 or 4 a place | |
+//! | | lifetime, where there is one: as many bits as tell the ends of all apart | 2.1 if within a day; 3.1 a year |
 //! | beside segments | what is behind an entry that ends, where there is any | 3 bits a place |
-//! | rulings | two lifetimes that begin at one address; a delay or key; several values of one key | 12; 32 or more |
+//! | rulings | a delay or key; several values of one key | 32 or more |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says
 //! nothing, and the next one decides. Whoever asks for a part of an address (empty non-terminals, RFC 8020) asks whether
@@ -32,7 +33,7 @@ use self::layers::{Hosts, Segments, overlay};
 use super::{
     lifetimes::Lifetimes,
     ruling::{Context, Finding, Level, Rulings},
-    standing::Standing,
+    stack::{self, Pile},
 };
 
 /// An immutable set of addresses and prefixes with what is said of them.
@@ -95,27 +96,27 @@ impl Addresses {
 
     /// Calls `visit` with each range of IPv4 addresses of which the same is said, in ascending order, and all that is said,
     /// most specific first, down to what always decides. [`Self::decide`] and [`Self::levels`] read that.
-    pub fn for_each_v4(&self, mut visit: impl FnMut(u32, u32, &[Standing])) {
+    pub fn for_each_v4(&self, mut visit: impl FnMut(u32, u32, &Pile)) {
         let segments = self.v4_segments.iter().map(|piece| piece.map(u128::from, u128::from));
-        overlay(vec![Box::new(self.v4_hosts.iter()), Box::new(segments)], |first, last, standings| {
-            visit(first as u32, last as u32, standings);
+        overlay(vec![Box::new(self.v4_hosts.iter()), Box::new(segments)], |first, last, pile| {
+            visit(first as u32, last as u32, pile);
         });
     }
 
     /// The same for IPv6.
-    pub fn for_each_v6(&self, visit: impl FnMut(u128, u128, &[Standing])) {
+    pub fn for_each_v6(&self, visit: impl FnMut(u128, u128, &Pile)) {
         let wide = self.v6_wide.iter().map(|piece| piece.map(first_below, last_below));
         overlay(vec![Box::new(self.v6_hosts.iter()), Box::new(self.v6_deep.iter()), Box::new(wide)], visit);
     }
 
     /// Decides what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit.
-    pub fn decide(&self, standings: &[Standing], context: &Context) -> Finding<'_> {
-        Standing::decide_all(standings.iter().copied(), &self.rulings, context)
+    pub fn decide<'a>(&'a self, pile: &'a Pile, context: &Context) -> Finding<'a> {
+        stack::decide(pile, 0, &self.rulings, context)
     }
 
     /// The levels of claims behind what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit, most specific first.
-    pub fn levels(&self, standings: &[Standing]) -> Vec<Level> {
-        Standing::levels_of_all(standings, &self.rulings)
+    pub fn levels(&self, pile: &Pile) -> Vec<Level> {
+        pile.levels(&self.rulings)
     }
 
     /// Up to so many IPv4 addresses that are listed now, from all over the set.

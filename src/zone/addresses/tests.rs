@@ -121,7 +121,7 @@ fn check_v4(lines: &[Line], specificity: Specificity) -> Result<(), TestCaseErro
         }
     }
     let mut covered = Vec::new();
-    set.for_each_v4(|first, last, standings| covered.push((first, last, standings.to_vec())));
+    set.for_each_v4(|first, last, standings| covered.push((first, last, standings.clone())));
     prop_assert!(covered.is_sorted_by(|one, two| one.1 < two.0));
     for context in contexts() {
         for address in V4_BASE - 2..=V4_BASE + 270 {
@@ -160,7 +160,7 @@ fn check_v6(lines: &[Line], base: u128) -> Result<(), TestCaseError> {
         }
     }
     let mut covered = Vec::new();
-    set.for_each_v6(|first, last, standings| covered.push((first, last, standings.to_vec())));
+    set.for_each_v6(|first, last, standings| covered.push((first, last, standings.clone())));
     prop_assert!(covered.is_sorted_by(|one, two| one.1 < two.0));
     for (first, last, standings) in covered {
         for (address, context) in [first, last].into_iter().flat_map(|end| contexts().map(move |c| (end, c))) {
@@ -297,7 +297,7 @@ fn the_ends_of_the_space() {
     builder.add_v6(u128::MAX, 128, Claim::excluded());
     let set = builder.build();
     let mut pieces = Vec::new();
-    set.for_each_v4(|first, last, standings| pieces.push((first, last, standings[0].ruling)));
+    set.for_each_v4(|first, last, standings| pieces.push((first, last, standings.0[0].ruling)));
     let listed = |id| crate::zone::ruling::Ruling::listed(ValueId(id));
     assert_eq!(
         pieces,

@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
                 self.of_values[value.0 as usize] = set;
                 set
             }
-            Finding::Many(_) | Finding::Few(_) => {
+            Finding::Many(_) | Finding::Together(..) => {
                 let mut values = Vec::new();
                 finding.for_each_value(context, |value, _, _| values.push(answers.value(self.dataset, value)));
                 answers.set(values)

@@ -207,15 +207,20 @@ impl Arena {
         };
         let mut until_s = FOREVER_S;
         if bits & ENDS != 0 {
-            let len = self.ends.len();
-            let after_s = match octets[*end..*end + len] {
-                [low, middle, high] => u32::from_le_bytes([low, middle, high, 0]),
-                _ => u32_at(octets, *end),
-            };
-            until_s = self.ends.first_s.wrapping_add(after_s);
-            *end += len;
+            until_s = self.read_end(octets, end);
         }
         Standing { ruling, until_s }
+    }
+
+    #[inline(never)]
+    fn read_end(&self, octets: &[u8], end: &mut usize) -> u32 {
+        let len = self.ends.len();
+        let after_s = match octets[*end..*end + len] {
+            [low, middle, high] => u32::from_le_bytes([low, middle, high, 0]),
+            _ => u32_at(octets, *end),
+        };
+        *end += len;
+        self.ends.first_s.wrapping_add(after_s)
     }
 
     /// Appends a node with nothing below it.
