@@ -12,7 +12,8 @@
 //! | [`zone`] | what is served: catalog, zones, access, values, datasets; immutable once built | wire |
 //! | [`answer`] | one pure function: snapshot, client, time and request in, reply and outcome out | wire, zone |
 //! | [`load`] | text to zone data: formats, remarks with file, line and column | wire, zone |
-//! | [`net`] | bytes in, bytes out: UDP in batches, TCP; knows no zones | the word `Transport` |
+//! | [`turns`] | how threads share a processor | nothing |
+//! | [`net`] | bytes in, bytes out: UDP in batches, TCP; knows no zones | turns, the word `Transport` |
 //! | [`metrics`] | counters with one writer each, families of metrics | wire, answer, net |
 //! | [`live`] | what changes while running: files, reloader, listings by command, the pointers to what is served, the clock | the above |
 //! | [`control`] | the ways to ask and to change a running server: a Unix socket, HTTP, DNS UPDATE, datagrams | answer, load, net, live |
@@ -58,5 +59,6 @@ pub mod load;
 pub mod metrics;
 pub mod net;
 pub mod server;
+pub mod turns;
 pub mod wire;
 pub mod zone;

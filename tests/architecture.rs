@@ -15,12 +15,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("zone", &["wire"]),
     ("answer", &["wire", "zone"]),
     ("load", &["wire", "zone"]),
-    ("net", &["answer"]),
+    ("turns", &[]),
+    ("net", &["answer", "turns"]),
     ("metrics", &["wire", "answer", "net"]),
-    ("live", &["wire", "zone", "answer", "load", "net", "metrics"]),
+    ("live", &["wire", "zone", "answer", "load", "net", "metrics", "turns"]),
     ("control", &["wire", "zone", "answer", "load", "net", "live"]),
     ("config", &["wire", "load", "answer", "net", "live", "control"]),
-    ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control"]),
+    ("server", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control", "turns"]),
     ("cli", &["wire", "zone", "answer", "load", "net", "metrics", "live", "config", "control", "server"]),
 ];
 

@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::{reading, zones::DatasetSpec};
-use crate::load::{LoadError, Loaded, Options, Report};
+use crate::{
+    load::{LoadError, Loaded, Options, Report},
+    turns,
+};
 
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,13 +118,9 @@ fn cores() -> usize {
 }
 
 /// Lets the workers have the processor first. A system that refuses has its reasons, and all goes on as it is.
-#[allow(unsafe_code)]
 pub(super) fn lower_priority() {
-    const NICE: libc::c_int = 10;
-    // SAFETY: the call takes numbers only; on Linux, "process" 0 is the calling thread.
-    let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0;
-    if refused {
-        tracing::debug!("loading runs at the workers' priority");
+    if let Err(error) = turns::give_way() {
+        tracing::debug!(%error, "loading runs at the workers' priority");
     }
 }
 

@@ -322,33 +322,6 @@ pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, valu
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Have this thread take the processor in short turns: one that wakes with less to do than whoever is at work is let in at
-/// once, where it would wait for the other's turn to end, some milliseconds. Linux 6.12 and later know of it. With lists loaded
-/// on the same core, 99 % of answers then take 0.08 ms instead of 0.15 (`bench/run compare storm`).
-pub(super) fn take_short_turns() -> io::Result<()> {
-    /// The least that the kernel takes.
-    const TURN_NS: u64 = 100_000;
-    // SAFETY: both calls take numbers only; "process" 0 is the calling thread.
-    let (policy, nice) = unsafe { (libc::sched_getscheduler(0), libc::getpriority(libc::PRIO_PROCESS, 0)) };
-    if policy != libc::SCHED_OTHER {
-        // Someone has set it, and knows why.
-        return Ok(());
-    }
-    let attributes = libc::sched_attr {
-        size: size_of::<libc::sched_attr>() as u32,
-        sched_policy: policy as u32,
-        sched_flags: 0,
-        sched_nice: nice,
-        sched_priority: 0,
-        sched_runtime: TURN_NS,
-        sched_deadline: 0,
-        sched_period: 0,
-    };
-    // SAFETY: the kernel reads the attributes, which live until the call returns and say their own size.
-    let outcome = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
@@ -446,19 +419,6 @@ mod tests {
             }
             assert_eq!(control.turn_round(CONTROL_HEADER_LEN + len - 1), 0, "cut short");
         }
-    }
-
-    #[test]
-    fn a_thread_takes_short_turns_as_nice_as_it_was() {
-        // SAFETY: the call takes numbers only.
-        let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        std::thread::spawn(move || {
-            let before = nice();
-            take_short_turns().expect("Linux has had the call since 3.14");
-            assert_eq!(nice(), before);
-        })
-        .join()
-        .expect("it ends");
     }
 
     #[test]

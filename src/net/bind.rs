@@ -13,8 +13,9 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::batch::{set_option, take_short_turns};
+use super::batch::set_option;
 use super::{Counters, Limits, Responder, Server, Stop, Transport, tcp, udp};
+use crate::turns;
 
 /// Connections that the kernel keeps ready until they are accepted.
 const TCP_BACKLOG: i32 = 1024;
@@ -174,7 +175,7 @@ impl Listeners {
                 let thread = thread::Builder::new().name(format!("udp-{}", server.threads.len()));
                 server.threads.push(thread.spawn(move || {
                     pin(core);
-                    if let Err(error) = take_short_turns() {
+                    if let Err(error) = turns::come_first() {
                         tracing::debug!(%error, "workers wait for other threads' turns to end");
                     }
                     worker.run(&*new_responder);

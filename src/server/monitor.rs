@@ -6,14 +6,17 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
-use tracing::{info, warn};
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
 
 use super::probe;
 use crate::{
     live::{clock, served::Cell},
+    turns,
     zone::{
         lifetimes::Lifetimes,
         ruling::Context,
@@ -84,10 +87,19 @@ impl Monitor {
                 continue;
             }
             let (monitor, cell) = (self.clone(), Arc::clone(&cell));
-            // It reads a whole list for what ends next, which may take a while.
-            let test = tokio::task::spawn_blocking(move || monitor.test(&cell.load_full().snapshot, clock::now_s()));
-            if let Err(error) = test.await {
-                warn!("the self-test panicked: {error}; please report this");
+            let (done, is_done) = oneshot::channel();
+            // It reads a whole list for what ends next, which may take a while and can wait.
+            let test = thread::Builder::new().name("self-test".to_owned()).spawn(move || {
+                if let Err(error) = turns::give_way() {
+                    debug!(%error, "the self-test runs at the workers' priority");
+                }
+                monitor.test(&cell.load_full().snapshot, clock::now_s());
+                done.send(())
+            });
+            match test {
+                Ok(_) if is_done.await.is_err() => warn!("the self-test panicked; please report this"),
+                Ok(_) => {}
+                Err(error) => warn!("no self-test, for want of a thread: {error}"),
             }
             tested = Some((served, tokio::time::Instant::now()));
         }
