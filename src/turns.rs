@@ -9,7 +9,7 @@
 use std::io;
 
 /// Shorter than anyone's who does not ask for it (0.7 to 3 ms by the number of processors), longer than a batch takes.
-const WORKER_TURN_NS: u64 = 500_000;
+const WORKER_TURN_NS: u64 = 650_000;
 
 /// The most that the kernel takes.
 const LOADER_TURN_NS: u64 = 100_000_000;
