@@ -32,7 +32,7 @@ const NOW: Context = Context { now_s: 1_800_000_000, keyed: false };
 #[global_allocator]
 static ALLOCATOR: peak::Counting = peak::Counting;
 
-/// Within how many seconds of each other entries end; none does.
+/// Stands for entries that do not end, where others have the seconds within which all do.
 const NEVER: u32 = 0;
 const DAY_S: u32 = 86_400;
 const SPREADS_S: [u32; 3] = [DAY_S, 30 * DAY_S, 365 * DAY_S];
@@ -40,6 +40,11 @@ const SPREADS_S: [u32; 3] = [DAY_S, 30 * DAY_S, 365 * DAY_S];
 /// What a list says whose entries end within so many seconds of each other.
 fn ending(within_s: u32) -> String {
     if within_s == NEVER { String::new() } else { format!(", ends within {} d", within_s / DAY_S) }
+}
+
+/// When the entry of a line ends, of a list whose entries end within so many seconds of each other.
+fn until_s(line: usize, within_s: u32) -> u32 {
+    1_800_000_000 + (line as u32).wrapping_mul(2_654_435_761) % within_s
 }
 
 fn main() {
@@ -57,10 +62,8 @@ fn main() {
     let spread = host_keys(10_000_000, false);
     hosts("10000000 hosts, 30 values", &spread, false, &|line| Claim::listed(values[line % 30]));
     hosts("10000000 hosts, 300 values", &spread, false, &|line| Claim::listed(values[line % 300]));
-    hosts("10000000 hosts, lifetimes", &spread, false, &|line| Claim {
-        until_s: 1_800_000_000 + line as u32 % 3_600,
-        ..Claim::listed(values[0])
-    });
+    let ending_claim = |line| Claim { until_s: until_s(line, DAY_S), ..Claim::listed(values[0]) };
+    hosts(&format!("10000000 hosts{}", ending(DAY_S)), &spread, false, &ending_claim);
     let mut sorted = spread;
     sorted.sort_unstable();
     hosts("10000000 hosts, sorted file", &sorted, false, &|_| Claim::listed(values[0]));
@@ -92,8 +95,6 @@ fn building(values: &[ValueId]) {
                 build_hosts(&format!("{count} hosts, {order}{what}"), &keys, claim);
                 println!();
             };
-            let until_s =
-                |line: usize, within_s: u32| 1_800_000_000 + (line as u32).wrapping_mul(2_654_435_761) % within_s;
             hosts("", &|_| Claim::listed(values[0]));
             hosts(", 30 values", &|line| Claim::listed(values[line % 30]));
             for within_s in SPREADS_S {

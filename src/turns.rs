@@ -1,10 +1,10 @@
 //! How threads share a processor: workers are let in at once, and what reads lists gives way.
 //!
-//! A worker wakes for each batch and has some microseconds of work; a loader computes for seconds. Since version 6.12, Linux gives
-//! each thread turns of its own length. Whoever wakes with shorter turns than the thread at work has is let in at once; and a
-//! thread that is in the middle of its turn is not made to wait for another one. So the turns of workers outlast any batch, those of
-//! loaders are the longest there are, and loaders are nice as well, for older kernels and for everyone else on the machine. With
-//! lists loaded on the same core, the longest answer then takes as long as without (`bench/run compare storm`).
+//! A worker wakes for each batch and has some microseconds of work; a loader computes for seconds. Since version 6.12, Linux
+//! gives each thread turns of its own length. Whoever wakes with shorter turns than the thread at work has is let in at once;
+//! and a thread in the middle of its turn is not made to wait for another one's. So the turns of workers outlast a batch, those
+//! of loaders are the longest there are, and loaders are nice as well, for older kernels and for everyone else on the machine.
+//! How long answers take while lists are loaded on the same core, `bench/run compare storm` shows.
 
 use std::io;
 
@@ -14,20 +14,26 @@ const WORKER_TURN_NS: u64 = 650_000;
 /// The most that the kernel takes.
 const LOADER_TURN_NS: u64 = 100_000_000;
 
-/// Has this thread be let in when it wakes.
-///
-/// # Errors
-/// If the system refuses.
-pub fn come_first() -> io::Result<()> {
-    take_turns_of(WORKER_TURN_NS)
+/// Has this thread be let in when it wakes. A system that refuses has its reasons, and all goes on as it is.
+pub fn come_first() {
+    if let Err(error) = take_turns_of(WORKER_TURN_NS) {
+        tracing::debug!(%error, "a worker may have to wait for other threads' turns to end");
+    }
 }
 
-/// Has this thread wait for those that come first, and take less of the processor than others.
-///
-/// # Errors
-/// If the system refuses; then it takes its turn like any other.
+/// Has this thread wait for those that come first, and take less of the processor than others; if the system agrees.
+pub fn give_way() {
+    if let Err(error) = be_nice() {
+        tracing::debug!(%error, "a thread that reads lists has the priority of all others");
+    }
+    if let Err(error) = take_turns_of(LOADER_TURN_NS) {
+        tracing::debug!(%error, "workers may have to wait for the turn of a thread that reads lists");
+    }
+}
+
+/// Lowers the priority of this thread, if it is not as low already.
 #[allow(unsafe_code)]
-pub fn give_way() -> io::Result<()> {
+fn be_nice() -> io::Result<()> {
     const NICE: libc::c_int = 10;
     // SAFETY: the calls take numbers only; on Linux, "process" 0 is the calling thread.
     let outcome = unsafe {
@@ -36,10 +42,7 @@ pub fn give_way() -> io::Result<()> {
             _ => libc::setpriority(libc::PRIO_PROCESS, 0, NICE),
         }
     };
-    if outcome != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    take_turns_of(LOADER_TURN_NS)
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Has this thread take turns of that length, as nice as it is.
@@ -81,17 +84,17 @@ mod tests {
     #[test]
     fn workers_stay_as_nice_as_they_were_and_loaders_become_so() {
         let before = nice();
-        let after = |take: fn() -> io::Result<()>| {
-            thread::spawn(move || {
-                take().expect("Linux has had the call since 3.14");
-                take().expect("twice is once");
+        let after = |take: fn()| {
+            let twice = move || {
+                take();
+                take();
                 nice()
-            })
-            .join()
-            .expect("it ends")
+            };
+            thread::spawn(twice).join().expect("it ends")
         };
         assert_eq!(after(come_first), before);
         assert_eq!(after(give_way), before.max(10));
+        take_turns_of(WORKER_TURN_NS).expect("Linux has had the call since 3.14");
         assert_eq!(nice(), before, "threads are told one by one");
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
     thread::scope(|scope| {
         for _ in 0..cores.min(datasets.len()) {
             scope.spawn(|| {
-                lower_priority();
+                turns::give_way();
                 loop {
                     let Some(index) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
                     let threads = cores / left.load(Ordering::Relaxed).max(1);
@@ -115,13 +115,6 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Lets the workers have the processor first. A system that refuses has its reasons, and all goes on as it is.
-pub(super) fn lower_priority() {
-    if let Err(error) = turns::give_way() {
-        tracing::debug!(%error, "loading runs at the workers' priority");
-    }
 }
 
 /// Loads one dataset from files that may stand elsewhere than its own.

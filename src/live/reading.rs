@@ -11,12 +11,10 @@ use std::{
     thread,
 };
 
-use super::{
-    clock,
-    loading::{Progress, lower_priority},
-};
+use super::{clock, loading::Progress};
 use crate::{
     load::{self, LoadError, Loaded, Loader, Options, Part, Report, Source},
+    turns,
     zone::dataset::Kind,
 };
 
@@ -120,7 +118,7 @@ fn finish_all<'a>(
     thread::scope(|scope| {
         for _ in 1..threads.min(count) {
             scope.spawn(|| {
-                lower_priority();
+                turns::give_way();
                 finish_some();
             });
         }

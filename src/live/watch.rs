@@ -21,11 +21,10 @@ use tracing::{debug, warn};
 use super::{
     clock,
     held::QUIET,
-    loading::lower_priority,
     reloader::{Occasion, Reloader},
     ways::Places,
 };
-use crate::wire::name::Name;
+use crate::{turns, wire::name::Name};
 
 /// A burst is looked at after so long even if it goes on.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
@@ -81,7 +80,7 @@ impl Watch {
         let (sender, receiver) = mpsc::channel();
         let watcher = interval.is_some().then(|| FolderWatcher::start(&sender)).flatten();
         let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
-            lower_priority();
+            turns::give_way();
             Looker { reloader, watcher }.run(&receiver, interval);
         })?;
         Ok(Self { sender, thread: Some(thread) })

@@ -175,9 +175,7 @@ impl Listeners {
                 let thread = thread::Builder::new().name(format!("udp-{}", server.threads.len()));
                 server.threads.push(thread.spawn(move || {
                     pin(core);
-                    if let Err(error) = turns::come_first() {
-                        tracing::debug!(%error, "workers wait for other threads' turns to end");
-                    }
+                    turns::come_first();
                     worker.run(&*new_responder);
                 })?);
             }

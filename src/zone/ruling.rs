@@ -16,7 +16,7 @@
 //! +-----------------------------------+
 //! ```
 
-use std::{fmt::Debug, hash::BuildHasher};
+use std::{fmt, hash::BuildHasher};
 
 use hashbrown::HashTable;
 
@@ -214,9 +214,15 @@ pub enum Finding<'a> {
 }
 
 /// Claims that count together, each of which is kept with its own prefix.
-pub trait Together: Debug {
+pub trait Together {
     /// Calls `visit` with each value in force and its end, given where the first claim is.
     fn for_each_value(&self, first: u32, context: &Context, visit: &mut dyn FnMut(ValueId, u32));
+}
+
+impl fmt::Debug for dyn Together + '_ {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("what stands beside prefixes")
+    }
 }
 
 impl Finding<'_> {

@@ -3,11 +3,9 @@
 //! Most lists have no lifetimes at all. Those that do, have one on every entry, and nearly every one ends at a second of its
 //! own; as links of [`Rulings`] they would cost twelve bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
 //! simple [`Ruling`], and the datasets keep it in four bytes at most, where there is one. Links remain for what is rare: delays,
-//! access keys, several values, lifetimes behind lifetimes of the same start.
+//! access keys, several values, lifetimes nested deeper than a dataset tells apart.
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
-
-use std::fmt::Debug;
 
 use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
 

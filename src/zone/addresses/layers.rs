@@ -3,8 +3,8 @@
 //! Nearly all entries of nearly all lists are single addresses: [`Hosts`] keeps those, and an address that is not there has
 //! nothing said of it. Prefixes nest and exclude each other, but what results of them is flat: [`Segments`] keeps the places
 //! where the answer changes, so that one search finds it however deep the prefixes are nested. A lone prefix makes two such
-//! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended is looked for the one
-//! [behind it](super::nesting). Of several places at one address the last one holds, and the others are behind it.
+//! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended, or counts together with others, is
+//! looked for the one [behind it](super::nesting). Of several places at one address the last one holds, and the others are behind it.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ use super::{
     sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
+    nested::{self, Nested, Standings},
     ruling::{Context, Finding, Rulings},
-    stack::{self, Pile, Stack},
     standing::Standing,
 };
 
@@ -155,7 +155,7 @@ impl<K: Key> Hosts<K> {
     }
 }
 
-impl<K: Key> Stack for Segments<K> {
+impl<K: Key> Nested for Segments<K> {
     fn standing(&self, position: usize) -> Standing {
         self.column.standing(position)
     }
@@ -184,7 +184,7 @@ impl<K: Key> Segments<K> {
         match (standing.decide(rulings, context), &self.nesting) {
             (finding, None) => finding,
             (finding, _) if !finding.is_absent() && !standing.ruling.is_joined() => finding,
-            _ => stack::decide(self, position, rulings, context),
+            _ => nested::decide(self, position, rulings, context),
         }
     }
 
@@ -256,7 +256,8 @@ impl<K: Key> Segments<K> {
 
     /// Starts of segments from all over the set, some more than `count` if there are so many.
     pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
-        spread(&self.starts, count)
+        let mut last = None;
+        spread(&self.starts, count).filter(move |start| last.replace(*start) != Some(*start))
     }
 
     /// All segments of which something is said, in order.
@@ -312,14 +313,17 @@ impl<K: Key> Piece<K> {
 
 /// Lays several layers over each other, the most specific first, and calls `visit` with each piece of which something is
 /// said and all that is said of it, as far down as it can matter.
-pub(super) fn overlay<'a>(layers: Vec<Box<dyn Iterator<Item = Piece> + 'a>>, mut visit: impl FnMut(u128, u128, &Pile)) {
+pub(super) fn overlay<'a>(
+    layers: Vec<Box<dyn Iterator<Item = Piece> + 'a>>,
+    mut visit: impl FnMut(u128, u128, &Standings),
+) {
     let mut layers: Vec<_> = layers.into_iter().map(Iterator::peekable).collect();
-    let mut pile = Pile(Vec::with_capacity(layers.len()));
+    let mut standings = Standings(Vec::with_capacity(layers.len()));
     let mut at = 0;
     loop {
         let mut next = None;
         let mut last = u128::MAX;
-        let Pile(stack) = &mut pile;
+        let Standings(stack) = &mut standings;
         stack.clear();
         for layer in &mut layers {
             while layer.next_if(|piece| piece.last < at).is_some() {}
@@ -340,7 +344,7 @@ pub(super) fn overlay<'a>(layers: Vec<Box<dyn Iterator<Item = Piece> + 'a>>, mut
             stack.truncate(decisive + 1);
         }
         if !stack.is_empty() {
-            visit(at, last, &pile);
+            visit(at, last, &standings);
         } else if next.is_none() {
             return;
         }

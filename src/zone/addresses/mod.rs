@@ -11,7 +11,7 @@
 //! | beside each | value: nothing if all agree, else 1, 2 or 4 a place | |
 //! | | lifetime, where there is one: as many bits as tell the ends of all apart | 2.1 if within a day; 3.1 a year |
 //! | beside segments | what is behind an entry that ends, where there is any | 3 bits a place |
-//! | rulings | a delay or key; several values of one key | 32 or more |
+//! | rulings | a lifetime nested deeper than four; a delay or key; several values of one key | 12; 32 or more |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says
 //! nothing, and the next one decides. Whoever asks for a part of an address (empty non-terminals, RFC 8020) asks whether
@@ -32,8 +32,8 @@ pub use self::builder::{AddressesBuilder, Specificity};
 use self::layers::{Hosts, Segments, overlay};
 use super::{
     lifetimes::Lifetimes,
+    nested::{self, Standings},
     ruling::{Context, Finding, Level, Rulings},
-    stack::{self, Pile},
 };
 
 /// An immutable set of addresses and prefixes with what is said of them.
@@ -96,27 +96,27 @@ impl Addresses {
 
     /// Calls `visit` with each range of IPv4 addresses of which the same is said, in ascending order, and all that is said,
     /// most specific first, down to what always decides. [`Self::decide`] and [`Self::levels`] read that.
-    pub fn for_each_v4(&self, mut visit: impl FnMut(u32, u32, &Pile)) {
+    pub fn for_each_v4(&self, mut visit: impl FnMut(u32, u32, &Standings)) {
         let segments = self.v4_segments.iter().map(|piece| piece.map(u128::from, u128::from));
-        overlay(vec![Box::new(self.v4_hosts.iter()), Box::new(segments)], |first, last, pile| {
-            visit(first as u32, last as u32, pile);
+        overlay(vec![Box::new(self.v4_hosts.iter()), Box::new(segments)], |first, last, standings| {
+            visit(first as u32, last as u32, standings);
         });
     }
 
     /// The same for IPv6.
-    pub fn for_each_v6(&self, visit: impl FnMut(u128, u128, &Pile)) {
+    pub fn for_each_v6(&self, visit: impl FnMut(u128, u128, &Standings)) {
         let wide = self.v6_wide.iter().map(|piece| piece.map(first_below, last_below));
         overlay(vec![Box::new(self.v6_hosts.iter()), Box::new(self.v6_deep.iter()), Box::new(wide)], visit);
     }
 
     /// Decides what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit.
-    pub fn decide<'a>(&'a self, pile: &'a Pile, context: &Context) -> Finding<'a> {
-        stack::decide(pile, 0, &self.rulings, context)
+    pub fn decide<'a>(&'a self, standings: &'a Standings, context: &Context) -> Finding<'a> {
+        nested::decide(standings, 0, &self.rulings, context)
     }
 
     /// The levels of claims behind what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit, most specific first.
-    pub fn levels(&self, pile: &Pile) -> Vec<Level> {
-        pile.levels(&self.rulings)
+    pub fn levels(&self, standings: &Standings) -> Vec<Level> {
+        standings.levels(&self.rulings)
     }
 
     /// Up to so many IPv4 addresses that are listed now, from all over the set.

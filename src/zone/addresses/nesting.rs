@@ -13,12 +13,14 @@
 //! ```
 //!
 //! Three words say it of 64 pieces, so 64 are searched with a few instructions, and one word more for each depth says it of 64 such
-//! blocks. That is done only where an entry has ended or goes on. Lists whose entries all hold for ever need none of it.
+//! blocks. That is done only where an entry has ended or goes on, or counts together with the wider ones. Lists whose entries all hold for ever need none of it.
 
-use crate::zone::{runs::push_tight, stack::TOGETHER_MAX};
+use crate::zone::{nested::TOGETHER_MAX, runs::push_tight};
 
-/// So many depths are told apart, and no more than may count together. What is nested deeper has a [link](crate::zone::ruling::Rulings) to what is behind it.
-pub(super) const DEPTH_MAX: usize = TOGETHER_MAX;
+/// So many depths are told apart. What is nested deeper has a [link](crate::zone::ruling::Rulings) to what is behind it.
+pub(super) const DEPTH_MAX: usize = 4;
+
+const _: () = assert!(DEPTH_MAX <= 4 && DEPTH_MAX <= TOGETHER_MAX, "two bits tell a depth, and all of a way may count");
 
 /// Pieces to a block, and blocks to a group.
 const BLOCK: usize = u64::BITS as usize;

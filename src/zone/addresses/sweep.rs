@@ -3,7 +3,8 @@
 //! Entries come [in order](super::gather), wider prefixes before the narrower ones that they begin with, and are swept once with
 //! a stack of those that are open: where one opens or closes, a piece begins, and what it says follows from the stack. A piece
 //! states what its innermost prefix says and leaves the others to [what is behind it](super::nesting), if those have pieces of their
-//! own there; if not, it says it all. Hosts are rows of their own.
+//! own there; if not, it says it all. Prefixes that begin at one address have pieces there too, all but the last without length;
+//! and what counts together with wider prefixes is [joined](super::super::nested) to them. Hosts are rows of their own.
 
 use super::{
     builder::Specificity,
@@ -25,8 +26,8 @@ struct Open<K> {
 }
 
 impl<K> Open<K> {
-    /// Whether it may be asked for where that is said inside.
-    fn is_asked_after(&self, inner: Standing, level: u8) -> bool {
+    /// Whether it may be asked where that is said inside.
+    fn is_needed_behind(&self, inner: Standing, level: u8) -> bool {
         !inner.is_unconditional() || level == self.level && !self.own.is_unconditional()
     }
 }
@@ -138,7 +139,7 @@ impl<'r, K: Key> Sweep<'r, K> {
         }
         self.cut(start);
         if self.has_conditions
-            && self.open.last().is_some_and(|around| around.start == start && around.is_asked_after(own, level))
+            && self.open.last().is_some_and(|around| around.start == start && around.is_needed_behind(own, level))
         {
             // It is told in a piece without length, for what ends by itself can hardly share a link.
             self.piece();

@@ -359,3 +359,43 @@ fn prefixes_within_prefixes_cost_little_more_than_their_ends() {
     let each = (bytes(true) - bytes(false)) as f64 / COUNT as f64;
     assert!(each < 4.0, "{each}");
 }
+
+#[test]
+fn many_prefixes_that_begin_at_one_address() {
+    const GROUPS: u32 = 60_000;
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    for group in 0..GROUPS {
+        // All of one level, the narrowest first to end.
+        for (length, until_s) in [(24, 2_000), (23, 3_000), (22, 4_000)] {
+            let value = ValueId(u32::from(length));
+            builder.add_v4(group * 0x1_0000 + 0x400, length, Claim { until_s, ..Claim::listed(value) });
+        }
+    }
+    let set = builder.build();
+    let at = |address, now_s| {
+        let context = Context { now_s, keyed: false };
+        answer(set.find_v4(address, &context), &context).map(|values| values.iter().map(|v| v.0).collect::<Vec<_>>())
+    };
+    for start in (0..GROUPS).step_by(997).map(|group| group * 0x1_0000 + 0x400) {
+        assert_eq!(at(start, 1_999), Some(vec![22, 23, 24]));
+        assert_eq!(at(start, 2_000), Some(vec![22, 23]));
+        assert_eq!(at(start, 3_999), Some(vec![22]));
+        assert_eq!(at(start + 0x1ff, 1_999), Some(vec![22, 23]));
+        assert_eq!(at(start + 0x3ff, 1_999), Some(vec![22]));
+        assert_eq!(
+            [at(start, 4_000), at(start - 1, 0), at(start + 0x400, 0)],
+            [Some(vec![]), Some(vec![]), Some(vec![])]
+        );
+        let any = |first, last, now_s| set.any_listed_v4(first, last, &Context { now_s, keyed: false });
+        assert!(any(start, start, 3_999) && any(start - 9, start, 3_999) && !any(start, start + 0x3ff, 4_000));
+        assert!(!any(start - 9, start - 1, 0) && !any(start + 0x400, start + 0x4ff, 0));
+    }
+    let mut lengths = std::collections::BTreeMap::new();
+    set.for_each_v4(|first, last, standings| *lengths.entry((last - first + 1, standings.0.len())).or_insert(0) += 1);
+    assert_eq!(
+        lengths.into_iter().collect::<Vec<_>>(),
+        [((0x100, 2), GROUPS), ((0x100, 3), GROUPS), ((0x200, 1), GROUPS)]
+    );
+    let some = set.some_listed_v4(50, &NOW);
+    assert_eq!(some.iter().collect::<std::collections::BTreeSet<_>>().len(), some.len());
+}

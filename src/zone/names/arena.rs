@@ -65,12 +65,12 @@ pub(super) struct Arena {
     octets: Vec<u8>,
     /// The most frequent rulings, the most frequent one first.
     palette: Vec<Ruling>,
-    ends: Ends,
+    ends: EndSpan,
 }
 
 /// When nodes end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(super) struct EndSpan {
     /// The first end of all, in seconds since the epoch.
     pub(super) first_s: u32,
     /// The last one.
@@ -79,7 +79,8 @@ pub(super) struct Ends {
     pub(super) of_most: bool,
 }
 
-impl Ends {
+impl EndSpan {
+    /// Nothing ends so far.
     pub(super) const NONE: Self = Self { first_s: u32::MAX, last_s: 0, of_most: false };
 
     /// Octets of an end.
@@ -113,7 +114,7 @@ pub(super) struct Place {
 
 impl Arena {
     /// An empty arena, the rulings that will be most frequent in it, and when its nodes will end.
-    pub(super) fn new(palette: Vec<Ruling>, ends: Ends) -> Self {
+    pub(super) fn new(palette: Vec<Ruling>, ends: EndSpan) -> Self {
         debug_assert!(palette.len() <= PALETTE_MAX);
         Self { octets: Vec::new(), palette, ends }
     }
@@ -321,7 +322,7 @@ impl Arena {
     }
 
     fn push_end(&mut self, until_s: u32) {
-        let Ends { first_s, last_s, .. } = self.ends;
+        let EndSpan { first_s, last_s, .. } = self.ends;
         debug_assert!((first_s..=last_s).contains(&until_s));
         self.octets.extend_from_slice(&(until_s - first_s).to_le_bytes()[..self.ends.len()]);
     }
@@ -368,7 +369,7 @@ mod tests {
         for (palette_len, of_most, last_s) in
             [(0, false, 6), (2, true, 6), (2, true, u32::MAX - 1), (PALETTE_MAX, false, 6)]
         {
-            let ends = Ends { first_s: 4, last_s, of_most };
+            let ends = EndSpan { first_s: 4, last_s, of_most };
             let others = (100..).map(|value| Ruling::listed(ValueId(value)));
             let palette: Vec<Ruling> = rulings[..2].iter().copied().chain(others).take(palette_len).collect();
             let mut arena = Arena::new(palette, ends);
@@ -399,7 +400,7 @@ mod tests {
 
     #[test]
     fn with_room_never_and_always_have_an_end() {
-        let mut arena = Arena::new(Vec::new(), Ends::NONE);
+        let mut arena = Arena::new(Vec::new(), EndSpan::NONE);
         let node = Node {
             parent: 77,
             label: b"label",

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names,
-    arena::{self, APEX, Arena, Ends, NO_PARENT, Node, PALETTE_MAX},
+    arena::{self, APEX, Arena, EndSpan, NO_PARENT, Node, PALETTE_MAX},
     gather::Gathered,
     table::Table,
     tops::{TOPS_MAX, Top, Tops},
@@ -153,7 +153,7 @@ struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        let Ends { first_s, last_s, .. } = Ends::NONE;
+        let EndSpan { first_s, last_s, .. } = EndSpan::NONE;
         Self { counts: HashMap::default(), newest: None, newest_count: 0, ending: 0, first_s, last_s }
     }
 }
@@ -184,8 +184,8 @@ impl Tally {
     }
 
     /// When the names of so many lines end.
-    fn ends(&self, entries: usize) -> Ends {
-        Ends { first_s: self.first_s, last_s: self.last_s, of_most: self.ending > entries / 2 }
+    fn ends(&self, entries: usize) -> EndSpan {
+        EndSpan { first_s: self.first_s, last_s: self.last_s, of_most: self.ending > entries / 2 }
     }
 
     fn count_newest(&mut self) {

@@ -4,8 +4,6 @@
 //! prefixes of one octet do in rbldnsd's ip4set. Where the standings are kept is not told here, so that a finding can point to
 //! several of them without a copy.
 
-use std::fmt::Debug;
-
 use super::{
     ruling::{Context, Finding, Level, Rulings, Together},
     standing::{Equals, Standing},
@@ -16,7 +14,7 @@ use super::{
 pub(super) const TOGETHER_MAX: usize = 4;
 
 /// Standings by position.
-pub(super) trait Stack: Debug {
+pub(super) trait Nested {
     /// The one at `position`.
     fn standing(&self, position: usize) -> Standing;
 
@@ -25,10 +23,10 @@ pub(super) trait Stack: Debug {
 }
 
 /// The standings of one range, the narrowest first.
-#[derive(Clone, Debug, Default)]
-pub struct Pile(pub(super) Vec<Standing>);
+#[derive(Clone, Debug)]
+pub struct Standings(pub(super) Vec<Standing>);
 
-impl Stack for Pile {
+impl Nested for Standings {
     fn standing(&self, position: usize) -> Standing {
         self.0[position]
     }
@@ -38,7 +36,7 @@ impl Stack for Pile {
     }
 }
 
-impl Pile {
+impl Standings {
     /// The levels of claims, most specific first.
     pub(super) fn levels(&self, rulings: &Rulings) -> Vec<Level> {
         let levels = self.0.chunk_by(|narrow, _| narrow.ruling.is_joined());
@@ -52,34 +50,33 @@ impl Pile {
 
 /// Decides for one query what the standing at `position` says and those behind it.
 #[inline(never)]
-pub(super) fn decide<'a, S: Stack>(
-    stack: &'a S,
+pub(super) fn decide<'a>(
+    nested: &'a impl Nested,
     mut position: usize,
     rulings: &'a Rulings,
     context: &Context,
 ) -> Finding<'a> {
     loop {
-        let standing = stack.standing(position);
+        let standing = nested.standing(position);
         match standing.decide(rulings, context) {
             Finding::One(..) if standing.ruling.is_joined() => {
-                // Nothing that is joined has a link.
-                return match Few::of(stack, position, context) {
+                return match Few::of(nested, position, context) {
                     None => Finding::Excluded,
                     Some(Few { listed: [(value, until_s), ..], count: 1 }) => Finding::One(value, until_s),
-                    Some(_) => Finding::Together(stack, position as u32),
+                    Some(_) => Finding::Together(nested, position as u32),
                 };
             }
             Finding::Absent => {}
             finding => return finding,
         }
-        match stack.behind(position) {
+        match nested.behind(position) {
             Some(behind) => position = behind,
             None => return Finding::Absent,
         }
     }
 }
 
-impl<S: Stack> Together for S {
+impl<N: Nested> Together for N {
     fn for_each_value(&self, first: u32, context: &Context, visit: &mut dyn FnMut(ValueId, u32)) {
         let Some(Few { listed, count }) = Few::of(self, first as usize, context) else { return };
         listed[..count].iter().rev().for_each(|&(value, until_s)| visit(value, until_s));
@@ -95,11 +92,12 @@ struct Few {
 
 impl Few {
     /// The values in force that count together from `position` on; none of an exclusion.
-    fn of(stack: &impl Stack, mut position: usize, context: &Context) -> Option<Self> {
+    fn of(nested: &impl Nested, mut position: usize, context: &Context) -> Option<Self> {
+        // Nothing that counts together has a link.
         let rulings = Rulings::default();
         let mut few = Self { listed: [(ValueId(0), 0); TOGETHER_MAX], count: 0 };
         loop {
-            let standing = stack.standing(position);
+            let standing = nested.standing(position);
             match (standing.decide(&rulings, context), standing.ruling.alone().value()) {
                 (Finding::One(value, until_s), _) => few.add_first(value, until_s),
                 // What is over still says which of several values comes first, where it was renewed.
@@ -107,7 +105,7 @@ impl Few {
                 (Finding::Excluded, _) => return None,
                 _ => {}
             }
-            match stack.behind(position) {
+            match nested.behind(position) {
                 Some(behind) if standing.ruling.is_joined() => position = behind,
                 _ => return Some(few),
             }
