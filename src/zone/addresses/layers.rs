@@ -3,8 +3,9 @@
 //! Nearly all entries of nearly all lists are single addresses: [`Hosts`] keeps those, and an address that is not there has
 //! nothing said of it. Prefixes nest and exclude each other, but what results of them is flat: [`Segments`] keeps the places
 //! where the answer changes, so that one search finds it however deep the prefixes are nested. A lone prefix makes two such
-//! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended, or counts together with others, is
-//! looked for the one [behind it](super::nesting). Of several places at one address the last one holds, and the others are behind it.
+//! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended, or counts together with
+//! others, is looked for the one [behind it](super::nesting). Of several places at one address the last one holds, and the others
+//! are behind it.
 
 use std::ops::Range;
 
