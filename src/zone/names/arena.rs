@@ -79,9 +79,18 @@ pub(super) struct EndSpan {
     pub(super) of_most: bool,
 }
 
-impl EndSpan {
+impl Default for EndSpan {
     /// Nothing ends so far.
-    pub(super) const NONE: Self = Self { first_s: u32::MAX, last_s: 0, of_most: false };
+    fn default() -> Self {
+        Self { first_s: u32::MAX, last_s: 0, of_most: false }
+    }
+}
+
+impl EndSpan {
+    /// With the ends from one second to another.
+    pub(super) fn reach(&mut self, first_s: u32, last_s: u32) {
+        (self.first_s, self.last_s) = (self.first_s.min(first_s), self.last_s.max(last_s));
+    }
 
     /// Octets of an end.
     #[inline]
@@ -400,7 +409,7 @@ mod tests {
 
     #[test]
     fn with_room_never_and_always_have_an_end() {
-        let mut arena = Arena::new(Vec::new(), EndSpan::NONE);
+        let mut arena = Arena::new(Vec::new(), EndSpan::default());
         let node = Node {
             parent: 77,
             label: b"label",

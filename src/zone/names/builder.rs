@@ -138,24 +138,16 @@ impl Said {
     }
 }
 
-/// How often each ruling was said, and which ends.
-#[derive(Debug)]
+/// How often each ruling was said, and when it ends.
+#[derive(Debug, Default)]
 struct Tally {
     counts: HashMap<Ruling, u32, foldhash::fast::RandomState>,
     /// The newest one, and how often it was said in a row.
     newest: Option<Ruling>,
     newest_count: u32,
-    /// Lines with an end, the first end and the last.
+    /// Lines with an end, and when they end.
     ending: usize,
-    first_s: u32,
-    last_s: u32,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        let EndSpan { first_s, last_s, .. } = EndSpan::NONE;
-        Self { counts: HashMap::default(), newest: None, newest_count: 0, ending: 0, first_s, last_s }
-    }
+    ends: EndSpan,
 }
 
 impl Tally {
@@ -163,7 +155,7 @@ impl Tally {
     fn count(&mut self, standing: Standing) {
         if standing.until_s != FOREVER_S {
             self.ending += 1;
-            (self.first_s, self.last_s) = (self.first_s.min(standing.until_s), self.last_s.max(standing.until_s));
+            self.ends.reach(standing.until_s, standing.until_s);
         }
         if self.newest != Some(standing.ruling) {
             self.count_newest();
@@ -180,12 +172,12 @@ impl Tally {
             *self.counts.entry(ruling).or_default() += count;
         }
         self.ending += later.ending;
-        (self.first_s, self.last_s) = (self.first_s.min(later.first_s), self.last_s.max(later.last_s));
+        self.ends.reach(later.ends.first_s, later.ends.last_s);
     }
 
     /// When the names of so many lines end.
     fn ends(&self, entries: usize) -> EndSpan {
-        EndSpan { first_s: self.first_s, last_s: self.last_s, of_most: self.ending > entries / 2 }
+        EndSpan { of_most: self.ending > entries / 2, ..self.ends }
     }
 
     fn count_newest(&mut self) {
