@@ -5,7 +5,7 @@
 //! hosts cost 2.42 bytes each. Up to 131,072 keys that index would cost more than it saves, and keys stay whole. The bits are
 //! those below the ones that all keys have in common, since all of IPv6 begins with `001`.
 
-use std::{fmt::Debug, ops::Range};
+use std::ops::Range;
 
 use crate::zone::runs::{self, Octets, push_tight};
 
@@ -31,7 +31,7 @@ const WINDOWS_MAX: usize = 3;
 const BLOCK_LEN: usize = 64 * 1024;
 
 /// An unsigned integer that stands for an address or for its leading bits.
-pub(super) trait Key: Copy + Debug + Ord + 'static {
+pub(super) trait Key: Copy + Ord + 'static {
     /// Width.
     const BITS: u32;
     /// Length of a prefix that is a single address; none for leading bits.
@@ -497,7 +497,7 @@ fn count_below<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn holds<K: Key>(keys: &[K], probes: impl IntoIterator<Item = K>) {
+    fn holds<K: Key + std::fmt::Debug>(keys: &[K], probes: impl IntoIterator<Item = K>) {
         let [mut builder, mut again] = [SortedBuilder::new(), SortedBuilder::new()];
         for &key in keys {
             builder.push(key);
