@@ -17,7 +17,7 @@ use dnsbld::{
     zone::{
         addresses::{Addresses, AddressesBuilder, Specificity},
         names::{Names, NamesBuilder, Scope},
-        ruling::{Claim, Context},
+        ruling::{Claim, Context, FOREVER_S},
         standing::Equals,
         values::{ValueId, ValuesBuilder},
     },
@@ -101,6 +101,11 @@ fn building(values: &[ValueId]) {
                 let claim = |line| Claim { until_s: until_s(line, within_s), ..Claim::listed(values[0]) };
                 hosts(&ending(within_s), &claim);
             }
+            for step in [2, 10] {
+                let ends = |line: usize| if line.is_multiple_of(step) { until_s(line, DAY_S) } else { FOREVER_S };
+                let claim = |line| Claim { until_s: ends(line), ..Claim::listed(values[0]) };
+                hosts(&format!(", 1 in {step} ends"), &claim);
+            }
         }
     }
     for within_s in [NEVER].into_iter().chain(SPREADS_S) {
@@ -111,8 +116,10 @@ fn building(values: &[ValueId]) {
         build_prefixes(&format!("200000 prefixes, ip4trie{what}"), &lines, Specificity::Prefix(Equals::First));
         println!();
     }
-    build_v6(&v6_lines(200_000, values));
-    println!();
+    for within_s in [NEVER].into_iter().chain(SPREADS_S) {
+        build_v6(&ending(within_s), &v6_lines(200_000, values, within_s));
+        println!();
+    }
     for (order, is_sorted) in [("sorted", true), ("shuffled", false)] {
         for within_s in [NEVER].into_iter().chain(SPREADS_S) {
             let mut lines = name_lines(1_000_000, values, within_s);
@@ -247,18 +254,18 @@ fn empty_non_terminals(set: &Addresses) {
     println!("{:44} {:.0} {:.0} {:.0} ns", "  anything listed in /8, /16, /24", any(8), any(16), any(24));
 }
 
-fn v6_lines(count: usize, values: &[ValueId]) -> Vec<(u128, u8, Claim)> {
+fn v6_lines(count: usize, values: &[ValueId], within_s: u32) -> Vec<(u128, u8, Claim)> {
     let mut random = random();
     (0..count)
         .map(|_| {
             let network = u128::from(0x2001_0000 + random.random_range(0..0x0a0f_0000_u32)) << 96;
             let address = network | random.random::<u128>() >> 32;
-            (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, NEVER))
+            (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, within_s))
         })
         .collect()
 }
 
-fn build_v6(lines: &[(u128, u8, Claim)]) -> Addresses {
+fn build_v6(what: &str, lines: &[(u128, u8, Claim)]) -> Addresses {
     let build = || {
         let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
         for &(address, length, claim) in lines {
@@ -266,12 +273,12 @@ fn build_v6(lines: &[(u128, u8, Claim)]) -> Addresses {
         }
         builder.build()
     };
-    built(&format!("{} IPv6 prefixes", lines.len()), lines.len(), build, Addresses::memory_bytes)
+    built(&format!("{} IPv6 prefixes{what}", lines.len()), lines.len(), build, Addresses::memory_bytes)
 }
 
 fn prefixes_v6(count: usize, values: &[ValueId]) {
-    let lines = v6_lines(count, values);
-    let set = build_v6(&lines);
+    let lines = v6_lines(count, values, NEVER);
+    let set = build_v6("", &lines);
     let find = |key: u128| set.find_v6(key, &NOW).is_listed();
     let miss_ns = time(|random| 0x2000 << 112 | random.random::<u128>() >> 4, find);
     let hit_ns = time(|random| lines[random.random_range(0..count)].0, find);
@@ -292,7 +299,7 @@ fn name_lines(count: usize, values: &[ValueId], within_s: u32) -> Vec<(Name, Sco
             let name = Name::parse(random_name(&mut random).as_bytes()).expect("a name");
             let scope = if random.random_ratio(3, 10) { Scope::Both } else { Scope::Exact };
             let value = if random.random_ratio(8, 10) { values[0] } else { values[random.random_range(0..10)] };
-            let until_s = if within_s == NEVER { u32::MAX } else { 1_800_000_000 + random.random_range(0..within_s) };
+            let until_s = if within_s == NEVER { FOREVER_S } else { 1_800_000_000 + random.random_range(0..within_s) };
             (name, scope, Claim { until_s, ..Claim::listed(value) })
         })
         .collect()

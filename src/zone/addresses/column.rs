@@ -3,11 +3,8 @@
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. [Ends] of
 //! lifetimes take two bytes each or three, and only where there are some. What has links of its own ([`Rulings`]) has no end, and
 //! keeps the number of its link in the place of that once the palette is full of such.
-//!
-//! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
-//! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
 
-use std::{collections::HashMap, ops::Range};
+use std::collections::HashMap;
 
 use super::ends::{Beside, Ends};
 use crate::zone::{
@@ -15,9 +12,6 @@ use crate::zone::{
     runs::push_tight,
     standing::Standing,
 };
-
-/// Entries to a block.
-const BLOCK: usize = 64;
 
 /// From so many codes on, the palette takes no more rulings with links.
 const LINKS_MAX: usize = 128;
@@ -28,8 +22,6 @@ pub(super) struct Column {
     codes: Codes,
     palette: Box<[Ruling]>,
     ends: Option<Ends>,
-    /// For each block the second from which it lists nothing; empty where all of it lists forever.
-    block_ends_s: Box<[u32]>,
 }
 
 #[derive(Debug)]
@@ -42,17 +34,10 @@ enum Codes {
 }
 
 impl Column {
-    /// So many entries of which the same is said for ever.
-    pub(super) fn alike(len: usize, standing: Standing, rulings: &Rulings) -> Self {
+    /// Entries of which the same is said for ever.
+    pub(super) fn alike(standing: Standing) -> Self {
         debug_assert!(standing.is_endless());
-        let end_s = standing.outlook(rulings).end_s();
-        let blocks = if end_s == FOREVER_S { 0 } else { len.div_ceil(BLOCK) };
-        Self {
-            codes: Codes::Same,
-            palette: Box::new([standing.ruling]),
-            ends: None,
-            block_ends_s: vec![end_s; blocks].into(),
-        }
+        Self { codes: Codes::Same, palette: Box::new([standing.ruling]), ends: None }
     }
 
     /// The standing of the entry at `position`.
@@ -80,31 +65,6 @@ impl Column {
         self.standing(position).decide(rulings, context)
     }
 
-    /// The first of these positions of which `is_listed` holds, which is not asked where all is over.
-    pub(super) fn first_listed(
-        &self,
-        mut at: Range<usize>,
-        context: &Context,
-        is_listed: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        while at.start < at.end {
-            let block = at.start / BLOCK;
-            let end = at.end.min((block + 1) * BLOCK);
-            let is_over = self
-                .block_ends_s
-                .get(block)
-                .is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
-            if !is_over {
-                let found = (at.start..end).find(|&position| is_listed(position));
-                if found.is_some() {
-                    return found;
-                }
-            }
-            at.start = end;
-        }
-        None
-    }
-
     /// Whether any entry has an end of its own.
     pub(super) fn has_lifetimes(&self) -> bool {
         self.ends.is_some()
@@ -118,7 +78,7 @@ impl Column {
             Codes::Whole(rulings) => rulings.capacity() * 4,
         };
         let ends = self.ends.as_ref().map_or(0, Ends::memory_bytes);
-        codes + size_of_val(&*self.palette) + ends + size_of_val(&*self.block_ends_s)
+        codes + size_of_val(&*self.palette) + ends
     }
 }
 
@@ -147,7 +107,6 @@ pub(super) struct ColumnBuilder {
     /// None until something else is said than at first.
     recent: Vec<Option<Last>>,
     ends: Option<Ends>,
-    block_ends_s: Vec<u32>,
     len: usize,
 }
 
@@ -160,14 +119,13 @@ impl ColumnBuilder {
             last: None,
             recent: Vec::new(),
             ends: None,
-            block_ends_s: Vec::new(),
             len: 0,
         }
     }
 
-    /// The next entry, with something behind it that lists nothing from `behind_end_s` on.
+    /// The next entry. Returns the second from which it lists nothing.
     #[inline]
-    pub(super) fn push(&mut self, standing: Standing, behind_end_s: u32, rulings: &Rulings) {
+    pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) -> u32 {
         if self.last.is_none_or(|last| last.standing != standing) {
             let place = standing.ruling.0 as usize % RECENT;
             match self.recent.get(place) {
@@ -175,8 +133,7 @@ impl ColumnBuilder {
                 _ => self.change(standing, rulings),
             }
         }
-        let Some(Last { ruling, beside, code, end_s, .. }) = self.last else { return };
-        let end_s = end_s.max(behind_end_s);
+        let Some(Last { ruling, beside, code, end_s, .. }) = self.last else { return 0 };
         match &mut self.codes {
             Codes::Same => {}
             Codes::Bytes(codes) => push_tight(codes, code as u8),
@@ -186,12 +143,8 @@ impl ColumnBuilder {
         if let Some(beside) = beside {
             self.ends.get_or_insert_default().push(self.len, beside);
         }
-        if self.len.is_multiple_of(BLOCK) {
-            push_tight(&mut self.block_ends_s, end_s);
-        } else if let Some(latest_s) = self.block_ends_s.last_mut() {
-            *latest_s = end_s.max(*latest_s);
-        }
         self.len += 1;
+        end_s
     }
 
     /// Says something else than before.
@@ -252,15 +205,7 @@ impl ColumnBuilder {
         if let Some(ends) = &mut self.ends {
             ends.finish(self.len);
         }
-        if self.block_ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
-            self.block_ends_s = Vec::new();
-        }
-        Column {
-            codes: self.codes,
-            palette: self.palette.into(),
-            ends: self.ends,
-            block_ends_s: self.block_ends_s.into(),
-        }
+        Column { codes: self.codes, palette: self.palette.into(), ends: self.ends }
     }
 }
 
@@ -279,11 +224,11 @@ mod tests {
             };
             let mut builder = ColumnBuilder::new();
             for position in 0..100_000 {
-                builder.push(standing(position), 0, &rulings);
+                builder.push(standing(position), &rulings);
             }
             let column = builder.build();
             assert!((0..100_000).all(|position| column.standing(position) == standing(position)));
-            let lifetimes = 17 * 100_000 / 3 / 8 + 13 * 100_000 / 64 + 24;
+            let lifetimes = 17 * 100_000 / 3 / 8 + 12 * 100_000 / 64 + 24;
             assert!(column.memory_bytes() <= 100_000 * bytes + 4 * distinct + lifetimes);
         }
     }
@@ -297,11 +242,11 @@ mod tests {
                 until_s: if forever == Some(position) { FOREVER_S } else { 1_000 + position as u32 % 77 },
             };
             let mut builder = ColumnBuilder::new();
-            (0..10_000).for_each(|position| builder.push(standing(position), 0, &rulings));
+            (0..10_000).for_each(|position| _ = builder.push(standing(position), &rulings));
             let column = builder.build();
             assert!((0..10_000).all(|position| column.standing(position) == standing(position)));
-            let marked = 9 * 10_000_usize.div_ceil(BLOCK);
-            let ends = 7 * 10_000 / 8 + 4 * 10_000_usize.div_ceil(BLOCK) + 8;
+            let marked = 12 * 10_000_usize.div_ceil(64);
+            let ends = 7 * 10_000 / 8 + 8;
             assert_eq!(column.memory_bytes() <= ends, forever.is_none());
             assert!(column.memory_bytes() <= ends + marked + 32);
         }
@@ -320,31 +265,9 @@ mod tests {
             _ => Standing::ABSENT,
         };
         let mut builder = ColumnBuilder::new();
-        (0..9_000).for_each(|position| builder.push(standing(position), 0, &rulings));
+        (0..9_000).for_each(|position| _ = builder.push(standing(position), &rulings));
         let column = builder.build();
         assert!((0..9_000).all(|position| column.standing(position as usize) == standing(position)));
         assert!(matches!(column.codes, Codes::Bytes(_)));
-    }
-
-    #[test]
-    fn what_is_over_is_passed_over() {
-        let rulings = Rulings::default();
-        let mut builder = ColumnBuilder::new();
-        let listed = |until_s| Standing { ruling: Ruling::listed(ValueId(1)), until_s };
-        for position in 0..1_000 {
-            builder.push(listed(if position == 700 { 90 } else { 50 }), 0, &rulings);
-        }
-        builder.push(Standing { ruling: Ruling::EXCLUDED, until_s: FOREVER_S }, 0, &rulings);
-        let column = builder.build();
-        let first = |at, now_s| {
-            let context = Context { now_s, keyed: false };
-            column.first_listed(at, &context, |position| column.decide(position, &rulings, &context).is_listed())
-        };
-        assert_eq!(first(3..1_001, 49), Some(3));
-        assert_eq!(first(3..1_001, 50), Some(700));
-        assert_eq!(first(3..700, 50), None);
-        assert_eq!(first(701..1_001, 50), None);
-        assert_eq!(first(1_000..1_001, 49), None);
-        assert_eq!(first(5..5, 49), None);
     }
 }

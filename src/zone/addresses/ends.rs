@@ -5,21 +5,14 @@
 //! each entry tells whether it has an end, unless all have one. An entry may have the number of a
 //! [link](crate::zone::ruling::Rulings) in place of an end; which of the two it is, its ruling tells.
 
+use super::marks::{Marks, WORD};
 use crate::zone::runs::push_tight;
-
-/// Entries to a word of marks.
-const WORD: usize = u64::BITS as usize;
-
-/// Words of marks to a rank.
-const RANK: usize = 4;
 
 /// The ends of entries, by position.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    /// A bit for each entry that has one; no bits where all have one.
-    marks: Vec<u64>,
-    /// Marks before each [`RANK`] words of them.
-    ranks: Vec<u32>,
+    /// The entries that have one.
+    marks: Marks,
     numbers: Numbers,
     /// While there are more to come: which numbers are links.
     links: Vec<u32>,
@@ -60,28 +53,13 @@ impl Ends {
     /// What the entry at `position` has.
     #[inline]
     pub(super) fn get(&self, position: usize) -> Option<Number> {
-        if self.marks.is_empty() {
-            return Some(self.numbers.get(position));
-        }
-        let (word, bit) = (position / WORD, position % WORD);
-        // Words end with the last mark.
-        let marks = self.marks.get(word).filter(|marks| *marks >> bit & 1 == 1)?;
-        let ranked = &self.marks[word / RANK * RANK..word];
-        let before = ranked.iter().fold((marks & ((1 << bit) - 1)).count_ones(), |sum, marks| sum + marks.count_ones());
-        Some(self.numbers.get((self.ranks[word / RANK] + before) as usize))
+        self.marks.rank(position).map(|at| self.numbers.get(at))
     }
 
     /// The entry at `position`, above all before it, has that.
     pub(super) fn push(&mut self, position: usize, beside: Beside) {
-        let (word, bit) = (position / WORD, position % WORD);
-        let number = u32::try_from(self.numbers.len).expect("fewer than 2^32 entries");
-        while self.marks.len() <= word {
-            if self.marks.len().is_multiple_of(RANK) {
-                push_tight(&mut self.ranks, number);
-            }
-            push_tight(&mut self.marks, 0);
-        }
-        self.marks[word] |= 1 << bit;
+        let number = self.marks.count();
+        self.marks.mark(position);
         match beside {
             Beside::End(end_s) => self.numbers.push_end(end_s, &self.links),
             Beside::Link(link) => {
@@ -93,19 +71,14 @@ impl Ends {
 
     /// All are there, of so many entries.
     pub(super) fn finish(&mut self, entries: usize) {
-        if self.numbers.len == entries {
-            self.marks.clear();
-            self.ranks.clear();
-        }
-        self.marks.shrink_to_fit();
-        self.ranks.shrink_to_fit();
+        self.marks.finish(entries);
         self.numbers.words.shrink_to_fit();
         self.links = Vec::new();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let Self { marks, ranks, numbers, links } = self;
-        (marks.capacity() + numbers.words.capacity()) * 8 + (ranks.capacity() + links.capacity()) * 4
+        let Self { marks, numbers, links } = self;
+        marks.memory_bytes() + numbers.words.capacity() * 8 + links.capacity() * 4
     }
 }
 

@@ -3,15 +3,17 @@
 //! Nearly all entries of nearly all lists are single addresses: [`Hosts`] keeps those, and an address that is not there has
 //! nothing said of it. Prefixes nest and exclude each other, but what results of them is flat: [`Segments`] keeps the places
 //! where the answer changes, so that one search finds it however deep the prefixes are nested. A lone prefix makes two such
-//! places, its start and what comes after its end; neighbours share them. Only where a prefix has ended, or counts together with
-//! others, is looked for the one [behind it](super::nesting). Of several places at one address the last one holds, and the others
-//! are behind it.
+//! places, its start and what comes after its end; neighbours share them. Of the places where nothing is said any more is known
+//! only that. Only where a prefix has ended, or counts together with others, is looked for the one [behind it](super::nesting). Of
+//! several places at one address the last one holds, and the others are behind it.
 
 use std::ops::Range;
 
 use super::{
+    blocks::{Blocks, BlocksBuilder},
     column::{Column, ColumnBuilder},
-    nesting::{Nesting, Place},
+    marks::Marks,
+    nesting::Nesting,
     sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
@@ -25,13 +27,18 @@ use crate::zone::{
 pub(super) struct Hosts<K> {
     keys: Sorted<K>,
     column: Column,
+    blocks: Blocks,
 }
 
 /// The address space, cut where the answer changes.
 #[derive(Debug)]
 pub(super) struct Segments<K> {
     starts: Sorted<K>,
+    /// Where something is said; elsewhere nothing is, or what is behind.
+    stated: Marks,
+    /// What is said there.
     column: Column,
+    blocks: Blocks,
     /// None where nothing is ever behind anything.
     nesting: Option<Nesting>,
 }
@@ -41,21 +48,23 @@ pub(super) struct Segments<K> {
 pub(super) struct HostsBuilder<K> {
     keys: SortedBuilder<K>,
     column: ColumnBuilder,
+    blocks: BlocksBuilder,
 }
 
 impl<K: Key> HostsBuilder<K> {
     pub(super) fn new() -> Self {
-        Self { keys: SortedBuilder::new(), column: ColumnBuilder::new() }
+        Self { keys: SortedBuilder::new(), column: ColumnBuilder::new(), blocks: BlocksBuilder::default() }
     }
 
     #[inline]
     pub(super) fn push(&mut self, key: K, standing: Standing, rulings: &Rulings) {
+        let end_s = self.column.push(standing, rulings);
+        self.blocks.push(self.keys.len(), end_s);
         self.keys.push(key);
-        self.column.push(standing, 0, rulings);
     }
 
     pub(super) fn build(self) -> Hosts<K> {
-        Hosts { keys: self.keys.build(), column: self.column.build() }
+        Hosts { keys: self.keys.build(), column: self.column.build(), blocks: self.blocks.build() }
     }
 }
 
@@ -63,35 +72,71 @@ impl<K: Key> HostsBuilder<K> {
 #[derive(Debug)]
 pub(super) struct SegmentsBuilder<K> {
     starts: SortedBuilder<K>,
+    stated: Marks,
     column: ColumnBuilder,
+    blocks: BlocksBuilder,
     nesting: Option<Nesting>,
+}
+
+/// What is said of a piece of the address space.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    /// By itself.
+    pub(super) standing: Standing,
+    /// How many others are behind it, of those that [are told apart](super::nesting::DEPTH_MAX).
+    pub(super) behind: usize,
+    /// From that second on they list nothing.
+    pub(super) behind_end_s: u32,
+}
+
+impl Said {
+    /// Nothing.
+    pub(super) const NOTHING: Self = Self::alone(Standing::ABSENT);
+
+    /// With nothing behind it.
+    pub(super) const fn alone(standing: Standing) -> Self {
+        Self { standing, behind: 0, behind_end_s: 0 }
+    }
 }
 
 impl<K: Key> SegmentsBuilder<K> {
     pub(super) fn new() -> Self {
-        Self { starts: SortedBuilder::new(), column: ColumnBuilder::new(), nesting: None }
+        Self {
+            starts: SortedBuilder::new(),
+            stated: Marks::default(),
+            column: ColumnBuilder::new(),
+            blocks: BlocksBuilder::default(),
+            nesting: None,
+        }
     }
 
-    /// What is said from `start` on, and at which place; what is behind it lists nothing from `behind_end_s` on.
+    /// What is said from `start` on.
     #[inline]
-    pub(super) fn push(&mut self, start: K, standing: Standing, place: Place, behind_end_s: u32, rulings: &Rulings) {
+    pub(super) fn push(&mut self, start: K, said: Said, rulings: &Rulings) {
+        let Said { standing, behind, behind_end_s } = said;
         let position = self.starts.len();
-        if self.nesting.is_none() && place != Place::OUTERMOST {
+        if self.nesting.is_none() && behind > 0 {
             self.nesting = Some(Nesting::outermost(position));
         }
         if let Some(nesting) = &mut self.nesting {
-            nesting.push(position, place);
+            nesting.push(position, behind);
         }
         self.starts.push(start);
-        self.column.push(standing, behind_end_s, rulings);
+        let mut end_s = behind_end_s;
+        if standing != Standing::ABSENT {
+            self.stated.mark(position);
+            end_s = end_s.max(self.column.push(standing, rulings));
+        }
+        self.blocks.push(position, end_s);
     }
 
     pub(super) fn build(self) -> Segments<K> {
-        let Self { starts, column, mut nesting } = self;
+        let Self { starts, mut stated, column, blocks, mut nesting } = self;
+        stated.finish(starts.len());
         if let Some(nesting) = &mut nesting {
-            nesting.shrink_to_fit();
+            nesting.finish(&stated);
         }
-        Segments { starts: starts.build(), column: column.build(), nesting }
+        Segments { starts: starts.build(), stated, column: column.build(), blocks: blocks.build(), nesting }
     }
 }
 
@@ -99,7 +144,8 @@ impl<K: Key> Hosts<K> {
     /// Keys of which the same is said for ever.
     pub(super) fn alike(keys: SortedBuilder<K>, standing: Standing, rulings: &Rulings) -> Self {
         let keys = keys.build();
-        Self { column: Column::alike(keys.len(), standing, rulings), keys }
+        let blocks = Blocks::alike(keys.len(), standing.outlook(rulings).end_s());
+        Self { column: Column::alike(standing), blocks, keys }
     }
 
     #[inline]
@@ -120,13 +166,13 @@ impl<K: Key> Hosts<K> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.keys.memory_bytes() + self.column.memory_bytes()
+        self.keys.memory_bytes() + self.column.memory_bytes() + self.blocks.memory_bytes()
     }
 
     /// Whether an address from `first` to `last` is listed here.
     pub(super) fn any_listed(&self, first: K, last: K, rulings: &Rulings, context: &Context) -> bool {
         let is_listed = |position: usize| self.column.decide(position, rulings, context).is_listed();
-        self.column.first_listed(self.keys.positions(first, last), context, is_listed).is_some()
+        self.blocks.first_listed(self.keys.positions(first, last), context, is_listed).is_some()
     }
 
     /// Whether nothing is said here of some address from `first` to `last`. Looks at single hosts only where they fill the
@@ -158,11 +204,11 @@ impl<K: Key> Hosts<K> {
 
 impl<K: Key> Nested for Segments<K> {
     fn standing(&self, position: usize) -> Standing {
-        self.column.standing(position)
+        self.stated.rank(position).map_or(Standing::ABSENT, |at| self.column.standing(at))
     }
 
     fn behind(&self, position: usize) -> Option<usize> {
-        self.nesting.as_ref()?.behind(position)
+        self.nesting.as_ref()?.behind(position, &self.stated)
     }
 }
 
@@ -181,12 +227,16 @@ impl<K: Key> Segments<K> {
     /// Decides what is said at `position` for one query.
     #[inline]
     fn decide<'a>(&'a self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
-        let standing = self.column.standing(position);
-        match (standing.decide(rulings, context), &self.nesting) {
-            (finding, None) => finding,
-            (finding, _) if !finding.is_absent() && !standing.ruling.is_joined() => finding,
-            _ => nested::decide(self, position, rulings, context),
+        if let Some(at) = self.stated.rank(position) {
+            let standing = self.column.standing(at);
+            let finding = standing.decide(rulings, context);
+            if self.nesting.is_none() || !finding.is_absent() && !standing.ruling.is_joined() {
+                return finding;
+            }
+        } else if self.nesting.is_none() {
+            return Finding::Absent;
         }
+        nested::decide(self, position, rulings, context)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -199,8 +249,9 @@ impl<K: Key> Segments<K> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let nesting = self.nesting.as_ref().map_or(0, Nesting::memory_bytes);
-        self.starts.memory_bytes() + self.column.memory_bytes() + nesting
+        let Self { starts, stated, column, blocks, nesting } = self;
+        let nesting = nesting.as_ref().map_or(0, Nesting::memory_bytes);
+        starts.memory_bytes() + stated.memory_bytes() + column.memory_bytes() + blocks.memory_bytes() + nesting
     }
 
     /// Positions of the segments that reach into the range.
@@ -226,7 +277,7 @@ impl<K: Key> Segments<K> {
     ) -> bool {
         let mut positions = self.positions(range.0, range.1);
         let is_listed = |position: usize| self.decide(position, rulings, context).is_listed();
-        while let Some(position) = self.column.first_listed(positions.clone(), context, is_listed) {
+        while let Some(position) = self.blocks.first_listed(positions.clone(), context, is_listed) {
             if self.test_clipped(position, range, &mut test) {
                 return true;
             }
@@ -267,9 +318,9 @@ impl<K: Key> Segments<K> {
         let starts = self.starts.iter().zip(nexts).enumerate().filter(|(_, (first, next))| *next != Some(*first));
         let pieces = starts.map(|(position, (first, next))| {
             let last = next.map_or(K::MAX, before);
-            let behind = self.nesting.iter().flat_map(|nesting| nesting.all_behind(position));
-            let mut behind = behind.map(|position| self.column.standing(position));
-            let standing = match self.column.standing(position) {
+            let behind = std::iter::successors(self.behind(position), |&position| self.behind(position));
+            let mut behind = behind.map(|position| self.standing(position));
+            let standing = match self.standing(position) {
                 Standing::ABSENT => behind.next().unwrap_or(Standing::ABSENT),
                 standing => standing,
             };
@@ -280,7 +331,7 @@ impl<K: Key> Segments<K> {
 
     /// What is stated by each of them; what goes on from one before it counts once.
     pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
-        (0..self.starts.len()).map(|position| self.column.standing(position)).filter(|s| *s != Standing::ABSENT)
+        (0..self.starts.len()).filter_map(|position| self.stated.rank(position)).map(|at| self.column.standing(at))
     }
 }
 

@@ -17,11 +17,13 @@
 //! nothing, and the next one decides. Whoever asks for a part of an address (empty non-terminals, RFC 8020) asks whether
 //! anything in a range is listed: that walks the entries in the range, but only up to the first that is listed.
 
+mod blocks;
 mod builder;
 mod column;
 mod ends;
 mod gather;
 mod layers;
+mod marks;
 mod nesting;
 mod sorted;
 mod sweep;

@@ -9,8 +9,8 @@
 use super::{
     builder::Specificity,
     gather::{Entry, Gathered, Ordered, Reading},
-    layers::{Hosts, HostsBuilder, Segments, SegmentsBuilder},
-    nesting::{DEPTH_MAX, Place},
+    layers::{Hosts, HostsBuilder, Said, Segments, SegmentsBuilder},
+    nesting::DEPTH_MAX,
     sorted::Key,
 };
 use crate::zone::{ruling::RulingsBuilder, standing::Standing};
@@ -51,15 +51,6 @@ struct Newest {
     /// The number of it and all behind it, and that of what is behind it.
     statement: u32,
     behind: u32,
-}
-
-/// A piece as it comes out.
-struct Piece {
-    standing: Standing,
-    place: Place,
-    /// When what is behind it lists nothing any more.
-    behind_end_s: u32,
-    statement: u32,
 }
 
 /// Flattens prefixes, and keeps hosts apart.
@@ -177,38 +168,35 @@ impl<'r, K: Key> Sweep<'r, K> {
             let standing = self.standing_inside();
             if standing != self.newest.standing {
                 self.newest.standing = standing;
-                self.segments.push(start, standing, Place::OUTERMOST, 0, self.rulings.so_far());
+                self.segments.push(start, Said::alone(standing), self.rulings.so_far());
             }
             return;
         }
         let Self { open, stated, .. } = self;
         let is_open = |stated: &Stated| open.get(stated.at).is_some_and(|open| open.serial == stated.serial);
         while stated.pop_if(|stated| !is_open(stated)).is_some() {}
-        let piece = match (self.open.len().checked_sub(1), self.stated.last()) {
-            (None, _) => Piece { standing: Standing::ABSENT, place: Place::OUTERMOST, behind_end_s: 0, statement: 0 },
+        let (said, statement) = match (self.open.len().checked_sub(1), self.stated.last()) {
+            (None, _) => (Said::NOTHING, 0),
             (Some(innermost), Some(stated)) if stated.at == innermost => self.go_on(*stated),
             (Some(innermost), _) => self.state(innermost),
         };
-        if piece.statement != self.statement {
-            self.statement = piece.statement;
-            self.segments.push(start, piece.standing, piece.place, piece.behind_end_s, self.rulings.so_far());
+        if statement != self.statement {
+            self.statement = statement;
+            self.segments.push(start, said, self.rulings.so_far());
         }
     }
 
     /// A piece of which the same is said as before the last one that was within it.
-    fn go_on(&self, stated: Stated) -> Piece {
+    fn go_on(&self, stated: Stated) -> (Said, u32) {
         let Stated { standing, end_s, statement, .. } = stated;
         let depth = self.stated.len();
-        if standing.is_endless() {
-            // That takes no more than to say where it stands.
-            return Piece { standing, place: Place { depth, is_resumed: false }, behind_end_s: end_s, statement };
-        }
-        let place = Place { depth, is_resumed: true };
-        Piece { standing: Standing::ABSENT, place, behind_end_s: end_s, statement }
+        // What never ends is said again, for that is quickly found and takes little.
+        let (standing, behind) = if standing.is_endless() { (standing, depth - 1) } else { (Standing::ABSENT, depth) };
+        (Said { standing, behind, behind_end_s: end_s }, statement)
     }
 
     /// A piece of which something is said that was not said before.
-    fn state(&mut self, innermost: usize) -> Piece {
+    fn state(&mut self, innermost: usize) -> (Said, u32) {
         let mut standing = self.standing_inside();
         let is_base = |standing: Standing| standing.always_decides(self.rulings.so_far());
         if is_base(standing) && self.stated.iter().all(|stated| is_base(stated.standing)) {
@@ -225,9 +213,9 @@ impl<'r, K: Key> Sweep<'r, K> {
         let statement = newest.statement + u32::from(!is_newest);
         let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
         self.newest = Newest { standing, statement, behind };
+        let said = Said { standing, behind: self.stated.len(), behind_end_s };
         self.stated.push(Stated { at: innermost, serial: self.open[innermost].serial, standing, end_s, statement });
-        let place = Place { depth: self.stated.len(), is_resumed: false };
-        Piece { standing, place, behind_end_s, statement }
+        (said, statement)
     }
 
     /// What holds inside the innermost prefix, as far as it was not stated before.

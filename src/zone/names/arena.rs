@@ -10,8 +10,8 @@
 //! label
 //! flags             1 octet unless it is short, from the lowest bit
 //!   name            2 bits: nothing; the most frequent ruling; one octet, into the palette; the ruling itself in 4 octets
-//!   name ends       1 bit:  and then 3 octets with the end of its lifetime, by how much it is after the first
-//!                           end of all; or 4, where some are more than half a year after that
+//!   name ends       1 bit:  and then the end of its lifetime, by how much it is after the first end of all,
+//!                           in 2 octets if within 2 hours of that, 3 within 48 days, 4 within 68 years, or 5
 //!   wildcard        2 bits: the same about the wildcard below
 //!   wildcard ends   1 bit:  of nothing: the wildcard says what the name says, and takes no room
 //!   below           2 bits: Outlook of all that is below; if it has an end, that follows in 4 octets
@@ -49,8 +49,12 @@ const ENDS: u8 = 1 << 2;
 /// The wildcard is nothing that ends: it is what the name is.
 const BOTH: u8 = ENDS << WILDCARD_SHIFT;
 
+/// Octets of an end, how many bits of the first one tell so, and what they are.
+const END_FORMS: [(usize, u32, u8); 4] = [(2, 3, 0b100), (3, 2, 0b10), (4, 1, 0b1), (END_MAX, 3, 0)];
+const END_MAX: usize = 5;
+
 /// Most octets of a node.
-const NODE_MAX: usize = LABEL_AT + LABEL_MAX + FLAGS_LEN + 20;
+const NODE_MAX: usize = LABEL_AT + LABEL_MAX + FLAGS_LEN + 2 * (4 + END_MAX) + 4;
 
 /// Rulings that an octet can tell apart.
 pub(super) const PALETTE_MAX: usize = 256;
@@ -65,38 +69,16 @@ pub(super) struct Arena {
     octets: Vec<u8>,
     /// The most frequent rulings, the most frequent one first.
     palette: Vec<Ruling>,
-    ends: EndSpan,
+    ends: Ends,
 }
 
-/// When nodes end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EndSpan {
+/// How ends of nodes are said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
     /// The first end of all, in seconds since the epoch.
     pub(super) first_s: u32,
-    /// The last one.
-    pub(super) last_s: u32,
     /// Whether most nodes have an end: short ones do then, and else do not.
     pub(super) of_most: bool,
-}
-
-impl Default for EndSpan {
-    /// Nothing ends so far.
-    fn default() -> Self {
-        Self { first_s: u32::MAX, last_s: 0, of_most: false }
-    }
-}
-
-impl EndSpan {
-    /// With the ends from one second to another.
-    pub(super) fn reach(&mut self, first_s: u32, last_s: u32) {
-        (self.first_s, self.last_s) = (self.first_s.min(first_s), self.last_s.max(last_s));
-    }
-
-    /// Octets of an end.
-    #[inline]
-    fn len(self) -> usize {
-        if self.last_s.wrapping_sub(self.first_s) < 1 << 24 { 3 } else { 4 }
-    }
 }
 
 /// What a node says.
@@ -122,8 +104,8 @@ pub(super) struct Place {
 }
 
 impl Arena {
-    /// An empty arena, the rulings that will be most frequent in it, and when its nodes will end.
-    pub(super) fn new(palette: Vec<Ruling>, ends: EndSpan) -> Self {
+    /// An empty arena, the rulings that will be most frequent in it, and how their ends are said.
+    pub(super) fn new(palette: Vec<Ruling>, ends: Ends) -> Self {
         debug_assert!(palette.len() <= PALETTE_MAX);
         Self { octets: Vec::new(), palette, ends }
     }
@@ -224,13 +206,17 @@ impl Arena {
 
     #[inline(never)]
     fn read_end(&self, octets: &[u8], end: &mut usize) -> u32 {
-        let len = self.ends.len();
-        let after_s = match octets[*end..*end + len] {
-            [low, middle, high] => u32::from_le_bytes([low, middle, high, 0]),
-            _ => u32_at(octets, *end),
+        let form = match octets[*end].trailing_zeros() {
+            0 => 2,
+            1 => 1,
+            2 => 0,
+            _ => 3,
         };
+        let (len, tag_bits, _) = END_FORMS[form];
+        let mut number = [0; 8];
+        number[..len].copy_from_slice(&octets[*end..*end + len]);
         *end += len;
-        self.ends.first_s.wrapping_add(after_s)
+        self.ends.first_s + (u64::from_le_bytes(number) >> tag_bits) as u32
     }
 
     /// Appends a node with nothing below it.
@@ -331,9 +317,11 @@ impl Arena {
     }
 
     fn push_end(&mut self, until_s: u32) {
-        let EndSpan { first_s, last_s, .. } = self.ends;
-        debug_assert!((first_s..=last_s).contains(&until_s));
-        self.octets.extend_from_slice(&(until_s - first_s).to_le_bytes()[..self.ends.len()]);
+        let after_s = u64::from(until_s - self.ends.first_s);
+        let fits = |&(len, tag_bits, _): &(usize, u32, u8)| after_s >> (8 * len as u32 - tag_bits) == 0;
+        let (len, tag_bits, tag) = END_FORMS.into_iter().find(fits).expect("five octets hold every second");
+        let number = after_s << tag_bits | u64::from(tag);
+        self.octets.extend_from_slice(&number.to_le_bytes()[..len]);
     }
 
     /// The place of a ruling in the palette, which is made as long as there are places.
@@ -375,10 +363,8 @@ mod tests {
                 }
             }
         }
-        for (palette_len, of_most, last_s) in
-            [(0, false, 6), (2, true, 6), (2, true, u32::MAX - 1), (PALETTE_MAX, false, 6)]
-        {
-            let ends = EndSpan { first_s: 4, last_s, of_most };
+        for (palette_len, of_most) in [(0, false), (2, true), (PALETTE_MAX, false)] {
+            let ends = Ends { first_s: 4, of_most };
             let others = (100..).map(|value| Ruling::listed(ValueId(value)));
             let palette: Vec<Ruling> = rulings[..2].iter().copied().chain(others).take(palette_len).collect();
             let mut arena = Arena::new(palette, ends);
@@ -408,8 +394,23 @@ mod tests {
     }
 
     #[test]
+    fn ends_take_as_many_octets_as_they_need() {
+        let first_s = 1_800_000_000;
+        let after_s =
+            [0, (1 << 13) - 1, 1 << 13, (1 << 22) - 1, 1 << 22, (1 << 31) - 1, 1 << 31, FOREVER_S - 1 - first_s];
+        for (after_s, octets) in after_s.into_iter().zip([2, 2, 3, 3, 4, 4, 5, 5]) {
+            let mut arena = Arena::new(vec![Ruling::EXCLUDED], Ends { first_s, of_most: true });
+            let exact = Standing { ruling: Ruling::EXCLUDED, until_s: first_s + after_s };
+            let wildcard = Standing::ABSENT;
+            arena.push(Node { parent: 77, label: b"label", exact, wildcard, below: Outlook::Never });
+            assert_eq!(arena.len(), LABEL_AT + 5 + octets, "{after_s}");
+            assert_eq!(arena.read(APEX).0.exact, exact);
+        }
+    }
+
+    #[test]
     fn with_room_never_and_always_have_an_end() {
-        let mut arena = Arena::new(Vec::new(), EndSpan::default());
+        let mut arena = Arena::new(Vec::new(), Ends::default());
         let node = Node {
             parent: 77,
             label: b"label",

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names,
-    arena::{self, APEX, Arena, EndSpan, NO_PARENT, Node, PALETTE_MAX},
+    arena::{self, APEX, Arena, Ends, NO_PARENT, Node, PALETTE_MAX},
     gather::Gathered,
     table::Table,
     tops::{TOPS_MAX, Top, Tops},
@@ -145,9 +145,9 @@ struct Tally {
     /// The newest one, and how often it was said in a row.
     newest: Option<Ruling>,
     newest_count: u32,
-    /// Lines with an end, and when they end.
+    /// Lines with an end, and the first of their ends.
     ending: usize,
-    ends: EndSpan,
+    first_end_s: Option<u32>,
 }
 
 impl Tally {
@@ -155,7 +155,7 @@ impl Tally {
     fn count(&mut self, standing: Standing) {
         if standing.until_s != FOREVER_S {
             self.ending += 1;
-            self.ends.reach(standing.until_s, standing.until_s);
+            self.reach(standing.until_s);
         }
         if self.newest != Some(standing.ruling) {
             self.count_newest();
@@ -172,12 +172,16 @@ impl Tally {
             *self.counts.entry(ruling).or_default() += count;
         }
         self.ending += later.ending;
-        self.ends.reach(later.ends.first_s, later.ends.last_s);
+        later.first_end_s.into_iter().for_each(|end_s| self.reach(end_s));
     }
 
-    /// When the names of so many lines end.
-    fn ends(&self, entries: usize) -> EndSpan {
-        EndSpan { of_most: self.ending > entries / 2, ..self.ends }
+    fn reach(&mut self, end_s: u32) {
+        self.first_end_s = Some(self.first_end_s.map_or(end_s, |first_s| first_s.min(end_s)));
+    }
+
+    /// How the ends of so many lines are said.
+    fn ends(&self, entries: usize) -> Ends {
+        Ends { first_s: self.first_end_s.unwrap_or_default(), of_most: self.ending > entries / 2 }
     }
 
     fn count_newest(&mut self) {

@@ -107,7 +107,7 @@ impl Tops {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::arena::{EndSpan, NO_PARENT, Node},
+        super::arena::{Ends, NO_PARENT, Node},
         *,
     };
     use crate::zone::{
@@ -124,7 +124,7 @@ mod tests {
 
     /// Nodes with these labels, one below each, the last one the largest.
     fn tops_of(labels: &[String], below_apex: Standing, below_tops: Standing) -> Tops {
-        let mut arena = Arena::new(Vec::new(), EndSpan { first_s: 5, last_s: 5, of_most: false });
+        let mut arena = Arena::new(Vec::new(), Ends { first_s: 5, of_most: false });
         let inner =
             |parent, label, wildcard| Node { parent, label, exact: Standing::ABSENT, wildcard, below: Outlook::Never };
         arena.push_inner(inner(NO_PARENT, b"", below_apex), false);

@@ -1,0 +1,120 @@
+//! Which blocks of entries are over.
+//!
+//! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
+//! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
+
+use std::ops::Range;
+
+use crate::zone::{
+    ruling::{Context, FOREVER_S},
+    runs::push_tight,
+};
+
+/// Entries to a block.
+const BLOCK: usize = 64;
+
+/// When blocks end.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    /// For each block the second from which it lists nothing; empty where all of it lists forever.
+    ends_s: Vec<u32>,
+}
+
+impl Blocks {
+    /// So many entries that all list nothing from one second on.
+    pub(super) fn alike(len: usize, end_s: u32) -> Self {
+        let blocks = if end_s == FOREVER_S { 0 } else { len.div_ceil(BLOCK) };
+        Self { ends_s: vec![end_s; blocks] }
+    }
+
+    /// The first of these positions of which `is_listed` holds, which is not asked where all is over.
+    pub(super) fn first_listed(
+        &self,
+        mut at: Range<usize>,
+        context: &Context,
+        is_listed: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        while at.start < at.end {
+            let block = at.start / BLOCK;
+            let end = at.end.min((block + 1) * BLOCK);
+            let is_over =
+                self.ends_s.get(block).is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
+            if !is_over {
+                let found = (at.start..end).find(|&position| is_listed(position));
+                if found.is_some() {
+                    return found;
+                }
+            }
+            at.start = end;
+        }
+        None
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.ends_s.capacity() * size_of::<u32>()
+    }
+}
+
+/// Builds [`Blocks`] from first to last.
+#[derive(Debug, Default)]
+pub(super) struct BlocksBuilder {
+    ends_s: Vec<u32>,
+}
+
+impl BlocksBuilder {
+    /// The entry at `position`, the next one, lists nothing from `end_s` on.
+    #[inline]
+    pub(super) fn push(&mut self, position: usize, end_s: u32) {
+        if position.is_multiple_of(BLOCK) {
+            push_tight(&mut self.ends_s, end_s);
+        } else if let Some(latest_s) = self.ends_s.last_mut() {
+            *latest_s = end_s.max(*latest_s);
+        }
+    }
+
+    pub(super) fn build(mut self) -> Blocks {
+        if self.ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
+            self.ends_s = Vec::new();
+        }
+        self.ends_s.shrink_to_fit();
+        Blocks { ends_s: self.ends_s }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_is_passed_over() {
+        let mut builder = BlocksBuilder::default();
+        for position in 0..1_000 {
+            builder.push(position, if position == 700 { 90 } else { 50 });
+        }
+        builder.push(1_000, 0);
+        let blocks = builder.build();
+        let first = |at, now_s| {
+            let asked = std::cell::Cell::new(0);
+            let is_listed = |position| {
+                asked.set(asked.get() + 1);
+                position < 1_000 && now_s < if position == 700 { 90 } else { 50 }
+            };
+            (blocks.first_listed(at, &Context { now_s, keyed: false }, is_listed), asked.get())
+        };
+        assert_eq!(first(3..1_001, 49), (Some(3), 1));
+        assert_eq!(first(3..1_001, 50), (Some(700), 700 % BLOCK + 1));
+        assert_eq!(first(3..700, 50), (None, 700 % BLOCK));
+        assert_eq!(first(704..1_001, 50), (None, 0));
+        assert_eq!(first(1_000..1_001, 49), (None, 1));
+        assert_eq!(first(5..5, 49), (None, 0));
+    }
+
+    #[test]
+    fn what_never_ends_takes_nothing() {
+        let mut builder = BlocksBuilder::default();
+        (0..1_000).for_each(|position| builder.push(position, FOREVER_S));
+        assert_eq!(builder.build().memory_bytes(), 0);
+        assert_eq!(Blocks::alike(1_000, FOREVER_S).memory_bytes(), 0);
+        assert_eq!(Blocks::alike(1_000, 0).memory_bytes(), 4 * 1_000_usize.div_ceil(BLOCK));
+    }
+}

@@ -1,0 +1,99 @@
+//! Which positions have something, and how many before them do.
+//!
+//! A bit for each position, and for each 64 of them how many are set before: where only some positions have something, that
+//! stands without gaps, and is found by its rank. Where all have something there are no bits at all.
+
+use crate::zone::runs::push_tight;
+
+/// Positions to a word.
+pub(super) const WORD: usize = u64::BITS as usize;
+
+/// The positions that are marked.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// No words where all are marked, once they are finished; else they end with the last mark.
+    words: Vec<u64>,
+    /// Marks before each of them.
+    ranks: Vec<u32>,
+    count: u32,
+}
+
+impl Marks {
+    /// How many are marked before `position`, if that is marked too.
+    #[inline]
+    pub(super) fn rank(&self, position: usize) -> Option<usize> {
+        if self.words.is_empty() {
+            return Some(position);
+        }
+        let (word, bit) = (position / WORD, position % WORD);
+        let marks = self.words.get(word).filter(|marks| *marks >> bit & 1 == 1)?;
+        Some((self.ranks[word] + (marks & below(bit)).count_ones()) as usize)
+    }
+
+    /// The marks of the positions from [`WORD`] times `word` on.
+    #[inline]
+    pub(super) fn word(&self, word: usize) -> u64 {
+        if self.words.is_empty() { u64::MAX } else { self.words.get(word).copied().unwrap_or(0) }
+    }
+
+    /// How many are marked.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Marks a position above all that are marked.
+    #[inline]
+    pub(super) fn mark(&mut self, position: usize) {
+        let (word, bit) = (position / WORD, position % WORD);
+        while self.words.len() <= word {
+            push_tight(&mut self.words, 0);
+            push_tight(&mut self.ranks, self.count);
+        }
+        self.words[word] |= 1 << bit;
+        self.count += 1;
+    }
+
+    /// All are marked that will be, of so many positions.
+    pub(super) fn finish(&mut self, positions: usize) {
+        if self.count as usize == positions {
+            self.words.clear();
+            self.ranks.clear();
+        }
+        self.words.shrink_to_fit();
+        self.ranks.shrink_to_fit();
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.words.capacity() * 8 + self.ranks.capacity() * 4
+    }
+}
+
+/// The bits below one.
+#[inline]
+pub(super) fn below(bit: usize) -> u64 {
+    (1 << bit) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_count_the_marks_before() {
+        for (every, after) in [(1, 0), (2, 0), (3, 1), (70, 5), (1_000, 900)] {
+            let mut marks = Marks::default();
+            let is_marked = |position: &usize| position % every == after;
+            (0..5_000).filter(is_marked).for_each(|position| marks.mark(position));
+            marks.finish(5_000);
+            let mut rank = 0;
+            for position in 0..5_000 {
+                let expected = is_marked(&position).then_some(rank);
+                assert_eq!(marks.rank(position), expected, "{position}");
+                assert_eq!(marks.word(position / WORD) >> (position % WORD) & 1 == 1, expected.is_some());
+                rank += usize::from(expected.is_some());
+            }
+            assert_eq!(marks.count() as usize, rank);
+            assert_eq!(marks.memory_bytes() == 0, every == 1);
+        }
+    }
+}
