@@ -17,11 +17,11 @@
 //! | 1 million hosts, sorted; in any order | 2.3 | 2.5; 3.7 |
 //! | the same with 30 values | 3.3 to 3.5 | 3.9; 4.3 |
 //! | the same with lifetimes that end within a day | 4.5 | 5.8; 6.2 |
-//! | 200,000 IPv4 prefixes with 30 values | 6.9 to 8.0 | 11.1 to 12.2 |
-//! | the same with lifetimes that end within a day | 10.3 to 11.2 | 13.0 to 13.9 |
-//! | 200,000 IPv6 prefixes | 18.4 | 22.1 |
-//! | 1 million names | 20.4 | 20.4 |
-//! | the same with lifetimes that end within a day | 23.4 | 23.4 |
+//! | 200,000 IPv4 prefixes with 30 values | 6.8 to 7.9 | 11.1 to 12.2 |
+//! | the same with lifetimes that end within a day | 9.4 to 10.3 | 12.8 to 13.3 |
+//! | 200,000 IPv6 prefixes | 17.8 | 21.7 |
+//! | 1 million names | 17.4 | 17.4 |
+//! | the same with lifetimes that end within a day | 20.3 | 20.3 |
 //!
 //! What is beyond the result is in the lines that are collected and in the blocks that are begun and not yet given back, one a
 //! run: it matters less the larger a set is.

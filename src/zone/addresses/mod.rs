@@ -8,9 +8,10 @@
 //! |---|---|---|
 //! | hosts (/32, /128) | sorted keys under an index | IPv4 2.4 of ten million, 4.4 of a hundred; IPv6 16 |
 //! | segments (/0 to /31; /0 to /64; /65 to /127) | places where the answer changes, two for a lone prefix | 5 to 8; 17; 33 |
-//! | beside each | value: nothing if all agree, else 1, 2 or 4 a place | |
+//! | beside each | value of what is said: nothing if all agree, else 1, 2 or 4 each | |
 //! | | lifetime, where there is one: as many bits as tell the ends of all apart | 2.1 if within a day; 3.1 a year |
-//! | beside segments | what is behind an entry that ends, where there is any | 3 bits a place |
+//! | beside segments | whether anything is said there | 1.5 bits a place |
+//! | | what is behind an entry that ends, where there is any | 2 bits a place |
 //! | rulings | a lifetime nested deeper than four; a delay or key; several values of one key | 12; 32 or more |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says

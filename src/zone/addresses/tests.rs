@@ -338,26 +338,39 @@ fn a_lifetime_costs_up_to_four_octets_and_none_costs_nothing() {
     assert!(one <= some && some <= each_its_own, "{one} {some} {each_its_own}");
 }
 
+/// When a line ends, of a list whose ends are spread over a year.
+fn within_a_year_s(line: u32) -> u32 {
+    1_800_000_000 + line.wrapping_mul(2_654_435_761) % (365 * 86_400)
+}
+
 #[test]
-fn prefixes_within_prefixes_cost_little_more_than_their_ends() {
-    const COUNT: usize = 50_000;
-    let bytes = |has_ends: bool| {
-        let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
-        for line in 0..COUNT as u32 {
-            // Half of them within others, up to three deep.
-            let (address, length) = match line % 4 {
-                0 => (line * 40_001, 20),
-                1 => ((line - 1) * 40_001 + 0x110, 25),
-                2 => ((line - 2) * 40_001 + 0x180, 29),
-                _ => (line * 70_001, 24),
-            };
-            let until_s = if has_ends { 1_800_000_000 + line } else { FOREVER_S };
-            builder.add_v4(address, length, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
+fn a_lifetime_costs_at_most_four_bytes() {
+    const COUNT: u32 = 50_000;
+    // Half of these within others, up to three deep.
+    let nested = |line: u32| -> (u32, u8) {
+        match line % 4 {
+            0 => (line * 40_001, 20),
+            1 => ((line - 1) * 40_001 + 0x110, 25),
+            2 => ((line - 2) * 40_001 + 0x180, 29),
+            _ => (line * 70_001, 24),
         }
-        builder.build().memory_bytes()
     };
-    let each = (bytes(true) - bytes(false)) as f64 / COUNT as f64;
-    assert!(each < 4.0, "{each}");
+    let hosts = |line: u32| -> (u32, u8) { (line.wrapping_mul(40_503), 32) };
+    for keys in [&nested as &dyn Fn(u32) -> (u32, u8), &hosts] {
+        for specificity in [Specificity::Octets, Specificity::Prefix(Equals::First)] {
+            let bytes = |has_ends: bool| {
+                let mut builder = AddressesBuilder::new(specificity);
+                for line in 0..COUNT {
+                    let (address, length) = keys(line);
+                    let until_s = if has_ends { within_a_year_s(line) } else { FOREVER_S };
+                    builder.add_v4(address, length, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
+                }
+                builder.build().memory_bytes()
+            };
+            let each = (bytes(true) - bytes(false)) as f64 / f64::from(COUNT);
+            assert!(each <= 4.0, "{each}");
+        }
+    }
 }
 
 #[test]

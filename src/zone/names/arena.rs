@@ -1,12 +1,14 @@
 //! The nodes of the tree, one after another in bytes.
 //!
-//! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: five octets, and the
+//! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: two octets, and the
 //! label, and the end of its lifetime if most have one. The others have an octet more, which tells what follows:
 //!
 //! ```text
-//! parent            offset of its node, 4 octets
+//! depth             7 bits: labels from the apex
+//! inner             1 bit:  others may be below it
 //! length            6 bits: octets of the label
 //! short             2 bits: the name says the most frequent ruling, the wildcard below does; nothing else but its end follows
+//! end               4 octets if it is inner: where the nodes below it are over
 //! label
 //! flags             1 octet unless it is short, from the lowest bit
 //!   name            2 bits: nothing; the most frequent ruling; one octet, into the palette; the ruling itself in 4 octets
@@ -18,7 +20,7 @@
 //! ```
 //!
 //! Nodes stand in the order of a walk of the tree, each before its children. All below a node therefore follows it without
-//! gap, and the first node whose parent lies before it is the end.
+//! gap, up to its end; and of these its children are one label deeper. So none has to say what its parent is.
 
 use crate::{
     wire::name::LABEL_MAX,
@@ -28,7 +30,12 @@ use crate::{
     },
 };
 
-const LABEL_AT: usize = 5;
+const LENGTH_AT: usize = 1;
+const HEAD_LEN: usize = 2;
+/// Octets of where the nodes below are over.
+const END_LEN: usize = 4;
+const DEPTH_MASK: u8 = 0x7f;
+const INNER: u8 = 0x80;
 const LENGTH_MASK: u8 = 0x3f;
 const SHORT_SHIFT: u32 = 6;
 const SHORT_NAME: u8 = 1;
@@ -49,17 +56,15 @@ const ENDS: u8 = 1 << 2;
 /// The wildcard is nothing that ends: it is what the name is.
 const BOTH: u8 = ENDS << WILDCARD_SHIFT;
 
-/// Octets of an end, how many bits of the first one tell so, and what they are.
-const END_FORMS: [(usize, u32, u8); 4] = [(2, 3, 0b100), (3, 2, 0b10), (4, 1, 0b1), (END_MAX, 3, 0)];
-const END_MAX: usize = 5;
+/// Octets of the end of a lifetime, how many bits of the first one tell so, and what they are.
+const LIFETIME_FORMS: [(usize, u32, u8); 4] = [(2, 3, 0b100), (3, 2, 0b10), (4, 1, 0b1), (LIFETIME_MAX, 3, 0)];
+const LIFETIME_MAX: usize = 5;
 
 /// Most octets of a node.
-const NODE_MAX: usize = LABEL_AT + LABEL_MAX + FLAGS_LEN + 2 * (4 + END_MAX) + 4;
+const NODE_MAX: usize = HEAD_LEN + END_LEN + LABEL_MAX + FLAGS_LEN + 2 * (4 + LIFETIME_MAX) + 4;
 
 /// Rulings that an octet can tell apart.
 pub(super) const PALETTE_MAX: usize = 256;
-/// The parent of the apex.
-pub(super) const NO_PARENT: u32 = u32::MAX;
 /// Where the apex is.
 pub(super) const APEX: u32 = 0;
 
@@ -84,7 +89,8 @@ pub(super) struct Ends {
 /// What a node says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
-    pub(super) parent: u32,
+    /// How many labels it has; none is the apex.
+    pub(super) depth: usize,
     pub(super) label: &'a [u8],
     /// Of its name.
     pub(super) exact: Standing,
@@ -99,8 +105,8 @@ pub(super) struct Node<'a> {
 pub(super) struct Place {
     pub(super) at: u32,
     flags_at: u32,
-    /// Room for an end.
-    end_at: Option<u32>,
+    /// Room for when what is below it ends.
+    until_at: Option<u32>,
 }
 
 impl Arena {
@@ -123,22 +129,39 @@ impl Arena {
         self.palette.shrink_to_fit();
     }
 
-    /// Whether the node at `at` is the child of `parent` with that label.
+    /// Whether the node at `at` is the child of that at `parent` with that label, the last of `depth` labels.
     #[inline]
-    pub(super) fn is_child(&self, at: u32, parent: u32, label: &[u8]) -> bool {
-        let Some((head, rest)) = self.octets[at as usize..].split_first_chunk::<LABEL_AT>() else { return false };
-        u32_at(head, 0) == parent && usize::from(head[4] & LENGTH_MASK) == label.len() && rest.starts_with(label)
+    pub(super) fn is_child(&self, at: u32, parent: u32, depth: usize, label: &[u8]) -> bool {
+        let Some(([depths, lengths], rest)) = self.octets[at as usize..].split_first_chunk() else { return false };
+        let rest = if depths & INNER == 0 { rest } else { &rest[END_LEN..] };
+        usize::from(depths & DEPTH_MASK) == depth
+            && usize::from(lengths & LENGTH_MASK) == label.len()
+            && rest.starts_with(label)
+            && (parent..self.end_below(parent)).contains(&at)
+    }
+
+    /// Where the nodes below that at `at` are over; if there are none, where it begins itself.
+    #[inline]
+    pub(super) fn end_below(&self, at: u32) -> u32 {
+        let octets = &self.octets[at as usize..];
+        if octets[0] & INNER == 0 { at } else { u32_at(octets, HEAD_LEN) }
+    }
+
+    /// Where the label begins of the node with these octets.
+    #[inline]
+    fn label_at(octets: &[u8]) -> usize {
+        HEAD_LEN + usize::from(octets[0] / INNER) * END_LEN
     }
 
     /// Whether the node at `at` says nothing of the names below it. Most do, and that takes one look or two.
     #[inline]
     pub(super) fn wildcard_is_silent(&self, at: u32) -> bool {
         let octets = &self.octets[at as usize..];
-        let length = octets[4];
+        let length = octets[LENGTH_AT];
         if length >> SHORT_SHIFT != 0 {
             return length >> SHORT_SHIFT & SHORT_WILDCARD == 0;
         }
-        let flags = octets[LABEL_AT + usize::from(length & LENGTH_MASK)];
+        let flags = octets[Self::label_at(octets) + usize::from(length & LENGTH_MASK)];
         flags >> (if flags & WILDCARD_MASK == BOTH { 0 } else { WILDCARD_SHIFT }) & KIND_MASK == 0
     }
 
@@ -152,16 +175,17 @@ impl Arena {
     #[inline]
     pub(super) fn read(&self, at: u32) -> (Node<'_>, u32) {
         let octets = &self.octets[at as usize..];
-        let parent = u32_at(octets, 0);
-        let mut end = LABEL_AT + usize::from(octets[4] & LENGTH_MASK);
-        let label = &octets[LABEL_AT..end];
-        let short = octets[4] >> SHORT_SHIFT;
+        let depth = usize::from(octets[0] & DEPTH_MASK);
+        let label_at = Self::label_at(octets);
+        let mut end = label_at + usize::from(octets[LENGTH_AT] & LENGTH_MASK);
+        let label = &octets[label_at..end];
+        let short = octets[LENGTH_AT] >> SHORT_SHIFT;
         if short != 0 {
             let ends = if self.ends.of_most { ENDS } else { 0 };
             let said = self.read_standing(COMMON | ends, octets, &mut end);
             let exact = if short & SHORT_NAME != 0 { said } else { Standing::ABSENT };
             let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
-            return (Node { parent, label, exact, wildcard, below: Outlook::Never }, at + end as u32);
+            return (Node { depth, label, exact, wildcard, below: Outlook::Never }, at + end as u32);
         }
         let flags = octets[end];
         end += FLAGS_LEN;
@@ -180,7 +204,7 @@ impl Arena {
                 if kind == 2 { Outlook::Until(until_s) } else { Outlook::Perhaps(until_s) }
             }
         };
-        (Node { parent, label, exact, wildcard, below }, at + end as u32)
+        (Node { depth, label, exact, wildcard, below }, at + end as u32)
     }
 
     #[inline]
@@ -199,20 +223,20 @@ impl Arena {
         };
         let mut until_s = FOREVER_S;
         if bits & ENDS != 0 {
-            until_s = self.read_end(octets, end);
+            until_s = self.read_until(octets, end);
         }
         Standing { ruling, until_s }
     }
 
     #[inline(never)]
-    fn read_end(&self, octets: &[u8], end: &mut usize) -> u32 {
+    fn read_until(&self, octets: &[u8], end: &mut usize) -> u32 {
         let form = match octets[*end].trailing_zeros() {
             0 => 2,
             1 => 1,
             2 => 0,
             _ => 3,
         };
-        let (len, tag_bits, _) = END_FORMS[form];
+        let (len, tag_bits, _) = LIFETIME_FORMS[form];
         let mut number = [0; 8];
         number[..len].copy_from_slice(&octets[*end..*end + len]);
         *end += len;
@@ -229,21 +253,67 @@ impl Arena {
             (said, Standing::ABSENT) if is_common(said) => SHORT_NAME,
             (Standing::ABSENT, said) if is_common(said) => SHORT_WILDCARD,
             (one, two) if one == two && is_common(one) => SHORT_NAME | SHORT_WILDCARD,
-            _ => {
-                self.push_inner(node, false);
-                return;
-            }
+            _ => 0,
         };
-        self.push_label(node.parent, node.label, short);
-        if self.ends.of_most {
-            self.push_end(exact.until_s.min(wildcard.until_s));
+        self.push_label(node, false, short);
+        if short == 0 {
+            self.push_flags(node);
+        } else if self.ends.of_most {
+            self.push_until(exact.until_s.min(wildcard.until_s));
         }
     }
 
-    /// Appends a node with others below it, or one that has more to say. What they list is told by [`Self::set_below`];
-    /// `has_room` leaves room for an end.
+    /// Appends a node with others below it. What those list is told by [`Self::close`]; `has_room` leaves room for an end.
     pub(super) fn push_inner(&mut self, node: Node<'_>, has_room: bool) -> Place {
-        let at = self.push_label(node.parent, node.label, 0);
+        let at = self.push_label(node, true, 0);
+        let flags_at = self.push_flags(node);
+        let until_at = has_room.then(|| {
+            self.octets.extend_from_slice(&[0; 4]);
+            self.octets.len() as u32 - 4
+        });
+        Place { at, flags_at, until_at }
+    }
+
+    /// All nodes below that one are there, and this is what they list. Without room for an end, that is nothing at all or something
+    /// for ever.
+    pub(super) fn close(&mut self, place: Place, below: Outlook) {
+        let end_at = place.at as usize + HEAD_LEN;
+        let end = self.octets.len() as u32;
+        self.octets[end_at..end_at + END_LEN].copy_from_slice(&end.to_le_bytes());
+        let (kind, until) = match (below, place.until_at) {
+            (Outlook::Never, None) => (0, None),
+            (_, None) => {
+                debug_assert_eq!(below, Outlook::Always);
+                (1, None)
+            }
+            (Outlook::Perhaps(until_s), Some(at)) => (3, Some((at, until_s))),
+            // Never is until 1970, and always until there is no end.
+            (_, Some(at)) => (2, Some((at, below.end_s()))),
+        };
+        if let Some((at, until_s)) = until {
+            self.octets[at as usize..at as usize + 4].copy_from_slice(&until_s.to_le_bytes());
+        }
+        self.octets[place.flags_at as usize] |= kind << BELOW_SHIFT;
+    }
+
+    /// Begins a node.
+    fn push_label(&mut self, node: Node<'_>, is_inner: bool, short: u8) -> u32 {
+        let Node { depth, label, .. } = node;
+        let at = u32::try_from(self.octets.len()).expect("names of less than 4 GiB");
+        if self.octets.capacity() - self.octets.len() < NODE_MAX {
+            self.octets.reserve_exact((self.octets.len() / 16).max(NODE_MAX));
+        }
+        self.octets.push(depth as u8 | u8::from(is_inner) * INNER);
+        self.octets.push(short << SHORT_SHIFT | label.len() as u8);
+        if is_inner {
+            self.octets.extend_from_slice(&[0; END_LEN]);
+        }
+        self.octets.extend_from_slice(label);
+        at
+    }
+
+    /// Appends what a node says that is not short. Returns where its flags are.
+    fn push_flags(&mut self, node: Node<'_>) -> u32 {
         let flags_at = self.octets.len();
         self.octets.push(0);
         let mut flags = self.push_standing(node.exact);
@@ -253,44 +323,7 @@ impl Arena {
             flags |= self.push_standing(node.wildcard) << WILDCARD_SHIFT;
         }
         self.octets[flags_at] = flags;
-        let end_at = has_room.then(|| {
-            self.octets.extend_from_slice(&[0; 4]);
-            self.octets.len() as u32 - 4
-        });
-        let place = Place { at, flags_at: flags_at as u32, end_at };
-        self.set_below(place, node.below);
-        place
-    }
-
-    /// Says what the nodes below list. Without room for an end, that is nothing at all or something for ever.
-    pub(super) fn set_below(&mut self, place: Place, below: Outlook) {
-        let (kind, end_s) = match (below, place.end_at) {
-            (Outlook::Never, None) => (0, None),
-            (_, None) => {
-                debug_assert_eq!(below, Outlook::Always);
-                (1, None)
-            }
-            (Outlook::Perhaps(end_s), Some(at)) => (3, Some((at, end_s))),
-            // Never is until 1970, and always until there is no end.
-            (_, Some(at)) => (2, Some((at, below.end_s()))),
-        };
-        if let Some((at, end_s)) = end_s {
-            self.octets[at as usize..at as usize + 4].copy_from_slice(&end_s.to_le_bytes());
-        }
-        let flags = &mut self.octets[place.flags_at as usize];
-        *flags = *flags & !BELOW_MASK | kind << BELOW_SHIFT;
-    }
-
-    /// Begins a node.
-    fn push_label(&mut self, parent: u32, label: &[u8], short: u8) -> u32 {
-        let at = u32::try_from(self.octets.len()).expect("names of less than 4 GiB");
-        if self.octets.capacity() - self.octets.len() < NODE_MAX {
-            self.octets.reserve_exact((self.octets.len() / 16).max(NODE_MAX));
-        }
-        self.octets.extend_from_slice(&parent.to_le_bytes());
-        self.octets.push(short << SHORT_SHIFT | label.len() as u8);
-        self.octets.extend_from_slice(label);
-        at
+        flags_at as u32
     }
 
     fn push_standing(&mut self, standing: Standing) -> u8 {
@@ -312,14 +345,14 @@ impl Arena {
         if until_s == FOREVER_S {
             return kind;
         }
-        self.push_end(until_s);
+        self.push_until(until_s);
         kind | ENDS
     }
 
-    fn push_end(&mut self, until_s: u32) {
+    fn push_until(&mut self, until_s: u32) {
         let after_s = u64::from(until_s - self.ends.first_s);
         let fits = |&(len, tag_bits, _): &(usize, u32, u8)| after_s >> (8 * len as u32 - tag_bits) == 0;
-        let (len, tag_bits, tag) = END_FORMS.into_iter().find(fits).expect("five octets hold every second");
+        let (len, tag_bits, tag) = LIFETIME_FORMS.into_iter().find(fits).expect("five octets hold every second");
         let number = after_s << tag_bits | u64::from(tag);
         self.octets.extend_from_slice(&number.to_le_bytes()[..len]);
     }
@@ -359,7 +392,7 @@ mod tests {
         for exact in standings.clone() {
             for wildcard in standings.clone() {
                 for below in outlooks {
-                    nodes.push(Node { parent: 77, label: &b"a label"[..nodes.len() % 7], exact, wildcard, below });
+                    nodes.push(Node { depth: 7, label: &b"a label"[..nodes.len() % 7], exact, wildcard, below });
                 }
             }
         }
@@ -375,8 +408,8 @@ mod tests {
                     Outlook::Never => arena.push(*node),
                     below => {
                         let has_room = below != Outlook::Always;
-                        let place = arena.push_inner(Node { below: Outlook::Never, ..*node }, has_room);
-                        arena.set_below(place, below);
+                        let place = arena.push_inner(*node, has_room);
+                        arena.close(place, below);
                     }
                 }
             }
@@ -385,8 +418,7 @@ mod tests {
                 assert_eq!(at, next);
                 let (read, end) = arena.read(at);
                 assert_eq!(format!("{read:?}"), format!("{node:?}"));
-                assert!(arena.is_child(at, 77, node.label) && !arena.is_child(at, 76, node.label));
-                assert!(!arena.is_child(at, 77, b"a labex"));
+                assert_eq!(arena.end_below(at), if node.below == Outlook::Never { at } else { end });
                 next = end;
             }
             assert_eq!(next as usize, arena.len());
@@ -402,25 +434,55 @@ mod tests {
             let mut arena = Arena::new(vec![Ruling::EXCLUDED], Ends { first_s, of_most: true });
             let exact = Standing { ruling: Ruling::EXCLUDED, until_s: first_s + after_s };
             let wildcard = Standing::ABSENT;
-            arena.push(Node { parent: 77, label: b"label", exact, wildcard, below: Outlook::Never });
-            assert_eq!(arena.len(), LABEL_AT + 5 + octets, "{after_s}");
+            arena.push(Node { depth: 1, label: b"label", exact, wildcard, below: Outlook::Never });
+            assert_eq!(arena.len(), HEAD_LEN + 5 + octets, "{after_s}");
             assert_eq!(arena.read(APEX).0.exact, exact);
         }
     }
 
     #[test]
     fn with_room_never_and_always_have_an_end() {
+        for (below, read) in [(Outlook::Never, 0), (Outlook::Always, FOREVER_S)] {
+            let mut arena = Arena::new(Vec::new(), Ends::default());
+            let place = arena.push_inner(silent(1, b"label"), true);
+            arena.close(place, below);
+            assert_eq!(arena.read(place.at).0.below, Outlook::Until(read));
+        }
+    }
+
+    fn silent(depth: usize, label: &[u8]) -> Node<'_> {
+        Node { depth, label, exact: Standing::ABSENT, wildcard: Standing::ABSENT, below: Outlook::Never }
+    }
+
+    #[test]
+    fn children_of_their_parents_only() {
         let mut arena = Arena::new(Vec::new(), Ends::default());
-        let node = Node {
-            parent: 77,
-            label: b"label",
-            exact: Standing::ABSENT,
-            wildcard: Standing::ABSENT,
-            below: Outlook::Never,
-        };
-        let place = arena.push_inner(node, true);
-        assert_eq!(arena.read(place.at).0.below, Outlook::Until(0));
-        arena.set_below(place, Outlook::Always);
-        assert_eq!(arena.read(place.at).0.below, Outlook::Until(FOREVER_S));
+        let apex = arena.push_inner(silent(0, b""), false);
+        let mut places = vec![(apex.at, APEX, 0, &b""[..])];
+        // Two tops with the same labels below them, and one of these with the same again.
+        for top in [b"a", b"b"] {
+            let top_place = arena.push_inner(silent(1, top), false);
+            places.push((top_place.at, APEX, 1, top));
+            let inner = arena.push_inner(silent(2, b"x"), false);
+            places.push((inner.at, top_place.at, 2, b"x"));
+            for label in [b"x", b"y"] {
+                places.push((arena.len() as u32, inner.at, 3, label));
+                arena.push(silent(3, label));
+            }
+            arena.close(inner, Outlook::Always);
+            places.push((arena.len() as u32, top_place.at, 2, b"y"));
+            arena.push(silent(2, b"y"));
+            arena.close(top_place, Outlook::Always);
+        }
+        arena.close(apex, Outlook::Always);
+        for &(at, own_parent, own_depth, own_label) in &places[1..] {
+            for &(parent, _, parent_depth, _) in &places {
+                for label in [&b"a"[..], b"b", b"x", b"y", b"xy", b""] {
+                    let expected = parent == own_parent && label == own_label;
+                    assert_eq!(arena.is_child(at, parent, parent_depth + 1, label), expected);
+                    assert!(!arena.is_child(at, parent, own_depth + 1, label));
+                }
+            }
+        }
     }
 }

@@ -9,17 +9,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names,
-    arena::{self, APEX, Arena, Ends, NO_PARENT, Node, PALETTE_MAX},
+    arena::{APEX, Arena, Ends, Node, PALETTE_MAX, Place},
     gather::Gathered,
     table::Table,
-    tops::{TOPS_MAX, Top, Tops},
+    tops::{TOPS_MAX, Tops},
 };
-use crate::zone::{
-    ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
-    runs::common_len,
-    standing::{Equals, Outlook, Standing},
-    translation::Translation,
-    values::ValueId,
+use crate::{
+    wire::name::LABELS_MAX,
+    zone::{
+        ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
+        runs::common_len,
+        standing::{Equals, Outlook, Standing},
+        translation::Translation,
+        values::ValueId,
+    },
 };
 
 /// All claims of one name and one scope count, as in rbldnsd's dnset.
@@ -204,7 +207,7 @@ impl Tally {
 struct Step {
     /// How many octets of the name it has.
     end: usize,
-    place: arena::Place,
+    place: Place,
     /// Whether it lists itself, and whether anything below does.
     own: Outlook,
     below: Outlook,
@@ -218,7 +221,7 @@ struct Planter {
     /// From the apex down to what may still get something below it.
     way: Vec<Step>,
     /// Nodes just below the apex that have others below them.
-    tops: Vec<Top>,
+    tops: Vec<u32>,
     /// The newest name, which waits for the next one.
     name: Vec<u8>,
     /// How many octets it has in common with the name before it.
@@ -256,8 +259,8 @@ impl Planter {
             } else if is_begun {
                 self.push(end, label, exact, wildcard, outlook);
             } else {
-                let parent = self.parent();
-                self.arena.push(Node { parent, label, exact, wildcard, below: Outlook::Never });
+                let depth = self.way.len();
+                self.arena.push(Node { depth, label, exact, wildcard, below: Outlook::Never });
                 self.nodes += 1;
                 self.tell_parent(outlook);
             }
@@ -272,10 +275,6 @@ impl Planter {
         }
     }
 
-    fn parent(&self) -> u32 {
-        self.way.last().map_or(NO_PARENT, |step| step.place.at)
-    }
-
     fn tell_parent(&mut self, outlook: Outlook) {
         if let Some(step) = self.way.last_mut() {
             step.below = step.below.or(outlook);
@@ -284,7 +283,7 @@ impl Planter {
 
     /// Appends a node with something below it.
     fn push(&mut self, end: usize, label: &[u8], exact: Standing, wildcard: Standing, own: Outlook) {
-        let node = Node { parent: self.parent(), label, exact, wildcard, below: Outlook::Never };
+        let node = Node { depth: self.way.len(), label, exact, wildcard, below: Outlook::Never };
         let place = self.arena.push_inner(node, self.has_conditions);
         self.nodes += 1;
         self.way.push(Step { end, place, own, below: Outlook::Never });
@@ -293,20 +292,20 @@ impl Planter {
     /// Leaves all nodes on the way that have more than `common` octets.
     fn go_up(&mut self, common: usize) {
         while let Some(Step { place, own, below, .. }) = self.way.pop_if(|step| step.end > common) {
-            self.arena.set_below(place, below);
+            self.arena.close(place, below);
             self.tell_parent(own.or(below));
             if self.way.len() == 1 && self.tops.len() < TOPS_MAX {
-                self.tops.push(Top { at: place.at, len: self.arena.len() as u32 - place.at });
+                self.tops.push(place.at);
             }
         }
     }
 
     /// The arena, the number of its nodes, and those at the top.
-    fn finish(mut self) -> (Arena, usize, Vec<Top>) {
+    fn finish(mut self) -> (Arena, usize, Vec<u32>) {
         self.plant_apex();
         self.go_up(0);
         if let Some(apex) = self.way.pop() {
-            self.arena.set_below(apex.place, apex.below);
+            self.arena.close(apex.place, apex.below);
         }
         self.arena.shrink_to_fit();
         (self.arena, self.nodes, self.tops)
@@ -322,11 +321,14 @@ fn fill(arena: &Arena, nodes: usize) -> Table {
     let mut table = Table::new(nodes - 1, arena.len());
     let (_, mut at) = arena.read(APEX);
     let mut hashed = [(0, 0); HASHED];
+    // The newest node of each depth.
+    let mut way = [APEX; LABELS_MAX + 1];
     while (at as usize) < arena.len() {
         let mut count = 0;
         while count < HASHED && (at as usize) < arena.len() {
             let (node, next) = arena.read(at);
-            hashed[count] = (table.hash(node.parent, node.label), at);
+            hashed[count] = (table.hash(way[node.depth - 1], node.label), at);
+            way[node.depth] = at;
             count += 1;
             at = next;
         }

@@ -9,9 +9,9 @@
 //! A node has hundreds of thousands of children or none. One hash table for the whole tree, by parent and label, serves both:
 //! slots of four octets, a fifth of them free, with the nodes themselves one after another in an arena. The bits of a slot
 //! that the arena does not need for the place of the node keep some of its hash, so that a full slot on the way is hardly ever
-//! looked up in vain. Labels are compared, so nothing is listed by accident; the hash is seeded, so that no list can be
-//! written to make it slow. A name of fourteen octets costs twenty, a value of its own two more, its lifetime three; and no more is
-//! needed while a set is built from its lines.
+//! looked up in vain. Labels and places in the tree are compared, so nothing is listed by accident; the hash is seeded, so that
+//! no list can be written to make it slow. A name of fourteen octets costs seventeen, a value of its own two more, its lifetime
+//! two to four; and no more is needed while a set is built from its lines.
 
 mod arena;
 mod builder;
@@ -74,7 +74,8 @@ impl Names {
             None => self.arena.wildcard_is_silent(at),
         };
         while is_silent && left > 0 {
-            let Some(child) = self.table.find(&self.arena, at, name.label(left - 1)) else {
+            let depth = name.label_count() - left + 1;
+            let Some(child) = self.table.find(&self.arena, at, depth, name.label(left - 1)) else {
                 return NameFinding { finding: Finding::Absent, entry_label_count: 0, listed_below: false };
             };
             (at, left) = (child, left - 1);
@@ -94,7 +95,8 @@ impl Names {
         let mut above = (Finding::Absent, 0);
         let mut covering = (decide(self.arena.wildcard(at)), name.label_count() - left);
         for index in (0..left).rev() {
-            let Some(child) = self.table.find(&self.arena, at, name.label(index)) else {
+            let depth = name.label_count() - index;
+            let Some(child) = self.table.find(&self.arena, at, depth, name.label(index)) else {
                 let (finding, entry_label_count) = covering;
                 return NameFinding { finding, entry_label_count, listed_below: finding.is_listed() };
             };
@@ -104,7 +106,7 @@ impl Names {
             if wildcard != Standing::ABSENT {
                 let own = decide(wildcard);
                 if !own.is_absent() {
-                    covering = (own, name.label_count() - index);
+                    covering = (own, depth);
                 }
             }
         }
@@ -143,19 +145,19 @@ impl Names {
         let mut way = Way::default();
         let mut at = APEX;
         let mut covering = lists(self.arena.read(at).0.wildcard);
-        for label in name.labels_down() {
-            let Some(child) = self.table.find(&self.arena, at, label) else { return covering.is_listed() };
+        for (depth, label) in (1..).zip(name.labels_down()) {
+            let Some(child) = self.table.find(&self.arena, at, depth, label) else { return covering.is_listed() };
             at = child;
-            way.push(at, label);
+            way.push(label);
             let own = lists(self.arena.read(at).0.wildcard);
             covering = if own.is_absent() { covering } else { own };
         }
         if covering.is_listed() {
             return true; // whatever names are left out, there are others
         }
-        self.scan(at, |place, node| {
-            way.return_to(node.parent);
-            way.push(place, node.label);
+        self.scan(at, |node| {
+            way.return_to(node.depth - 1);
+            way.push(node.label);
             let is_left = |standing, is_wildcard, is_left_out: &mut dyn FnMut(&[u8], bool) -> bool| {
                 lists(standing).is_listed() && !is_left_out(way.octets(), is_wildcard)
             };
@@ -179,25 +181,22 @@ impl Names {
     #[cold]
     fn scan_below(&self, at: u32, context: &Context) -> bool {
         let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
-        self.scan(at, |_, node| lists(node.exact) || lists(node.wildcard))
+        self.scan(at, |node| lists(node.exact) || lists(node.wildcard))
     }
 
-    /// Whether `test` holds for a node below that at `at`, given with its place. It is taken to hold where too many would have to
-    /// be looked at.
-    fn scan(&self, at: u32, mut test: impl FnMut(u32, &Node<'_>) -> bool) -> bool {
+    /// Whether `test` holds for a node below that at `at`. It is taken to hold where too many would have to be looked at.
+    fn scan(&self, at: u32, mut test: impl FnMut(&Node<'_>) -> bool) -> bool {
+        let end = self.arena.end_below(at);
         let mut next = self.arena.read(at).1;
         for _ in 0..SCAN_MAX {
-            if next as usize == self.arena.len() {
+            if next >= end {
                 return false;
             }
-            let (node, end) = self.arena.read(next);
-            if node.parent < at {
-                return false;
-            }
-            if test(next, &node) {
+            let (node, after) = self.arena.read(next);
+            if test(&node) {
                 return true;
             }
-            next = end;
+            next = after;
         }
         true
     }
@@ -205,22 +204,24 @@ impl Names {
     /// Calls `visit` with each name of which something is said, in wire format, what is said of it, and what of all names
     /// below it. Names come in the order of their labels from right to left, shorter labels first.
     pub fn for_each(&self, mut visit: impl FnMut(&[u8], Standing, Standing)) {
-        let mut way: Vec<(u32, &[u8])> = Vec::new();
         let mut name = Vec::new();
-        let mut at = APEX;
-        while (at as usize) < self.arena.len() {
-            let (Node { parent, label, exact, wildcard, .. }, next) = self.arena.read(at);
-            while way.pop_if(|(above, _)| parent == arena::NO_PARENT || *above > parent).is_some() {}
-            way.push((at, label));
+        self.walk(|_, way, Node { exact, wildcard, .. }| {
             if exact != Standing::ABSENT || wildcard != Standing::ABSENT {
-                name.clear();
-                for (_, label) in way[1..].iter().rev() {
-                    name.push(label.len() as u8);
-                    name.extend_from_slice(label);
-                }
-                name.push(0);
+                write_name(way, &mut name);
                 visit(&name, exact, wildcard);
             }
+        });
+    }
+
+    /// Calls `visit` with each node: its place and its labels from right to left.
+    fn walk<'a>(&'a self, mut visit: impl FnMut(u32, &[&'a [u8]], Node<'a>)) {
+        let mut way: Vec<&[u8]> = Vec::new();
+        let mut at = APEX;
+        while (at as usize) < self.arena.len() {
+            let (node, next) = self.arena.read(at);
+            way.truncate(node.depth.saturating_sub(1));
+            way.extend(Some(node.label).filter(|label| !label.is_empty()));
+            visit(at, &way, node);
             at = next;
         }
     }
@@ -228,29 +229,24 @@ impl Names {
     /// Up to so many names that are listed now, from all over the set, in wire format: entries themselves, and `x` below
     /// wildcards.
     pub fn some_listed(&self, count: usize, context: &Context) -> Vec<Vec<u8>> {
-        let listed = self.table.spread(16 * count).filter_map(|place| {
-            let node = self.arena.read(place).0;
-            let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
-            if lists(node.exact) {
-                Some(self.name_at(place, &[]))
-            } else {
-                lists(node.wildcard).then(|| self.name_at(place, b"\x01x"))
+        let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
+        let part = |at: u32| at as usize * count / self.arena.len();
+        let mut some: Vec<Vec<u8>> = Vec::new();
+        let mut wanted = 0;
+        // The first one of each part.
+        self.walk(|at, way, node| {
+            let is_exact = lists(node.exact);
+            if part(at) >= wanted && (is_exact || lists(node.wildcard)) {
+                let mut name = Vec::new();
+                let below = (!is_exact).then_some(&b"x"[..]);
+                write_name(&[way, below.as_slice()].concat(), &mut name);
+                if name.len() <= NAME_MAX {
+                    wanted = part(at) + 1;
+                    some.push(name);
+                }
             }
         });
-        listed.filter(|name| name.len() <= NAME_MAX).take(count).collect()
-    }
-
-    /// The name of a node in wire format, with `before` in front of it.
-    fn name_at(&self, mut place: u32, before: &[u8]) -> Vec<u8> {
-        let mut name = before.to_vec();
-        while place != APEX {
-            let node = self.arena.read(place).0;
-            name.push(node.label.len() as u8);
-            name.extend_from_slice(node.label);
-            place = node.parent;
-        }
-        name.push(0);
-        name
+        some
     }
 
     /// Decides what [`Self::for_each`] visits.
@@ -290,39 +286,47 @@ impl Names {
     }
 }
 
-/// The way from the apex to a node, and its labels.
+/// Writes a name in wire format, given its labels from right to left.
+fn write_name(labels: &[&[u8]], name: &mut Vec<u8>) {
+    name.clear();
+    for label in labels.iter().rev() {
+        name.push(label.len() as u8);
+        name.extend_from_slice(label);
+    }
+    name.push(0);
+}
+
+/// The labels of a name from right to left.
 struct Way {
     octets: [u8; NAME_MAX],
-    /// The place of each node but the apex, and where its label ends.
-    nodes: [(u32, u8); LABELS_MAX],
+    /// Where each label ends.
+    ends: [u8; LABELS_MAX],
     count: usize,
 }
 
 impl Default for Way {
     fn default() -> Self {
-        Self { octets: [0; NAME_MAX], nodes: [(0, 0); LABELS_MAX], count: 0 }
+        Self { octets: [0; NAME_MAX], ends: [0; LABELS_MAX], count: 0 }
     }
 }
 
 impl Way {
     fn octets(&self) -> &[u8] {
-        let end = self.count.checked_sub(1).map_or(0, |last| usize::from(self.nodes[last].1));
+        let end = self.count.checked_sub(1).map_or(0, |last| usize::from(self.ends[last]));
         &self.octets[..end]
     }
 
-    fn push(&mut self, at: u32, label: &[u8]) {
+    fn push(&mut self, label: &[u8]) {
         let start = self.octets().len();
         let end = start + 1 + label.len();
         self.octets[start] = label.len() as u8;
         self.octets[start + 1..end].copy_from_slice(label);
-        self.nodes[self.count] = (at, end as u8);
+        self.ends[self.count] = end as u8;
         self.count += 1;
     }
 
-    /// Goes back until that node is the last.
-    fn return_to(&mut self, at: u32) {
-        while self.count > 0 && self.nodes[self.count - 1].0 > at {
-            self.count -= 1;
-        }
+    /// Goes back to so many labels.
+    fn return_to(&mut self, count: usize) {
+        self.count = count;
     }
 }

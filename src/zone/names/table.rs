@@ -43,8 +43,9 @@ impl Table {
         ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
     }
 
+    /// The child of the node at `parent` with that label, the last of `depth` labels.
     #[inline]
-    pub(super) fn find(&self, arena: &Arena, parent: u32, label: &[u8]) -> Option<u32> {
+    pub(super) fn find(&self, arena: &Arena, parent: u32, depth: usize, label: &[u8]) -> Option<u32> {
         let hash = self.hash(parent, label);
         let tag = hash as u32 & !self.place_mask;
         let is_alike = |slot: u32| slot & !self.place_mask == tag;
@@ -67,7 +68,7 @@ impl Table {
                 }
                 if is_alike(slot) {
                     let place = slot & self.place_mask;
-                    if arena.is_child(place, parent, label) {
+                    if arena.is_child(place, parent, depth, label) {
                         return Some(place);
                     }
                 }
@@ -82,13 +83,6 @@ impl Table {
             index = (index + 1) % self.slots.len();
         }
         self.slots[index] = place | hash as u32 & !self.place_mask;
-    }
-
-    /// The places of some nodes from all over the table, about `count` if there are so many.
-    pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = u32> {
-        let step = (self.slots.len() / count.max(1)).max(1);
-        let full = self.slots.iter().filter(|slot| **slot != 0);
-        full.step_by(step).map(|slot| slot & self.place_mask)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

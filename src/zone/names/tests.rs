@@ -222,3 +222,23 @@ fn labels_of_any_octets() {
         assert!(names.look_up(query.relative(2).without_last(1), &NOW).finding.is_absent());
     }
 }
+
+#[test]
+fn a_lifetime_costs_at_most_four_bytes() {
+    const COUNT: u32 = 50_000;
+    let bytes = |within_s: Option<u32>| {
+        let mut builder = NamesBuilder::default();
+        for line in 0..COUNT {
+            let name = Name::parse(format!("name{line}.test").as_bytes()).expect("a name");
+            let scope = if line % 3 == 0 { Scope::Both } else { Scope::Exact };
+            let end_s = |within_s| 1_800_000_000 + line.wrapping_mul(2_654_435_761) % within_s;
+            let until_s = within_s.map_or(FOREVER_S, end_s);
+            builder.add(name.as_wire(), scope, Claim { until_s, ..value(line % 10 / 9) });
+        }
+        builder.build().memory_bytes()
+    };
+    for (within_s, most) in [(3_600, 2.0), (30 * 86_400, 3.0), (365 * 86_400, 3.9)] {
+        let each = (bytes(Some(within_s)) - bytes(None)) as f64 / f64::from(COUNT);
+        assert!(each <= most + 0.01, "{within_s}: {each}");
+    }
+}

@@ -31,15 +31,6 @@ pub(super) struct Tops {
     spread: u64,
 }
 
-/// A node just below the apex that has others below it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Top {
-    /// Its place.
-    pub(super) at: u32,
-    /// Octets that it and all below it take.
-    pub(super) len: u32,
-}
-
 /// A label and the place of its node; no label is zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
@@ -63,16 +54,17 @@ fn word_of(label: &[u8]) -> Option<u64> {
 }
 
 impl Tops {
-    /// Those of these nodes that say nothing of what is below them. Where there is no room for all, the largest find it.
-    pub(super) fn new(arena: &Arena, mut nodes: Vec<Top>) -> Self {
+    /// Those of these nodes that say nothing of what is below them. Where there is no room for all, those find it that have most
+    /// below them.
+    pub(super) fn new(arena: &Arena, mut nodes: Vec<u32>) -> Self {
         if nodes.is_empty() || nodes.len() == TOPS_MAX || !arena.wildcard_is_silent(APEX) {
             return Self::default();
         }
-        nodes.sort_unstable_by_key(|node| std::cmp::Reverse(node.len));
+        nodes.sort_unstable_by_key(|&at| std::cmp::Reverse(arena.end_below(at) - at));
         let slots = vec![Slot::default(); (SLOTS_PER_LABEL * nodes.len()).next_power_of_two()];
         let shift = u64::BITS - slots.len().ilog2();
         let mut tops = Self { slots: slots.into(), shift, spread: RandomState::default().hash_one(0) | 1 };
-        for Top { at, .. } in nodes {
+        for at in nodes {
             if let Some(label) = word_of(arena.read(at).0.label).filter(|_| arena.wildcard_is_silent(at)) {
                 let home = tops.home(label);
                 if let Some(slot) = [home, home ^ 1].into_iter().find(|slot| tops.slots[*slot].label == 0) {
@@ -107,7 +99,7 @@ impl Tops {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::arena::{Ends, NO_PARENT, Node},
+        super::arena::{Ends, Node},
         *,
     };
     use crate::zone::{
@@ -126,11 +118,13 @@ mod tests {
     fn tops_of(labels: &[String], below_apex: Standing, below_tops: Standing) -> Tops {
         let mut arena = Arena::new(Vec::new(), Ends { first_s: 5, of_most: false });
         let inner =
-            |parent, label, wildcard| Node { parent, label, exact: Standing::ABSENT, wildcard, below: Outlook::Never };
-        arena.push_inner(inner(NO_PARENT, b"", below_apex), false);
-        let nodes = labels.iter().zip(1..).map(|(label, len)| {
-            let at = arena.push_inner(inner(APEX, label.as_bytes(), below_tops), false).at;
-            Top { at, len }
+            |depth, label, wildcard| Node { depth, label, exact: Standing::ABSENT, wildcard, below: Outlook::Never };
+        arena.push_inner(inner(0, b"", below_apex), false);
+        let nodes = labels.iter().enumerate().map(|(number, label)| {
+            let top = arena.push_inner(inner(1, label.as_bytes(), below_tops), false);
+            (0..number).for_each(|_| arena.push(inner(2, b"", Standing::ABSENT)));
+            arena.close(top, Outlook::Always);
+            top.at
         });
         let nodes = nodes.collect();
         Tops::new(&arena, nodes)
