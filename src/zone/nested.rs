@@ -10,8 +10,8 @@ use super::{
     values::ValueId,
 };
 
-/// So many standings may count together.
-pub(super) const TOGETHER_MAX: usize = 4;
+/// So many standings may count together: those of prefixes of as many lengths as one octet has, and that of all addresses.
+const TOGETHER_MAX: usize = 9;
 
 /// Standings by position.
 pub(super) trait Nested {

@@ -83,7 +83,7 @@ pub(super) struct SegmentsBuilder<K> {
 pub(super) struct Said {
     /// By itself.
     pub(super) standing: Standing,
-    /// How many others are behind it, of those that [are told apart](super::nesting::DEPTH_MAX).
+    /// How many others are behind it.
     pub(super) behind: usize,
     /// From that second on they list nothing.
     pub(super) behind_end_s: u32,

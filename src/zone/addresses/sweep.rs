@@ -10,14 +10,12 @@ use super::{
     builder::Specificity,
     gather::{Entry, Gathered, Ordered, Reading},
     layers::{Hosts, HostsBuilder, Said, Segments, SegmentsBuilder},
-    nesting::DEPTH_MAX,
     sorted::Key,
 };
 use crate::zone::{ruling::RulingsBuilder, standing::Standing};
 
 /// A prefix that is open while the sweep passes.
 struct Open<K> {
-    start: K,
     last: K,
     level: u8,
     own: Standing,
@@ -26,9 +24,9 @@ struct Open<K> {
 }
 
 impl<K> Open<K> {
-    /// Whether it may be asked where that is said inside.
-    fn is_needed_behind(&self, inner: Standing, level: u8) -> bool {
-        !inner.is_unconditional() || level == self.level && !self.own.is_unconditional()
+    /// Whether it may be asked where that one inside is found.
+    fn is_needed_behind(&self, inner: &Self) -> bool {
+        !inner.own.is_unconditional() || inner.level == self.level && !self.own.is_unconditional()
     }
 }
 
@@ -59,6 +57,7 @@ pub(super) struct Sweep<'r, K> {
     /// Whether what any prefix says depends on the time or on who asks; if not, nothing is ever behind anything.
     has_conditions: bool,
     rulings: &'r mut RulingsBuilder,
+    /// From the widest to the narrowest.
     open: Vec<Open<K>>,
     /// So many prefixes were opened.
     serial: u32,
@@ -81,7 +80,7 @@ impl<'r, K: Key> Sweep<'r, K> {
             rulings,
             open: Vec::new(),
             serial: 0,
-            stated: Vec::with_capacity(DEPTH_MAX),
+            stated: Vec::new(),
             newest: Newest { standing: Standing::ABSENT, statement: 0, behind: 0 },
             statement: 0,
             start: None,
@@ -129,15 +128,8 @@ impl<'r, K: Key> Sweep<'r, K> {
             return;
         }
         self.cut(start);
-        if self.has_conditions
-            && self.open.last().is_some_and(|around| around.start == start && around.is_needed_behind(own, level))
-        {
-            // It is told in a piece without length, for what ends by itself can hardly share a link.
-            self.piece();
-            self.start = Some(start);
-        }
         self.serial += 1;
-        self.open.push(Open { start, last: start.prefix(length).1, level, own, serial: self.serial });
+        self.open.push(Open { last: start.prefix(length).1, level, own, serial: self.serial });
     }
 
     /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.
@@ -164,8 +156,9 @@ impl<'r, K: Key> Sweep<'r, K> {
     /// Makes the piece that is to begin, if it says something else than the one before it.
     fn piece(&mut self) {
         let Some(start) = self.start.take() else { return };
+        let innermost = self.open.len().checked_sub(1);
         if !self.has_conditions {
-            let standing = self.standing_inside();
+            let standing = innermost.map_or(Standing::ABSENT, |innermost| self.standing_inside(innermost));
             if standing != self.newest.standing {
                 self.newest.standing = standing;
                 self.segments.push(start, Said::alone(standing), self.rulings.so_far());
@@ -175,15 +168,31 @@ impl<'r, K: Key> Sweep<'r, K> {
         let Self { open, stated, .. } = self;
         let is_open = |stated: &Stated| open.get(stated.at).is_some_and(|open| open.serial == stated.serial);
         while stated.pop_if(|stated| !is_open(stated)).is_some() {}
-        let (said, statement) = match (self.open.len().checked_sub(1), self.stated.last()) {
-            (None, _) => (Said::NOTHING, 0),
-            (Some(innermost), Some(stated)) if stated.at == innermost => self.go_on(*stated),
-            (Some(innermost), _) => self.state(innermost),
-        };
+        let Some(innermost) = innermost else { return self.push(start, Said::NOTHING, 0) };
+        if let Some(stated) = self.stated.last().filter(|stated| stated.at == innermost) {
+            let (said, statement) = self.go_on(*stated);
+            return self.push(start, said, statement);
+        }
+        // What began here too, or was hidden so far, is stated in pieces without length.
+        for at in self.first_to_state(innermost)..=innermost {
+            let (said, statement) = self.state(at);
+            self.push(start, said, statement);
+        }
+    }
+
+    fn push(&mut self, start: K, said: Said, statement: u32) {
         if statement != self.statement {
             self.statement = statement;
             self.segments.push(start, said, self.rulings.so_far());
         }
+    }
+
+    /// The widest prefix of those that are not stated and may be asked, one behind the other, where the innermost is found.
+    fn first_to_state(&self, innermost: usize) -> usize {
+        let stated = self.stated.last().map_or(0, |stated| stated.at + 1);
+        let is_asked = |at: &usize| self.open[at - 1].is_needed_behind(&self.open[*at]);
+        let hidden = (stated + 1..=innermost).rev().take_while(is_asked).count();
+        innermost - hidden
     }
 
     /// A piece of which the same is said as before the last one that was within it.
@@ -195,17 +204,13 @@ impl<'r, K: Key> Sweep<'r, K> {
         (Said { standing, behind, behind_end_s: end_s }, statement)
     }
 
-    /// A piece of which something is said that was not said before.
-    fn state(&mut self, innermost: usize) -> (Said, u32) {
-        let mut standing = self.standing_inside();
+    /// A piece that says what the open prefix at `at` does, which was not said before.
+    fn state(&mut self, at: usize) -> (Said, u32) {
+        let standing = self.standing_inside(at);
         let is_base = |standing: Standing| standing.always_decides(self.rulings.so_far());
         if is_base(standing) && self.stated.iter().all(|stated| is_base(stated.standing)) {
             // Nothing needs what is behind.
             self.stated.clear();
-        }
-        if self.stated.len() == DEPTH_MAX {
-            self.stated.pop();
-            standing = self.standing_inside();
         }
         let (behind_end_s, behind) = self.stated.last().map_or((0, 0), |behind| (behind.end_s, behind.statement));
         let newest = &self.newest;
@@ -214,44 +219,39 @@ impl<'r, K: Key> Sweep<'r, K> {
         let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
         self.newest = Newest { standing, statement, behind };
         let said = Said { standing, behind: self.stated.len(), behind_end_s };
-        self.stated.push(Stated { at: innermost, serial: self.open[innermost].serial, standing, end_s, statement });
+        self.stated.push(Stated { at, serial: self.open[at].serial, standing, end_s, statement });
         (said, statement)
     }
 
-    /// What holds inside the innermost prefix, as far as it was not stated before.
-    fn standing_inside(&mut self) -> Standing {
-        let unsaid_from = self.stated.last().map_or(0, |stated| stated.at + 1);
-        let [around @ .., innermost] = &*self.open else { return Standing::ABSENT };
-        let is_alone = around.last().is_none_or(|around| around.level != innermost.level);
-        if is_alone && (unsaid_from >= around.len() || innermost.own.is_unconditional()) {
-            // Nearly always one line decides, and no list of claims has to be made.
-            return innermost.own;
+    /// What the open prefix at `at` says, where no other within it does. All that may be asked where it says nothing is stated.
+    fn standing_inside(&mut self, at: usize) -> Standing {
+        let Open { level, own, .. } = self.open[at];
+        if at == 0 || self.open[at - 1].level != level {
+            return own;
         }
-        if !is_alone && unsaid_from >= around.len() && self.can_join(innermost) {
-            return Standing { ruling: innermost.own.ruling.joined(), ..innermost.own };
+        if self.can_join(at) {
+            return Standing { ruling: own.ruling.joined(), ..own };
         }
-        self.levels_inside(unsaid_from)
+        self.level_inside(at)
     }
 
-    /// Whether the innermost prefix can have only its own said, and what counts together with it is found behind. That spares
-    /// what ends by itself a [link](crate::zone::ruling::Rulings) of its own; what never ends can share one.
-    fn can_join(&self, innermost: &Open<K>) -> bool {
-        let around = self.stated.iter().rev().take_while(|stated| self.open[stated.at].level == innermost.level);
-        let mut standings = around.map(|stated| stated.standing).chain([innermost.own]);
-        standings.clone().all(|standing| standing.ruling.is_simple()) && !standings.all(Standing::is_endless)
+    /// Whether that prefix can have only its own said, and what counts together with it is found behind. That spares what ends by
+    /// itself a [link](crate::zone::ruling::Rulings) of its own; what never ends can share one.
+    fn can_join(&self, at: usize) -> bool {
+        let Open { level, own, .. } = self.open[at];
+        let around = self.stated.iter().rev().take_while(|stated| self.open[stated.at].level == level);
+        let mut standings = around.map(|stated| stated.standing).chain([own]);
+        self.stated.last().is_some_and(|stated| stated.at + 1 == at)
+            && standings.clone().all(|standing| standing.ruling.is_simple())
+            && !standings.all(Standing::is_endless)
     }
 
-    /// The same of all prefixes from `unsaid_from` on.
+    /// The same together with all prefixes around it that count together with it.
     #[inline(never)]
-    fn levels_inside(&mut self, unsaid_from: usize) -> Standing {
-        // What counts together is said together.
-        let end = unsaid_from.min(self.open.len() - 1);
-        let level = self.open[end].level;
-        let start = self.open[..end].iter().rposition(|open| open.level != level).map_or(0, |other| other + 1);
-        let unsaid = &self.open[start..];
-        let (equals, rulings) = (self.specificity.equals(), &mut *self.rulings);
-        let levels = unsaid.chunk_by(|one, two| one.level == two.level).rev();
-        let levels = levels.map(|level| equals.settle(level.iter().map(|open| open.own), rulings.so_far())).collect();
-        Standing::of_levels(levels, rulings)
+    fn level_inside(&mut self, at: usize) -> Standing {
+        let Open { level, .. } = self.open[at];
+        let wider = self.open[..at].iter().rev().take_while(|open| open.level == level).count();
+        let together = self.open[at - wider..=at].iter().map(|open| open.own);
+        self.specificity.equals().standing(together, self.rulings)
     }
 }
