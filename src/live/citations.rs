@@ -296,7 +296,7 @@ fn claims_v4(addresses: &Addresses, kind: Kind, address: u32) -> Vec<(Claim, u32
             // Whole octets count together there (rbldnsd's ip4set).
             let rank = if kind == Kind::Ip4Set { length.div_ceil(8).max(1) } else { length };
             let levels = addresses.levels(standings);
-            found.extend(levels.iter().flat_map(|level| level.iter()).map(|claim| (*claim, rank)));
+            found.extend(levels.into_iter().flatten().map(|claim| (claim, rank)));
         }
     });
     found
@@ -308,7 +308,7 @@ fn claims_v6(addresses: &Addresses, address: u128) -> Vec<(Claim, u32)> {
         if (first..=last).contains(&address) {
             let rank = prefix_len(first, last, address, 128);
             let levels = addresses.levels(standings);
-            found.extend(levels.iter().flat_map(|level| level.iter()).map(|claim| (*claim, rank)));
+            found.extend(levels.into_iter().flatten().map(|claim| (claim, rank)));
         }
     });
     found
@@ -331,8 +331,7 @@ fn claims_on_name(names: &Names, name: &Name) -> Vec<(Claim, u32)> {
         let Some(before) = name.strip(&entry) else { return };
         let (standing, is_exact) = if before.is_root() { (exact, true) } else { (wildcard, false) };
         let rank = 2 * entry.label_count() as u32 + u32::from(is_exact);
-        let levels = names.levels(standing);
-        found.extend(levels.iter().flat_map(|level| level.iter()).map(|claim| (*claim, rank)));
+        found.extend(names.claims(standing).into_iter().map(|claim| (claim, rank)));
     });
     found
 }

@@ -25,7 +25,7 @@ impl Lifetimes {
         if standing.ruling.is_simple() {
             self.count_end(standing.until_s, now_s);
         } else {
-            for claim in standing.levels(rulings).iter().flat_map(|level| level.iter()) {
+            for claim in standing.claims(rulings) {
                 self.count_end(claim.until_s, now_s);
             }
         }

@@ -41,10 +41,10 @@ impl Standings {
     pub(super) fn levels(&self, rulings: &Rulings) -> Vec<Level> {
         let levels = self.0.chunk_by(|narrow, _| narrow.ruling.is_joined());
         let levels = levels.map(|level| match level {
-            [standing] => standing.levels(rulings),
-            _ => vec![Equals::All.settle(level.iter().rev().copied(), rulings).into()],
+            [standing] => standing.claims(rulings),
+            _ => Equals::All.settle(level.iter().rev().copied(), rulings),
         });
-        levels.flatten().collect()
+        levels.collect()
     }
 }
 

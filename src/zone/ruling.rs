@@ -10,7 +10,7 @@
 //! | 0| 0|          value id           |   listed with that value
 //! | 0| 1|          value id           |   the same, and what the next wider entry says counts together with it
 //! |      0x7fff_ffff                  |   excluded, likewise
-//! | 1|          link index            |   a level of claims, which decides if one is in force, and a ruling behind it
+//! | 1|          link index            |   the claims there, which decide if one is in force
 //! |      0xffff_fffe                  |   excluded
 //! |      0xffff_ffff                  |   absent: nothing is said here, a wider entry may decide
 //! +-----------------------------------+
@@ -100,9 +100,9 @@ impl Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ruling(pub(crate) u32);
 
-const CHAIN: u32 = 1 << 31;
+const LINKED: u32 = 1 << 31;
 const JOINED: u32 = 1 << 30;
-const JOINED_EXCLUDED: u32 = CHAIN - 1;
+const JOINED_EXCLUDED: u32 = LINKED - 1;
 
 impl Ruling {
     /// Nothing is said here.
@@ -125,7 +125,7 @@ impl Ruling {
     /// Whether what the next wider entry says counts together with it.
     #[inline]
     pub(super) const fn is_joined(self) -> bool {
-        self.0 & (CHAIN | JOINED) == JOINED
+        self.0 & (LINKED | JOINED) == JOINED
     }
 
     /// The same without what counts together with it.
@@ -140,17 +140,17 @@ impl Ruling {
 
     /// Whether it is all said in these four bytes, with no claims elsewhere.
     pub const fn is_simple(self) -> bool {
-        self.0 & CHAIN == 0 || self.0 == Self::ABSENT.0 || self.0 == Self::EXCLUDED.0
+        self.0 & LINKED == 0 || self.0 == Self::ABSENT.0 || self.0 == Self::EXCLUDED.0
     }
 
     /// The number of its link, if it has one.
     pub(super) const fn link(self) -> Option<u32> {
-        if self.is_simple() { None } else { Some(self.0 & !CHAIN) }
+        if self.is_simple() { None } else { Some(self.0 & !LINKED) }
     }
 
     /// The ruling of the link with that number.
     pub(super) const fn of_link(link: u32) -> Self {
-        Self(CHAIN | link)
+        Self(LINKED | link)
     }
 
     /// The value with which this alone lists unconditionally.
@@ -160,42 +160,14 @@ impl Ruling {
 }
 
 /// Claims of one specificity: any of them in force decides.
-pub type Level = Box<[Claim]>;
+pub type Level = Vec<Claim>;
 
-/// The rulings of a dataset that four bytes cannot hold. Entries within the same wider entry share what comes after them.
+/// The rulings of a dataset that four bytes cannot hold: claims that count together.
 #[derive(Debug, Default)]
 pub struct Rulings {
-    links: Vec<Link>,
     claims: Vec<Claim>,
-}
-
-/// A level of claims, and the ruling that decides where none of them is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Link {
-    level: Said,
-    wider: Ruling,
-}
-
-/// A level of claims in eight bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Said {
-    /// The ruling of a claim that depends on nothing but its end; or where the claims start, with [`CHAIN`] set.
-    ruling_or_start: u32,
-    /// Its end; or where the claims end.
-    end: u32,
-}
-
-impl Said {
-    /// A claim that depends on nothing but its end.
-    fn until(ruling: Ruling, until_s: u32) -> Self {
-        debug_assert!(ruling.is_simple());
-        Self { ruling_or_start: ruling.0, end: until_s }
-    }
-
-    /// The ruling of such a claim.
-    fn simple(self) -> Option<Ruling> {
-        Some(Ruling(self.ruling_or_start)).filter(|ruling| ruling.is_simple())
-    }
+    /// Where the claims of each link end; they start where those of the one before do.
+    ends: Vec<u32>,
 }
 
 /// What a lookup found.
@@ -269,89 +241,58 @@ impl Rulings {
     #[cold]
     fn decide_rare(&self, ruling: Ruling, context: &Context) -> Finding<'_> {
         let Some(link) = ruling.link() else { return self.decide(ruling.alone(), context) };
-        let Link { level: said, wider } = self.links[link as usize];
-        if let Some(ruling) = said.simple() {
-            let in_force = said.end == FOREVER_S || context.now_s < u64::from(said.end);
-            return match ruling.value().filter(|_| in_force) {
-                Some(value) => Finding::One(value, said.end),
-                None if in_force => Finding::Excluded,
-                None => self.decide(wider, context),
-            };
-        }
-        let level = self.claims_of(said);
+        let claims = self.linked(link);
         let mut listed = false;
-        for claim in level.iter().filter(|claim| claim.in_force(context)) {
+        for claim in claims.iter().filter(|claim| claim.in_force(context)) {
             if claim.value.is_none() {
                 return Finding::Excluded;
             }
             listed = true;
         }
-        if listed { Finding::Many(level) } else { self.decide(wider, context) }
+        if listed { Finding::Many(claims) } else { Finding::Absent }
     }
 
-    fn claims_of(&self, said: Said) -> &[Claim] {
-        &self.claims[(said.ruling_or_start & !CHAIN) as usize..said.end as usize]
+    /// The claims of a link.
+    fn linked(&self, link: u32) -> &[Claim] {
+        let end = |link: u32| self.ends[link as usize] as usize;
+        &self.claims[link.checked_sub(1).map_or(0, end)..end(link)]
     }
 
-    fn level(&self, said: Said) -> Level {
-        match said.simple() {
-            Some(ruling) => {
-                let claim = ruling.value().map_or(Claim::excluded(), Claim::listed);
-                Box::new([Claim { until_s: said.end, ..claim }])
-            }
-            None => self.claims_of(said).into(),
+    /// The claims of a ruling, without what counts together with it; none if it is absent.
+    pub fn claims(&self, ruling: Ruling) -> Level {
+        if let Some(link) = ruling.link() {
+            return self.linked(link).to_vec();
         }
-    }
-
-    /// The levels of a ruling, most specific first, without what counts together with it; empty for one that is absent.
-    pub fn levels(&self, mut ruling: Ruling) -> Vec<Level> {
-        let mut levels: Vec<Level> = Vec::new();
-        loop {
-            match ruling.alone() {
-                Ruling::ABSENT => return levels,
-                Ruling::EXCLUDED => {
-                    levels.push(Box::new([Claim::excluded()]));
-                    return levels;
-                }
-                Ruling(bits) if bits & CHAIN == 0 => {
-                    levels.push(Box::new([Claim::listed(ValueId(bits))]));
-                    return levels;
-                }
-                Ruling(bits) => {
-                    let link = self.links[(bits & !CHAIN) as usize];
-                    levels.push(self.level(link.level));
-                    ruling = link.wider;
-                }
-            }
+        match ruling.alone() {
+            Ruling::ABSENT => Vec::new(),
+            alone => vec![alone.value().map_or(Claim::excluded(), Claim::listed)],
         }
     }
 
     /// Whether a ruling decides every query, so that nothing wider is ever asked.
     pub(super) fn always_decides(&self, ruling: Ruling) -> bool {
-        ruling != Ruling::ABSENT
-            && ruling.link().is_none_or(|link| {
-                let Link { level, wider } = self.links[link as usize];
-                let claims = if level.simple().is_none() { self.claims_of(level) } else { &[] };
-                claims.iter().any(Claim::is_unconditional) || self.always_decides(wider)
-            })
+        match ruling.link() {
+            Some(link) => self.linked(link).iter().any(Claim::is_unconditional),
+            None => ruling != Ruling::ABSENT,
+        }
     }
 
     /// Whether everything is said without it.
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
+        self.ends.is_empty()
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.links.capacity() * size_of::<Link>() + self.claims.capacity() * size_of::<Claim>()
+        self.ends.capacity() * size_of::<u32>() + self.claims.capacity() * size_of::<Claim>()
     }
 }
 
-/// Builds [`Rulings`], each distinct link once.
+/// Builds [`Rulings`], equal claims once.
 #[derive(Debug, Default)]
 pub struct RulingsBuilder {
     rulings: Rulings,
-    /// All links, by what they say.
+    /// All links, by their claims.
     known: HashTable<u32>,
     hasher: foldhash::fast::RandomState,
 }
@@ -359,112 +300,58 @@ pub struct RulingsBuilder {
 impl RulingsBuilder {
     /// The ruling for one claim.
     pub fn claim(&mut self, claim: Claim) -> Ruling {
-        self.link(&[claim], Ruling::ABSENT)
+        self.level(vec![claim])
     }
 
-    /// The ruling for levels of claims, most specific first. Equal claims of a level count once, what cannot be reached
-    /// below an unconditional level is dropped, and so are exclusions with nothing under them that they would hide.
-    pub fn levels(&mut self, levels: impl IntoIterator<Item = Vec<Claim>>) -> Ruling {
-        let mut chain: Vec<Level> = Vec::new();
-        for mut level in levels {
-            // The order of lines stays: it is the order of the records in an answer.
-            let mut seen = 0;
-            while seen < level.len() {
-                if level[..seen].contains(&level[seen]) {
-                    level.remove(seen);
-                } else {
-                    seen += 1;
-                }
-            }
-            if level.is_empty() {
-                continue;
-            }
-            if level.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
-                chain.push(Box::new([Claim::excluded()]));
-                break;
-            }
-            let decides_always = level.iter().any(Claim::is_unconditional);
-            chain.push(level.into());
-            if decides_always {
-                break;
+    /// The ruling for claims that count together, in the order of the records in an answer. Equal ones count once.
+    pub fn level(&mut self, mut claims: Level) -> Ruling {
+        let mut seen = 0;
+        while seen < claims.len() {
+            if claims[..seen].contains(&claims[seen]) {
+                claims.remove(seen);
+            } else {
+                seen += 1;
             }
         }
-        chain.into_iter().rev().fold(Ruling::ABSENT, |wider, level| self.link(&level, wider))
+        if claims.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
+            return Ruling::EXCLUDED;
+        }
+        match claims.as_slice() {
+            [] => Ruling::ABSENT,
+            [Claim { value: Some(value), .. }] if claims[0].is_unconditional() => Ruling::listed(*value),
+            claims => self.link(claims),
+        }
     }
 
-    /// The ruling of a claim that depends on nothing but its end, with `wider` behind it.
-    pub fn until(&mut self, ruling: Ruling, until_s: u32, wider: Ruling) -> Ruling {
-        if until_s == FOREVER_S || ruling == Ruling::ABSENT {
-            return if until_s == FOREVER_S { ruling } else { wider };
-        }
-        let link = Link { level: Said::until(ruling, until_s), wider };
+    /// The ruling that links to these claims.
+    fn link(&mut self, claims: &[Claim]) -> Ruling {
         let Self { rulings, known, hasher } = self;
-        let hash = hasher.hash_one(link);
-        Self::known_or_new(rulings, known, hasher, hash, |_, other| *other == link, |_| link)
-    }
-
-    /// The ruling of a level with `wider` behind it.
-    fn link(&mut self, level: &[Claim], wider: Ruling) -> Ruling {
-        if let [only] = level
-            && only.depends_on_its_end_only()
-        {
-            return self.until(only.value.map_or(Ruling::EXCLUDED, Ruling::listed), only.until_s, wider);
+        let hash = hasher.hash_one(claims);
+        if let Some(&link) = known.find(hash, |&link| rulings.linked(link) == claims) {
+            return Ruling::of_link(link);
         }
-        let Self { rulings, known, hasher } = self;
-        let hash = hasher.hash_one((level, wider));
-        let is_same = |rulings: &Rulings, other: &Link| {
-            other.wider == wider && other.level.simple().is_none() && rulings.claims_of(other.level) == level
-        };
-        Self::known_or_new(rulings, known, hasher, hash, is_same, |rulings| {
-            let start = rulings.claims.len() as u32;
-            for claim in level {
-                push_tight(&mut rulings.claims, *claim);
-            }
-            // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
-            let end = u32::try_from(rulings.claims.len()).ok().filter(|end| *end < CHAIN - 2);
-            let end = end.expect("fewer claims than lines, and those are below 2^30");
-            Link { level: Said { ruling_or_start: CHAIN | start, end }, wider }
-        })
+        let link = rulings.ends.len() as u32;
+        claims.iter().for_each(|claim| push_tight(&mut rulings.claims, *claim));
+        // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
+        let end = u32::try_from(rulings.claims.len()).ok().filter(|end| *end < LINKED - 2);
+        push_tight(&mut rulings.ends, end.expect("fewer claims than lines, and those are below 2^30"));
+        known.insert_unique(hash, link, |&link| hasher.hash_one(rulings.linked(link)));
+        Ruling::of_link(link)
     }
 
-    /// The ruling of the link with that hash, which is made if there is none.
-    fn known_or_new(
-        rulings: &mut Rulings,
-        known: &mut HashTable<u32>,
-        hasher: &foldhash::fast::RandomState,
-        hash: u64,
-        is_same: impl Fn(&Rulings, &Link) -> bool,
-        make: impl FnOnce(&mut Rulings) -> Link,
-    ) -> Ruling {
-        if let Some(&index) = known.find(hash, |&index| is_same(rulings, &rulings.links[index as usize])) {
-            return Ruling::of_link(index);
-        }
-        let link = make(rulings);
-        let index = rulings.links.len() as u32;
-        push_tight(&mut rulings.links, link);
-        known.insert_unique(hash, index, |&index| {
-            let link = rulings.links[index as usize];
-            match link.level.simple() {
-                Some(_) => hasher.hash_one(link),
-                None => hasher.hash_one((rulings.claims_of(link.level), link.wider)),
-            }
-        });
-        Ruling::of_link(index)
-    }
-
-    /// All rulings with links so far, the wider ones before those that they stand behind.
+    /// All rulings with links so far.
     pub(super) fn links(&self) -> impl Iterator<Item = Ruling> + use<> {
-        (0..self.rulings.links.len() as u32).map(Ruling::of_link)
+        (0..self.rulings.ends.len() as u32).map(Ruling::of_link)
     }
 
-    /// The rulings so far, to look levels up while building.
+    /// The rulings so far, to look claims up while building.
     pub fn so_far(&self) -> &Rulings {
         &self.rulings
     }
 
     /// Freezes what was built.
     pub fn build(mut self) -> Rulings {
-        self.rulings.links.shrink_to_fit();
+        self.rulings.ends.shrink_to_fit();
         self.rulings.claims.shrink_to_fit();
         self.rulings
     }
@@ -478,36 +365,46 @@ mod tests {
     const KEYED: Context = Context { now_s: 1_000, keyed: true };
 
     #[test]
-    fn unconditional_claims_need_no_chain() {
+    fn unconditional_claims_need_no_link() {
         let mut builder = RulingsBuilder::default();
         assert_eq!(builder.claim(Claim::listed(ValueId(7))), Ruling(7));
         assert_eq!(builder.claim(Claim::excluded()), Ruling::EXCLUDED);
+        assert_eq!(builder.level(vec![]), Ruling::ABSENT);
         assert_eq!(builder.build().memory_bytes(), 0);
     }
 
     #[test]
-    fn an_expired_level_gives_way_to_the_next() {
+    fn what_has_expired_says_nothing() {
         let mut builder = RulingsBuilder::default();
-        let narrow = Claim { until_s: 1_000, ..Claim::listed(ValueId(1)) };
-        let ruling = builder.levels([vec![narrow], vec![Claim::listed(ValueId(2))]]);
+        let until = |claim, until_s| Claim { until_s, ..claim };
+        let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
+        let several = builder.level(vec![until(one, 1_000), until(two, 900), until(one, 1_000)]);
+        let excluded = builder.level(vec![until(one, 1_000), until(Claim::excluded(), 900)]);
         let rulings = builder.build();
-        let value_at = |now_s| {
+        let values_at = |ruling, now_s| {
             let mut found = Vec::new();
             let context = Context { now_s, keyed: false };
             rulings.decide(ruling, &context).for_each_value(&context, |value, _, _| found.push(value.0));
             found
         };
-        assert_eq!(value_at(999), [1]);
-        assert_eq!(value_at(1_000), [2], "delisted to the second");
-        assert_eq!(value_at(u64::from(u32::MAX) + 5), [2], "the clock may pass 2106");
+        assert_eq!(values_at(several, 899), [1, 2]);
+        assert_eq!(values_at(several, 999), [1], "delisted to the second");
+        assert!(rulings.decide(several, &NOBODY).is_absent());
+        assert!(values_at(several, u64::from(u32::MAX) + 5).is_empty(), "the clock may pass 2106");
+        assert!(matches!(rulings.decide(excluded, &Context { now_s: 899, keyed: false }), Finding::Excluded));
+        assert_eq!(values_at(excluded, 900), [1], "what has expired no longer excludes");
     }
 
     #[test]
-    fn an_expired_exclusion_no_longer_excludes() {
+    fn equal_claims_are_kept_once() {
         let mut builder = RulingsBuilder::default();
-        let gone = Claim { until_s: 900, ..Claim::excluded() };
-        let ruling = builder.levels([vec![gone], vec![Claim::listed(ValueId(2))]]);
-        assert!(builder.build().decide(ruling, &NOBODY).is_listed());
+        let claims = |value| vec![Claim::listed(ValueId(value)), Claim::listed(ValueId(9))];
+        let rulings: Vec<Ruling> = (0..2_000).map(|line| builder.level(claims(line % 5))).collect();
+        assert!(builder.links().eq(rulings[..5].iter().copied()));
+        let built = builder.build();
+        for (line, ruling) in (0..).zip(rulings) {
+            assert_eq!(built.claims(ruling), claims(line % 5));
+        }
     }
 
     #[test]
@@ -523,8 +420,7 @@ mod tests {
     #[test]
     fn an_exclusion_decides_its_level() {
         let mut builder = RulingsBuilder::default();
-        let ruling =
-            builder.levels([vec![Claim::listed(ValueId(1)), Claim::excluded()], vec![Claim::listed(ValueId(2))]]);
+        let ruling = builder.level(vec![Claim::listed(ValueId(1)), Claim::excluded()]);
         assert_eq!(ruling, Ruling::EXCLUDED);
     }
 }

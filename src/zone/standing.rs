@@ -3,7 +3,7 @@
 //! Most lists have no lifetimes at all. Those that do, have one on every entry, and nearly every one ends at a second of its
 //! own; as links of [`Rulings`] they would cost twelve bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
 //! simple [`Ruling`], and the datasets keep it in four bytes at most, where there is one. Links remain for what is rare: delays,
-//! access keys, several values, lifetimes nested deeper than a dataset tells apart.
+//! access keys, several values.
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
 
@@ -57,11 +57,11 @@ impl Standing {
         }
     }
 
-    /// The standing of levels of claims, most specific first.
-    pub fn of_levels(levels: Vec<Vec<Claim>>, rulings: &mut RulingsBuilder) -> Self {
-        match levels.as_slice() {
-            [level] if level.len() == 1 => Self::of(level[0], rulings),
-            _ => Self { ruling: rulings.levels(levels), until_s: FOREVER_S },
+    /// The standing of claims that count together.
+    pub fn of_level(claims: Level, rulings: &mut RulingsBuilder) -> Self {
+        match claims.as_slice() {
+            [only] => Self::of(*only, rulings),
+            _ => Self { ruling: rulings.level(claims), until_s: FOREVER_S },
         }
     }
 
@@ -94,13 +94,13 @@ impl Standing {
         }
     }
 
-    /// The levels of claims, most specific first, without what counts together with it; empty for one that is absent.
-    pub fn levels(self, rulings: &Rulings) -> Vec<Level> {
-        let mut levels = rulings.levels(self.ruling);
+    /// Its claims, without what counts together with it; none of one that is absent.
+    pub fn claims(self, rulings: &Rulings) -> Level {
+        let mut claims = rulings.claims(self.ruling);
         if self.until_s != FOREVER_S {
-            levels.iter_mut().flat_map(|level| level.iter_mut()).for_each(|claim| claim.until_s = self.until_s);
+            claims.iter_mut().for_each(|claim| claim.until_s = self.until_s);
         }
-        levels
+        claims
     }
 
     /// When it lists, if not together with others.
@@ -117,10 +117,10 @@ impl Standing {
 
     #[inline(never)]
     fn outlook_of_links(self, rulings: &Rulings) -> Outlook {
-        let levels = self.levels(rulings);
-        let claims = || levels.iter().flat_map(|level| level.iter());
-        let plain = claims().all(|claim| claim.value.is_some() && claim.from_s == 0 && claim.key != KeyRule::Required);
-        match claims().filter(|claim| claim.value.is_some()).map(|claim| claim.until_s).max() {
+        let claims = self.claims(rulings);
+        let is_plain = |claim: &Claim| claim.value.is_some() && claim.from_s == 0 && claim.key != KeyRule::Required;
+        let plain = claims.iter().all(is_plain);
+        match claims.iter().filter(|claim| claim.value.is_some()).map(|claim| claim.until_s).max() {
             None => Outlook::Never,
             Some(FOREVER_S) if plain => Outlook::Always,
             Some(until_s) if plain => Outlook::Until(until_s),
@@ -138,16 +138,15 @@ impl Equals {
             (Some(only), None) => only,
             (Some(first), Some(second)) => {
                 let claims = self.settle([first, second].into_iter().chain(standings), rulings.so_far());
-                Standing::of_levels(vec![claims], rulings)
+                Standing::of_level(claims, rulings)
             }
         }
     }
 
     /// The claims that count of those of one key and one specificity, given in the order of their lines.
-    pub fn settle(self, standings: impl IntoIterator<Item = Standing>, rulings: &Rulings) -> Vec<Claim> {
-        let mut kept: Vec<Claim> = Vec::new();
-        let claims = standings.into_iter().flat_map(|standing| standing.levels(rulings));
-        for claim in claims.flat_map(<[Claim]>::into_vec) {
+    pub fn settle(self, standings: impl IntoIterator<Item = Standing>, rulings: &Rulings) -> Level {
+        let mut kept = Level::new();
+        for claim in standings.into_iter().flat_map(|standing| standing.claims(rulings)) {
             let lives_longer = |other: &Claim| claim.until_s > other.until_s;
             match self {
                 Self::All => {
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_needs_no_chain() {
+    fn a_lifetime_needs_no_link() {
         let mut rulings = RulingsBuilder::default();
         let standing = Standing::of(Claim { until_s: 50, ..Claim::listed(ValueId(3)) }, &mut rulings);
         let rulings = rulings.build();
@@ -228,17 +227,18 @@ mod tests {
     fn outlooks() {
         let mut builder = RulingsBuilder::default();
         let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
-        let mut outlook = |levels: Vec<Vec<Claim>>| {
-            let standing = Standing::of_levels(levels, &mut builder);
+        let mut outlook = |claims: Level| {
+            let standing = Standing::of_level(claims, &mut builder);
             standing.outlook(builder.so_far())
         };
         let short = Claim { until_s: 9, ..one };
-        assert_eq!(outlook(vec![vec![]]), Outlook::Never);
-        assert_eq!(outlook(vec![vec![one, two]]), Outlook::Always);
-        assert_eq!(outlook(vec![vec![short]]), Outlook::Until(9));
-        assert_eq!(outlook(vec![vec![short], vec![two]]), Outlook::Always);
-        assert_eq!(outlook(vec![vec![short], vec![Claim::excluded()]]), Outlook::Perhaps(9));
-        assert_eq!(outlook(vec![vec![Claim { key: KeyRule::Required, ..short }]]), Outlook::Perhaps(9));
+        let gone = Claim { until_s: 5, ..Claim::excluded() };
+        assert_eq!(outlook(vec![]), Outlook::Never);
+        assert_eq!(outlook(vec![one, two]), Outlook::Always);
+        assert_eq!(outlook(vec![short]), Outlook::Until(9));
+        assert_eq!(outlook(vec![short, two]), Outlook::Always);
+        assert_eq!(outlook(vec![short, gone]), Outlook::Perhaps(9));
+        assert_eq!(outlook(vec![Claim { key: KeyRule::Required, ..short }]), Outlook::Perhaps(9));
         assert_eq!(Outlook::Until(3).or(Outlook::Perhaps(7)), Outlook::Perhaps(7));
     }
 }

@@ -19,11 +19,9 @@ impl Translation {
     /// Takes over the rulings of a part, given what its values are here. `None`: all mean what they meant.
     pub(super) fn of(later: &RulingsBuilder, values: &[ValueId], rulings: &mut RulingsBuilder) -> Option<Self> {
         let links = later.links().map(|link| {
-            let mut levels = later.so_far().levels(link);
-            for claim in levels.iter_mut().flat_map(|level| level.iter_mut()) {
-                claim.value = claim.value.map(|value| values[value.0 as usize]);
-            }
-            rulings.levels(levels.into_iter().map(<[_]>::into_vec))
+            let mut claims = later.so_far().claims(link);
+            claims.iter_mut().for_each(|claim| claim.value = claim.value.map(|value| values[value.0 as usize]));
+            rulings.level(claims)
         });
         let links: Vec<Ruling> = links.collect();
         let is_same =
@@ -58,7 +56,7 @@ mod tests {
         let values = [ValueId(0), ValueId(1), ValueId(7)];
         let translation = Translation::of(&later, &values, &mut first).expect("they differ");
         assert_eq!([translation.ruling(there[0]), translation.ruling(there[1])], [here[1], here[0]]);
-        assert_eq!(first.so_far().levels(translation.ruling(there[2]))[0][..], [delayed(7)]);
+        assert_eq!(first.so_far().claims(translation.ruling(there[2])), [delayed(7)]);
         assert_eq!(translation.ruling(Ruling::listed(ValueId(2))), Ruling::listed(ValueId(7)));
         for ruling in [Ruling::EXCLUDED, Ruling::ABSENT] {
             assert_eq!(translation.ruling(ruling), ruling);

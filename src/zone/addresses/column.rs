@@ -1,8 +1,8 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. [Ends] of
-//! lifetimes take two bytes each or three, and only where there are some. What has links of its own ([`Rulings`]) has no end, and
-//! keeps the number of its link in the place of that once the palette is full of such.
+//! lifetimes take two bytes each or three, and only where there are some. What links to claims elsewhere ([`Rulings`]) has no end,
+//! and keeps the number of its link in the place of that once the palette is full of such.
 
 use std::collections::HashMap;
 
@@ -212,7 +212,7 @@ impl ColumnBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::values::ValueId;
+    use crate::zone::{ruling::Claim, values::ValueId};
 
     #[test]
     fn codes_grow_with_the_palette() {
@@ -256,7 +256,7 @@ mod tests {
     fn links_take_the_place_of_ends() {
         let rulings = {
             let mut builder = crate::zone::ruling::RulingsBuilder::default();
-            (0..1_000).for_each(|until_s| _ = builder.until(Ruling::EXCLUDED, until_s, Ruling(1)));
+            (0..1_000).for_each(|until_s| _ = builder.claim(Claim { from_s: 1, until_s, ..Claim::excluded() }));
             builder.build()
         };
         let standing = |position: u32| match position % 3 {

@@ -11,8 +11,8 @@
 //! | beside each | value of what is said: nothing if all agree, else 1, 2 or 4 each | |
 //! | | lifetime, where there is one: as many bits as tell the ends of all apart | 2.1 if within a day; 3.1 a year |
 //! | beside segments | whether anything is said there | 1.5 bits a place |
-//! | | what is behind an entry that ends, where there is any | 2 bits a place |
-//! | rulings | a lifetime nested deeper than four; a delay or key; several values of one key | 12; 32 or more |
+//! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on |
+//! | rulings | a delay or key; several values of one key, or of one octet's prefixes | 24 or more, the same ones once |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says
 //! nothing, and the next one decides. Whoever asks for a part of an address (empty non-terminals, RFC 8020) asks whether

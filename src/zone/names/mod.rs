@@ -254,9 +254,9 @@ impl Names {
         standing.decide(&self.rulings, context)
     }
 
-    /// The levels of claims behind what [`Self::for_each`] visits.
-    pub fn levels(&self, standing: Standing) -> Vec<Level> {
-        standing.levels(&self.rulings)
+    /// The claims behind what [`Self::for_each`] visits.
+    pub fn claims(&self, standing: Standing) -> Level {
+        standing.claims(&self.rulings)
     }
 
     /// How much of it ends, and when.
