@@ -331,7 +331,9 @@ impl RulingsBuilder {
             return Ruling::of_link(link);
         }
         let link = rulings.ends.len() as u32;
-        claims.iter().for_each(|claim| push_tight(&mut rulings.claims, *claim));
+        for claim in claims {
+            push_tight(&mut rulings.claims, *claim);
+        }
         // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
         let end = u32::try_from(rulings.claims.len()).ok().filter(|end| *end < LINKED - 2);
         push_tight(&mut rulings.ends, end.expect("fewer claims than lines, and those are below 2^30"));

@@ -98,7 +98,9 @@ impl Standing {
     pub fn claims(self, rulings: &Rulings) -> Level {
         let mut claims = rulings.claims(self.ruling);
         if self.until_s != FOREVER_S {
-            claims.iter_mut().for_each(|claim| claim.until_s = self.until_s);
+            for claim in &mut claims {
+                claim.until_s = self.until_s;
+            }
         }
         claims
     }

@@ -20,7 +20,9 @@ impl Translation {
     pub(super) fn of(later: &RulingsBuilder, values: &[ValueId], rulings: &mut RulingsBuilder) -> Option<Self> {
         let links = later.links().map(|link| {
             let mut claims = later.so_far().claims(link);
-            claims.iter_mut().for_each(|claim| claim.value = claim.value.map(|value| values[value.0 as usize]));
+            for claim in &mut claims {
+                claim.value = claim.value.map(|value| values[value.0 as usize]);
+            }
             rulings.level(claims)
         });
         let links: Vec<Ruling> = links.collect();

@@ -142,9 +142,10 @@ mod tests {
             let mut random = SmallRng::seed_from_u64(seed);
             // Seldom with nothing behind, so that the search goes far.
             let pieces: Vec<(usize, bool)> = (0..len)
-                .map(|position| match position == 0 || random.random_ratio(1, 3_000) {
-                    true => (0, true),
-                    false => (random.random_range(1..=deepest), random.random_ratio(1, 3)),
+                .map(|position| {
+                    let is_outermost = position == 0 || random.random_ratio(1, 3_000);
+                    let behind = if is_outermost { 0 } else { random.random_range(1..=deepest) };
+                    (behind, is_outermost || random.random_ratio(1, 3))
                 })
                 .collect();
             let (mut nesting, mut stated) = (Nesting::outermost(0), Marks::default());

@@ -319,7 +319,7 @@ fn a_small_list_costs_its_entries() {
 }
 
 #[test]
-fn a_lifetime_costs_up_to_four_octets_and_none_costs_nothing() {
+fn entries_without_an_end_pay_nothing_for_it() {
     const COUNT: u32 = 100_000;
     const START_S: u32 = 1_800_000_000;
     let bytes = |until_s: &dyn Fn(u32) -> u32| {
@@ -331,11 +331,10 @@ fn a_lifetime_costs_up_to_four_octets_and_none_costs_nothing() {
     };
     let endless = bytes(&|_| FOREVER_S);
     let each_its_own = bytes(&|host| START_S + host);
-    let (one, some) = (bytes(&|host| if host == 7 { 1 } else { FOREVER_S }), bytes(&|host| START_S + host / 2));
+    let one = bytes(&|host| if host == 7 { 1 } else { FOREVER_S });
     // 65,536 cells of an index, and the low halves of the hosts: no room for ends among them.
     assert!(endless < 8 * 65_536 + 2 * COUNT as usize, "{endless}");
-    assert!(each_its_own <= endless + 4 * COUNT as usize, "{endless} {each_its_own}");
-    assert!(one <= some && some <= each_its_own, "{one} {some} {each_its_own}");
+    assert!(endless < one && one < each_its_own, "{endless} {one} {each_its_own}");
 }
 
 /// When a line ends, of a list whose ends are spread over a year.

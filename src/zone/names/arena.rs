@@ -303,7 +303,7 @@ impl Arena {
         if self.octets.capacity() - self.octets.len() < NODE_MAX {
             self.octets.reserve_exact((self.octets.len() / 16).max(NODE_MAX));
         }
-        self.octets.push(depth as u8 | u8::from(is_inner) * INNER);
+        self.octets.push(if is_inner { depth as u8 | INNER } else { depth as u8 });
         self.octets.push(short << SHORT_SHIFT | label.len() as u8);
         if is_inner {
             self.octets.extend_from_slice(&[0; END_LEN]);
