@@ -2,9 +2,9 @@
 //!
 //! Entries come [in order](super::gather), wider prefixes before the narrower ones that they begin with, and are swept once with
 //! a stack of those that are open: where one opens or closes, a piece begins, and what it says follows from the stack. A piece
-//! states what its innermost prefix says and leaves the others to [what is behind it](super::nesting), if those have pieces of their
-//! own there; if not, it says it all. Prefixes that begin at one address have pieces there too, all but the last without length;
-//! and what counts together with wider prefixes is [joined](super::super::nested) to them. Hosts are rows of their own.
+//! states what its innermost prefix says and leaves the others to [what is behind it](super::nesting). Of prefixes that begin at
+//! one address all that may be asked have pieces there, all but the last without length; and what ends by itself is
+//! [joined](super::super::nested) to wider prefixes that count together with it. Hosts are rows of their own.
 
 use super::{
     builder::Specificity,
