@@ -1,7 +1,7 @@
 //! What several lines say of one key, put into words of eight bytes.
 //!
 //! Most lists have no lifetimes at all. Those that do, have one on every entry, and nearly every one ends at a second of its
-//! own; as links of [`Rulings`] they would cost twelve bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
+//! own; as links of [`Rulings`] they would cost two dozen bytes each. A [`Standing`] therefore keeps the end of the lifetime beside a
 //! simple [`Ruling`], and the datasets keep it in four bytes at most, where there is one. Links remain for what is rare: delays,
 //! access keys, several values.
 //!
@@ -9,7 +9,7 @@
 
 use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
 
-/// A ruling and the end of its lifetime. A ruling with levels carries its times itself, and has no end here.
+/// A ruling and the end of its lifetime. A ruling with a link has its times there, and no end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// What is said.

@@ -4,8 +4,8 @@
 //! nothing said of it. Prefixes nest and exclude each other, but what results of them is flat: [`Segments`] keeps the places
 //! where the answer changes, so that one search finds it however deep the prefixes are nested. A lone prefix makes two such
 //! places, its start and what comes after its end; neighbours share them. Of the places where nothing is said any more is known
-//! only that. Only where a prefix has ended, or counts together with others, is looked for the one [behind it](super::nesting). Of
-//! several places at one address the last one holds, and the others are behind it.
+//! only that. Only where a prefix has ended or goes on, or counts together with others, is looked for the one
+//! [behind it](super::nesting). Of several places at one address the last one holds.
 
 use std::ops::Range;
 
@@ -329,7 +329,7 @@ impl<K: Key> Segments<K> {
         pieces.filter(|piece| piece.standing != Standing::ABSENT)
     }
 
-    /// What is stated by each of them; what goes on from one before it counts once.
+    /// What is stated by each of them. What ends counts once; what never ends may count again where it goes on after others.
     pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
         (0..self.starts.len()).filter_map(|position| self.stated.rank(position)).map(|at| self.column.standing(at))
     }

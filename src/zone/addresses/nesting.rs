@@ -21,14 +21,14 @@ use super::marks::{Marks, WORD, below};
 use crate::zone::runs::push_tight;
 
 /// How many stand behind pieces, by position.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Nesting {
     /// So many bits tell how many are behind any piece, and so many are behind the deepest.
     bits: usize,
     deepest: usize,
     /// For 64 pieces each, a word for each of these bits, the lowest first.
     blocks: Vec<u64>,
-    /// For each group of 64 blocks and each depth, the blocks that have a statement with fewer behind it.
+    /// For each depth and each group of 64 blocks, the blocks that have a statement with fewer behind it.
     groups: Vec<u64>,
 }
 
@@ -68,13 +68,15 @@ impl Nesting {
     pub(super) fn finish(&mut self, stated: &Marks) {
         self.blocks.shrink_to_fit();
         let count = self.blocks.len() / self.bits;
-        self.groups = vec![0; count.div_ceil(WORD) * self.deepest];
-        for block in 0..count {
-            for depth in 1..=self.deepest {
-                let has_any = self.statements(block, depth, stated) != 0;
-                self.groups[block / WORD * self.deepest + depth - 1] |= u64::from(has_any) << (block % WORD);
+        for depth in 1..=self.deepest {
+            for group in 0..count.div_ceil(WORD) {
+                let blocks = group * WORD..count.min((group + 1) * WORD);
+                let has_any = |block| u64::from(self.statements(block, depth, stated) != 0);
+                let blocks = blocks.rev().fold(0, |blocks, block| blocks << 1 | has_any(block));
+                push_tight(&mut self.groups, blocks);
             }
         }
+        self.groups.shrink_to_fit();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -93,10 +95,10 @@ impl Nesting {
             return Some(block * WORD + last(own)?);
         }
         let (group, block_bit) = (block / WORD, block % WORD);
-        let has = |group: usize| self.groups[group * self.deepest + depth - 1];
-        let blocks = has(group) & below(block_bit);
+        let groups = &self.groups[(depth - 1) * (self.groups.len() / self.deepest)..];
+        let blocks = groups[group] & below(block_bit);
         let (group, blocks) = match blocks {
-            0 => (0..group).rev().map(|group| (group, has(group))).find(|(_, blocks)| *blocks != 0)?,
+            0 => groups[..group].iter().copied().enumerate().rfind(|(_, blocks)| *blocks != 0)?,
             blocks => (group, blocks),
         };
         let block = group * WORD + last(blocks)?;

@@ -12,7 +12,10 @@ use super::{
     layers::{Hosts, HostsBuilder, Said, Segments, SegmentsBuilder},
     sorted::Key,
 };
-use crate::zone::{ruling::RulingsBuilder, standing::Standing};
+use crate::zone::{
+    ruling::{Rulings, RulingsBuilder},
+    standing::Standing,
+};
 
 /// A prefix that is open while the sweep passes.
 struct Open<K> {
@@ -25,8 +28,8 @@ struct Open<K> {
 
 impl<K> Open<K> {
     /// Whether it may be asked where that one inside is found.
-    fn is_needed_behind(&self, inner: &Self) -> bool {
-        !inner.own.is_unconditional() || inner.level == self.level && !self.own.is_unconditional()
+    fn is_needed_behind(&self, inner: &Self, rulings: &Rulings) -> bool {
+        !inner.own.always_decides(rulings) || inner.level == self.level && !self.own.always_decides(rulings)
     }
 }
 
@@ -190,7 +193,8 @@ impl<'r, K: Key> Sweep<'r, K> {
     /// The widest prefix of those that are not stated and may be asked, one behind the other, where the innermost is found.
     fn first_to_state(&self, innermost: usize) -> usize {
         let stated = self.stated.last().map_or(0, |stated| stated.at + 1);
-        let is_asked = |at: &usize| self.open[at - 1].is_needed_behind(&self.open[*at]);
+        let rulings = self.rulings.so_far();
+        let is_asked = |at: &usize| self.open[at - 1].is_needed_behind(&self.open[*at], rulings);
         let hidden = (stated + 1..=innermost).rev().take_while(is_asked).count();
         innermost - hidden
     }

@@ -1,7 +1,8 @@
 //! The nodes of the tree, one after another in bytes.
 //!
 //! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: two octets, and the
-//! label, and the end of its lifetime if most have one. The others have an octet more, which tells what follows:
+//! label, and the end of its lifetime if most have one. The others have an octet more, which tells what follows, and
+//! four more if they are inner ones:
 //!
 //! ```text
 //! depth             7 bits: labels from the apex
@@ -278,7 +279,7 @@ impl Arena {
     /// for ever.
     pub(super) fn close(&mut self, place: Place, below: Outlook) {
         let end_at = place.at as usize + HEAD_LEN;
-        let end = self.octets.len() as u32;
+        let end = self.end();
         self.octets[end_at..end_at + END_LEN].copy_from_slice(&end.to_le_bytes());
         let (kind, until) = match (below, place.until_at) {
             (Outlook::Never, None) => (0, None),
@@ -296,10 +297,15 @@ impl Arena {
         self.octets[place.flags_at as usize] |= kind << BELOW_SHIFT;
     }
 
+    /// Where the next node begins.
+    fn end(&self) -> u32 {
+        u32::try_from(self.octets.len()).expect("names of less than 4 GiB")
+    }
+
     /// Begins a node.
     fn push_label(&mut self, node: Node<'_>, is_inner: bool, short: u8) -> u32 {
         let Node { depth, label, .. } = node;
-        let at = u32::try_from(self.octets.len()).expect("names of less than 4 GiB");
+        let at = self.end();
         if self.octets.capacity() - self.octets.len() < NODE_MAX {
             self.octets.reserve_exact((self.octets.len() / 16).max(NODE_MAX));
         }

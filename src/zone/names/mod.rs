@@ -210,18 +210,21 @@ impl Names {
                 write_name(way, &mut name);
                 visit(&name, exact, wildcard);
             }
+            true
         });
     }
 
-    /// Calls `visit` with each node: its place and its labels from right to left.
-    fn walk<'a>(&'a self, mut visit: impl FnMut(u32, &[&'a [u8]], Node<'a>)) {
+    /// Calls `visit` with each node, its place and its labels from right to left, as long as that returns `true`.
+    fn walk<'a>(&'a self, mut visit: impl FnMut(u32, &[&'a [u8]], Node<'a>) -> bool) {
         let mut way: Vec<&[u8]> = Vec::new();
         let mut at = APEX;
         while (at as usize) < self.arena.len() {
             let (node, next) = self.arena.read(at);
             way.truncate(node.depth.saturating_sub(1));
             way.extend(Some(node.label).filter(|label| !label.is_empty()));
-            visit(at, &way, node);
+            if !visit(at, &way, node) {
+                return;
+            }
             at = next;
         }
     }
@@ -235,8 +238,11 @@ impl Names {
         let mut wanted = 0;
         // The first one of each part.
         self.walk(|at, way, node| {
+            if part(at) < wanted {
+                return true;
+            }
             let is_exact = lists(node.exact);
-            if part(at) >= wanted && (is_exact || lists(node.wildcard)) {
+            if wanted < count && (is_exact || lists(node.wildcard)) {
                 let mut name = Vec::new();
                 let below = (!is_exact).then_some(&b"x"[..]);
                 write_name(&[way, below.as_slice()].concat(), &mut name);
@@ -245,6 +251,7 @@ impl Names {
                     some.push(name);
                 }
             }
+            wanted < count
         });
         some
     }
