@@ -242,3 +242,27 @@ fn a_lifetime_costs_at_most_four_bytes() {
         assert!(each <= most + 0.01, "{within_s}: {each}");
     }
 }
+
+#[test]
+fn some_that_are_listed_from_all_over() {
+    let mut builder = NamesBuilder::default();
+    let long = format!("{0}.{0}.{0}.{1}", "l".repeat(62), "l".repeat(63));
+    let mut add = |name: &str, scope, claim| {
+        builder.add(Name::parse(name.as_bytes()).expect("a name").as_wire(), scope, claim);
+    };
+    for line in 0..1_000 {
+        add(&format!("x{line:03}.test"), Scope::Exact, Claim { until_s: NOW.now_s as u32, ..value(1) });
+    }
+    for (name, scope) in [("a.test", Scope::Exact), ("x500.test", Scope::Exact), ("zzzzz.test", Scope::Below)] {
+        add(name, scope, value(2));
+    }
+    // Below that one no name is short enough.
+    add(&long, Scope::Below, value(3));
+    let names = builder.build();
+    let some = |count| names.some_listed(count, &NOW).iter().map(|wire| Name::from_wire(wire).to_string()).collect();
+    let all: Vec<String> = some(50);
+    assert_eq!(all, ["a.test", "x500.test", "x.zzzzz.test"]);
+    assert_eq!(some(2), ["a.test", "x.zzzzz.test"]);
+    assert_eq!(some(1), ["a.test"]);
+    assert!(some(0).is_empty());
+}
