@@ -1,6 +1,6 @@
 //! Datasets into zones: what was loaded, at its place, under its apex.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use tracing::{error, info};
 
@@ -9,7 +9,7 @@ use super::{
     zones::{DatasetSpec, ZoneSpec},
 };
 use crate::{
-    load::ZoneData,
+    load::{Loaded, ZoneData},
     wire::name::Name,
     zone::{
         access::{AccessList, KeyList},
@@ -18,12 +18,33 @@ use crate::{
     },
 };
 
-/// The good data of a dataset.
+/// The data of a dataset.
 #[derive(Clone, Debug)]
 pub(super) enum Good {
     Data(Arc<ZoneData>),
     Acl(Arc<AccessList>),
     Keys(Arc<KeyList>),
+}
+
+impl From<Loaded> for Good {
+    fn from(loaded: Loaded) -> Self {
+        match loaded {
+            Loaded::Data(data) => Self::Data(Arc::new(data)),
+            Loaded::Acl(list) => Self::Acl(Arc::new(list)),
+            Loaded::Keys(list) => Self::Keys(Arc::new(list)),
+        }
+    }
+}
+
+impl Good {
+    /// Number of entries.
+    pub(super) fn entries(&self) -> usize {
+        match self {
+            Self::Data(data) => data.sections.iter().map(|section| section.dataset.len()).sum(),
+            Self::Acl(list) => list.len(),
+            Self::Keys(list) => list.len(),
+        }
+    }
 }
 
 /// The good data of each dataset, with the time of its newest file.
@@ -92,6 +113,16 @@ fn zone(
         parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
     zone.content = Some(Content::new(soa, servers, expires_s, specifications));
     zone
+}
+
+/// The addresses of the name servers of zones, as far as we serve them.
+pub(super) fn server_addresses<'a>(snapshot: &Snapshot, zones: impl Iterator<Item = &'a Name>) -> Vec<IpAddr> {
+    zones
+        .filter_map(|apex| snapshot.zone(apex)?.content.as_ref()?.servers.as_ref())
+        .flat_map(|servers| &servers.servers)
+        .flat_map(|(_, addresses)| addresses)
+        .map(|(address, _)| IpAddr::V4(*address))
+        .collect()
 }
 
 /// Says in one line what a zone consists of now, if something of it was loaded.

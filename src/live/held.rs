@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     assembly::Good,
-    loading::{Failure, Stamp},
+    loading::{Failure, Loading, Stamp},
 };
 use crate::zone::lifetimes::Lifetimes;
 
@@ -20,6 +20,8 @@ const SWEEP_SHARE: usize = 10;
 #[derive(Debug)]
 pub(super) struct GoodVersion {
     pub(super) data: Good,
+    /// The files that they were read from.
+    pub(super) stamps: Vec<Option<Stamp>>,
     /// The time of the newest file.
     pub(super) newest_s: u64,
     /// Entries at the time of loading.
@@ -42,11 +44,16 @@ pub(super) struct Held {
 }
 
 impl GoodVersion {
-    /// The data, with what can be told of them.
-    pub(super) fn new(data: Good, newest_s: u64, entries: usize, now_s: u64, left_out: u64) -> Self {
-        let mut version = Self { data, newest_s, entries, has_lifetimes: false };
-        version.has_lifetimes = left_out > 0 || version.lifetimes(now_s).some_end();
-        version
+    /// What was loaded now, with what can be told of it.
+    ///
+    /// # Errors
+    /// Why nothing was.
+    pub(super) fn new(loading: Loading, now_s: u64) -> Result<Self, Failure> {
+        let Loading { stamps, newest_s, report, result, .. } = loading;
+        let data = result?;
+        let mut version = Self { entries: data.entries(), data, stamps, newest_s, has_lifetimes: false };
+        version.has_lifetimes = report.expired > 0 || version.lifetimes(now_s).some_end();
+        Ok(version)
     }
 
     fn lifetimes(&self, now_s: u64) -> Lifetimes {

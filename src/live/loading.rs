@@ -11,9 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{reading, zones::DatasetSpec};
+use tracing::warn;
+
+use super::{assembly::Good, reading, zones::DatasetSpec};
 use crate::{
-    load::{LoadError, Loaded, Options, Report},
+    load::{LoadError, Options, Report, Severity},
     turns,
 };
 
@@ -69,8 +71,21 @@ pub(super) struct Loading {
     /// The time of the newest of them.
     pub(super) newest_s: u64,
     pub(super) report: Report,
-    pub(super) result: Result<Loaded, Failure>,
+    pub(super) result: Result<Good, Failure>,
     pub(super) took: Duration,
+}
+
+impl Loading {
+    /// Logs what is wrong with the lines: the first faults of each sort, and how many there are.
+    pub(super) fn log(&self, dataset: &DatasetSpec) {
+        let report = &self.report;
+        for remark in report.remarks().iter().filter(|remark| remark.fault.severity() == Severity::Warning) {
+            warn!("{remark}");
+        }
+        if report.warnings() > 0 {
+            warn!(dataset = %dataset, "{report}; `dnsbld check` shows them");
+        }
+    }
 }
 
 /// Why nothing was loaded.
@@ -141,7 +156,7 @@ fn load_with(
     let newest_s = stamps.iter().flatten().map(Stamp::modified_s).max().unwrap_or(0);
     let label = dataset.to_string();
     let read = reading::read((dataset.kind, &label), files, (options, progress), &mut report, threads);
-    let mut result = read.map_err(|error| Failure {
+    let mut result = read.map(Good::from).map_err(|error| Failure {
         word: match &error {
             LoadError::FromFuture { .. } => "future",
             LoadError::Unpack { .. } => "unpack",

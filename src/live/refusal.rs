@@ -8,8 +8,9 @@ use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
+use super::assembly::Good;
 use crate::{
-    load::{Loaded, Report},
+    load::Report,
     zone::{
         dataset::{Dataset, Entries},
         ruling::Context,
@@ -161,27 +162,27 @@ impl fmt::Display for Refusal {
 
 /// What the rules look at.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub(super) struct Judged<'a> {
     /// The new data.
-    pub loaded: &'a Loaded,
+    pub(super) loaded: &'a Good,
     /// What was wrong with their lines.
-    pub report: &'a Report,
+    pub(super) report: &'a Report,
     /// How many entries the data before had.
-    pub old_entries: Option<usize>,
+    pub(super) old_entries: Option<usize>,
     /// Addresses of the name servers of the zones that use the data.
-    pub servers: &'a [IpAddr],
+    pub(super) servers: &'a [IpAddr],
     /// Seconds since the epoch.
-    pub now_s: u64,
+    pub(super) now_s: u64,
 }
 
 impl Rules {
     /// The rules that new data break.
-    pub fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
+    pub(super) fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         if self.is_off {
             return refusals;
         }
-        let new = entries(judged.loaded);
+        let new = judged.loaded.entries();
         if let Some(old) = judged.old_entries
             && old >= self.floor_entries
             && (new as f64) < old as f64 * self.min_share
@@ -196,7 +197,7 @@ impl Rules {
         if let Some(file) = judged.report.cut_short.as_ref().filter(|_| self.refuse_cut_short) {
             refusals.push(Refusal::CutShort { file: file.clone() });
         }
-        if let Loaded::Data(data) = judged.loaded {
+        if let Good::Data(data) = judged.loaded {
             if data.expires_s.is_some_and(|expires_s| expires_s < judged.now_s) {
                 refusals.push(Refusal::Expired);
             }
@@ -240,15 +241,6 @@ impl Rules {
     }
 }
 
-/// Number of entries of whatever was loaded.
-pub fn entries(loaded: &Loaded) -> usize {
-    match loaded {
-        Loaded::Data(data) => data.sections.iter().map(|section| section.dataset.len()).sum(),
-        Loaded::Acl(list) => list.len(),
-        Loaded::Keys(list) => list.len(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,7 +253,7 @@ mod tests {
         let mut report = Report::default();
         let options = Options { now_s: 1_800_000_000, ..Options::default() };
         let source = Source { name: "file".into(), modified_s: 1_700_000_000, reader: Box::new(text.as_bytes()) };
-        let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads");
+        let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads").into();
         let servers = ["192.0.2.53".parse().expect("an address")];
         rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, servers: &servers, now_s: 1_800_000_000 })
     }
@@ -288,6 +280,39 @@ mod tests {
         assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n198.51.10", None), ["cut_short"]);
         assert_eq!(words(Kind::Ip4Set, &"not an address\n".repeat(10), None), ["bad_lines"]);
         assert_eq!(words(Kind::Ip4Set, "$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", None), ["expired"]);
+    }
+
+    #[test]
+    fn each_says_what_to_do() {
+        let remedies = [
+            ("192.0.2.1\n", "`min-share`"),
+            ("0.0.0.0/0\n!127.0.0.1\n!192.0.2.53\n", "look for a prefix that is too short"),
+            ("127.0.0.1\n", "`!127.0.0.1/32`"),
+            ("192.0.2.0/24\n", "`!192.0.2.53`"),
+            ("198.51.100.1\n198.51.10", "write to another name and rename it"),
+            (&"not an address\n".repeat(10), "`max-bad-share`"),
+            ("$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", "see their $TIMESTAMP"),
+        ];
+        for (text, remedy) in remedies {
+            let old_entries = Some(1_000).filter(|_| remedy == "`min-share`");
+            let refusals = judge(Kind::Ip4Trie, text, old_entries, &Rules::default());
+            assert!(refusals[0].to_string().contains(remedy), "{text}: {}", refusals[0]);
+        }
+    }
+
+    #[test]
+    fn shares_are_limits() {
+        let lines = |bad: usize| format!("{}{}", "not an address\n".repeat(bad), "192.0.2.1\n".repeat(200 - bad));
+        assert!(words(Kind::Ip4Set, &lines(20), None).is_empty(), "a tenth is allowed");
+        assert_eq!(words(Kind::Ip4Set, &lines(21), None), ["bad_lines"]);
+        let hosts =
+            |count: u32| (0..count).map(|host| format!("10.0.{}.{}\n", host / 256, host % 256)).collect::<String>();
+        assert!(words(Kind::Ip4Set, &hosts(1_000), Some(2_000)).is_empty(), "a half is allowed");
+        assert_eq!(words(Kind::Ip4Set, &hosts(999), Some(2_000)), ["collapsed"]);
+        assert!(words(Kind::Ip4Trie, "128.0.0.0/2\n", None).is_empty(), "a quarter is allowed");
+        assert_eq!(words(Kind::Ip4Trie, "128.0.0.0/2\n1.2.3.4\n", None), ["world"]);
+        assert_eq!(words(Kind::Ip6Trie, "2000::/5\n", None), [] as [&str; 0]);
+        assert_eq!(words(Kind::Ip6Trie, "2000::/5\n2800::/64\n", None), ["world"]);
     }
 
     #[test]

@@ -12,7 +12,6 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -22,22 +21,18 @@ use tracing::{debug, error, info, warn};
 
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
-    assembly::{Good, GoodData, announce, apexes, assemble},
+    assembly::{GoodData, announce, apexes, assemble, server_addresses},
     held::{GoodVersion, Held},
     kept::{Kept, KeptVersion},
     loading::{CHANGED, Failure, Loading, Progress, load_all, load_one, stamps},
     memory,
-    refusal::{Judged, Rules, entries},
+    refusal::{Judged, Refusal, Rules},
     served::{Cell, LiveSlots, Served, free_retired, publish},
     status::SharedStatus,
     ways::{Places, places},
     zones::{DatasetSpec, ZoneSource, ZoneSpec},
 };
-use crate::{
-    load::{Loaded, Options, Report, Severity},
-    metrics::ZoneCounters,
-    wire::name::Name,
-};
+use crate::{load::Options, metrics::ZoneCounters, wire::name::Name, zone::snapshot::Snapshot};
 
 /// Why files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,16 +167,18 @@ impl Reloader {
         let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
         let mut has_changed = self.list(accepted);
-        let stale = self.stale(at, occasion);
+        let is_clock_set = self.was_clock_set(now_s, at);
+        let stale = self.stale(at, occasion, is_clock_set);
         let loadings = load_all(&stale, &self.settings.options, &self.progress);
+        let prospect = self.prospect(stale.iter().zip(&loadings));
         let mut report = ReloadReport::default();
         let mut taken = Vec::new();
         for (dataset, loading) in stale.into_iter().zip(loadings) {
             let is_accepted = accepted.is_some() && self.zones_of(&dataset).any(|zone| Some(zone) == accepted);
-            log_remarks(&dataset, &loading.report);
+            loading.log(&dataset);
             let (remarks, took) = (loading.report.clone(), loading.took);
             let (mut failure, mut is_restored) = (None, false);
-            match self.take(&dataset, loading, is_accepted) {
+            match self.take(&dataset, loading, is_accepted, &prospect) {
                 Ok(()) => taken.push(dataset.clone()),
                 Err(why) => {
                     is_restored = self.complain(&dataset, &why);
@@ -193,6 +190,7 @@ impl Reloader {
             has_changed |= failure.is_none() || is_restored;
             report.datasets.push(DatasetReport { dataset, report: remarks, failure, is_restored, took });
         }
+        has_changed |= is_clock_set && self.recover();
         if has_changed {
             self.publish(&report);
             report.published = true;
@@ -293,9 +291,8 @@ impl Reloader {
     }
 
     /// The datasets that are to be loaded, each once.
-    fn stale(&mut self, at: Instant, occasion: Occasion<'_>) -> Vec<DatasetSpec> {
+    fn stale(&mut self, at: Instant, occasion: Occasion<'_>, is_clock_set: bool) -> Vec<DatasetSpec> {
         let now_s = self.settings.options.now_s;
-        let is_clock_set = self.was_clock_set(now_s, at);
         let is_folder = matches!(self.settings.source, ZoneSource::Folder(_));
         let mut stale: Vec<DatasetSpec> = Vec::new();
         self.has_unquiet = false;
@@ -314,8 +311,9 @@ impl Reloader {
                 // It was complained about (in a folder, when that was listed), and may come back any time.
                 false
             } else if let Some(failure) = &held.failure {
-                // What a rule refused stays refused until it changes or is accepted; the rest is tried again now and then.
-                is_changed || failure.word != REFUSED && occasion != Occasion::Change
+                // What a rule refused stays refused until it changes or is accepted, or the clock by which it was judged was
+                // set; the rest is tried again now and then.
+                is_changed || is_clock_set || failure.word != REFUSED && occasion != Occasion::Change
             } else {
                 let depends_on_clock = |good: &GoodVersion| {
                     good.has_lifetimes && (is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s))
@@ -342,27 +340,47 @@ impl Reloader {
             now_s.abs_diff(before_s + at.duration_since(before).as_secs()) > TOLERANCE_S
         });
         if was_set {
-            warn!("the clock was set: datasets with lifetimes are loaded again");
+            warn!("the clock was set: datasets with lifetimes, and what was refused, are loaded again");
         }
         was_set
     }
 
+    /// What would be served if all that was loaded went live.
+    fn prospect<'a>(&'a self, loaded: impl Iterator<Item = (&'a DatasetSpec, &'a Loading)>) -> Snapshot {
+        let mut good = self.good_data();
+        good.extend(loaded.filter_map(|(dataset, loading)| Some((dataset, (loading.result.as_ref().ok()?, 0)))));
+        let specs = self.specs.iter().filter(|spec| good.contains_key(&spec.dataset)).cloned();
+        assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
+    }
+
+    /// What is good of each dataset.
+    fn good_data<'a>(&'a self) -> GoodData<'a> {
+        let good = |held: &'a Held| held.good.as_ref().map(|good| (&good.data, good.newest_s));
+        self.held.iter().filter_map(|(dataset, held)| Some((dataset, good(held)?))).collect()
+    }
+
     /// Decides whether new data go live.
-    fn take(&mut self, dataset: &DatasetSpec, loading: Loading, is_accepted: bool) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        dataset: &DatasetSpec,
+        loading: Loading,
+        is_accepted: bool,
+        prospect: &Snapshot,
+    ) -> Result<(), Failure> {
         let now_s = self.settings.options.now_s;
-        let servers = self.server_addresses(dataset);
+        let servers = server_addresses(prospect, self.zones_of(dataset));
         let kept = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset));
         let held = self.held.entry(dataset.clone()).or_default();
         let is_unchanged = held.good.is_some() && held.failure.is_none() && held.tried == loading.stamps;
         // What was good, or was accepted, before the server restarted is so again.
         let is_kept = held.good.is_none() && kept.as_ref().is_some_and(|kept| kept.is_of(&loading.stamps));
-        held.tried = loading.stamps;
-        let loaded = loading.result?;
+        held.tried.clone_from(&loading.stamps);
+        let loaded = loading.result.as_ref().map_err(Clone::clone)?;
         // Entries that are over are not missed.
         let held_entries = held.good.as_ref().map(|good| good.live_entries(now_s));
         let old_entries = held_entries.or_else(|| kept.as_ref().map(|kept| self.live_kept(dataset, kept)));
         let refusals = self.settings.rules.judge(&Judged {
-            loaded: &loaded,
+            loaded,
             report: &loading.report,
             old_entries,
             servers: &servers,
@@ -371,15 +389,15 @@ impl Reloader {
         if !refusals.is_empty() && !is_accepted && !is_unchanged {
             let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             if old_entries.is_some() && !is_kept {
-                let words: Vec<&'static str> = refusals.iter().map(super::refusal::Refusal::word).collect();
+                let words: Vec<&'static str> = refusals.iter().map(Refusal::word).collect();
                 self.status.count_failures(self.zones_of(dataset), &words);
                 return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
             }
             let reason = if is_kept { "as before the restart" } else { "since there is nothing better" };
             warn!(dataset = %dataset, "served, {reason}, but a reload would refuse it: {text}");
         }
-        let entry_count = entries(&loaded);
-        let version = GoodVersion::new(good(loaded), loading.newest_s, entry_count, now_s, loading.report.expired);
+        let version = GoodVersion::new(loading, now_s)?;
+        let entry_count = version.entries;
         let held = self.held.entry(dataset.clone()).or_default();
         let before = held.good.replace(version);
         held.failure = None;
@@ -398,16 +416,16 @@ impl Reloader {
             return kept.entries;
         }
         let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
-        loading.result.map_or(kept.entries, |loaded| entries(&loaded))
+        loading.result.map_or(kept.entries, |loaded| loaded.entries())
     }
 
     /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
     /// is done when nothing else is to be done.
     pub fn keep_next(&mut self) -> bool {
         let Some(dataset) = self.unkept.pop_front() else { return false };
-        let (Some(kept), Some(held)) = (&self.settings.kept, self.held.get(&dataset)) else { return true };
-        let entry_count = held.good.as_ref().map_or(0, |good| good.entries);
-        if let Err(error) = kept.save(&dataset, &held.tried, entry_count) {
+        let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
+        let (Some(kept), Some(good)) = (&self.settings.kept, good) else { return true };
+        if let Err(error) = kept.save(&dataset, &good.stamps, good.entries) {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
         }
         true
@@ -461,33 +479,47 @@ impl Reloader {
 
     /// Serves the last good version of a dataset that cannot be served from its files.
     fn restore(&mut self, dataset: &DatasetSpec) -> bool {
-        let Some(version) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
-        let loading = load_one(dataset, &version.files, &self.settings.options, &self.progress);
-        let Ok(loaded) = loading.result else { return false };
-        let now_s = self.settings.options.now_s;
-        let entry_count = entries(&loaded);
-        let held = self.held.entry(dataset.clone()).or_default();
-        let text = held.failure.as_ref().map(|failure| failure.text.as_str()).unwrap_or_default();
+        let Some(kept) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
+        if !self.serve_kept(dataset, &kept) {
+            return false;
+        }
+        let failure = self.held.get(dataset).and_then(|held| held.failure.as_ref());
         error!(
             dataset = %dataset,
-            "{text}; the last good version is served instead, kept at {} with {} entries",
-            humantime::format_rfc3339_seconds(version.saved),
-            version.entries
+            "{}; the last good version is served instead, kept at {} with {} entries",
+            failure.map_or("", |failure| &failure.text),
+            humantime::format_rfc3339_seconds(kept.saved),
+            kept.entries
         );
-        let expired = loading.report.expired;
-        held.good = Some(GoodVersion::new(good(loaded), loading.newest_s, entry_count, now_s, expired));
         true
+    }
+
+    /// Takes what is kept for the data of a dataset, if it can be loaded.
+    fn serve_kept(&mut self, dataset: &DatasetSpec, kept: &KeptVersion) -> bool {
+        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        let Ok(version) = GoodVersion::new(loading, self.settings.options.now_s) else { return false };
+        self.held.entry(dataset.clone()).or_default().good = Some(version);
+        true
+    }
+
+    /// Now that the clock was set, loads what is served and depends on it from what is kept of it, where its files are gone or
+    /// others that are not good have taken their place. True if there was any.
+    fn recover(&mut self) -> bool {
+        let Some(store) = &self.settings.kept else { return false };
+        let left = |(dataset, held): (&DatasetSpec, &Held)| {
+            let good = held.good.as_ref().filter(|good| good.has_lifetimes)?;
+            let is_replaced = held.failure.is_some() || stamps(dataset).contains(&None);
+            let kept = store.find(dataset).filter(|kept| is_replaced && kept.is_of(&good.stamps))?;
+            Some((dataset.clone(), kept))
+        };
+        let left: Vec<_> = self.held.iter().filter_map(left).collect();
+        left.into_iter().fold(false, |any, (dataset, kept)| self.serve_kept(&dataset, &kept) || any)
     }
 
     /// Assembles all zones and swaps them in.
     fn publish(&mut self, report: &ReloadReport) {
         let specs = self.ripe_specs();
-        let good: GoodData<'_> = self
-            .held
-            .iter()
-            .filter_map(|(dataset, held)| held.good.as_ref().map(|good| (dataset, (&good.data, good.newest_s))))
-            .collect();
-        let snapshot = assemble(&specs, &good, &self.live_slots);
+        let snapshot = assemble(&specs, &self.good_data(), &self.live_slots);
         let mut took: HashMap<&Name, Duration> = HashMap::new();
         for read in &report.datasets {
             for apex in self.zones_of(&read.dataset) {
@@ -541,21 +573,6 @@ impl Reloader {
         self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
     }
 
-    /// The addresses of the name servers of the zones that use a dataset, as far as we serve them.
-    fn server_addresses(&self, dataset: &DatasetSpec) -> Vec<IpAddr> {
-        let served = self.cell.load();
-        let contents = self
-            .zones_of(dataset)
-            .filter_map(|apex| served.snapshot.zone(apex))
-            .filter_map(|zone| zone.content.as_ref());
-        contents
-            .filter_map(|content| content.servers.as_ref())
-            .flat_map(|servers| &servers.servers)
-            .flat_map(|(_, addresses)| addresses)
-            .map(|(address, _)| IpAddr::V4(*address))
-            .collect()
-    }
-
     fn how_to_accept(&self, zone: Option<&Name>) -> String {
         let command = &self.settings.accept_command;
         match zone {
@@ -567,23 +584,3 @@ impl Reloader {
 
 /// The word of failures that an operator may overrule.
 const REFUSED: &str = "refused";
-
-fn good(loaded: Loaded) -> Good {
-    match loaded {
-        Loaded::Data(data) => Good::Data(Arc::new(data)),
-        Loaded::Acl(list) => Good::Acl(Arc::new(list)),
-        Loaded::Keys(list) => Good::Keys(Arc::new(list)),
-    }
-}
-
-/// Logs what is wrong with a dataset: the first faults of each sort, and how many there are.
-fn log_remarks(dataset: &DatasetSpec, report: &Report) {
-    for remark in report.remarks() {
-        if remark.fault.severity() == Severity::Warning {
-            warn!("{remark}");
-        }
-    }
-    if report.warnings() > 0 {
-        warn!(dataset = %dataset, "{report}; `dnsbld check` shows them");
-    }
-}

@@ -1,4 +1,5 @@
-//! Clocks that are set, and entries that are over: the reloader itself, with the time passed in.
+//! The reloader itself, with the time passed in: clocks that are set, entries that are over, what is kept, and who is asked for
+//! the servers of a zone.
 
 use std::{
     fs,
@@ -42,8 +43,13 @@ impl World {
         Self { root, cell, reloader, noon: Instant::now() }
     }
 
-    fn restart(&mut self) {
+    /// Keeps what went live.
+    fn keep(&mut self) {
         while self.reloader.keep_next() {}
+    }
+
+    fn restart(&mut self) {
+        self.keep();
         (self.cell, self.reloader) = start(self.root.path());
     }
 
@@ -198,4 +204,75 @@ fn a_file_is_loaded_when_it_is_quiet() {
     world.write("a.example.ip4set", "10.0.0.9\n");
     world.reload(NOON);
     assert!(world.is_listed(8, NOON) && !world.reloader.has_unquiet());
+}
+
+#[test]
+fn what_a_wrong_clock_refused_is_taken_when_it_is_right() {
+    let mut world = World::new("a.example.ip4set", "10.0.0.1\n");
+    world.reload(NOON);
+    let good = "$TIMESTAMP 2026-11-22:11:00:00 2026-11-22:13:00:00\n10.0.0.1\n10.0.0.2\n";
+    world.write("a.example.ip4set", good);
+    world.reload(NOON + 2 * HOUR);
+    assert!(!world.is_listed(1, NOON));
+    assert!(world.troubles()[0].contains("expired"), "{:?}", world.troubles());
+    world.look(NOON + 60, Occasion::Interval);
+    assert!(world.is_listed(1, NOON) && world.troubles().is_empty(), "{:?}", world.troubles());
+}
+
+#[test]
+fn what_a_wrong_clock_swept_comes_back_without_its_file() {
+    for newer in [None, Some("192.0.2.1 1795348800\n192.0.2")] {
+        let mut world = World::new("a.example.ip4seen", &format!("$LIFETIME 30m\n{}", notes(20_000, NOON)));
+        world.reload(NOON);
+        world.keep();
+        world.look(NOON + HOUR, Occasion::Interval);
+        assert_eq!(world.entries(), 0, "an hour ahead");
+        match newer {
+            None => fs::remove_file(world.root.path().join("zones/a.example.ip4seen")).expect("removed"),
+            Some(text) => world.write("a.example.ip4seen", text),
+        }
+        world.reload(NOON + HOUR);
+        // What is refused now must not take the place of what is kept.
+        world.keep();
+        assert_eq!((world.entries(), world.troubles().len()), (0, 1), "{:?}", world.troubles());
+        world.look(NOON + 60, Occasion::Interval);
+        assert_eq!((world.entries(), world.is_listed(7, NOON + 60)), (20_000, true));
+        assert_eq!(world.troubles().len(), 1, "{:?}", world.troubles());
+    }
+}
+
+#[test]
+fn only_what_went_live_is_kept() {
+    let mut world = World::new("a.example.ip4set", "10.0.0.1\n");
+    world.reload(NOON);
+    world.keep();
+    world.write("a.example.ip4set", "10.0.0.1\n10.0.0.2\n");
+    world.reload(NOON);
+    // Before that is kept, another comes that is refused.
+    world.write("a.example.ip4set", "10.0.0.1\n127.0.0.1\n10.0.0.3\n");
+    world.reload(NOON);
+    world.restart();
+    world.reload(NOON);
+    assert!(!world.is_listed(2, NOON), "{:?}", world.troubles());
+}
+
+#[test]
+fn a_zone_does_not_list_its_own_servers_from_the_start() {
+    let good = "$NS 1h ns.a.example\n10.0.0.1\n";
+    let mut world = World::new("a.example.ip4set", good);
+    world.write("a.example.generic", "ns A 10.0.0.9\n");
+    world.reload(NOON);
+    world.keep();
+    world.write("a.example.ip4set", &format!("{good}10.0.0.9\n"));
+    world.restart();
+    // Nothing is served yet from which the servers could be known, but all is there that tells of them.
+    world.reload(NOON);
+    assert!(world.is_listed(0, NOON) && !world.is_listed(8, NOON));
+    assert!(world.troubles()[0].contains("10.0.0.9, a name server of its own zone"), "{:?}", world.troubles());
+    // Where nothing better is there, it is served.
+    world.write("a.example.generic", "ns A 10.0.0.8\n");
+    fs::remove_dir_all(world.root.path().join("state")).expect("removed");
+    world.restart();
+    world.reload(NOON);
+    assert!(world.is_listed(8, NOON) && world.troubles().is_empty(), "{:?}", world.troubles());
 }

@@ -370,6 +370,19 @@ fn a_lifetime_costs_at_most_four_bytes() {
             assert!(each <= 4.0, "{each}");
         }
     }
+    // Hosts, and prefixes of both tables, some within others.
+    let v6 = |has_ends: bool| {
+        let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
+        for line in 0..COUNT {
+            let length = [128, 48, 64, 112][line as usize % 4];
+            let address = 0x2001_0db8 << 96 | u128::from(line / 4 * 40_001) << 64 | u128::from(line) << 20;
+            let until_s = if has_ends { within_a_year_s(line) } else { FOREVER_S };
+            builder.add_v6(address, length, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
+        }
+        builder.build().memory_bytes()
+    };
+    let each = (v6(true) - v6(false)) as f64 / f64::from(COUNT);
+    assert!(each <= 4.0, "{each}");
 }
 
 #[test]
