@@ -1,6 +1,9 @@
 //! Why something is listed: the answer a client gets, the line that says so, and what stands behind it.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 
@@ -80,6 +83,49 @@ fn the_answer_the_line_and_what_stands_behind() {
     assert_eq!((&name["listings"][0]["address"], lines(name)[0].0), (&"127.0.0.5".into(), 2));
     let six = &explain(&live, &place, &["2001:db8::1", "bl.example"])[0];
     assert_eq!((&six["listings"][0]["text"], lines(six)[0].0), (&"six".into(), 2));
+}
+
+/// The only listing in an explanation.
+fn listing(said: &str) -> Value {
+    let answer: Value = serde_json::from_str(said).expect("JSON");
+    answer["zones"][0]["listings"][0].clone()
+}
+
+#[test]
+fn the_time_that_is_left_is_the_time_until_the_end() {
+    const LEFT_S: u64 = 5_000;
+    let now_s = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
+    let until_s = now_s() + LEFT_S;
+    let place = Place::new();
+    // The TTL is longer than what is left, so what is left is the TTL.
+    place.drop_file("bl.example.ip4set", format!("$TTL 2h\n192.0.2.7 @ until={until_s}\n192.0.2.8\n"));
+    let live = Live::start(&place, &[]);
+    let zones = place.zones().display().to_string();
+    let ask = |key: &str| {
+        let before_s = now_s();
+        let (is_well, of_server) = live.tell(&["explain", "--json", key]);
+        assert!(is_well, "{of_server}");
+        let (of_files, errors, code) = dnsbld(&["explain", "--json", "--from", &zones, key]);
+        assert_eq!(code, 0, "{errors}");
+        // Whoever answered did so in one of these seconds.
+        ([of_server, of_files], until_s - now_s()..=until_s - before_s)
+    };
+    let until = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(until_s)).to_string();
+    for pause in [Duration::ZERO, Duration::from_millis(1_100)] {
+        // It counts from when it is asked for, not from when it was loaded.
+        std::thread::sleep(pause);
+        let (said, possible) = ask("192.0.2.7");
+        for listing in said.map(|said| listing(&said)) {
+            let left_s = listing["remaining_s"].as_u64().unwrap_or_else(|| panic!("no time: {listing}"));
+            assert!(possible.contains(&left_s), "not in {possible:?}: {listing}");
+            assert_eq!((&listing["ttl_s"], &listing["until"]), (&left_s.into(), &until.as_str().into()));
+        }
+        assert!(possible.end() + pause.as_secs() <= LEFT_S);
+    }
+    let (said, _) = ask("192.0.2.8");
+    for listing in said.map(|said| listing(&said)) {
+        assert_eq!((&listing["until"], &listing["remaining_s"]), (&Value::Null, &Value::Null), "it has no end");
+    }
 }
 
 #[test]
