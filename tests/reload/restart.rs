@@ -1,6 +1,12 @@
 //! A server that starts finds something good to serve, whatever state its files are in and however the one before it ended.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept};
 
@@ -195,39 +201,52 @@ fn a_full_disk_costs_the_copy_and_nothing_else() {
     live.await_answer(NAME, "5", PROMPT);
 }
 
-/// A command that runs another one with a file system of 256 KiB in a folder; only that one sees it. `None` where that needs
-/// more rights than there are, as in some containers.
-fn within_small_file_system(folder: &Path) -> Option<Command> {
+/// A command that runs another one with a file system of 256 KiB in a folder; only that one sees it, and what is in the folder
+/// `before` is in it at the start.
+fn within_small_file_system(folder: &Path, before: &Path) -> Command {
     let command = |then: &str| {
-        let script = format!("mount -t tmpfs -o size=256k small \"$1\" && shift && {then}");
+        let script = format!("mount -t tmpfs -o size=256k small \"$1\" && cp -a \"$2\"/. \"$1\" && shift 2 && {then}");
         let mut command = Command::new("unshare");
-        command.args(["-rm", "sh", "-c", &script, "sh"]).arg(folder);
+        command.args(["-rm", "sh", "-c", &script, "sh"]).args([folder, before]);
         command
     };
-    let works = command("true").stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
-    works.then(|| command("exec \"$@\""))
+    let tried = command("true").output().expect("unshare is not installed: apt-get install util-linux");
+    assert!(
+        tried.status.success(),
+        "a full disk needs a user and a mount namespace (unshare -rm) with a tmpfs in it, and here there is none: {}",
+        String::from_utf8_lossy(&tried.stderr)
+    );
+    command("exec \"$@\"")
+}
+
+/// A server whose last good versions are kept in a file system that is small, and the folder of these as that server sees it.
+fn start_within_small_file_system(place: &Place, before: &Path) -> (Live, PathBuf) {
+    let mut command = within_small_file_system(&place.good(), before);
+    command.arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).arg("--state").arg(place.state());
+    let live = Live::spawn(command, place);
+    let root = Path::new("/proc").join(live.id().to_string()).join("root");
+    let good = root.join(place.good().strip_prefix("/").expect("whole"));
+    (live, good)
+}
+
+/// Copies the kept versions from where a server sees them, which ends with the server.
+fn copy_kept(good: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    let copied = Command::new("cp").arg("-a").args([good, to]).status();
+    assert!(copied.expect("cp").success());
 }
 
 #[test]
 fn a_full_file_system_keeps_what_was_good_and_takes_what_fits() {
     let place = Place::new();
-    fs::create_dir_all(place.good()).expect("a folder");
-    let Some(mut command) = within_small_file_system(&place.good()) else {
-        eprintln!(
-            "left out: no namespace of one's own here; the test before this one limits the size of files instead"
-        );
-        return;
-    };
+    let before = place.at("before");
+    for folder in [&place.good(), &before] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
     let (small, large) = (hosts(2_000, 2), hosts(40_000, 3));
     assert!(small.len() < 100_000 && large.len() > 300_000);
     place.drop_file(FILE, &small);
-    command.arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).arg("--state").arg(place.state());
-    let live = Live::spawn(command, &place);
-    // The folder as the server sees it.
-    let good = Path::new("/proc")
-        .join(live.id().to_string())
-        .join("root")
-        .join(place.good().strip_prefix("/").expect("whole"));
+    let (live, good) = start_within_small_file_system(&place, &before);
     await_true("kept", || is_kept(&good, small.as_bytes()), || live.log());
 
     place.drop_file(FILE, &large);
@@ -236,9 +255,26 @@ fn a_full_file_system_keeps_what_was_good_and_takes_what_fits() {
     assert!(is_kept(&good, small.as_bytes()), "what was kept before is whole");
     let versions = fs::read_dir(&good).expect("a folder").flatten();
     assert_eq!(versions.count(), 1, "and nothing half beside it takes the room");
+    copy_kept(&good, &before);
+    drop(live);
+
+    // A start on that disk: the file is whole, and served; then it is not, and what was kept is.
+    let (live, _) = start_within_small_file_system(&place, &before);
+    assert_eq!(value_of_all(&live, 40_000), "3");
+    drop(live);
+    place.drop_file(FILE, &large[..5_000]);
+    let (live, good) = start_within_small_file_system(&place, &before);
+    assert_eq!(value_of_all(&live, 2_000), "2", "{}", live.log());
+    assert!(live.log().contains("the last good version is served instead"), "{}", live.log());
 
     let packed = gzip(&large.replace(":3", ":4"));
     place.drop_file(FILE, &packed);
     live.await_answer(NAME, "4", PATIENCE);
     await_true("kept", || is_kept(&good, &packed), || live.log());
+    copy_kept(&good, &before);
+    drop(live);
+    // As a drop that the disk cut off.
+    place.drop_file(FILE, "");
+    let (live, _) = start_within_small_file_system(&place, &before);
+    assert_eq!(value_of_all(&live, 40_000), "4", "{}", live.log());
 }
