@@ -12,6 +12,7 @@ mod daemon;
 
 mod clock;
 mod drops;
+mod kills;
 mod live;
 mod notes;
 mod refusals;

@@ -4,13 +4,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    thread,
-    time::Duration,
 };
 
 use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept};
 
-const FILE: &str = "bl.example.ip4set";
+pub(crate) const FILE: &str = "bl.example.ip4set";
 const NAME: &str = "1.0.0.10.bl.example";
 
 /// What a file may look like when a server starts, and what the log says of it.
@@ -87,13 +85,13 @@ fn a_restart_confirms_that_a_file_is_gone() {
 }
 
 /// Serves the file until its copy is kept.
-fn start_and_keep(place: &Place) {
+pub(crate) fn start_and_keep(place: &Place) {
     let _live = Live::start(place, &[]);
     place.await_kept(FILE);
 }
 
 /// Whether all of the list says the same, and what.
-fn value_of_all(live: &Live, count: u32) -> String {
+pub(crate) fn value_of_all(live: &Live, count: u32) -> String {
     let first = live.ask(NAME);
     for number in (0..count).step_by(count as usize / 20).chain([count - 1]) {
         assert_eq!(
@@ -104,51 +102,6 @@ fn value_of_all(live: &Live, count: u32) -> String {
         );
     }
     first
-}
-
-#[test]
-fn whatever_is_killed_in_the_middle_starts_with_good_data() {
-    const COUNT: u32 = 30_000;
-    const ROUNDS: u8 = 10;
-    let place = Place::new();
-    place.drop_file(FILE, hosts(COUNT, 2));
-    start_and_keep(&place);
-    let mut newest = 2;
-    for round in 0..ROUNDS {
-        let live = Live::start(&place, &[]);
-        newest = round + 3;
-        // A drop, its load, and the copy that is kept of it: the blow falls somewhere in there.
-        place.drop_file(FILE, hosts(COUNT, newest));
-        if round % 2 == 0 {
-            // At the latest while the copy is written.
-            await_true("begun", || place_is_busy(&place) || live.ask(NAME) == newest.to_string(), || live.log());
-        } else {
-            // At some moment between the first notice of the file and the time when all is done.
-            thread::sleep(Duration::from_millis(150 + 35 * u64::from(round)));
-        }
-        live.kill();
-
-        // The file is whole, so it is served.
-        let live = Live::start(&place, &[]);
-        assert_eq!(value_of_all(&live, COUNT), newest.to_string());
-        live.kill();
-
-        // The file is not: then a version that was good is, and all of it.
-        fs::write(place.zone(FILE), &hosts(COUNT, 99)[..5_000]).expect("written");
-        let live = Live::start(&place, &[]);
-        let found: u8 =
-            value_of_all(&live, COUNT).parse().unwrap_or_else(|_| panic!("nothing is served\n{}", live.log()));
-        assert!((2..=newest).contains(&found), "{found} was never good\n{}", live.log());
-        drop(live);
-        place.drop_file(FILE, hosts(COUNT, newest));
-    }
-    assert_eq!(newest, ROUNDS + 2);
-}
-
-/// Whether a version is being written to the state folder.
-fn place_is_busy(place: &Place) -> bool {
-    let Ok(entries) = fs::read_dir(place.state().join("good")) else { return false };
-    entries.flatten().any(|entry| entry.path().extension().is_some())
 }
 
 #[test]

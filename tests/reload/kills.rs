@@ -1,0 +1,128 @@
+//! A server that is killed in the middle of a load, or of keeping a copy for the next start, leaves good data behind.
+//!
+//! Each blow is meant for such a moment. The process is stopped when it seems to have come, looked at while it stands still,
+//! and killed; so what was hit is known and not guessed, and the test goes on until each was hit.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use super::{
+    live::{Live, PATIENCE, Place, await_true, hosts},
+    restart::{FILE, start_and_keep, value_of_all},
+};
+
+const COUNT: u32 = 30_000;
+
+/// When a blow shall fall.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// The new file is being read.
+    Load,
+    /// The new file is live, and its copy not complete.
+    Keep,
+    /// At some time between the first notice of the file and the time when all is done.
+    Some(Duration),
+}
+
+#[test]
+fn whatever_is_killed_in_the_middle_starts_with_good_data() {
+    /// So many rounds there are at least, and at most while one of the moments was never hit.
+    const ROUNDS: std::ops::RangeInclusive<u8> = 12..=60;
+    let place = Place::new();
+    place.drop_file(FILE, list(2));
+    start_and_keep(&place);
+    let (mut loads, mut copies, mut newest) = (0, 0, 2);
+    for round in 0..*ROUNDS.end() {
+        if round >= *ROUNDS.start() && loads > 0 && copies > 0 {
+            break;
+        }
+        let live = Live::start(&place, &[]);
+        await_true("all is done of before", || is_kept_as_it_is(&place), || live.log());
+        newest = round + 3;
+        place.drop_file(FILE, list(newest));
+        match [Moment::Load, Moment::Keep, Moment::Some(Duration::from_millis(150 + 35 * u64::from(round)))]
+            [usize::from(round) % 3]
+        {
+            Moment::Some(pause) => thread::sleep(pause),
+            moment if !is_caught(&live, &place, moment) => {}
+            Moment::Load => loads += 1,
+            Moment::Keep => copies += 1,
+        }
+        live.kill();
+
+        // The file is whole, so it is served.
+        let live = Live::start(&place, &[]);
+        assert_eq!(value_of_all(&live, COUNT), newest.to_string());
+        live.kill();
+
+        // The file is not: then a version that was good is, and all of it.
+        fs::write(place.zone(FILE), &list(99)[..5_000]).expect("written");
+        let live = Live::start(&place, &[]);
+        let found: u8 =
+            value_of_all(&live, COUNT).parse().unwrap_or_else(|_| panic!("nothing is served\n{}", live.log()));
+        assert!((2..=newest).contains(&found), "{found} was never good\n{}", live.log());
+        drop(live);
+        place.drop_file(FILE, list(newest));
+    }
+    println!("killed {loads} times while loading and {copies} times while keeping, up to version {newest}");
+    assert!(loads > 0 && copies > 0, "not both were hit: {loads} loads, {copies} copies");
+}
+
+/// A list with one value that takes a while to read and to copy.
+fn list(value: u8) -> String {
+    hosts(COUNT, value) + &format!("# {}\n", "x".repeat(4_000)).repeat(4_000)
+}
+
+/// Stops the server at that moment; false if it has passed.
+fn is_caught(live: &Live, place: &Place, moment: Moment) -> bool {
+    let is_now = || match moment {
+        // It reads the file for the copy too, but then the copy has been begun.
+        Moment::Load => has_open(live, place) && !is_keeping(place),
+        Moment::Keep => is_keeping(place),
+        Moment::Some(_) => true,
+    };
+    let begun = Instant::now();
+    while !is_now() {
+        if is_kept_as_it_is(place) {
+            return false;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no {moment:?}\n{}", live.log());
+        thread::sleep(Duration::from_micros(100));
+    }
+    live.send(Signal::SIGSTOP);
+    await_true("it stands still", || is_stopped(live), || live.log());
+    is_now()
+}
+
+/// Whether every thread of the server stands still.
+fn is_stopped(live: &Live) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten();
+    let mut states = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+}
+
+/// Whether the server has the file open that is there now.
+fn has_open(live: &Live, place: &Place) -> bool {
+    let file = fs::canonicalize(place.zone(FILE)).expect("a file");
+    let open = fs::read_dir(format!("/proc/{}/fd", live.id())).expect("its files").flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
+}
+
+/// Whether a copy has been begun and is not complete: it gets its name then.
+fn is_keeping(place: &Place) -> bool {
+    let Ok(entries) = fs::read_dir(place.good()) else { return false };
+    entries.flatten().any(|entry| entry.path().extension().is_some_and(|word| word == "new"))
+}
+
+/// Whether the kept copy is one of the file that is there now: it has its time, which no two drops share.
+fn is_kept_as_it_is(place: &Place) -> bool {
+    let modified = |path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let wanted = modified(place.zone(FILE));
+    let Ok(versions) = fs::read_dir(place.good()) else { return false };
+    let mut folders = versions.flatten().map(|version| version.path());
+    folders.any(|path| path.extension().is_none() && modified(path.join("0")) == wanted)
+}
