@@ -14,6 +14,7 @@ mod clock;
 mod drops;
 mod kills;
 mod live;
+mod memory;
 mod notes;
 mod refusals;
 mod restart;
