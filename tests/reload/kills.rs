@@ -81,7 +81,7 @@ fn list(value: u8) -> String {
 fn is_caught(live: &Live, place: &Place, moment: Moment) -> bool {
     let is_now = || match moment {
         // It reads the file for the copy too, but then the copy has been begun.
-        Moment::Load => has_open(live, place) && !is_keeping(place),
+        Moment::Load => live.has_open(&place.zone(FILE)) && !is_keeping(place),
         Moment::Keep => is_keeping(place),
         Moment::Some(_) => true,
     };
@@ -103,13 +103,6 @@ fn is_stopped(live: &Live) -> bool {
     let tasks = fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten();
     let mut states = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
     states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
-}
-
-/// Whether the server has the file open that is there now.
-fn has_open(live: &Live, place: &Place) -> bool {
-    let file = fs::canonicalize(place.zone(FILE)).expect("a file");
-    let open = fs::read_dir(format!("/proc/{}/fd", live.id())).expect("its files").flatten();
-    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
 }
 
 /// Whether a copy has been begun and is not complete: it gets its name then.

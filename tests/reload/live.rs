@@ -134,6 +134,13 @@ impl Live {
         self.child.id()
     }
 
+    /// Whether it has that very file open: it is being loaded, or copied.
+    pub(crate) fn has_open(&self, file: &Path) -> bool {
+        let file = fs::canonicalize(file).expect("a file");
+        let open = fs::read_dir(format!("/proc/{}/fd", self.id())).expect("its files").flatten();
+        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -18,3 +18,4 @@ mod memory;
 mod notes;
 mod refusals;
 mod restart;
+mod sweep;
