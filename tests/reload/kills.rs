@@ -3,15 +3,10 @@
 //! Each blow is meant for such a moment. The process is stopped when it seems to have come, looked at while it stands still,
 //! and killed; so what was hit is known and not guessed, and the test goes on until each was hit.
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
-
-use nix::sys::signal::Signal;
+use std::{fs, thread, time::Duration};
 
 use super::{
-    live::{Live, PATIENCE, Place, await_true, hosts},
+    live::{Live, Place, await_true, hosts},
     restart::{FILE, start_and_keep, value_of_all},
 };
 
@@ -81,34 +76,11 @@ fn list(value: u8) -> String {
 fn is_caught(live: &Live, place: &Place, moment: Moment) -> bool {
     let is_now = || match moment {
         // It reads the file for the copy too, but then the copy has been begun.
-        Moment::Load => live.has_open(&place.zone(FILE)) && !is_keeping(place),
-        Moment::Keep => is_keeping(place),
+        Moment::Load => live.has_open(&place.zone(FILE)) && !place.is_keeping(),
+        Moment::Keep => place.is_keeping(),
         Moment::Some(_) => true,
     };
-    let begun = Instant::now();
-    while !is_now() {
-        if is_kept_as_it_is(place) {
-            return false;
-        }
-        assert!(begun.elapsed() < PATIENCE, "no {moment:?}\n{}", live.log());
-        thread::sleep(Duration::from_micros(100));
-    }
-    live.send(Signal::SIGSTOP);
-    await_true("it stands still", || is_stopped(live), || live.log());
-    is_now()
-}
-
-/// Whether every thread of the server stands still.
-fn is_stopped(live: &Live) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten();
-    let mut states = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
-    states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
-}
-
-/// Whether a copy has been begun and is not complete: it gets its name then.
-fn is_keeping(place: &Place) -> bool {
-    let Ok(entries) = fs::read_dir(place.good()) else { return false };
-    entries.flatten().any(|entry| entry.path().extension().is_some_and(|word| word == "new"))
+    live.stop_when(is_now, || is_kept_as_it_is(place))
 }
 
 /// Whether the kept copy is one of the file that is there now: it has its time, which no two drops share.

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
+
 use super::support::message::{Query, show_reply};
 
 /// How long anything may take that has no deadline of its own.
@@ -57,6 +59,12 @@ impl Place {
     pub(crate) fn await_kept(&self, file: &str) {
         let wanted = fs::read(self.zone(file)).expect("a file");
         await_true("kept for the next start", || is_kept(&self.good(), &wanted), String::new);
+    }
+
+    /// Whether a copy of a file has been begun and is not complete: it gets its name then.
+    pub(crate) fn is_keeping(&self) -> bool {
+        let Ok(entries) = fs::read_dir(self.good()) else { return false };
+        entries.flatten().any(|entry| entry.path().extension().is_some_and(|word| word == "new"))
     }
 
     /// Drops a file as one should: written aside, then renamed.
@@ -209,9 +217,36 @@ impl Live {
         text
     }
 
-    pub(crate) fn send(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn send(&self, signal: Signal) {
         let id = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(id, signal).expect("a running process");
+    }
+
+    /// Stops the process as soon as something is so, and leaves it standing still; false if that is over by then, or was over
+    /// before it was seen, and the process goes on.
+    pub(crate) fn stop_when(&self, is_so: impl Fn() -> bool, is_over: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        while !is_so() {
+            if is_over() {
+                return false;
+            }
+            assert!(begun.elapsed() < PATIENCE, "neither so nor over\n{}", self.log());
+            thread::sleep(Duration::from_micros(100));
+        }
+        self.send(Signal::SIGSTOP);
+        await_true("it stands still", || self.is_stopped(), || self.log());
+        let is_caught = is_so();
+        if !is_caught {
+            self.send(Signal::SIGCONT);
+        }
+        is_caught
+    }
+
+    /// Whether every thread stands still.
+    fn is_stopped(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).expect("threads").flatten();
+        let mut states = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+        states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
     /// Kills it without a word, and waits until it is gone.

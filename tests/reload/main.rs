@@ -10,6 +10,7 @@ mod support;
 #[path = "../support/daemon.rs"]
 mod daemon;
 
+mod changing;
 mod clock;
 mod drops;
 mod kills;

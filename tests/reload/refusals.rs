@@ -182,6 +182,36 @@ fn what_cannot_be_loaded_cannot_be_accepted() {
 }
 
 #[test]
+fn zstd_files_are_replaced_unasked_and_one_cut_short_is_not_taken() {
+    const FILE: &str = "bl.example.ip4set.zst";
+    const NAME: &str = "1.0.0.10.bl.example";
+    let pack = |value| zstd::encode_all(hosts(3_000, value).as_bytes(), 3).expect("packed");
+    let place = Place::new();
+    place.drop_file(FILE, pack(2));
+    let live = Live::start(&place, &["--check", "1d"]); // what is live sooner, the kernel told of
+    assert_eq!(live.ask(NAME), "2");
+    place.drop_file(FILE, pack(3));
+    live.await_answer(NAME, "3", PROMPT);
+
+    let whole = pack(4);
+    let mut failures = 0;
+    // Without its last octets, without its second half, and with nothing but its first words.
+    for len in [whole.len() - 3, whole.len() / 2, 12] {
+        place.drop_file(FILE, &whole[..len]);
+        failures += 1;
+        let counted = format!("dnsbld_zone_load_failed_total{{zone=\"bl.example\",reason=\"unpack\"}} {failures}\n");
+        await_true(&counted, || live.metrics().contains(&counted), || live.log());
+        assert!(live.status().contains("cannot be unpacked"), "{}", live.status());
+        assert!(!live.tell(&["reload", "--accept", "bl.example"]).0, "there is nothing to accept");
+        failures += 1; // it was tried once more
+        assert_eq!(live.ask(NAME), "3");
+    }
+    place.drop_file(FILE, &whole);
+    live.await_answer(NAME, "4", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+}
+
+#[test]
 fn a_list_that_runs_out_by_itself_has_not_collapsed() {
     const COUNT: u32 = 12_000;
     let place = Place::new();

@@ -1,0 +1,111 @@
+//! A file that changes while it is read is neither the old one nor the new: what was read of it does not go live.
+//!
+//! The server is stopped while it has the file open, and goes on when the file has changed; so there is no doubt that it did.
+
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use super::live::{Live, PATIENCE, Place, host_name, hosts};
+
+const COUNT: u32 = 60_000;
+/// A file may be read before anybody sees that it is open.
+const TRIES: u8 = 20;
+const WORDS: &str = "a file changed while it was read";
+
+fn start(place: &Place) -> Live {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.env("RUST_LOG", "dnsbld=debug").arg("serve").arg(place.zones());
+    command.args(["--check", "1d", "--state"]).arg(place.state());
+    Live::spawn(command, place)
+}
+
+/// So many addresses, and one more at the end.
+fn list(value: u8) -> String {
+    hosts(COUNT, value) + "192.0.2.1\n"
+}
+
+/// Drops a file, and writes another one in its place while it is read; false if it is live before that.
+fn change_while_read(live: &Live, place: &Place, zone: &str, values: [u8; 2]) -> bool {
+    let [first, second] = values.map(list);
+    let file = format!("{zone}.ip4set");
+    place.drop_file(&file, first);
+    // The copy for the next start is read from the file too.
+    let is_read = || live.has_open(&place.zone(&file)) && !place.is_keeping();
+    let is_live = || live.ask(&host_name(0, zone)) == values[0].to_string();
+    if !live.stop_when(is_read, is_live) {
+        return false;
+    }
+    // In place, and longer than before.
+    fs::write(place.zone(&file), second + "# the end\n").expect("written");
+    live.send(Signal::SIGCONT);
+    true
+}
+
+/// Asks a zone from its start to its end until all of it answers with that value; until then it may answer as before.
+fn await_all(live: &Live, zone: &str, before: &[&str], value: u8) {
+    let names =
+        [host_name(0, zone), host_name(COUNT / 2, zone), host_name(COUNT - 1, zone), format!("1.2.0.192.{zone}")];
+    let wanted = value.to_string();
+    let begun = Instant::now();
+    loop {
+        let found = names.clone().map(|name| live.ask(&name));
+        if found.iter().all(|found| *found == wanted) {
+            return;
+        }
+        for (name, found) in names.iter().zip(&found) {
+            assert!(
+                *found == wanted || before.contains(&found.as_str()),
+                "{name} answers {found}: what was read while it changed is live\n{}",
+                live.log()
+            );
+        }
+        assert!(begun.elapsed() < PATIENCE, "{found:?}, not {wanted}\n{}", live.log());
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_read_again() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", list(2));
+    let live = start(&place);
+    let mut before = 2;
+    for turn in 1..=TRIES {
+        let [first, second] = [10 * turn + 1, 10 * turn + 2];
+        if change_while_read(&live, &place, "bl.example", [first, second]) {
+            await_all(&live, "bl.example", &[&before.to_string()], second);
+            assert!(live.log().contains(WORDS), "{}", live.log());
+            // It passed by itself, so nobody is called.
+            assert!(live.tell(&["status"]).0, "{}", live.status());
+            assert!(!live.metrics().contains("reason=\"changed\""), "{}", live.metrics());
+            return;
+        }
+        before = first;
+    }
+    panic!("not once in {TRIES} tries was the file seen open while it was read\n{}", live.log());
+}
+
+#[test]
+fn a_new_file_that_changes_while_it_is_read_is_not_served_until_it_is_quiet() {
+    let place = Place::new();
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    let live = start(&place);
+    for turn in 1..=TRIES {
+        let zone = format!("new-{turn}.example");
+        if change_while_read(&live, &place, &zone, [3, 4]) {
+            await_all(&live, &zone, &["REFUSED", "SERVFAIL"], 4);
+            let counted = format!("dnsbld_zone_load_failed_total{{zone=\"{zone}\",reason=\"changed\"}} 1\n");
+            assert!(live.metrics().contains(&counted), "{}", live.metrics());
+            assert!(live.log().contains(WORDS), "{}", live.log());
+            assert!(live.tell(&["status"]).0, "{}", live.status());
+            return;
+        }
+    }
+    panic!("not once in {TRIES} tries was the file seen open while it was read\n{}", live.log());
+}
