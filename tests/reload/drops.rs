@@ -211,13 +211,13 @@ fn a_file_that_vanishes_keeps_its_data() {
     fs::rename(place.zone(FILE), place.at("away")).expect("moved");
     live.await_words("the file is gone");
     assert_eq!(live.ask(NAME), "2");
+    let counted = r#"dnsbld_zone_load_failed_total{zone="bl.example",reason="missing"} 1"#;
+    super::live::await_true(counted, || live.metrics().contains(counted), || live.metrics());
     assert!(live.status().contains("the file is gone"));
-    let metrics = live.metrics();
-    assert!(metrics.contains(r#"dnsbld_zone_load_failed_total{zone="bl.example",reason="missing"} 1"#), "{metrics}");
     // The very same file comes back.
     fs::rename(place.at("away"), place.zone(FILE)).expect("moved");
     live.await_words("the file is back");
-    assert!(live.tell(&["status"]).0, "{}", live.status());
+    super::live::await_true("well again", || live.tell(&["status"]).0, || live.status());
     // Another one comes in its place.
     fs::remove_file(place.zone(FILE)).expect("removed");
     super::live::await_true("noticed", || live.status().contains("gone"), || live.log());
