@@ -67,6 +67,7 @@ fn main() -> io::Result<()> {
     let question = |name: &String| Question {
         octets: data::query(0, &format!("{name}.{}", list.zone), 1, Extras::default()),
         listed: false,
+        values: None,
     };
     let questions: Vec<Question> = list.unlisted.iter().map(question).collect();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));

@@ -62,6 +62,7 @@ fn questions(list: &List, listed_percent: u32) -> Vec<Question> {
     let ask = |(name, listed): (&String, bool)| Question {
         octets: data::query(0, &format!("{name}.{}", list.zone), 1, Extras::default()),
         listed,
+        values: None,
     };
     names.into_iter().map(ask).collect()
 }

@@ -18,6 +18,8 @@ pub(crate) const OURS: &str = "dnsbld";
 pub(crate) const THEIRS: &str = "rbldnsd";
 /// Debian's rbldnsd with `-f`: it forks for a reload, and the child answers meanwhile.
 pub(crate) const FORKING: &str = "rbldnsd-f";
+/// Ours on a folder, as `dnsbld serve`: files are taken unasked, their last good versions kept.
+pub(crate) const SERVING: &str = "dnsbld-serve";
 pub(crate) const ECHO_ONE: &str = "echo-recvfrom";
 pub(crate) const ECHO_BATCH: &str = "echo-recvmmsg";
 pub(crate) const SERVER_CORE: &str = "0";
@@ -74,8 +76,16 @@ impl Programs {
         let mut command = self.command(name, cores, workers);
         command.args(["-n", "-c", "0", "-b", &format!("127.0.0.1/{port}"), "-w"]).arg(folder);
         command.args(lists.iter().map(|list| format!("{}:{}:{}", list.zone, list.kind, list.file)));
-        let probe = data::query(0, &format!("0.0.0.0.{}", lists[0].zone), 1, Extras::default());
-        Server::start(name, command, port, &probe)
+        Server::start(name, command, port, &probe(lists[0].zone))
+    }
+
+    /// `dnsbld serve` with that configuration on core 0, with one worker.
+    pub(crate) fn start_serving(&self, config: &Path, zone: &str) -> io::Result<Server> {
+        let port = port(SERVING);
+        let mut command = pinned(SERVER_CORE, &self.ours);
+        command.args(["serve", "--workers", "1", "--http", "off", "--listen", &format!("127.0.0.1:{port}")]);
+        command.arg("--config").arg(config);
+        Server::start(SERVING, command, port, &probe(zone))
     }
 
     /// A server that only sends back.
@@ -87,6 +97,11 @@ impl Programs {
     }
 }
 
+/// What a server is asked until it answers.
+fn probe(zone: &str) -> Vec<u8> {
+    data::query(0, &format!("0.0.0.0.{zone}"), 1, Extras::default())
+}
+
 /// Each server has its own port, and so may run beside the others.
 fn port(name: &str) -> u16 {
     match name {
@@ -94,6 +109,7 @@ fn port(name: &str) -> u16 {
         THEIRS => 5902,
         FORKING => 5903,
         ECHO_ONE => 5904,
+        SERVING => 5906,
         _ => 5905,
     }
 }

@@ -10,7 +10,7 @@
 use std::{
     io,
     mem::zeroed,
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     ptr::null_mut,
     thread,
@@ -31,11 +31,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const CLOSED_PATIENCE: Duration = Duration::from_millis(100);
 const ANSWER_MAX: usize = 512;
 
-/// A query, and whether its name is listed.
+/// A query, and what its answer should be.
 #[derive(Clone)]
 pub(crate) struct Question {
     pub(crate) octets: Vec<u8>,
     pub(crate) listed: bool,
+    /// What the address of a listed name is, the one or the other; without it any will do.
+    pub(crate) values: Option<[Ipv4Addr; 2]>,
+}
+
+/// A value that an answer had, and when the answer arrived.
+pub(crate) struct Told {
+    pub(crate) arrived: SystemTime,
+    pub(crate) value: Ipv4Addr,
 }
 
 /// How queries are paced.
@@ -57,6 +65,8 @@ pub(crate) struct Outcome {
     /// Without an answer in time.
     pub(crate) lost: u64,
     pub(crate) took_s: f64,
+    /// The values that were looked at and right, in no exact order.
+    pub(crate) told: Vec<Told>,
     /// How far the load itself fell behind the moment at which a query was due: a longest latency near to it says little.
     pub(crate) late_us: u32,
     latencies_us: Vec<u32>,
@@ -333,9 +343,24 @@ impl<'q> Load<'q> {
         }
         let question = &self.questions[asked.question as usize];
         let (rcode, answers) = (answer[3] & 15, u16::from_be_bytes([answer[6], answer[7]]));
-        let is_right = if question.listed { rcode == 0 && answers > 0 } else { rcode == 3 && answers == 0 };
+        let mut is_right = if question.listed { rcode == 0 && answers > 0 } else { rcode == 3 && answers == 0 };
         let end = question.octets.len().min(answer.len());
-        self.outcome.wrong += u64::from(!is_right || answer[12..end] != question.octets[12..end]);
+        is_right &= answer[12..end] == question.octets[12..end];
+        if let Some(values) = question.values.filter(|_| question.listed) {
+            let value = only_address(answers, &answer[end..]).filter(|value| is_right && values.contains(value));
+            let arrived = arrived.unwrap_or_else(SystemTime::now);
+            self.outcome.told.extend(value.map(|value| Told { arrived, value }));
+            is_right = value.is_some();
+        }
+        self.outcome.wrong += u64::from(!is_right);
+    }
+}
+
+/// The address of an answer's only record, which stands behind the question and points at its name.
+fn only_address(answers: u16, records: &[u8]) -> Option<Ipv4Addr> {
+    match *records {
+        [0xc0, 12, 0, 1, 0, 1, _, _, _, _, 0, 4, a, b, c, d, ..] if answers == 1 => Some(Ipv4Addr::new(a, b, c, d)),
+        _ => None,
     }
 }
 
