@@ -44,6 +44,13 @@ impl Lifetimes {
         }
     }
 
+    /// Counts what is said.
+    pub fn of(standings: impl Iterator<Item = Standing>, rulings: &Rulings, now_s: u64) -> Self {
+        let mut lifetimes = Self::default();
+        standings.for_each(|standing| lifetimes.count(standing, rulings, now_s));
+        lifetimes
+    }
+
     /// So many that never end.
     pub fn endless(count: usize) -> Self {
         Self { all: count, ..Self::default() }

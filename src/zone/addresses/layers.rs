@@ -17,6 +17,7 @@ use super::{
     sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
+    lifetimes::Lifetimes,
     nested::{self, Nested, Standings},
     ruling::{Context, Finding, Rulings},
     standing::Standing,
@@ -41,6 +42,8 @@ pub(super) struct Segments<K> {
     blocks: Blocks,
     /// None where nothing is ever behind anything.
     nesting: Option<Nesting>,
+    /// So many say what their prefix said before.
+    again: usize,
 }
 
 /// Builds [`Hosts`] from the lowest to the highest.
@@ -76,6 +79,7 @@ pub(super) struct SegmentsBuilder<K> {
     column: ColumnBuilder,
     blocks: BlocksBuilder,
     nesting: Option<Nesting>,
+    again: usize,
 }
 
 /// What is said of a piece of the address space.
@@ -87,6 +91,8 @@ pub(super) struct Said {
     pub(super) behind: usize,
     /// From that second on they list nothing.
     pub(super) behind_end_s: u32,
+    /// The same prefix said it before.
+    pub(super) is_again: bool,
 }
 
 impl Said {
@@ -95,7 +101,7 @@ impl Said {
 
     /// With nothing behind it.
     pub(super) const fn alone(standing: Standing) -> Self {
-        Self { standing, behind: 0, behind_end_s: 0 }
+        Self { standing, behind: 0, behind_end_s: 0, is_again: false }
     }
 }
 
@@ -107,13 +113,14 @@ impl<K: Key> SegmentsBuilder<K> {
             column: ColumnBuilder::new(),
             blocks: BlocksBuilder::default(),
             nesting: None,
+            again: 0,
         }
     }
 
     /// What is said from `start` on.
     #[inline]
     pub(super) fn push(&mut self, start: K, said: Said, rulings: &Rulings) {
-        let Said { standing, behind, behind_end_s } = said;
+        let Said { standing, behind, behind_end_s, is_again } = said;
         let position = self.starts.len();
         if self.nesting.is_none() && behind > 0 {
             self.nesting = Some(Nesting::outermost(position));
@@ -125,18 +132,19 @@ impl<K: Key> SegmentsBuilder<K> {
         let mut end_s = behind_end_s;
         if standing != Standing::ABSENT {
             self.stated.mark(position);
+            self.again += usize::from(is_again);
             end_s = end_s.max(self.column.push(standing, rulings));
         }
         self.blocks.push(position, end_s);
     }
 
     pub(super) fn build(self) -> Segments<K> {
-        let Self { starts, mut stated, column, blocks, mut nesting } = self;
+        let Self { starts, mut stated, column, blocks, mut nesting, again } = self;
         stated.finish(starts.len());
         if let Some(nesting) = &mut nesting {
             nesting.finish(&stated);
         }
-        Segments { starts: starts.build(), stated, column: column.build(), blocks: blocks.build(), nesting }
+        Segments { starts: starts.build(), stated, column: column.build(), blocks: blocks.build(), nesting, again }
     }
 }
 
@@ -196,9 +204,9 @@ impl<K: Key> Hosts<K> {
         })
     }
 
-    /// What is said of each of them.
-    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
-        (0..self.keys.len()).map(|position| self.column.standing(position))
+    /// How much of it ends, and when.
+    pub(super) fn lifetimes(&self, rulings: &Rulings, now_s: u64) -> Lifetimes {
+        Lifetimes::of((0..self.keys.len()).map(|position| self.column.standing(position)), rulings, now_s)
     }
 }
 
@@ -249,7 +257,7 @@ impl<K: Key> Segments<K> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let Self { starts, stated, column, blocks, nesting } = self;
+        let Self { starts, stated, column, blocks, nesting, .. } = self;
         let nesting = nesting.as_ref().map_or(0, Nesting::memory_bytes);
         starts.memory_bytes() + stated.memory_bytes() + column.memory_bytes() + blocks.memory_bytes() + nesting
     }
@@ -329,8 +337,15 @@ impl<K: Key> Segments<K> {
         pieces.filter(|piece| piece.standing != Standing::ABSENT)
     }
 
-    /// What is stated by each of them. What ends counts once; what never ends may count again where it goes on after others.
-    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
+    /// How much of it ends, and when. What goes on after others counts once.
+    pub(super) fn lifetimes(&self, rulings: &Rulings, now_s: u64) -> Lifetimes {
+        let mut lifetimes = Lifetimes::of(self.standings(), rulings, now_s);
+        lifetimes.all -= self.again;
+        lifetimes
+    }
+
+    /// What is stated by each of them.
+    fn standings(&self) -> impl Iterator<Item = Standing> {
         (0..self.starts.len()).filter_map(|position| self.stated.rank(position)).map(|at| self.column.standing(at))
     }
 }

@@ -162,14 +162,10 @@ impl Addresses {
         if !has_ends && self.rulings.is_empty() {
             return Lifetimes::endless(self.entries);
         }
-        let mut lifetimes = Lifetimes::default();
-        let mut count = |standing| lifetimes.count(standing, &self.rulings, now_s);
-        self.v4_hosts.standings().for_each(&mut count);
-        self.v4_segments.standings().for_each(&mut count);
-        self.v6_hosts.standings().for_each(&mut count);
-        self.v6_deep.standings().for_each(&mut count);
-        self.v6_wide.standings().for_each(&mut count);
-        lifetimes
+        let Self { v4_hosts, v4_segments, v6_hosts, v6_deep, v6_wide, rulings, .. } = self;
+        let v4 = v4_hosts.lifetimes(rulings, now_s).and(v4_segments.lifetimes(rulings, now_s));
+        let v6 = v6_deep.lifetimes(rulings, now_s).and(v6_wide.lifetimes(rulings, now_s));
+        v4.and(v6).and(v6_hosts.lifetimes(rulings, now_s))
     }
 
     /// Bytes of memory held.

@@ -24,6 +24,7 @@ struct Open<K> {
     own: Standing,
     /// Which one it is.
     serial: u32,
+    was_stated: bool,
 }
 
 impl<K> Open<K> {
@@ -132,7 +133,7 @@ impl<'r, K: Key> Sweep<'r, K> {
         }
         self.cut(start);
         self.serial += 1;
-        self.open.push(Open { last: start.prefix(length).1, level, own, serial: self.serial });
+        self.open.push(Open { last: start.prefix(length).1, level, own, serial: self.serial, was_stated: false });
     }
 
     /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.
@@ -204,11 +205,12 @@ impl<'r, K: Key> Sweep<'r, K> {
         let Stated { standing, end_s, statement, .. } = stated;
         let depth = self.stated.len();
         // What never ends is said again, for that is quickly found and takes little.
-        let (standing, behind) = if standing.is_endless() { (standing, depth - 1) } else { (Standing::ABSENT, depth) };
-        (Said { standing, behind, behind_end_s: end_s }, statement)
+        let is_again = standing.is_endless();
+        let (standing, behind) = if is_again { (standing, depth - 1) } else { (Standing::ABSENT, depth) };
+        (Said { standing, behind, behind_end_s: end_s, is_again }, statement)
     }
 
-    /// A piece that says what the open prefix at `at` does, which was not said before.
+    /// A piece that says what the open prefix at `at` does, where nothing before it that is still in force did.
     fn state(&mut self, at: usize) -> (Said, u32) {
         let standing = self.standing_inside(at);
         let is_base = |standing: Standing| standing.always_decides(self.rulings.so_far());
@@ -222,7 +224,8 @@ impl<'r, K: Key> Sweep<'r, K> {
         let statement = newest.statement + u32::from(!is_newest);
         let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
         self.newest = Newest { standing, statement, behind };
-        let said = Said { standing, behind: self.stated.len(), behind_end_s };
+        let is_again = std::mem::replace(&mut self.open[at].was_stated, true);
+        let said = Said { standing, behind: self.stated.len(), behind_end_s, is_again };
         self.stated.push(Stated { at, serial: self.open[at].serial, standing, end_s, statement });
         (said, statement)
     }

@@ -424,3 +424,20 @@ fn many_prefixes_that_begin_at_one_address() {
     let some = set.some_listed_v4(50, &NOW);
     assert_eq!(some.iter().collect::<std::collections::BTreeSet<_>>().len(), some.len());
 }
+
+#[test]
+fn what_goes_on_counts_once() {
+    let until = |until_s| Claim { until_s, ..Claim::listed(ValueId(1)) };
+    // Around a hundred prefixes that are over: one that never ends, within another, and one that ends later.
+    for around in [
+        vec![(0, 0, until(FOREVER_S))],
+        vec![(0, 0, until(9)), (0, 4, until(FOREVER_S))],
+        vec![(0, 0, until(FOREVER_S)), (0, 4, until(FOREVER_S)), (0, 5, until(9))],
+    ] {
+        let dead = (1..=100).map(|group| (group * 0x1_0000, 24, until(5)));
+        let lines: Vec<Line> = around.iter().copied().chain(dead).collect();
+        let set = build_v4(&lines, Specificity::Prefix(Equals::First));
+        let lifetimes = set.lifetimes(6);
+        assert_eq!((lifetimes.all, lifetimes.over), (100 + around.len(), 100));
+    }
+}
