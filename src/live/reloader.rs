@@ -170,7 +170,7 @@ impl Reloader {
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
         let loadings = load_all(&stale, &self.settings.options, &self.progress);
-        let prospect = self.prospect(stale.iter().zip(&loadings));
+        let prospect = self.prospect(&stale, &loadings);
         let mut report = ReloadReport::default();
         let mut taken = Vec::new();
         for (dataset, loading) in stale.into_iter().zip(loadings) {
@@ -345,9 +345,13 @@ impl Reloader {
         was_set
     }
 
-    /// What would be served if all that was loaded went live.
-    fn prospect<'a>(&'a self, loaded: impl Iterator<Item = (&'a DatasetSpec, &'a Loading)>) -> Snapshot {
+    /// What would be served if all that was loaded went live; nothing if nobody will ask for the servers there.
+    fn prospect(&self, datasets: &[DatasetSpec], loadings: &[Loading]) -> Snapshot {
+        if datasets.is_empty() || !self.settings.rules.refuse_own_servers {
+            return Snapshot::default();
+        }
         let mut good = self.good_data();
+        let loaded = datasets.iter().zip(loadings);
         good.extend(loaded.filter_map(|(dataset, loading)| Some((dataset, (loading.result.as_ref().ok()?, 0)))));
         let specs = self.specs.iter().filter(|spec| good.contains_key(&spec.dataset)).cloned();
         assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
