@@ -6,7 +6,7 @@
 use std::{fs, thread, time::Duration};
 
 use super::{
-    live::{Live, Place, await_true, hosts},
+    live::{Live, Place, await_true, hosts, kept_files},
     restart::{FILE, start_and_keep, value_of_all},
 };
 
@@ -89,7 +89,5 @@ fn is_caught(live: &Live, place: &Place, moment: Moment) -> bool {
 fn is_kept_as_it_is(place: &Place) -> bool {
     let modified = |path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let wanted = modified(place.zone(FILE));
-    let Ok(versions) = fs::read_dir(place.good()) else { return false };
-    let mut folders = versions.flatten().map(|version| version.path());
-    folders.any(|path| path.extension().is_none() && modified(path.join("0")) == wanted)
+    kept_files(&place.good()).any(|file| modified(file) == wanted)
 }

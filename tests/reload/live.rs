@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use nix::sys::signal::Signal;
@@ -77,9 +77,18 @@ impl Place {
 
 /// Whether a version with this first file is kept there.
 pub(crate) fn is_kept(good: &Path, wanted: &[u8]) -> bool {
-    let Ok(versions) = fs::read_dir(good) else { return false };
-    let mut folders = versions.flatten().map(|version| version.path());
-    folders.any(|path| path.extension().is_none() && fs::read(path.join("0")).is_ok_and(|kept| kept == wanted))
+    kept_files(good).any(|file| fs::read(file).is_ok_and(|kept| kept == wanted))
+}
+
+/// The first file of each version that is kept there.
+pub(crate) fn kept_files(good: &Path) -> impl Iterator<Item = PathBuf> {
+    let versions = fs::read_dir(good).into_iter().flatten().flatten().map(|version| version.path());
+    versions.filter(|path| path.extension().is_none()).map(|path| path.join("0"))
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs()
 }
 
 /// A running server.

@@ -5,12 +5,11 @@ use std::{
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
-    time::SystemTime,
 };
 
 use super::{
     daemon::program,
-    live::{Live, PATIENCE, PROMPT, Place},
+    live::{Live, PATIENCE, PROMPT, Place, now_s},
 };
 
 fn manual() -> String {
@@ -50,8 +49,8 @@ fn dump(place: &Place) {
 fn notes_of_a_berkeley_db_are_served_and_end() {
     let place = Place::new();
     fs::write(place.at("virbl.head"), block(&manual(), "text")).expect("written");
-    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
-    note(&place, &[("192.0.2.1", now_s), ("192.0.2.2", now_s - 3_594), ("192.0.2.3", now_s - 7_200)]);
+    let seen_s = now_s();
+    note(&place, &[("192.0.2.1", seen_s), ("192.0.2.2", seen_s - 3_594), ("192.0.2.3", seen_s - 7_200)]);
     dump(&place);
     let live = Live::start(&place, &[]);
     assert_eq!(live.ask("1.2.0.192.virbl.tee.gr"), "2");
@@ -65,8 +64,8 @@ fn notes_of_a_berkeley_db_are_served_and_end() {
     assert_eq!(live.ask("1.2.0.192.virbl.tee.gr"), "2");
 
     // It sends another one, and so does somebody new.
-    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
-    note(&place, &[("192.0.2.2", now_s), ("192.0.2.4", now_s)]);
+    let seen_s = now_s();
+    note(&place, &[("192.0.2.2", seen_s), ("192.0.2.4", seen_s)]);
     dump(&place);
     live.await_answer("2.2.0.192.virbl.tee.gr", "2", PROMPT);
     assert_eq!(live.ask("4.2.0.192.virbl.tee.gr"), "2");
@@ -76,8 +75,7 @@ fn notes_of_a_berkeley_db_are_served_and_end() {
 #[test]
 fn check_says_what_ends_next() {
     let place = Place::new();
-    let soon = SystemTime::now() + std::time::Duration::from_secs(7_210);
-    let soon_s = soon.duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
+    let soon_s = now_s() + 7_210;
     let text = format!("192.0.2.1 @ until={soon_s}\n192.0.2.2\n192.0.2.3 @ until=2100-01-01T00:00:00Z\n");
     place.drop_file("bl.example.ip4set", text);
     let output = Command::new(env!("CARGO_BIN_EXE_dnsbld")).arg("check").arg(place.zones()).output().expect("runs");

@@ -5,11 +5,11 @@ use std::{
     net::{Ipv4Addr, UdpSocket},
     sync::atomic::{AtomicU8, Ordering},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
-    live::{Live, PATIENCE, Place, host_name, hosts},
+    live::{Live, PATIENCE, Place, host_name, hosts, now_s},
     support::message::Query,
 };
 
@@ -22,10 +22,6 @@ const ENDING: u32 = 200_000;
 const BEFORE: u8 = 0;
 const SWEEPING: u8 = 1;
 const AFTER: u8 = 2;
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs()
-}
 
 fn list(until_s: u64) -> String {
     (STAYING..STAYING + ENDING).fold(hosts(STAYING, 2), |mut text, number| {

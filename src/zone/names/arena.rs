@@ -133,11 +133,10 @@ impl Arena {
     /// Whether the node at `at` is the child of that at `parent` with that label, the last of `depth` labels.
     #[inline]
     pub(super) fn is_child(&self, at: u32, parent: u32, depth: usize, label: &[u8]) -> bool {
-        let Some(([depths, lengths], rest)) = self.octets[at as usize..].split_first_chunk() else { return false };
-        let rest = if depths & INNER == 0 { rest } else { &rest[END_LEN..] };
-        usize::from(depths & DEPTH_MASK) == depth
-            && usize::from(lengths & LENGTH_MASK) == label.len()
-            && rest.starts_with(label)
+        let octets = &self.octets[at as usize..];
+        usize::from(octets[0] & DEPTH_MASK) == depth
+            && usize::from(octets[LENGTH_AT] & LENGTH_MASK) == label.len()
+            && octets[Self::label_at(octets)..].starts_with(label)
             && (parent..self.end_below(parent)).contains(&at)
     }
 
@@ -206,6 +205,17 @@ impl Arena {
             }
         };
         (Node { depth, label, exact, wildcard, below }, at + end as u32)
+    }
+
+    /// All nodes in order, each with its place.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (u32, Node<'_>)> {
+        let mut next = APEX;
+        std::iter::from_fn(move || {
+            let at = next;
+            let (node, after) = ((at as usize) < self.len()).then(|| self.read(at))?;
+            next = after;
+            Some((at, node))
+        })
     }
 
     #[inline]

@@ -217,15 +217,12 @@ impl Names {
     /// Calls `visit` with each node, its place and its labels from right to left, as long as that returns `true`.
     fn walk<'a>(&'a self, mut visit: impl FnMut(u32, &[&'a [u8]], Node<'a>) -> bool) {
         let mut way: Vec<&[u8]> = Vec::new();
-        let mut at = APEX;
-        while (at as usize) < self.arena.len() {
-            let (node, next) = self.arena.read(at);
+        for (at, node) in self.arena.nodes() {
             way.truncate(node.depth.saturating_sub(1));
             way.extend(Some(node.label).filter(|label| !label.is_empty()));
             if !visit(at, &way, node) {
                 return;
             }
-            at = next;
         }
     }
 
@@ -268,18 +265,8 @@ impl Names {
 
     /// How much of it ends, and when.
     pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
-        let mut lifetimes = Lifetimes::default();
-        let mut at = APEX;
-        while (at as usize) < self.arena.len() {
-            let (node, next) = self.arena.read(at);
-            for standing in [node.exact, node.wildcard] {
-                if standing != Standing::ABSENT {
-                    lifetimes.count(standing, &self.rulings, now_s);
-                }
-            }
-            at = next;
-        }
-        lifetimes
+        let standings = self.arena.nodes().flat_map(|(_, node)| [node.exact, node.wildcard]);
+        Lifetimes::of(standings.filter(|standing| *standing != Standing::ABSENT), &self.rulings, now_s)
     }
 
     /// Number of entries, as many as were added.
