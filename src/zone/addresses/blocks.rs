@@ -1,14 +1,12 @@
 //! Which blocks of entries are over.
 //!
 //! Whole blocks of entries may be over, long before the next drop comes. For each block of 64, the second at which its last
-//! listing ends is kept (unless nothing ever ends), so that asking whether anything in a range is listed passes over the dead.
+//! listing ends is kept, if it has one, so that asking whether anything in a range is listed passes over the dead.
 
 use std::ops::Range;
 
-use crate::zone::{
-    ruling::{Context, FOREVER_S},
-    runs::push_tight,
-};
+use super::ends::{Beside, Ends};
+use crate::zone::ruling::{Context, FOREVER_S};
 
 /// Entries to a block.
 const BLOCK: usize = 64;
@@ -16,15 +14,16 @@ const BLOCK: usize = 64;
 /// When blocks end.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    /// For each block the second from which it lists nothing; empty where all of it lists forever.
-    ends_s: Vec<u32>,
+    /// For each block the second from which it lists nothing, if there is one.
+    ends: Ends,
 }
 
 impl Blocks {
     /// So many entries that all list nothing from one second on.
     pub(super) fn alike(len: usize, end_s: u32) -> Self {
-        let blocks = if end_s == FOREVER_S { 0 } else { len.div_ceil(BLOCK) };
-        Self { ends_s: vec![end_s; blocks] }
+        let mut builder = BlocksBuilder::default();
+        (0..len).step_by(BLOCK).for_each(|position| builder.push(position, end_s));
+        builder.build()
     }
 
     /// The first of these positions of which `is_listed` holds, which is not asked where all is over.
@@ -37,8 +36,7 @@ impl Blocks {
         while at.start < at.end {
             let block = at.start / BLOCK;
             let end = at.end.min((block + 1) * BLOCK);
-            let is_over =
-                self.ends_s.get(block).is_some_and(|&end_s| end_s != FOREVER_S && context.now_s >= u64::from(end_s));
+            let is_over = self.ends.get(block).is_some_and(|number| context.now_s >= u64::from(number.end_s()));
             if !is_over {
                 let found = (at.start..end).find(|&position| is_listed(position));
                 if found.is_some() {
@@ -51,14 +49,18 @@ impl Blocks {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.ends_s.capacity() * size_of::<u32>()
+        self.ends.memory_bytes()
     }
 }
 
 /// Builds [`Blocks`] from first to last.
 #[derive(Debug, Default)]
 pub(super) struct BlocksBuilder {
-    ends_s: Vec<u32>,
+    ends: Ends,
+    /// Blocks that are complete.
+    count: usize,
+    /// From when on the one that is not lists nothing.
+    end_s: Option<u32>,
 }
 
 impl BlocksBuilder {
@@ -66,18 +68,24 @@ impl BlocksBuilder {
     #[inline]
     pub(super) fn push(&mut self, position: usize, end_s: u32) {
         if position.is_multiple_of(BLOCK) {
-            push_tight(&mut self.ends_s, end_s);
-        } else if let Some(latest_s) = self.ends_s.last_mut() {
-            *latest_s = end_s.max(*latest_s);
+            self.complete();
+        }
+        self.end_s = self.end_s.max(Some(end_s));
+    }
+
+    fn complete(&mut self) {
+        if let Some(end_s) = self.end_s.take() {
+            if end_s != FOREVER_S {
+                self.ends.push(self.count, Beside::End(end_s));
+            }
+            self.count += 1;
         }
     }
 
     pub(super) fn build(mut self) -> Blocks {
-        if self.ends_s.iter().all(|&end_s| end_s == FOREVER_S) {
-            self.ends_s = Vec::new();
-        }
-        self.ends_s.shrink_to_fit();
-        Blocks { ends_s: self.ends_s }
+        self.complete();
+        self.ends.finish(self.count);
+        Blocks { ends: self.ends }
     }
 }
 
@@ -115,6 +123,6 @@ mod tests {
         (0..1_000).for_each(|position| builder.push(position, FOREVER_S));
         assert_eq!(builder.build().memory_bytes(), 0);
         assert_eq!(Blocks::alike(1_000, FOREVER_S).memory_bytes(), 0);
-        assert_eq!(Blocks::alike(1_000, 0).memory_bytes(), 4 * 1_000_usize.div_ceil(BLOCK));
+        assert_eq!(Blocks::alike(1_000, 90).memory_bytes(), 0);
     }
 }

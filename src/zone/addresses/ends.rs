@@ -1,21 +1,37 @@
 //! When entries end, in as few bits as tell the ends apart.
 //!
 //! Ends are seconds since the epoch, but those of a list lie near each other: of each, as many of the lowest bits are kept as
-//! they lie apart. Where all end within a day, that is 17 bits; within half a year, 24; where all end at once, none. A bit for
-//! each entry tells whether it has an end, unless all have one. An entry may have the number of a
-//! [link](crate::zone::ruling::Rulings) in place of an end; which of the two it is, its ruling tells.
+//! they lie apart. Where all end within a day, that is 17 bits; within half a year, 24; where all end at once, none. Which
+//! entries have an end is told by a bit for each entry, by a few bits for each end where few have one, and by nothing where all
+//! have one. An entry may have the number of a [link](crate::zone::ruling::Rulings) in place of an end; which of the two it
+//! is, its ruling tells.
 
-use super::marks::{Marks, WORD};
+use super::{marks::Marks, packed::Packed, sparse::Sparse};
 use crate::zone::runs::push_tight;
+
+/// Where no more than one in so many entries has an end, it takes less to tell where those are than to mark them.
+const FEW: usize = 4;
 
 /// The ends of entries, by position.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    /// The entries that have one.
-    marks: Marks,
+    which: Which,
     numbers: Numbers,
     /// While there are more to come: which numbers are links.
     links: Vec<u32>,
+}
+
+/// The entries that have one.
+#[derive(Debug)]
+enum Which {
+    Marked(Marks),
+    Few(Sparse),
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Self::Marked(Marks::default())
+    }
 }
 
 /// What an entry has beside its ruling.
@@ -53,13 +69,19 @@ impl Ends {
     /// What the entry at `position` has.
     #[inline]
     pub(super) fn get(&self, position: usize) -> Option<Number> {
-        self.marks.rank(position).map(|at| self.numbers.get(at))
+        let at = match &self.which {
+            Which::Marked(marks) => marks.rank(position),
+            Which::Few(few) => few.rank(position),
+        };
+        at.map(|at| self.numbers.get(at))
     }
 
     /// The entry at `position`, above all before it, has that.
     pub(super) fn push(&mut self, position: usize, beside: Beside) {
-        let number = self.marks.count();
-        self.marks.mark(position);
+        let number = self.numbers.packed.len() as u32;
+        if let Which::Marked(marks) = &mut self.which {
+            marks.mark(position);
+        }
         match beside {
             Beside::End(end_s) => self.numbers.push_end(end_s, &self.links),
             Beside::Link(link) => {
@@ -71,14 +93,25 @@ impl Ends {
 
     /// All are there, of so many entries.
     pub(super) fn finish(&mut self, entries: usize) {
-        self.marks.finish(entries);
-        self.numbers.words.shrink_to_fit();
+        let count = self.numbers.packed.len();
+        if let Which::Marked(marks) = &mut self.which {
+            if count * FEW <= entries {
+                self.which = Which::Few(Sparse::new(marks.positions(entries), count, entries));
+            } else {
+                marks.finish(entries);
+            }
+        }
+        self.numbers.packed.shrink_to_fit();
         self.links = Vec::new();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let Self { marks, numbers, links } = self;
-        marks.memory_bytes() + numbers.words.capacity() * 8 + links.capacity() * 4
+        let Self { which, numbers, links } = self;
+        let which = match which {
+            Which::Marked(marks) => marks.memory_bytes(),
+            Which::Few(few) => few.memory_bytes(),
+        };
+        which + numbers.packed.memory_bytes() + links.capacity() * 4
     }
 }
 
@@ -88,31 +121,20 @@ struct Numbers {
     /// From when to when the ends are.
     first_s: u32,
     last_s: u32,
-    /// So many bits are kept of each, one after another.
-    width: u32,
-    words: Vec<u64>,
-    len: usize,
+    /// Their lowest bits.
+    packed: Packed,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { first_s: u32::MAX, last_s: 0, width: 0, words: Vec::new(), len: 0 }
+        Self { first_s: u32::MAX, last_s: 0, packed: Packed::default() }
     }
 }
 
 impl Numbers {
-    fn mask(&self) -> u32 {
-        u32::MAX.checked_shr(u32::BITS - self.width).unwrap_or(0)
-    }
-
     #[inline]
     fn get(&self, at: usize) -> Number {
-        let first = at * self.width as usize;
-        let (word, bit) = (first / WORD, first % WORD);
-        // It may go on in the next word, if there is one.
-        let [low, high] = [word, word + 1].map(|word| self.words.get(word).copied().unwrap_or(0));
-        let mask = self.mask();
-        Number { bits: (low >> bit | high << 1 << (WORD - 1 - bit)) as u32 & mask, mask, first_s: self.first_s }
+        Number { bits: self.packed.get(at), mask: self.packed.mask(), first_s: self.first_s }
     }
 
     /// The next one is an end; those so far are ends, but for these `links`.
@@ -120,58 +142,40 @@ impl Numbers {
         let (first_s, last_s) = (end_s.min(self.first_s), end_s.max(self.last_s));
         self.reach(last_s - first_s, links);
         (self.first_s, self.last_s) = (first_s, last_s);
-        self.append(end_s);
+        self.packed.push(end_s);
     }
 
     /// The next one is a link.
     fn push_link(&mut self, link: u32, links: &[u32]) {
         self.reach(link, links);
-        self.append(link);
+        self.packed.push(link);
     }
 
     /// Makes sure that numbers so far apart can be told from each other.
     #[inline]
     fn reach(&mut self, most: u32, links: &[u32]) {
         let width = u32::BITS - most.leading_zeros();
-        if width > self.width {
+        if width > self.packed.width() {
             self.widen(width, links);
         }
     }
 
     #[cold]
     fn widen(&mut self, width: u32, mut links: &[u32]) {
-        let mut wider = Self { width, ..Self::default() };
-        for at in 0..self.len {
+        let mut wider = Packed::new(width);
+        for at in 0..self.packed.len() {
             let number = self.get(at);
             let is_link = links.split_first().is_some_and(|(link, _)| *link as usize == at);
             links = &links[usize::from(is_link)..];
-            wider.append(if is_link { number.link() } else { number.end_s() });
+            wider.push(if is_link { number.link() } else { number.end_s() });
         }
-        (self.width, self.words) = (width, wider.words);
-    }
-
-    /// Appends the lowest bits of a number.
-    #[inline]
-    fn append(&mut self, number: u32) {
-        let bits = u64::from(number & self.mask());
-        let first = self.len * self.width as usize;
-        let (word, bit) = (first / WORD, first % WORD);
-        while self.words.len() * WORD < first + self.width as usize {
-            push_tight(&mut self.words, 0);
-        }
-        if self.width > 0 {
-            self.words[word] |= bits << bit;
-            if bit + self.width as usize > WORD {
-                self.words[word + 1] = bits >> (WORD - bit);
-            }
-        }
-        self.len += 1;
+        self.packed = wider;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::marks::WORD, *};
 
     fn kept(besides: &[Option<Beside>]) -> Ends {
         let mut ends = Ends::default();
@@ -210,6 +214,17 @@ mod tests {
             let upwards: Vec<_> = (0..1_000).map(|position| Some(Beside::End(start + position * step))).collect();
             let downwards: Vec<_> = upwards.iter().rev().copied().collect();
             assert_eq!(kept(&upwards).memory_bytes(), kept(&downwards).memory_bytes());
+        }
+    }
+
+    #[test]
+    fn few_among_many() {
+        let start = 1_800_000_000;
+        for (one_in, bits) in [(4, 5), (10, 6), (64, 9), (1_000, 12)] {
+            let end = |position: u32| (position % one_in == 1).then_some(Beside::End(start + position));
+            let all: Vec<_> = (0..200_000).map(end).collect();
+            let ends = all.iter().flatten().count();
+            assert!(kept(&all).memory_bytes() * 8 <= ends * (18 + bits) + 256, "one in {one_in}");
         }
     }
 

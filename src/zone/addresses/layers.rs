@@ -142,7 +142,7 @@ impl<K: Key> SegmentsBuilder<K> {
         let Self { starts, mut stated, column, blocks, mut nesting, again } = self;
         stated.finish(starts.len());
         if let Some(nesting) = &mut nesting {
-            nesting.finish(&stated);
+            nesting.finish(starts.len(), &stated);
         }
         Segments { starts: starts.build(), stated, column: column.build(), blocks: blocks.build(), nesting, again }
     }

@@ -11,7 +11,9 @@ pub(super) const WORD: usize = u64::BITS as usize;
 /// The positions that are marked.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// No words where all are marked, once they are finished; else they end with the last mark.
+    /// All positions that there are. Then there are no words.
+    all: bool,
+    /// Up to the last mark.
     words: Vec<u64>,
     /// Marks before each of them.
     ranks: Vec<u32>,
@@ -22,7 +24,7 @@ impl Marks {
     /// How many are marked before `position`, if that is marked too.
     #[inline]
     pub(super) fn rank(&self, position: usize) -> Option<usize> {
-        if self.words.is_empty() {
+        if self.all {
             return Some(position);
         }
         let (word, bit) = (position / WORD, position % WORD);
@@ -33,12 +35,13 @@ impl Marks {
     /// The marks of the positions from [`WORD`] times `word` on.
     #[inline]
     pub(super) fn word(&self, word: usize) -> u64 {
-        if self.words.is_empty() { u64::MAX } else { self.words.get(word).copied().unwrap_or(0) }
+        if self.all { u64::MAX } else { self.words.get(word).copied().unwrap_or(0) }
     }
 
-    /// How many are marked.
-    pub(super) fn count(&self) -> u32 {
-        self.count
+    /// All that are marked, of so many, in order.
+    pub(super) fn positions(&self, end: usize) -> impl Iterator<Item = usize> {
+        let is_marked = move |position: &usize| self.word(position / WORD) >> (position % WORD) & 1 == 1;
+        (0..end).filter(is_marked)
     }
 
     /// Marks a position above all that are marked.
@@ -55,7 +58,8 @@ impl Marks {
 
     /// All are marked that will be, of so many positions.
     pub(super) fn finish(&mut self, positions: usize) {
-        if self.count as usize == positions {
+        self.all = self.count as usize == positions;
+        if self.all {
             self.words.clear();
             self.ranks.clear();
         }
@@ -84,6 +88,7 @@ mod tests {
             let mut marks = Marks::default();
             let is_marked = |position: &usize| position % every == after;
             (0..5_000).filter(is_marked).for_each(|position| marks.mark(position));
+            assert!(marks.positions(5_000).eq((0..5_000).filter(is_marked)));
             marks.finish(5_000);
             let mut rank = 0;
             for position in 0..5_000 {
@@ -92,7 +97,7 @@ mod tests {
                 assert_eq!(marks.word(position / WORD) >> (position % WORD) & 1 == 1, expected.is_some());
                 rank += usize::from(expected.is_some());
             }
-            assert_eq!(marks.count() as usize, rank);
+            assert!(marks.positions(5_000).eq((0..5_000).filter(is_marked)));
             assert_eq!(marks.memory_bytes() == 0, every == 1);
         }
     }

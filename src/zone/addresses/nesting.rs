@@ -15,9 +15,13 @@
 //!
 //! As many words say it of 64 pieces as the deepest number has bits, and another says which of them are stated, so 64 are searched
 //! with a few instructions; one word more for each depth says it of 64 such blocks. That is done only where an entry has ended or
-//! goes on, or counts together with the wider ones. Lists whose entries all hold for ever need none of it.
+//! goes on, or counts together with the wider ones. Lists whose entries all hold for ever need none of it, and where few do
+//! not, it is kept only of the pieces that have something behind them.
 
-use super::marks::{Marks, WORD, below};
+use super::{
+    marks::{Marks, WORD, below},
+    sparse::Sparse,
+};
 use crate::zone::runs::push_tight;
 
 /// How many stand behind pieces, by position.
@@ -30,12 +34,25 @@ pub(super) struct Nesting {
     blocks: Vec<u64>,
     /// For each depth and each group of 64 blocks, the blocks that have a statement with fewer behind it.
     groups: Vec<u64>,
+    /// So many pieces have something behind them.
+    nested: usize,
+    /// Which those are, if all this is told only of them.
+    few: Option<Few>,
+}
+
+/// Some of the pieces.
+#[derive(Debug)]
+struct Few {
+    positions: Sparse,
+    /// Those that say something.
+    stated: Marks,
 }
 
 impl Nesting {
     /// So many pieces with nothing behind them.
     pub(super) fn outermost(len: usize) -> Self {
-        Self { bits: 1, deepest: 0, blocks: vec![0; len.div_ceil(WORD)], groups: Vec::new() }
+        let blocks = vec![0; len.div_ceil(WORD)];
+        Self { bits: 1, deepest: 0, blocks, groups: Vec::new(), nested: 0, few: None }
     }
 
     /// The next piece, which is at `position`, has so many behind it.
@@ -45,6 +62,7 @@ impl Nesting {
             self.widen();
         }
         self.deepest = behind.max(self.deepest);
+        self.nested += usize::from(behind > 0);
         let (block, bit) = (position / WORD, position % WORD);
         if bit == 0 {
             (0..self.bits).for_each(|_| push_tight(&mut self.blocks, 0));
@@ -64,9 +82,38 @@ impl Nesting {
         self.bits += 1;
     }
 
-    /// All are there, and those that are `stated` say something.
-    pub(super) fn finish(&mut self, stated: &Marks) {
+    /// All so many are there, and those that are `stated` say something.
+    pub(super) fn finish(&mut self, len: usize, stated: &Marks) {
+        if self.nested * (self.bits + 1 + Sparse::bits(self.nested, len)) < len * self.bits {
+            self.keep_few(len, stated);
+        }
+        let few = self.few.take();
+        self.group(few.as_ref().map_or(stated, |few| &few.stated));
+        self.few = few;
         self.blocks.shrink_to_fit();
+        self.groups.shrink_to_fit();
+    }
+
+    /// Keeps only what has something behind it.
+    #[cold]
+    fn keep_few(&mut self, len: usize, stated: &Marks) {
+        let mut few = Self { bits: self.bits, ..Self::outermost(0) };
+        let mut few_stated = Marks::default();
+        let is_nested = |at: &usize| self.depth(*at) > 0;
+        for (at, position) in (0..len).filter(is_nested).enumerate() {
+            few.push(at, self.depth(position));
+            if stated.rank(position).is_some() {
+                few_stated.mark(at);
+            }
+        }
+        few_stated.finish(self.nested);
+        let positions = Sparse::new((0..len).filter(is_nested), self.nested, len);
+        few.few = Some(Few { positions, stated: few_stated });
+        *self = few;
+    }
+
+    /// Says of each group of blocks which have a statement.
+    fn group(&mut self, stated: &Marks) {
         let count = self.blocks.len() / self.bits;
         for depth in 1..=self.deepest {
             for group in 0..count.div_ceil(WORD) {
@@ -76,17 +123,38 @@ impl Nesting {
                 push_tight(&mut self.groups, blocks);
             }
         }
-        self.groups.shrink_to_fit();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        (self.blocks.capacity() + self.groups.capacity()) * size_of::<u64>()
+        let few = self.few.as_ref().map_or(0, |few| few.positions.memory_bytes() + few.stated.memory_bytes());
+        (self.blocks.capacity() + self.groups.capacity()) * size_of::<u64>() + few
     }
 
     /// The piece that says what holds where the one at `position` says nothing.
     pub(super) fn behind(&self, position: usize, stated: &Marks) -> Option<usize> {
+        match &self.few {
+            None => self.search(position, stated),
+            Some(few) => {
+                let at = few.positions.rank(position)?;
+                let run = few.positions.gapless(at, position);
+                match self.search(at, &few.stated).filter(|behind| *behind >= at - run) {
+                    Some(behind) => few.positions.position(behind),
+                    // The piece before the run has nothing behind itself and is behind the others.
+                    None => position.checked_sub(run + 1),
+                }
+            }
+        }
+    }
+
+    /// How many are behind the piece at `position`.
+    fn depth(&self, position: usize) -> usize {
         let (block, bit) = (position / WORD, position % WORD);
-        let depth = self.words(block).iter().rev().fold(0, |sum, word| sum << 1 | (word >> bit & 1) as usize);
+        self.words(block).iter().rev().fold(0, |sum, word| sum << 1 | (word >> bit & 1) as usize)
+    }
+
+    fn search(&self, position: usize, stated: &Marks) -> Option<usize> {
+        let (block, bit) = (position / WORD, position % WORD);
+        let depth = self.depth(position);
         if depth == 0 {
             return None;
         }
@@ -138,14 +206,24 @@ mod tests {
 
     #[test]
     fn against_a_walk() {
-        for (seed, len, deepest) in
-            [(1, 3, 1), (2, 64, 2), (3, 65, 3), (4, 5_000, 1), (5, 20_000, 3), (6, 20_000, 4), (7, 20_000, 64)]
-        {
+        // Seldom with nothing behind, so that the search goes far; or mostly, so that few are kept.
+        for (seed, len, deepest, outermost) in [
+            (1, 3, 1, 1),
+            (2, 64, 2, 1),
+            (3, 65, 3, 1),
+            (4, 5_000, 1, 1),
+            (5, 20_000, 3, 1),
+            (6, 20_000, 4, 1),
+            (7, 20_000, 64, 1),
+            (8, 20_000, 3, 2_900),
+            (9, 50_000, 1, 2_990),
+            (10, 100, 1, 2_990),
+        ] {
+            let is_few = outermost > 1;
             let mut random = SmallRng::seed_from_u64(seed);
-            // Seldom with nothing behind, so that the search goes far.
             let pieces: Vec<(usize, bool)> = (0..len)
                 .map(|position| {
-                    let is_outermost = position == 0 || random.random_ratio(1, 3_000);
+                    let is_outermost = position == 0 || random.random_ratio(outermost, 3_000);
                     let behind = if is_outermost { 0 } else { random.random_range(1..=deepest) };
                     (behind, is_outermost || random.random_ratio(1, 3))
                 })
@@ -158,7 +236,8 @@ mod tests {
                 }
             }
             stated.finish(len);
-            nesting.finish(&stated);
+            nesting.finish(len, &stated);
+            assert_eq!(nesting.few.is_some(), is_few);
             for (position, &(depth, _)) in pieces.iter().enumerate() {
                 let is_next = |at: &usize| pieces[*at].0 < depth && pieces[*at].1;
                 assert_eq!(nesting.behind(position, &stated), (0..position).rev().find(is_next), "{position}");
@@ -173,7 +252,7 @@ mod tests {
         for seen in [0, 1, 5_000, 10_000] {
             let mut nesting = Nesting::outermost(seen);
             (seen..10_000).for_each(|position| nesting.push(position, 0));
-            nesting.finish(&stated);
+            nesting.finish(10_000, &stated);
             assert!((0..10_000).all(|position| nesting.behind(position, &stated).is_none()));
             assert!(nesting.memory_bytes() <= 10_000 / 8 + 8);
         }

@@ -337,52 +337,92 @@ fn entries_without_an_end_pay_nothing_for_it() {
     assert!(endless < one && one < each_its_own, "{endless} {one} {each_its_own}");
 }
 
-/// When a line ends, of a list whose ends are spread over a year.
-fn within_a_year_s(line: u32) -> u32 {
-    1_800_000_000 + line.wrapping_mul(2_654_435_761) % (365 * 86_400)
+const DAY_S: u32 = 86_400;
+
+/// Whether and when a line ends, of a list in which one in so many does, their ends spread over so many seconds.
+fn end_of(line: u32, one_in: u32, within_s: u32) -> u32 {
+    let spread = line.wrapping_mul(2_654_435_761);
+    if (spread / 7).is_multiple_of(one_in) { 1_800_000_000 + spread % within_s } else { FOREVER_S }
 }
+
+/// Bytes that a lifetime takes in a set of so many entries, given how the entry of a line is added with what is said of it.
+fn lifetime_bytes(
+    specificity: Specificity,
+    (one_in, within_s): (u32, u32),
+    add: &dyn Fn(&mut AddressesBuilder, u32, Claim),
+) -> f64 {
+    const COUNT: u32 = 50_000;
+    let bytes = |end_of: &dyn Fn(u32) -> u32| {
+        let mut builder = AddressesBuilder::new(specificity);
+        for line in 0..COUNT {
+            add(&mut builder, line, Claim { until_s: end_of(line), ..Claim::listed(ValueId(line % 30)) });
+        }
+        builder.build().memory_bytes() as f64
+    };
+    (bytes(&|line| end_of(line, one_in, within_s)) - bytes(&|_| FOREVER_S)) * f64::from(one_in) / f64::from(COUNT)
+}
+
+fn add_host(set: &mut AddressesBuilder, line: u32, claim: Claim) {
+    set.add_v4(line.wrapping_mul(40_503), 32, claim);
+}
+
+fn add_lone_prefix(set: &mut AddressesBuilder, line: u32, claim: Claim) {
+    set.add_v4(line.wrapping_mul(80_021), 24, claim);
+}
+
+/// Half of these within others, up to three deep.
+fn add_nested(set: &mut AddressesBuilder, line: u32, claim: Claim) {
+    let (address, length) = match line % 4 {
+        0 => (line * 40_001, 20),
+        1 => ((line - 1) * 40_001 + 0x110, 25),
+        2 => ((line - 2) * 40_001 + 0x180, 29),
+        _ => (line * 70_001, 24),
+    };
+    set.add_v4(address, length, claim);
+}
+
+/// Hosts, and prefixes of both tables, some within others.
+fn add_v6(set: &mut AddressesBuilder, line: u32, claim: Claim) {
+    let length = [128, 48, 64, 112][line as usize % 4];
+    let address = 0x2001_0db8 << 96 | u128::from(line / 4 * 40_001) << 64 | u128::from(line) << 20;
+    set.add_v6(address, length, claim);
+}
+
+const SPECIFICITIES: [Specificity; 2] = [Specificity::Octets, Specificity::Prefix(Equals::First)];
 
 #[test]
 fn a_lifetime_costs_at_most_four_bytes() {
-    const COUNT: u32 = 50_000;
-    // Half of these within others, up to three deep.
-    let nested = |line: u32| -> (u32, u8) {
-        match line % 4 {
-            0 => (line * 40_001, 20),
-            1 => ((line - 1) * 40_001 + 0x110, 25),
-            2 => ((line - 2) * 40_001 + 0x180, 29),
-            _ => (line * 70_001, 24),
-        }
-    };
-    let hosts = |line: u32| -> (u32, u8) { (line.wrapping_mul(40_503), 32) };
-    for keys in [&nested as &dyn Fn(u32) -> (u32, u8), &hosts] {
-        for specificity in [Specificity::Octets, Specificity::Prefix(Equals::First)] {
-            let bytes = |has_ends: bool| {
-                let mut builder = AddressesBuilder::new(specificity);
-                for line in 0..COUNT {
-                    let (address, length) = keys(line);
-                    let until_s = if has_ends { within_a_year_s(line) } else { FOREVER_S };
-                    builder.add_v4(address, length, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
-                }
-                builder.build().memory_bytes()
-            };
-            let each = (bytes(true) - bytes(false)) as f64 / f64::from(COUNT);
-            assert!(each <= 4.0, "{each}");
+    for specificity in SPECIFICITIES {
+        for add in [add_host, add_lone_prefix, add_nested, add_v6] {
+            let each = lifetime_bytes(specificity, (1, 365 * DAY_S), &add);
+            assert!(each <= 4.0, "{specificity:?}: {each}");
         }
     }
-    // Hosts, and prefixes of both tables, some within others.
-    let v6 = |has_ends: bool| {
-        let mut builder = AddressesBuilder::new(Specificity::Prefix(Equals::First));
-        for line in 0..COUNT {
-            let length = [128, 48, 64, 112][line as usize % 4];
-            let address = 0x2001_0db8 << 96 | u128::from(line / 4 * 40_001) << 64 | u128::from(line) << 20;
-            let until_s = if has_ends { within_a_year_s(line) } else { FOREVER_S };
-            builder.add_v6(address, length, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
+}
+
+/// Which entries end takes some bits for each that does. The fewer they are and the farther apart they end, the nearer they come to
+/// four bytes, which is less than that takes at least for one in a hundred that end within a year.
+#[test]
+fn nor_where_others_do_not_end() {
+    for specificity in SPECIFICITIES {
+        for add in [add_host, add_lone_prefix] {
+            for (one_in, days) in [(2, 365), (5, 365), (10, 365), (60, 30), (500, 1)] {
+                let each = lifetime_bytes(specificity, (one_in, days * DAY_S), &add);
+                assert!(each <= 4.0, "1/{one_in}, {days} days: {each}");
+            }
         }
-        builder.build().memory_bytes()
-    };
-    let each = (v6(true) - v6(false)) as f64 / f64::from(COUNT);
-    assert!(each <= 4.0, "{each}");
+    }
+}
+
+/// What is behind a prefix that ends takes more than its end, but hardly more with others that do not.
+#[test]
+fn nested_prefixes_among_others_that_do_not_end() {
+    for (specificity, most) in SPECIFICITIES.into_iter().zip([8.0, 7.0]) {
+        for (one_in, days) in [(2, 365), (10, 365), (60, 30), (500, 1)] {
+            let each = lifetime_bytes(specificity, (one_in, days * DAY_S), &add_nested);
+            assert!(each <= most, "{specificity:?} 1/{one_in}, {days} days: {each}");
+        }
+    }
 }
 
 #[test]

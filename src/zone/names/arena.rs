@@ -1,12 +1,12 @@
 //! The nodes of the tree, one after another in bytes.
 //!
 //! Nearly every node is a leaf with a label of about ten octets that says what most nodes of its set say: two octets, and the
-//! label, and the end of its lifetime if most have one. The others have an octet more, which tells what follows, and
-//! four more if they are inner ones:
+//! label, and the end of its lifetime if it has one. The others have an octet more, which tells what follows, and four more
+//! if they are inner ones:
 //!
 //! ```text
 //! depth             7 bits: labels from the apex
-//! inner             1 bit:  others may be below it
+//! inner             1 bit:  others may be below it; of a short one, that it has an end where most have none, or none where most do
 //! length            6 bits: octets of the label
 //! short             2 bits: the name says the most frequent ruling, the wildcard below does; nothing else but its end follows
 //! end               4 octets if it is inner: where the nodes below it are over
@@ -14,14 +14,17 @@
 //! flags             1 octet unless it is short, from the lowest bit
 //!   name            2 bits: nothing; the most frequent ruling; one octet, into the palette; the ruling itself in 4 octets
 //!   name ends       1 bit:  and then the end of its lifetime, by how much it is after the first end of all,
-//!                           in 2 octets if within 2 hours of that, 3 within 48 days, 4 within 68 years, or 5
+//!                           in 2 octets if within 4 hours of that, 3 within 48 days, else 4; or of all in 4, if any is
+//!                           beyond 68 years
 //!   wildcard        2 bits: the same about the wildcard below
 //!   wildcard ends   1 bit:  of nothing: the wildcard says what the name says, and takes no room
-//!   below           2 bits: Outlook of all that is below; if it has an end, that follows in 4 octets
+//!   below           2 bits: what is below lists nothing; lists for ever; has to be looked at; ends as its summary says
 //! ```
 //!
 //! Nodes stand in the order of a walk of the tree, each before its children. All below a node therefore follows it without
-//! gap, up to its end; and of these its children are one label deeper. So none has to say what its parent is.
+//! gap, up to its end; and of these its children are one label deeper. So none has to say what its parent is. Where many nodes
+//! are below one, their [`Outlook`] is summed up in five octets behind the last of them: an octet like that of the apex, with
+//! which no other node begins, and the end.
 
 use crate::{
     wire::name::LABEL_MAX,
@@ -38,6 +41,8 @@ const END_LEN: usize = 4;
 const DEPTH_MASK: u8 = 0x7f;
 const INNER: u8 = 0x80;
 const LENGTH_MASK: u8 = 0x3f;
+/// Of both octets of the head: inner ones have [`INNER`] and are not short.
+const INNER_MASK: u16 = u16::from_le_bytes([INNER, !LENGTH_MASK]);
 const SHORT_SHIFT: u32 = 6;
 const SHORT_NAME: u8 = 1;
 const SHORT_WILDCARD: u8 = 2;
@@ -47,7 +52,6 @@ const NAME_MASK: u8 = 7;
 const WILDCARD_SHIFT: u32 = 3;
 const WILDCARD_MASK: u8 = NAME_MASK << WILDCARD_SHIFT;
 const BELOW_SHIFT: u32 = 6;
-const BELOW_MASK: u8 = 3 << BELOW_SHIFT;
 
 const KIND_MASK: u8 = 3;
 const COMMON: u8 = 1;
@@ -58,11 +62,23 @@ const ENDS: u8 = 1 << 2;
 const BOTH: u8 = ENDS << WILDCARD_SHIFT;
 
 /// Octets of the end of a lifetime, how many bits of the first one tell so, and what they are.
-const LIFETIME_FORMS: [(usize, u32, u8); 4] = [(2, 3, 0b100), (3, 2, 0b10), (4, 1, 0b1), (LIFETIME_MAX, 3, 0)];
-const LIFETIME_MAX: usize = 5;
+const LIFETIME_FORMS: [(usize, u32, u8); 3] = [(2, 2, 0), (3, 2, 0b10), (LIFETIME_MAX, 1, 1)];
+const LIFETIME_MAX: usize = 4;
+
+/// What is below: how that is told.
+const BELOW_NEVER: u8 = 0;
+const BELOW_ALWAYS: u8 = 1;
+const BELOW_FEW: u8 = 2;
+const BELOW_SUMMED: u8 = 3;
+/// From so many nodes on, what is below is summed up.
+const SUMMED_FROM: usize = 64;
+/// Octets of that: [`CERTAIN`] or not, and the end.
+const SUMMARY_LEN: usize = 5;
+/// Something is listed until the end; else, perhaps.
+const CERTAIN: u8 = INNER;
 
 /// Most octets of a node.
-const NODE_MAX: usize = HEAD_LEN + END_LEN + LABEL_MAX + FLAGS_LEN + 2 * (4 + LIFETIME_MAX) + 4;
+const NODE_MAX: usize = HEAD_LEN + END_LEN + LABEL_MAX + FLAGS_LEN + 2 * (4 + LIFETIME_MAX);
 
 /// Rulings that an octet can tell apart.
 pub(super) const PALETTE_MAX: usize = 256;
@@ -83,8 +99,17 @@ pub(super) struct Arena {
 pub(super) struct Ends {
     /// The first end of all, in seconds since the epoch.
     pub(super) first_s: u32,
-    /// Whether most nodes have an end: short ones do then, and else do not.
+    /// Whether most nodes have one.
     pub(super) of_most: bool,
+    /// Whether they are so far apart that all take four octets.
+    pub(super) are_far: bool,
+}
+
+impl Ends {
+    /// How ends are said that are between these, given whether most nodes have one.
+    pub(super) fn between(first_s: u32, last_s: u32, of_most: bool) -> Self {
+        Self { first_s, of_most, are_far: last_s - first_s > u32::MAX >> 1 }
+    }
 }
 
 /// What a node says.
@@ -106,8 +131,6 @@ pub(super) struct Node<'a> {
 pub(super) struct Place {
     pub(super) at: u32,
     flags_at: u32,
-    /// Room for when what is below it ends.
-    until_at: Option<u32>,
 }
 
 impl Arena {
@@ -144,13 +167,19 @@ impl Arena {
     #[inline]
     pub(super) fn end_below(&self, at: u32) -> u32 {
         let octets = &self.octets[at as usize..];
-        if octets[0] & INNER == 0 { at } else { u32_at(octets, HEAD_LEN) }
+        if Self::is_inner(octets) { u32_at(octets, HEAD_LEN) } else { at }
+    }
+
+    /// Whether others may be below the node with these octets.
+    #[inline]
+    fn is_inner(octets: &[u8]) -> bool {
+        u16::from_le_bytes([octets[0], octets[LENGTH_AT]]) & INNER_MASK == u16::from(INNER)
     }
 
     /// Where the label begins of the node with these octets.
     #[inline]
     fn label_at(octets: &[u8]) -> usize {
-        HEAD_LEN + usize::from(octets[0] / INNER) * END_LEN
+        HEAD_LEN + usize::from(Self::is_inner(octets)) * END_LEN
     }
 
     /// Whether the node at `at` says nothing of the names below it. Most do, and that takes one look or two.
@@ -181,7 +210,8 @@ impl Arena {
         let label = &octets[label_at..end];
         let short = octets[LENGTH_AT] >> SHORT_SHIFT;
         if short != 0 {
-            let ends = if self.ends.of_most { ENDS } else { 0 };
+            let has_end = self.ends.of_most != (octets[0] & INNER != 0);
+            let ends = if has_end { ENDS } else { 0 };
             let said = self.read_standing(COMMON | ends, octets, &mut end);
             let exact = if short & SHORT_NAME != 0 { said } else { Standing::ABSENT };
             let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
@@ -195,26 +225,38 @@ impl Arena {
         } else {
             self.read_standing(flags >> WILDCARD_SHIFT, octets, &mut end)
         };
-        let below = match (flags & BELOW_MASK) >> BELOW_SHIFT {
-            0 => Outlook::Never,
-            1 => Outlook::Always,
-            kind => {
-                let until_s = u32_at(octets, end);
-                end += 4;
-                if kind == 2 { Outlook::Until(until_s) } else { Outlook::Perhaps(until_s) }
-            }
+        let below = match flags >> BELOW_SHIFT {
+            BELOW_NEVER => Outlook::Never,
+            BELOW_ALWAYS => Outlook::Always,
+            BELOW_FEW => Outlook::Perhaps(FOREVER_S),
+            _ => self.read_summary(at),
         };
         (Node { depth, label, exact, wildcard, below }, at + end as u32)
     }
 
+    fn read_summary(&self, at: u32) -> Outlook {
+        let octets = &self.octets[self.end_below(at) as usize - SUMMARY_LEN..];
+        let until_s = u32_at(octets, 1);
+        if octets[0] & CERTAIN == 0 { Outlook::Perhaps(until_s) } else { Outlook::Until(until_s) }
+    }
+
     /// All nodes in order, each with its place.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (u32, Node<'_>)> {
-        let mut next = APEX;
+        self.nodes_between(APEX, self.end())
+    }
+
+    /// The nodes below that one.
+    pub(super) fn nodes_below(&self, at: u32) -> impl Iterator<Item = (u32, Node<'_>)> {
+        self.nodes_between(self.read(at).1, self.end_below(at))
+    }
+
+    fn nodes_between(&self, mut at: u32, end: u32) -> impl Iterator<Item = (u32, Node<'_>)> {
         std::iter::from_fn(move || {
-            let at = next;
-            let (node, after) = ((at as usize) < self.len()).then(|| self.read(at))?;
-            next = after;
-            Some((at, node))
+            while at < end && self.octets[at as usize] & DEPTH_MASK == 0 && at != APEX {
+                at += SUMMARY_LEN as u32;
+            }
+            let (node, next) = (at < end).then(|| self.read(at))?;
+            Some((std::mem::replace(&mut at, next), node))
         })
     }
 
@@ -241,70 +283,69 @@ impl Arena {
 
     #[inline(never)]
     fn read_until(&self, octets: &[u8], end: &mut usize) -> u32 {
-        let form = match octets[*end].trailing_zeros() {
-            0 => 2,
-            1 => 1,
-            2 => 0,
-            _ => 3,
+        let (len, tag_bits) = match octets[*end].trailing_zeros() {
+            _ if self.ends.are_far => (LIFETIME_MAX, 0),
+            0 => (4, 1),
+            1 => (3, 2),
+            _ => (2, 2),
         };
-        let (len, tag_bits, _) = LIFETIME_FORMS[form];
-        let mut number = [0; 8];
+        let mut number = [0; LIFETIME_MAX];
         number[..len].copy_from_slice(&octets[*end..*end + len]);
         *end += len;
-        self.ends.first_s + (u64::from_le_bytes(number) >> tag_bits) as u32
+        self.ends.first_s + (u32::from_le_bytes(number) >> tag_bits)
     }
 
     /// Appends a node with nothing below it.
     pub(super) fn push(&mut self, node: Node<'_>) {
         let Node { exact, wildcard, .. } = node;
-        let is_common = |standing: Standing| {
-            self.palette.first() == Some(&standing.ruling) && self.ends.of_most == (standing.until_s != FOREVER_S)
-        };
+        let is_common = |standing: Standing| self.palette.first() == Some(&standing.ruling);
         let short = match (exact, wildcard) {
             (said, Standing::ABSENT) if is_common(said) => SHORT_NAME,
             (Standing::ABSENT, said) if is_common(said) => SHORT_WILDCARD,
             (one, two) if one == two && is_common(one) => SHORT_NAME | SHORT_WILDCARD,
             _ => 0,
         };
-        self.push_label(node, false, short);
         if short == 0 {
+            self.push_label(node, 0, 0);
             self.push_flags(node);
-        } else if self.ends.of_most {
-            self.push_until(exact.until_s.min(wildcard.until_s));
+            return;
+        }
+        // What is absent has none.
+        let until_s = exact.until_s.min(wildcard.until_s);
+        let has_end = until_s != FOREVER_S;
+        self.push_label(node, if has_end == self.ends.of_most { 0 } else { INNER }, short);
+        if has_end {
+            self.push_until(until_s);
         }
     }
 
-    /// Appends a node with others below it. What those list is told by [`Self::close`]; `has_room` leaves room for an end.
-    pub(super) fn push_inner(&mut self, node: Node<'_>, has_room: bool) -> Place {
-        let at = self.push_label(node, true, 0);
+    /// Appends a node with others below it. What those list is told by [`Self::close`].
+    pub(super) fn push_inner(&mut self, node: Node<'_>) -> Place {
+        let at = self.push_label(node, INNER, 0);
         let flags_at = self.push_flags(node);
-        let until_at = has_room.then(|| {
-            self.octets.extend_from_slice(&[0; 4]);
-            self.octets.len() as u32 - 4
-        });
-        Place { at, flags_at, until_at }
+        Place { at, flags_at }
     }
 
-    /// All nodes below that one are there, and this is what they list. Without room for an end, that is nothing at all or something
-    /// for ever.
-    pub(super) fn close(&mut self, place: Place, below: Outlook) {
+    /// All nodes below that one are there, so many, and this is what they list.
+    pub(super) fn close(&mut self, place: Place, below: Outlook, nodes: usize) {
+        let kind = match below {
+            Outlook::Never => BELOW_NEVER,
+            Outlook::Always => BELOW_ALWAYS,
+            Outlook::Perhaps(_) | Outlook::Until(_) if nodes < SUMMED_FROM => BELOW_FEW,
+            Outlook::Perhaps(until_s) => self.sum_up(0, until_s),
+            Outlook::Until(until_s) => self.sum_up(CERTAIN, until_s),
+        };
+        self.octets[place.flags_at as usize] |= kind << BELOW_SHIFT;
         let end_at = place.at as usize + HEAD_LEN;
         let end = self.end();
         self.octets[end_at..end_at + END_LEN].copy_from_slice(&end.to_le_bytes());
-        let (kind, until) = match (below, place.until_at) {
-            (Outlook::Never, None) => (0, None),
-            (_, None) => {
-                debug_assert_eq!(below, Outlook::Always);
-                (1, None)
-            }
-            (Outlook::Perhaps(until_s), Some(at)) => (3, Some((at, until_s))),
-            // Never is until 1970, and always until there is no end.
-            (_, Some(at)) => (2, Some((at, below.end_s()))),
-        };
-        if let Some((at, until_s)) = until {
-            self.octets[at as usize..at as usize + 4].copy_from_slice(&until_s.to_le_bytes());
-        }
-        self.octets[place.flags_at as usize] |= kind << BELOW_SHIFT;
+    }
+
+    fn sum_up(&mut self, certainty: u8, until_s: u32) -> u8 {
+        self.make_room(SUMMARY_LEN);
+        self.octets.push(certainty);
+        self.octets.extend_from_slice(&until_s.to_le_bytes());
+        BELOW_SUMMED
     }
 
     /// Where the next node begins.
@@ -312,16 +353,21 @@ impl Arena {
         u32::try_from(self.octets.len()).expect("names of less than 4 GiB")
     }
 
-    /// Begins a node.
-    fn push_label(&mut self, node: Node<'_>, is_inner: bool, short: u8) -> u32 {
+    /// Makes sure that so many octets find room, without ever holding much more room than is used.
+    fn make_room(&mut self, len: usize) {
+        if self.octets.capacity() - self.octets.len() < len {
+            self.octets.reserve_exact((self.octets.len() / 16).max(len));
+        }
+    }
+
+    /// Begins a node; `mark` is [`INNER`] or nothing.
+    fn push_label(&mut self, node: Node<'_>, mark: u8, short: u8) -> u32 {
         let Node { depth, label, .. } = node;
         let at = self.end();
-        if self.octets.capacity() - self.octets.len() < NODE_MAX {
-            self.octets.reserve_exact((self.octets.len() / 16).max(NODE_MAX));
-        }
-        self.octets.push(if is_inner { depth as u8 | INNER } else { depth as u8 });
+        self.make_room(NODE_MAX);
+        self.octets.push(depth as u8 | mark);
         self.octets.push(short << SHORT_SHIFT | label.len() as u8);
-        if is_inner {
+        if Self::is_inner(&self.octets[at as usize..]) {
             self.octets.extend_from_slice(&[0; END_LEN]);
         }
         self.octets.extend_from_slice(label);
@@ -366,10 +412,11 @@ impl Arena {
     }
 
     fn push_until(&mut self, until_s: u32) {
-        let after_s = u64::from(until_s - self.ends.first_s);
+        let after_s = until_s - self.ends.first_s;
         let fits = |&(len, tag_bits, _): &(usize, u32, u8)| after_s >> (8 * len as u32 - tag_bits) == 0;
-        let (len, tag_bits, tag) = LIFETIME_FORMS.into_iter().find(fits).expect("five octets hold every second");
-        let number = after_s << tag_bits | u64::from(tag);
+        let form = if self.ends.are_far { None } else { LIFETIME_FORMS.into_iter().find(fits) };
+        let (len, tag_bits, tag) = form.unwrap_or((LIFETIME_MAX, 0, 0));
+        let number = after_s << tag_bits | u32::from(tag);
         self.octets.extend_from_slice(&number.to_le_bytes()[..len]);
     }
 
@@ -412,8 +459,8 @@ mod tests {
                 }
             }
         }
-        for (palette_len, of_most) in [(0, false), (2, true), (PALETTE_MAX, false)] {
-            let ends = Ends { first_s: 4, of_most };
+        for (palette_len, of_most) in [(0, false), (2, true), (2, false), (PALETTE_MAX, false)] {
+            let ends = Ends { first_s: 4, of_most, are_far: false };
             let others = (100..).map(|value| Ruling::listed(ValueId(value)));
             let palette: Vec<Ruling> = rulings[..2].iter().copied().chain(others).take(palette_len).collect();
             let mut arena = Arena::new(palette, ends);
@@ -423,47 +470,87 @@ mod tests {
                 match node.below {
                     Outlook::Never => arena.push(*node),
                     below => {
-                        let has_room = below != Outlook::Always;
-                        let place = arena.push_inner(*node, has_room);
-                        arena.close(place, below);
+                        let place = arena.push_inner(*node);
+                        arena.close(place, below, if place.at % 2 == 1 { SUMMED_FROM - 1 } else { SUMMED_FROM });
                     }
                 }
             }
-            let mut next = APEX;
+            let mut nodes = arena.nodes();
             for (at, node) in expected {
-                assert_eq!(at, next);
-                let (read, end) = arena.read(at);
-                assert_eq!(format!("{read:?}"), format!("{node:?}"));
-                assert_eq!(arena.end_below(at), if node.below == Outlook::Never { at } else { end });
-                next = end;
+                let Some((found_at, read)) = nodes.next() else { panic!("{node:?} is missing") };
+                assert_eq!(at, found_at);
+                // What few nodes list is not summed up.
+                let below = match node.below {
+                    Outlook::Perhaps(_) | Outlook::Until(_) if at % 2 == 1 => Outlook::Perhaps(FOREVER_S),
+                    below => below,
+                };
+                assert_eq!(format!("{read:?}"), format!("{:?}", Node { below, ..node }));
+                assert_eq!(arena.end_below(at) > at, node.below != Outlook::Never);
             }
-            assert_eq!(next as usize, arena.len());
+            assert!(nodes.next().is_none());
         }
     }
 
     #[test]
     fn ends_take_as_many_octets_as_they_need() {
         let first_s = 1_800_000_000;
-        let after_s =
-            [0, (1 << 13) - 1, 1 << 13, (1 << 22) - 1, 1 << 22, (1 << 31) - 1, 1 << 31, FOREVER_S - 1 - first_s];
-        for (after_s, octets) in after_s.into_iter().zip([2, 2, 3, 3, 4, 4, 5, 5]) {
-            let mut arena = Arena::new(vec![Ruling::EXCLUDED], Ends { first_s, of_most: true });
-            let exact = Standing { ruling: Ruling::EXCLUDED, until_s: first_s + after_s };
-            let wildcard = Standing::ABSENT;
-            arena.push(Node { depth: 1, label: b"label", exact, wildcard, below: Outlook::Never });
-            assert_eq!(arena.len(), HEAD_LEN + 5 + octets, "{after_s}");
-            assert_eq!(arena.read(APEX).0.exact, exact);
+        let far_s = FOREVER_S - 1;
+        let cases = [
+            (0, 2),
+            ((1 << 14) - 1, 2),
+            (1 << 14, 3),
+            ((1 << 22) - 1, 3),
+            (1 << 22, 4),
+            ((1 << 31) - 1, 4),
+            (1 << 31, 4),
+            (far_s - first_s, 4),
+        ];
+        for (after_s, octets) in cases {
+            for (of_most, has_end) in [(true, true), (true, false), (false, true), (false, false)] {
+                let ends = Ends::between(first_s, first_s + after_s, of_most);
+                let mut arena = Arena::new(vec![Ruling::EXCLUDED], ends);
+                let until_s = if has_end { first_s + after_s } else { FOREVER_S };
+                let exact = Standing { ruling: Ruling::EXCLUDED, until_s };
+                let wildcard = Standing::ABSENT;
+                arena.push(Node { depth: 1, label: b"label", exact, wildcard, below: Outlook::Never });
+                assert_eq!(arena.len(), HEAD_LEN + 5 + if has_end { octets } else { 0 }, "{after_s}");
+                assert_eq!(arena.read(APEX).0.exact, exact);
+                assert_eq!(arena.end_below(APEX), APEX);
+            }
+        }
+        let mut arena = Arena::new(vec![Ruling::EXCLUDED], Ends::between(1, far_s, true));
+        for until_s in [1, 2, far_s] {
+            let at = arena.end();
+            let exact = Standing { ruling: Ruling::EXCLUDED, until_s };
+            arena.push(Node { exact, ..silent(1, b"label") });
+            assert_eq!(arena.read(at).0.exact, exact);
         }
     }
 
     #[test]
-    fn with_room_never_and_always_have_an_end() {
-        for (below, read) in [(Outlook::Never, 0), (Outlook::Always, FOREVER_S)] {
-            let mut arena = Arena::new(Vec::new(), Ends::default());
-            let place = arena.push_inner(silent(1, b"label"), true);
-            arena.close(place, below);
-            assert_eq!(arena.read(place.at).0.below, Outlook::Until(read));
-        }
+    fn many_are_summed_up_behind_the_last() {
+        let mut arena = Arena::new(Vec::new(), Ends::default());
+        let apex = arena.push_inner(silent(0, b""));
+        let mut expected = vec![(0, &b""[..])];
+        let inner: Vec<Place> = [(1, b"a"), (2, b"b")]
+            .map(|(depth, label)| {
+                expected.push((depth, label));
+                arena.push_inner(silent(depth, label))
+            })
+            .into();
+        arena.push(silent(3, b"c"));
+        arena.close(inner[1], Outlook::Until(7), SUMMED_FROM);
+        arena.close(inner[0], Outlook::Perhaps(8), SUMMED_FROM + 1);
+        arena.push(silent(1, b"d"));
+        arena.close(apex, Outlook::Until(9), SUMMED_FROM + 3);
+        expected.extend([(3, &b"c"[..]), (1, b"d")]);
+        let nodes: Vec<_> = arena.nodes().map(|(_, node)| (node.depth, node.label)).collect();
+        assert_eq!(nodes, expected);
+        let below = |at| arena.read(at).0.below;
+        let summed = [APEX, inner[0].at, inner[1].at].map(below);
+        assert_eq!(summed, [Outlook::Until(9), Outlook::Perhaps(8), Outlook::Until(7)]);
+        let count = |at| arena.nodes_below(at).count();
+        assert_eq!([APEX, inner[0].at, inner[1].at].map(count), [4, 2, 1]);
     }
 
     fn silent(depth: usize, label: &[u8]) -> Node<'_> {
@@ -473,24 +560,24 @@ mod tests {
     #[test]
     fn children_of_their_parents_only() {
         let mut arena = Arena::new(Vec::new(), Ends::default());
-        let apex = arena.push_inner(silent(0, b""), false);
+        let apex = arena.push_inner(silent(0, b""));
         let mut places = vec![(apex.at, APEX, 0, &b""[..])];
         // Two tops with the same labels below them, and one of these with the same again.
         for top in [b"a", b"b"] {
-            let top_place = arena.push_inner(silent(1, top), false);
+            let top_place = arena.push_inner(silent(1, top));
             places.push((top_place.at, APEX, 1, top));
-            let inner = arena.push_inner(silent(2, b"x"), false);
+            let inner = arena.push_inner(silent(2, b"x"));
             places.push((inner.at, top_place.at, 2, b"x"));
             for label in [b"x", b"y"] {
                 places.push((arena.len() as u32, inner.at, 3, label));
                 arena.push(silent(3, label));
             }
-            arena.close(inner, Outlook::Always);
+            arena.close(inner, Outlook::Always, 2);
             places.push((arena.len() as u32, top_place.at, 2, b"y"));
             arena.push(silent(2, b"y"));
-            arena.close(top_place, Outlook::Always);
+            arena.close(top_place, Outlook::Always, 4);
         }
-        arena.close(apex, Outlook::Always);
+        arena.close(apex, Outlook::Always, 10);
         for &(at, own_parent, own_depth, own_label) in &places[1..] {
             for &(parent, _, parent_depth, _) in &places {
                 for label in [&b"a"[..], b"b", b"x", b"y", b"xy", b""] {

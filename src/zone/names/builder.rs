@@ -44,8 +44,6 @@ pub enum Scope {
 pub struct NamesBuilder {
     lines: Gathered,
     tally: Tally,
-    /// Whether what a line says depends on the time or on who asks.
-    has_conditions: bool,
     rulings: RulingsBuilder,
 }
 
@@ -54,7 +52,6 @@ impl NamesBuilder {
     pub fn add(&mut self, name: &[u8], scope: Scope, claim: Claim) {
         let standing = Standing::of(claim, &mut self.rulings);
         self.tally.count(standing);
-        self.has_conditions |= standing.until_s != FOREVER_S || !standing.ruling.is_simple();
         self.lines.push(name, scope, standing);
     }
 
@@ -63,7 +60,6 @@ impl NamesBuilder {
         let translation = Translation::of(&later.rulings, values, &mut self.rulings).map(Arc::new);
         self.lines.absorb(later.lines, translation.as_ref());
         self.tally.absorb(later.tally, translation.as_deref());
-        self.has_conditions |= later.has_conditions;
     }
 
     /// Number of lines so far.
@@ -77,9 +73,9 @@ impl NamesBuilder {
     /// Beyond 4 GiB of names.
     pub fn build(self) -> Names {
         let entries = self.entries();
-        let Self { lines, tally, has_conditions, mut rulings } = self;
+        let Self { lines, tally, mut rulings } = self;
         let ends = tally.ends(entries);
-        let mut planter = Planter::new(Arena::new(tally.palette(), ends), has_conditions);
+        let mut planter = Planter::new(Arena::new(tally.palette(), ends));
         let mut said = Said::default();
         let mut lines = lines.into_lines();
         while let Some(line) = lines.peek() {
@@ -148,9 +144,9 @@ struct Tally {
     /// The newest one, and how often it was said in a row.
     newest: Option<Ruling>,
     newest_count: u32,
-    /// Lines with an end, and the first of their ends.
+    /// Lines with an end, and the first and the last of their ends.
     ending: usize,
-    first_end_s: Option<u32>,
+    ends_s: Option<(u32, u32)>,
 }
 
 impl Tally {
@@ -158,7 +154,7 @@ impl Tally {
     fn count(&mut self, standing: Standing) {
         if standing.until_s != FOREVER_S {
             self.ending += 1;
-            self.reach(standing.until_s);
+            self.reach(standing.until_s, standing.until_s);
         }
         if self.newest != Some(standing.ruling) {
             self.count_newest();
@@ -175,16 +171,18 @@ impl Tally {
             *self.counts.entry(ruling).or_default() += count;
         }
         self.ending += later.ending;
-        later.first_end_s.into_iter().for_each(|end_s| self.reach(end_s));
+        later.ends_s.into_iter().for_each(|(first_s, last_s)| self.reach(first_s, last_s));
     }
 
-    fn reach(&mut self, end_s: u32) {
-        self.first_end_s = Some(self.first_end_s.map_or(end_s, |first_s| first_s.min(end_s)));
+    fn reach(&mut self, first_s: u32, last_s: u32) {
+        let (known_first_s, known_last_s) = self.ends_s.unwrap_or((first_s, last_s));
+        self.ends_s = Some((first_s.min(known_first_s), last_s.max(known_last_s)));
     }
 
     /// How the ends of so many lines are said.
     fn ends(&self, entries: usize) -> Ends {
-        Ends { first_s: self.first_end_s.unwrap_or_default(), of_most: self.ending > entries / 2 }
+        let (first_s, last_s) = self.ends_s.unwrap_or_default();
+        Ends::between(first_s, last_s, self.ending > entries / 2)
     }
 
     fn count_newest(&mut self) {
@@ -208,6 +206,8 @@ struct Step {
     /// How many octets of the name it has.
     end: usize,
     place: Place,
+    /// So many nodes there were with it.
+    nodes: usize,
     /// Whether it lists itself, and whether anything below does.
     own: Outlook,
     below: Outlook,
@@ -217,7 +217,6 @@ struct Step {
 struct Planter {
     arena: Arena,
     nodes: usize,
-    has_conditions: bool,
     /// From the apex down to what may still get something below it.
     way: Vec<Step>,
     /// Nodes just below the apex that have others below them.
@@ -229,8 +228,8 @@ struct Planter {
 }
 
 impl Planter {
-    fn new(arena: Arena, has_conditions: bool) -> Self {
-        Self { arena, nodes: 0, has_conditions, way: Vec::new(), tops: Vec::new(), name: Vec::new(), common: 0 }
+    fn new(arena: Arena) -> Self {
+        Self { arena, nodes: 0, way: Vec::new(), tops: Vec::new(), name: Vec::new(), common: 0 }
     }
 
     /// The next name, of which so many octets are those of the one before.
@@ -284,15 +283,16 @@ impl Planter {
     /// Appends a node with something below it.
     fn push(&mut self, end: usize, label: &[u8], exact: Standing, wildcard: Standing, own: Outlook) {
         let node = Node { depth: self.way.len(), label, exact, wildcard, below: Outlook::Never };
-        let place = self.arena.push_inner(node, self.has_conditions);
+        let place = self.arena.push_inner(node);
         self.nodes += 1;
-        self.way.push(Step { end, place, own, below: Outlook::Never });
+        self.way.push(Step { end, place, nodes: self.nodes, own, below: Outlook::Never });
     }
 
     /// Leaves all nodes on the way that have more than `common` octets.
     fn go_up(&mut self, common: usize) {
-        while let Some(Step { place, own, below, .. }) = self.way.pop_if(|step| step.end > common) {
-            self.arena.close(place, below);
+        while let Some(step) = self.way.pop_if(|step| step.end > common) {
+            self.close(&step);
+            let Step { place, own, below, .. } = step;
             self.tell_parent(own.or(below));
             if self.way.len() == 1 && self.tops.len() < TOPS_MAX {
                 self.tops.push(place.at);
@@ -300,12 +300,16 @@ impl Planter {
         }
     }
 
+    fn close(&mut self, step: &Step) {
+        self.arena.close(step.place, step.below, self.nodes - step.nodes);
+    }
+
     /// The arena, the number of its nodes, and those at the top.
     fn finish(mut self) -> (Arena, usize, Vec<u32>) {
         self.plant_apex();
         self.go_up(0);
         if let Some(apex) = self.way.pop() {
-            self.arena.close(apex.place, apex.below);
+            self.close(&apex);
         }
         self.arena.shrink_to_fit();
         (self.arena, self.nodes, self.tops)
@@ -319,18 +323,16 @@ const HASHED: usize = 32;
 /// Hashes all nodes of an arena but the apex.
 fn fill(arena: &Arena, nodes: usize) -> Table {
     let mut table = Table::new(nodes - 1, arena.len());
-    let (_, mut at) = arena.read(APEX);
+    let mut nodes = arena.nodes().skip(1).peekable();
     let mut hashed = [(0, 0); HASHED];
     // The newest node of each depth.
     let mut way = [APEX; LABELS_MAX + 1];
-    while (at as usize) < arena.len() {
+    while nodes.peek().is_some() {
         let mut count = 0;
-        while count < HASHED && (at as usize) < arena.len() {
-            let (node, next) = arena.read(at);
-            hashed[count] = (table.hash(way[node.depth - 1], node.label), at);
+        for (slot, (at, node)) in hashed.iter_mut().zip(nodes.by_ref()) {
+            *slot = (table.hash(way[node.depth - 1], node.label), at);
             way[node.depth] = at;
             count += 1;
-            at = next;
         }
         for &(hash, at) in &hashed[..count] {
             table.insert(hash, at);

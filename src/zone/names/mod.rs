@@ -178,7 +178,7 @@ impl Names {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn scan_below(&self, at: u32, context: &Context) -> bool {
         let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
         self.scan(at, |node| lists(node.exact) || lists(node.wildcard))
@@ -186,19 +186,8 @@ impl Names {
 
     /// Whether `test` holds for a node below that at `at`. It is taken to hold where too many would have to be looked at.
     fn scan(&self, at: u32, mut test: impl FnMut(&Node<'_>) -> bool) -> bool {
-        let end = self.arena.end_below(at);
-        let mut next = self.arena.read(at).1;
-        for _ in 0..SCAN_MAX {
-            if next >= end {
-                return false;
-            }
-            let (node, after) = self.arena.read(next);
-            if test(&node) {
-                return true;
-            }
-            next = after;
-        }
-        true
+        let mut nodes = self.arena.nodes_below(at);
+        nodes.by_ref().take(SCAN_MAX).any(|(_, node)| test(&node)) || nodes.next().is_some()
     }
 
     /// Calls `visit` with each name of which something is said, in wire format, what is said of it, and what of all names

@@ -226,20 +226,33 @@ fn labels_of_any_octets() {
 #[test]
 fn a_lifetime_costs_at_most_four_bytes() {
     const COUNT: u32 = 50_000;
-    let bytes = |within_s: Option<u32>| {
-        let mut builder = NamesBuilder::default();
-        for line in 0..COUNT {
-            let name = Name::parse(format!("name{line}.test").as_bytes()).expect("a name");
-            let scope = if line % 3 == 0 { Scope::Both } else { Scope::Exact };
-            let end_s = |within_s| 1_800_000_000 + line.wrapping_mul(2_654_435_761) % within_s;
-            let until_s = within_s.map_or(FOREVER_S, end_s);
-            builder.add(name.as_wire(), scope, Claim { until_s, ..value(line % 10 / 9) });
+    const HOUR_S: u32 = 3_600;
+    const DAY_S: u32 = 24 * HOUR_S;
+    let spread = |line: u32| line.wrapping_mul(2_654_435_761);
+    // One below another, many below one, and each below one that is of no other.
+    let shapes: [&dyn Fn(u32) -> String; 3] = [
+        &|line| format!("{}name{}.test", if line % 2 == 0 { "www." } else { "" }, line / 2),
+        &|line| format!("name{line}.test"),
+        &|line| format!("www.name{line}.test"),
+    ];
+    for shape in shapes {
+        let bytes = |within_s: Option<u32>, one_in: u32| {
+            let mut builder = NamesBuilder::default();
+            for line in 0..COUNT {
+                let name = Name::parse(shape(line).as_bytes()).expect("a name");
+                let scope = if line % 3 == 0 { Scope::Both } else { Scope::Exact };
+                let within_s = within_s.filter(|_| (spread(line) / 7).is_multiple_of(one_in));
+                let until_s = within_s.map_or(FOREVER_S, |within_s| 1_800_000_000 + spread(line) % within_s);
+                builder.add(name.as_wire(), scope, Claim { until_s, ..value(line % 10 / 9) });
+            }
+            builder.build().memory_bytes() as f64
+        };
+        for (within_s, most) in [(HOUR_S, 2.0), (30 * DAY_S, 3.0), (365 * DAY_S, 3.9), (27_000 * DAY_S, 4.0)] {
+            for one_in in [1, 2, 10, 100] {
+                let each = (bytes(Some(within_s), one_in) - bytes(None, 1)) * f64::from(one_in) / f64::from(COUNT);
+                assert!(each <= most + 0.01, "{within_s} 1/{one_in}: {each}");
+            }
         }
-        builder.build().memory_bytes()
-    };
-    for (within_s, most) in [(3_600, 2.0), (30 * 86_400, 3.0), (365 * 86_400, 3.9)] {
-        let each = (bytes(Some(within_s)) - bytes(None)) as f64 / f64::from(COUNT);
-        assert!(each <= most + 0.01, "{within_s}: {each}");
     }
 }
 

@@ -17,6 +17,9 @@ const WORD_LEN: usize = 8;
 /// So many slots for each label, so that nearly all find room.
 const SLOTS_PER_LABEL: usize = 4;
 
+/// So many ways to spread them are tried.
+const SPREADS: usize = 8;
+
 /// So many are not the top level of the domain name system, and find no room.
 pub(super) const TOPS_MAX: usize = 8_192;
 
@@ -57,22 +60,35 @@ impl Tops {
     /// Those of these nodes that say nothing of what is below them. Where there is no room for all, those find it that have most
     /// below them.
     pub(super) fn new(arena: &Arena, mut nodes: Vec<u32>) -> Self {
-        if nodes.is_empty() || nodes.len() == TOPS_MAX || !arena.wildcard_is_silent(APEX) {
+        if nodes.len() == TOPS_MAX || !arena.wildcard_is_silent(APEX) {
             return Self::default();
         }
         nodes.sort_unstable_by_key(|&at| std::cmp::Reverse(arena.end_below(at) - at));
-        let slots = vec![Slot::default(); (SLOTS_PER_LABEL * nodes.len()).next_power_of_two()];
+        let is_silent = |at: &u32| arena.wildcard_is_silent(*at);
+        let labelled = |at| Some(Slot { label: word_of(arena.read(at).0.label)?, place: at });
+        let entries: Vec<Slot> = nodes.into_iter().filter(is_silent).filter_map(labelled).collect();
+        if entries.is_empty() {
+            return Self::default();
+        }
+        // Labels are much alike, and some of the numbers that may spread them do that badly.
+        let tries = (0..SPREADS).map(|_| Self::with(&entries, RandomState::default().hash_one(0) | 1));
+        tries.max_by_key(|(found, _)| *found).map(|(_, tops)| tops).unwrap_or_default()
+    }
+
+    /// Finds room for these, the first ones first, and tells for how many.
+    fn with(entries: &[Slot], spread: u64) -> (usize, Self) {
+        let slots = vec![Slot::default(); (SLOTS_PER_LABEL * entries.len()).next_power_of_two()];
         let shift = u64::BITS - slots.len().ilog2();
-        let mut tops = Self { slots: slots.into(), shift, spread: RandomState::default().hash_one(0) | 1 };
-        for at in nodes {
-            if let Some(label) = word_of(arena.read(at).0.label).filter(|_| arena.wildcard_is_silent(at)) {
-                let home = tops.home(label);
-                if let Some(slot) = [home, home ^ 1].into_iter().find(|slot| tops.slots[*slot].label == 0) {
-                    tops.slots[slot] = Slot { label, place: at };
-                }
+        let mut tops = Self { slots: slots.into(), shift, spread };
+        let mut found = 0;
+        for entry in entries {
+            let home = tops.home(entry.label);
+            if let Some(slot) = [home, home ^ 1].into_iter().find(|slot| tops.slots[*slot].label == 0) {
+                tops.slots[slot] = *entry;
+                found += 1;
             }
         }
-        tops
+        (found, tops)
     }
 
     /// The place of the node with that label, given as the octets that begin with its length.
@@ -116,14 +132,14 @@ mod tests {
 
     /// Nodes with these labels, one below each, the last one the largest.
     fn tops_of(labels: &[String], below_apex: Standing, below_tops: Standing) -> Tops {
-        let mut arena = Arena::new(Vec::new(), Ends { first_s: 5, of_most: false });
+        let mut arena = Arena::new(Vec::new(), Ends::default());
         let inner =
             |depth, label, wildcard| Node { depth, label, exact: Standing::ABSENT, wildcard, below: Outlook::Never };
-        arena.push_inner(inner(0, b"", below_apex), false);
+        arena.push_inner(inner(0, b"", below_apex));
         let nodes = labels.iter().enumerate().map(|(number, label)| {
-            let top = arena.push_inner(inner(1, label.as_bytes(), below_tops), false);
+            let top = arena.push_inner(inner(1, label.as_bytes(), below_tops));
             (0..number).for_each(|_| arena.push(inner(2, b"", Standing::ABSENT)));
-            arena.close(top, Outlook::Always);
+            arena.close(top, Outlook::Always, number);
             top.at
         });
         let nodes = nodes.collect();

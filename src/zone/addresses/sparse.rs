@@ -1,0 +1,192 @@
+//! Few positions among many, in hardly more than half a bit each beyond what it takes at least to tell which they are.
+//!
+//! Positions that are cut into a high and a low part so that there are about as many high parts as positions need few bits
+//! (Elias 1974, Fano 1971): the low parts stand as they are, and of the high ones is told in unary how many positions have
+//! each, a one for every position and a zero after the last with that part. Where a part begins is found by counting zeros,
+//! which are counted beforehand for each group of words.
+//!
+//! ```text
+//! positions       3, 5, 18, 19, 60
+//! low parts       3, 5, 2, 3, 4            3 bits each
+//! high parts      110 0110 0000 010        of 0 two, of 1 none, of 2 two, of 3 to 6 none, of 7 one
+//! ```
+
+use super::{marks::WORD, packed::Packed};
+use crate::zone::runs::push_tight;
+
+/// Words to a group.
+const GROUP: usize = 8;
+
+/// The positions.
+#[derive(Debug)]
+pub(super) struct Sparse {
+    low: Packed,
+    high: Vec<u64>,
+    /// Zeros before each group of words.
+    zeros: Vec<u32>,
+}
+
+impl Sparse {
+    /// Takes so many positions, in order, below `end`.
+    pub(super) fn new(positions: impl Iterator<Item = usize>, count: usize, end: usize) -> Self {
+        let width = Self::low_bits(count, end);
+        let mut low = Packed::new(width);
+        let bits = if count == 0 { 0 } else { count + (end >> width) + 1 };
+        let mut high = vec![0_u64; bits.div_ceil(WORD)];
+        for (number, position) in positions.enumerate() {
+            low.push(position as u32);
+            let at = (position >> width) + number;
+            high[at / WORD] |= 1 << (at % WORD);
+        }
+        low.shrink_to_fit();
+        let (mut zeros, mut before) = (Vec::new(), 0);
+        for group in high.chunks(GROUP) {
+            push_tight(&mut zeros, before);
+            before += group.iter().map(|word| word.count_zeros()).sum::<u32>();
+        }
+        zeros.shrink_to_fit();
+        Self { low, high, zeros }
+    }
+
+    /// Bits of each of so many positions below `end`, at most.
+    pub(super) fn bits(count: usize, end: usize) -> usize {
+        Self::low_bits(count, end) as usize + 3
+    }
+
+    fn low_bits(count: usize, end: usize) -> u32 {
+        (end / count.max(1)).checked_ilog2().unwrap_or(0)
+    }
+
+    /// How many come before `position`, if that is one of them.
+    #[inline(never)]
+    pub(super) fn rank(&self, position: usize) -> Option<usize> {
+        let (high, low) = (position >> self.low.width(), position as u32 & self.low.mask());
+        // Right after as many zeros as there are lower parts are those with that one.
+        let begin = match high {
+            0 => 0,
+            high => self.find(high - 1, |group| self.zeros[group] as usize, |word| !word)? + 1,
+        };
+        let count = self.ones_from(begin);
+        let first = begin - high;
+        // They are in order.
+        let (mut from, mut to) = (first, first + count);
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            if self.low.get(middle) < low {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        (from < first + count && self.low.get(from) == low).then_some(from)
+    }
+
+    /// The position before which come so many.
+    pub(super) fn position(&self, rank: usize) -> Option<usize> {
+        let at = self.find(rank, |group| group * GROUP * WORD - self.zeros[group] as usize, |word| word)?;
+        Some((at - rank) << self.low.width() | self.low.get(rank) as usize)
+    }
+
+    /// How many come right before that position, one after another, given how many come before it at all.
+    pub(super) fn gapless(&self, rank: usize, position: usize) -> usize {
+        let (mut from, mut to) = (0, rank);
+        while from < to {
+            let middle = (from + to).div_ceil(2);
+            if self.position(rank - middle) == position.checked_sub(middle) {
+                from = middle;
+            } else {
+                to = middle - 1;
+            }
+        }
+        from
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.low.memory_bytes() + self.high.capacity() * 8 + self.zeros.capacity() * 4
+    }
+
+    /// The bit before which come so many others that are set in what `bits` makes of the words, given how many come before each
+    /// group.
+    fn find(&self, count: usize, before: impl Fn(usize) -> usize, bits: impl Fn(u64) -> u64) -> Option<usize> {
+        let (mut group, mut after) = (0, self.zeros.len());
+        while group + 1 < after {
+            let middle = usize::midpoint(group, after);
+            if before(middle) <= count {
+                group = middle;
+            } else {
+                after = middle;
+            }
+        }
+        if self.zeros.is_empty() {
+            return None;
+        }
+        let mut left = count - before(group);
+        for (at, word) in self.high.iter().enumerate().skip(group * GROUP) {
+            let mut word = bits(*word);
+            let ones = word.count_ones() as usize;
+            if left < ones {
+                (0..left).for_each(|_| word &= word - 1);
+                return Some(at * WORD + word.trailing_zeros() as usize);
+            }
+            left -= ones;
+        }
+        None
+    }
+
+    /// How many bits are set without a gap from that one on.
+    fn ones_from(&self, bit: usize) -> usize {
+        let (at, shift) = (bit / WORD, bit % WORD);
+        let first = self.high.get(at).map_or(0, |word| (word >> shift).trailing_ones() as usize);
+        if first < WORD - shift {
+            return first;
+        }
+        let rest = &self.high[at + 1..];
+        let full = rest.iter().take_while(|word| **word == u64::MAX).count();
+        first + full * WORD + rest.get(full).map_or(0, |word| word.trailing_ones() as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+    use super::*;
+
+    #[test]
+    fn positions_and_back() {
+        let mut random = SmallRng::seed_from_u64(1);
+        let mut lists: Vec<(Vec<usize>, usize)> = vec![
+            (vec![], 0),
+            (vec![], 100),
+            (vec![0], 1),
+            (vec![99], 100),
+            (vec![3, 5, 18, 19, 60], 64),
+            ((0..10_000).collect(), 10_000),
+            // All in one place, at either end and in the middle.
+            ((0..3_000).collect(), 1_000_000),
+            ((500_000..503_000).collect(), 1_000_000),
+            ((997_000..1_000_000).collect(), 1_000_000),
+        ];
+        for one_in in [2, 5, 64, 1_000, 30_000] {
+            lists.push(((0..100_000).filter(|_| random.random_ratio(1, one_in)).collect(), 100_000));
+        }
+        for (positions, end) in lists {
+            let sparse = Sparse::new(positions.iter().copied(), positions.len(), end);
+            let mut expected = (0..).zip(&positions).peekable();
+            for position in 0..end {
+                let rank = expected.next_if(|(_, next)| **next == position).map(|(rank, _)| rank);
+                assert_eq!(sparse.rank(position), rank, "{position} of {end}");
+            }
+            assert!(expected.next().is_none());
+            for (rank, position) in positions.iter().enumerate() {
+                assert_eq!(sparse.position(rank), Some(*position));
+                let before = positions[..rank].iter().rev().zip((0..*position).rev());
+                let gapless = before.take_while(|(before, next)| **before == *next).count();
+                assert_eq!(sparse.gapless(rank, *position), gapless);
+            }
+            assert_eq!(sparse.position(positions.len()), None);
+            let most = positions.len() * Sparse::bits(positions.len(), end);
+            assert!(sparse.memory_bytes() * 8 <= most + most / 8 + 4 * WORD, "{} of {end}", positions.len());
+        }
+    }
+}
