@@ -11,7 +11,8 @@ use std::{net::Ipv4Addr, path::Path};
 
 use dnsbld::answer::Transport;
 use support::{
-    script::{Script, Step, cookie_of, request_of},
+    question::{Question, cookie_of},
+    script::{Deed, Script, Step},
     server::{RBLDNSD, Server},
     world::World,
 };
@@ -34,30 +35,49 @@ impl Failures {
 fn in_process() {
     let mut failures = Failures::default();
     for script in Script::all() {
-        let world = World::load(&script);
+        let mut world = World::new(&script);
         let mut cookie = None;
         for step in &script.steps {
-            let client = step.from.unwrap_or(Ipv4Addr::LOCALHOST.into());
-            let request = request_of(step, cookie.as_ref());
-            for transport in [Transport::Udp, Transport::Tcp] {
-                if step.transport.is_some_and(|wanted| wanted != transport) {
-                    continue;
+            match &step.deed {
+                Deed::Ask(asked) => ask_in_process(&world, (&script, step, asked), &mut cookie, &mut failures),
+                Deed::Drop(file) => world.drop_file(file),
+                Deed::Remove(name) => world.remove_file(name),
+                Deed::Act(action, aftermath) => {
+                    if let Err(what) = aftermath.check(&world.act(action, step.at)) {
+                        failures.add(&script, step, "in process", &what);
+                    }
                 }
-                let (outcome, reply) = world.ask(client, transport, step.now_s, &request);
-                let reply = (outcome.reply_len > 0).then_some(&reply[..]);
-                let way = format!("{transport:?} in process");
-                if let Err(what) = step.expected.check(&request, reply, false) {
-                    failures.add(&script, step, &way, &what);
-                }
-                if outcome.hold_s != step.expected.held_s {
-                    let what = format!("held for {} s, not for {} s", outcome.hold_s, step.expected.held_s);
-                    failures.add(&script, step, &way, &what);
-                }
-                cookie = reply.and_then(cookie_of).or(cookie);
             }
         }
     }
     failures.settle();
+}
+
+/// Asks over both transports, unless the query is for one.
+fn ask_in_process(
+    world: &World,
+    (script, step, asked): (&Script, &Step, &Question),
+    cookie: &mut Option<Vec<u8>>,
+    failures: &mut Failures,
+) {
+    let client = asked.from.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let request = asked.request(cookie.as_ref());
+    for transport in [Transport::Udp, Transport::Tcp] {
+        if asked.transport.is_some_and(|wanted| wanted != transport) {
+            continue;
+        }
+        let (outcome, reply) = world.ask(client, transport, step.at.now_s(), &request);
+        let reply = (outcome.reply_len > 0).then_some(&reply[..]);
+        let way = format!("{transport:?} in process");
+        if let Err(what) = asked.expected.check(&request, reply, false) {
+            failures.add(script, step, &way, &what);
+        }
+        if outcome.hold_s != asked.expected.held_s {
+            let what = format!("held for {} s, not for {} s", outcome.hold_s, asked.expected.held_s);
+            failures.add(script, step, &way, &what);
+        }
+        *cookie = reply.and_then(cookie_of).or(cookie.take());
+    }
 }
 
 #[test]
@@ -92,27 +112,27 @@ fn against_rbldnsd() {
 /// Runs a script against a process.
 fn run(server: &Server, script: &Script, transports: &[Transport], is_rbldnsd: bool, failures: &mut Failures) {
     let mut cookie = None;
-    for step in &script.steps {
-        if is_rbldnsd && step.not_rbldnsd || !step.from.is_none_or(|client| server.reaches(client)) {
+    for (step, asked) in script.questions() {
+        if is_rbldnsd && asked.not_rbldnsd || !asked.from.is_none_or(|client| server.reaches(client)) {
             continue;
         }
-        let request = request_of(step, cookie.as_ref());
+        let request = asked.request(cookie.as_ref());
         for &transport in transports {
-            if step.transport.is_some_and(|wanted| wanted != transport) {
+            if asked.transport.is_some_and(|wanted| wanted != transport) {
                 continue;
             }
-            let silence = step.expected.silence;
+            let silence = asked.expected.silence;
             let started = std::time::Instant::now();
             let reply = match transport {
-                Transport::Udp => server.ask_udp(step.from, &request, silence),
-                Transport::Tcp => server.ask_tcp(step.from, &request, silence),
+                Transport::Udp => server.ask_udp(asked.from, &request, silence),
+                Transport::Tcp => server.ask_tcp(asked.from, &request, silence),
             };
             let way = format!("{transport:?} {}", if is_rbldnsd { "rbldnsd" } else { "over the network" });
-            if let Err(what) = step.expected.check(&request, reply.as_deref(), is_rbldnsd) {
+            if let Err(what) = asked.expected.check(&request, reply.as_deref(), is_rbldnsd) {
                 failures.add(script, step, &way, &what);
             }
             // A timer may fire a little early by another clock.
-            if started.elapsed().as_secs_f32() + 0.05 < f32::from(step.expected.held_s) {
+            if started.elapsed().as_secs_f32() + 0.05 < f32::from(asked.expected.held_s) {
                 failures.add(script, step, &way, &format!("came back after {:?} already", started.elapsed()));
             }
             cookie = reply.as_deref().and_then(cookie_of).or(cookie);

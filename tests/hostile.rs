@@ -113,6 +113,7 @@ fn server() -> Server {
         name: name.to_owned(),
         modified_s: seconds(NOON).expect("noon"),
         octets: text.as_bytes().to_vec(),
+        cut_len: 0,
     };
     let head =
         "$SOA 3600 ns.bl.example hostmaster.bl.example 1 600 300 86400 120\n$NS 1h ns.bl.example\n127.0.0.2 test $\n";

@@ -3,7 +3,10 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 pub(crate) mod both_ways;
+pub(crate) mod happening;
 pub(crate) mod message;
+pub(crate) mod question;
+pub(crate) mod reader;
 pub(crate) mod script;
 pub(crate) mod server;
 pub(crate) mod world;

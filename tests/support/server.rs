@@ -286,12 +286,18 @@ pub(crate) fn write_files(folder: &Path, files: &[File]) {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a folder of ours");
     }
     for file in files {
-        let path = folder.join(&file.name);
-        fs::write(&path, &file.octets).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(file.modified_s);
-        let opened = fs::File::options().write(true).open(&path).expect("the file just written");
-        opened.set_modified(time).expect("a time set");
+        write_file(folder, file);
     }
+}
+
+/// Writes a file with its own time, and renames it when it is complete.
+pub(crate) fn write_file(folder: &Path, file: &File) {
+    let (aside, path) = (folder.join(".aside"), folder.join(&file.name));
+    fs::write(&aside, file.on_disk()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(file.modified_s);
+    let opened = fs::File::options().write(true).open(&aside).expect("the file just written");
+    opened.set_modified(time).expect("a time set");
+    fs::rename(aside, &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 /// A port that is free for both transports and both families now.
