@@ -115,14 +115,14 @@ fn zone(
     zone
 }
 
-/// The addresses of the name servers of zones, as far as we serve them.
+/// The addresses of the name servers of zones, as far as their names are in zones of ours.
 pub(super) fn server_addresses<'a>(snapshot: &Snapshot, zones: impl Iterator<Item = &'a Name>) -> Vec<IpAddr> {
-    zones
-        .filter_map(|apex| snapshot.zone(apex)?.content.as_ref()?.servers.as_ref())
-        .flat_map(|servers| &servers.servers)
-        .flat_map(|(_, addresses)| addresses)
-        .map(|(address, _)| IpAddr::V4(*address))
-        .collect()
+    let servers = zones.filter_map(|apex| snapshot.zone(apex)?.content.as_ref()?.servers.as_ref());
+    let names = servers.flat_map(|servers| &servers.servers).map(|(server, _)| server.name());
+    let mut addresses: Vec<IpAddr> = names.flat_map(|name| snapshot.addresses_of(name)).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
 }
 
 /// Says in one line what a zone consists of now, if something of it was loaded.

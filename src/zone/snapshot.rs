@@ -1,12 +1,16 @@
 //! Everything served at one moment, and the way from a name to its zone.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use super::{
     access::{AccessList, KeyList},
     apex::{ZoneServers, ZoneSoa},
     catalog::Catalog,
     dataset::{Dataset, Entries, Shape},
+    records::Record,
     ruling::Context,
     subject::Subject,
     usual::UsualZone,
@@ -352,7 +356,7 @@ impl Snapshot {
             };
             let mut servers = servers;
             for (server, addresses) in &mut servers.servers {
-                *addresses = self.addresses_of(server.name());
+                *addresses = self.a_records_of(server.name());
             }
             if let Some(content) = &mut self.zones[zone].content {
                 content.servers = Some(servers);
@@ -360,22 +364,25 @@ impl Snapshot {
         }
     }
 
+    /// The addresses of a name in the zones, by its A and AAAA records.
+    pub fn addresses_of(&self, name: &Name) -> Vec<IpAddr> {
+        let mut addresses = Vec::new();
+        self.for_each_record_of(name, |record| match record.kind {
+            rr::A => addresses.extend(<[u8; 4]>::try_from(&*record.data).map(IpAddr::from)),
+            rr::AAAA => addresses.extend(<[u8; 16]>::try_from(&*record.data).map(IpAddr::from)),
+            _ => {}
+        });
+        addresses
+    }
+
     /// The A records of a server's name in the zones.
-    fn addresses_of(&self, server: &Name) -> Vec<(Ipv4Addr, u32)> {
-        let mut name = QueryName::new();
-        if name.read(server.as_wire()).is_none() {
-            return Vec::new();
-        }
-        let Some((zone, left)) = self.find(&name) else { return Vec::new() };
-        let Some(content) = &self.zones[zone].content else { return Vec::new() };
-        let relative = name.relative(left);
+    fn a_records_of(&self, server: &Name) -> Vec<(Ipv4Addr, u32)> {
         let mut addresses: Vec<(Ipv4Addr, u32)> = Vec::new();
-        content.part(relative).seek(relative).for_each(|dataset, subject| {
-            let Entries::Records(records) = &dataset.entries else { return };
-            for record in records.at(subject.name).unwrap_or_default().iter().filter(|record| record.kind == rr::A) {
-                if let Ok(octets) = <[u8; 4]>::try_from(&*record.data) {
-                    addresses.push((octets.into(), record.ttl_s));
-                }
+        self.for_each_record_of(server, |record| {
+            if record.kind == rr::A
+                && let Ok(octets) = <[u8; 4]>::try_from(&*record.data)
+            {
+                addresses.push((octets.into(), record.ttl_s));
             }
         });
         // RFC 2181 section 5: they are one RRset, of one TTL and without duplicates.
@@ -389,6 +396,22 @@ impl Snapshot {
             });
         }
         addresses
+    }
+
+    /// The plain records at a name in the zones.
+    fn for_each_record_of(&self, owner: &Name, mut tell: impl FnMut(&Record)) {
+        let mut name = QueryName::new();
+        if name.read(owner.as_wire()).is_none() {
+            return;
+        }
+        let Some((zone, left)) = self.find(&name) else { return };
+        let Some(content) = &self.zones[zone].content else { return };
+        let relative = name.relative(left);
+        content.part(relative).seek(relative).for_each(|dataset, subject| {
+            if let Entries::Records(records) = &dataset.entries {
+                records.at(subject.name).unwrap_or_default().iter().for_each(&mut tell);
+            }
+        });
     }
 }
 
