@@ -38,6 +38,7 @@ fn in_process() {
         let mut world = World::new(&script);
         let mut cookie = None;
         for step in &script.steps {
+            world.pass_time(step.at);
             match &step.deed {
                 Deed::Ask(asked) => ask_in_process(&world, (&script, step, asked), &mut cookie, &mut failures),
                 Deed::Drop(file) => world.drop_file(file),

@@ -11,7 +11,6 @@ mod support;
 mod daemon;
 
 mod changing;
-mod clock;
 mod drops;
 mod kills;
 mod live;

@@ -123,38 +123,6 @@ fn what_the_operator_names_and_the_zones_own_servers_are_not_listed() {
 }
 
 #[test]
-fn each_rule_has_a_key_that_switches_it_off() {
-    let place = Place::new();
-    let keys = "min-share = 0\nmax-address-share = 1\nmax-bad-share = 1\nrefuse-own-servers = false\nrefuse-cut-short = false\n";
-    fs::write(place.at("dnsbld.toml"), format!("folder = \"zones\"\nstate = \"state\"\n[reload]\n{keys}"))
-        .expect("written");
-    let with_key = |rule: &Broken| !["never_listed", "expired"].contains(&rule.reason);
-    let rules = rules();
-    for rule in &rules {
-        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.good);
-    }
-    let own = "$SOA 600 ns.own.example h.own.example 1 600 300 86400 120\n$NS 600 ns.own.example\n";
-    place.drop_file("own.example.ip4set", format!("{own}127.0.0.2\n"));
-    place.drop_file("own.example.generic", "ns A 192.0.2.53\n");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
-    let live = Live::spawn(command, &place);
-    for rule in &rules {
-        place.drop_file(&format!("{}.ip4set", zone(rule)), &rule.bad);
-    }
-    place.drop_file("own.example.ip4set", format!("{own}127.0.0.2\n192.0.2.0/24 :3:\n"));
-    live.await_answer("53.2.0.192.own.example", "3", PATIENCE);
-    for rule in &rules {
-        let (name, file) = (format!("{}.{}", rule.shows.0, zone(rule)), format!("{}.ip4set: refused: ", zone(rule)));
-        if with_key(rule) {
-            live.await_answer(&name, rule.shows.1, PATIENCE);
-        } else {
-            await_true(&file, || live.status().contains(&file), || live.log());
-        }
-    }
-}
-
-#[test]
 fn what_cannot_be_loaded_cannot_be_accepted() {
     let place = Place::new();
     place.drop_file("bl.example.ip4set.gz", gzip(&hosts(3_000, 2)));

@@ -11,8 +11,8 @@ pub(crate) struct Question {
     request: Vec<u8>,
     /// The name that is asked for, as records at it are shown.
     name: String,
-    has_edns: bool,
-    is_dnssec_ok: bool,
+    /// The flags of its OPT record, if it has one.
+    edns_flags: Option<u16>,
     wants_last_cookie: bool,
     pub(crate) transport: Option<Transport>,
     pub(crate) not_rbldnsd: bool,
@@ -98,8 +98,7 @@ impl Question {
                 _ => return Err(format!("unknown word {word}")),
             }
         }
-        asked.has_edns = query.edns.is_some();
-        asked.is_dnssec_ok = query.edns.as_ref().is_some_and(|edns| edns.flags & 0x8000 != 0);
+        asked.edns_flags = query.edns.as_ref().map(|edns| edns.flags);
         asked.request = query.octets();
         Ok(asked)
     }
@@ -150,8 +149,9 @@ impl Question {
     /// Adds what goes without saying, by a server that takes datagrams of that length.
     pub(crate) fn complete(&mut self, payload_len: u16) {
         let expected = &mut self.expected;
-        if self.has_edns && !expected.silence && !expected.lines.iter().any(|line| line.starts_with("edns")) {
-            let dnssec_ok = if self.is_dnssec_ok { " do" } else { "" };
+        let says_so = expected.silence || expected.lines.iter().any(|line| line.starts_with("edns"));
+        if let Some(flags) = self.edns_flags.filter(|_| !says_so) {
+            let dnssec_ok = if flags & 0x8000 == 0 { "" } else { " do" };
             expected.lines.push(format!("edns {payload_len}{dnssec_ok}"));
         }
         expected.lines.retain(|line| line != "edns none");

@@ -120,7 +120,7 @@ impl Reader {
             ("payload", length) => options.payload_len = Some(length.parse().map_err(|error| format!("{error}"))?),
             ("identity", text) => options.identity = Some(text.to_owned()),
             ("version", text) => options.version = Some(text.to_owned()),
-            ("reload", text) => options.reload += &format!("{text}\n"),
+            ("reload", text) => options.reload.push(text.to_owned()),
             _ => return Err("unknown option".to_owned()),
         }
         Ok(())

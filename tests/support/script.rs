@@ -53,8 +53,8 @@ pub(crate) struct Options {
     pub(crate) payload_len: Option<u16>,
     pub(crate) identity: Option<String>,
     pub(crate) version: Option<String>,
-    /// `KEY = VALUE` of the configuration's `[reload]`, a line each.
-    pub(crate) reload: String,
+    /// `KEY = VALUE` of the configuration's `[reload]`.
+    pub(crate) reload: Vec<String>,
 }
 
 impl Options {
@@ -65,7 +65,7 @@ impl Options {
 }
 
 /// A moment by both clocks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moment {
     /// Since the epoch, by the clock that may be set.
     pub(crate) clock: Duration,

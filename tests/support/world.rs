@@ -41,8 +41,12 @@ pub(crate) struct World {
     reloader: Reloader,
     /// When the script began, by the clock that only runs.
     began: Instant,
+    /// The last moment of the script.
+    last: Moment,
     /// Failed loads so far, by zone and reason.
     failed: BTreeMap<(String, &'static str), u64>,
+    /// What was logged while nothing else was to be done.
+    logged: Vec<String>,
 }
 
 impl World {
@@ -53,13 +57,34 @@ impl World {
         write_files(&zones(root.path()), &script.files);
         let config = configuration(root.path(), &script.specs, &script.options);
         let (cell, reloader) = unloaded(&config);
-        let policy = policy(&script.options);
-        let (began, failed) = (Instant::now(), BTreeMap::new());
-        let mut world = Self { root, config, policy, cell, reloader, began, failed };
+        let mut world = Self {
+            root,
+            config,
+            policy: policy(&script.options),
+            cell,
+            reloader,
+            began: Instant::now(),
+            last: Moment::default(),
+            failed: BTreeMap::new(),
+            logged: Vec::new(),
+        };
         if let Some(first) = script.steps.first().filter(|_| !script.has_events()) {
             world.act(&Action::Start, first.at);
         }
         world
+    }
+
+    /// Lets time pass until then. A server that has nothing else to do keeps what went live.
+    pub(crate) fn pass_time(&mut self, until: Moment) {
+        if until.passed > self.last.passed {
+            self.keep();
+        }
+        self.last = until;
+    }
+
+    fn keep(&mut self) {
+        let reloader = &mut self.reloader;
+        self.logged.extend(logged(|| while reloader.keep_next() {}).1);
     }
 
     /// A file comes, at once and whole.
@@ -76,6 +101,7 @@ impl World {
     /// Has the server look at its files, and tells what came of it, a line each.
     pub(crate) fn act(&mut self, action: &Action, at: Moment) -> Vec<String> {
         if *action == Action::Start {
+            self.keep();
             (self.cell, self.reloader) = unloaded(&self.config);
             self.failed.clear();
         }
@@ -90,14 +116,11 @@ impl World {
         };
         let time = (at.now_s(), self.began + at.passed);
         let reloader = &mut self.reloader;
-        let (report, log) = logged(|| {
-            let report = reloader.look_at(time, occasion);
-            // As the server does when it has nothing else to do.
-            while reloader.keep_next() {}
-            report
-        });
-        let read = report.datasets.iter().map(|read| format!("read {}", files_of(&read.dataset)));
-        let mut lines: Vec<String> = read.chain(log).chain(self.standing()).collect();
+        let (report, log) = logged(|| reloader.look_at(time, occasion));
+        let mut lines = std::mem::take(&mut self.logged);
+        lines.extend(log);
+        lines.extend(report.datasets.iter().map(|read| format!("read {}", files_of(&read.dataset))));
+        lines.extend(self.standing());
         let root = format!("{}/", self.root.path().display());
         for line in &mut lines {
             *line = line.replace(&format!("{root}zones/"), "").replace(&root, "");
@@ -147,10 +170,12 @@ fn files_of(dataset: &DatasetSpec) -> String {
 /// What the server makes of a configuration file that says what the script does.
 fn configuration(root: &Path, specs: &[String], options: &Options) -> Config {
     let zones = zones(root);
-    let source = if specs.is_empty() { format!("folder = {zones:?}") } else { format!("zones = {specs:?}") };
+    let source =
+        if specs.is_empty() { format!("folder = '{}'", zones.display()) } else { format!("zones = {specs:?}") };
     // Beside the files, since their paths are read from there; hidden, since it is no zone.
     let path = zones.join(".dnsbld.toml");
-    let text = format!("{source}\nstate = {:?}\n[reload]\n{}", root.join("state"), options.reload);
+    let state = root.join("state");
+    let text = format!("{source}\nstate = '{}'\n[reload]\n{}\n", state.display(), options.reload.join("\n"));
     fs::write(&path, text).expect("a configuration written");
     Config::from_file(&path).unwrap_or_else(|error| panic!("{error:#}"))
 }
