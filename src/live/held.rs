@@ -75,6 +75,13 @@ impl GoodVersion {
 }
 
 impl Held {
+    /// Whether a file is gone, given which are there now, that what is served was read from.
+    pub(super) fn misses_any(&self, now: &[Option<Stamp>]) -> bool {
+        let is_needed =
+            |at: usize| self.good.as_ref().is_none_or(|good| good.stamps.get(at).is_some_and(Option::is_some));
+        now.iter().enumerate().any(|(at, stamp)| stamp.is_none() && is_needed(at))
+    }
+
     /// Takes note of its files as they are now; true once they have been so for a while.
     pub(super) fn is_quiet(&mut self, now: &[Option<Stamp>], at: Instant) -> bool {
         match &self.seen {

@@ -22,7 +22,7 @@ use siphasher::sip::SipHasher13;
 use tracing::{info, warn};
 
 use super::{
-    loading::{Stamp, stamps},
+    loading::{Files, Stamp, stamps},
     zones::DatasetSpec,
 };
 
@@ -31,6 +31,9 @@ use super::{
 struct Manifest {
     dataset: String,
     files: Vec<String>,
+    /// Which of the files it does without.
+    #[serde(default)]
+    absent: Vec<usize>,
     entries: usize,
     saved: SystemTime,
 }
@@ -39,7 +42,7 @@ struct Manifest {
 #[derive(Debug)]
 pub struct KeptVersion {
     /// Its files, in the order of the dataset's own.
-    pub files: Vec<PathBuf>,
+    pub(super) files: Files,
     /// How many entries it has.
     pub entries: usize,
     /// When it was kept.
@@ -90,7 +93,7 @@ impl Kept {
             return Err(io::Error::other(format!("{total} octets are more than the {} that are kept", self.max_bytes)));
         }
         fs::create_dir_all(&aside)?;
-        let written = write_version(&aside, dataset, entries).and_then(|()| {
+        let written = write_version(&aside, dataset, loaded, entries).and_then(|()| {
             let has_changed = stamps(dataset) != loaded;
             if has_changed {
                 Err(io::Error::other("they have changed again; the next load keeps them"))
@@ -149,8 +152,9 @@ impl Kept {
         // Between two renames only the one before is there.
         [place.clone(), place.with_extension("old")].into_iter().find_map(|place| {
             let manifest: Manifest = serde_json::from_slice(&fs::read(place.join("manifest.json")).ok()?).ok()?;
-            let files: Vec<PathBuf> = (0..manifest.files.len()).map(|index| place.join(index.to_string())).collect();
-            let is_whole = files.iter().all(|file| file.is_file()) && files.len() == dataset.files.len();
+            let copy = |index| (!manifest.absent.contains(&index)).then(|| place.join(index.to_string()));
+            let files: Files = (0..manifest.files.len()).map(copy).collect();
+            let is_whole = files.iter().flatten().all(|file| file.is_file()) && files.len() == dataset.files.len();
             (is_whole && manifest.dataset == dataset.to_string()).then_some(KeptVersion {
                 files,
                 entries: manifest.entries,
@@ -163,15 +167,21 @@ impl Kept {
 impl KeptVersion {
     /// Whether this is a copy of files with these stamps.
     pub(super) fn is_of(&self, stamps: &[Option<Stamp>]) -> bool {
-        let is_copy = |(copy, stamp): (&PathBuf, &Option<Stamp>)| {
-            stamp.is_some_and(|stamp| Stamp::read(copy).is_some_and(|copy| copy.is_copy_of(&stamp)))
+        let is_copy = |(copy, stamp): (&Option<PathBuf>, &Option<Stamp>)| match (copy, stamp) {
+            (Some(copy), Some(stamp)) => Stamp::read(copy).is_some_and(|copy| copy.is_copy_of(stamp)),
+            (copy, stamp) => copy.is_none() && stamp.is_none(),
         };
         self.files.len() == stamps.len() && self.files.iter().zip(stamps).all(is_copy)
     }
 }
 
-fn write_version(aside: &Path, dataset: &DatasetSpec, entries: usize) -> io::Result<()> {
-    for (index, file) in dataset.files.iter().enumerate() {
+fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize) -> io::Result<()> {
+    let mut absent = Vec::new();
+    for (index, (file, stamp)) in dataset.files.iter().zip(loaded).enumerate() {
+        if stamp.is_none() {
+            absent.push(index);
+            continue;
+        }
         let copy = aside.join(index.to_string());
         fs::copy(file, &copy)?;
         let copy = File::options().write(true).open(copy)?;
@@ -182,6 +192,7 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, entries: usize) -> io::Res
     let manifest = Manifest {
         dataset: dataset.to_string(),
         files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
+        absent,
         entries,
         saved: SystemTime::now(),
     };
@@ -206,6 +217,10 @@ mod tests {
         DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.join("hosts")] }
     }
 
+    fn the_file(version: &KeptVersion) -> &Path {
+        version.files[0].as_deref().expect("a file")
+    }
+
     #[test]
     fn the_last_good_version_comes_back() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -216,8 +231,25 @@ mod tests {
         kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
         fs::write(folder.path().join("hosts"), "broken").expect("written");
         let version = kept.find(&dataset).expect("there");
-        assert_eq!(fs::read_to_string(&version.files[0]).expect("readable"), "192.0.2.1\n");
+        assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
         assert_eq!(version.entries, 1);
+    }
+
+    #[test]
+    fn a_version_may_do_without_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let files = ["one", "two"].map(|name| folder.path().join(name)).into();
+        let dataset = DatasetSpec { kind: Kind::Ip4Set, files };
+        fs::write(&dataset.files[1], "192.0.2.2\n").expect("written");
+        let without = stamps(&dataset);
+        kept.save(&dataset, &without, 1).expect("kept");
+        let version = kept.find(&dataset).expect("there");
+        assert!(version.files[0].is_none() && version.is_of(&without));
+        fs::write(&dataset.files[0], "192.0.2.1\n").expect("written");
+        assert!(!version.is_of(&stamps(&dataset)));
+        kept.save(&dataset, &stamps(&dataset), 2).expect("kept");
+        assert!(!kept.find(&dataset).expect("there").is_of(&without));
     }
 
     #[test]
@@ -290,7 +322,7 @@ mod tests {
         fs::write(folder.path().join("hosts"), "192.0").expect("written");
         assert!(kept.save(&dataset, &loaded, 2).is_err(), "what is there now was never loaded");
         let version = kept.find(&dataset).expect("there");
-        assert_eq!(fs::read_to_string(&version.files[0]).expect("readable"), "192.0.2.1\n");
+        assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
         kept.forget(&dataset).expect("removed");
         assert!(kept.find(&dataset).is_none());
     }

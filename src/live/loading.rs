@@ -76,6 +76,12 @@ pub(super) struct Loading {
 }
 
 impl Loading {
+    /// The files that it did without.
+    pub(super) fn lacks<'a>(&self, dataset: &'a DatasetSpec) -> impl Iterator<Item = &'a Path> {
+        let files = dataset.files.iter().zip(&self.stamps);
+        files.filter(|(_, stamp)| stamp.is_none()).map(|(file, _)| file.as_path())
+    }
+
     /// Logs what is wrong with the lines: the first faults of each sort, and how many there are.
     pub(super) fn log(&self, dataset: &DatasetSpec) {
         let report = &self.report;
@@ -100,9 +106,15 @@ pub(super) struct Failure {
 /// The word of a failure that passes by itself.
 pub(super) const CHANGED: &str = "changed";
 
+/// The word of a failure that a file is not there or may not be opened.
+pub(super) const MISSING: &str = "missing";
+
+/// The files that a dataset is read from, in the order of its own; `None` is one that it does without.
+pub(super) type Files = Vec<Option<PathBuf>>;
+
 /// Loads datasets side by side, as many as there are cores.
-pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &Arc<Progress>) -> Vec<Loading> {
-    let sizes = datasets.iter().flat_map(stamps).flatten().map(|stamp| stamp.size);
+pub(super) fn load_all(datasets: &[(DatasetSpec, Files)], options: &Options, progress: &Arc<Progress>) -> Vec<Loading> {
+    let sizes = datasets.iter().flat_map(|(dataset, _)| stamps(dataset)).flatten().map(|stamp| stamp.size);
     progress.read_bytes.store(0, Ordering::Relaxed);
     progress.total_bytes.store(sizes.sum(), Ordering::Relaxed);
     let cores = cores();
@@ -116,7 +128,8 @@ pub(super) fn load_all(datasets: &[DatasetSpec], options: &Options, progress: &A
                 loop {
                     let Some(index) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
                     let threads = cores / left.load(Ordering::Relaxed).max(1);
-                    let loading = load_with(&datasets[index], &datasets[index].files, options, progress, threads);
+                    let (dataset, files) = &datasets[index];
+                    let loading = load_with(dataset, files, options, progress, threads);
                     left.fetch_sub(1, Ordering::Relaxed);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((index, loading));
                 }
@@ -135,7 +148,7 @@ fn cores() -> usize {
 /// Loads one dataset from files that may stand elsewhere than its own.
 pub(super) fn load_one(
     dataset: &DatasetSpec,
-    files: &[PathBuf],
+    files: &[Option<PathBuf>],
     options: &Options,
     progress: &Arc<Progress>,
 ) -> Loading {
@@ -144,29 +157,30 @@ pub(super) fn load_one(
 
 fn load_with(
     dataset: &DatasetSpec,
-    files: &[PathBuf],
+    files: &[Option<PathBuf>],
     options: &Options,
     progress: &Arc<Progress>,
     threads: usize,
 ) -> Loading {
     let started = Instant::now();
     let mut report = Report::default();
-    let look = || files.iter().map(|file| Stamp::read(file)).collect::<Vec<_>>();
+    let look = || files.iter().map(|file| Stamp::read(file.as_deref()?)).collect::<Vec<_>>();
     let stamps = look();
+    let there: Vec<PathBuf> = files.iter().flatten().cloned().collect();
     let newest_s = stamps.iter().flatten().map(Stamp::modified_s).max().unwrap_or(0);
     let label = dataset.to_string();
-    let read = reading::read((dataset.kind, &label), files, (options, progress), &mut report, threads);
+    let read = reading::read((dataset.kind, &label), &there, (options, progress), &mut report, threads);
     let mut result = read.map(Good::from).map_err(|error| Failure {
         word: match &error {
             LoadError::FromFuture { .. } => "future",
             LoadError::Unpack { .. } => "unpack",
-            LoadError::Open { .. } => "missing",
+            LoadError::Open { .. } => MISSING,
             _ => "unreadable",
         },
         text: error.to_string(),
     });
     // Whatever came of it: it is neither the old data nor the new.
-    if look() != stamps && stamps.iter().all(Option::is_some) {
+    if look() != stamps && stamps.iter().flatten().count() == there.len() {
         let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
         result = Err(Failure { word: CHANGED, text });
     }

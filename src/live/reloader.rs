@@ -10,6 +10,8 @@
 //! | cannot be loaded | change nothing | give way to the last good version, else the zone answers SERVFAIL |
 //! | are gone | change nothing, until accepted | the same |
 
+mod keeping;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::PathBuf,
@@ -23,8 +25,8 @@ pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{GoodData, announce, apexes, assemble, server_addresses},
     held::{GoodVersion, Held},
-    kept::{Kept, KeptVersion},
-    loading::{CHANGED, Failure, Loading, Progress, load_all, load_one, stamps},
+    kept::Kept,
+    loading::{CHANGED, Failure, Loading, MISSING, Progress, load_all, stamps},
     memory,
     refusal::{Judged, Refusal, Rules},
     served::{Cell, LiveSlots, Served, free_retired, publish},
@@ -169,12 +171,14 @@ impl Reloader {
         let mut has_changed = self.list(accepted);
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
-        let loadings = load_all(&stale, &self.settings.options, &self.progress);
+        let files = |dataset: &DatasetSpec| self.files_of(dataset, self.is_accepted(dataset, accepted));
+        let to_load: Vec<_> = stale.iter().map(|dataset| (dataset.clone(), files(dataset))).collect();
+        let loadings = load_all(&to_load, &self.settings.options, &self.progress);
         let prospect = self.prospect(&stale, &loadings);
         let mut report = ReloadReport::default();
         let mut taken = Vec::new();
         for (dataset, loading) in stale.into_iter().zip(loadings) {
-            let is_accepted = accepted.is_some() && self.zones_of(&dataset).any(|zone| Some(zone) == accepted);
+            let is_accepted = self.is_accepted(&dataset, accepted);
             loading.log(&dataset);
             let (remarks, took) = (loading.report.clone(), loading.took);
             let (mut failure, mut is_restored) = (None, false);
@@ -303,7 +307,7 @@ impl Reloader {
             }
             let now = stamps(dataset);
             let held = self.held.entry(dataset.clone()).or_default();
-            let (is_changed, is_missing) = (held.tried != now, now.contains(&None));
+            let (is_changed, is_missing) = (held.tried != now, held.misses_any(&now));
             let is_accepted = matches!(occasion, Occasion::Command(Some(accepted)) if Some(accepted) == zone.as_ref());
             let is_stale = if is_accepted && held.failure.is_some() {
                 true
@@ -328,6 +332,11 @@ impl Reloader {
             }
         }
         stale
+    }
+
+    /// Whether a dataset is of the zone whose data are accepted.
+    fn is_accepted(&self, dataset: &DatasetSpec, accepted: Option<&Name>) -> bool {
+        accepted.is_some() && self.zones_of(dataset).any(|zone| Some(zone) == accepted)
     }
 
     /// Whether somebody set the clock since it was last read here: then what was left out as over may not be over, and times
@@ -400,6 +409,9 @@ impl Reloader {
             let reason = if is_kept { "as before the restart" } else { "since there is nothing better" };
             warn!(dataset = %dataset, "served, {reason}, but a reload would refuse it: {text}");
         }
+        for file in loading.lacks(dataset) {
+            warn!(dataset = %dataset, "served without {}, which is gone, as was accepted", file.display());
+        }
         let version = GoodVersion::new(loading, now_s)?;
         let entry_count = version.entries;
         let held = self.held.entry(dataset.clone()).or_default();
@@ -412,32 +424,6 @@ impl Reloader {
         self.status.settle(dataset);
         self.status.loaded(self.zones_of(dataset), now_s, given_back as u64);
         Ok(())
-    }
-
-    /// How many entries of what is kept are not over.
-    fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion) -> usize {
-        if kept.entries < self.settings.rules.floor_entries {
-            return kept.entries;
-        }
-        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
-        loading.result.map_or(kept.entries, |loaded| loaded.entries())
-    }
-
-    /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
-    /// is done when nothing else is to be done.
-    pub fn keep_next(&mut self) -> bool {
-        let Some(dataset) = self.unkept.pop_front() else { return false };
-        let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
-        let (Some(kept), Some(good)) = (&self.settings.kept, good) else { return true };
-        if let Err(error) = kept.save(&dataset, &good.stamps, good.entries) {
-            warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
-        }
-        true
-    }
-
-    /// Whether something is to be kept.
-    pub fn has_unkept(&self) -> bool {
-        !self.unkept.is_empty()
     }
 
     /// Deals with data that do not go live; true if the last good version does instead.
@@ -456,6 +442,7 @@ impl Reloader {
         let is_news = held.failure.as_ref() != Some(failure);
         held.failure = Some(failure.clone());
         let (has_good, text) = (held.good.is_some(), &failure.text);
+        let is_gone = failure.word == MISSING && held.tried.contains(&None);
         self.status.trouble(dataset, self.zones_of(dataset), &failure.text);
         if failure.word != REFUSED {
             self.status.count_failures(self.zones_of(dataset), &[failure.word]);
@@ -464,12 +451,13 @@ impl Reloader {
             debug!(dataset = %dataset, "still: {text}");
             return false;
         }
+        let may_be_accepted = failure.word == REFUSED || is_gone && self.zones_of(dataset).next().is_some();
+        let accept = if may_be_accepted { format!(", or {accept}") } else { String::new() };
         if has_good {
-            let accept = if failure.word == REFUSED { format!(", or {accept}") } else { String::new() };
             error!(dataset = %dataset, "{text}; the data loaded before are served on until it is mended{accept}");
             return false;
         }
-        if self.restore(dataset) {
+        if self.restore(dataset, &accept) {
             return true;
         }
         let served = self.cell.load();
@@ -479,45 +467,6 @@ impl Reloader {
             error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads");
         }
         false
-    }
-
-    /// Serves the last good version of a dataset that cannot be served from its files.
-    fn restore(&mut self, dataset: &DatasetSpec) -> bool {
-        let Some(kept) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
-        if !self.serve_kept(dataset, &kept) {
-            return false;
-        }
-        let failure = self.held.get(dataset).and_then(|held| held.failure.as_ref());
-        error!(
-            dataset = %dataset,
-            "{}; the last good version is served instead, kept at {} with {} entries",
-            failure.map_or("", |failure| &failure.text),
-            humantime::format_rfc3339_seconds(kept.saved),
-            kept.entries
-        );
-        true
-    }
-
-    /// Takes what is kept for the data of a dataset, if it can be loaded.
-    fn serve_kept(&mut self, dataset: &DatasetSpec, kept: &KeptVersion) -> bool {
-        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
-        let Ok(version) = GoodVersion::new(loading, self.settings.options.now_s) else { return false };
-        self.held.entry(dataset.clone()).or_default().good = Some(version);
-        true
-    }
-
-    /// Now that the clock was set, loads what is served and depends on it from what is kept of it, where its files are gone or
-    /// others that are not good have taken their place. True if there was any.
-    fn recover(&mut self) -> bool {
-        let Some(store) = &self.settings.kept else { return false };
-        let left = |(dataset, held): (&DatasetSpec, &Held)| {
-            let good = held.good.as_ref().filter(|good| good.has_lifetimes)?;
-            let is_replaced = held.failure.is_some() || stamps(dataset).contains(&None);
-            let kept = store.find(dataset).filter(|kept| is_replaced && kept.is_of(&good.stamps))?;
-            Some((dataset.clone(), kept))
-        };
-        let left: Vec<_> = self.held.iter().filter_map(left).collect();
-        left.into_iter().fold(false, |any, (dataset, kept)| self.serve_kept(&dataset, &kept) || any)
     }
 
     /// Assembles all zones and swaps them in.

@@ -1,0 +1,97 @@
+//! What the reloader keeps of what went live, and how it falls back on that: at a start with files that are broken or gone, and
+//! after a clock that was wrong.
+
+use tracing::{error, warn};
+
+use super::Reloader;
+use crate::live::{
+    held::{GoodVersion, Held},
+    kept::KeptVersion,
+    loading::{Files, load_one, stamps},
+    zones::{DatasetSpec, ZoneSource},
+};
+
+impl Reloader {
+    /// The files that a dataset is to be read from. It does without those that are gone if that is accepted, or was before.
+    pub(super) fn files_of(&self, dataset: &DatasetSpec, is_accepted: bool) -> Files {
+        let now = stamps(dataset);
+        let held = self.held.get(dataset);
+        // A folder has no file that is not there.
+        let may_lack = !matches!(self.settings.source, ZoneSource::Folder(_)) && now.contains(&None) && {
+            let is_known = || match held.and_then(|held| held.good.as_ref()) {
+                Some(_) => held.is_some_and(|held| !held.misses_any(&now)),
+                None => {
+                    self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)).is_some_and(|kept| kept.is_of(&now))
+                }
+            };
+            is_accepted || is_known()
+        };
+        let files = dataset.files.iter().zip(now);
+        files.map(|(file, stamp)| (stamp.is_some() || !may_lack).then(|| file.clone())).collect()
+    }
+
+    /// How many entries of what is kept are not over.
+    pub(super) fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion) -> usize {
+        if kept.entries < self.settings.rules.floor_entries {
+            return kept.entries;
+        }
+        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        loading.result.map_or(kept.entries, |loaded| loaded.entries())
+    }
+
+    /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
+    /// is done when nothing else is to be done.
+    pub fn keep_next(&mut self) -> bool {
+        let Some(dataset) = self.unkept.pop_front() else { return false };
+        let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
+        let (Some(kept), Some(good)) = (&self.settings.kept, good) else { return true };
+        if let Err(error) = kept.save(&dataset, &good.stamps, good.entries) {
+            warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
+        }
+        true
+    }
+
+    /// Whether something is to be kept.
+    pub fn has_unkept(&self) -> bool {
+        !self.unkept.is_empty()
+    }
+
+    /// Serves the last good version of a dataset that cannot be served from its files.
+    pub(super) fn restore(&mut self, dataset: &DatasetSpec, or_accept: &str) -> bool {
+        let Some(kept) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
+        if !self.serve_kept(dataset, &kept) {
+            return false;
+        }
+        let failure = self.held.get(dataset).and_then(|held| held.failure.as_ref());
+        error!(
+            dataset = %dataset,
+            "{}; the last good version is served instead, kept at {} with {} entries, until it is mended{or_accept}",
+            failure.map_or("", |failure| &failure.text),
+            humantime::format_rfc3339_seconds(kept.saved),
+            kept.entries
+        );
+        true
+    }
+
+    /// Takes what is kept for the data of a dataset, if it can be loaded.
+    fn serve_kept(&mut self, dataset: &DatasetSpec, kept: &KeptVersion) -> bool {
+        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        let Ok(version) = GoodVersion::new(loading, self.settings.options.now_s) else { return false };
+        self.held.entry(dataset.clone()).or_default().good = Some(version);
+        true
+    }
+
+    /// Now that the clock was set, loads what is served and depends on it from what is kept of it, where its files are gone or
+    /// others that are not good have taken their place. True if there was any.
+    pub(super) fn recover(&mut self) -> bool {
+        let Some(store) = &self.settings.kept else { return false };
+        let left = |(dataset, held): (&DatasetSpec, &Held)| {
+            let good = held.good.as_ref().filter(|good| good.has_lifetimes)?;
+            let is_replaced = held.failure.is_some() || stamps(dataset).contains(&None);
+            let kept = store.find(dataset).filter(|kept| is_replaced && kept.is_of(&good.stamps))?;
+            Some((dataset.clone(), kept))
+        };
+        let left: Vec<_> = self.held.iter().filter_map(left).collect();
+        left.into_iter().fold(false, |any, (dataset, kept)| self.serve_kept(&dataset, &kept) || any)
+    }
+}
