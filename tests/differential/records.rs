@@ -73,15 +73,15 @@ pub(super) fn same(section: &str, theirs: &[Rr], ours: &[Rr], order: Rule, used:
     Err(format!("another {section} section"))
 }
 
-/// An address that two servers share has the lesser of their TTLs in rbldnsd's reply: gives it the one that it has in ours.
-pub(super) fn raise_shared_glue(theirs: &mut [Rr], ours: &[Rr]) -> bool {
+/// All addresses of servers have the least of their TTLs in rbldnsd's reply: gives each the one that it has in ours.
+pub(super) fn raise_glue(theirs: &mut [Rr], ours: &[Rr]) -> bool {
+    let Some(least_s) = ours.iter().map(|rr| rr.ttl_s).min() else { return false };
     let mut is_lowered = false;
-    for rr in theirs {
+    for rr in theirs.iter_mut().filter(|rr| rr.ttl_s == least_s) {
         let is_its_own = |own: &&Rr| {
-            own.ttl_s > rr.ttl_s && small_letters(&Rr { ttl_s: rr.ttl_s, ..(*own).clone() }) == small_letters(rr)
+            own.ttl_s > least_s && small_letters(&Rr { ttl_s: least_s, ..(*own).clone() }) == small_letters(rr)
         };
-        let is_shared = ours.iter().any(|other| other.data == rr.data && other.ttl_s == rr.ttl_s);
-        if let Some(own) = ours.iter().find(is_its_own).filter(|_| is_shared) {
+        if let Some(own) = ours.iter().find(is_its_own) {
             rr.ttl_s = own.ttl_s;
             is_lowered = true;
         }

@@ -14,9 +14,7 @@ use super::{
         A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
-    records::{
-        check, dotted, is_subset, long_texts, quoted, raise_shared_glue, same, small_letters, sorted, without_ttl,
-    },
+    records::{check, dotted, is_subset, long_texts, quoted, raise_glue, same, small_letters, sorted, without_ttl},
     reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},
     scenario::Scenario,
 };
@@ -202,7 +200,7 @@ impl<'s> Judge<'s> {
         } else {
             same("answer", &theirs.answers, &ours.answers, Rule::AnswerOrder, &mut used)?;
         }
-        if raise_shared_glue(&mut theirs.additionals, &ours.additionals) {
+        if raise_glue(&mut theirs.additionals, &ours.additionals) {
             used.push(Rule::Glue);
         }
         if self.has_more_glue(&theirs, &ours) {
