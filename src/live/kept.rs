@@ -165,6 +165,12 @@ impl Kept {
 }
 
 impl KeptVersion {
+    /// Whether it was made without all the files that are not there now.
+    pub(super) fn does_without_all(&self, now: &[Option<Stamp>]) -> bool {
+        self.files.len() == now.len()
+            && self.files.iter().zip(now).all(|(copy, stamp)| stamp.is_some() || copy.is_none())
+    }
+
     /// Whether this is a copy of files with these stamps.
     pub(super) fn is_of(&self, stamps: &[Option<Stamp>]) -> bool {
         let is_copy = |(copy, stamp): (&Option<PathBuf>, &Option<Stamp>)| match (copy, stamp) {

@@ -54,6 +54,11 @@ pub(super) fn stamps(dataset: &DatasetSpec) -> Vec<Option<Stamp>> {
     dataset.files.iter().map(|file| Stamp::read(file)).collect()
 }
 
+/// Whether there is no file, rather than one that cannot be seen.
+pub(super) fn is_gone(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// How far loading has come, for a progress bar.
 #[derive(Debug, Default)]
 pub struct Progress {

@@ -8,7 +8,7 @@
 //! | load and break no rule | go live | go live |
 //! | break a [rule](super::refusal) | are refused, until accepted | give way to the last good version, else go live with a warning |
 //! | cannot be loaded | change nothing | give way to the last good version, else the zone answers SERVFAIL |
-//! | are gone | change nothing, until accepted | the same |
+//! | are gone | change nothing, until accepted | give way to the last good version, else the zone answers SERVFAIL |
 
 mod keeping;
 
@@ -233,7 +233,8 @@ impl Reloader {
             if there.contains(&old.dataset) {
                 continue;
             }
-            if old.zone.as_ref() == accepted && accepted.is_some() {
+            let was_told = self.complained.contains(&old.dataset.files[0]);
+            if was_told && old.zone.as_ref() == accepted && accepted.is_some() {
                 self.let_go(&old.dataset);
                 continue;
             }
@@ -442,7 +443,7 @@ impl Reloader {
         let is_news = held.failure.as_ref() != Some(failure);
         held.failure = Some(failure.clone());
         let (has_good, text) = (held.good.is_some(), &failure.text);
-        let is_gone = failure.word == MISSING && held.tried.contains(&None);
+        let is_gone = failure.word == MISSING && held.tried.contains(&None) && !dataset.kind.is_access();
         self.status.trouble(dataset, self.zones_of(dataset), &failure.text);
         if failure.word != REFUSED {
             self.status.count_failures(self.zones_of(dataset), &[failure.word]);

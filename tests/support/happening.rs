@@ -50,6 +50,9 @@ impl Aftermath {
         if !TEXTS.contains(&word) && !FACTS.contains(&word) {
             return Err("unknown expectation".to_owned());
         }
+        if TEXTS.contains(&line) {
+            return Err(format!("a part of the text, or `{line} *`"));
+        }
         self.lines.push(line.to_owned());
         Ok(())
     }

@@ -7,27 +7,34 @@ use super::Reloader;
 use crate::live::{
     held::{GoodVersion, Held},
     kept::KeptVersion,
-    loading::{Files, load_one, stamps},
+    loading::{Files, MISSING, Stamp, is_gone, load_one, stamps},
     zones::{DatasetSpec, ZoneSource},
 };
 
 impl Reloader {
-    /// The files that a dataset is to be read from. It does without those that are gone if that is accepted, or was before.
+    /// The files that a dataset is to be read from. It does without those that are gone if that was told and is accepted now, or
+    /// was accepted before. An access list is never done without: who means that has an empty one.
     pub(super) fn files_of(&self, dataset: &DatasetSpec, is_accepted: bool) -> Files {
         let now = stamps(dataset);
-        let held = self.held.get(dataset);
         // A folder has no file that is not there.
-        let may_lack = !matches!(self.settings.source, ZoneSource::Folder(_)) && now.contains(&None) && {
-            let is_known = || match held.and_then(|held| held.good.as_ref()) {
-                Some(_) => held.is_some_and(|held| !held.misses_any(&now)),
-                None => {
-                    self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)).is_some_and(|kept| kept.is_of(&now))
-                }
-            };
-            is_accepted || is_known()
-        };
+        let is_named = !matches!(self.settings.source, ZoneSource::Folder(_)) && !dataset.kind.is_access();
+        let may_lack = is_named && now.contains(&None) && self.may_lack(dataset, &now, is_accepted);
         let files = dataset.files.iter().zip(now);
-        files.map(|(file, stamp)| (stamp.is_some() || !may_lack).then(|| file.clone())).collect()
+        files.map(|(file, stamp)| (stamp.is_some() || !may_lack || !is_gone(file)).then(|| file.clone())).collect()
+    }
+
+    fn may_lack(&self, dataset: &DatasetSpec, now: &[Option<Stamp>], is_accepted: bool) -> bool {
+        let Some(held) = self.held.get(dataset) else { return false };
+        let is_missing = held.failure.as_ref().is_some_and(|failure| failure.word == MISSING);
+        let was_told = is_missing && held.tried == now;
+        let was_accepted = || {
+            if held.good.is_some() {
+                return !held.misses_any(now);
+            }
+            let kept = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset));
+            kept.is_some_and(|kept| kept.does_without_all(now))
+        };
+        is_accepted && was_told || was_accepted()
     }
 
     /// How many entries of what is kept are not over.
@@ -87,7 +94,7 @@ impl Reloader {
         let Some(store) = &self.settings.kept else { return false };
         let left = |(dataset, held): (&DatasetSpec, &Held)| {
             let good = held.good.as_ref().filter(|good| good.has_lifetimes)?;
-            let is_replaced = held.failure.is_some() || stamps(dataset).contains(&None);
+            let is_replaced = held.failure.is_some() || held.misses_any(&stamps(dataset));
             let kept = store.find(dataset).filter(|kept| is_replaced && kept.is_of(&good.stamps))?;
             Some((dataset.clone(), kept))
         };

@@ -84,7 +84,7 @@ impl BlocksBuilder {
 
     pub(super) fn build(mut self) -> Blocks {
         self.complete();
-        self.ends.finish(self.count);
+        self.ends.finish_marked(self.count);
         Blocks { ends: self.ends }
     }
 }

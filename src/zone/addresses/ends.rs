@@ -94,12 +94,18 @@ impl Ends {
     /// All are there, of so many entries.
     pub(super) fn finish(&mut self, entries: usize) {
         let count = self.numbers.packed.len();
+        if let Which::Marked(marks) = &self.which
+            && count * FEW <= entries
+        {
+            self.which = Which::Few(Sparse::new(marks.positions(entries), count, entries));
+        }
+        self.finish_marked(entries);
+    }
+
+    /// The same without caring for a bit an entry.
+    pub(super) fn finish_marked(&mut self, entries: usize) {
         if let Which::Marked(marks) = &mut self.which {
-            if count * FEW <= entries {
-                self.which = Which::Few(Sparse::new(marks.positions(entries), count, entries));
-            } else {
-                marks.finish(entries);
-            }
+            marks.finish(entries);
         }
         self.numbers.packed.shrink_to_fit();
         self.links = Vec::new();
@@ -220,7 +226,7 @@ mod tests {
     #[test]
     fn few_among_many() {
         let start = 1_800_000_000;
-        for (one_in, bits) in [(4, 5), (10, 6), (64, 9), (1_000, 12)] {
+        for (one_in, bits) in [(4, 5), (10, 6), (64, 9), (1_000, 13)] {
             let end = |position: u32| (position % one_in == 1).then_some(Beside::End(start + position));
             let all: Vec<_> = (0..200_000).map(end).collect();
             let ends = all.iter().flatten().count();

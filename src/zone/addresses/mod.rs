@@ -10,7 +10,7 @@
 //! | segments (/0 to /31; /0 to /64; /65 to /127) | places where the answer changes, two for a lone prefix | 5 to 8; 17; 33 |
 //! | beside each | value of what is said: nothing if all agree, else 1, 2 or 4 each | |
 //! | | lifetime, where there is one: as many bits as tell the ends of all apart | 2.1 if within a day; 3.1 a year |
-//! | | which have one, where some have none | 1.5 bits an entry; a few more than 2 for each that has one, where those are few |
+//! | | which have one, where some have none | 1.5 bits an entry; for each that has one 5 if one in four has, 12 if one in a thousand |
 //! | beside segments | whether anything is said there | 1.5 bits a place |
 //! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on; a byte or two for each that is nested, where those are few |
 //! | rulings | a delay or key; several values of one key, or of one octet's prefixes | 24 or more, the same ones once |

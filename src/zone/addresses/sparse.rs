@@ -2,8 +2,8 @@
 //!
 //! Positions that are cut into a high and a low part so that there are about as many high parts as positions need few bits
 //! (Elias 1974, Fano 1971): the low parts stand as they are, and of the high ones is told in unary how many positions have
-//! each, a one for every position and a zero after the last with that part. Where a part begins is found by counting zeros,
-//! which are counted beforehand for each group of words.
+//! each, a one for every position and a zero after the last with that part. Where a part begins is found by counting zeros; of
+//! one in a hundred it is kept where it is.
 //!
 //! ```text
 //! positions       3, 5, 18, 19, 60
@@ -11,18 +11,21 @@
 //! high parts      110 0110 0000 010        of 0 two, of 1 none, of 2 two, of 3 to 6 none, of 7 one
 //! ```
 
-use super::{marks::WORD, packed::Packed};
+use super::{
+    marks::{WORD, below},
+    packed::Packed,
+};
 use crate::zone::runs::push_tight;
 
-/// Words to a group.
-const GROUP: usize = 8;
+/// Of one zero in so many is kept where it is.
+const ZEROS: usize = 128;
 
 /// The positions.
 #[derive(Debug)]
 pub(super) struct Sparse {
     low: Packed,
     high: Vec<u64>,
-    /// Zeros before each group of words.
+    /// Bits that are zeros, one in [`ZEROS`].
     zeros: Vec<u32>,
 }
 
@@ -39,16 +42,20 @@ impl Sparse {
             high[at / WORD] |= 1 << (at % WORD);
         }
         low.shrink_to_fit();
-        let (mut zeros, mut before) = (Vec::new(), 0);
-        for group in high.chunks(GROUP) {
-            push_tight(&mut zeros, before);
-            before += group.iter().map(|word| word.count_zeros()).sum::<u32>();
+        let (mut zeros, mut count) = (Vec::new(), 0);
+        for (at, word) in high.iter().enumerate() {
+            let next = count + word.count_zeros() as usize;
+            let wanted = zeros.len() * ZEROS;
+            if wanted < next {
+                push_tight(&mut zeros, (at * WORD + nth(!word, wanted - count)) as u32);
+            }
+            count = next;
         }
         zeros.shrink_to_fit();
         Self { low, high, zeros }
     }
 
-    /// Bits of each of so many positions below `end`, at most.
+    /// Bits of each of so many positions below `end`, about.
     pub(super) fn bits(count: usize, end: usize) -> usize {
         Self::low_bits(count, end) as usize + 3
     }
@@ -64,7 +71,10 @@ impl Sparse {
         // Right after as many zeros as there are lower parts are those with that one.
         let begin = match high {
             0 => 0,
-            high => self.find(high - 1, |group| self.zeros[group] as usize, |word| !word)? + 1,
+            high => {
+                let known = (high - 1) / ZEROS;
+                self.find(*self.zeros.get(known)? as usize, high - 1 - known * ZEROS, |word| !word)? + 1
+            }
         };
         let count = self.ones_from(begin);
         let first = begin - high;
@@ -83,7 +93,19 @@ impl Sparse {
 
     /// The position before which come so many.
     pub(super) fn position(&self, rank: usize) -> Option<usize> {
-        let at = self.find(rank, |group| group * GROUP * WORD - self.zeros[group] as usize, |word| word)?;
+        // So many ones come before a zero.
+        let before = |known: usize| self.zeros[known] as usize - known * ZEROS;
+        let (mut from, mut to) = (0, self.zeros.len());
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            if before(middle) <= rank {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        let (start, before) = from.checked_sub(1).map_or((0, 0), |known| (self.zeros[known] as usize, before(known)));
+        let at = self.find(start, rank - before, |word| word)?;
         Some((at - rank) << self.low.width() | self.low.get(rank) as usize)
     }
 
@@ -105,30 +127,17 @@ impl Sparse {
         self.low.memory_bytes() + self.high.capacity() * 8 + self.zeros.capacity() * 4
     }
 
-    /// The bit before which come so many others that are set in what `bits` makes of the words, given how many come before each
-    /// group.
-    fn find(&self, count: usize, before: impl Fn(usize) -> usize, bits: impl Fn(u64) -> u64) -> Option<usize> {
-        let (mut group, mut after) = (0, self.zeros.len());
-        while group + 1 < after {
-            let middle = usize::midpoint(group, after);
-            if before(middle) <= count {
-                group = middle;
-            } else {
-                after = middle;
-            }
-        }
-        if self.zeros.is_empty() {
-            return None;
-        }
-        let mut left = count - before(group);
-        for (at, word) in self.high.iter().enumerate().skip(group * GROUP) {
-            let mut word = bits(*word);
+    /// From bit `start` on, the bit before which come so many others that are set in what `bits` makes of the words.
+    #[inline]
+    fn find(&self, start: usize, mut count: usize, bits: impl Fn(u64) -> u64) -> Option<usize> {
+        let mut first = u64::MAX << (start % WORD);
+        for (at, word) in self.high.iter().enumerate().skip(start / WORD) {
+            let word = bits(*word) & std::mem::replace(&mut first, u64::MAX);
             let ones = word.count_ones() as usize;
-            if left < ones {
-                (0..left).for_each(|_| word &= word - 1);
-                return Some(at * WORD + word.trailing_zeros() as usize);
+            if count < ones {
+                return Some(at * WORD + nth(word, count));
             }
-            left -= ones;
+            count -= ones;
         }
         None
     }
@@ -144,6 +153,22 @@ impl Sparse {
         let full = rest.iter().take_while(|word| **word == u64::MAX).count();
         first + full * WORD + rest.get(full).map_or(0, |word| word.trailing_ones() as usize)
     }
+}
+
+/// The bit that is set and before which so many others are.
+#[inline]
+fn nth(word: u64, mut count: usize) -> usize {
+    let mut at = 0;
+    for half in [32, 16, 8] {
+        let ones = (word >> at & below(half)).count_ones() as usize;
+        if count >= ones {
+            count -= ones;
+            at += half;
+        }
+    }
+    let mut rest = word >> at;
+    (0..count).for_each(|_| rest &= rest - 1);
+    at + rest.trailing_zeros() as usize
 }
 
 #[cfg(test)]

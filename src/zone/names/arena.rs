@@ -283,11 +283,11 @@ impl Arena {
 
     #[inline(never)]
     fn read_until(&self, octets: &[u8], end: &mut usize) -> u32 {
-        let (len, tag_bits) = match octets[*end].trailing_zeros() {
-            _ if self.ends.are_far => (LIFETIME_MAX, 0),
-            0 => (4, 1),
-            1 => (3, 2),
-            _ => (2, 2),
+        let (len, tag_bits, _) = match octets[*end].trailing_zeros() {
+            _ if self.ends.are_far => (LIFETIME_MAX, 0, 0),
+            0 => LIFETIME_FORMS[2],
+            1 => LIFETIME_FORMS[1],
+            _ => LIFETIME_FORMS[0],
         };
         let mut number = [0; LIFETIME_MAX];
         number[..len].copy_from_slice(&octets[*end..*end + len]);
