@@ -197,7 +197,10 @@ const SHOWN: usize = 5;
 /// Loads everything, and prints all faults and what each zone keeps of RFC 5782.
 fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Checked> {
     let cell = crate::live::served::Cell::default();
-    let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
+    let mut settings = reloader_settings(config);
+    // Nothing else is served meanwhile, and every fault is to be told.
+    settings.options.remembered_max = usize::MAX;
+    let mut reloader = Reloader::new(settings, cell.clone());
     let bar = Bar::start(reloader.progress());
     let report = reloader.reload(clock::now_s(), None);
     bar.finish();

@@ -22,9 +22,6 @@ use crate::zone::{
 /// The value of all entries of a kind that has only one.
 const COMMON: ValueId = ValueId(0);
 
-/// Most prefixes among which equal ones are looked for: beyond that it would cost more than all the rest.
-const KNOWN_MAX: usize = 1 << 20;
-
 /// Keys that were read. Files are mostly sorted, and then each costs a comparison.
 struct Known<K> {
     /// Those that were above all before them.
@@ -94,10 +91,11 @@ pub(super) struct AddressLines {
     common: Option<(Option<Ipv4Addr>, Vec<u8>)>,
     /// The prefixes so far, where equal ones deserve a warning and as long as there are not too many to tell.
     known: Option<KnownPrefixes>,
+    remembered_max: usize,
 }
 
 impl AddressLines {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind, remembered_max: usize) -> Self {
         let specificity = match kind {
             Kind::Ip4Set => Specificity::Octets,
             // Of an address that was seen several times, the last time counts.
@@ -105,12 +103,12 @@ impl AddressLines {
             _ => Specificity::Prefix(Equals::First),
         };
         let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::new);
-        Self { kind, builder: AddressesBuilder::new(specificity), common: None, known }
+        Self { kind, builder: AddressesBuilder::new(specificity), common: None, known, remembered_max }
     }
 
     /// The same with no entries.
     pub(super) fn fork(&self) -> Self {
-        Self { common: self.common.clone(), ..Self::new(self.kind) }
+        Self { common: self.common.clone(), ..Self::new(self.kind, self.remembered_max) }
     }
 
     /// Takes over entries that follow.
@@ -147,7 +145,7 @@ impl AddressLines {
     fn is_new(&mut self, base: u32, length: u8) -> bool {
         let Some(known) = &mut self.known else { return true };
         let is_new = known.insert_v4(base, length);
-        if known.count() > KNOWN_MAX {
+        if known.count() > self.remembered_max {
             self.known = None;
         }
         is_new
@@ -322,14 +320,14 @@ impl AddressLines {
         if !insert(known) && claim.until_s == FOREVER_S {
             reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
         }
-        if known.count() > KNOWN_MAX {
+        if known.count() > self.remembered_max {
             self.known = None;
         }
     }
 
     /// Freezes the entries.
     pub(super) fn build(self, values: &mut ValueReader) -> Addresses {
-        let Self { kind, builder, common, known } = self;
+        let Self { kind, builder, common, known, .. } = self;
         drop(known);
         if matches!(kind, Kind::Ip4TSet | Kind::Ip6TSet) {
             let (address, text) = common.unwrap_or_default();

@@ -89,7 +89,7 @@ impl Draft {
         let lines = match kind {
             Kind::DnSet | Kind::DnHash => Lines::Names(Box::default()),
             Kind::Generic => Lines::Records(RecordLines::default()),
-            _ => Lines::Addresses(Box::new(AddressLines::new(kind))),
+            _ => Lines::Addresses(Box::new(AddressLines::new(kind, settings.remembered_max))),
         };
         Self {
             label,

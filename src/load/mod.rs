@@ -111,13 +111,23 @@ pub struct Options {
     pub allow_host_bits: bool,
     /// Read compressed files (rbldnsd's `-C` turns it off).
     pub decompress: bool,
+    /// So many prefixes are remembered, to tell which of them come again: each takes up to thirty octets while it is loaded.
+    pub remembered_max: usize,
     /// The time, in seconds since the epoch.
     pub now_s: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { default_ttl_s: 2_100, min_ttl_s: 0, max_ttl_s: 0, allow_host_bits: false, decompress: true, now_s: 0 }
+        Self {
+            default_ttl_s: 2_100,
+            min_ttl_s: 0,
+            max_ttl_s: 0,
+            allow_host_bits: false,
+            decompress: true,
+            remembered_max: 1 << 16,
+            now_s: 0,
+        }
     }
 }
 

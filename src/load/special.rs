@@ -24,11 +24,14 @@ pub(super) struct Settings {
     pub(super) variables: Variables,
     /// `$LIFETIME`, for the entries after it; 0 is none.
     pub(super) lifetime_s: u32,
+    /// See [`Options`].
+    pub(super) remembered_max: usize,
 }
 
 impl Settings {
     pub(super) fn new(options: &Options) -> Self {
-        Self { ttl_s: options.default_ttl_s, variables: Variables::default(), lifetime_s: 0 }
+        let remembered_max = options.remembered_max;
+        Self { ttl_s: options.default_ttl_s, variables: Variables::default(), lifetime_s: 0, remembered_max }
     }
 }
 
