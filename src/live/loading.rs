@@ -1,11 +1,13 @@
 //! Loading datasets, several of them side by side, or one with all cores that are free.
 
 use std::{
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
     time::{Duration, Instant},
@@ -56,7 +58,12 @@ pub(super) fn stamps(dataset: &DatasetSpec) -> Vec<Option<Stamp>> {
 
 /// Whether there is no file, rather than one that cannot be seen.
 pub(super) fn is_gone(path: &Path) -> bool {
-    std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Octets of all files of a dataset.
+pub(super) fn size(dataset: &DatasetSpec) -> u64 {
+    stamps(dataset).iter().flatten().map(|stamp| stamp.size).sum()
 }
 
 /// How far loading has come, for a progress bar.
@@ -118,17 +125,26 @@ pub(super) const MISSING: &str = "missing";
 pub(super) type Files = Vec<Option<PathBuf>>;
 
 /// Loads datasets side by side, as many as there are cores.
-pub(super) fn load_all(datasets: &[(DatasetSpec, Files)], options: &Options, progress: &Arc<Progress>) -> Vec<Loading> {
-    let sizes = datasets.iter().flat_map(|(dataset, _)| stamps(dataset)).flatten().map(|stamp| stamp.size);
+///
+/// Every now and then while it waits for them, it calls `meanwhile`.
+pub(super) fn load_all(
+    datasets: &[(DatasetSpec, Files)],
+    options: &Options,
+    progress: &Arc<Progress>,
+    meanwhile: &mut dyn FnMut(),
+) -> Vec<Loading> {
+    let sizes = datasets.iter().map(|(dataset, _)| size(dataset));
     progress.read_bytes.store(0, Ordering::Relaxed);
     progress.total_bytes.store(sizes.sum(), Ordering::Relaxed);
     let cores = cores();
     let left = AtomicUsize::new(datasets.len());
     let next = Mutex::new(0..datasets.len());
-    let done: Mutex<Vec<(usize, Loading)>> = Mutex::new(Vec::new());
+    let (sender, receiver) = mpsc::channel();
+    let mut done: Vec<(usize, Loading)> = Vec::new();
     thread::scope(|scope| {
         for _ in 0..cores.min(datasets.len()) {
-            scope.spawn(|| {
+            let (sender, next, left) = (sender.clone(), &next, &left);
+            scope.spawn(move || {
                 turns::give_way();
                 loop {
                     let Some(index) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
@@ -136,14 +152,46 @@ pub(super) fn load_all(datasets: &[(DatasetSpec, Files)], options: &Options, pro
                     let (dataset, files) = &datasets[index];
                     let loading = load_with(dataset, files, options, progress, threads);
                     left.fetch_sub(1, Ordering::Relaxed);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, loading));
+                    if sender.send((index, loading)).is_err() {
+                        break; // nobody waits for it any more
+                    }
                 }
             });
         }
+        drop(sender);
+        while let Some(one) = receive(&receiver, meanwhile) {
+            done.push(one);
+        }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, loading)| loading).collect()
+}
+
+/// What comes next, if anything does; until then it calls `meanwhile` every now and then.
+fn receive<T>(receiver: &Receiver<T>, meanwhile: &mut dyn FnMut()) -> Option<T> {
+    const WAIT: Duration = Duration::from_millis(50);
+    loop {
+        match receiver.recv_timeout(WAIT) {
+            Ok(item) => return Some(item),
+            Err(RecvTimeoutError::Timeout) => meanwhile(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}
+
+/// Does something on a thread of its own, and calls `meanwhile` every now and then until it is done.
+pub(super) fn wait_for<T: Send>(
+    work: impl FnOnce() -> io::Result<T> + Send,
+    mut meanwhile: impl FnMut(),
+) -> io::Result<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            turns::give_way();
+            sender.send(work()).expect("somebody waits");
+        });
+        receive(&receiver, &mut meanwhile).unwrap_or_else(|| Err(io::Error::other("its thread ended without a word")))
+    })
 }
 
 fn cores() -> usize {

@@ -11,25 +11,26 @@
 //! | are gone | change nothing, until accepted | give way to the last good version, else the zone answers SERVFAIL |
 
 mod keeping;
+mod publishing;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tracing::{debug, error, info, warn};
 
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
-    assembly::{GoodData, announce, apexes, assemble, server_addresses},
+    assembly::server_addresses,
     held::{GoodVersion, Held},
     kept::Kept,
-    loading::{CHANGED, Failure, Loading, MISSING, Progress, load_all, stamps},
+    loading::{CHANGED, Failure, Loading, MISSING, Progress, load_all, size, stamps},
     memory,
     refusal::{Judged, Refusal, Rules},
-    served::{Cell, LiveSlots, Served, free_retired, publish},
+    served::{Cell, LiveSlots, Served, free_retired},
     status::SharedStatus,
     ways::{Places, places},
     zones::{DatasetSpec, ZoneSource, ZoneSpec},
@@ -85,6 +86,8 @@ pub struct Reloader {
     retired: Vec<Arc<Served>>,
     complained: HashSet<PathBuf>,
     has_unquiet: bool,
+    /// What is being loaded.
+    busy: Vec<DatasetSpec>,
     /// What went live and is not kept yet.
     unkept: VecDeque<DatasetSpec>,
     clock: Option<(u64, Instant)>,
@@ -105,6 +108,7 @@ impl Reloader {
             retired: Vec::new(),
             complained: HashSet::new(),
             has_unquiet: false,
+            busy: Vec::new(),
             unkept: VecDeque::new(),
             clock: None,
             live_slots: LiveSlots::default(),
@@ -164,26 +168,83 @@ impl Reloader {
     }
 
     /// The same at a moment by both clocks: the one that may be set, and the one that only runs.
-    pub fn look_at(&mut self, (now_s, at): (u64, Instant), occasion: Occasion<'_>) -> ReloadReport {
+    pub fn look_at(&mut self, moment: (u64, Instant), occasion: Occasion<'_>) -> ReloadReport {
+        self.look_alert(moment, occasion, &mut |_| {})
+    }
+
+    /// The same, and calls `meanwhile` every now and then while files are read. What changes then may be loaded beside them:
+    /// see [`Self::look_beside`].
+    pub fn look_alert(
+        &mut self,
+        (now_s, at): (u64, Instant),
+        occasion: Occasion<'_>,
+        meanwhile: &mut dyn FnMut(&mut Self),
+    ) -> ReloadReport {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { None };
         let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
         let mut has_changed = self.list(accepted);
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
+        let mut report = ReloadReport::default();
+        // A small file does not wait for a large one, but for the first time, when all is served at once.
+        let (small, large) =
+            stale.into_iter().partition::<Vec<_>, _>(|dataset| !is_first && size(dataset) <= SMALL_MAX);
+        if !small.is_empty() && !large.is_empty() {
+            has_changed |= self.load(small, accepted, &mut report, &mut |_| {});
+            self.publish_if(std::mem::take(&mut has_changed), &mut report);
+            has_changed |= self.load(large, accepted, &mut report, meanwhile);
+        } else {
+            has_changed |= self.load([small, large].concat(), accepted, &mut report, meanwhile);
+        }
+        has_changed |= is_clock_set && self.recover();
+        self.publish_if(has_changed, &mut report);
+        if is_first && let Some(kept) = &self.settings.kept {
+            kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
+        }
+        self.free_retired();
+        report
+    }
+
+    /// While files are read in [`Self::look_alert`]: loads what changed besides, and publishes it. Returns how many datasets that
+    /// was.
+    pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
+        self.settings.options.now_s = now_s;
+        let mut has_changed = self.list(None);
+        let stale = self.stale(Instant::now(), occasion, false);
+        let mut report = ReloadReport::default();
+        has_changed |= self.load(stale, None, &mut report, &mut |_| {});
+        self.publish_if(has_changed, &mut report);
+        report.datasets.len()
+    }
+
+    /// Loads these, and decides what of them goes live; true if that changes what is served.
+    fn load(
+        &mut self,
+        stale: Vec<DatasetSpec>,
+        accepted: Option<&Name>,
+        report: &mut ReloadReport,
+        meanwhile: &mut dyn FnMut(&mut Self),
+    ) -> bool {
         let files = |dataset: &DatasetSpec| self.files_of(dataset, self.is_accepted(dataset, accepted));
         let to_load: Vec<_> = stale.iter().map(|dataset| (dataset.clone(), files(dataset))).collect();
-        let loadings = load_all(&to_load, &self.settings.options, &self.progress);
+        let (options, progress) = (self.settings.options.clone(), Arc::clone(&self.progress));
+        let others = self.busy.len();
+        self.busy.extend(stale.iter().cloned());
+        let loadings = load_all(&to_load, &options, &progress, &mut || meanwhile(self));
+        self.busy.truncate(others);
         let prospect = self.prospect(&stale, &loadings);
-        let mut report = ReloadReport::default();
-        let mut taken = Vec::new();
+        let mut has_changed = false;
         for (dataset, loading) in stale.into_iter().zip(loadings) {
             let is_accepted = self.is_accepted(&dataset, accepted);
             loading.log(&dataset);
             let (remarks, took) = (loading.report.clone(), loading.took);
             let (mut failure, mut is_restored) = (None, false);
             match self.take(&dataset, loading, is_accepted, &prospect) {
-                Ok(()) => taken.push(dataset.clone()),
+                Ok(()) => {
+                    self.unkept.retain(|other| *other != dataset);
+                    self.unkept.push_back(dataset.clone());
+                }
                 Err(why) => {
                     is_restored = self.complain(&dataset, &why);
                     // A new zone is waited for no longer: it is there, and cannot be served.
@@ -194,18 +255,7 @@ impl Reloader {
             has_changed |= failure.is_none() || is_restored;
             report.datasets.push(DatasetReport { dataset, report: remarks, failure, is_restored, took });
         }
-        has_changed |= is_clock_set && self.recover();
-        if has_changed {
-            self.publish(&report);
-            report.published = true;
-        }
-        self.unkept.retain(|dataset| !taken.contains(dataset));
-        self.unkept.extend(taken);
-        if is_first && let Some(kept) = &self.settings.kept {
-            kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
-        }
-        self.free_retired();
-        report
+        has_changed
     }
 
     /// Looks up what is to be served; true if that changed.
@@ -301,7 +351,7 @@ impl Reloader {
         let is_folder = matches!(self.settings.source, ZoneSource::Folder(_));
         let mut stale: Vec<DatasetSpec> = Vec::new();
         self.has_unquiet = false;
-        for ZoneSpec { zone, dataset } in &self.specs {
+        for ZoneSpec { zone, dataset } in self.specs.iter().filter(|spec| !self.busy.contains(&spec.dataset)) {
             // In a folder, each file is one of its own.
             if !is_folder && stale.contains(dataset) {
                 continue;
@@ -353,24 +403,6 @@ impl Reloader {
             warn!("the clock was set: datasets with lifetimes, and what was refused, are loaded again");
         }
         was_set
-    }
-
-    /// What would be served if all that was loaded went live; nothing if nobody will ask for the servers there.
-    fn prospect(&self, datasets: &[DatasetSpec], loadings: &[Loading]) -> Snapshot {
-        if datasets.is_empty() || !self.settings.rules.refuse_own_servers {
-            return Snapshot::default();
-        }
-        let mut good = self.good_data();
-        let loaded = datasets.iter().zip(loadings);
-        good.extend(loaded.filter_map(|(dataset, loading)| Some((dataset, (loading.result.as_ref().ok()?, 0)))));
-        let specs = self.specs.iter().filter(|spec| good.contains_key(&spec.dataset)).cloned();
-        assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
-    }
-
-    /// What is good of each dataset.
-    fn good_data<'a>(&'a self) -> GoodData<'a> {
-        let good = |held: &'a Held| held.good.as_ref().map(|good| (&good.data, good.newest_s));
-        self.held.iter().filter_map(|(dataset, held)| Some((dataset, good(held)?))).collect()
     }
 
     /// Decides whether new data go live.
@@ -470,61 +502,9 @@ impl Reloader {
         false
     }
 
-    /// Assembles all zones and swaps them in.
-    fn publish(&mut self, report: &ReloadReport) {
-        let specs = self.ripe_specs();
-        let snapshot = assemble(&specs, &self.good_data(), &self.live_slots);
-        let mut took: HashMap<&Name, Duration> = HashMap::new();
-        for read in &report.datasets {
-            for apex in self.zones_of(&read.dataset) {
-                *took.entry(apex).or_default() += read.took;
-            }
-        }
-        for zone in snapshot.zones() {
-            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
-        }
-        self.status.serves(&specs);
-        self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
-        let worker_count = self.settings.worker_count;
-        let mut counters = Vec::new();
-        for apex in apexes(&specs) {
-            let of_zone =
-                self.counters.entry(apex.clone()).or_insert_with(|| Arc::new(ZoneCounters::new(worker_count)));
-            counters.push(Arc::clone(of_zone));
-        }
-        publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
-    }
-
-    /// The specifications that zones are put together from. A new file that cannot be loaded must not take down a zone that
-    /// is served without it, and a new zone waits until all of its files were tried.
-    fn ripe_specs(&self) -> Vec<ZoneSpec> {
-        let served = self.cell.load();
-        let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
-        let was_tried = |spec: &ZoneSpec| {
-            self.held.get(&spec.dataset).is_some_and(|held| held.good.is_some() || held.failure.is_some())
-        };
-        let unripe: HashSet<&Name> =
-            self.specs.iter().filter(|spec| !was_tried(spec)).filter_map(|spec| spec.zone.as_ref()).collect();
-        let is_ripe = |spec: &ZoneSpec| {
-            let has_good = || self.held.get(&spec.dataset).is_some_and(|held| held.good.is_some());
-            match &spec.zone {
-                None => has_good() || !served.snapshot.zones().iter().any(|zone| zone.content.is_some()),
-                Some(apex) if is_served(apex) => has_good(),
-                Some(apex) => !unripe.contains(apex),
-            }
-        };
-        self.specs.iter().filter(|spec| is_ripe(spec)).cloned().collect()
-    }
-
     fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
         let dataset = dataset.clone();
         self.specs.iter().filter(move |spec| spec.dataset == dataset).filter_map(|spec| spec.zone.as_ref())
-    }
-
-    /// Whether all zones of a dataset are in what is served.
-    fn all_known(&self, dataset: &DatasetSpec) -> bool {
-        let served = self.cell.load();
-        self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
     }
 
     fn how_to_accept(&self, zone: Option<&Name>) -> String {
@@ -535,6 +515,9 @@ impl Reloader {
         }
     }
 }
+
+/// Datasets of more octets than that are loaded after all others.
+const SMALL_MAX: u64 = 1 << 20;
 
 /// The word of failures that an operator may overrule.
 const REFUSED: &str = "refused";

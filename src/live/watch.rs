@@ -6,6 +6,7 @@
 //! an operator says that it is ready.
 
 use std::{
+    collections::VecDeque,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ use tracing::{debug, warn};
 use super::{
     clock,
     held::QUIET,
-    reloader::{Occasion, Reloader},
+    reloader::{Occasion, ReloadReport, Reloader},
     ways::Places,
 };
 use crate::{turns, wire::name::Name};
@@ -81,7 +82,7 @@ impl Watch {
         let watcher = interval.is_some().then(|| FolderWatcher::start(&sender)).flatten();
         let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
             turns::give_way();
-            Looker { reloader, watcher }.run(&receiver, interval);
+            Looker { reloader, watcher, beside: Beside::default() }.run(&receiver, interval);
         })?;
         Ok(Self { sender, thread: Some(thread) })
     }
@@ -117,6 +118,16 @@ impl Drop for Watch {
 struct Looker {
     reloader: Reloader,
     watcher: Option<FolderWatcher>,
+    beside: Beside,
+}
+
+/// What came while a large file was read.
+#[derive(Default)]
+struct Beside {
+    /// It is still to be done, for what was being read was left out.
+    left: VecDeque<Trigger>,
+    /// Datasets that were loaded.
+    loaded: usize,
 }
 
 impl Looker {
@@ -124,7 +135,7 @@ impl Looker {
         const NEVER: Duration = Duration::from_secs(3600);
         if self.follow() {
             // Something may have happened since the files were loaded.
-            self.look(Occasion::Change);
+            self.look(Occasion::Change, triggers);
         }
         let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
         loop {
@@ -137,26 +148,27 @@ impl Looker {
             if self.reloader.has_unkept() {
                 wait = Duration::ZERO;
             }
-            match triggers.recv_timeout(wait) {
+            match self.beside.left.pop_front().map_or_else(|| triggers.recv_timeout(wait), Ok) {
                 Ok(Trigger::Changed) => match settle(triggers) {
                     Some(Trigger::Stop) => break,
-                    Some(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done),
-                    Some(Trigger::Changed) | None => self.look(Occasion::Change),
+                    Some(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done, triggers),
+                    Some(Trigger::Changed) | None => self.look(Occasion::Change, triggers),
                 },
-                Ok(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done),
+                Ok(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done, triggers),
                 Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     self.reloader.free_retired();
-                    if self.reloader.keep_next() {
+                    let Self { reloader, beside, .. } = &mut self;
+                    if reloader.keep_next_alert(&mut |reloader| beside.look(reloader, triggers)) {
                         continue;
                     }
                     if Instant::now() >= next_look {
                         if interval.is_some() {
-                            self.look(Occasion::Interval);
+                            self.look(Occasion::Interval, triggers);
                         }
                         next_look = Instant::now() + interval.unwrap_or(NEVER);
                     } else if self.reloader.has_unquiet() {
-                        self.look(Occasion::Change);
+                        self.look(Occasion::Change, triggers);
                     }
                 }
             }
@@ -164,26 +176,32 @@ impl Looker {
         while self.reloader.keep_next() {}
     }
 
-    fn obey(&mut self, accept: Option<&Name>, done: Option<Done>) {
-        let report = self.reloader.look(clock::now_s(), Occasion::Command(accept));
+    fn obey(&mut self, accept: Option<&Name>, done: Option<Done>, triggers: &Receiver<Trigger>) {
+        let report = self.look_once(Occasion::Command(accept), triggers);
         if let Some(done) = done {
-            done.tell(report.datasets.len());
+            done.tell(report.datasets.len() + std::mem::take(&mut self.beside.loaded));
         }
         if self.follow() {
-            self.look(Occasion::Change);
+            self.look(Occasion::Change, triggers);
         }
     }
 
-    fn look(&mut self, occasion: Occasion<'_>) {
+    fn look(&mut self, occasion: Occasion<'_>, triggers: &Receiver<Trigger>) {
         /// Whoever switches links faster than that is seen at the next interval.
         const MOVES_MAX: usize = 4;
-        self.reloader.look(clock::now_s(), occasion);
+        self.look_once(occasion, triggers);
         for _ in 0..MOVES_MAX {
             if !self.follow() {
                 return;
             }
-            self.reloader.look(clock::now_s(), Occasion::Change);
+            self.look_once(Occasion::Change, triggers);
         }
+    }
+
+    fn look_once(&mut self, occasion: Occasion<'_>, triggers: &Receiver<Trigger>) -> ReloadReport {
+        let Self { reloader, beside, .. } = self;
+        let moment = (clock::now_s(), Instant::now());
+        reloader.look_alert(moment, occasion, &mut |reloader| beside.look(reloader, triggers))
     }
 
     /// Watches where the files are now; true if that is elsewhere than before: what happened there before it was watched,
@@ -191,6 +209,27 @@ impl Looker {
     fn follow(&mut self) -> bool {
         let places = self.reloader.places();
         self.watcher.as_mut().is_some_and(|watcher| watcher.follow(places))
+    }
+}
+
+impl Beside {
+    /// Looks what came while a large file is read or copied, and has others that changed loaded beside it.
+    fn look(&mut self, reloader: &mut Reloader, triggers: &Receiver<Trigger>) {
+        let mut occasion = reloader.has_unquiet().then_some(Occasion::Change);
+        while let Ok(trigger) = triggers.try_recv() {
+            let is_change = matches!(trigger, Trigger::Changed);
+            if let Trigger::Now { .. } = trigger {
+                occasion = Some(Occasion::Command(None));
+            } else if is_change {
+                occasion = occasion.or(Some(Occasion::Change));
+            }
+            if !is_change || !self.left.iter().any(|other| matches!(other, Trigger::Changed)) {
+                self.left.push_back(trigger);
+            }
+        }
+        if let Some(occasion) = occasion {
+            self.loaded += reloader.look_beside(clock::now_s(), occasion);
+        }
     }
 }
 

@@ -332,3 +332,32 @@ fn no_query_is_lost_while_files_are_replaced() {
     println!("{} queries answered", asked.load(Ordering::Relaxed));
     assert!(asked.load(Ordering::Relaxed) > 1_000);
 }
+
+#[test]
+fn a_small_file_does_not_wait_for_a_large_one() {
+    const LARGE: &str = "large.example.dnset";
+    let names = |value: u8| {
+        let lines = (0..800_000_u32)
+            .fold(String::new(), |lines, number| lines + &format!("name{number}.{}.test\n", number % 977));
+        format!(":{value}:\n{lines}")
+    };
+    let place = Place::new();
+    place.drop_file(LARGE, names(2));
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &["--check", "1d"]);
+    let large = || live.ask("name7.7.test.large.example");
+    assert_eq!((large(), live.ask(NAME)), ("2".to_owned(), "2".to_owned()));
+    place.drop_file(LARGE, names(3));
+    super::live::await_true("it is being read", || live.has_open(&place.zone(LARGE)), || live.log());
+    place.drop_file(FILE, hosts(3, 3));
+    live.await_answer(NAME, "3", PROMPT);
+    assert_eq!(large(), "2", "that was not what it had to wait for\n{}", live.log());
+    live.await_answer("name7.7.test.large.example", "3", PATIENCE);
+    // What comes while that is copied to the state folder does not wait either, nor does one that comes together with it.
+    place.drop_file(FILE, hosts(3, 4));
+    place.drop_file(LARGE, names(4));
+    live.await_answer(NAME, "4", PROMPT);
+    assert_eq!(large(), "3", "{}", live.log());
+    live.await_answer("name7.7.test.large.example", "4", PATIENCE);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+}

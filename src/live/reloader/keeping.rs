@@ -3,11 +3,11 @@
 
 use tracing::{error, warn};
 
-use super::Reloader;
+use super::{Reloader, SMALL_MAX};
 use crate::live::{
     held::{GoodVersion, Held},
     kept::KeptVersion,
-    loading::{Files, MISSING, Stamp, is_gone, load_one, stamps},
+    loading::{Files, MISSING, Stamp, is_gone, load_one, size, stamps, wait_for},
     zones::{DatasetSpec, ZoneSource},
 };
 
@@ -49,10 +49,18 @@ impl Reloader {
     /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
     /// is done when nothing else is to be done.
     pub fn keep_next(&mut self) -> bool {
+        self.keep_next_alert(&mut |_| {})
+    }
+
+    /// The same, and calls `meanwhile` every now and then while a large one is copied.
+    pub fn keep_next_alert(&mut self, meanwhile: &mut dyn FnMut(&mut Self)) -> bool {
         let Some(dataset) = self.unkept.pop_front() else { return false };
         let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
-        let (Some(kept), Some(good)) = (&self.settings.kept, good) else { return true };
-        if let Err(error) = kept.save(&dataset, &good.stamps, good.entries) {
+        let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
+        let (stamps, entries) = (good.stamps.clone(), good.entries);
+        let save = || kept.save(&dataset, &stamps, entries);
+        let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, || meanwhile(self)) };
+        if let Err(error) = saved {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
         }
         true

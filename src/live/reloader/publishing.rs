@@ -1,0 +1,101 @@
+//! How the reloader puts together what is served from what is good of each dataset, and swaps it in.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::Reloader;
+use crate::{
+    live::{
+        assembly::{GoodData, announce, apexes, assemble},
+        held::Held,
+        loading::Loading,
+        report::ReloadReport,
+        served::{Served, publish},
+        zones::{DatasetSpec, ZoneSpec},
+    },
+    metrics::ZoneCounters,
+    wire::name::Name,
+    zone::snapshot::Snapshot,
+};
+
+impl Reloader {
+    /// What would be served if all that was loaded went live; nothing if nobody will ask for the servers there.
+    pub(super) fn prospect(&self, datasets: &[DatasetSpec], loadings: &[Loading]) -> Snapshot {
+        if datasets.is_empty() || !self.settings.rules.refuse_own_servers {
+            return Snapshot::default();
+        }
+        let mut good = self.good_data();
+        let loaded = datasets.iter().zip(loadings);
+        good.extend(loaded.filter_map(|(dataset, loading)| Some((dataset, (loading.result.as_ref().ok()?, 0)))));
+        let specs = self.specs.iter().filter(|spec| good.contains_key(&spec.dataset)).cloned();
+        assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
+    }
+
+    /// What is good of each dataset.
+    fn good_data<'a>(&'a self) -> GoodData<'a> {
+        let good = |held: &'a Held| held.good.as_ref().map(|good| (&good.data, good.newest_s));
+        self.held.iter().filter_map(|(dataset, held)| Some((dataset, good(held)?))).collect()
+    }
+
+    pub(super) fn publish_if(&mut self, has_changed: bool, report: &mut ReloadReport) {
+        if has_changed {
+            self.publish(report);
+            report.published = true;
+        }
+    }
+
+    /// Assembles all zones and swaps them in.
+    fn publish(&mut self, report: &ReloadReport) {
+        let specs = self.ripe_specs();
+        let snapshot = assemble(&specs, &self.good_data(), &self.live_slots);
+        let mut took: HashMap<&Name, Duration> = HashMap::new();
+        for read in &report.datasets {
+            for apex in self.zones_of(&read.dataset) {
+                *took.entry(apex).or_default() += read.took;
+            }
+        }
+        for zone in snapshot.zones() {
+            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
+        }
+        self.status.serves(&specs);
+        self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
+        let worker_count = self.settings.worker_count;
+        let mut counters = Vec::new();
+        for apex in apexes(&specs) {
+            let of_zone =
+                self.counters.entry(apex.clone()).or_insert_with(|| Arc::new(ZoneCounters::new(worker_count)));
+            counters.push(Arc::clone(of_zone));
+        }
+        publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
+    }
+
+    /// The specifications that zones are put together from. A new file that cannot be loaded must not take down a zone that
+    /// is served without it, and a new zone waits until all of its files were tried.
+    fn ripe_specs(&self) -> Vec<ZoneSpec> {
+        let served = self.cell.load();
+        let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
+        let was_tried = |spec: &ZoneSpec| {
+            self.held.get(&spec.dataset).is_some_and(|held| held.good.is_some() || held.failure.is_some())
+        };
+        let unripe: HashSet<&Name> =
+            self.specs.iter().filter(|spec| !was_tried(spec)).filter_map(|spec| spec.zone.as_ref()).collect();
+        let is_ripe = |spec: &ZoneSpec| {
+            let has_good = || self.held.get(&spec.dataset).is_some_and(|held| held.good.is_some());
+            match &spec.zone {
+                None => has_good() || !served.snapshot.zones().iter().any(|zone| zone.content.is_some()),
+                Some(apex) if is_served(apex) => has_good(),
+                Some(apex) => !unripe.contains(apex),
+            }
+        };
+        self.specs.iter().filter(|spec| is_ripe(spec)).cloned().collect()
+    }
+
+    /// Whether all zones of a dataset are in what is served.
+    pub(super) fn all_known(&self, dataset: &DatasetSpec) -> bool {
+        let served = self.cell.load();
+        self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
+    }
+}
