@@ -12,8 +12,10 @@ use super::assembly::Good;
 use crate::{
     load::Report,
     zone::{
+        addresses::Addresses,
         dataset::{Dataset, Entries},
-        ruling::Context,
+        nested::Standings,
+        ruling::{Claim, Context},
     },
 };
 
@@ -211,34 +213,78 @@ impl Rules {
 
     fn judge_addresses(&self, dataset: &Dataset, servers: &[IpAddr], context: &Context, refusals: &mut Vec<Refusal>) {
         let Entries::Addresses(addresses) = &dataset.entries else { return };
-        let mut listed_v4 = 0u64;
+        let mut watched = self.watched(servers);
+        let (mut listed_v4, mut listed_v6) = (0u64, 0.0);
         addresses.for_each_v4(|first, last, said| {
-            if addresses.decide(said, context).is_listed() {
+            if may_list(addresses, said, context) {
                 listed_v4 += u64::from(last - first) + 1;
+                for watched in &mut watched {
+                    watched.see_v4(first, last);
+                }
             }
         });
-        let mut listed_v6 = 0.0;
         addresses.for_each_v6(|first, last, said| {
-            if addresses.decide(said, context).is_listed() {
+            if may_list(addresses, said, context) {
                 listed_v6 += (last - first) as f64 + 1.0;
+                for watched in &mut watched {
+                    watched.see_v6(first, last);
+                }
             }
         });
         let share = (listed_v4 as f64 / 2f64.powi(32)).max((listed_v6 / 2f64.powi(125)).min(1.0));
         if share > self.max_address_share {
             refusals.push(Refusal::World { share });
         }
-        let is_listed = |prefix: &IpNet| match prefix {
-            IpNet::V4(net) => addresses.any_listed_v4(net.network().into(), net.broadcast().into(), context),
-            IpNet::V6(net) => addresses.any_listed_v6(net.network().into(), net.broadcast().into(), context),
-        };
+        refusals.extend(watched.into_iter().filter(|watched| watched.is_listed).map(|watched| watched.refusal));
+    }
+
+    /// What must not be listed.
+    fn watched(&self, servers: &[IpAddr]) -> Vec<Watched> {
         let localhost = IpNet::from(IpAddr::from([127, 0, 0, 1]));
-        for prefix in std::iter::once(&localhost).chain(&self.never_list).filter(|prefix| is_listed(prefix)) {
-            refusals.push(Refusal::NeverListed { prefix: *prefix });
-        }
-        for &address in servers.iter().filter(|&&address| self.refuse_own_servers && is_listed(&address.into())) {
-            refusals.push(Refusal::OwnServer { address });
+        let never = std::iter::once(&localhost).chain(&self.never_list);
+        let servers = servers.iter().filter(|_| self.refuse_own_servers);
+        let never = never.map(|&prefix| (prefix, Refusal::NeverListed { prefix }));
+        let own = servers.map(|&address| (address.into(), Refusal::OwnServer { address }));
+        never.chain(own).map(|(prefix, refusal)| Watched { prefix, refusal, is_listed: false }).collect()
+    }
+}
+
+/// Addresses that must not be listed, and whether they are.
+struct Watched {
+    prefix: IpNet,
+    refusal: Refusal,
+    is_listed: bool,
+}
+
+impl Watched {
+    fn see_v4(&mut self, first: u32, last: u32) {
+        if let IpNet::V4(net) = self.prefix {
+            self.is_listed |= first <= u32::from(net.broadcast()) && last >= u32::from(net.network());
         }
     }
+
+    fn see_v6(&mut self, first: u128, last: u128) {
+        if let IpNet::V6(net) = self.prefix {
+            self.is_listed |= first <= u128::from(net.broadcast()) && last >= u128::from(net.network());
+        }
+    }
+}
+
+/// Whether addresses are listed, now or at a later time, for anyone: an exclusion may end before what is behind it, a listing may
+/// begin, and some may need a key.
+fn may_list(addresses: &Addresses, said: &Standings, context: &Context) -> bool {
+    if addresses.decide(said, context).is_listed() {
+        return true;
+    }
+    for level in addresses.levels(said) {
+        if level.contains(&Claim::excluded()) {
+            return false;
+        }
+        if level.iter().any(|claim| claim.value.is_some() && u64::from(claim.until_s) > context.now_s) {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -280,6 +326,23 @@ mod tests {
         assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n198.51.10", None), ["cut_short"]);
         assert_eq!(words(Kind::Ip4Set, &"not an address\n".repeat(10), None), ["bad_lines"]);
         assert_eq!(words(Kind::Ip4Set, "$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", None), ["expired"]);
+    }
+
+    #[test]
+    fn what_will_be_listed_counts_as_well() {
+        let until = "@ until=1800003600";
+        for (lines, word) in [
+            (format!("127.0.0.0/8\n!127.0.0.1 {until}\n"), "never_listed"),
+            ("127.0.0.1 @ ts=1800000000;delay=20m\n".to_owned(), "never_listed"),
+            ("127.0.0.1 @ key=require\n".to_owned(), "never_listed"),
+            (format!("192.0.2.0/24\n!192.0.2.53 {until}\n"), "own_server"),
+            (format!("0.0.0.0/0\n!0.0.0.0/1 {until}\n!128.0.0.0/1 {until}\n!127.0.0.1\n!192.0.2.53\n"), "world"),
+        ] {
+            assert_eq!(words(Kind::Ip4Trie, &lines, None), [word], "{lines}");
+        }
+        // What is over already, and what stays excluded.
+        assert!(words(Kind::Ip4Trie, "127.0.0.1 @ until=1799999999\n127.0.0.0/8\n!127.0.0.0/24\n", None).is_empty());
+        assert!(words(Kind::Ip4Set, &format!("127.0.0.0/24 {until}\n!127.0.0.1\n"), None).is_empty());
     }
 
     #[test]

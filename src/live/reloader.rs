@@ -300,7 +300,7 @@ impl Reloader {
             specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
         }
         for spec in &specs {
-            for file in spec.dataset.files.iter().filter(|file| file.exists()) {
+            for file in spec.dataset.files.iter().filter(|file| file.is_file()) {
                 let was_missing = self.complained.remove(file);
                 let held = self.held.get(&spec.dataset).filter(|held| held.failure.is_none());
                 // The very file that was served has come back, so there is nothing to load.

@@ -361,3 +361,21 @@ fn a_small_file_does_not_wait_for_a_large_one() {
     live.await_answer("name7.7.test.large.example", "4", PATIENCE);
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_told_once() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &["--check", "1d"]);
+    fs::remove_file(place.zone(FILE)).expect("removed");
+    fs::create_dir(place.zone(FILE)).expect("a folder");
+    for _ in 0..4 {
+        live.tell(&["reload"]);
+    }
+    assert_eq!(live.ask(NAME), "2");
+    assert_eq!(live.log().matches("the file is gone").count(), 1, "{}", live.log());
+    fs::remove_dir(place.zone(FILE)).expect("removed");
+    place.drop_file(FILE, hosts(3, 3));
+    live.await_answer(NAME, "3", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+}
