@@ -32,19 +32,56 @@ const NOW: Context = Context { now_s: 1_800_000_000, keyed: false };
 #[global_allocator]
 static ALLOCATOR: peak::Counting = peak::Counting;
 
-/// Stands for entries that do not end, where others have the seconds within which all do.
-const NEVER: u32 = 0;
 const DAY_S: u32 = 86_400;
-const SPREADS_S: [u32; 3] = [DAY_S, 30 * DAY_S, 365 * DAY_S];
+const YEAR_S: u32 = 365 * DAY_S;
 
-/// What a list says whose entries end within so many seconds of each other.
-fn ending(within_s: u32) -> String {
-    if within_s == NEVER { String::new() } else { format!(", ends within {} d", within_s / DAY_S) }
+/// Which entries end, and within how many seconds of each other.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// One in so many; 0 is none.
+    one_in: u32,
+    within_s: u32,
 }
 
-/// When the entry of a line ends, of a list whose entries end within so many seconds of each other.
-fn until_s(line: usize, within_s: u32) -> u32 {
-    1_800_000_000 + (line as u32).wrapping_mul(2_654_435_761) % within_s
+const NEVER: Ends = Ends { one_in: 0, within_s: 1 };
+const A_DAY: Ends = Ends { one_in: 1, within_s: DAY_S };
+
+/// All entries end, or some.
+const SOME: [Ends; 9] = [
+    A_DAY,
+    Ends { one_in: 1, within_s: 30 * DAY_S },
+    Ends { one_in: 1, within_s: YEAR_S },
+    Ends { one_in: 2, within_s: DAY_S },
+    Ends { one_in: 2, within_s: YEAR_S },
+    Ends { one_in: 10, within_s: DAY_S },
+    Ends { one_in: 10, within_s: YEAR_S },
+    Ends { one_in: 100, within_s: DAY_S },
+    Ends { one_in: 100, within_s: YEAR_S },
+];
+
+impl Ends {
+    /// What a list says whose entries end so.
+    fn words(self) -> String {
+        match self.one_in {
+            0 => String::new(),
+            1 => format!(", ends within {} d", self.within_s / DAY_S),
+            one_in => format!(", 1/{one_in} ends in {} d", self.within_s / DAY_S),
+        }
+    }
+
+    /// When an entry ends.
+    fn draw(self, random: &mut SmallRng) -> u32 {
+        if self.one_in > 0 && random.random_ratio(1, self.one_in) {
+            1_800_000_000 + random.random_range(0..self.within_s)
+        } else {
+            FOREVER_S
+        }
+    }
+
+    /// When the entry of a line ends.
+    fn of_line(self, line: usize) -> u32 {
+        self.draw(&mut SmallRng::seed_from_u64(line as u64))
+    }
 }
 
 fn main() {
@@ -62,23 +99,23 @@ fn main() {
     let spread = host_keys(10_000_000, false);
     hosts("10000000 hosts, 30 values", &spread, false, &|line| Claim::listed(values[line % 30]));
     hosts("10000000 hosts, 300 values", &spread, false, &|line| Claim::listed(values[line % 300]));
-    let ending_claim = |line| Claim { until_s: until_s(line, DAY_S), ..Claim::listed(values[0]) };
-    hosts(&format!("10000000 hosts{}", ending(DAY_S)), &spread, false, &ending_claim);
+    let ending_claim = |line| Claim { until_s: A_DAY.of_line(line), ..Claim::listed(values[0]) };
+    hosts(&format!("10000000 hosts{}", A_DAY.words()), &spread, false, &ending_claim);
     let mut sorted = spread;
     sorted.sort_unstable();
     hosts("10000000 hosts, sorted file", &sorted, false, &|_| Claim::listed(values[0]));
-    for within_s in [NEVER, DAY_S] {
-        prefixes_v4("ip4set of /24", 200_000, Specificity::Octets, &values, within_s);
+    for ends in [NEVER, A_DAY] {
+        prefixes_v4("ip4set of /24", 200_000, Specificity::Octets, &values, ends);
     }
     for (specificity, text) in [(Specificity::Octets, "ip4set"), (Specificity::Prefix(Equals::First), "ip4trie")] {
-        for within_s in [NEVER, DAY_S] {
-            prefixes_v4(text, 200_000, specificity, &values, within_s);
+        for ends in [NEVER, A_DAY] {
+            prefixes_v4(text, 200_000, specificity, &values, ends);
         }
     }
     prefixes_v4("ip4trie", 900_000, Specificity::Prefix(Equals::First), &values, NEVER);
     prefixes_v6(200_000, &values);
-    for within_s in [NEVER, DAY_S] {
-        names(1_000_000, &values, within_s);
+    for ends in [NEVER, A_DAY] {
+        names(1_000_000, &values, ends);
     }
 }
 
@@ -97,36 +134,31 @@ fn building(values: &[ValueId]) {
             };
             hosts("", &|_| Claim::listed(values[0]));
             hosts(", 30 values", &|line| Claim::listed(values[line % 30]));
-            for within_s in SPREADS_S {
-                let claim = |line| Claim { until_s: until_s(line, within_s), ..Claim::listed(values[0]) };
-                hosts(&ending(within_s), &claim);
-            }
-            for step in [2, 10] {
-                let ends = |line: usize| if line.is_multiple_of(step) { until_s(line, DAY_S) } else { FOREVER_S };
-                let claim = |line| Claim { until_s: ends(line), ..Claim::listed(values[0]) };
-                hosts(&format!(", 1 in {step} ends"), &claim);
+            for ends in SOME {
+                let claim = |line| Claim { until_s: ends.of_line(line), ..Claim::listed(values[0]) };
+                hosts(&ends.words(), &claim);
             }
         }
     }
-    for within_s in [NEVER].into_iter().chain(SPREADS_S) {
-        let lines = prefix_lines(200_000, false, values, within_s);
-        let what = ending(within_s);
+    for ends in [NEVER].into_iter().chain(SOME) {
+        let lines = prefix_lines(200_000, false, values, ends);
+        let what = ends.words();
         build_prefixes(&format!("200000 prefixes, ip4set{what}"), &lines, Specificity::Octets);
         println!();
         build_prefixes(&format!("200000 prefixes, ip4trie{what}"), &lines, Specificity::Prefix(Equals::First));
         println!();
     }
-    for within_s in [NEVER].into_iter().chain(SPREADS_S) {
-        build_v6(&ending(within_s), &v6_lines(200_000, values, within_s));
+    for ends in [NEVER].into_iter().chain(SOME) {
+        build_v6(&ends.words(), &v6_lines(200_000, values, ends));
         println!();
     }
     for (order, is_sorted) in [("sorted", true), ("shuffled", false)] {
-        for within_s in [NEVER].into_iter().chain(SPREADS_S) {
-            let mut lines = name_lines(1_000_000, values, within_s);
+        for ends in [NEVER].into_iter().chain(SOME) {
+            let mut lines = name_lines(1_000_000, values, ends);
             if is_sorted {
                 lines.sort_by(|one, two| one.0.as_wire().cmp(two.0.as_wire()));
             }
-            let what = ending(within_s);
+            let what = ends.words();
             build_names(&format!("1000000 names, {order}{what}"), &lines);
             println!();
         }
@@ -202,18 +234,18 @@ fn lookups(miss_ns: f64, hit_ns: f64) {
     println!(" {miss_ns:8.1} {hit_ns:8.1}");
 }
 
-fn claim(random: &mut SmallRng, values: &[ValueId], within_s: u32) -> Claim {
+fn claim(random: &mut SmallRng, values: &[ValueId], ends: Ends) -> Claim {
     let claim =
         if random.random_ratio(1, 20) { Claim::excluded() } else { Claim::listed(values[random.random_range(0..30)]) };
-    if within_s == NEVER { claim } else { Claim { until_s: 1_800_000_000 + random.random_range(0..within_s), ..claim } }
+    Claim { until_s: ends.draw(random), ..claim }
 }
 
-fn prefix_lines(count: usize, all_24: bool, values: &[ValueId], within_s: u32) -> Vec<(u32, u8, Claim)> {
+fn prefix_lines(count: usize, all_24: bool, values: &[ValueId], ends: Ends) -> Vec<(u32, u8, Claim)> {
     let mut random = random();
     (0..count)
         .map(|_| {
             let length = if all_24 || random.random_ratio(1, 2) { 24 } else { random.random_range(14..=31) };
-            (random.random(), length, claim(&mut random, values, within_s))
+            (random.random(), length, claim(&mut random, values, ends))
         })
         .collect()
 }
@@ -229,9 +261,9 @@ fn build_prefixes(what: &str, lines: &[(u32, u8, Claim)], specificity: Specifici
     built(what, lines.len(), build, Addresses::memory_bytes)
 }
 
-fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], within_s: u32) {
-    let lines = prefix_lines(count, what.contains("/24"), values, within_s);
-    let what = format!("{count} prefixes, {what}{}", ending(within_s));
+fn prefixes_v4(what: &str, count: usize, specificity: Specificity, values: &[ValueId], ends: Ends) {
+    let lines = prefix_lines(count, what.contains("/24"), values, ends);
+    let what = format!("{count} prefixes, {what}{}", ends.words());
     let set = build_prefixes(&what, &lines, specificity);
     let find = |key: u128| set.find_v4(key as u32, &NOW).is_listed();
     let miss_ns = time(|random| u128::from(random.random::<u32>()), find);
@@ -254,13 +286,13 @@ fn empty_non_terminals(set: &Addresses) {
     println!("{:44} {:.0} {:.0} {:.0} ns", "  anything listed in /8, /16, /24", any(8), any(16), any(24));
 }
 
-fn v6_lines(count: usize, values: &[ValueId], within_s: u32) -> Vec<(u128, u8, Claim)> {
+fn v6_lines(count: usize, values: &[ValueId], ends: Ends) -> Vec<(u128, u8, Claim)> {
     let mut random = random();
     (0..count)
         .map(|_| {
             let network = u128::from(0x2001_0000 + random.random_range(0..0x0a0f_0000_u32)) << 96;
             let address = network | random.random::<u128>() >> 32;
-            (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, within_s))
+            (address, [32, 48, 56, 64][random.random_range(0..4)], claim(&mut random, values, ends))
         })
         .collect()
 }
@@ -292,15 +324,14 @@ fn random_name(random: &mut SmallRng) -> String {
     format!("{label}.{tld}")
 }
 
-fn name_lines(count: usize, values: &[ValueId], within_s: u32) -> Vec<(Name, Scope, Claim)> {
+fn name_lines(count: usize, values: &[ValueId], ends: Ends) -> Vec<(Name, Scope, Claim)> {
     let mut random = random();
     (0..count)
         .map(|_| {
             let name = Name::parse(random_name(&mut random).as_bytes()).expect("a name");
             let scope = if random.random_ratio(3, 10) { Scope::Both } else { Scope::Exact };
             let value = if random.random_ratio(8, 10) { values[0] } else { values[random.random_range(0..10)] };
-            let until_s = if within_s == NEVER { FOREVER_S } else { 1_800_000_000 + random.random_range(0..within_s) };
-            (name, scope, Claim { until_s, ..Claim::listed(value) })
+            (name, scope, Claim { until_s: ends.draw(&mut random), ..Claim::listed(value) })
         })
         .collect()
 }
@@ -316,9 +347,9 @@ fn build_names(what: &str, lines: &[(Name, Scope, Claim)]) -> Names {
     built(what, lines.len(), build, Names::memory_bytes)
 }
 
-fn names(count: usize, values: &[ValueId], within_s: u32) {
-    let lines = name_lines(count, values, within_s);
-    let set = build_names(&format!("{count} names{}", ending(within_s)), &lines);
+fn names(count: usize, values: &[ValueId], ends: Ends) {
+    let lines = name_lines(count, values, ends);
+    let set = build_names(&format!("{count} names{}", ends.words()), &lines);
     let mut random = random();
     // Reading the name from the wire is part of it: names that were read would not fit the cache.
     let time = |queries: &[Name]| {
