@@ -11,6 +11,10 @@ use crate::zone::ruling::{Context, FOREVER_S};
 /// Entries to a block.
 const BLOCK: usize = 64;
 
+/// So many entries are asked, where keys or delays leave open whether any of them is listed. Beyond that, the answer is that one
+/// is: a question too many, but no listing that cannot be found, and no question that takes long.
+const ASKED_MAX: usize = 1_024;
+
 /// When blocks end.
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -26,18 +30,24 @@ impl Blocks {
         builder.build()
     }
 
-    /// The first of these positions of which `is_listed` holds, which is not asked where all is over.
+    /// The first of these positions of which `is_listed` holds, which is not asked where all is over. It is taken to hold where
+    /// too many would have to be asked.
     pub(super) fn first_listed(
         &self,
         mut at: Range<usize>,
         context: &Context,
         is_listed: impl Fn(usize) -> bool,
     ) -> Option<usize> {
+        let mut asked = 0;
         while at.start < at.end {
+            if asked >= ASKED_MAX {
+                return Some(at.start);
+            }
             let block = at.start / BLOCK;
             let end = at.end.min((block + 1) * BLOCK);
             let is_over = self.ends.get(block).is_some_and(|number| context.now_s >= u64::from(number.end_s()));
             if !is_over {
+                asked += end - at.start;
                 let found = (at.start..end).find(|&position| is_listed(position));
                 if found.is_some() {
                     return found;
@@ -115,6 +125,23 @@ mod tests {
         assert_eq!(first(704..1_001, 50), (None, 0));
         assert_eq!(first(1_000..1_001, 49), (None, 1));
         assert_eq!(first(5..5, 49), (None, 0));
+    }
+
+    #[test]
+    fn no_more_are_asked_than_can_be() {
+        let mut builder = BlocksBuilder::default();
+        (0..100_000).for_each(|position| builder.push(position, if position < 50_000 { 50 } else { 90 }));
+        let blocks = builder.build();
+        let asked = std::cell::Cell::new(0);
+        let none_listed = |_| {
+            asked.set(asked.get() + 1);
+            false
+        };
+        let context = Context { now_s: 60, keyed: false };
+        assert_eq!(blocks.first_listed(0..50_900, &context, none_listed), None);
+        assert!(asked.replace(0) <= ASKED_MAX);
+        assert!(blocks.first_listed(0..100_000, &context, none_listed).is_some());
+        assert!(asked.get() <= ASKED_MAX + BLOCK);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::wire::name::{LABELS_MAX, NAME_MAX, RelativeName};
 
 /// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed.
 /// Beyond that, the answer is that there is one: a question too many, but no listing that cannot be found.
-const SCAN_MAX: usize = 4_096;
+const SCAN_MAX: usize = 1_024;
 
 /// An immutable set of names with what is said of them.
 #[derive(Debug)]
