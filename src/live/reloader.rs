@@ -292,7 +292,14 @@ impl Reloader {
                 let text = "the file is gone; its data are served on until it comes back".to_owned();
                 error!(dataset = %old.dataset, "{text}, or {}", self.how_to_accept(old.zone.as_ref()));
                 self.status.trouble(&old.dataset, old.zone.iter(), &text);
-                self.status.count_failures(old.zone.iter(), &["missing"]);
+                self.status.count_failures(old.zone.iter(), &[MISSING]);
+                // What was refused of it is told again should it come back.
+                if let Some(held) =
+                    self.held.get_mut(&old.dataset).filter(|held| held.good.is_some() && held.failure.is_some())
+                {
+                    held.failure = None;
+                    held.tried.clear();
+                }
             }
             specs.push(old.clone());
         }
