@@ -41,7 +41,7 @@ pub(crate) struct Aftermath {
 /// Lines that are texts for people.
 const TEXTS: [&str; 3] = ["trouble", "warning", "error"];
 /// Those that are not.
-const FACTS: [&str; 4] = ["read", "failed", "waiting", "entries"];
+const FACTS: [&str; 5] = ["read", "published", "failed", "waiting", "entries"];
 
 impl Aftermath {
     /// A line of what must come.

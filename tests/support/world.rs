@@ -115,11 +115,15 @@ impl World {
             Action::Start | Action::Reload | Action::Accept(_) => Occasion::Command(zone.as_ref()),
         };
         let time = (at.now_s(), self.began + at.passed);
-        let reloader = &mut self.reloader;
+        let (before, reloader) = (self.cell.load_full(), &mut self.reloader);
         let (report, log) = logged(|| reloader.look_at(time, occasion));
         let mut lines = std::mem::take(&mut self.logged);
         lines.extend(log);
         lines.extend(report.datasets.iter().map(|read| format!("read {}", files_of(&read.dataset))));
+        let went_live = report.datasets.iter().any(|read| read.failure.is_none());
+        if *action != Action::Start && !went_live && !Arc::ptr_eq(&before, &self.cell.load()) {
+            lines.push("published".to_owned());
+        }
         lines.extend(self.standing());
         let root = format!("{}/", self.root.path().display());
         for line in &mut lines {
