@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     live::{Live, PATIENCE, Place, host_name, hosts, now_s},
+    memory::{memory_kib, settled_kib},
     support::message::Query,
 };
 
@@ -30,20 +31,20 @@ fn list(until_s: u64) -> String {
     })
 }
 
-/// A server that has loaded all entries before the greater part of them ends, and when that is.
-fn start(place: &Place) -> (Live, u64) {
-    let all = format!("bl.example: {} entries", STAYING + ENDING);
+/// A server that has loaded all entries of a list before so many of them end, and when that is.
+fn start(place: &Place, file: &str, count: u32, list: impl Fn(u64) -> String) -> (Live, u64) {
+    let all = format!(".example: {count} entries");
     for lead_s in [4, 8, 16, 32] {
         let until_s = now_s() + lead_s;
-        place.drop_file(FILE, list(until_s));
+        place.drop_file(file, list(until_s));
         let live = Live::start(place, &["--check", "1s"]);
-        place.await_kept(FILE);
+        place.await_kept(file);
         if now_s() + 1 < until_s {
             assert!(live.status().contains(&all), "{}", live.status());
             return (live, until_s);
         }
     }
-    panic!("this machine is too slow to load {ENDING} entries before they end");
+    panic!("this machine is too slow to load {count} entries before they end");
 }
 
 /// What was asked in one phase, and how long that took.
@@ -103,7 +104,7 @@ fn ask_on(live: &Live, until_s: u64, phase: &AtomicU8) -> [Asked; 3] {
 #[test]
 fn a_sweep_neither_stops_nor_slows_answers() {
     let place = Place::new();
-    let (live, until_s) = start(&place);
+    let (live, until_s) = start(&place, FILE, STAYING + ENDING, list);
     let phase = AtomicU8::new(BEFORE);
     let (asked, swept) = thread::scope(|scope| {
         let asking = scope.spawn(|| ask_on(&live, until_s, &phase));
@@ -125,6 +126,26 @@ fn a_sweep_neither_stops_nor_slows_answers() {
     assert!(during.mean() < before.mean() * 5 + Duration::from_millis(1), "{before:?} {during:?}");
     let longest = (swept / 2).max(Duration::from_millis(250)) + before.slowest;
     assert!(during.slowest < longest, "it stood still: {before:?} {during:?} in {swept:?}");
+}
+
+#[test]
+fn a_sweep_gives_memory_back() {
+    const NAMES: u32 = 300_000;
+    /// Of each of these names 18 bytes are seen to go.
+    const GIVEN_BACK_KIB: u64 = 12 * NAMES as u64 / 1_024;
+    let place = Place::new();
+    let (live, _) = start(&place, "names.example.dnset", NAMES, |until_s| {
+        (0..NAMES).fold(String::new(), |mut text, number| {
+            let _ = writeln!(text, "name{number}.test @ until={until_s}");
+            text
+        })
+    });
+    let full_kib = memory_kib(&live, "VmRSS");
+    let words = format!("{NAMES} entries that were over are given back");
+    await_sweep(&live, &AtomicU8::new(SWEEPING), || live.log().contains(&words));
+    let left_kib = settled_kib(&live);
+    println!("{full_kib} KiB with {NAMES} names, {left_kib} KiB without");
+    assert!(left_kib + GIVEN_BACK_KIB < full_kib, "{full_kib} KiB with {NAMES} names, {left_kib} KiB without");
 }
 
 /// Waits without a pause that would miss it; says when it was. Lets the other thread go if it does not come.
