@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, UdpSocket},
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -267,6 +267,104 @@ fn a_signal_and_a_command_reload_at_once() {
     let (is_well, said) = live.tell(&["reload"]);
     assert!(is_well && said.contains("1 dataset read"), "only what has changed is read: {said}");
     assert_eq!(live.ask(NAME), "4", "it is over when the command returns");
+}
+
+/// Whoever says that all is ready need not wait until it is quiet.
+#[test]
+fn a_signal_reloads_at_once_what_is_still_written() {
+    const EVERY: Duration = Duration::from_millis(50);
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &[]);
+    fs::write(place.zone(FILE), hosts(3, 3)).expect("begun");
+    let is_over = AtomicBool::new(false);
+    let is_live = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let deadline = Instant::now() + PROMPT;
+            while !is_over.load(Ordering::Relaxed) && Instant::now() < deadline {
+                append(&place.zone(FILE), "# still written\n");
+                thread::sleep(EVERY); // the writer's own pace
+            }
+        });
+        let is_live = || live.ask(NAME) == "3";
+        while !is_live() && !writer.is_finished() {
+            live.send(Signal::SIGHUP);
+            thread::sleep(EVERY * 5); // a change in the middle of the load has it tried again, with the next signal
+        }
+        let is_in_time = is_live() && !writer.is_finished();
+        is_over.store(true, Ordering::Relaxed);
+        is_in_time
+    });
+    assert!(is_live, "not before the writer was done\n{}", live.log());
+}
+
+#[test]
+fn datasets_are_loaded_side_by_side() {
+    const COUNT: u32 = 200_000;
+    const TRIES: u8 = 20;
+    if thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
+        println!("skipped: there is one core, so one dataset is loaded after the other");
+        return;
+    }
+    let place = Place::new();
+    let files = ["one.example.ip4set", "two.example.ip4set"];
+    for file in files {
+        place.drop_file(file, hosts(3, 1));
+    }
+    let live = Live::start(&place, &["--check", "1d"]);
+    for file in files {
+        place.await_kept(file);
+    }
+    for value in 2..2 + TRIES {
+        let text = hosts(COUNT, value);
+        for file in files {
+            fs::write(place.at(file), &text).expect("written");
+        }
+        for file in files {
+            fs::rename(place.at(file), place.zone(file)).expect("renamed");
+        }
+        // One file is copied at a time, so neither of two is.
+        let are_open = || files.iter().all(|file| live.has_open(&place.zone(file)));
+        let is_live = || live.ask("1.0.0.10.two.example") == value.to_string();
+        if live.stop_when(are_open, is_live) {
+            live.send(Signal::SIGCONT);
+            live.await_answer("1.0.0.10.one.example", &value.to_string(), PATIENCE);
+            live.await_answer("1.0.0.10.two.example", &value.to_string(), PATIENCE);
+            return;
+        }
+    }
+    panic!("not once in {TRIES} tries were both files open\n{}", live.log());
+}
+
+/// To metrics, a file that may not be opened is as missing as one that is not there; the text tells which.
+#[test]
+fn a_file_that_may_not_be_opened() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    if nix::unistd::geteuid().is_root() {
+        // Root without the right to pass over permissions.
+        command = Command::new(program("setpriv", "util-linux"));
+        command.args(["--bounding-set", "-dac_override,-dac_read_search", env!("CARGO_BIN_EXE_dnsbld")]);
+    }
+    command.arg("serve").arg(place.zones()).arg("--state").arg(place.state());
+    let live = Live::spawn(command, &place);
+    let aside = place.at("aside");
+    fs::write(&aside, hosts(3, 3)).expect("written");
+    fs::set_permissions(&aside, fs::Permissions::from_mode(0o000)).expect("closed");
+    fs::rename(&aside, place.zone(FILE)).expect("renamed");
+    live.await_words("bl.example.ip4set: Permission denied");
+    assert_eq!(live.ask(NAME), "2", "the data before are served on");
+    let counted = r#"dnsbld_zone_load_failed_total{zone="bl.example",reason="missing"} 1"#;
+    super::live::await_true(counted, || live.metrics().contains(counted), || live.metrics());
+    // It is there, so nobody is told to let it go.
+    assert!(live.status().contains("Permission denied") && !live.log().contains("--accept"), "{}", live.log());
+    live.tell(&["reload", "--accept", "bl.example"]);
+    assert_eq!(live.ask(NAME), "2");
+    fs::set_permissions(place.zone(FILE), fs::Permissions::from_mode(0o644)).expect("opened");
+    assert!(live.tell(&["reload"]).0);
+    assert_eq!(live.ask(NAME), "3");
+    assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 
 /// The thread that loads gives way to those that answer.
