@@ -99,6 +99,8 @@ fn the_time_that_is_left_is_the_time_until_the_end() {
     let place = Place::new();
     // The TTL is longer than what is left, so what is left is the TTL.
     place.drop_file("bl.example.ip4set", format!("$TTL 2h\n192.0.2.7 @ until={until_s}\n192.0.2.8\n"));
+    place.drop_file("bl.example.ip6trie", format!("$TTL 2h\n2001:db8::/32 @ until={until_s}\n2001:db9::/32\n"));
+    place.drop_file("bl.example.dnset", format!("$TTL 2h\n.spam.example @ until={until_s}\nham.example\n"));
     let live = Live::start(&place, &[]);
     let zones = place.zones().display().to_string();
     let ask = |key: &str| {
@@ -114,17 +116,21 @@ fn the_time_that_is_left_is_the_time_until_the_end() {
     for pause in [Duration::ZERO, Duration::from_millis(1_100)] {
         // It counts from when it is asked for, not from when it was loaded.
         std::thread::sleep(pause);
-        let (said, possible) = ask("192.0.2.7");
-        for listing in said.map(|said| listing(&said)) {
-            let left_s = listing["remaining_s"].as_u64().unwrap_or_else(|| panic!("no time: {listing}"));
-            assert!(possible.contains(&left_s), "not in {possible:?}: {listing}");
-            assert_eq!((&listing["ttl_s"], &listing["until"]), (&left_s.into(), &until.as_str().into()));
+        for key in ["192.0.2.7", "2001:db8::1", "www.spam.example"] {
+            let (said, possible) = ask(key);
+            for listing in said.map(|said| listing(&said)) {
+                let left_s = listing["remaining_s"].as_u64().unwrap_or_else(|| panic!("no time: {listing}"));
+                assert!(possible.contains(&left_s), "not in {possible:?}: {listing}");
+                assert_eq!((&listing["ttl_s"], &listing["until"]), (&left_s.into(), &until.as_str().into()));
+            }
+            assert!(possible.end() + pause.as_secs() <= LEFT_S);
         }
-        assert!(possible.end() + pause.as_secs() <= LEFT_S);
     }
-    let (said, _) = ask("192.0.2.8");
-    for listing in said.map(|said| listing(&said)) {
-        assert_eq!((&listing["until"], &listing["remaining_s"]), (&Value::Null, &Value::Null), "it has no end");
+    for key in ["192.0.2.8", "2001:db9::1", "ham.example"] {
+        for listing in ask(key).0.map(|said| listing(&said)) {
+            assert!(listing["address"].is_string(), "{key}: {listing}");
+            assert_eq!((&listing["until"], &listing["remaining_s"]), (&Value::Null, &Value::Null), "it has no end");
+        }
     }
 }
 
