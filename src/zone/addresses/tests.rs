@@ -381,14 +381,40 @@ fn add_nested(set: &mut AddressesBuilder, line: u32, claim: Claim) {
     set.add_v4(address, length, claim);
 }
 
-/// Hosts, and prefixes of both tables, some within others.
+/// Hosts, and prefixes of both tables, none within another.
 fn add_v6(set: &mut AddressesBuilder, line: u32, claim: Claim) {
     let length = [128, 48, 64, 112][line as usize % 4];
-    let address = 0x2001_0db8 << 96 | u128::from(line / 4 * 40_001) << 64 | u128::from(line) << 20;
-    set.add_v6(address, length, claim);
+    set.add_v6(0x2000 << 112 | (u128::from(line) * 40_001) << 80, length, claim);
+}
+
+/// The same within one another: a host in a /112 in a /64 in a /48.
+fn add_nested_v6(set: &mut AddressesBuilder, line: u32, claim: Claim) {
+    let length = [128, 48, 64, 112][line as usize % 4];
+    set.add_v6(0x2000 << 112 | (u128::from(line / 4) * 40_001) << 80, length, claim);
 }
 
 const SPECIFICITIES: [Specificity; 2] = [Specificity::Octets, Specificity::Prefix(Equals::First)];
+
+/// Among 50,000 that do not.
+#[test]
+fn one_entry_that_ends_costs_itself() {
+    const COUNT: u32 = 50_000;
+    for add in [add_host, add_lone_prefix, add_nested, add_v6, add_nested_v6] {
+        let bytes = |ending: Option<u32>| {
+            let mut builder = AddressesBuilder::new(Specificity::Octets);
+            for line in 0..COUNT {
+                let until_s = if Some(line) == ending { 1_800_000_000 } else { FOREVER_S };
+                add(&mut builder, line, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
+            }
+            builder.build().memory_bytes()
+        };
+        let endless = bytes(None);
+        for line in 7_000..7_004 {
+            let one = bytes(Some(line));
+            assert!(one <= endless + 72, "line {line}: {one} and not {endless}");
+        }
+    }
+}
 
 #[test]
 fn a_lifetime_costs_at_most_four_bytes() {
@@ -405,7 +431,7 @@ fn a_lifetime_costs_at_most_four_bytes() {
 #[test]
 fn nor_where_others_do_not_end() {
     for specificity in SPECIFICITIES {
-        for add in [add_host, add_lone_prefix] {
+        for add in [add_host, add_lone_prefix, add_v6] {
             for (one_in, days) in [(2, 365), (5, 365), (10, 365), (60, 30), (500, 1)] {
                 let each = lifetime_bytes(specificity, (one_in, days * DAY_S), &add);
                 assert!(each <= 4.0, "1/{one_in}, {days} days: {each}");
@@ -422,6 +448,11 @@ fn nested_prefixes_among_others_that_do_not_end() {
             let each = lifetime_bytes(specificity, (one_in, days * DAY_S), &add_nested);
             assert!(each <= most, "{specificity:?} 1/{one_in}, {days} days: {each}");
         }
+    }
+    // Each of these is within another or around one, and all of them may end.
+    for (one_in, days) in [(1, 365), (2, 365), (10, 365), (60, 30), (500, 1)] {
+        let each = lifetime_bytes(Specificity::Octets, (one_in, days * DAY_S), &add_nested_v6);
+        assert!(each <= 8.0, "IPv6 1/{one_in}, {days} days: {each}");
     }
 }
 

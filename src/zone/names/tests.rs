@@ -256,6 +256,26 @@ fn a_lifetime_costs_at_most_four_bytes() {
     }
 }
 
+/// Among 50,000 that do not.
+#[test]
+fn one_name_that_ends_costs_itself() {
+    let bytes = |ending: Option<u32>| {
+        let mut builder = NamesBuilder::default();
+        for line in 0..50_000 {
+            let name = Name::parse(format!("www.name{line}.test").as_bytes()).expect("a name");
+            let scope = if line % 3 == 0 { Scope::Both } else { Scope::Exact };
+            let until_s = if Some(line) == ending { 1_800_000_000 } else { FOREVER_S };
+            builder.add(name.as_wire(), scope, Claim { until_s, ..value(line % 10 / 9) });
+        }
+        builder.build().memory_bytes()
+    };
+    let endless = bytes(None);
+    for line in 7_000..7_003 {
+        let one = bytes(Some(line));
+        assert!(one <= endless + 72, "line {line}: {one} and not {endless}");
+    }
+}
+
 #[test]
 fn some_that_are_listed_from_all_over() {
     let mut builder = NamesBuilder::default();
