@@ -81,6 +81,8 @@ pub struct Reloader {
     progress: Arc<Progress>,
     status: SharedStatus,
     specs: Vec<ZoneSpec>,
+    /// What is served was put together from these.
+    published: Vec<ZoneSpec>,
     held: HashMap<DatasetSpec, Held>,
     counters: HashMap<Name, Arc<ZoneCounters>>,
     retired: Vec<Arc<Served>>,
@@ -103,6 +105,7 @@ impl Reloader {
             progress: Arc::default(),
             status: SharedStatus::default(),
             specs: Vec::new(),
+            published: Vec::new(),
             held: HashMap::new(),
             counters: HashMap::new(),
             retired: Vec::new(),
@@ -183,7 +186,7 @@ impl Reloader {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { None };
         let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
-        let mut has_changed = self.list(accepted);
+        let mut has_changed = self.list(accepted) && self.ripe_specs() != self.published;
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
         let mut report = ReloadReport::default();
@@ -210,7 +213,7 @@ impl Reloader {
     /// was.
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
-        let mut has_changed = self.list(None);
+        let mut has_changed = self.list(None) && self.ripe_specs() != self.published;
         let stale = self.stale(Instant::now(), occasion, false);
         let mut report = ReloadReport::default();
         has_changed |= self.load(stale, None, &mut report, &mut |_| {});

@@ -1,7 +1,7 @@
 //! What others may know of reloads: metrics and the control socket read it, the reloader writes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -63,8 +63,10 @@ impl SharedStatus {
 
     pub(super) fn count_failures<'a>(&self, zones: impl Iterator<Item = &'a Name>, reasons: &[&'static str]) {
         let mut status = self.read();
+        // A load that breaks a rule twice has failed once.
+        let reasons: BTreeSet<&'static str> = reasons.iter().copied().collect();
         for zone in zones {
-            for reason in reasons {
+            for &reason in &reasons {
                 *status.failed_loads.entry((zone.to_string(), reason)).or_default() += 1;
             }
         }

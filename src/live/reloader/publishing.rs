@@ -70,11 +70,12 @@ impl Reloader {
             counters.push(Arc::clone(of_zone));
         }
         publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
+        self.published = specs;
     }
 
     /// The specifications that zones are put together from. A new file that cannot be loaded must not take down a zone that
     /// is served without it, and a new zone waits until all of its files were tried.
-    fn ripe_specs(&self) -> Vec<ZoneSpec> {
+    pub(super) fn ripe_specs(&self) -> Vec<ZoneSpec> {
         let served = self.cell.load();
         let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
         let was_tried = |spec: &ZoneSpec| {
