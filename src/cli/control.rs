@@ -40,7 +40,7 @@ pub(super) struct ExplainArguments {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadArguments {
-    /// Take what was refused of this zone after all, and let go of what is gone of it
+    /// Take what was refused of this zone after all, and let go of what is gone of it. What is told only now takes another time
     #[arg(long, value_name = "ZONE")]
     accept: Option<String>,
     #[command(flatten)]
