@@ -8,6 +8,7 @@ pub mod apex;
 mod catalog;
 pub mod dataset;
 pub mod difference;
+mod halving;
 pub mod lifetimes;
 pub mod live;
 pub mod names;

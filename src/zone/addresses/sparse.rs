@@ -15,7 +15,7 @@ use super::{
     marks::{WORD, below},
     packed::Packed,
 };
-use crate::zone::runs::push_tight;
+use crate::zone::{halving::partition_point, runs::push_tight};
 
 /// Of one zero in so many is kept where it is.
 const ZEROS: usize = 128;
@@ -79,48 +79,24 @@ impl Sparse {
         let count = self.ones_from(begin);
         let first = begin - high;
         // They are in order.
-        let (mut from, mut to) = (first, first + count);
-        while from < to {
-            let middle = usize::midpoint(from, to);
-            if self.low.get(middle) < low {
-                from = middle + 1;
-            } else {
-                to = middle;
-            }
-        }
-        (from < first + count && self.low.get(from) == low).then_some(from)
+        let at = partition_point(first..first + count, |at| self.low.get(at) < low);
+        (at < first + count && self.low.get(at) == low).then_some(at)
     }
 
     /// The position before which come so many.
     pub(super) fn position(&self, rank: usize) -> Option<usize> {
         // So many ones come before a zero.
         let before = |known: usize| self.zeros[known] as usize - known * ZEROS;
-        let (mut from, mut to) = (0, self.zeros.len());
-        while from < to {
-            let middle = usize::midpoint(from, to);
-            if before(middle) <= rank {
-                from = middle + 1;
-            } else {
-                to = middle;
-            }
-        }
-        let (start, before) = from.checked_sub(1).map_or((0, 0), |known| (self.zeros[known] as usize, before(known)));
+        let after = partition_point(0..self.zeros.len(), |known| before(known) <= rank);
+        let (start, before) = after.checked_sub(1).map_or((0, 0), |known| (self.zeros[known] as usize, before(known)));
         let at = self.find(start, rank - before, |word| word)?;
         Some((at - rank) << self.low.width() | self.low.get(rank) as usize)
     }
 
     /// How many come right before that position, one after another, given how many come before it at all.
     pub(super) fn gapless(&self, rank: usize, position: usize) -> usize {
-        let (mut from, mut to) = (0, rank);
-        while from < to {
-            let middle = (from + to).div_ceil(2);
-            if self.position(rank - middle) == position.checked_sub(middle) {
-                from = middle;
-            } else {
-                to = middle - 1;
-            }
-        }
-        from
+        let is_there = |back: usize| self.position(rank - back) == position.checked_sub(back);
+        partition_point(1..rank + 1, is_there) - 1
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -6,6 +6,8 @@
 
 use std::{convert::Infallible, ops::Range, sync::Arc};
 
+use crate::zone::halving::partition_point;
+
 /// Most entries of a chunk. A change copies one chunk.
 pub(super) const CHUNK_MAX: usize = 128;
 
@@ -234,16 +236,7 @@ impl Column for Texts {
 
     #[inline]
     fn rank(&self, _heads: &Arc<[u8]>, count: usize, key: &[u8]) -> usize {
-        let (mut first, mut end) = (0, count);
-        while first < end {
-            let middle = usize::midpoint(first, end);
-            if self.key(middle) < key {
-                first = middle + 1;
-            } else {
-                end = middle;
-            }
-        }
-        first
+        partition_point(0..count, |at| self.key(at) < key)
     }
 
     fn insert(&mut self, count: usize, at: usize, key: &[u8]) {
