@@ -21,6 +21,8 @@ use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
 
 /// The kernel takes no more in one call: its `UIO_MAXIOV`.
 const CAPACITY_MAX: usize = 1024;
+/// After a batch of one, so many datagrams are received one by one.
+const SINGLES: u32 = 15;
 /// Octets of the larger of the two socket addresses, `sockaddr_in6`.
 const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
 /// Octets before a control message's data. The level and the type are the header's last two fields.
@@ -96,6 +98,8 @@ pub(super) struct Batch {
     /// Headers used by the last receive: the kernel wrote their lengths, and they must be set again.
     filled: usize,
     control_len: usize,
+    /// So many more datagrams are received one by one.
+    singles: u32,
 }
 
 impl Batch {
@@ -108,8 +112,15 @@ impl Batch {
         // SAFETY: headers are integers and pointers, for all of which zero is a value, and to the kernel it means absent.
         let header = || (0..capacity).map(|_| unsafe { zeroed() }).collect::<Box<[mmsghdr]>>();
         let control_len = if wildcard { CONTROL_LEN } else { 0 };
-        let mut batch =
-            Self { slots, incoming: header(), outgoing: header(), queued: 0, filled: capacity, control_len };
+        let mut batch = Self {
+            slots,
+            incoming: header(),
+            outgoing: header(),
+            queued: 0,
+            filled: capacity,
+            control_len,
+            singles: 0,
+        };
         for i in 0..capacity {
             let slot = batch.slot(i);
             // SAFETY: `slot` is within the allocation, and nothing else refers to it. Only addresses are taken of its parts.
@@ -146,6 +157,16 @@ impl Batch {
         }
         self.filled = 0;
         self.queued = 0;
+        let received = if self.singles > 0 { self.receive_one(socket)? } else { self.receive_many(socket)? };
+        self.filled = received;
+        self.singles = match received {
+            1 if self.control_len == 0 => self.singles.checked_sub(1).unwrap_or(SINGLES),
+            _ => 0,
+        };
+        Ok(received)
+    }
+
+    fn receive_many(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         // SAFETY: each header points at its own slot's name, control message and request, with their true sizes, all of
         // which live as long as `self`; no reference into a slot is alive, because `self` is borrowed mutably.
         let received = unsafe {
@@ -157,9 +178,29 @@ impl Batch {
                 null_mut(),
             )
         };
-        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-        self.filled = received;
-        Ok(received)
+        usize::try_from(received).map_err(|_| io::Error::last_os_error())
+    }
+
+    fn receive_one(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let slot = self.slot(0);
+        let header = &mut self.incoming[0];
+        // SAFETY: name and request are the slot's own, with their true sizes, and live as long as `self`; no reference into
+        // the slot is alive, because `self` is borrowed mutably.
+        let len = unsafe {
+            libc::recvfrom(
+                socket.as_raw_fd(),
+                (&raw mut (*slot).request).cast(),
+                REQUEST_MAX_LEN,
+                libc::MSG_TRUNC, // its true length, however long it is
+                (&raw mut (*slot).peer).cast(),
+                &raw mut header.msg_hdr.msg_namelen,
+            )
+        };
+        header.msg_len = u32::try_from(len).map_err(|_| io::Error::last_os_error())?;
+        if header.msg_len as usize > REQUEST_MAX_LEN {
+            header.msg_hdr.msg_flags = libc::MSG_TRUNC;
+        }
+        Ok(1)
     }
 
     /// The `i`-th datagram received.
@@ -231,9 +272,13 @@ impl Batch {
         let mut next = 0;
         while next < self.queued {
             let rest = &mut self.outgoing[next..self.queued];
-            // SAFETY: each header in `rest` was filled by `enqueue` and points at a slot's name, reply and control message
-            // with their true sizes; the slots live as long as `self`, and the kernel only reads them.
-            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
+            let sent = match rest {
+                // SAFETY: as below, of the one header.
+                [only] if only.msg_hdr.msg_controllen == 0 => unsafe { send_one(socket, &only.msg_hdr) },
+                // SAFETY: each header in `rest` was filled by `enqueue` and points at a slot's name, reply and control message
+                // with their true sizes; the slots live as long as `self`, and the kernel only reads them.
+                _ => unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) },
+            };
             if let Ok(sent) = usize::try_from(sent) {
                 outcome.sent += sent;
                 next += sent;
@@ -256,6 +301,19 @@ impl Batch {
         self.queued = 0;
         outcome
     }
+}
+
+/// Send a reply without a control message, and say how many were sent: 1, or -1 for none.
+///
+/// # Safety
+/// The header must point at a name and one piece of octets with their true sizes.
+unsafe fn send_one(socket: BorrowedFd<'_>, header: &libc::msghdr) -> c_int {
+    // SAFETY: as the caller says; the kernel only reads both.
+    let sent = unsafe {
+        let iovec { iov_base, iov_len } = *header.msg_iov;
+        libc::sendto(socket.as_raw_fd(), iov_base, iov_len, 0, header.msg_name.cast(), header.msg_namelen)
+    };
+    if sent < 0 { -1 } else { 1 }
 }
 
 impl Drop for Batch {
@@ -364,6 +422,44 @@ mod tests {
                     assert_eq!(buffer[..2], [expected, 7]);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn after_a_batch_of_one_a_few_come_one_by_one() {
+        for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
+            let (server, client) = (socket(home), socket(home));
+            let home = server.local_addr().expect("address");
+            let mut batch = Batch::new(64, false);
+            let mut buffer = [0; 9];
+            let mut turn = |sent: usize, len: usize, expected: usize| {
+                for number in 0..sent {
+                    client.send_to(&vec![number as u8; len], home).expect("send");
+                }
+                assert_eq!(batch.receive(server.as_fd()).expect("receive"), expected, "{sent} of {len}");
+                for i in 0..expected {
+                    let datagram = batch.datagram(i);
+                    assert_eq!(datagram.client, client.local_addr().ok());
+                    assert_eq!(datagram.truncated, len > REQUEST_MAX_LEN);
+                    assert_eq!(datagram.request.len(), len.min(REQUEST_MAX_LEN));
+                    datagram.reply[..2].copy_from_slice(&[datagram.request[0], len as u8]);
+                    batch.queue(i, 2);
+                }
+                assert_eq!(batch.send(server.as_fd()), Sent { sent: expected, failed: 0 });
+                for _ in 0..expected {
+                    assert_eq!(client.recv(&mut buffer).expect("answer"), 2);
+                    assert_eq!(buffer[1], len as u8);
+                }
+                buffer[0]
+            };
+            assert_eq!(turn(3, 40, 3), 2);
+            turn(1, 41, 1);
+            for more in 1..SINGLES as usize {
+                turn(1, REQUEST_MAX_LEN - 7 + more, 1);
+            }
+            assert_eq!(turn(4, 42, 1), 0, "the last one by itself");
+            assert_eq!(turn(0, 42, 3), 3, "then all that wait");
+            assert_eq!(turn(2, 43, 2), 1);
         }
     }
 
