@@ -113,11 +113,11 @@ fn zone_at<'a>(world: &World<'a>, apex: &[u8], keys: Keys) -> Option<&'a UsualZo
     world.snapshot.usual_at(apex, world.now_s).filter(|zone| zone.keys == keys)
 }
 
-/// Reads a request for records of a usual type.
+/// Reads a request for records of a usual type, or one as old.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "what it returns would else go through memory")]
 fn read(request: &[u8]) -> Option<PlainQuery<'_>> {
-    PlainQuery::read(request).filter(|query| matches!(query.qtype, rr::A | rr::TXT | rr::AAAA))
+    PlainQuery::read(request).filter(|query| query.qtype <= rr::AAAA)
 }
 
 /// What lists an IPv4 address, if anything does.

@@ -1,41 +1,67 @@
 //! The way from a query's name to its zone: the longest apex that it ends in.
 //!
 //! Apexes have few different lengths, so a look at the length of what is left of a name says for nearly every label that no
-//! apex begins there. Where one may, its octets are compared eight at a time with those of the few apexes of that length, or
-//! of the one that a hash leads to where they are many. Nothing that a stranger sends makes a lookup longer.
+//! apex begins there. Where one may, a few bits of its first octets choose among the apexes of that length, and all octets are
+//! compared, eight at a time. Where such bits do not tell them apart, a hash of all octets does. Nothing that a stranger sends
+//! makes a lookup longer.
 
 use crate::wire::name::{NAME_MAX, Name, QueryName};
 
 /// The apexes of all zones.
 #[derive(Debug)]
 pub(super) struct Catalog {
-    /// By octets on the wire, the root's included: the first apex that is as long.
-    first_of_length: Box<[u32; NAME_MAX + 1]>,
-    /// Places by hash, open addressing. At least every other slot is free.
-    slots: Vec<u32>,
+    /// By octets on the wire, the root's included: those that are as long.
+    shelves: Box<[Shelf; NAME_MAX + 1]>,
+    /// Shelf by shelf, where some places are empty; then those that found theirs taken.
     apexes: Vec<Apex>,
+    /// Where in those each apex stands, by hash with open addressing. At least every other slot is free.
+    slots: Vec<u32>,
 }
 
-/// No apex.
+/// Where the apexes of one length stand.
+#[derive(Clone, Copy, Debug)]
+struct Shelf {
+    /// The first of its places.
+    first: u32,
+    /// Which bits of their first eight octets choose among them, none of which tells upper from lower case.
+    shift: u8,
+    mask: u8,
+    /// Whether all that are as long stand here, each in a place of its own.
+    has_all: bool,
+}
+
+/// Beyond all places.
 const NONE: u32 = u32::MAX;
 
-/// So many apexes of one length are compared one by one.
-const COMPARED_MAX: usize = 4;
+/// In ASCII, these bits of an octet are the same for a letter in upper and in lower case.
+const CASELESS: u8 = 0x1f;
 
 impl Catalog {
     /// Takes distinct names, which will be known by their places.
-    pub(super) fn new(apexes: &[Name]) -> Self {
-        let slots = vec![NONE; (2 * apexes.len() + 1).next_power_of_two()];
-        let mut catalog =
-            Self { first_of_length: Box::new([NONE; NAME_MAX + 1]), slots, apexes: Vec::with_capacity(apexes.len()) };
-        for (place, apex) in (0..).zip(apexes) {
-            let first = &mut catalog.first_of_length[apex.as_wire().len()];
-            catalog.apexes.push(Apex::new(apex, std::mem::replace(first, place)));
-            let mut slot = catalog.home(apex.as_wire());
+    pub(super) fn new(names: &[Name]) -> Self {
+        let mut by_length: Vec<Vec<Apex>> = vec![Vec::new(); NAME_MAX + 1];
+        for (place, name) in (0..).zip(names) {
+            by_length[name.as_wire().len()].push(Apex::new(name, place));
+        }
+        let mut shelves = Box::new([Shelf { first: NONE, shift: 0, mask: 0, has_all: true }; NAME_MAX + 1]);
+        let (mut apexes, mut hidden) = (Vec::new(), Vec::new());
+        for (shelf, own) in shelves.iter_mut().zip(by_length).filter(|(_, own)| !own.is_empty()) {
+            *shelf = Shelf::of(&own, apexes.len() as u32);
+            apexes.resize(apexes.len() + usize::from(shelf.mask) + 1, Apex::empty());
+            for apex in own {
+                let place = &mut apexes[shelf.place(apex.first.lower)];
+                if place.is_empty() { *place = apex } else { hidden.push(apex) }
+            }
+        }
+        apexes.append(&mut hidden);
+        let slots = vec![NONE; (2 * names.len() + 1).next_power_of_two()];
+        let mut catalog = Self { shelves, apexes, slots };
+        for (at, apex) in (0..).zip(&catalog.apexes).filter(|(_, apex)| !apex.is_empty()) {
+            let mut slot = catalog.home(names[apex.place as usize].as_wire());
             while catalog.slots[slot] != NONE {
                 slot = catalog.after(slot);
             }
-            catalog.slots[slot] = place;
+            catalog.slots[slot] = at;
         }
         catalog
     }
@@ -55,33 +81,28 @@ impl Catalog {
     }
 
     /// The apex that is this whole name, in whatever case, by its place.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "asked for each label, which mostly ends with its length")]
     pub(super) fn at(&self, name: &[u8]) -> Option<usize> {
-        let first = *self.first_of_length.get(name.len())?;
-        // NONE is beyond all.
-        let apex = self.apexes.get(first as usize)?;
-        if apex.is(name) { Some(first as usize) } else { self.at_from(apex.next_as_long, name) }
-    }
-
-    #[inline(never)]
-    fn at_from(&self, second: u32, name: &[u8]) -> Option<usize> {
-        let mut place = second;
-        for _ in 1..COMPARED_MAX {
-            let apex = self.apexes.get(place as usize)?;
-            if apex.is(name) {
-                return Some(place as usize);
-            }
-            place = apex.next_as_long;
+        let shelf = self.shelves.get(name.len())?;
+        if shelf.first == NONE {
+            return None;
         }
-        self.at_by_hash(name)
+        let apex = self.apexes.get(shelf.place(Words::of(name).first))?;
+        match apex.is(name) {
+            true => Some(apex.place as usize),
+            false if shelf.has_all => None,
+            false => self.at_by_hash(name),
+        }
     }
 
     #[cold]
+    #[inline(never)]
     fn at_by_hash(&self, name: &[u8]) -> Option<usize> {
         let mut slot = self.home(name);
         while let Some(apex) = self.apexes.get(self.slots[slot] as usize) {
-            if apex.len == name.len() && apex.is(name) {
-                return Some(self.slots[slot] as usize);
+            if apex.len as usize == name.len() && apex.is(name) {
+                return Some(apex.place as usize);
             }
             slot = self.after(slot);
         }
@@ -102,6 +123,36 @@ impl Catalog {
     #[inline]
     fn after(&self, slot: usize) -> usize {
         (slot + 1) & (self.slots.len() - 1)
+    }
+}
+
+impl Shelf {
+    /// The shelf that tells most of some apexes of one length apart, and of several such the smallest.
+    fn of(own: &[Apex], first: u32) -> Self {
+        let apart = |shelf: &Self| {
+            let mut places: Vec<usize> = own.iter().map(|apex| shelf.place(apex.first.lower)).collect();
+            places.sort_unstable();
+            places.dedup();
+            places.len()
+        };
+        let mut best = Self { first, shift: 0, mask: 0, has_all: own.len() == 1 };
+        let mut best_apart = 1;
+        for mask in [1, 3, 7, 15, 31] {
+            for shift in (0..u64::BITS as u8).filter(|shift| mask << (shift % 8) <= CASELESS) {
+                let shelf = Self { first, shift, mask, has_all: false };
+                let apart = apart(&shelf);
+                if apart > best_apart {
+                    (best, best_apart) = (Self { has_all: apart == own.len(), ..shelf }, apart);
+                }
+            }
+        }
+        best
+    }
+
+    /// Where the apex stands that begins with these octets, in whatever case.
+    #[inline]
+    fn place(self, octets: u64) -> usize {
+        self.first as usize + (octets.wrapping_shr(self.shift.into()) & u64::from(self.mask)) as usize
     }
 }
 
@@ -145,18 +196,18 @@ fn short_word(name: &[u8]) -> u64 {
 }
 
 /// The apex of a zone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Apex {
     first: Word,
     last: Word,
     between: Box<[Word]>,
-    len: usize,
-    /// Another one of the same length.
-    next_as_long: u32,
+    len: u32,
+    /// The place by which it is known.
+    place: u32,
 }
 
 /// Eight octets of a name, compared without regard to case (RFC 4343).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Word {
     lower: u64,
     /// [`ALL_LOWER`], but only where letters are.
@@ -164,11 +215,20 @@ struct Word {
 }
 
 impl Apex {
-    fn new(name: &Name, next_as_long: u32) -> Self {
+    /// Like no name: those begin with the length of a label.
+    fn empty() -> Self {
+        let none = Word { lower: u64::MAX, letters: 0 };
+        Self { first: none.clone(), last: none, between: Box::default(), len: 0, place: NONE }
+    }
+
+    fn new(name: &Name, place: u32) -> Self {
         let Words { first, between, last } = Words::of(name.as_wire());
         let between = between.iter().map(|word| Word::new(u64::from_le_bytes(*word))).collect();
-        let len = name.as_wire().len();
-        Self { first: Word::new(first), last: Word::new(last), between, len, next_as_long }
+        Self { first: Word::new(first), last: Word::new(last), between, len: name.as_wire().len() as u32, place }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.place == NONE
     }
 
     /// Whether a name that is as long is this one.
@@ -226,6 +286,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_few_bits_tell_the_usual_zones_of_one_length_apart() {
+        let texts = [
+            "sbl.example.org",
+            "xbl.example.org",
+            "pbl.example.org",
+            "dbl.example.org",
+            "zrd.example.org",
+            "bl.example2.org",
+        ];
+        let apexes: Vec<Name> = texts.iter().map(|text| Name::parse(text.as_bytes()).expect("a name")).collect();
+        let catalog = Catalog::new(&apexes);
+        let shelf = catalog.shelves[apexes[0].as_wire().len()];
+        assert!(shelf.has_all && shelf.mask <= 15, "{shelf:?}");
+        for (place, text) in texts.iter().enumerate() {
+            assert_eq!(catalog.at(&wire(&text.to_uppercase())), Some(place));
+        }
+        assert_eq!(catalog.at(&wire("tbl.example.org")), None);
     }
 
     #[test]

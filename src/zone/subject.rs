@@ -193,16 +193,15 @@ fn read_few_octets(name: RelativeName<'_>) -> Option<Run<u32>> {
 struct Digits {
     /// Keeps what is the label's own.
     own: [u32; 4],
-    /// Takes the length away, and what makes a digit an ASCII character.
-    plain: [u32; 4],
-    /// Weighs each digit, so that the sum comes to stand in the highest octet.
+    /// Weighs each digit, so that the sum comes to stand in the highest octet, and the length so that it takes away what makes
+    /// digits ASCII characters. That is `0x30` for each, as often as it is weighed; what is carried over from the octet below is
+    /// the same whatever the digits: 3 if there are three, else nothing.
     weights: [u32; 4],
 }
 
 const DIGITS: Digits = Digits {
     own: [0xff, 0xff_ff, 0xff_ff_ff, 0xff_ff_ff_ff],
-    plain: [0, 0x30_01, 0x30_30_02, 0x30_30_30_03],
-    weights: [0, 1 << 16, 10 << 16 | 1 << 8, 100 << 16 | 10 << 8 | 1],
+    weights: [0, 208 << 24 | 1 << 16, 120 << 24 | 10 << 16 | 1 << 8, 15 << 24 | 100 << 16 | 10 << 8 | 1],
 };
 
 /// The label of each octet, as a word.
@@ -212,9 +211,9 @@ const LABELS: [u32; 256] = {
     while octet < 256 {
         let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
         labels[octet as usize] = match octet {
-            100.. => (hundreds | tens << 8 | ones << 16) << 8 | DIGITS.plain[3],
-            10.. => (tens | ones << 8) << 8 | DIGITS.plain[2],
-            _ => ones << 8 | DIGITS.plain[1],
+            100.. => (hundreds | tens << 8 | ones << 16) << 8 | 0x30_30_30_03,
+            10.. => (tens | ones << 8) << 8 | 0x30_30_02,
+            _ => ones << 8 | 0x30_01,
         };
         octet += 1;
     }
@@ -227,7 +226,7 @@ const LABELS: [u32; 256] = {
 fn read_octet(start: u32) -> (u32, u32) {
     let digits = (start & 3) as usize;
     let label = start & DIGITS.own[digits];
-    let octet = (label ^ DIGITS.plain[digits]).wrapping_mul(DIGITS.weights[digits]) >> 24;
+    let octet = label.wrapping_mul(DIGITS.weights[digits]) >> 24;
     (octet, label ^ LABELS[octet as usize])
 }
 
