@@ -126,7 +126,7 @@ struct Looker {
 struct Beside {
     /// It is still to be done, for what was being read was left out.
     left: VecDeque<Trigger>,
-    /// Datasets that were loaded.
+    /// Datasets that were loaded by command.
     loaded: usize,
 }
 
@@ -228,7 +228,8 @@ impl Beside {
             }
         }
         if let Some(occasion) = occasion {
-            self.loaded += reloader.look_beside(clock::now_s(), occasion);
+            let loaded = reloader.look_beside(clock::now_s(), occasion);
+            self.loaded += if matches!(occasion, Occasion::Command(_)) { loaded } else { 0 };
         }
     }
 }
