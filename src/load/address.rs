@@ -88,55 +88,6 @@ fn octets(cursor: &mut Cursor<'_>) -> Option<(u32, u32)> {
     }
 }
 
-/// The longest whole address or prefix that is written in the usual way, and what it ends at.
-const USUAL_MAX: usize = "255.255.255.255/32:".len();
-
-/// Reads a whole IPv4 address, and the length of a prefix if one follows, written in the usual way: address, length, and
-/// how many octets they take. `None`: something else, perhaps the same in other words.
-#[inline]
-pub(super) fn usual_v4(text: &[u8]) -> Option<(u32, u8, usize)> {
-    let text: &[u8; USUAL_MAX] = text.first_chunk()?;
-    let mut at = 0;
-    let mut address = usual_octet(text, &mut at)?;
-    for _ in 1..4 {
-        if text.get(at) != Some(&b'.') {
-            return None;
-        }
-        at += 1;
-        address = address << 8 | usual_octet(text, &mut at)?;
-    }
-    if text.get(at) != Some(&b'/') {
-        return Some((address, 32, at));
-    }
-    at += 1;
-    let length = usual_octet(text, &mut at)?;
-    let has_host_bits = address & u32::MAX.checked_shr(length).unwrap_or(0) != 0;
-    (matches!(length, 1..=32) && !has_host_bits).then_some((address, length as u8, at))
-}
-
-/// Reads a number up to 255 of one to three digits.
-#[inline]
-fn usual_octet(text: &[u8; USUAL_MAX], at: &mut usize) -> Option<u32> {
-    let digit = |at: usize| text.get(at).map_or(u32::MAX, |octet| u32::from(octet.wrapping_sub(b'0')));
-    let first = digit(*at);
-    if first > 9 {
-        return None;
-    }
-    let second = digit(*at + 1);
-    if second > 9 {
-        *at += 1;
-        return Some(first);
-    }
-    let two = first * 10 + second;
-    let third = digit(*at + 2);
-    if third > 9 {
-        *at += 2;
-        return Some(two);
-    }
-    *at += 3;
-    Some(two * 10 + third).filter(|&octet| octet <= 255)
-}
-
 /// The bits of an address beyond its first `count` octets.
 fn beyond(count: u32) -> u32 {
     u32::MAX.checked_shr(8 * count).unwrap_or(0)

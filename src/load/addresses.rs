@@ -1,14 +1,16 @@
 //! Lines of the kinds whose keys are addresses.
 
-use std::{collections::HashSet, hash::Hash, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use super::{
     ZoneHead,
     address::{self, Either, Forms4, Range4},
     cursor::{Cursor, Wrong, is_blank},
     dataset::{Reading, Shared, Usual, not_ahead, read_value},
+    known::KnownPrefixes,
     params,
     report::Fault,
+    usual,
     value::{GivenValue, ValueReader},
 };
 use crate::zone::{
@@ -22,64 +24,41 @@ use crate::zone::{
 /// The value of all entries of a kind that has only one.
 const COMMON: ValueId = ValueId(0);
 
-/// Keys that were read. Files are mostly sorted, and then each costs a comparison.
-struct Known<K> {
-    /// Those that were above all before them.
-    ascending: Vec<K>,
-    others: HashSet<K, foldhash::fast::RandomState>,
+/// A line that needs no second look.
+struct UsualLine<A> {
+    base: A,
+    length: u8,
+    claim: Claim,
+    /// With the end of the line.
+    octets: usize,
 }
 
-impl<K: Copy + Ord + Hash> Known<K> {
-    fn new() -> Self {
-        Self { ascending: Vec::new(), others: HashSet::default() }
-    }
-
-    /// Adds a key, and says whether it is new.
-    fn insert(&mut self, key: K) -> bool {
-        if self.ascending.last().is_none_or(|highest| *highest < key) {
-            if self.ascending.len() == self.ascending.capacity() {
-                self.ascending.reserve_exact((self.ascending.len() / 8).max(64));
-            }
-            self.ascending.push(key);
-            return true;
-        }
-        self.ascending.binary_search(&key).is_err() && self.others.insert(key)
-    }
-
-    fn count(&self) -> usize {
-        self.ascending.len() + self.others.len()
-    }
+/// What usual lines say.
+struct UsualClaims<'s> {
+    shared: &'s Shared,
+    wordless: Option<Claim>,
+    excluded: Option<Claim>,
 }
 
-/// Prefixes that were read, in eight octets each but for the rare ones beyond /64.
-struct KnownPrefixes {
-    v4: Known<u64>,
-    /// Below /64 the first bit beyond the prefix is set, which tells its length.
-    v6_wide: Known<u64>,
-    v6_64: Known<u64>,
-    v6_deep: Known<(u128, u8)>,
-}
-
-impl KnownPrefixes {
-    fn new() -> Self {
-        Self { v4: Known::new(), v6_wide: Known::new(), v6_64: Known::new(), v6_deep: Known::new() }
+impl<'s> UsualClaims<'s> {
+    fn new(shared: &'s Shared, takes_exclusions: bool) -> Self {
+        let excluded = shared.recall_exclusion().filter(|_| takes_exclusions);
+        Self { shared, wordless: shared.recall(b""), excluded }
     }
 
-    fn insert_v4(&mut self, base: u32, length: u8) -> bool {
-        self.v4.insert(u64::from(base) << 8 | u64::from(length))
-    }
-
-    fn insert_v6(&mut self, base: u128, length: u8) -> bool {
-        let upper = (base >> 64) as u64;
-        match length {
-            0..64 => self.v6_wide.insert(upper | 1 << (63 - length)),
-            64 => self.v6_64.insert(upper),
-            _ => self.v6_deep.insert((base, length)),
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.v4.count() + self.v6_wide.count() + self.v6_64.count() + self.v6_deep.count()
+    /// The line at the start of `text`, whose key is read so.
+    #[inline]
+    fn line<A>(&self, text: &[u8], key: impl Fn(&[u8]) -> Option<(A, u8, usize)>) -> Option<UsualLine<A>> {
+        let is_exclusion = text.first() == Some(&b'!');
+        let text = &text[usize::from(is_exclusion)..];
+        let (base, length, key_len) = key(text)?;
+        let rest = &text[key_len..];
+        let (claim, words_len) = if is_exclusion {
+            (self.excluded.filter(|_| rest.first() == Some(&b'\n'))?, 0)
+        } else {
+            self.shared.recall_line(rest, self.wordless)?
+        };
+        Some(UsualLine { base, length, claim, octets: usize::from(is_exclusion) + key_len + words_len + 1 })
     }
 }
 
@@ -102,7 +81,7 @@ impl AddressLines {
             Kind::Ip4Seen => Specificity::Prefix(Equals::Last),
             _ => Specificity::Prefix(Equals::First),
         };
-        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::new);
+        let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::default);
         Self { kind, builder: AddressesBuilder::new(specificity), common: None, known, remembered_max }
     }
 
@@ -119,32 +98,45 @@ impl AddressLines {
     }
 
     /// Takes lines that need no second look from the start of `text`: whole addresses and prefixes with words behind them that
-    /// were read before, or with none.
+    /// were read before, or with none; and exclusions with none.
     pub(super) fn usual_lines(&mut self, text: &[u8], shared: &Shared, head: &ZoneHead) -> Usual {
         let mut usual = Usual::default();
-        let takes_prefixes = match self.kind {
-            Kind::Ip4Set | Kind::Ip4Trie => head.max_range_4 == 0,
-            Kind::Ip4TSet => false,
-            _ => return usual,
-        };
-        let wordless = shared.recall(b"");
-        while let Some((address, length, key_len)) = address::usual_v4(&text[usual.octets..]) {
-            let rest = &text[usual.octets + key_len..];
-            let Some((claim, words_len)) = shared.recall_line(rest, wordless) else { break };
-            if length < 32 && !takes_prefixes || !self.is_new(address, length) {
-                break;
+        let claims = UsualClaims::new(shared, self.kind != Kind::Ip4TSet);
+        match self.kind {
+            Kind::Ip4TSet => {
+                while let Some(line) = claims.line(&text[usual.octets..], usual::v4_host) {
+                    self.builder.add_v4(line.base, line.length, line.claim);
+                    usual.add(line.octets);
+                }
             }
-            self.builder.add_v4(address, length, claim);
-            usual.add(key_len + words_len + 1);
+            Kind::Ip4Set | Kind::Ip4Trie => {
+                let takes_prefixes = head.max_range_4 == 0;
+                while let Some(line) = claims.line(&text[usual.octets..], usual::v4)
+                    && (line.length == 32 || takes_prefixes)
+                    && self.is_new(|known| known.insert_v4(line.base, line.length))
+                {
+                    self.builder.add_v4(line.base, line.length, line.claim);
+                    usual.add(line.octets);
+                }
+            }
+            Kind::Ip6Trie => {
+                while let Some(line) = claims.line(&text[usual.octets..], usual::v6)
+                    && self.is_new(|known| known.insert_v6(line.base, line.length))
+                {
+                    self.builder.add_v6(line.base, line.length, line.claim);
+                    usual.add(line.octets);
+                }
+            }
+            _ => {}
         }
         usual
     }
 
-    /// Whether an IPv4 prefix may be added without a warning that it was there before.
+    /// Whether a prefix may be added without a warning that it was there before.
     #[inline]
-    fn is_new(&mut self, base: u32, length: u8) -> bool {
+    fn is_new(&mut self, insert: impl FnOnce(&mut KnownPrefixes) -> bool) -> bool {
         let Some(known) = &mut self.known else { return true };
-        let is_new = known.insert_v4(base, length);
+        let is_new = insert(known);
         if known.count() > self.remembered_max {
             self.known = None;
         }
@@ -316,12 +308,8 @@ impl AddressLines {
         reading: &mut Reading<'_>,
         insert: impl FnOnce(&mut KnownPrefixes) -> bool,
     ) {
-        let Some(known) = &mut self.known else { return };
-        if !insert(known) && claim.until_s == FOREVER_S {
+        if !self.is_new(insert) && claim.until_s == FOREVER_S {
             reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
-        }
-        if known.count() > self.remembered_max {
-            self.known = None;
         }
     }
 
@@ -359,31 +347,4 @@ pub(super) fn claim(
     reading: &mut Reading<'_>,
 ) -> Result<Option<Claim>, Wrong> {
     if is_exclusion { Ok(shared.bare_claim(cursor, None, reading)) } else { shared.claim(cursor, None, reading) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_are_known_in_any_order() {
-        let mut known = KnownPrefixes::new();
-        let new: Vec<bool> = [(5, 32), (7, 32), (6, 32), (6, 32), (5, 32), (5, 31), (9, 8), (7, 32), (6, 32)]
-            .into_iter()
-            .map(|(base, length)| known.insert_v4(base, length))
-            .collect();
-        assert_eq!(new, [true, true, true, false, false, true, true, false, false]);
-        assert_eq!(known.count(), 5);
-    }
-
-    #[test]
-    fn prefixes_of_every_length_are_different() {
-        let mut known = KnownPrefixes::new();
-        for is_new in [true, false] {
-            assert!((0..=128).all(|length| known.insert_v6(0, length) == is_new));
-            assert!((0..=32).all(|length| known.insert_v4(0, length) == is_new));
-            assert_eq!(known.insert_v6(1 << 64, 64), is_new);
-        }
-        assert_eq!(known.count(), 129 + 33 + 1);
-    }
 }

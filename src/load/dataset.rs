@@ -217,6 +217,11 @@ impl Shared {
         Some((self.recall(words)?, words.len()))
     }
 
+    /// What an exclusion says with no words behind its key, if that is always the same.
+    pub(super) fn recall_exclusion(&self) -> Option<Claim> {
+        (self.settings.lifetime_s == 0).then(Claim::excluded)
+    }
+
     /// Reads what follows an entry's key, and says what holds of the key. `None`: nothing any more, or not yet and never.
     #[inline]
     pub(super) fn claim(

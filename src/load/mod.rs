@@ -16,6 +16,7 @@ mod combined;
 mod cursor;
 mod dataset;
 mod generic;
+mod known;
 mod lines;
 mod name;
 mod names;
@@ -26,6 +27,7 @@ pub mod single;
 mod special;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod value;
 mod words;
 

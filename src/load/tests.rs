@@ -185,6 +185,32 @@ fn tries() {
     expect(&data, &[("dead::1", "127.0.0.3 x"), ("dead::beef", "excluded"), ("1::", "127.0.0.3 all")]);
 }
 
+proptest! {
+    /// Lines with a blank before them are all read as the formats have it.
+    #[test]
+    fn usual_lines_say_what_they_say_with_a_blank_before_them(
+        kind in prop_oneof![Just(Kind::Ip4Set), Just(Kind::Ip4Trie), Just(Kind::Ip6Trie), Just(Kind::Ip4TSet)],
+        lifetime in prop_oneof![Just(""), Just("$LIFETIME 1h\n")],
+        lines in proptest::collection::vec((
+            prop_oneof![4 => Just(""), 1 => Just("!"), 1 => Just("! ")],
+            prop_oneof!["1\\.[12]\\.[12]\\.[0-3](/3[0-2])?", "[12]\\.0\\.0\\.0/(8|9|33)", "2001:db8:[0-2]::(/48|/64|1)?", "1::[0-9]/[0-9]{1,3}"],
+            prop_oneof![4 => Just(""), 1 => Just(" :3:three"), 1 => Just("#c"), 1 => Just(":4")],
+        ), 1..60),
+    ) {
+        let lines: Vec<String> = lines.into_iter().map(|(mark, key, rest)| format!("{mark}{key}{rest}\n")).collect();
+        // What ends the file is never usual.
+        let end = "# and a long comment to come behind the others\n";
+        let (usual, report) = data(kind, &[&format!("{lifetime}{}{end}", lines.concat())]);
+        let (other, other_report) = data(kind, &[&format!("{lifetime} {}{end}", lines.join(" "))]);
+        prop_assert_eq!(
+            format!("{:?}", usual.sections[0].dataset.entries),
+            format!("{:?}", other.sections[0].dataset.entries)
+        );
+        let places = |report: &Report| faults(report).iter().map(|fault| (fault.0, fault.1)).collect::<Vec<_>>();
+        prop_assert_eq!((places(&report), report.to_string()), (places(&other_report), other_report.to_string()));
+    }
+}
+
 #[test]
 fn an_ip6tset() {
     let (data, report) = data(Kind::Ip6TSet, &["2001:db8:1:2\n!2001:db8:1:2::9\n:4:x\n1:2:3:4/64\n::1\n"]);

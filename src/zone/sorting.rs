@@ -5,10 +5,7 @@
 //! (an American flag sort) takes a dozen instructions an octet, needs no second place to stand in, and after two or three
 //! octets next to nothing is left to compare.
 
-use std::{
-    cmp::Ordering,
-    ops::{Range, RangeInclusive},
-};
+use std::{cmp::Ordering, ops::Range};
 
 /// So few are compared: handing them out would cost more.
 const COMPARED_MAX: usize = 16;
@@ -62,7 +59,7 @@ pub(super) fn sort_in_place<T: Copy>(
 struct Counts {
     of_value: [u32; VALUES],
     /// The values that occur, and those between them: letters and digits are few.
-    values: RangeInclusive<usize>,
+    values: Range<usize>,
     at: usize,
 }
 
@@ -86,7 +83,7 @@ fn count<T>(items: &[T], digits: &mut Range<usize>, digit: &impl Fn(&T, usize) -
             return None;
         }
         if lowest < highest {
-            return Some(Counts { of_value, values: lowest.into()..=highest.into(), at });
+            return Some(Counts { of_value, values: usize::from(lowest)..usize::from(highest) + 1, at });
         }
     }
 }

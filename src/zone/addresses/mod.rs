@@ -27,6 +27,7 @@ mod gather;
 mod layers;
 mod marks;
 mod nesting;
+mod newest;
 mod packed;
 mod sorted;
 mod sparse;

@@ -1,0 +1,302 @@
+//! The newest lines, as they wait to be sorted: in as few octets as they can be sorted in.
+//!
+//! Lines that say the same of prefixes of one length are their starts. Most others say a few dozen things in turn: what a line
+//! says is then a number of six bits beside its length and its place among the lines, so that a line of IPv4 takes eight octets.
+//! Only where there is more to say is it kept line by line. Once sorted, lines are read from the lowest to the highest, and what
+//! is read is given back.
+
+use super::{gather::Entry, sorted::Key};
+use crate::zone::{ruling::Ruling, runs::push_tight, sorting::sort_in_place, standing::Standing};
+
+/// The length, the place among the lines and what is said share 32 bits.
+const LENGTH_SHIFT: u32 = 24;
+const NUMBER_SHIFT: u32 = 6;
+/// So many different things are said by number.
+const CODES: usize = 1 << NUMBER_SHIFT;
+/// So many lines can be told apart.
+pub(super) const LINES_MAX: usize = 1 << (LENGTH_SHIFT - NUMBER_SHIFT);
+
+/// So many that agree are sorted at once, or more.
+const ALIKE_MIN: usize = 1 << 19;
+
+/// Octets that are given back at once.
+const BLOCK_LEN: usize = 64 * 1024;
+
+/// One of those that do not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Line<K> {
+    start: K,
+    /// The length, then a number that grows with the lines, then the code of what is said.
+    tail: u32,
+}
+
+impl<K> Line<K> {
+    fn new(start: K, length: u8, number: usize, code: usize) -> Self {
+        Self { start, tail: u32::from(length) << LENGTH_SHIFT | (number as u32) << NUMBER_SHIFT | code as u32 }
+    }
+
+    fn length(&self) -> u8 {
+        (self.tail >> LENGTH_SHIFT) as u8
+    }
+
+    fn number(&self) -> usize {
+        (self.tail >> NUMBER_SHIFT) as usize % LINES_MAX
+    }
+
+    fn code(&self) -> usize {
+        self.tail as usize % CODES
+    }
+}
+
+/// The newest lines.
+#[derive(Debug)]
+pub(super) struct Newest<K> {
+    /// Starts, as long as all else agrees.
+    alike: Vec<K>,
+    /// What they agree in.
+    length: u8,
+    standing: Standing,
+    /// All of them, once they do not agree.
+    lines: Vec<Line<K>>,
+    /// So many of these are hosts.
+    hosts: usize,
+    /// What they say by code, each in the place that its ruling leads to; elsewhere that is nothing.
+    said: [Standing; CODES],
+    /// What each says by number, once two things belong in one place.
+    each: Vec<Standing>,
+}
+
+impl<K: Key> Newest<K> {
+    pub(super) fn new() -> Self {
+        Self {
+            alike: Vec::new(),
+            length: 0,
+            standing: Standing::ABSENT,
+            lines: Vec::new(),
+            hosts: 0,
+            said: [Standing::ABSENT; CODES],
+            each: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.alike.len() + self.lines.len()
+    }
+
+    /// Whether there are as many as are sorted at once: so many lines, or so many octets that will not be given back one by one
+    /// for about as many of what becomes of them.
+    #[inline]
+    pub(super) fn is_full(&self, lines: usize, octets: usize) -> bool {
+        if self.lines.is_empty() {
+            return self.alike.len() >= ALIKE_MIN && size_of_val(&*self.alike) >= octets;
+        }
+        self.lines.len() >= lines || self.hosts * size_of::<Line<K>>() + 2 * size_of_val(&*self.each) >= octets
+    }
+
+    /// Whether what they say is kept line by line, and is not given back until all are taken.
+    pub(super) fn are_held(&self) -> bool {
+        !self.each.is_empty()
+    }
+
+    /// The next line; false if it does not agree with those before it, and they are too many to be told apart: they must be
+    /// taken first.
+    #[inline]
+    pub(super) fn push(&mut self, start: K, length: u8, standing: Standing) -> bool {
+        if self.lines.is_empty() {
+            if self.alike.is_empty() {
+                (self.length, self.standing) = (length, standing);
+            }
+            if (self.length, self.standing) == (length, standing) {
+                push_tight(&mut self.alike, start);
+                return true;
+            }
+            if self.alike.len() >= LINES_MAX {
+                return false;
+            }
+            self.tell_apart();
+        }
+        let code = standing.ruling.0 as usize % CODES;
+        if self.said[code] != standing || !self.each.is_empty() {
+            self.say(code, standing);
+        }
+        let line = Line::new(start, length, self.lines.len(), code);
+        push_tight(&mut self.lines, line);
+        self.hosts += usize::from(K::HOST_LENGTH == Some(length));
+        true
+    }
+
+    /// Gives each line a length and a code of its own.
+    #[cold]
+    fn tell_apart(&mut self) {
+        let Self { alike, length, standing, lines, said, .. } = self;
+        let code = standing.ruling.0 as usize % CODES;
+        said[code] = *standing;
+        self.hosts = if K::HOST_LENGTH == Some(*length) { alike.len() } else { 0 };
+        lines.reserve(alike.len() + 1);
+        lines.extend(alike.drain(..).enumerate().map(|(number, start)| Line::new(start, *length, number, code)));
+    }
+
+    /// Something is said that was not said before, or more than there are codes for.
+    #[inline(never)]
+    fn say(&mut self, code: usize, standing: Standing) {
+        let Self { lines, said, each, .. } = self;
+        if !each.is_empty() {
+            push_tight(each, standing);
+        } else if said[code] == Standing::ABSENT {
+            said[code] = standing;
+        } else {
+            each.reserve(lines.len() + 1);
+            each.extend(lines.iter().map(|line| said[line.code()]));
+            each.push(standing);
+        }
+    }
+
+    /// What all of them have in common: the length and what is said.
+    pub(super) fn in_common(&self) -> (Option<u8>, Option<Ruling>, Option<u32>) {
+        let Self { length, standing, lines, said, each, .. } = self;
+        let Some(first) = lines.first() else {
+            return (Some(*length), Some(standing.ruling), Some(standing.until_s));
+        };
+        let by_code = said.iter().filter(|standing| **standing != Standing::ABSENT);
+        let length = Some(first.length()).filter(|length| lines.iter().all(|line| line.length() == *length));
+        let (ruling, until_s) = if each.is_empty() { common(&by_code) } else { common(&each.iter()) };
+        (length, ruling, until_s)
+    }
+
+    /// Puts them in order, equal prefixes in the order of their lines, to be taken.
+    pub(super) fn sort(&mut self) {
+        let Self { alike, lines, .. } = self;
+        let digits = 0..(K::BITS / u8::BITS) as usize;
+        if !alike.is_sorted() {
+            sort_in_place(alike, digits.clone(), &|start, at| start.octet(at), &Ord::cmp);
+        }
+        if !lines.is_sorted() {
+            sort_in_place(lines, digits, &|line, at| line.start.octet(at), &Ord::cmp);
+        }
+        // They are taken from the end.
+        alike.reverse();
+        lines.reverse();
+    }
+
+    /// The start and the length of the next one, once they are sorted.
+    pub(super) fn next(&self) -> Option<(K, u8)> {
+        let alike = self.alike.last().map(|&start| (start, self.length));
+        alike.or(self.lines.last().map(|line| (line.start, line.length())))
+    }
+
+    /// Takes the next one, once they are sorted.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Entry<K>> {
+        if let Some(line) = self.lines.pop() {
+            let said = self.said[line.code()];
+            let standing = if self.each.is_empty() { said } else { self.each[line.number()] };
+            give_back(&mut self.lines);
+            return Some(Entry { start: line.start, length: line.length(), standing });
+        }
+        let start = self.alike.pop()?;
+        give_back(&mut self.alike);
+        Some(Entry { start, length: self.length, standing: self.standing })
+    }
+
+    /// All were taken: what follows may say other things.
+    pub(super) fn begin(&mut self) {
+        self.said.fill(Standing::ABSENT);
+        self.each.clear();
+    }
+}
+
+/// What all agree in.
+fn common<'a>(standings: &(impl Iterator<Item = &'a Standing> + Clone)) -> (Option<Ruling>, Option<u32>) {
+    let Some(&Standing { ruling, until_s }) = standings.clone().next() else { return (None, None) };
+    let ruling = Some(ruling).filter(|ruling| standings.clone().all(|other| other.ruling == *ruling));
+    (ruling, Some(until_s).filter(|until_s| standings.clone().all(|other| other.until_s == *until_s)))
+}
+
+/// Gives back what was taken of the end, now and then.
+#[inline]
+fn give_back<T>(from: &mut Vec<T>) {
+    if from.len().is_multiple_of(BLOCK_LEN / size_of::<T>()) {
+        from.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::{ruling::FOREVER_S, values::ValueId};
+
+    fn said(value: u32, until_s: u32) -> Standing {
+        Standing { ruling: Ruling::listed(ValueId(value)), until_s }
+    }
+
+    /// Whether what they say had to be kept line by line.
+    fn holds(lines: &[(u64, u8, Standing)]) -> bool {
+        let mut newest = Newest::new();
+        for &(start, length, standing) in lines {
+            assert!(newest.push(start, length, standing));
+        }
+        assert_eq!(newest.len(), lines.len());
+        let (length, ruling, until_s) = newest.in_common();
+        let one = lines[0];
+        assert_eq!(length, Some(one.1).filter(|_| lines.iter().all(|line| line.1 == one.1)));
+        assert_eq!(ruling, Some(one.2.ruling).filter(|_| lines.iter().all(|line| line.2.ruling == one.2.ruling)));
+        assert_eq!(until_s, Some(one.2.until_s).filter(|_| lines.iter().all(|line| line.2.until_s == one.2.until_s)));
+        newest.sort();
+        let mut expected = lines.to_vec();
+        expected.sort_by_key(|line| (line.0, line.1));
+        for &(start, length, standing) in &expected {
+            assert_eq!(newest.next(), Some((start, length)));
+            let entry = newest.take().expect("as many as were pushed");
+            assert!((entry.start, entry.length, entry.standing) == (start, length, standing));
+            assert!(newest.lines.capacity() - newest.lines.len() <= lines.len() / 16 + BLOCK_LEN / 16);
+        }
+        assert!(newest.take().is_none());
+        let are_held = newest.are_held();
+        newest.begin();
+        assert!(!newest.are_held());
+        are_held
+    }
+
+    #[test]
+    fn lines_come_in_order_whatever_they_say() {
+        let scattered = |index: u64| index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let lines = |say: &dyn Fn(u32) -> Standing, lengths: u64| -> Vec<_> {
+            (0..99_000).map(|index| (scattered(index) % 50_000, (index % lengths) as u8, say(index as u32))).collect()
+        };
+        for lengths in [1, 3] {
+            assert!(!holds(&lines(&|_| said(1, FOREVER_S), lengths)));
+            assert!(!holds(&lines(&|index| said(index % 62, 9), lengths)));
+            assert!(!holds(&lines(
+                &|index| if index % 20 == 7 { Standing { ruling: Ruling::EXCLUDED, until_s: 9 } } else { said(1, 9) },
+                lengths
+            )));
+            assert!(holds(&lines(&|index| said(index % 65, 9), lengths)));
+            assert!(holds(&lines(&|index| said(1, index / 90_000), lengths)));
+        }
+    }
+
+    #[test]
+    fn there_are_enough() {
+        let push = |count: u32, length: u8, say: &dyn Fn(u32) -> Standing| {
+            let mut newest = Newest::new();
+            assert!(newest.push(1_u32, 31, said(0, FOREVER_S)));
+            assert!((1..count).all(|index| newest.push(index * 2, length, say(index))));
+            newest.is_full(LINES_MAX, 1 << 19)
+        };
+        let (hosts, prefixes, held) = ((1 << 16) + 1, 1 << 18, 1 << 15);
+        let (same, other) = (|_| said(1, FOREVER_S), |index| said(1, index));
+        assert!(push(hosts, 32, &same) && !push(hosts - 1, 32, &same));
+        assert!(push(prefixes, 30, &same) && !push(prefixes - 1, 30, &same));
+        assert!(push(held, 30, &other) && !push(held - 1, 30, &other));
+    }
+
+    #[test]
+    fn too_many_that_agree_are_not_told_apart() {
+        for (count, expected) in [(LINES_MAX - 1, true), (LINES_MAX, false)] {
+            let mut newest = Newest::new();
+            assert!((0..count as u32).all(|index| newest.push(index, 32, said(0, FOREVER_S))));
+            assert_eq!(newest.push(7_u32, 31, said(0, FOREVER_S)), expected);
+            assert_eq!(newest.len(), count + usize::from(expected));
+        }
+    }
+}
