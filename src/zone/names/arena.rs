@@ -28,6 +28,7 @@
 
 mod growing;
 
+use super::label::Label;
 use crate::{
     wire::name::LABEL_MAX,
     zone::{
@@ -45,6 +46,8 @@ const INNER: u8 = 0x80;
 const LENGTH_MASK: u8 = 0x3f;
 /// Of both octets of the head: inner ones have [`INNER`] and are not short.
 const INNER_MASK: u16 = u16::from_le_bytes([INNER, !LENGTH_MASK]);
+/// What a child is told by.
+const CHILD_MASK: u16 = u16::from_le_bytes([DEPTH_MASK, LENGTH_MASK]);
 const SHORT_SHIFT: u32 = 6;
 const SHORT_NAME: u8 = 1;
 const SHORT_WILDCARD: u8 = 2;
@@ -128,6 +131,22 @@ pub(super) struct Node<'a> {
     pub(super) below: Outlook,
 }
 
+/// A node that others may be below, as a way down sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parent {
+    pub(super) at: u32,
+    /// Where the nodes below it are over; if there are none, where it begins itself.
+    pub(super) end: u32,
+}
+
+/// What a node says that has nothing below it: once, of its name, of all names below it, or of both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    pub(super) said: Standing,
+    pub(super) of_name: bool,
+    pub(super) of_wildcard: bool,
+}
+
 /// Where a node with others below it is, and what is still to be said of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -160,14 +179,23 @@ impl Arena {
         self.palette.shrink_to_fit();
     }
 
-    /// Whether the node at `at` is the child of that at `parent` with that label, the last of `depth` labels.
+    /// A node on a way down.
     #[inline]
-    pub(super) fn is_child(&self, at: u32, parent: u32, depth: usize, label: &[u8]) -> bool {
+    pub(super) fn parent(&self, at: u32) -> Parent {
+        Parent { at, end: self.end_below(at) }
+    }
+
+    /// Whether the node at `at` is a child of that one and has that label, the last of `depth` labels.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what is known of the label would else go through memory")]
+    pub(super) fn is_child(&self, at: u32, parent: Parent, depth: u32, label: Label<'_>) -> bool {
         let octets = &self.octets[at as usize..];
-        usize::from(octets[0] & DEPTH_MASK) == depth
-            && usize::from(octets[LENGTH_AT] & LENGTH_MASK) == label.len()
-            && octets[Self::label_at(octets)..].starts_with(label)
-            && (parent..self.end_below(parent)).contains(&at)
+        let head = u16::from_le_bytes([octets[0], octets[LENGTH_AT]]);
+        if head & CHILD_MASK != depth as u16 | (label.len() as u16) << u8::BITS {
+            return false;
+        }
+        let label_at = Self::label_at(octets);
+        label.is(&octets[label_at..label_at + label.len()]) && (parent.at..parent.end).contains(&at)
     }
 
     /// Where the nodes below that at `at` are over; if there are none, where it begins itself.
@@ -187,6 +215,34 @@ impl Arena {
     #[inline]
     fn label_at(octets: &[u8]) -> usize {
         HEAD_LEN + usize::from(Self::is_inner(octets)) * END_LEN
+    }
+
+    /// What the node at `at` says, if it is short, as nearly all are below which there is nothing.
+    #[inline]
+    pub(super) fn leaf(&self, at: u32) -> Option<Leaf> {
+        let octets = &self.octets[at as usize..];
+        let short = octets[LENGTH_AT] >> SHORT_SHIFT;
+        if short == 0 {
+            return None;
+        }
+        let said = if self.short_has_end(octets) {
+            self.read_short(octets, &mut (HEAD_LEN + usize::from(octets[LENGTH_AT] & LENGTH_MASK)))
+        } else {
+            Standing { ruling: self.palette[0], until_s: FOREVER_S }
+        };
+        Some(Leaf { said, of_name: short & SHORT_NAME != 0, of_wildcard: short & SHORT_WILDCARD != 0 })
+    }
+
+    /// Whether the short node with these octets has an end.
+    #[inline]
+    fn short_has_end(&self, octets: &[u8]) -> bool {
+        self.ends.of_most != (octets[0] & INNER != 0)
+    }
+
+    /// What the short node with these octets says, whose label is over at `end`.
+    fn read_short(&self, octets: &[u8], end: &mut usize) -> Standing {
+        let ends = if self.short_has_end(octets) { ENDS } else { 0 };
+        self.read_standing(COMMON | ends, octets, end)
     }
 
     /// Whether the node at `at` says nothing of the names below it. Most do, and that takes one look or two.
@@ -217,9 +273,7 @@ impl Arena {
         let label = &octets[label_at..end];
         let short = octets[LENGTH_AT] >> SHORT_SHIFT;
         if short != 0 {
-            let has_end = self.ends.of_most != (octets[0] & INNER != 0);
-            let ends = if has_end { ENDS } else { 0 };
-            let said = self.read_standing(COMMON | ends, octets, &mut end);
+            let said = self.read_short(octets, &mut end);
             let exact = if short & SHORT_NAME != 0 { said } else { Standing::ABSENT };
             let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
             return (Node { depth, label, exact, wildcard, below: Outlook::Never }, at + end as u32);
@@ -454,8 +508,9 @@ mod tests {
             for &(parent, _, parent_depth, _) in &places {
                 for label in [&b"a"[..], b"b", b"x", b"y", b"xy", b""] {
                     let expected = parent == own_parent && label == own_label;
-                    assert_eq!(arena.is_child(at, parent, parent_depth + 1, label), expected);
-                    assert!(!arena.is_child(at, parent, own_depth + 1, label));
+                    let is_child = |depth| arena.is_child(at, arena.parent(parent), depth, Label::new(label));
+                    assert_eq!(is_child(parent_depth + 1), expected);
+                    assert!(!is_child(own_depth + 1));
                 }
             }
         }
