@@ -99,9 +99,13 @@ fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<
 #[inline(never)]
 fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
     let query = read(request)?;
-    let zone = name.read_above(query.name(), |left| zone_at(setting.world, left, Keys::Names))?;
+    let snapshot = setting.world.snapshot;
+    let (zone, apex_at) = name.read_above(
+        query.name(),
+        |len| snapshot.may_be_usual(len),
+        |left| zone_at(setting.world, left, Keys::Names),
+    )?;
     let relative = name.relative(name.label_count());
-    let apex_at = relative.octets().len();
     match find_name(zone, setting.world, relative, query.qtype).ok()? {
         (None, _) => deny(setting, query, zone, apex_at, buffer),
         (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), buffer),
