@@ -18,6 +18,7 @@ use crate::{
         addresses::Addresses,
         dataset::{Entries, Shape},
         live::{Below, Entry, LiveZone},
+        names::Glance,
         ruling::{Context, Finding},
         shown::Key,
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
@@ -98,9 +99,13 @@ fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<
 #[inline(never)]
 fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
     let query = read(request)?;
-    let zone = name.read_above(query.name(), |left| zone_at(setting.world, left, Keys::Names))?;
+    let snapshot = setting.world.snapshot;
+    let (zone, apex_at) = name.read_above(
+        query.name(),
+        |len| snapshot.may_be_usual(len),
+        |left| zone_at(setting.world, left, Keys::Names),
+    )?;
     let relative = name.relative(name.label_count());
-    let apex_at = relative.octets().len();
     match find_name(zone, setting.world, relative, query.qtype).ok()? {
         (None, _) => deny(setting, query, zone, apex_at, buffer),
         (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), buffer),
@@ -207,17 +212,27 @@ fn find_name<'a, 'n>(
         }
     }
     let context = for_all(world);
-    let hit = ask(zone, &context, hit, |entries| match entries {
-        Entries::Names(names) => {
-            let found = names.look_up(name, &context);
-            is_above |= found.listed_below;
-            if found.finding.is_listed() {
-                entry_label_count = found.entry_label_count;
+    for dataset in &zone.datasets {
+        let Entries::Names(names) = &dataset.entries else { continue };
+        let (value, until_s, label_count) = match names.glance(name, &context) {
+            Glance::Nothing => continue,
+            Glance::One { value, until_s, entry_label_count } => (value, until_s, entry_label_count),
+            Glance::Unclear => {
+                let found = names.look_up(name, &context);
+                is_above |= found.listed_below;
+                match found.finding {
+                    Finding::Absent | Finding::Excluded => continue,
+                    Finding::One(value, until_s) => (value, until_s, found.entry_label_count),
+                    Finding::Many(_) | Finding::Together(..) => return Err(Unusual),
+                }
             }
-            found.finding
+        };
+        if hit.is_some() {
+            return Err(Unusual);
         }
-        _ => Finding::Absent,
-    })?;
+        let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
+        (hit, entry_label_count) = (Some(Hit { values: &dataset.values, value, ttl_s }), label_count);
+    }
     if hit.is_none() && is_above {
         return Err(Unusual);
     }

@@ -302,34 +302,52 @@ impl QueryName {
         are_single
     }
 
-    /// Reads the labels of a name up to the one from which on `find_apex` knows what is left, and tells what it knows. For the name
-    /// read, that is where the root is. `None`: it knows nothing, or this is no name, or a long one.
+    /// Reads the labels of a name up to the one from which on `find_apex` knows what is left, and tells what it knows and how many
+    /// octets come before. For the name read, that is where the root is. `None`: it knows nothing, or this is no name, or a
+    /// long one. Only what is left with a length that `may_be_apex` is found.
     #[inline]
-    pub fn read_above<T>(&mut self, wire: &[u8], mut find_apex: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
-        const AT_ONCE: usize = 16;
+    pub fn read_above<T>(
+        &mut self,
+        wire: &[u8],
+        may_be_apex: impl Fn(usize) -> bool,
+        find_apex: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<(T, usize)> {
         if wire.len() > ROOM / 2 {
             return None;
         }
-        // The last octets are read twice rather than one by one.
-        let whole = self.octets.as_chunks_mut::<AT_ONCE>().0.iter_mut().zip(wire.as_chunks::<AT_ONCE>().0);
-        whole.for_each(|(own, octets)| *own = lowered(*octets));
-        let last = wire.last_chunk::<AT_ONCE>()?;
-        *self.octets.get_mut(wire.len() - AT_ONCE..)?.first_chunk_mut()? = lowered(*last);
-        let (mut at, mut count) = (0, 0);
+        let (mut left, mut count) = (wire, 0);
         loop {
+            while !may_be_apex(left.len()) {
+                self.starts[count & LABELS_MAX] = (wire.len() - left.len()) as u8;
+                left = after_label(left)?;
+                count += 1;
+            }
+            let at = wire.len() - left.len();
             self.starts[count & LABELS_MAX] = at as u8;
-            let found = find_apex(wire.get(at..)?);
-            if found.is_some() {
+            if let Some(found) = find_apex(left) {
                 self.label_count = count as u8;
-                return found;
+                self.lower_up_to(at, wire)?;
+                return Some((found, at));
             }
-            let length = usize::from(*wire.get(at)?);
-            if length.wrapping_sub(1) >= LABEL_MAX {
-                return None;
-            }
-            at += 1 + length;
+            left = after_label(left)?;
             count += 1;
         }
+    }
+
+    /// Takes over the first `end` octets of a name in lower case, and some more.
+    #[inline]
+    fn lower_up_to(&mut self, end: usize, wire: &[u8]) -> Option<()> {
+        const AT_ONCE: usize = LOWERED_AT_ONCE / 2;
+        if let (Some(octets), true) = (wire.first_chunk::<LOWERED_AT_ONCE>(), end <= LOWERED_AT_ONCE) {
+            *self.octets.first_chunk_mut()? = lowered(*octets);
+            return Some(());
+        }
+        let own = self.octets.as_chunks_mut::<AT_ONCE>().0.iter_mut();
+        own.zip(wire.as_chunks::<AT_ONCE>().0).for_each(|(own, octets)| *own = lowered(*octets));
+        // The last octets are read twice rather than one by one.
+        let last = wire.last_chunk::<AT_ONCE>()?;
+        *self.octets.get_mut(wire.len() - AT_ONCE..)?.first_chunk_mut()? = lowered(*last);
+        Some(())
     }
 
     /// Number of labels, without the root's.
@@ -362,6 +380,14 @@ impl QueryName {
         debug_assert!(count <= self.label_count());
         RelativeName { name: self, first: 0, end: count }
     }
+}
+
+/// What is left of a name behind its first label, if that is one, and not the root's.
+#[inline]
+fn after_label(name: &[u8]) -> Option<&[u8]> {
+    let (&length, after) = name.split_first()?;
+    let is_label = usize::from(length).wrapping_sub(1) < LABEL_MAX;
+    after.get(usize::from(length)..).filter(|_| is_label)
 }
 
 /// Octets with their letters in lower case.

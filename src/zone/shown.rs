@@ -30,7 +30,7 @@ impl Key<'_> {
             Self::V6(address) => IpAddr::V6(address.into()),
             Self::Client(address) => address,
             Self::Name(name) => {
-                let mut plain = [0; NAME_MAX];
+                let mut plain = [PLAIN; PLAIN_ROOM];
                 if let Some(text) = show_plain(name, &mut plain) {
                     return take(text);
                 }
@@ -50,28 +50,46 @@ impl Key<'_> {
     }
 }
 
-/// Shows a name that needs no escapes, as nearly all.
+/// Room for a name that needs no escapes, in whole blocks.
+const PLAIN_ROOM: usize = 256;
+/// So many octets are judged at once.
+const JUDGED_AT_ONCE: usize = 16;
+/// Needs no escape.
+const PLAIN: u8 = b'-';
+
+/// Shows a name that needs no escapes, as nearly all. All the room for it is [`PLAIN`] before.
 #[inline]
-fn show_plain<'t>(name: RelativeName<'_>, text: &'t mut [u8; NAME_MAX]) -> Option<&'t [u8]> {
+fn show_plain<'t>(name: RelativeName<'_>, room: &'t mut [u8; PLAIN_ROOM]) -> Option<&'t [u8]> {
     // Each length octet makes room for a dot, and the first for none.
-    let octets = name.octets().get(1..)?;
-    let text = text.get_mut(..octets.len())?;
+    let (&first, octets) = name.octets().split_first()?;
+    let text = room.get_mut(..octets.len())?;
     text.copy_from_slice(octets);
-    let first = usize::from(name.octets()[0]);
-    let mut at = first;
-    while let Some(octet) = text.get_mut(at) {
-        at += 1 + usize::from(std::mem::replace(octet, b'.'));
+    put_between_labels(text, first, octets, PLAIN);
+    let blocks = &room.as_chunks::<JUDGED_AT_ONCE>().0[..octets.len().div_ceil(JUDGED_AT_ONCE)];
+    if !blocks.iter().all(|block| block.iter().fold(true, |all, octet| all & is_plain(*octet))) {
+        return None;
     }
-    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-    let mut labels = name.octets();
-    while let Some((&length, rest)) = labels.split_first() {
-        let (label, rest) = rest.split_at(usize::from(length));
-        if !label.iter().all(is_plain) {
-            return None;
-        }
-        labels = rest;
-    }
+    let text = &mut room[..octets.len()];
+    put_between_labels(text, first, octets, b'.');
     Some(text)
+}
+
+/// Puts an octet between the labels of a text, given the name's octets and its first one apart from the others.
+#[inline]
+fn put_between_labels(text: &mut [u8], first: u8, others: &[u8], octet: u8) {
+    let mut at = usize::from(first);
+    while let (Some(place), Some(length)) = (text.get_mut(at), others.get(at)) {
+        *place = octet;
+        at += 1 + usize::from(*length);
+    }
+}
+
+/// Whether an octet is shown as it is, told without a branch.
+#[inline]
+fn is_plain(octet: u8) -> bool {
+    let is_letter = (octet | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = octet.wrapping_sub(b'0') < 10;
+    [is_letter, is_digit, octet == b'-', octet == b'_'].into_iter().fold(false, |any, one| any | one)
 }
 
 /// A name in presentation format at its longest.
@@ -199,6 +217,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::wire::name::QueryName;
 
     #[test]
     fn addresses_are_shown_as_everywhere() {
@@ -217,5 +236,29 @@ mod tests {
         }
         assert_eq!(shown(Key::V6(0xffff_7f00_0002)), "::ffff:127.0.0.2");
         assert_eq!(shown(Key::Client(Ipv4Addr::LOCALHOST.into())), "127.0.0.1");
+    }
+
+    #[test]
+    fn names_are_shown_as_everywhere() {
+        let mut query = QueryName::new();
+        let mut is_shown_as_everywhere = |wire: &[u8]| {
+            assert_eq!(query.read(wire), Some(wire.len()));
+            let name = query.relative(query.label_count());
+            Key::Name(name).show(|text| assert_eq!(String::from_utf8_lossy(text), name.to_string()));
+        };
+        for octet in 0..=255 {
+            for at in 1..=20 {
+                let mut wire = [&[20], [b'a'; 20].as_slice(), b"\x02-_\x019\0"].concat();
+                wire[at] = octet;
+                is_shown_as_everywhere(&wire);
+            }
+        }
+        // Lengths that look like what needs no escape are among these.
+        for len in 1..=63 {
+            let label = [&[len], vec![b'x'; usize::from(len)].as_slice()].concat();
+            let shorter = [&[63 - len / 2], vec![b'y'; usize::from(63 - len / 2)].as_slice()].concat();
+            is_shown_as_everywhere(&[label.as_slice(), &shorter, &label, &[0]].concat());
+            is_shown_as_everywhere(&[label.as_slice(), &[0]].concat());
+        }
     }
 }

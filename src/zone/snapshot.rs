@@ -299,6 +299,8 @@ pub struct Snapshot {
     by_apex: Catalog,
     /// Those of the zones that are as usual, at their places.
     usual: Box<[Option<UsualZone>]>,
+    /// How many octets their names have, modulo the bits there are.
+    usual_lens: u64,
     /// Who may ask for any zone.
     pub acl: Option<Arc<AccessList>>,
     /// Which keys open any zone.
@@ -316,13 +318,16 @@ impl Snapshot {
             }
         }
         let is_open = acl.is_none() && keys.is_none();
-        let mut snapshot = Self { zones, by_apex: Catalog::new(&apexes), usual: Box::default(), acl, keys };
+        let by_apex = Catalog::new(&apexes);
+        let mut snapshot = Self { zones, by_apex, usual: Box::default(), usual_lens: 0, acl, keys };
         snapshot.find_server_addresses();
         let usual = |(place, zone): (usize, &Zone)| {
             let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
             UsualZone::new(place, zone).filter(|_| is_open)
         };
         snapshot.usual = snapshot.zones.iter().enumerate().map(usual).collect();
+        let usual_places = snapshot.usual.iter().zip(&apexes).filter(|(zone, _)| zone.is_some());
+        snapshot.usual_lens = usual_places.fold(0, |lens, (_, apex)| lens | bit_of(apex.as_wire().len()));
         snapshot
     }
 
@@ -335,6 +340,12 @@ impl Snapshot {
     #[inline]
     pub fn find(&self, name: &QueryName) -> Option<(usize, usize)> {
         self.by_apex.find(name)
+    }
+
+    /// Whether [`Self::usual_at`] may find a zone by a name of so many octets.
+    #[inline]
+    pub fn may_be_usual(&self, len: usize) -> bool {
+        self.usual_lens & bit_of(len) != 0
     }
 
     /// The zone whose apex is this whole name, in whatever case, if it is as usual and its data may be served.
@@ -421,6 +432,12 @@ impl Zone {
     pub fn is_served(&self, context: &Context) -> bool {
         self.content.as_ref().is_some_and(|content| content.is_current(context))
     }
+}
+
+/// One bit of a set of lengths.
+#[inline]
+fn bit_of(len: usize) -> u64 {
+    1 << (len as u32 % u64::BITS)
 }
 
 #[cfg(test)]

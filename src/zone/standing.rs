@@ -82,10 +82,16 @@ impl Standing {
         self.until_s == FOREVER_S && self.ruling.is_simple()
     }
 
+    /// Whether its lifetime has ended.
+    #[inline]
+    pub fn is_over(self, context: &Context) -> bool {
+        self.until_s != FOREVER_S && context.now_s >= u64::from(self.until_s)
+    }
+
     /// Decides for one query, without what counts together with it.
     #[inline]
     pub fn decide<'a>(self, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
-        if self.until_s != FOREVER_S && context.now_s >= u64::from(self.until_s) {
+        if self.is_over(context) {
             return Finding::Absent;
         }
         match rulings.decide(self.ruling, context) {

@@ -26,6 +26,9 @@
 //! are below one, their [`Outlook`] is summed up in five octets behind the last of them: an octet like that of the apex, with
 //! which no other node begins, and the end.
 
+mod growing;
+
+use super::label::Label;
 use crate::{
     wire::name::LABEL_MAX,
     zone::{
@@ -43,6 +46,8 @@ const INNER: u8 = 0x80;
 const LENGTH_MASK: u8 = 0x3f;
 /// Of both octets of the head: inner ones have [`INNER`] and are not short.
 const INNER_MASK: u16 = u16::from_le_bytes([INNER, !LENGTH_MASK]);
+/// What a child is told by.
+const CHILD_MASK: u16 = u16::from_le_bytes([DEPTH_MASK, LENGTH_MASK]);
 const SHORT_SHIFT: u32 = 6;
 const SHORT_NAME: u8 = 1;
 const SHORT_WILDCARD: u8 = 2;
@@ -126,6 +131,22 @@ pub(super) struct Node<'a> {
     pub(super) below: Outlook,
 }
 
+/// A node that others may be below, as a way down sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parent {
+    pub(super) at: u32,
+    /// Where the nodes below it are over; if there are none, where it begins itself.
+    pub(super) end: u32,
+}
+
+/// What a node says that has nothing below it: once, of its name, of all names below it, or of both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    pub(super) said: Standing,
+    pub(super) of_name: bool,
+    pub(super) of_wildcard: bool,
+}
+
 /// Where a node with others below it is, and what is still to be said of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -138,6 +159,11 @@ impl Arena {
     pub(super) fn new(palette: Vec<Ruling>, ends: Ends) -> Self {
         debug_assert!(palette.len() <= PALETTE_MAX);
         Self { octets: Vec::new(), palette, ends }
+    }
+
+    /// Where the next node begins.
+    fn end(&self) -> u32 {
+        u32::try_from(self.octets.len()).expect("names of less than 4 GiB")
     }
 
     pub(super) fn len(&self) -> usize {
@@ -153,14 +179,23 @@ impl Arena {
         self.palette.shrink_to_fit();
     }
 
-    /// Whether the node at `at` is the child of that at `parent` with that label, the last of `depth` labels.
+    /// A node on a way down.
     #[inline]
-    pub(super) fn is_child(&self, at: u32, parent: u32, depth: usize, label: &[u8]) -> bool {
+    pub(super) fn parent(&self, at: u32) -> Parent {
+        Parent { at, end: self.end_below(at) }
+    }
+
+    /// Whether the node at `at` is a child of that one and has that label, the last of `depth` labels.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what is known of the label would else go through memory")]
+    pub(super) fn is_child(&self, at: u32, parent: Parent, depth: u32, label: Label<'_>) -> bool {
         let octets = &self.octets[at as usize..];
-        usize::from(octets[0] & DEPTH_MASK) == depth
-            && usize::from(octets[LENGTH_AT] & LENGTH_MASK) == label.len()
-            && octets[Self::label_at(octets)..].starts_with(label)
-            && (parent..self.end_below(parent)).contains(&at)
+        let head = u16::from_le_bytes([octets[0], octets[LENGTH_AT]]);
+        if head & CHILD_MASK != depth as u16 | (label.len() as u16) << u8::BITS {
+            return false;
+        }
+        let label_at = Self::label_at(octets);
+        label.is(&octets[label_at..label_at + label.len()]) && (parent.at..parent.end).contains(&at)
     }
 
     /// Where the nodes below that at `at` are over; if there are none, where it begins itself.
@@ -180,6 +215,34 @@ impl Arena {
     #[inline]
     fn label_at(octets: &[u8]) -> usize {
         HEAD_LEN + usize::from(Self::is_inner(octets)) * END_LEN
+    }
+
+    /// What the node at `at` says, if it is short, as nearly all are below which there is nothing.
+    #[inline]
+    pub(super) fn leaf(&self, at: u32) -> Option<Leaf> {
+        let octets = &self.octets[at as usize..];
+        let short = octets[LENGTH_AT] >> SHORT_SHIFT;
+        if short == 0 {
+            return None;
+        }
+        let said = if self.short_has_end(octets) {
+            self.read_short(octets, &mut (HEAD_LEN + usize::from(octets[LENGTH_AT] & LENGTH_MASK)))
+        } else {
+            Standing { ruling: self.palette[0], until_s: FOREVER_S }
+        };
+        Some(Leaf { said, of_name: short & SHORT_NAME != 0, of_wildcard: short & SHORT_WILDCARD != 0 })
+    }
+
+    /// Whether the short node with these octets has an end.
+    #[inline]
+    fn short_has_end(&self, octets: &[u8]) -> bool {
+        self.ends.of_most != (octets[0] & INNER != 0)
+    }
+
+    /// What the short node with these octets says, whose label is over at `end`.
+    fn read_short(&self, octets: &[u8], end: &mut usize) -> Standing {
+        let ends = if self.short_has_end(octets) { ENDS } else { 0 };
+        self.read_standing(COMMON | ends, octets, end)
     }
 
     /// Whether the node at `at` says nothing of the names below it. Most do, and that takes one look or two.
@@ -210,9 +273,7 @@ impl Arena {
         let label = &octets[label_at..end];
         let short = octets[LENGTH_AT] >> SHORT_SHIFT;
         if short != 0 {
-            let has_end = self.ends.of_most != (octets[0] & INNER != 0);
-            let ends = if has_end { ENDS } else { 0 };
-            let said = self.read_standing(COMMON | ends, octets, &mut end);
+            let said = self.read_short(octets, &mut end);
             let exact = if short & SHORT_NAME != 0 { said } else { Standing::ABSENT };
             let wildcard = if short & SHORT_WILDCARD != 0 { said } else { Standing::ABSENT };
             return (Node { depth, label, exact, wildcard, below: Outlook::Never }, at + end as u32);
@@ -293,141 +354,6 @@ impl Arena {
         number[..len].copy_from_slice(&octets[*end..*end + len]);
         *end += len;
         self.ends.first_s + (u32::from_le_bytes(number) >> tag_bits)
-    }
-
-    /// Appends a node with nothing below it.
-    pub(super) fn push(&mut self, node: Node<'_>) {
-        let Node { exact, wildcard, .. } = node;
-        let is_common = |standing: Standing| self.palette.first() == Some(&standing.ruling);
-        let short = match (exact, wildcard) {
-            (said, Standing::ABSENT) if is_common(said) => SHORT_NAME,
-            (Standing::ABSENT, said) if is_common(said) => SHORT_WILDCARD,
-            (one, two) if one == two && is_common(one) => SHORT_NAME | SHORT_WILDCARD,
-            _ => 0,
-        };
-        if short == 0 {
-            self.push_label(node, 0, 0);
-            self.push_flags(node);
-            return;
-        }
-        // What is absent has none.
-        let until_s = exact.until_s.min(wildcard.until_s);
-        let has_end = until_s != FOREVER_S;
-        self.push_label(node, if has_end == self.ends.of_most { 0 } else { INNER }, short);
-        if has_end {
-            self.push_until(until_s);
-        }
-    }
-
-    /// Appends a node with others below it. What those list is told by [`Self::close`].
-    pub(super) fn push_inner(&mut self, node: Node<'_>) -> Place {
-        let at = self.push_label(node, INNER, 0);
-        let flags_at = self.push_flags(node);
-        Place { at, flags_at }
-    }
-
-    /// All nodes below that one are there, so many, and this is what they list.
-    pub(super) fn close(&mut self, place: Place, below: Outlook, nodes: usize) {
-        let kind = match below {
-            Outlook::Never => BELOW_NEVER,
-            Outlook::Always => BELOW_ALWAYS,
-            Outlook::Perhaps(_) | Outlook::Until(_) if nodes < SUMMED_FROM => BELOW_FEW,
-            Outlook::Perhaps(until_s) => self.sum_up(0, until_s),
-            Outlook::Until(until_s) => self.sum_up(CERTAIN, until_s),
-        };
-        self.octets[place.flags_at as usize] |= kind << BELOW_SHIFT;
-        let end_at = place.at as usize + HEAD_LEN;
-        let end = self.end();
-        self.octets[end_at..end_at + END_LEN].copy_from_slice(&end.to_le_bytes());
-    }
-
-    fn sum_up(&mut self, certainty: u8, until_s: u32) -> u8 {
-        self.make_room(SUMMARY_LEN);
-        self.octets.push(certainty);
-        self.octets.extend_from_slice(&until_s.to_le_bytes());
-        BELOW_SUMMED
-    }
-
-    /// Where the next node begins.
-    fn end(&self) -> u32 {
-        u32::try_from(self.octets.len()).expect("names of less than 4 GiB")
-    }
-
-    /// Makes sure that so many octets find room, without ever holding much more room than is used.
-    fn make_room(&mut self, len: usize) {
-        if self.octets.capacity() - self.octets.len() < len {
-            self.octets.reserve_exact((self.octets.len() / 16).max(len));
-        }
-    }
-
-    /// Begins a node; `mark` is [`INNER`] or nothing.
-    fn push_label(&mut self, node: Node<'_>, mark: u8, short: u8) -> u32 {
-        let Node { depth, label, .. } = node;
-        let at = self.end();
-        self.make_room(NODE_MAX);
-        self.octets.push(depth as u8 | mark);
-        self.octets.push(short << SHORT_SHIFT | label.len() as u8);
-        if Self::is_inner(&self.octets[at as usize..]) {
-            self.octets.extend_from_slice(&[0; END_LEN]);
-        }
-        self.octets.extend_from_slice(label);
-        at
-    }
-
-    /// Appends what a node says that is not short. Returns where its flags are.
-    fn push_flags(&mut self, node: Node<'_>) -> u32 {
-        let flags_at = self.octets.len();
-        self.octets.push(0);
-        let mut flags = self.push_standing(node.exact);
-        if node.wildcard == node.exact {
-            flags |= BOTH;
-        } else {
-            flags |= self.push_standing(node.wildcard) << WILDCARD_SHIFT;
-        }
-        self.octets[flags_at] = flags;
-        flags_at as u32
-    }
-
-    fn push_standing(&mut self, standing: Standing) -> u8 {
-        let Standing { ruling, until_s } = standing;
-        if ruling == Ruling::ABSENT {
-            return 0;
-        }
-        let kind = match self.code(ruling) {
-            Some(0) => COMMON,
-            Some(code) => {
-                self.octets.push(code);
-                OCTET
-            }
-            None => {
-                self.octets.extend_from_slice(&ruling.0.to_le_bytes());
-                WHOLE
-            }
-        };
-        if until_s == FOREVER_S {
-            return kind;
-        }
-        self.push_until(until_s);
-        kind | ENDS
-    }
-
-    fn push_until(&mut self, until_s: u32) {
-        let after_s = until_s - self.ends.first_s;
-        let fits = |&(len, tag_bits, _): &(usize, u32, u8)| after_s >> (8 * len as u32 - tag_bits) == 0;
-        let form = if self.ends.are_far { None } else { LIFETIME_FORMS.into_iter().find(fits) };
-        let (len, tag_bits, tag) = form.unwrap_or((LIFETIME_MAX, 0, 0));
-        let number = after_s << tag_bits | u32::from(tag);
-        self.octets.extend_from_slice(&number.to_le_bytes()[..len]);
-    }
-
-    /// The place of a ruling in the palette, which is made as long as there are places.
-    fn code(&mut self, ruling: Ruling) -> Option<u8> {
-        let known = self.palette.iter().position(|other| *other == ruling);
-        if known.is_none() && self.palette.len() < PALETTE_MAX {
-            self.palette.push(ruling);
-            return Some((self.palette.len() - 1) as u8);
-        }
-        known.map(|code| code as u8)
     }
 }
 
@@ -582,8 +508,9 @@ mod tests {
             for &(parent, _, parent_depth, _) in &places {
                 for label in [&b"a"[..], b"b", b"x", b"y", b"xy", b""] {
                     let expected = parent == own_parent && label == own_label;
-                    assert_eq!(arena.is_child(at, parent, parent_depth + 1, label), expected);
-                    assert!(!arena.is_child(at, parent, own_depth + 1, label));
+                    let is_child = |depth| arena.is_child(at, arena.parent(parent), depth, Label::new(label));
+                    assert_eq!(is_child(parent_depth + 1), expected);
+                    assert!(!is_child(own_depth + 1));
                 }
             }
         }

@@ -11,6 +11,7 @@ use super::{
     Names,
     arena::{APEX, Arena, Ends, Node, PALETTE_MAX, Place},
     gather::Gathered,
+    label::Label,
     table::Table,
     tops::{TOPS_MAX, Tops},
 };
@@ -322,7 +323,7 @@ const HASHED: usize = 32;
 
 /// Hashes all nodes of an arena but the apex.
 fn fill(arena: &Arena, nodes: usize) -> Table {
-    let mut table = Table::new(nodes - 1, arena.len());
+    let mut table = Table::new(nodes - 1);
     let mut nodes = arena.nodes().skip(1).peekable();
     let mut hashed = [(0, 0); HASHED];
     // The newest node of each depth.
@@ -330,7 +331,7 @@ fn fill(arena: &Arena, nodes: usize) -> Table {
     while nodes.peek().is_some() {
         let mut count = 0;
         for (slot, (at, node)) in hashed.iter_mut().zip(nodes.by_ref()) {
-            *slot = (table.hash(way[node.depth - 1], node.label), at);
+            *slot = (table.hash(way[node.depth - 1], Label::new(node.label)), at);
             way[node.depth] = at;
             count += 1;
         }

@@ -7,15 +7,16 @@
 //! that is not there.
 //!
 //! A node has hundreds of thousands of children or none. One hash table for the whole tree, by parent and label, serves both:
-//! slots of four octets, a fifth of them free, with the nodes themselves one after another in an arena. The bits of a slot
-//! that the arena does not need for the place of the node keep some of its hash, so that a full slot on the way is hardly ever
-//! looked up in vain. Labels and places in the tree are compared, so nothing is listed by accident; the hash is seeded, so that
-//! no list can be written to make it slow. A name of fourteen octets costs seventeen, a value of its own two more, its lifetime
-//! two to four; and no more is needed while a set is built from its lines.
+//! places of four octets and tags of one, a seventh of them free, with the nodes themselves one after another in an arena. The
+//! tags stand apart, so that what is not there is hardly ever looked up anywhere else. Labels and places in the tree are
+//! compared, so nothing is listed by accident; the hash is seeded, so that no list can be written to make it slow. A name of
+//! fourteen octets costs eighteen, a value of its own two more, its lifetime two to four; and no more is needed while a set is
+//! built from its lines.
 
 mod arena;
 mod builder;
 mod gather;
+mod label;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ mod tops;
 
 pub use self::builder::{NamesBuilder, Scope};
 use self::{
-    arena::{APEX, Arena, Node},
+    arena::{APEX, Arena, Leaf, Node, Parent},
     table::Table,
     tops::Tops,
 };
@@ -31,6 +32,7 @@ use super::{
     lifetimes::Lifetimes,
     ruling::{Context, FOREVER_S, Finding, Level, Rulings},
     standing::{Outlook, Standing},
+    values::ValueId,
 };
 use crate::wire::name::{LABELS_MAX, NAME_MAX, RelativeName};
 
@@ -59,50 +61,68 @@ pub struct NameFinding<'a> {
     pub listed_below: bool,
 }
 
+/// What a glance tells of a name.
+#[derive(Clone, Copy, Debug)]
+pub enum Glance {
+    /// It is not listed, and nothing below it is.
+    Nothing,
+    /// It is listed with one value.
+    One {
+        /// The value.
+        value: ValueId,
+        /// The end of its lifetime ([`FOREVER_S`]: none).
+        until_s: u32,
+        /// How many labels the entry has that says so, `*` not counted.
+        entry_label_count: usize,
+    },
+    /// [`Names::look_up`] knows.
+    Unclear,
+}
+
 impl Names {
-    /// What is said of a name, and whether anything below it is listed: its own entry if there is one in force, else the
-    /// wildcard in force that is closest above it.
-    #[inline]
-    pub fn look_up(&self, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
-        let (mut at, mut left) = (APEX, name.label_count());
-        // Wildcards are rare, and all that matters before the first of them is whether the way goes on.
-        let mut is_silent = match left.checked_sub(1).and_then(|last| self.tops.find(name.label_start(last))) {
-            Some(top) => {
-                (at, left) = (top, left - 1);
-                true
-            }
-            None => self.arena.wildcard_is_silent(at),
-        };
-        while is_silent && left > 0 {
-            let depth = name.label_count() - left + 1;
-            let Some(child) = self.table.find(&self.arena, at, depth, name.label(left - 1)) else {
-                return NameFinding { finding: Finding::Absent, entry_label_count: 0, listed_below: false };
-            };
-            (at, left) = (child, left - 1);
-            is_silent = self.arena.wildcard_is_silent(at);
+    /// What is said of a name, at a glance: nearly all names are not there, or are or are below a leaf under a node that the short
+    /// cut leads to. All else is left to [`Self::look_up`].
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what it returns would else go through memory")]
+    pub fn glance(&self, name: RelativeName<'_>, context: &Context) -> Glance {
+        let count = name.label_count();
+        // Nothing is said of a node at the top, nor above it, and nearly all that is below it is a leaf.
+        let Some(left) = count.checked_sub(2) else { return Glance::Unclear };
+        let Some(top) = self.tops.find(name.label_start(left + 1)) else { return Glance::Unclear };
+        let Some(child) = self.table.find(&self.arena, top, 2, name.label(left)) else { return Glance::Nothing };
+        let Some(Leaf { said, of_name, of_wildcard }) = self.arena.leaf(child) else { return Glance::Unclear };
+        match if left == 0 { (of_name, of_wildcard) } else { (of_wildcard, false) } {
+            (true, _) if said.is_over(context) => Glance::Nothing,
+            (true, _) => said.ruling.value().map_or(Glance::Unclear, |value| Glance::One {
+                value,
+                until_s: said.until_s,
+                entry_label_count: count - left,
+            }),
+            (false, true) => Glance::Unclear,
+            (false, false) => Glance::Nothing,
         }
-        if is_silent {
-            let nothing = (Finding::Absent, 0);
-            return self.arrive(at, name, nothing, nothing.0, context);
-        }
-        self.look_up_from(at, left, name, context)
     }
 
-    /// The same from the node at `at` on, which has all but the first `left` labels, where nothing above it has a wildcard.
+    /// What is said of a name, and whether anything below it is listed: its own entry if there is one in force, else the
+    /// wildcard in force that is closest above it.
     #[inline(never)]
-    fn look_up_from(&self, mut at: u32, left: usize, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
+    pub fn look_up(&self, name: RelativeName<'_>, context: &Context) -> NameFinding<'_> {
         let decide = |standing: Standing| standing.decide(&self.rulings, context);
+        let count = name.label_count();
+        let top = count.checked_sub(1).and_then(|last| self.tops.find(name.label_start(last)));
+        // Nothing is said of what was found at the top, nor above it.
+        let (mut node, mut depth) = top.map_or_else(|| (self.arena.parent(APEX), 0), |top| (top, 1));
         let mut above = (Finding::Absent, 0);
-        let mut covering = (decide(self.arena.wildcard(at)), name.label_count() - left);
-        for index in (0..left).rev() {
-            let depth = name.label_count() - index;
-            let Some(child) = self.table.find(&self.arena, at, depth, name.label(index)) else {
+        let mut covering = (decide(self.arena.wildcard(node.at)), depth);
+        while depth < count {
+            depth += 1;
+            let Some(child) = self.child(node, depth, name.label(count - depth)) else {
                 let (finding, entry_label_count) = covering;
                 return NameFinding { finding, entry_label_count, listed_below: finding.is_listed() };
             };
-            at = child;
+            node = child;
             above = covering;
-            let wildcard = self.arena.wildcard(at);
+            let wildcard = self.arena.wildcard(node.at);
             if wildcard != Standing::ABSENT {
                 let own = decide(wildcard);
                 if !own.is_absent() {
@@ -110,7 +130,13 @@ impl Names {
                 }
             }
         }
-        self.arrive(at, name, above, covering.0, context)
+        self.arrive(node.at, name, above, covering.0, context)
+    }
+
+    /// The child of a node with that label, the last of `depth` labels.
+    #[inline(never)]
+    fn child(&self, parent: Parent, depth: usize, label: &[u8]) -> Option<Parent> {
+        self.table.find(&self.arena, parent, depth as u32, label).map(|child| self.arena.parent(child))
     }
 
     /// What is said of a name whose node is at `at`, given what a wildcard above it says and under how many labels, and what the
@@ -143,19 +169,19 @@ impl Names {
     ) -> bool {
         let lists = |standing: Standing| standing.decide(&self.rulings, context);
         let mut way = Way::default();
-        let mut at = APEX;
-        let mut covering = lists(self.arena.read(at).0.wildcard);
+        let mut node = self.arena.parent(APEX);
+        let mut covering = lists(self.arena.read(node.at).0.wildcard);
         for (depth, label) in (1..).zip(name.labels_down()) {
-            let Some(child) = self.table.find(&self.arena, at, depth, label) else { return covering.is_listed() };
-            at = child;
+            let Some(child) = self.child(node, depth, label) else { return covering.is_listed() };
+            node = child;
             way.push(label);
-            let own = lists(self.arena.read(at).0.wildcard);
+            let own = lists(self.arena.read(node.at).0.wildcard);
             covering = if own.is_absent() { covering } else { own };
         }
         if covering.is_listed() {
             return true; // whatever names are left out, there are others
         }
-        self.scan(at, |node| {
+        self.scan(node.at, |node| {
             way.return_to(node.depth - 1);
             way.push(node.label);
             let is_left = |standing, is_wildcard, is_left_out: &mut dyn FnMut(&[u8], bool) -> bool| {

@@ -81,7 +81,21 @@ fn build(lines: &[Line]) -> Names {
 fn find<'a>(names: &'a Names, labels: &[&str], context: &Context) -> NameFinding<'a> {
     let mut query = QueryName::new();
     assert!(query.read(wire(labels).as_wire()).is_some());
-    names.look_up(query.relative(labels.len()), context)
+    look_up(names, query.relative(labels.len()), context)
+}
+
+/// Looks up a name, and at a glance.
+fn look_up<'a>(names: &'a Names, name: RelativeName<'_>, context: &Context) -> NameFinding<'a> {
+    let found = names.look_up(name, context);
+    match names.glance(name, context) {
+        Glance::Nothing => assert!(!found.finding.is_listed() && !found.listed_below, "{name}"),
+        Glance::One { value, until_s, entry_label_count } => {
+            assert!(matches!(found.finding, Finding::One(own, end_s) if (own, end_s) == (value, until_s)), "{name}");
+            assert_eq!(found.entry_label_count, entry_label_count, "{name}");
+        }
+        Glance::Unclear => {}
+    }
+    found
 }
 
 fn any_claim() -> impl Strategy<Value = Claim> {
@@ -217,9 +231,45 @@ fn labels_of_any_octets() {
     for (id, name) in odd.iter().enumerate().filter(|(octet, _)| !(*octet as u8).is_ascii_uppercase()) {
         assert!(query.read(name).is_some());
         assert!(
-            matches!(names.look_up(query.relative(2), &NOW).finding, Finding::One(found, _) if found.0 == id as u32)
+            matches!(look_up(&names, query.relative(2), &NOW).finding, Finding::One(found, _) if found.0 == id as u32)
         );
-        assert!(names.look_up(query.relative(2).without_last(1), &NOW).finding.is_absent());
+        assert!(look_up(&names, query.relative(2).without_last(1), &NOW).finding.is_absent());
+    }
+}
+
+#[test]
+fn names_of_any_length_among_many() {
+    const COUNT: usize = 30_000;
+    let label = |number: usize| format!("{number:x}{}", "-".repeat(number % 58));
+    let mut builder = NamesBuilder::default();
+    for number in 0..COUNT {
+        let name = Name::parse(format!("{}.test", label(number)).as_bytes()).expect("a name");
+        let scope = if number % 2 == 0 { Scope::Exact } else { Scope::Below };
+        builder.add(name.as_wire(), scope, value(number as u32));
+    }
+    let names = builder.build();
+    for number in 0..COUNT {
+        for (asked, is_listed) in [
+            (format!("{}.test", label(number)), number % 2 == 0),
+            (format!("www.{}.test", label(number)), number % 2 == 1),
+            (format!("{}x.test", label(number)), false),
+            (format!("{}.tes", label(number)), false),
+        ] {
+            let mut query = QueryName::new();
+            let wire = Name::parse(asked.as_bytes()).expect("a name");
+            assert!(query.read(wire.as_wire()).is_some());
+            let found = look_up(&names, query.relative(query.label_count()), &NOW);
+            let listed = match found.finding {
+                Finding::One(found, _) => Some(found.0 as usize),
+                _ => None,
+            };
+            assert_eq!(listed, is_listed.then_some(number), "{asked}");
+            assert_eq!(
+                found.listed_below,
+                number % 2 == 1 && !asked.contains('x') && wire.as_wire().ends_with(b"\x04test\0"),
+                "{asked}"
+            );
+        }
     }
 }
 

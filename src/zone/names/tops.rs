@@ -9,13 +9,16 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use super::arena::{APEX, Arena};
+use super::arena::{APEX, Arena, Parent};
 
 /// Octets of a label and its length that a word has room for.
 const WORD_LEN: usize = 8;
 
-/// So many slots for each label, so that nearly all find room.
-const SLOTS_PER_LABEL: usize = 4;
+/// So many slots are looked at together.
+const PAIR: usize = 2;
+
+/// So many pairs of slots for each label, so that nearly all find room.
+const PAIRS_PER_LABEL: usize = 2;
 
 /// So many ways to spread them are tried.
 const SPREADS: usize = 8;
@@ -27,18 +30,19 @@ pub(super) const TOPS_MAX: usize = 8_192;
 #[derive(Debug, Default)]
 pub(super) struct Tops {
     /// A power of two of them, or none.
-    slots: Box<[Slot]>,
-    /// Bits of a hash that are not the number of a slot.
+    pairs: Box<[[Slot; PAIR]]>,
+    /// Bits of a hash that are not the number of a pair.
     shift: u32,
     /// Odd, and not known to who writes lists.
     spread: u64,
 }
 
-/// A label and the place of its node; no label is zero.
+/// A label, where its node is and where the nodes below that are over; no label is zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     label: u64,
-    place: u32,
+    at: u32,
+    end: u32,
 }
 
 /// A label with its length before it, in a word; `None` if it is longer, or has no octets.
@@ -65,7 +69,7 @@ impl Tops {
         }
         nodes.sort_unstable_by_key(|&at| std::cmp::Reverse(arena.end_below(at) - at));
         let is_silent = |at: &u32| arena.wildcard_is_silent(*at);
-        let labelled = |at| Some(Slot { label: word_of(arena.read(at).0.label)?, place: at });
+        let labelled = |at| Some(Slot { label: word_of(arena.read(at).0.label)?, at, end: arena.end_below(at) });
         let entries: Vec<Slot> = nodes.into_iter().filter(is_silent).filter_map(labelled).collect();
         if entries.is_empty() {
             return Self::default();
@@ -77,29 +81,26 @@ impl Tops {
 
     /// Finds room for these, the first ones first, and tells for how many.
     fn with(entries: &[Slot], spread: u64) -> (usize, Self) {
-        let slots = vec![Slot::default(); (SLOTS_PER_LABEL * entries.len()).next_power_of_two()];
-        let shift = u64::BITS - slots.len().ilog2();
-        let mut tops = Self { slots: slots.into(), shift, spread };
+        let pairs = vec![[Slot::default(); PAIR]; (PAIRS_PER_LABEL * entries.len()).next_power_of_two()];
+        let shift = u64::BITS - pairs.len().ilog2();
+        let mut tops = Self { pairs: pairs.into(), shift, spread };
         let mut found = 0;
         for entry in entries {
             let home = tops.home(entry.label);
-            if let Some(slot) = [home, home ^ 1].into_iter().find(|slot| tops.slots[*slot].label == 0) {
-                tops.slots[slot] = *entry;
+            if let Some(slot) = tops.pairs[home].iter_mut().find(|slot| slot.label == 0) {
+                *slot = *entry;
                 found += 1;
             }
         }
         (found, tops)
     }
 
-    /// The place of the node with that label, given as the octets that begin with its length.
+    /// The node with that label, given as the octets that begin with its length.
     #[inline]
-    pub(super) fn find(&self, octets: [u8; WORD_LEN]) -> Option<u32> {
+    pub(super) fn find(&self, octets: [u8; WORD_LEN]) -> Option<Parent> {
         let label = word(octets)?;
-        let home = self.home(label);
-        [home, home ^ 1]
-            .into_iter()
-            .find_map(|at| self.slots.get(at).filter(|slot| slot.label == label))
-            .map(|slot| slot.place)
+        let slot = self.pairs.get(self.home(label))?.iter().find(|slot| slot.label == label)?;
+        Some(Parent { at: slot.at, end: slot.end })
     }
 
     #[inline]
@@ -108,7 +109,7 @@ impl Tops {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.slots)
+        size_of_val(&*self.pairs)
     }
 }
 
@@ -154,11 +155,11 @@ mod tests {
     fn found_or_not_here() {
         let tops = tops_of(&many(), Standing::ABSENT, Standing::ABSENT);
         let found: Vec<_> = many().iter().map(|label| tops.find(octets(label))).collect();
-        assert!(found.iter().flatten().is_sorted_by(|one, two| one < two));
+        assert!(found.iter().flatten().is_sorted_by(|one, two| one.end <= two.at));
         assert!(found.iter().flatten().count() > 1_350);
         assert!(found[0].is_none() && found[1_500].is_some());
         for other in ["t", "t1500", "long-la", ""] {
-            assert_eq!(tops.find(octets(other)), None, "{other}");
+            assert!(tops.find(octets(other)).is_none(), "{other}");
         }
     }
 
