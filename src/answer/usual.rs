@@ -1,7 +1,7 @@
 //! The usual question, answered in one go: is this address, or this name, listed in a zone that is served to everyone?
 //!
 //! Nineteen in twenty queries are that, and nearly all of them find one value or nothing. They are answered here from the octets
-//! of the request, with the same lookups as everywhere and none of the bookkeeping for what they do not have: access lists,
+//! of the request, with lookups that agree with those everywhere, and none of the bookkeeping for what they do not have: access lists,
 //! keys, subzones, several values, options but a cookie, replies beyond 512 octets. Whatever has any of that is left to the long way in
 //! [`super`], to which this adds nothing: where both answer, they answer alike.
 
@@ -16,7 +16,7 @@ use crate::{
     },
     zone::{
         addresses::Addresses,
-        dataset::{Entries, Shape},
+        dataset::{Dataset, Entries, Shape},
         live::{Below, Entry, LiveZone},
         names::Glance,
         ruling::{Context, Finding},
@@ -36,6 +36,14 @@ struct Hit<'a> {
     values: &'a Values,
     value: ValueId,
     ttl_s: u32,
+}
+
+impl<'a> Hit<'a> {
+    #[inline]
+    fn of(dataset: &'a Dataset, value: ValueId, until_s: u32, context: &Context) -> Self {
+        let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
+        Self { values: &dataset.values, value, ttl_s }
+    }
 }
 
 /// What was said of a key by command.
@@ -156,16 +164,21 @@ fn find_address<'a>(
     by_command: ByCommand<'a>,
     find: impl Fn(&'a Addresses, &Context) -> Finding<'a>,
 ) -> Result<Option<Hit<'a>>, Unusual> {
-    let hit = match by_command {
+    let mut hit = match by_command {
         ByCommand::Nothing => None,
         ByCommand::Excluded => return Ok(None),
         ByCommand::Listed(hit) => Some(hit),
     };
     let context = for_all(world);
-    ask(zone, &context, hit, |entries| match entries {
-        Entries::Addresses(addresses) => find(addresses, &context),
-        _ => Finding::Absent,
-    })
+    for dataset in &zone.datasets {
+        let Entries::Addresses(addresses) = &dataset.entries else { continue };
+        match find(addresses, &context) {
+            Finding::Absent | Finding::Excluded => {}
+            Finding::One(value, until_s) if hit.is_none() => hit = Some(Hit::of(dataset, value, until_s, &context)),
+            Finding::One(..) | Finding::Many(_) | Finding::Together(..) => return Err(Unusual),
+        }
+    }
+    Ok(hit)
 }
 
 /// What an entry of the live listings of a zone says.
@@ -230,34 +243,12 @@ fn find_name<'a, 'n>(
         if hit.is_some() {
             return Err(Unusual);
         }
-        let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
-        (hit, entry_label_count) = (Some(Hit { values: &dataset.values, value, ttl_s }), label_count);
+        (hit, entry_label_count) = (Some(Hit::of(dataset, value, until_s, &context)), label_count);
     }
     if hit.is_none() && is_above {
         return Err(Unusual);
     }
     Ok((hit, name.last(entry_label_count)))
-}
-
-/// Asks all datasets of a zone, beside what was found already.
-#[inline]
-fn ask<'a>(
-    zone: &'a UsualZone,
-    context: &Context,
-    mut hit: Option<Hit<'a>>,
-    mut find: impl FnMut(&'a Entries) -> Finding<'a>,
-) -> Result<Option<Hit<'a>>, Unusual> {
-    for dataset in &zone.datasets {
-        match find(&dataset.entries) {
-            Finding::Absent | Finding::Excluded => {}
-            Finding::One(value, until_s) if hit.is_none() => {
-                let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
-                hit = Some(Hit { values: &dataset.values, value, ttl_s });
-            }
-            Finding::One(..) | Finding::Many(_) | Finding::Together(..) => return Err(Unusual),
-        }
-    }
-    Ok(hit)
 }
 
 /// What lookups depend on for whoever has no key.

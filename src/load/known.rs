@@ -106,7 +106,7 @@ impl<K: Copy + Ord, O: Others<K>> Known<K, O> {
     }
 }
 
-/// The prefixes, in eight octets each but for the rare ones beyond /64.
+/// The prefixes, as numbers of eight octets but for the rare ones beyond /64.
 #[derive(Default)]
 pub(super) struct KnownPrefixes {
     v4: Known<u64, Numbers>,

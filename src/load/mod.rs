@@ -113,7 +113,7 @@ pub struct Options {
     pub allow_host_bits: bool,
     /// Read compressed files (rbldnsd's `-C` turns it off).
     pub decompress: bool,
-    /// So many prefixes are remembered, to tell which of them come again: each takes up to thirty octets while it is loaded.
+    /// So many prefixes are remembered, to tell which of them come again: each takes up to 32 octets while it is loaded.
     pub remembered_max: usize,
     /// The time, in seconds since the epoch.
     pub now_s: u64,

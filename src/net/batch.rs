@@ -1,10 +1,15 @@
-//! A batch of datagrams: the memory they arrive in and leave from, and the system calls that move many at once. All
+//! A batch of datagrams: the memory they arrive in and leave from, and the system calls that move them. All
 //! `unsafe` of the transport is in this file.
 //!
 //! Everything is allocated once. A slot holds one datagram's way through the server: who sent it, to which of our addresses
 //! (on wildcard sockets), the request, the reply. The kernel's headers for receiving point at the slots for good; those
 //! for sending are filled with the slots that got a reply, name and control message as they came, so that an address is
 //! never converted on its way back.
+//!
+//! Where datagrams come one by one, as they do to most servers most of the time, the calls that move many cost more than those
+//! that move one: 3 % of a query's time at 20,000 a second, 7 % at 250,000. So after a batch of one the next few are received
+//! by themselves, and then a batch is tried again: of a burst no more than those few are answered one by one. On wildcard
+//! sockets all come in batches, for control messages come with no other call that is cheaper.
 //!
 //! Slots are reached through one raw pointer only, because the kernel's headers hold addresses into them for as long as the
 //! batch lives: a `Box` or `Vec` beside those addresses would claim to be the only way in.
@@ -21,7 +26,8 @@ use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
 
 /// The kernel takes no more in one call: its `UIO_MAXIOV`.
 const CAPACITY_MAX: usize = 1024;
-/// After a batch of one, so many datagrams are received one by one.
+/// After a batch of one, so many datagrams are received one by one: nearly all of what there is to gain, and too few to delay
+/// a burst.
 const SINGLES: u32 = 15;
 /// Octets of the larger of the two socket addresses, `sockaddr_in6`.
 const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
@@ -273,7 +279,8 @@ impl Batch {
         while next < self.queued {
             let rest = &mut self.outgoing[next..self.queued];
             let sent = match rest {
-                // SAFETY: as below, of the one header.
+                // SAFETY: the header was filled by `enqueue`: it points at a slot's name and at the one place of its reply, with
+                // their true sizes, and the slot lives as long as `self`.
                 [only] if only.msg_hdr.msg_controllen == 0 => unsafe { send_one(socket, &only.msg_hdr) },
                 // SAFETY: each header in `rest` was filled by `enqueue` and points at a slot's name, reply and control message
                 // with their true sizes; the slots live as long as `self`, and the kernel only reads them.

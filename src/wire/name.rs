@@ -303,8 +303,9 @@ impl QueryName {
     }
 
     /// Reads the labels of a name up to the one from which on `find_apex` knows what is left, and tells what it knows and how many
-    /// octets come before. For the name read, that is where the root is. `None`: it knows nothing, or this is no name, or a
-    /// long one. Only what is left with a length that `may_be_apex` is found.
+    /// octets come before. For the name read, that is where the root is, though no root octet stands there. `None`: it knows
+    /// nothing, or this is no name, or one of fewer than 16 octets or of a great many. Only what is left with a length that
+    /// `may_be_apex` is found.
     #[inline]
     pub fn read_above<T>(
         &mut self,
@@ -388,6 +389,24 @@ fn after_label(name: &[u8]) -> Option<&[u8]> {
     let (&length, after) = name.split_first()?;
     let is_label = usize::from(length).wrapping_sub(1) < LABEL_MAX;
     after.get(usize::from(length)..).filter(|_| is_label)
+}
+
+/// The first eight octets of a name or label and the last eight, as words: of those of one length up to 16, they tell all.
+#[inline]
+pub fn outer_words(octets: &[u8]) -> (u64, u64) {
+    match (octets.first_chunk(), octets.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => short_words(octets),
+    }
+}
+
+/// The same of fewer than eight octets.
+#[inline]
+fn short_words(octets: &[u8]) -> (u64, u64) {
+    match (octets.first_chunk(), octets.last_chunk()) {
+        (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
+        _ => (octets.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)), 0),
+    }
 }
 
 /// Octets with their letters in lower case.

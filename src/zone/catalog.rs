@@ -5,7 +5,7 @@
 //! compared, eight at a time. Where such bits do not tell them apart, a hash of all octets does. Nothing that a stranger sends
 //! makes a lookup longer.
 
-use crate::wire::name::{NAME_MAX, Name, QueryName};
+use crate::wire::name::{NAME_MAX, Name, QueryName, outer_words};
 
 /// The apexes of all zones.
 #[derive(Debug)]
@@ -130,10 +130,8 @@ impl Shelf {
     /// The shelf that tells most of some apexes of one length apart, and of several such the smallest.
     fn of(own: &[Apex], first: u32) -> Self {
         let apart = |shelf: &Self| {
-            let mut places: Vec<usize> = own.iter().map(|apex| shelf.place(apex.first.lower)).collect();
-            places.sort_unstable();
-            places.dedup();
-            places.len()
+            let place = |apex: &Apex| shelf.place(apex.first.lower) - first as usize;
+            own.iter().fold(0_u32, |taken, apex| taken | 1 << place(apex)).count_ones() as usize
         };
         let mut best = Self { first, shift: 0, mask: 0, has_all: own.len() == 1 };
         let mut best_apart = 1;
@@ -165,7 +163,7 @@ impl Default for Catalog {
 /// What tells a lower-case letter from its upper case, in each octet of a word.
 const ALL_LOWER: u64 = 0x2020_2020_2020_2020;
 
-/// A name in words of eight octets: the first, the last, which begins where it must to end with the name, and what neither has.
+/// A name in words of eight octets: its [outer ones](outer_words), and what neither has.
 /// The usual apex is all in two of them.
 struct Words<'a> {
     first: u64,
@@ -176,11 +174,8 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     #[inline]
     fn of(name: &'a [u8]) -> Self {
-        let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) else {
-            let all = short_word(name);
-            return Self { first: all, between: &[], last: all };
-        };
-        Self { first: u64::from_le_bytes(*first), between: between(name), last: u64::from_le_bytes(*last) }
+        let (first, last) = outer_words(name);
+        Self { first, between: between(name), last }
     }
 }
 
@@ -188,11 +183,6 @@ impl<'a> Words<'a> {
 #[inline]
 fn between(name: &[u8]) -> &[[u8; 8]] {
     name.get(8..name.len() - 1).map_or(&[], |rest| rest.as_chunks().0)
-}
-
-#[cold]
-fn short_word(name: &[u8]) -> u64 {
-    name.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet))
 }
 
 /// The apex of a zone.

@@ -17,7 +17,8 @@ use crate::zone::{
     translation::Translation,
 };
 
-/// Lines are collected up to an eighth of what is packed already, within these limits of octets.
+/// Lines that do not agree are collected up to an eighth of what is packed already, within these limits of octets; those that
+/// agree are half a million at least.
 const COLLECTED_SHARE: usize = 8;
 const COLLECTED_MIN: usize = 1 << 19;
 const COLLECTED_MAX: usize = 1 << 24;
@@ -187,7 +188,7 @@ impl<K: Key> Gathered<K> {
 
     /// All entries in order; equal prefixes in the order of their lines.
     pub(super) fn into_entries(mut self) -> Merge<Reading<K>> {
-        if self.newest.are_held() {
+        if self.newest.are_whole() {
             self.pack();
         }
         self.newest.sort();

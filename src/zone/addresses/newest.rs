@@ -2,7 +2,7 @@
 //!
 //! Lines that say the same of prefixes of one length are their starts. Most others say a few dozen things in turn: what a line
 //! says is then a number of six bits beside its length and its place among the lines, so that a line of IPv4 takes eight octets.
-//! Only where there is more to say is it kept line by line. Once sorted, lines are read from the lowest to the highest, and what
+//! Only where there is more to say does it stand with each line. Once sorted, lines are read from the lowest to the highest, and what
 //! is read is given back.
 
 use super::{gather::Entry, sorted::Key};
@@ -16,6 +16,9 @@ const CODES: usize = 1 << NUMBER_SHIFT;
 /// So many lines can be told apart.
 pub(super) const LINES_MAX: usize = 1 << (LENGTH_SHIFT - NUMBER_SHIFT);
 
+/// The same where what is said stands with each.
+const WHOLE_MAX: usize = 1 << LENGTH_SHIFT;
+
 /// So many that agree are sorted at once, or more.
 const ALIKE_MIN: usize = 1 << 19;
 
@@ -26,21 +29,17 @@ const BLOCK_LEN: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Line<K> {
     start: K,
-    /// The length, then a number that grows with the lines, then the code of what is said.
+    /// The length, then a number that grows with the lines, then the code of what is said, if that stands nowhere else.
     tail: u32,
 }
 
 impl<K> Line<K> {
-    fn new(start: K, length: u8, number: usize, code: usize) -> Self {
-        Self { start, tail: u32::from(length) << LENGTH_SHIFT | (number as u32) << NUMBER_SHIFT | code as u32 }
+    fn new(start: K, length: u8, number: usize) -> Self {
+        Self { start, tail: u32::from(length) << LENGTH_SHIFT | number as u32 }
     }
 
     fn length(&self) -> u8 {
         (self.tail >> LENGTH_SHIFT) as u8
-    }
-
-    fn number(&self) -> usize {
-        (self.tail >> NUMBER_SHIFT) as usize % LINES_MAX
     }
 
     fn code(&self) -> usize {
@@ -62,8 +61,8 @@ pub(super) struct Newest<K> {
     hosts: usize,
     /// What they say by code, each in the place that its ruling leads to; elsewhere that is nothing.
     said: [Standing; CODES],
-    /// What each says by number, once two things belong in one place.
-    each: Vec<Standing>,
+    /// All of them with what they say, once two things belong in one place.
+    whole: Vec<(Line<K>, Standing)>,
 }
 
 impl<K: Key> Newest<K> {
@@ -75,27 +74,30 @@ impl<K: Key> Newest<K> {
             lines: Vec::new(),
             hosts: 0,
             said: [Standing::ABSENT; CODES],
-            each: Vec::new(),
+            whole: Vec::new(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.alike.len() + self.lines.len()
+        self.alike.len() + self.lines.len() + self.whole.len()
     }
 
     /// Whether there are as many as are sorted at once: so many lines, or so many octets that will not be given back one by one
     /// for about as many of what becomes of them.
     #[inline]
     pub(super) fn is_full(&self, lines: usize, octets: usize) -> bool {
-        if self.lines.is_empty() {
+        if !self.alike.is_empty() {
             return self.alike.len() >= ALIKE_MIN && size_of_val(&*self.alike) >= octets;
         }
-        self.lines.len() >= lines || self.hosts * size_of::<Line<K>>() + 2 * size_of_val(&*self.each) >= octets
+        self.lines.len() >= lines
+            || self.hosts * size_of::<Line<K>>() >= octets
+            || self.whole.len() == WHOLE_MAX
+            || size_of_val(&*self.whole) >= octets
     }
 
-    /// Whether what they say is kept line by line, and is not given back until all are taken.
-    pub(super) fn are_held(&self) -> bool {
-        !self.each.is_empty()
+    /// Whether what they say stands with each of them, so that they are large.
+    pub(super) fn are_whole(&self) -> bool {
+        !self.whole.is_empty()
     }
 
     /// The next line; false if it does not agree with those before it, and they are too many to be told apart: they must be
@@ -103,6 +105,10 @@ impl<K: Key> Newest<K> {
     #[inline]
     pub(super) fn push(&mut self, start: K, length: u8, standing: Standing) -> bool {
         if self.lines.is_empty() {
+            if !self.whole.is_empty() {
+                self.push_whole(start, length, standing);
+                return true;
+            }
             if self.alike.is_empty() {
                 (self.length, self.standing) = (length, standing);
             }
@@ -116,13 +122,24 @@ impl<K: Key> Newest<K> {
             self.tell_apart();
         }
         let code = standing.ruling.0 as usize % CODES;
-        if self.said[code] != standing || !self.each.is_empty() {
-            self.say(code, standing);
+        if self.said[code] != standing {
+            if self.said[code] != Standing::ABSENT {
+                self.make_whole();
+                self.push_whole(start, length, standing);
+                return true;
+            }
+            self.said[code] = standing;
         }
-        let line = Line::new(start, length, self.lines.len(), code);
+        let line = Line::new(start, length, self.lines.len() << NUMBER_SHIFT | code);
         push_tight(&mut self.lines, line);
         self.hosts += usize::from(K::HOST_LENGTH == Some(length));
         true
+    }
+
+    #[inline(never)]
+    fn push_whole(&mut self, start: K, length: u8, standing: Standing) {
+        let line = Line::new(start, length, self.whole.len());
+        push_tight(&mut self.whole, (line, standing));
     }
 
     /// Gives each line a length and a code of its own.
@@ -132,65 +149,72 @@ impl<K: Key> Newest<K> {
         let code = standing.ruling.0 as usize % CODES;
         said[code] = *standing;
         self.hosts = if K::HOST_LENGTH == Some(*length) { alike.len() } else { 0 };
-        lines.reserve(alike.len() + 1);
-        lines.extend(alike.drain(..).enumerate().map(|(number, start)| Line::new(start, *length, number, code)));
+        lines.reserve_exact(alike.len() + 1);
+        let numbered = std::mem::take(alike).into_iter().enumerate();
+        lines.extend(numbered.map(|(number, start)| Line::new(start, *length, number << NUMBER_SHIFT | code)));
     }
 
-    /// Something is said that was not said before, or more than there are codes for.
-    #[inline(never)]
-    fn say(&mut self, code: usize, standing: Standing) {
-        let Self { lines, said, each, .. } = self;
-        if !each.is_empty() {
-            push_tight(each, standing);
-        } else if said[code] == Standing::ABSENT {
-            said[code] = standing;
-        } else {
-            each.reserve(lines.len() + 1);
-            each.extend(lines.iter().map(|line| said[line.code()]));
-            each.push(standing);
-        }
+    /// Has each line say what it says.
+    #[cold]
+    fn make_whole(&mut self) {
+        let Self { lines, said, whole, .. } = self;
+        whole.reserve_exact(lines.len() + 1);
+        let numbered = std::mem::take(lines).into_iter().enumerate();
+        whole.extend(numbered.map(|(number, line)| (Line::new(line.start, line.length(), number), said[line.code()])));
+        self.hosts = 0;
     }
 
     /// What all of them have in common: the length and what is said.
     pub(super) fn in_common(&self) -> (Option<u8>, Option<Ruling>, Option<u32>) {
-        let Self { length, standing, lines, said, each, .. } = self;
+        let Self { length, standing, lines, said, whole, .. } = self;
+        if let Some((first, _)) = whole.first() {
+            let length = Some(first.length()).filter(|length| whole.iter().all(|(line, _)| line.length() == *length));
+            let (ruling, until_s) = common(&whole.iter().map(|(_, standing)| standing));
+            return (length, ruling, until_s);
+        }
         let Some(first) = lines.first() else {
             return (Some(*length), Some(standing.ruling), Some(standing.until_s));
         };
-        let by_code = said.iter().filter(|standing| **standing != Standing::ABSENT);
         let length = Some(first.length()).filter(|length| lines.iter().all(|line| line.length() == *length));
-        let (ruling, until_s) = if each.is_empty() { common(&by_code) } else { common(&each.iter()) };
+        let (ruling, until_s) = common(&said.iter().filter(|standing| **standing != Standing::ABSENT));
         (length, ruling, until_s)
     }
 
     /// Puts them in order, equal prefixes in the order of their lines, to be taken.
     pub(super) fn sort(&mut self) {
-        let Self { alike, lines, .. } = self;
+        let Self { alike, lines, whole, .. } = self;
         let digits = 0..(K::BITS / u8::BITS) as usize;
         if !alike.is_sorted() {
             sort_in_place(alike, digits.clone(), &|start, at| start.octet(at), &Ord::cmp);
         }
         if !lines.is_sorted() {
-            sort_in_place(lines, digits, &|line, at| line.start.octet(at), &Ord::cmp);
+            sort_in_place(lines, digits.clone(), &|line, at| line.start.octet(at), &Ord::cmp);
+        }
+        if !whole.is_sorted_by_key(|(line, _)| *line) {
+            sort_in_place(whole, digits, &|(line, _), at| line.start.octet(at), &|one, two| one.0.cmp(&two.0));
         }
         // They are taken from the end.
         alike.reverse();
         lines.reverse();
+        whole.reverse();
     }
 
     /// The start and the length of the next one, once they are sorted.
     pub(super) fn next(&self) -> Option<(K, u8)> {
         let alike = self.alike.last().map(|&start| (start, self.length));
-        alike.or(self.lines.last().map(|line| (line.start, line.length())))
+        let line = self.lines.last().or(self.whole.last().map(|(line, _)| line));
+        alike.or(line.map(|line| (line.start, line.length())))
     }
 
     /// Takes the next one, once they are sorted.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Entry<K>> {
         if let Some(line) = self.lines.pop() {
-            let said = self.said[line.code()];
-            let standing = if self.each.is_empty() { said } else { self.each[line.number()] };
             give_back(&mut self.lines);
+            return Some(Entry { start: line.start, length: line.length(), standing: self.said[line.code()] });
+        }
+        if let Some((line, standing)) = self.whole.pop() {
+            give_back(&mut self.whole);
             return Some(Entry { start: line.start, length: line.length(), standing });
         }
         let start = self.alike.pop()?;
@@ -201,7 +225,6 @@ impl<K: Key> Newest<K> {
     /// All were taken: what follows may say other things.
     pub(super) fn begin(&mut self) {
         self.said.fill(Standing::ABSENT);
-        self.each.clear();
     }
 }
 
@@ -229,7 +252,7 @@ mod tests {
         Standing { ruling: Ruling::listed(ValueId(value)), until_s }
     }
 
-    /// Whether what they say had to be kept line by line.
+    /// Whether what they say had to stand with each.
     fn holds(lines: &[(u64, u8, Standing)]) -> bool {
         let mut newest = Newest::new();
         for &(start, length, standing) in lines {
@@ -241,6 +264,7 @@ mod tests {
         assert_eq!(length, Some(one.1).filter(|_| lines.iter().all(|line| line.1 == one.1)));
         assert_eq!(ruling, Some(one.2.ruling).filter(|_| lines.iter().all(|line| line.2.ruling == one.2.ruling)));
         assert_eq!(until_s, Some(one.2.until_s).filter(|_| lines.iter().all(|line| line.2.until_s == one.2.until_s)));
+        let are_whole = newest.are_whole();
         newest.sort();
         let mut expected = lines.to_vec();
         expected.sort_by_key(|line| (line.0, line.1));
@@ -251,10 +275,8 @@ mod tests {
             assert!(newest.lines.capacity() - newest.lines.len() <= lines.len() / 16 + BLOCK_LEN / 16);
         }
         assert!(newest.take().is_none());
-        let are_held = newest.are_held();
-        newest.begin();
-        assert!(!newest.are_held());
-        are_held
+        assert!(newest.whole.capacity() == 0 || !are_whole);
+        are_whole
     }
 
     #[test]

@@ -317,7 +317,7 @@ impl Planter {
     }
 }
 
-/// So many nodes are hashed before they are put into their slots. Slots are all over memory, and the processor waits for several of
+/// So many nodes are hashed before they are put into their places. Those are all over memory, and the processor waits for several of
 /// them at a time if nothing else stands between.
 const HASHED: usize = 32;
 

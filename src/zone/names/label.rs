@@ -7,9 +7,10 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
+use crate::wire::name::outer_words;
+
 /// Octets of two words.
 const SHORT_MAX: usize = 16;
-const WORD_LEN: usize = 8;
 
 /// A label without its length octet.
 #[derive(Clone, Copy)]
@@ -22,7 +23,7 @@ pub(super) struct Label<'a> {
 impl<'a> Label<'a> {
     #[inline]
     pub(super) fn new(octets: &'a [u8]) -> Self {
-        let (first, last) = words(octets);
+        let (first, last) = outer_words(octets);
         Self { octets, first, last }
     }
 
@@ -41,7 +42,7 @@ impl<'a> Label<'a> {
     #[inline]
     pub(super) fn is(self, other: &[u8]) -> bool {
         debug_assert_eq!(self.len(), other.len());
-        words(other) == (self.first, self.last) && (self.len() <= SHORT_MAX || self.octets == other)
+        outer_words(other) == (self.first, self.last) && (self.len() <= SHORT_MAX || self.octets == other)
     }
 
     /// Hashes it together with a number.
@@ -62,24 +63,6 @@ impl<'a> Label<'a> {
 fn hash_long(mut hasher: impl Hasher, octets: &[u8]) -> u64 {
     hasher.write(octets);
     hasher.finish()
-}
-
-/// The first octets and the last ones: of labels of the same length that two words have room for, they tell all.
-#[inline]
-fn words(octets: &[u8]) -> (u64, u64) {
-    match (octets.first_chunk::<WORD_LEN>(), octets.last_chunk::<WORD_LEN>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => short_words(octets),
-    }
-}
-
-/// The same of fewer than eight octets.
-#[inline]
-fn short_words(octets: &[u8]) -> (u64, u64) {
-    match (octets.first_chunk(), octets.last_chunk()) {
-        (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
-        _ => (octets.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)), 0),
-    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Names {
     #[allow(clippy::inline_always, reason = "what it returns would else go through memory")]
     pub fn glance(&self, name: RelativeName<'_>, context: &Context) -> Glance {
         let count = name.label_count();
-        // Nothing is said of a node at the top, nor above it, and nearly all that is below it is a leaf.
+        // Nothing is said of what is below a node at the top, nor of what is above it, and nearly all below it is a leaf.
         let Some(left) = count.checked_sub(2) else { return Glance::Unclear };
         let Some(top) = self.tops.find(name.label_start(left + 1)) else { return Glance::Unclear };
         let Some(child) = self.table.find(&self.arena, top, 2, name.label(left)) else { return Glance::Nothing };
@@ -110,7 +110,7 @@ impl Names {
         let decide = |standing: Standing| standing.decide(&self.rulings, context);
         let count = name.label_count();
         let top = count.checked_sub(1).and_then(|last| self.tops.find(name.label_start(last)));
-        // Nothing is said of what was found at the top, nor above it.
+        // Nothing is said of what is below a node at the top, nor above it.
         let (mut node, mut depth) = top.map_or_else(|| (self.arena.parent(APEX), 0), |top| (top, 1));
         let mut above = (Finding::Absent, 0);
         let mut covering = (decide(self.arena.wildcard(node.at)), depth);

@@ -30,12 +30,17 @@ pub(super) const TOPS_MAX: usize = 8_192;
 #[derive(Debug, Default)]
 pub(super) struct Tops {
     /// A power of two of them, or none.
-    pairs: Box<[[Slot; PAIR]]>,
+    pairs: Box<[Pair]>,
     /// Bits of a hash that are not the number of a pair.
     shift: u32,
     /// Odd, and not known to who writes lists.
     spread: u64,
 }
+
+/// Slots in half a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
+struct Pair([Slot; PAIR]);
 
 /// A label, where its node is and where the nodes below that are over; no label is zero.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,13 +86,13 @@ impl Tops {
 
     /// Finds room for these, the first ones first, and tells for how many.
     fn with(entries: &[Slot], spread: u64) -> (usize, Self) {
-        let pairs = vec![[Slot::default(); PAIR]; (PAIRS_PER_LABEL * entries.len()).next_power_of_two()];
+        let pairs = vec![Pair::default(); (PAIRS_PER_LABEL * entries.len()).next_power_of_two()];
         let shift = u64::BITS - pairs.len().ilog2();
         let mut tops = Self { pairs: pairs.into(), shift, spread };
         let mut found = 0;
         for entry in entries {
             let home = tops.home(entry.label);
-            if let Some(slot) = tops.pairs[home].iter_mut().find(|slot| slot.label == 0) {
+            if let Some(slot) = tops.pairs[home].0.iter_mut().find(|slot| slot.label == 0) {
                 *slot = *entry;
                 found += 1;
             }
@@ -99,7 +104,7 @@ impl Tops {
     #[inline]
     pub(super) fn find(&self, octets: [u8; WORD_LEN]) -> Option<Parent> {
         let label = word(octets)?;
-        let slot = self.pairs.get(self.home(label))?.iter().find(|slot| slot.label == label)?;
+        let slot = self.pairs.get(self.home(label))?.0.iter().find(|slot| slot.label == label)?;
         Some(Parent { at: slot.at, end: slot.end })
     }
 
