@@ -69,7 +69,8 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     bench.report.table("Loading, and memory", columns, &table, NOTE)
 }
 
-const NOTE: &str = "Medians of the turns. Lines that say the same count as entries too.";
+const NOTE: &str = "Medians of the turns. Lines that say the same count as entries too. An entry's bytes are what the process holds \
+    beyond one without entries, so those of short lists may come out of what that one had free.";
 
 type Make = fn(&str, &Bench) -> io::Result<Fixture>;
 

@@ -159,7 +159,7 @@ impl<K: Key> Gathered<K> {
     fn pack(&mut self) {
         let Self { newest, runs, .. } = self;
         newest.sort();
-        let Some(first) = newest.next() else { return };
+        let Some(first) = newest.first() else { return };
         let (length, ruling, until_s) = newest.in_common();
         let shape = Shape { length, ruling, until_s };
         self.count += newest.len();
@@ -171,10 +171,7 @@ impl<K: Key> Gathered<K> {
             runs.push(Packing::new(shape));
         }
         let run = runs.last_mut().expect("there is one that they follow");
-        while let Some(entry) = newest.take() {
-            run.push(entry);
-        }
-        newest.begin();
+        newest.take_all(|entry| run.push(entry));
         let packed: usize = runs.iter().map(|run| run.packed.len()).sum();
         self.enough = (packed / COLLECTED_SHARE).clamp(COLLECTED_MIN, COLLECTED_MAX);
         self.enough_lines = LINES_MAX.min(self.enough / (2 * size_of::<K>()));
@@ -192,6 +189,7 @@ impl<K: Key> Gathered<K> {
             self.pack();
         }
         self.newest.sort();
+        self.newest.turn();
         let Self { ordered, runs, newest, .. } = self;
         let ordered = (ordered.count > 0).then(|| Reading::ordered(ordered));
         let newest = (newest.len() > 0).then(|| Reading::newest(newest));

@@ -2,8 +2,8 @@
 //!
 //! Lines that say the same of prefixes of one length are their starts. Most others say a few dozen things in turn: what a line
 //! says is then a number of six bits beside its length and its place among the lines, so that a line of IPv4 takes eight octets.
-//! Only where there is more to say does it stand with each line. Once sorted, lines are read from the lowest to the highest, and what
-//! is read is given back.
+//! Only where there is more to say does it stand with each line. Once sorted, lines are read from the lowest to the highest; the
+//! last ones of a list are given back as they are read.
 
 use super::{gather::Entry, sorted::Key};
 use crate::zone::{ruling::Ruling, runs::push_tight, sorting::sort_in_place, standing::Standing};
@@ -180,7 +180,7 @@ impl<K: Key> Newest<K> {
         (length, ruling, until_s)
     }
 
-    /// Puts them in order, equal prefixes in the order of their lines, to be taken.
+    /// Puts them in order, equal prefixes in the order of their lines.
     pub(super) fn sort(&mut self) {
         let Self { alike, lines, whole, .. } = self;
         let digits = 0..(K::BITS / u8::BITS) as usize;
@@ -193,38 +193,44 @@ impl<K: Key> Newest<K> {
         if !whole.is_sorted_by_key(|(line, _)| *line) {
             sort_in_place(whole, digits, &|(line, _), at| line.start.octet(at), &|one, two| one.0.cmp(&two.0));
         }
-        // They are taken from the end.
-        alike.reverse();
-        lines.reverse();
-        whole.reverse();
     }
 
-    /// The start and the length of the next one, once they are sorted.
-    pub(super) fn next(&self) -> Option<(K, u8)> {
-        let alike = self.alike.last().map(|&start| (start, self.length));
-        let line = self.lines.last().or(self.whole.last().map(|(line, _)| line));
+    /// The start and the length of the first one, once they are sorted.
+    pub(super) fn first(&self) -> Option<(K, u8)> {
+        let alike = self.alike.first().map(|&start| (start, self.length));
+        let line = self.lines.first().or(self.whole.first().map(|(line, _)| line));
         alike.or(line.map(|line| (line.start, line.length())))
     }
 
-    /// Takes the next one, once they are sorted.
+    /// Takes all, once they are sorted. The room for them is kept, for what follows; that may say other things.
+    pub(super) fn take_all(&mut self, mut take: impl FnMut(Entry<K>)) {
+        let Self { alike, length, standing, lines, said, whole, .. } = self;
+        alike.drain(..).for_each(|start| take(Entry { start, length: *length, standing: *standing }));
+        for line in lines.drain(..) {
+            take(Entry { start: line.start, length: line.length(), standing: said[line.code()] });
+        }
+        for (line, standing) in whole.drain(..) {
+            take(Entry { start: line.start, length: line.length(), standing });
+        }
+        said.fill(Standing::ABSENT);
+    }
+
+    /// Turns them round, once they are sorted: they are taken one by one from the end.
+    pub(super) fn turn(&mut self) {
+        self.alike.reverse();
+        self.lines.reverse();
+    }
+
+    /// Takes the next one, once they are turned, and gives back what it took. None of them is [whole](Self::are_whole).
     #[inline]
     pub(super) fn take(&mut self) -> Option<Entry<K>> {
         if let Some(line) = self.lines.pop() {
             give_back(&mut self.lines);
             return Some(Entry { start: line.start, length: line.length(), standing: self.said[line.code()] });
         }
-        if let Some((line, standing)) = self.whole.pop() {
-            give_back(&mut self.whole);
-            return Some(Entry { start: line.start, length: line.length(), standing });
-        }
         let start = self.alike.pop()?;
         give_back(&mut self.alike);
         Some(Entry { start, length: self.length, standing: self.standing })
-    }
-
-    /// All were taken: what follows may say other things.
-    pub(super) fn begin(&mut self) {
-        self.said.fill(Standing::ABSENT);
     }
 }
 
@@ -268,14 +274,19 @@ mod tests {
         newest.sort();
         let mut expected = lines.to_vec();
         expected.sort_by_key(|line| (line.0, line.1));
-        for &(start, length, standing) in &expected {
-            assert_eq!(newest.next(), Some((start, length)));
-            let entry = newest.take().expect("as many as were pushed");
-            assert!((entry.start, entry.length, entry.standing) == (start, length, standing));
-            assert!(newest.lines.capacity() - newest.lines.len() <= lines.len() / 16 + BLOCK_LEN / 16);
+        assert_eq!(newest.first(), Some((expected[0].0, expected[0].1)));
+        let mut taken = Vec::new();
+        if are_whole {
+            newest.take_all(|entry| taken.push(entry));
+        } else {
+            newest.turn();
+            while let Some(entry) = newest.take() {
+                taken.push(entry);
+                assert!(newest.lines.capacity() - newest.lines.len() <= lines.len() / 16 + BLOCK_LEN / 16);
+            }
         }
-        assert!(newest.take().is_none());
-        assert!(newest.whole.capacity() == 0 || !are_whole);
+        assert!(taken.iter().map(|entry| (entry.start, entry.length, entry.standing)).eq(expected));
+        assert_eq!(newest.len(), 0);
         are_whole
     }
 
