@@ -17,8 +17,7 @@ use crate::zone::{
     translation::Translation,
 };
 
-/// Lines that do not agree are collected up to an eighth of what is packed already, within these limits of octets; those that
-/// agree are half a million at least.
+/// Lines are collected up to an eighth of what is packed already, within these limits of octets.
 const COLLECTED_SHARE: usize = 8;
 const COLLECTED_MIN: usize = 1 << 19;
 const COLLECTED_MAX: usize = 1 << 24;
@@ -175,6 +174,7 @@ impl<K: Key> Gathered<K> {
         let packed: usize = runs.iter().map(|run| run.packed.len()).sum();
         self.enough = (packed / COLLECTED_SHARE).clamp(COLLECTED_MIN, COLLECTED_MAX);
         self.enough_lines = LINES_MAX.min(self.enough / (2 * size_of::<K>()));
+        self.newest.keep_room(self.enough_lines);
     }
 
     /// All lines, if they are hosts in order.
@@ -185,7 +185,8 @@ impl<K: Key> Gathered<K> {
 
     /// All entries in order; equal prefixes in the order of their lines.
     pub(super) fn into_entries(mut self) -> Merge<Reading<K>> {
-        if self.newest.are_whole() {
+        // The room for the newest lines of a long list would be held beside what becomes of it.
+        if self.newest.are_whole() || !self.runs.is_empty() {
             self.pack();
         }
         self.newest.sort();

@@ -19,9 +19,6 @@ pub(super) const LINES_MAX: usize = 1 << (LENGTH_SHIFT - NUMBER_SHIFT);
 /// The same where what is said stands with each.
 const WHOLE_MAX: usize = 1 << LENGTH_SHIFT;
 
-/// So many that agree are sorted at once, or more.
-const ALIKE_MIN: usize = 1 << 19;
-
 /// Octets that are given back at once.
 const BLOCK_LEN: usize = 64 * 1024;
 
@@ -87,7 +84,7 @@ impl<K: Key> Newest<K> {
     #[inline]
     pub(super) fn is_full(&self, lines: usize, octets: usize) -> bool {
         if !self.alike.is_empty() {
-            return self.alike.len() >= ALIKE_MIN && size_of_val(&*self.alike) >= octets;
+            return size_of_val(&*self.alike) >= octets;
         }
         self.lines.len() >= lines
             || self.hosts * size_of::<Line<K>>() >= octets
@@ -213,6 +210,11 @@ impl<K: Key> Newest<K> {
             take(Entry { start: line.start, length: line.length(), standing });
         }
         said.fill(Standing::ABSENT);
+    }
+
+    /// Gives back the room for more lines than that, where they do not agree: short lists have the most.
+    pub(super) fn keep_room(&mut self, lines: usize) {
+        self.lines.shrink_to(lines);
     }
 
     /// Turns them round, once they are sorted: they are taken one by one from the end.
