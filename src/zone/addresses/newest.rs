@@ -80,7 +80,7 @@ impl<K: Key> Newest<K> {
     }
 
     /// Whether there are as many as are sorted at once: so many lines, or so many octets that will not be given back one by one
-    /// for about as many of what becomes of them.
+    /// for about as many of what becomes of them; of those that are [whole](Self::are_whole) half as many.
     #[inline]
     pub(super) fn is_full(&self, lines: usize, octets: usize) -> bool {
         if !self.alike.is_empty() {
@@ -89,7 +89,7 @@ impl<K: Key> Newest<K> {
         self.lines.len() >= lines
             || self.hosts * size_of::<Line<K>>() >= octets
             || self.whole.len() == WHOLE_MAX
-            || size_of_val(&*self.whole) >= octets
+            || 2 * size_of_val(&*self.whole) >= octets
     }
 
     /// Whether what they say stands with each of them, so that they are large.
@@ -318,7 +318,7 @@ mod tests {
             assert!((1..count).all(|index| newest.push(index * 2, length, say(index))));
             newest.is_full(LINES_MAX, 1 << 19)
         };
-        let (hosts, prefixes, held) = ((1 << 16) + 1, 1 << 18, 1 << 15);
+        let (hosts, prefixes, held) = ((1 << 16) + 1, 1 << 18, 1 << 14);
         let (same, other) = (|_| said(1, FOREVER_S), |index| said(1, index));
         assert!(push(hosts, 32, &same) && !push(hosts - 1, 32, &same));
         assert!(push(prefixes, 30, &same) && !push(prefixes - 1, 30, &same));
