@@ -4,8 +4,7 @@
 //! what it becomes. It is therefore a merge sort in memory: lines are collected up to a limit, sorted, and packed as a *run*, in
 //! which an entry says only how it differs from the one before it. At the end all runs are read side by side, and each
 //! block of them is given back as soon as it was read, while the result grows. A file that is sorted makes a single run, and
-//! hosts in order none at all. Prefixes are as large in the end as while they are collected, so that some hundred thousand of
-//! them are sorted and read without being packed.
+//! hosts in order none at all.
 //!
 //! Bytes an entry, as `cargo bench --bench structures -- building` counts them: what it takes in the end, and the most that is
 //! held while that comes about, itself included.
@@ -15,12 +14,12 @@
 //! | 10 million hosts, sorted; in any order | 2.42 | 2.44; 2.51 |
 //! | the same with 30 values | 3.4 to 3.6 | 3.5; 3.7 |
 //! | the same with lifetimes that end within a day | 4.6 | 5.4 |
-//! | 1 million hosts, sorted; in any order | 2.3 | 2.5; 3.8 |
-//! | the same with 30 values | 3.3 to 3.5 | 4.0; 4.2 |
-//! | the same with lifetimes that end within a day | 4.4 | 5.6; 6.3 |
-//! | 200,000 IPv4 prefixes with 30 values | 6.8 to 7.6 | 11.4 to 12.4 |
-//! | the same with lifetimes that end within a day | 9.4 to 10.3 | 13.0 to 13.5 |
-//! | 200,000 IPv6 prefixes | 17.8 | 18.9 |
+//! | 1 million hosts, sorted; in any order | 2.3 | 2.5; 3.7 |
+//! | the same with 30 values | 3.3 to 3.5 | 3.9; 4.3 |
+//! | the same with lifetimes that end within a day | 4.5 | 5.8; 6.2 |
+//! | 200,000 IPv4 prefixes with 30 values | 6.8 to 7.9 | 11.1 to 12.2 |
+//! | the same with lifetimes that end within a day | 9.4 to 10.3 | 12.8 to 13.3 |
+//! | 200,000 IPv6 prefixes | 17.8 | 21.7 |
 //! | 1 million names | 18.4 | 18.4 |
 //! | the same with lifetimes that end within a day | 21.2 | 21.2 |
 //!

@@ -6,13 +6,11 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{
-    newest::{LINES_MAX, Newest},
-    sorted::{IntoKeys, Key, SortedBuilder},
-};
+use super::sorted::{IntoKeys, Key, SortedBuilder};
 use crate::zone::{
     ruling::{FOREVER_S, Ruling},
-    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number, unzigzag, zigzag},
+    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number, push_tight, unzigzag, zigzag},
+    sorting::sort_in_place,
     standing::Standing,
     translation::Translation,
 };
@@ -33,6 +31,23 @@ pub(super) struct Entry<K> {
     pub(super) start: K,
     pub(super) length: u8,
     pub(super) standing: Standing,
+}
+
+/// An entry that is collected.
+#[derive(Clone, Copy, Debug)]
+struct Line<K> {
+    start: K,
+    /// The length in the highest octet, and below it a number that grows with the lines.
+    tail: u32,
+    standing: Standing,
+}
+
+const LINE_BITS: u32 = 24;
+
+impl<K> Line<K> {
+    fn length(&self) -> u8 {
+        (self.tail >> LINE_BITS) as u8
+    }
 }
 
 /// Hosts from the first line on, of which all say the same for ever, and each is above the one before it.
@@ -90,9 +105,14 @@ impl<K: Key> Ordered<K> {
 #[derive(Debug)]
 pub(super) struct Gathered<K> {
     ordered: Ordered<K>,
-    newest: Newest<K>,
-    /// So many of the newest lines are enough, or so many octets.
-    enough_lines: usize,
+    /// The starts of the newest lines, as long as these agree in all else.
+    alike: Vec<K>,
+    /// What they agree in.
+    length: u8,
+    standing: Standing,
+    /// The newest lines once they do not agree.
+    unlike: Vec<Line<K>>,
+    /// Octets of newest lines that are enough.
     enough: usize,
     runs: Vec<Packing<K>>,
     count: usize,
@@ -102,9 +122,10 @@ impl<K: Key> Gathered<K> {
     pub(super) fn new() -> Self {
         Self {
             ordered: Ordered::new(),
-            newest: Newest::new(),
-            // Lists that are no longer than that are never packed.
-            enough_lines: LINES_MAX,
+            alike: Vec::new(),
+            length: 0,
+            standing: Standing::ABSENT,
+            unlike: Vec::new(),
             enough: COLLECTED_MIN,
             runs: Vec::new(),
             count: 0,
@@ -121,18 +142,38 @@ impl<K: Key> Gathered<K> {
 
     #[inline]
     fn collect(&mut self, start: K, length: u8, standing: Standing) {
-        if !self.newest.push(start, length, standing) {
-            self.pack();
-            self.newest.push(start, length, standing);
+        if self.unlike.is_empty() {
+            if self.alike.is_empty() {
+                (self.length, self.standing) = (length, standing);
+            }
+            if (self.length, self.standing) == (length, standing) {
+                push_tight(&mut self.alike, start);
+                if self.alike.len() * size_of::<K>() >= self.enough {
+                    self.pack();
+                }
+                return;
+            }
+            self.tell_apart();
         }
-        if self.newest.is_full(self.enough_lines, self.enough) {
+        let tail = u32::from(length) << LINE_BITS | self.unlike.len() as u32;
+        push_tight(&mut self.unlike, Line { start, tail, standing });
+        if self.unlike.len() * size_of::<Line<K>>() >= self.enough {
             self.pack();
         }
     }
 
     /// Number of lines so far.
     pub(super) fn count(&self) -> usize {
-        self.ordered.count + self.count + self.newest.len()
+        self.ordered.count + self.count + self.alike.len() + self.unlike.len()
+    }
+
+    /// Gives each of the newest lines a length and a standing of its own.
+    #[cold]
+    fn tell_apart(&mut self) {
+        let Self { alike, length, standing, unlike, .. } = self;
+        let tail = u32::from(*length) << LINE_BITS;
+        unlike.reserve(alike.len() + 1);
+        unlike.extend(alike.drain(..).zip(tail..).map(|(start, tail)| Line { start, tail, standing: *standing }));
     }
 
     /// Takes over lines that follow, of which each says what it is translated to.
@@ -156,12 +197,20 @@ impl<K: Key> Gathered<K> {
     /// Packs the newest lines, at the end of the newest run if they follow it.
     #[cold]
     fn pack(&mut self) {
-        let Self { newest, runs, .. } = self;
-        newest.sort();
-        let Some(first) = newest.first() else { return };
-        let (length, ruling, until_s) = newest.in_common();
-        let shape = Shape { length, ruling, until_s };
-        self.count += newest.len();
+        let Self { alike, length, standing, unlike, runs, .. } = self;
+        let digits = 0..(K::BITS / u8::BITS) as usize;
+        if !alike.is_sorted() {
+            sort_in_place(alike, digits.clone(), &|start, at| start.octet(at), &Ord::cmp);
+        }
+        let key = |line: &Line<K>| (line.start, line.tail);
+        if !unlike.is_sorted_by_key(key) {
+            sort_in_place(unlike, digits, &|line, at| line.start.octet(at), &|one, two| key(one).cmp(&key(two)));
+        }
+        let (length, standing) = (*length, *standing);
+        let first = alike.first().map(|&start| (start, length));
+        let Some(first) = first.or(unlike.first().map(|line| (line.start, line.length()))) else { return };
+        let shape = if unlike.is_empty() { Shape::alike(length, standing) } else { Shape::of(unlike) };
+        self.count += alike.len() + unlike.len();
         let follows = |run: &Packing<K>| {
             run.shape == shape && run.translation.is_none() && (run.last.start, run.last.length) <= first
         };
@@ -170,11 +219,12 @@ impl<K: Key> Gathered<K> {
             runs.push(Packing::new(shape));
         }
         let run = runs.last_mut().expect("there is one that they follow");
-        newest.take_all(|entry| run.push(entry));
+        alike.drain(..).for_each(|start| run.push(Entry { start, length, standing }));
+        for line in unlike.drain(..) {
+            run.push(Entry { start: line.start, length: line.length(), standing: line.standing });
+        }
         let packed: usize = runs.iter().map(|run| run.packed.len()).sum();
         self.enough = (packed / COLLECTED_SHARE).clamp(COLLECTED_MIN, COLLECTED_MAX);
-        self.enough_lines = LINES_MAX.min(self.enough / (2 * size_of::<K>()));
-        self.newest.keep_room(self.enough_lines);
     }
 
     /// All lines, if they are hosts in order.
@@ -185,16 +235,10 @@ impl<K: Key> Gathered<K> {
 
     /// All entries in order; equal prefixes in the order of their lines.
     pub(super) fn into_entries(mut self) -> Merge<Reading<K>> {
-        // The room for the newest lines of a long list would be held beside what becomes of it.
-        if self.newest.are_whole() || !self.runs.is_empty() {
-            self.pack();
-        }
-        self.newest.sort();
-        self.newest.turn();
-        let Self { ordered, runs, newest, .. } = self;
+        self.pack();
+        let Self { ordered, runs, .. } = self;
         let ordered = (ordered.count > 0).then(|| Reading::ordered(ordered));
-        let newest = (newest.len() > 0).then(|| Reading::newest(newest));
-        Merge::new(ordered.into_iter().chain(runs.into_iter().map(Packing::read)).chain(newest).collect())
+        Merge::new(ordered.into_iter().chain(runs.into_iter().map(Packing::read)).collect())
     }
 }
 
@@ -227,6 +271,16 @@ struct Shape {
 impl Shape {
     fn alike(length: u8, standing: Standing) -> Self {
         Self { length: Some(length), ruling: Some(standing.ruling), until_s: Some(standing.until_s) }
+    }
+
+    fn of<K>(lines: &[Line<K>]) -> Self {
+        let Line { standing: Standing { ruling, until_s }, .. } = lines[0];
+        let length = lines[0].length();
+        Self {
+            length: lines.iter().all(|line| line.length() == length).then_some(length),
+            ruling: lines.iter().all(|line| line.standing.ruling == ruling).then_some(ruling),
+            until_s: lines.iter().all(|line| line.standing.until_s == until_s).then_some(until_s),
+        }
     }
 
     /// What both have in common.
@@ -298,8 +352,6 @@ const fn nothing<K>(start: K) -> Entry<K> {
 enum Source<K> {
     Packed(Packed),
     Ordered(IntoKeys<K>),
-    /// These have no shape.
-    Newest(Box<Newest<K>>),
 }
 
 /// A run while it is read.
@@ -323,11 +375,6 @@ impl<K: Key> Reading<K> {
         Self { shape, source, left, at_hand, end_s: 0, translation: None }
     }
 
-    fn newest(newest: Newest<K>) -> Self {
-        let (left, at_hand, shape) = (newest.len(), nothing(K::MIN), Shape::alike(0, Standing::ABSENT));
-        Self { shape, source: Source::Newest(newest.into()), left, at_hand, end_s: 0, translation: None }
-    }
-
     /// The entry at hand.
     #[inline]
     pub(super) fn entry(&self) -> Entry<K> {
@@ -347,10 +394,6 @@ impl<K: Key> Run for Reading<K> {
             Source::Packed(packed) => packed,
             Source::Ordered(keys) => {
                 at_hand.start = keys.next().unwrap_or(K::MAX);
-                return true;
-            }
-            Source::Newest(newest) => {
-                *at_hand = newest.take().unwrap_or(*at_hand);
                 return true;
             }
         };
@@ -445,8 +488,6 @@ mod tests {
         holds(numbers.clone().map(|index| (scattered(index), (index % 3) as u8, mixed(index))).collect());
         holds(numbers.clone().map(|index| (index % 1_000, 32, mixed(index))).collect());
         holds((0..4_000_000).map(|index| (scattered(index), 32, one)).collect());
-        let one_is_wide = |index: u32| (scattered(index) & !1, if index == 600_000 { 31 } else { 32 }, one);
-        holds((0..900_000).map(one_is_wide).collect());
     }
 
     #[test]

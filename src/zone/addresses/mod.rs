@@ -27,7 +27,6 @@ mod gather;
 mod layers;
 mod marks;
 mod nesting;
-mod newest;
 mod packed;
 mod sorted;
 mod sparse;
