@@ -15,7 +15,7 @@ use crate::{
         addresses::Addresses,
         dataset::{Dataset, Entries},
         nested::Standings,
-        ruling::{Claim, Context},
+        ruling::{Claim, Context, is_over},
     },
 };
 
@@ -280,7 +280,7 @@ fn may_list(addresses: &Addresses, said: &Standings, context: &Context) -> bool 
         if level.contains(&Claim::excluded()) {
             return false;
         }
-        if level.iter().any(|claim| claim.value.is_some() && u64::from(claim.until_s) > context.now_s) {
+        if level.iter().any(|claim| claim.value.is_some() && !is_over(claim.until_s, context.now_s)) {
             return true;
         }
     }

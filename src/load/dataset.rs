@@ -14,7 +14,7 @@ use super::{
 };
 use crate::zone::{
     dataset::{Dataset, Entries, Kind},
-    ruling::{Claim, FOREVER_S, KeyRule},
+    ruling::{Claim, FOREVER_S, KeyRule, is_over},
     values::{TEMPLATE_MAX, Template, ValueId, Values},
 };
 
@@ -319,7 +319,7 @@ impl Shared {
                 KeyRule::Required
             }
         };
-        let is_over = claim.until_s != FOREVER_S && u64::from(claim.until_s) <= now_s;
+        let is_over = is_over(claim.until_s, now_s);
         reading.report.expired += u64::from(is_over);
         (!is_over).then_some(claim)
     }

@@ -1,7 +1,7 @@
 //! How much of a dataset ends, how much is over, and what ends next: for reports, refusals and sweeps, on no query's way.
 
 use super::{
-    ruling::{FOREVER_S, Rulings},
+    ruling::{FOREVER_S, Rulings, is_over},
     standing::Standing,
 };
 
@@ -37,7 +37,7 @@ impl Lifetimes {
             return;
         }
         self.ending += 1;
-        if u64::from(until_s) <= now_s {
+        if is_over(until_s, now_s) {
             self.over += 1;
         } else {
             self.next_s = Some(self.next_s.map_or(until_s, |next_s| next_s.min(until_s)));

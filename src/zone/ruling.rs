@@ -25,6 +25,12 @@ use super::{runs::push_tight, values::ValueId};
 /// The end of a lifetime that has none.
 pub const FOREVER_S: u32 = u32::MAX;
 
+/// Whether a lifetime with that end is over; without an end it never is.
+#[inline]
+pub fn is_over(until_s: u32, now_s: u64) -> bool {
+    until_s != FOREVER_S && now_s >= u64::from(until_s)
+}
+
 /// What a lookup may depend on besides its key.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
@@ -75,7 +81,7 @@ impl Claim {
     /// Whether the claim counts for this query.
     pub fn in_force(&self, context: &Context) -> bool {
         let skips_delay = self.key == KeyRule::SkipsDelay && context.keyed;
-        (self.until_s == FOREVER_S || context.now_s < u64::from(self.until_s))
+        !is_over(self.until_s, context.now_s)
             && (context.now_s >= u64::from(self.from_s) || skips_delay)
             && (self.key != KeyRule::Required || context.keyed)
     }

@@ -7,7 +7,7 @@
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
 
-use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder};
+use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder, is_over};
 
 /// A ruling and the end of its lifetime. A ruling with a link has its times there, and no end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +85,7 @@ impl Standing {
     /// Whether its lifetime has ended.
     #[inline]
     pub fn is_over(self, context: &Context) -> bool {
-        self.until_s != FOREVER_S && context.now_s >= u64::from(self.until_s)
+        is_over(self.until_s, context.now_s)
     }
 
     /// Decides for one query, without what counts together with it.

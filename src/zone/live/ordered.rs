@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::column::{CHUNK_MAX, Column};
-use crate::zone::ruling::FOREVER_S;
+use crate::zone::ruling::is_over;
 
 /// The value of an exclusion.
 pub(super) const EXCLUDED: u32 = u32::MAX;
@@ -22,7 +22,7 @@ const BUILT: usize = CHUNK_MAX * 3 / 4;
 /// What is said of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// In force before this second; [`FOREVER_S`] has no end.
+    /// In force before this second; [`FOREVER_S`](crate::zone::ruling::FOREVER_S) has no end.
     pub until_s: u32,
     pub(super) value: u32,
 }
@@ -47,13 +47,8 @@ impl Entry {
     /// Whether it counts at this second.
     #[inline]
     pub fn in_force(self, now_s: u64) -> bool {
-        is_before(now_s, self.until_s)
+        !is_over(self.until_s, now_s)
     }
-}
-
-#[inline]
-fn is_before(now_s: u64, until_s: u32) -> bool {
-    now_s < u64::from(until_s) || until_s == FOREVER_S
 }
 
 /// What a scan looks for.
@@ -336,7 +331,7 @@ impl<C: Column> Ordered<C> {
             if place > start && !is_within(shelf.first()) {
                 return false;
             }
-            if !is_before(now_s, shelf.ends.of(want)) {
+            if is_over(shelf.ends.of(want), now_s) {
                 continue;
             }
             let chunk = &shelf.chunk;

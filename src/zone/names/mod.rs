@@ -30,7 +30,7 @@ use self::{
 };
 use super::{
     lifetimes::Lifetimes,
-    ruling::{Context, FOREVER_S, Finding, Level, Rulings},
+    ruling::{Context, Finding, Level, Rulings, is_over},
     standing::{Outlook, Standing},
     values::ValueId,
 };
@@ -70,7 +70,7 @@ pub enum Glance {
     One {
         /// The value.
         value: ValueId,
-        /// The end of its lifetime ([`FOREVER_S`]: none).
+        /// The end of its lifetime ([`FOREVER_S`](super::ruling::FOREVER_S): none).
         until_s: u32,
         /// How many labels the entry has that says so, `*` not counted.
         entry_label_count: usize,
@@ -194,11 +194,10 @@ impl Names {
     /// Whether a node below that at `at` lists.
     #[inline]
     fn any_below(&self, at: u32, below: Outlook, context: &Context) -> bool {
-        let end_s = below.end_s();
         match below {
             Outlook::Never => false,
             Outlook::Always => true,
-            _ if end_s != FOREVER_S && context.now_s >= u64::from(end_s) => false,
+            _ if is_over(below.end_s(), context.now_s) => false,
             Outlook::Until(_) => true,
             Outlook::Perhaps(_) => self.scan_below(at, context),
         }

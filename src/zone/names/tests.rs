@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     wire::name::{Name, QueryName},
     zone::{
-        ruling::{Claim, KeyRule},
+        ruling::{Claim, FOREVER_S, KeyRule},
         values::ValueId,
     },
 };
