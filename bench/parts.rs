@@ -112,7 +112,9 @@ fn answer(bencher: Bencher<'_, '_>, list: &List, names: &[String], kind: u16) {
     let client = Client { address: [192, 0, 2, 1].into(), transport: Transport::Udp };
     let (mut name, mut reply) = (QueryName::new(), [0; PAYLOAD_LEN as usize]);
     bencher.counter(ItemsCount::new(requests.len())).bench_local(|| {
-        let answer = |request: &Vec<u8>| answer::answer_with(&mut name, &world, &client, request, &mut reply).reply_len;
+        let answer = |request: &Vec<u8>| {
+            usize::from(answer::answer_with(&mut name, &world, &client, request, &mut reply).reply_len)
+        };
         requests.iter().map(answer).sum::<usize>()
     });
 }

@@ -134,7 +134,7 @@ pub(crate) fn ask(address: IpAddr, transport: Transport, request: &[u8], buffer:
     let (snapshot, policy) = world();
     let world = answer::World { snapshot, policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
     let outcome = both_ways::answer(world, Client { address, transport }, request, buffer);
-    check_reply(transport, request, &buffer[..outcome.reply_len]);
+    check_reply(transport, request, &buffer[..usize::from(outcome.reply_len)]);
     outcome
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn load(kind: Kind, input: &[u8]) {
             for (address, transport) in [("127.0.0.1", Transport::Udp), ("2001:db8::1", Transport::Tcp)] {
                 let client = Client { address: address.parse().expect("an address"), transport };
                 let outcome = both_ways::answer(world, client, &request, &mut buffer);
-                check_reply(transport, &request, &buffer[..outcome.reply_len]);
+                check_reply(transport, &request, &buffer[..usize::from(outcome.reply_len)]);
             }
         }
     }

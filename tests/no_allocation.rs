@@ -166,7 +166,7 @@ fn nothing_is_allocated_for_any_kind_of_query() {
                 let outcome = answer::answer(world, Client { address, transport }, request, &mut buffer);
                 let count = COUNT.get() - before;
                 assert_eq!(count, 0, "allocations for {request:02x?} from {address}");
-                functions::check_reply(transport, request, &buffer[..outcome.reply_len]);
+                functions::check_reply(transport, request, &buffer[..usize::from(outcome.reply_len)]);
                 if let Some(verdict) = verdict {
                     assert_eq!(outcome.verdict, *verdict, "{request:02x?}");
                 }
@@ -174,7 +174,7 @@ fn nothing_is_allocated_for_any_kind_of_query() {
                 let world = answer::World { live: &live, ..world };
                 let outcome = answer::answer(world, Client { address, transport }, request, &mut buffer);
                 assert_eq!(COUNT.get() - before, 0, "allocations for {request:02x?} with live listings");
-                functions::check_reply(transport, request, &buffer[..outcome.reply_len]);
+                functions::check_reply(transport, request, &buffer[..usize::from(outcome.reply_len)]);
                 asked += 1;
                 truncated += usize::from(outcome.truncated);
             }

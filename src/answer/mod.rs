@@ -40,7 +40,7 @@ use crate::{
     zone::{
         live::{Live, LiveZone},
         ruling::Context,
-        snapshot::{Content, Snapshot},
+        snapshot::{Content, Snapshot, ZonePlace},
     },
 };
 
@@ -107,11 +107,11 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Octets of the reply; 0 is silence.
-    pub reply_len: usize,
+    pub reply_len: u16,
     /// Seconds for which the reply is to be held back (the `delay` parameter of rspamd's fork).
     pub hold_s: u16,
     /// The zone, by its place in the snapshot.
-    pub zone: Option<usize>,
+    pub zone: Option<ZonePlace>,
     /// The type that was asked for.
     pub qtype: u16,
     /// The response code; `None` with silence.
@@ -120,8 +120,6 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Something did not fit.
     pub truncated: bool,
-    /// The client gave an OPT record.
-    pub has_edns: bool,
     /// Records in the answer section.
     pub answer_count: u16,
     /// Why there is silence.
@@ -170,7 +168,7 @@ struct Decision {
     rcode: Rcode,
     extended_error: Option<ExtendedError>,
     verdict: Verdict,
-    zone: Option<usize>,
+    zone: Option<ZonePlace>,
     hold_s: u16,
 }
 
@@ -192,7 +190,7 @@ pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8
 ///
 /// # Panics
 /// With a buffer that is too short for [`answer`].
-#[inline]
+#[inline(always)]
 pub fn answer_with(
     name: &mut QueryName,
     world: &World<'_>,
@@ -200,8 +198,9 @@ pub fn answer_with(
     request: &[u8],
     buffer: &mut [u8],
 ) -> Outcome {
-    match usual::answer(name, world, client, request, buffer) {
-        Some(outcome) => outcome,
+    let room = buffer.first_chunk_mut();
+    match room.and_then(|room| usual::answer(name, world, client, request, room)) {
+        Some(outcome) => outcome.into(),
         None => answer_in_full(name, world, client, request, buffer),
     }
 }
@@ -278,7 +277,7 @@ fn decline(
 }
 
 /// Decides what to say and writes the records; `Err` with the zone's place is silence.
-fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Option<usize>> {
+fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Option<ZonePlace>> {
     let Query { qname_len, qtype, qclass, .. } = *asked.query;
     if qclass == class::IN {
         reply.set_authoritative();
@@ -297,7 +296,7 @@ fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Opti
     asked.live = live_in(asked, place);
     let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left));
     if gate.is_ignored() {
-        return Err(Some(place));
+        return Err(Some(ZonePlace::new(place)));
     }
     let mut decision = match &zone.content {
         Some(content) if content.is_current(&asked.context) && !gate.is_refused() => {
@@ -305,7 +304,7 @@ fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Opti
         }
         content => unserved(content.as_ref(), &asked.context, reply),
     };
-    decision.zone = Some(place);
+    decision.zone = Some(ZonePlace::new(place));
     Ok(decision)
 }
 
@@ -422,20 +421,19 @@ fn finish(
         options.nsid = policy.identity.as_deref().map(str::as_bytes).filter(|_| edns.wants_nsid);
     }
     Outcome {
-        reply_len: reply.finish(world.policy.udp_payload_len, &options),
+        reply_len: reply.finish(world.policy.udp_payload_len, &options) as u16,
         hold_s: decision.hold_s,
         zone: decision.zone,
         qtype,
         rcode: Some(decision.rcode),
         verdict: decision.verdict,
         truncated,
-        has_edns: edns.is_some(),
         answer_count,
         ignored: None,
     }
 }
 
-fn silence(reason: Ignored, zone: Option<usize>, qtype: u16) -> Outcome {
+fn silence(reason: Ignored, zone: Option<ZonePlace>, qtype: u16) -> Outcome {
     Outcome {
         reply_len: 0,
         hold_s: 0,
@@ -444,7 +442,6 @@ fn silence(reason: Ignored, zone: Option<usize>, qtype: u16) -> Outcome {
         rcode: None,
         verdict: Verdict::None,
         truncated: false,
-        has_edns: false,
         answer_count: 0,
         ignored: Some(reason),
     }

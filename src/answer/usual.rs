@@ -10,7 +10,7 @@ use crate::{
     wire::{
         HEADER_LEN, Rcode, cookie,
         name::{QueryName, RelativeName},
-        plain::{PlainQuery, PlainReply},
+        plain::{PlainQuery, PlainReply, REPLY_MAX_LEN},
         reply::Full,
         rr,
     },
@@ -21,14 +21,15 @@ use crate::{
         names::Glance,
         ruling::{Context, Finding},
         shown::Key,
+        snapshot::ZonePlace,
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
         usual::{Keys, UsualZone},
         values::{Part, ValueId, Values},
     },
 };
 
-/// Octets of four labels of one digit.
-const FOUR_DIGITS_LEN: usize = 8;
+/// Where a reply goes.
+type Room = [u8; REPLY_MAX_LEN];
 
 /// The one thing that lists what was asked for.
 #[derive(Clone, Copy)]
@@ -57,6 +58,33 @@ enum ByCommand<'a> {
 /// More was found than is usual.
 struct Unusual;
 
+/// What became of a request, as far as that differs, in one register.
+#[derive(Clone, Copy)]
+pub(super) struct UsualOutcome {
+    zone: ZonePlace,
+    reply_len: u16,
+    qtype: u8,
+    is_listed: bool,
+}
+
+impl From<UsualOutcome> for Outcome {
+    #[inline]
+    fn from(usual: UsualOutcome) -> Self {
+        let UsualOutcome { zone, reply_len, qtype, is_listed } = usual;
+        Self {
+            reply_len,
+            hold_s: 0,
+            zone: Some(zone),
+            qtype: qtype.into(),
+            rcode: Some(if is_listed { Rcode::NoError } else { Rcode::NxDomain }),
+            verdict: if is_listed { Verdict::Listed } else { Verdict::Unlisted },
+            truncated: false,
+            answer_count: is_listed.into(),
+            ignored: None,
+        }
+    }
+}
+
 /// What an answer is made from besides the request.
 #[derive(Clone, Copy)]
 struct Setting<'a> {
@@ -71,41 +99,61 @@ pub(super) fn answer(
     world: &World<'_>,
     client: &Client,
     request: &[u8],
-    buffer: &mut [u8],
-) -> Option<Outcome> {
+    room: &mut Room,
+) -> Option<UsualOutcome> {
     let setting = Setting { world, client };
     let wire = request.get(HEADER_LEN..)?;
-    // Four labels of one digit begin an IPv6 address as well.
-    match read_v4_on_wire(wire) {
-        Some((address, apex_at)) if apex_at != FOUR_DIGITS_LEN => answer_v4(setting, address, apex_at, request, buffer),
-        _ if has_nibbles_on_wire(wire) => answer_v6(setting, request, buffer),
-        _ => answer_name(name, setting, request, buffer),
+    // Four labels of one digit are an IPv4 address, or begin an IPv6 one.
+    if has_nibbles_on_wire(wire) {
+        return answer_v6(setting, request, room);
     }
+    if wire.get(1)?.is_ascii_digit()
+        && let Ok(outcome) = answer_if_v4(setting, request, room)
+    {
+        return outcome;
+    }
+    answer_name(name, setting, request, room)
 }
 
-#[inline]
-fn answer_v4(setting: Setting<'_>, address: u32, apex_at: usize, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
+/// Some names begin with a digit as well.
+struct NoAddress;
+
+#[inline(never)]
+fn answer_if_v4(setting: Setting<'_>, request: &[u8], room: &mut Room) -> Result<Option<UsualOutcome>, NoAddress> {
+    let wire = request.get(HEADER_LEN..).unwrap_or_default();
+    let (address, apex_at) = read_v4_on_wire(wire).ok_or(NoAddress)?;
+    Ok(answer_v4(setting, address, apex_at, request, room))
+}
+
+#[inline(always)]
+fn answer_v4(
+    setting: Setting<'_>,
+    address: u32,
+    apex_at: usize,
+    request: &[u8],
+    room: &mut Room,
+) -> Option<UsualOutcome> {
     let query = read(request)?;
     let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
     match find_v4(zone, setting.world, address, query.qtype).ok()? {
-        None => deny(setting, query, zone, apex_at, buffer),
-        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V4(address), buffer),
+        None => deny(setting, query, zone, apex_at, room),
+        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V4(address), room),
     }
 }
 
 #[inline(never)]
-fn answer_v6(setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
+fn answer_v6(setting: Setting<'_>, request: &[u8], room: &mut Room) -> Option<UsualOutcome> {
     let query = read(request)?;
     let (address, apex_at) = read_v6_on_wire(query.name())?;
     let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
     match find_v6(zone, setting.world, address, query.qtype).ok()? {
-        None => deny(setting, query, zone, apex_at, buffer),
-        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V6(address), buffer),
+        None => deny(setting, query, zone, apex_at, room),
+        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V6(address), room),
     }
 }
 
 #[inline(never)]
-fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffer: &mut [u8]) -> Option<Outcome> {
+fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], room: &mut Room) -> Option<UsualOutcome> {
     let query = read(request)?;
     let snapshot = setting.world.snapshot;
     let (zone, apex_at) = name.read_above(
@@ -115,26 +163,25 @@ fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], buffe
     )?;
     let relative = name.relative(name.label_count());
     match find_name(zone, setting.world, relative, query.qtype).ok()? {
-        (None, _) => deny(setting, query, zone, apex_at, buffer),
-        (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), buffer),
+        (None, _) => deny(setting, query, zone, apex_at, room),
+        (Some(hit), entry) => confirm(setting, request, zone, apex_at, hit, Key::Name(entry), room),
     }
 }
 
 /// The usual zone of that name, if it lists such keys.
-#[inline]
+#[inline(always)]
 fn zone_at<'a>(world: &World<'a>, apex: &[u8], keys: Keys) -> Option<&'a UsualZone> {
     world.snapshot.usual_at(apex, world.now_s).filter(|zone| zone.keys == keys)
 }
 
 /// Reads a request for records of a usual type, or one as old.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "what it returns would else go through memory")]
 fn read(request: &[u8]) -> Option<PlainQuery<'_>> {
     PlainQuery::read(request).filter(|query| query.qtype <= rr::AAAA)
 }
 
 /// What lists an IPv4 address, if anything does.
-#[inline]
+#[inline(always)]
 fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32, qtype: u16) -> Result<Option<Hit<'a>>, Unusual> {
     let by_command = match world.live.zone(zone.live_slot) {
         Some(live) => by_command(live, zone, live.find_v4(address, world.now_s), Shape::V4, (qtype, world.now_s))?,
@@ -157,7 +204,7 @@ fn find_v6<'a>(zone: &'a UsualZone, world: &World<'a>, address: u128, qtype: u16
 }
 
 /// What lists an address: what was said of it by command, or what `find` finds.
-#[inline]
+#[inline(always)]
 fn find_address<'a>(
     zone: &'a UsualZone,
     world: &World<'_>,
@@ -258,17 +305,17 @@ fn for_all(world: &World<'_>) -> Context {
 }
 
 /// Says that nothing is listed.
-#[inline]
+#[inline(always)]
 fn deny(
     setting: Setting<'_>,
     query: PlainQuery<'_>,
     zone: &UsualZone,
     apex_at: usize,
-    buffer: &mut [u8],
-) -> Option<Outcome> {
-    let mut reply = PlainReply::new(&query, buffer).ok()?;
+    room: &mut Room,
+) -> Option<UsualOutcome> {
+    let mut reply = PlainReply::new(&query, room).ok()?;
     reply.authority_block(zone.denial.as_ref()?, apex_at).ok()?;
-    finish(setting, query, zone, reply, Rcode::NxDomain)
+    finish(setting, &query, zone, reply, Rcode::NxDomain)
 }
 
 /// Says what is listed.
@@ -280,43 +327,38 @@ fn confirm(
     apex_at: usize,
     hit: Hit<'_>,
     key: Key<'_>,
-    buffer: &mut [u8],
-) -> Option<Outcome> {
+    room: &mut Room,
+) -> Option<UsualOutcome> {
+    // Reading it again takes less than keeping it at hand for the few that are listed.
     let query = read(request)?;
-    let mut reply = PlainReply::new(&query, buffer).ok()?;
+    let mut reply = PlainReply::new(&query, room).ok()?;
     add_record(query.qtype, hit, key, &mut reply)?;
     if !setting.world.policy.minimal
         && let Some(servers) = zone.servers(query.id())?
     {
         reply.authority(servers, apex_at).ok()?;
     }
-    finish(setting, query, zone, reply, Rcode::NoError)
+    finish(setting, &query, zone, reply, Rcode::NoError)
 }
 
-#[inline]
+#[inline(always)]
 fn finish(
     setting: Setting<'_>,
-    query: PlainQuery<'_>,
+    query: &PlainQuery<'_>,
     zone: &UsualZone,
-    reply: PlainReply<'_>,
+    mut reply: PlainReply<'_>,
     rcode: Rcode,
-) -> Option<Outcome> {
-    let Setting { world, client } = setting;
-    let policy = world.policy;
-    let cookie =
-        query.cookie().map(|presented| cookie::answer(&policy.cookie_secret, presented, client.address, world.now_s));
-    let is_listed = rcode == Rcode::NoError;
-    Some(Outcome {
-        reply_len: reply.finish(&query, rcode, policy.udp_payload_len, cookie).ok()?,
-        hold_s: 0,
-        zone: Some(zone.place as usize),
-        qtype: query.qtype,
-        rcode: Some(rcode),
-        verdict: if is_listed { Verdict::Listed } else { Verdict::Unlisted },
-        truncated: false,
-        has_edns: query.has_edns(),
-        answer_count: u16::from(is_listed),
-        ignored: None,
+) -> Option<UsualOutcome> {
+    if let Some(opt) = &query.opt {
+        let Setting { world: World { policy, now_s, .. }, client } = setting;
+        let answer = |presented| cookie::answer(&policy.cookie_secret, presented, client.address, *now_s);
+        reply.opt(opt, policy.udp_payload_len, opt.cookie.map(answer)).ok()?;
+    }
+    Some(UsualOutcome {
+        zone: zone.place,
+        reply_len: reply.finish(rcode),
+        qtype: query.qtype as u8,
+        is_listed: rcode == Rcode::NoError,
     })
 }
 

@@ -172,8 +172,8 @@ impl ZoneCounters {
             return;
         };
         tally.responses[rcode_index(rcode)][verdict_index(outcome.verdict)].add(1);
-        tally.bytes_out.add(outcome.reply_len as u64);
-        tally.sizes[size_class(outcome.reply_len)].add(1);
+        tally.bytes_out.add(outcome.reply_len.into());
+        tally.sizes[size_class(outcome.reply_len.into())].add(1);
         if outcome.truncated {
             tally.truncated.add(1);
         }
@@ -309,7 +309,6 @@ mod tests {
             rcode,
             verdict,
             truncated: false,
-            has_edns: false,
             answer_count: 0,
             ignored: rcode.is_none().then_some(Ignored::Response),
         }

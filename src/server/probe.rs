@@ -157,8 +157,8 @@ fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<
     let mut buffer = vec![0; usize::from(u16::MAX)];
     let outcome = answer::answer(world, client, &request, &mut buffer);
     // Every record is an A record whose owner is a pointer.
-    let answers =
-        &buffer[HEADER_LEN + name.as_wire().len() + 4..outcome.reply_len.max(HEADER_LEN + name.as_wire().len() + 4)];
+    let answers = &buffer[HEADER_LEN + name.as_wire().len() + 4
+        ..usize::from(outcome.reply_len).max(HEADER_LEN + name.as_wire().len() + 4)];
     answers
         .chunks_exact(RECORD_LEN)
         .take(usize::from(outcome.answer_count))

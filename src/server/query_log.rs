@@ -166,7 +166,7 @@ impl Listener {
         now_s: u64,
     ) {
         let Some(session) = &self.session else { return };
-        let zone = outcome.zone.and_then(|place| snapshot.zones().get(place)).map(|zone| &zone.apex);
+        let zone = outcome.zone.and_then(|place| snapshot.zones().get(place.index())).map(|zone| &zone.apex);
         if !session.is_for(client, zone, outcome, now_s) {
             return;
         }
@@ -271,7 +271,6 @@ mod tests {
             rcode: Some(Rcode::NoError),
             verdict,
             truncated: false,
-            has_edns: false,
             answer_count: 1,
             ignored: None,
         };

@@ -126,14 +126,14 @@ impl Responder for Worker {
         }
         let way = Way { transport, is_v6: client.is_ipv6() };
         let counters = match outcome.zone {
-            Some(zone) => &self.served.counters[zone],
+            Some(zone) => &self.served.counters[zone.index()],
             None => &self.shared.outside,
         };
         counters.count(self.number, way, request.len(), &outcome);
         if self.is_noting {
             self.note(client, request, outcome);
         }
-        Reply { len: outcome.reply_len, hold_s: outcome.hold_s, is_late: false }
+        Reply { len: outcome.reply_len.into(), hold_s: outcome.hold_s, is_late: false }
     }
 
     fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {

@@ -133,7 +133,7 @@ impl Block {
     }
 
     /// Copies the records to where they go in a message whose apex stands at offset `apex_at` and ends within [`NEAR_LEN`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn copy_near(&self, room: &mut [u8; BLOCK_LEN], apex_at: u8) {
         *room = self.octets;
         for at in self.changes {

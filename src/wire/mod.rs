@@ -55,7 +55,7 @@ pub mod class {
 
 /// Response codes (RFC 1035 section 4.1.1, RFC 2136, RFC 6891, RFC 7873). Those beyond 15 need an OPT record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u16)]
+#[repr(u8)]
 pub enum Rcode {
     /// Answered, perhaps with nothing of the type that was asked for.
     NoError = 0,

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What every client takes, in octets (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
-const REPLY_MAX_LEN: usize = 512;
+pub const REPLY_MAX_LEN: usize = 512;
 
 /// A query with one question of class IN, and perhaps an OPT record with nothing in it but a cookie.
 #[derive(Clone, Copy)]
@@ -22,16 +22,17 @@ pub struct PlainQuery<'a> {
     asked: &'a [u8],
     /// The type that is asked for.
     pub qtype: u16,
-    opt: Option<PlainOpt<'a>>,
+    /// What there is in the OPT record.
+    pub opt: Option<PlainOpt<'a>>,
 }
 
-/// What there is in the OPT record.
+/// An OPT record with nothing in it but a cookie at most.
 #[derive(Clone, Copy)]
-struct PlainOpt<'a> {
+pub struct PlainOpt<'a> {
     /// DNSSEC OK (RFC 3225).
     dnssec_ok: bool,
     /// The client's cookie, alone or with ours (RFC 7873 section 4).
-    cookie: Option<&'a [u8]>,
+    pub cookie: Option<&'a [u8]>,
 }
 
 /// Octets of a question behind its name: type and class.
@@ -43,7 +44,6 @@ const OPTION_HEAD_LEN: usize = 4;
 impl<'a> PlainQuery<'a> {
     /// Reads a request, if it is such a query.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "it would else go through memory")]
     pub fn read(request: &'a [u8]) -> Option<Self> {
         /// QR and the opcode, and what is no question or additional record, in the octets after the id.
         const KIND: u64 = 0xf800_ffff_ffff_ffff;
@@ -77,27 +77,20 @@ impl<'a> PlainQuery<'a> {
     pub fn id(&self) -> u16 {
         u16::from_be_bytes([self.asked[0], self.asked[1]])
     }
-
-    /// The client's cookie, if it gave one.
-    #[inline]
-    pub fn cookie(&self) -> Option<&'a [u8]> {
-        self.opt?.cookie
-    }
-
-    /// Whether there is an OPT record.
-    #[inline]
-    pub fn has_edns(&self) -> bool {
-        self.opt.is_some()
-    }
 }
 
 /// Takes an OPT record of version 0 off the end of a request (RFC 6891 section 6.1.2).
-#[inline]
+#[inline(always)]
 fn read_opt(request: &[u8]) -> Option<(&[u8], PlainOpt<'_>)> {
     let (asked, record) = request.split_last_chunk::<OPT_FIXED_LEN>()?;
-    if let Some(dnssec_ok) = read_opt_head(record, 0) {
-        return Some((asked, PlainOpt { dnssec_ok, cookie: None }));
+    match read_opt_head(record, 0) {
+        Some(dnssec_ok) => Some((asked, PlainOpt { dnssec_ok, cookie: None })),
+        None => read_opt_with_cookie(request),
     }
+}
+
+#[inline(never)]
+fn read_opt_with_cookie(request: &[u8]) -> Option<(&[u8], PlainOpt<'_>)> {
     [cookie::CLIENT_LEN, cookie::COOKIE_LEN].into_iter().find_map(|len| {
         let options_len = OPTION_HEAD_LEN + len;
         let (asked, record) = request.split_at_checked(request.len().checked_sub(OPT_FIXED_LEN + options_len)?)?;
@@ -129,10 +122,9 @@ impl<'b> PlainReply<'b> {
     /// Starts with the question as it came.
     ///
     /// # Errors
-    /// [`Full`] if the buffer is too short for what every client takes, or the question too long for near pointers.
+    /// [`Full`] if the question is too long for near pointers.
     #[inline]
-    pub fn new(query: &PlainQuery<'_>, buffer: &'b mut [u8]) -> Result<Self, Full> {
-        let buffer: &mut [u8; REPLY_MAX_LEN] = buffer.first_chunk_mut().ok_or(Full)?;
+    pub fn new(query: &PlainQuery<'_>, buffer: &'b mut [u8; REPLY_MAX_LEN]) -> Result<Self, Full> {
         let len = query.asked.len();
         if len > NEAR_LEN {
             return Err(Full);
@@ -215,7 +207,7 @@ impl<'b> PlainReply<'b> {
     ///
     /// # Errors
     /// [`Full`].
-    #[inline]
+    #[inline(always)]
     pub fn authority_block(&mut self, block: &Block, apex_at: usize) -> Result<(), Full> {
         let room = self.buffer.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut).ok_or(Full)?;
         block.copy_near(room, (HEADER_LEN + apex_at) as u8);
@@ -224,33 +216,37 @@ impl<'b> PlainReply<'b> {
         Ok(())
     }
 
-    /// Writes the OPT record, if there is to be one, and the header, and returns the length.
+    /// Appends the OPT record that answers one, with a cookie if that had one. It is the last record.
     ///
     /// # Errors
     /// [`Full`].
-    #[inline]
-    pub fn finish(
-        mut self,
-        query: &PlainQuery<'_>,
-        rcode: Rcode,
+    #[inline(always)]
+    pub fn opt(
+        &mut self,
+        asked: &PlainOpt<'_>,
         our_payload_len: u16,
         cookie: Option<[u8; cookie::COOKIE_LEN]>,
-    ) -> Result<usize, Full> {
-        if let Some(opt) = query.opt {
-            let options_len = cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
-            self.append(&opt_record(our_payload_len, 0, opt.dnssec_ok, options_len as u16))?;
-            if let Some(cookie) = cookie {
-                self.append(&[0, OPTION_COOKIE as u8, 0, cookie.len() as u8])?;
-                self.append(&cookie)?;
-            }
-        }
-        let [.., flags_1, flags_2, _, _, _, _, _, _, _, _] = self.buffer.first_chunk::<HEADER_LEN>().ok_or(Full)?;
-        let echoed = u16::from_be_bytes([*flags_1, *flags_2]) & FLAGS_ECHOED;
+    ) -> Result<(), Full> {
+        let options_len = cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
+        self.append(&opt_record(our_payload_len, 0, asked.dnssec_ok, options_len as u16))?;
+        cookie.map_or(Ok(()), |cookie| self.cookie(cookie))
+    }
+
+    #[inline(never)]
+    fn cookie(&mut self, cookie: [u8; cookie::COOKIE_LEN]) -> Result<(), Full> {
+        self.append(&[0, OPTION_COOKIE as u8, 0, cookie.len() as u8])?;
+        self.append(&cookie)
+    }
+
+    /// Writes the header, and returns the length.
+    #[inline]
+    pub fn finish(self, rcode: Rcode) -> u16 {
+        let echoed = u16::from_be_bytes([self.buffer[2], self.buffer[3]]) & FLAGS_ECHOED;
         let flags = FLAG_QR | FLAG_AA | echoed | rcode as u16;
         let counts = u64::from(self.answer_count) << 16 | u64::from(self.authority_count);
         // One question as before, and the one additional record is the OPT record as before.
         let word = u64::from(flags) << 48 | 1 << 32 | counts;
         self.buffer[2..10].copy_from_slice(&word.to_be_bytes());
-        Ok(self.len)
+        self.len as u16
     }
 }

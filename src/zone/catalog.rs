@@ -82,18 +82,18 @@ impl Catalog {
 
     /// The apex that is this whole name, in whatever case, by its place.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "asked for each label, which mostly ends with its length")]
     pub(super) fn at(&self, name: &[u8]) -> Option<usize> {
         let shelf = self.shelves.get(name.len())?;
-        if shelf.first == NONE {
-            return None;
+        let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) else {
+            return if shelf.first == NONE { None } else { self.at_by_hash(name) };
+        };
+        let [first, last] = [first, last].map(|word| u64::from_le_bytes(*word));
+        // Where no apex is as long, the place is beyond all.
+        let apex = self.apexes.get(shelf.place(first))?;
+        if apex.first.is(first) && apex.last.is(last) && (apex.between.is_empty() || apex.is_between(name)) {
+            return Some(apex.place as usize);
         }
-        let apex = self.apexes.get(shelf.place(Words::of(name).first))?;
-        match apex.is(name) {
-            true => Some(apex.place as usize),
-            false if shelf.has_all => None,
-            false => self.at_by_hash(name),
-        }
+        if shelf.has_all { None } else { self.at_by_hash(name) }
     }
 
     #[cold]
@@ -172,7 +172,6 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    #[inline]
     fn of(name: &'a [u8]) -> Self {
         let (first, last) = outer_words(name);
         Self { first, between: between(name), last }
@@ -222,7 +221,6 @@ impl Apex {
     }
 
     /// Whether a name that is as long is this one.
-    #[inline]
     fn is(&self, name: &[u8]) -> bool {
         let Words { first, last, .. } = Words::of(name);
         self.first.is(first) && self.last.is(last) && (self.between.is_empty() || self.is_between(name))

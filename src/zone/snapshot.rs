@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
     sync::Arc,
 };
 
@@ -292,6 +293,24 @@ impl<'a> Sought<'a> {
     }
 }
 
+/// A zone's place among those of a snapshot; that there may be none takes no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ZonePlace(NonZeroU32);
+
+impl ZonePlace {
+    /// The place of that index, of which a snapshot has fewer than 2^32.
+    #[inline]
+    pub fn new(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
+    /// The index in [`Snapshot::zones`].
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 /// Everything that is served at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -350,7 +369,6 @@ impl Snapshot {
 
     /// The zone whose apex is this whole name, in whatever case, if it is as usual and its data may be served.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "asked for each label, which mostly ends with its length")]
     pub fn usual_at(&self, name: &[u8], now_s: u64) -> Option<&UsualZone> {
         self.usual.get(self.by_apex.at(name)?)?.as_ref().filter(|zone| now_s <= zone.expires_s)
     }

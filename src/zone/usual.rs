@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{
     apex::{ZoneServers, ZoneSoa},
     dataset::{Dataset, Entries, Shape},
-    snapshot::{Content, Zone},
+    snapshot::{Content, Zone, ZonePlace},
 };
 use crate::wire::laid::{Block, Laid};
 
@@ -26,7 +26,7 @@ pub enum Keys {
 #[derive(Debug)]
 pub struct UsualZone {
     /// Its place among the zones.
-    pub place: u32,
+    pub place: ZonePlace,
     /// What it lists.
     pub keys: Keys,
     /// After this second its data are no longer to be served.
@@ -61,7 +61,7 @@ impl UsualZone {
         let content = zone.content.as_ref()?;
         let keys = keys(content)?;
         Some(Self {
-            place: u32::try_from(place).ok()?,
+            place: ZonePlace::new(place),
             keys,
             expires_s: content.expires_s,
             live_slot: zone.live_slot,

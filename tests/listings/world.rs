@@ -152,7 +152,7 @@ impl World {
         let request = Query::new(question, kind_number(kind).expect(kind)).octets();
         let mut buffer = vec![0; 65_535];
         let outcome = both_ways::answer(world, client, &request, &mut buffer);
-        let lines = show_reply(&buffer[..outcome.reply_len]).unwrap_or_else(|error| panic!("{error}"));
+        let lines = show_reply(&buffer[..usize::from(outcome.reply_len)]).unwrap_or_else(|error| panic!("{error}"));
         let code = lines[0].split(' ').next().expect("a code").to_owned();
         let answers = lines[1..].iter().filter(|line| line.starts_with("answer")).cloned();
         std::iter::once(code).chain(answers).collect()

@@ -14,6 +14,6 @@ pub(crate) fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &
     let in_full = answer::answer_in_full(&mut QueryName::new(), &world, &client, request, &mut other);
     let outcome = answer::answer(world, client, request, buffer);
     assert_eq!(outcome, in_full, "{request:02x?}");
-    assert_eq!(buffer[..outcome.reply_len], other[..in_full.reply_len], "{request:02x?}");
+    assert_eq!(buffer[..usize::from(outcome.reply_len)], other[..usize::from(in_full.reply_len)], "{request:02x?}");
     outcome
 }

@@ -158,7 +158,7 @@ impl World {
         let live = dnsbld::zone::live::Live::NONE;
         let world = answer::World { snapshot: &served.snapshot, policy: &self.policy, now_s, live };
         let outcome = both_ways::answer(world, Client { address, transport }, request, &mut buffer);
-        buffer.truncate(outcome.reply_len);
+        buffer.truncate(outcome.reply_len.into());
         (outcome, buffer)
     }
 }

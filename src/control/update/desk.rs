@@ -315,7 +315,7 @@ impl Attendant {
         if outcome.reply_len == 0 {
             return;
         }
-        octets.truncate(outcome.reply_len);
+        octets.truncate(outcome.reply_len.into());
         if octets.len() + seal.wire_len() > limit {
             cut(&mut octets);
         }

@@ -42,7 +42,6 @@ impl Column {
 
     /// The standing of the entry at `position`.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "a call costs as much as it does")]
     pub(super) fn standing(&self, position: usize) -> Standing {
         let ruling = match &self.codes {
             Codes::Same => self.palette[0],

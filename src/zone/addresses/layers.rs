@@ -156,7 +156,7 @@ impl<K: Key> Hosts<K> {
         Self { column: Column::alike(standing), blocks, keys }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn find<'a>(&self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         match self.keys.find(key) {
             Some(position) => self.column.decide(position, rulings, context),
@@ -221,7 +221,7 @@ impl<K: Key> Nested for Segments<K> {
 }
 
 impl<K: Key> Segments<K> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn find<'a>(&'a self, key: K, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         if self.is_empty() {
             return Finding::Absent;
@@ -233,7 +233,7 @@ impl<K: Key> Segments<K> {
     }
 
     /// Decides what is said at `position` for one query.
-    #[inline]
+    #[inline(always)]
     fn decide<'a>(&'a self, position: usize, rulings: &'a Rulings, context: &Context) -> Finding<'a> {
         if let Some(at) = self.stated.rank(position) {
             let standing = self.column.standing(at);

@@ -58,7 +58,7 @@ pub struct Addresses {
 
 impl Addresses {
     /// What is said of an IPv4 address.
-    #[inline]
+    #[inline(always)]
     pub fn find_v4(&self, address: u32, context: &Context) -> Finding<'_> {
         match self.v4_hosts.find(address, &self.rulings, context) {
             Finding::Absent => self.v4_segments.find(address, &self.rulings, context),

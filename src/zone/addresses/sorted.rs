@@ -381,24 +381,30 @@ impl<K: Key> Sorted<K> {
     }
 
     /// The position of `key`, of which there is at most one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: K) -> Option<usize> {
         let cell = self.cell(key)?;
-        let (start, guess) = (cell.start, self.guess(key, &cell));
+        let start = cell.start;
         let within = match &self.keys {
-            Keys::Whole(keys) => find_in(&keys[cell], key, guess),
-            Keys::Halves(lows) => find_in(&lows[cell], key.half(), guess),
+            Keys::Whole(keys) => {
+                let keys = keys.get(cell)?;
+                find_in(keys, key, self.guess(key, keys.len()))
+            }
+            Keys::Halves(lows) => {
+                let lows = lows.get(cell)?;
+                find_in(lows, key.half(), self.guess(key, lows.len()))
+            }
         };
         within.map(|within| start + within)
     }
 
     /// The number of keys up to `key`, those that equal it included.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_to(&self, key: K) -> usize {
         let Some(cell) = self.cell(key) else {
             return if key < self.first { 0 } else { self.len() };
         };
-        let (start, guess) = (cell.start, self.guess(key, &cell));
+        let (start, guess) = (cell.start, self.guess(key, cell.len()));
         start
             + match &self.keys {
                 Keys::Whole(keys) => count_in(&keys[cell], key, guess),
@@ -406,11 +412,11 @@ impl<K: Key> Sorted<K> {
             }
     }
 
-    /// How many keys of its cell are below `key` if they are evenly spread.
+    /// How many keys of its cell, which has so many, are below `key` if they are evenly spread.
     #[inline]
-    fn guess(&self, key: K, cell: &Range<usize>) -> usize {
+    fn guess(&self, key: K, cell_len: usize) -> usize {
         // What the cell does not say, as a fraction of what it might.
-        (key.since(self.first).fraction_below(self.shift) * cell.len()) >> FRACTION_BITS
+        (key.since(self.first).fraction_below(self.shift) * cell_len) >> FRACTION_BITS
     }
 
     /// The positions of the keys from `first` to `last`, which are distinct.
@@ -445,15 +451,18 @@ impl<K: Key> Sorted<K> {
 }
 
 /// The position of `key`. Most are not there, and that is seen sooner than where they would be.
-#[inline]
+#[inline(always)]
 fn find_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> Option<usize> {
     if let Some(last_at) = keys.len().checked_sub(WINDOW)
-        && let Some(window) = keys.get(window_at(guess, last_at)..).and_then(|keys| keys.first_chunk::<WINDOW>())
-        && window.iter().fold(0, |found, other| found | u16::from(*other == key)) == 0
-        && window[0] < key
-        && key < window[WINDOW - 1]
+        && let at = window_at(guess, last_at)
+        && let Some(window) = keys.get(at..).and_then(|keys| keys.first_chunk::<WINDOW>())
     {
-        return None;
+        if window.iter().fold(0, |found, other| found | u16::from(*other == key)) != 0 {
+            return Some(at + below_in(window, key));
+        }
+        if window[0] < key && key < window[WINDOW - 1] {
+            return None;
+        }
     }
     let below = count_below(keys, key, guess);
     keys.get(below).is_some_and(|other| *other == key).then_some(below)
@@ -472,6 +481,12 @@ fn window_at(guess: usize, last_at: usize) -> usize {
     guess.saturating_sub(WINDOW / 2).min(last_at)
 }
 
+/// The number of keys in a window below `key`.
+#[inline(never)]
+fn below_in<T: Copy + Ord>(window: &[T; WINDOW], key: T) -> usize {
+    usize::from(window.iter().map(|other| u16::from(*other < key)).sum::<u16>())
+}
+
 /// The number of keys below `key`. Hosts of a network are spread evenly enough that they are mostly found around `guess`, in one
 /// cache line or two; halving would wait for memory at each step.
 #[inline]
@@ -487,7 +502,7 @@ fn count_below<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
         } else if window[WINDOW - 1] < key && at < last_at {
             at = (at + WINDOW - 1).min(last_at);
         } else {
-            return at + usize::from(window.iter().map(|other| u16::from(*other < key)).sum::<u16>());
+            return at + below_in(window, key);
         }
     }
     keys.partition_point(|other| *other < key)

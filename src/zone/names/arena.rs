@@ -187,7 +187,6 @@ impl Arena {
 
     /// Whether the node at `at` is a child of that one and has that label, the last of `depth` labels.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "what is known of the label would else go through memory")]
     pub(super) fn is_child(&self, at: u32, parent: Parent, depth: u32, label: Label<'_>) -> bool {
         let octets = &self.octets[at as usize..];
         let head = u16::from_le_bytes([octets[0], octets[LENGTH_AT]]);

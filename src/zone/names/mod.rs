@@ -83,7 +83,6 @@ impl Names {
     /// What is said of a name, at a glance: nearly all names are not there, or are or are below a leaf under a node that the short
     /// cut leads to. All else is left to [`Self::look_up`].
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "what it returns would else go through memory")]
     pub fn glance(&self, name: RelativeName<'_>, context: &Context) -> Glance {
         let count = name.label_count();
         // Nothing is said of what is below a node at the top, nor of what is above it, and nearly all below it is a leaf.

@@ -60,7 +60,6 @@ impl Table {
 
     /// The child of a node with that label, the last of `depth` labels.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "most searches are over after a few instructions")]
     pub(super) fn find(&self, arena: &Arena, parent: Parent, depth: u32, label: &[u8]) -> Option<u32> {
         let label = Label::new(label);
         let hash = self.hash(parent.at, label);
