@@ -38,11 +38,12 @@ pub(super) fn sort_in_place<T: Copy>(
     }
     for value in values.clone() {
         while nexts[value] < ends[value] {
-            let here = nexts[value] as usize;
-            let home = usize::from(digit(&items[here], at));
-            // Where it is at home already, it changes places with itself.
-            items.swap(here, nexts[home] as usize);
-            nexts[home] += 1;
+            // Each step brings an item home and does not wait for the one before it: what comes in its place has its turn later.
+            for here in nexts[value]..ends[value] {
+                let home = usize::from(digit(&items[here as usize], at));
+                items.swap(here as usize, nexts[home] as usize);
+                nexts[home] += 1;
+            }
         }
     }
     let mut rest = items;
