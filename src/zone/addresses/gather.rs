@@ -2,53 +2,25 @@
 //!
 //! Most files say the same of every line, and all lines are hosts. As long as these come in order, they are put at once where
 //! they stay; when one does not, a run of them is nothing but the distances from one to the next, about two octets each. What
-//! differs within a run takes an octet or two more: lengths, values, ends of lifetimes.
+//! differs within a run takes an octet or two more: lengths, values, ends of lifetimes. Runs are read [side by
+//! side](super::stretches).
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
-use super::sorted::{IntoKeys, Key, SortedBuilder};
-use crate::zone::{
-    ruling::{FOREVER_S, Ruling},
-    runs::{Merge, NUMBER_MAX, Octets, Packed, Run, push_number, push_tight, unzigzag, zigzag},
-    sorting::sort_in_place,
-    standing::Standing,
-    translation::Translation,
+use super::{
+    newest::Newest,
+    packing::{Packing, Reading, Shape},
+    sorted::{Key, SortedBuilder},
+    stretches::Stretches,
 };
+use crate::zone::{standing::Standing, translation::Translation};
 
 /// Lines are collected up to an eighth of what is packed already, within these limits of octets.
 const COLLECTED_SHARE: usize = 8;
 const COLLECTED_MIN: usize = 1 << 19;
 const COLLECTED_MAX: usize = 1 << 24;
 /// So many runs that were merged equally often become one: distances in it are shorter, and few are open in the end.
-const MERGED_RUNS: usize = 12;
-
-/// Most octets of a packed entry: its distance, length, ruling and end.
-const ENTRY_MAX: usize = 4 * NUMBER_MAX + 1;
-
-/// A prefix and what is said of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry<K> {
-    pub(super) start: K,
-    pub(super) length: u8,
-    pub(super) standing: Standing,
-}
-
-/// An entry that is collected.
-#[derive(Clone, Copy, Debug)]
-struct Line<K> {
-    start: K,
-    /// The length in the highest octet, and below it a number that grows with the lines.
-    tail: u32,
-    standing: Standing,
-}
-
-const LINE_BITS: u32 = 24;
-
-impl<K> Line<K> {
-    fn length(&self) -> u8 {
-        (self.tail >> LINE_BITS) as u8
-    }
-}
+const MERGED_RUNS: usize = 10;
 
 /// Hosts from the first line on, of which all say the same for ever, and each is above the one before it.
 #[derive(Debug)]
@@ -105,31 +77,17 @@ impl<K: Key> Ordered<K> {
 #[derive(Debug)]
 pub(super) struct Gathered<K> {
     ordered: Ordered<K>,
-    /// The starts of the newest lines, as long as these agree in all else.
-    alike: Vec<K>,
-    /// What they agree in.
-    length: u8,
-    standing: Standing,
-    /// The newest lines once they do not agree.
-    unlike: Vec<Line<K>>,
+    newest: Newest<K>,
     /// Octets of newest lines that are enough.
     enough: usize,
     runs: Vec<Packing<K>>,
+    /// Lines in runs, equal ones included.
     count: usize,
 }
 
 impl<K: Key> Gathered<K> {
     pub(super) fn new() -> Self {
-        Self {
-            ordered: Ordered::new(),
-            alike: Vec::new(),
-            length: 0,
-            standing: Standing::ABSENT,
-            unlike: Vec::new(),
-            enough: COLLECTED_MIN,
-            runs: Vec::new(),
-            count: 0,
-        }
+        Self { ordered: Ordered::new(), newest: Newest::new(), enough: COLLECTED_MIN, runs: Vec::new(), count: 0 }
     }
 
     /// The next line. Bits of `start` beyond `length` are zero.
@@ -142,38 +100,14 @@ impl<K: Key> Gathered<K> {
 
     #[inline]
     fn collect(&mut self, start: K, length: u8, standing: Standing) {
-        if self.unlike.is_empty() {
-            if self.alike.is_empty() {
-                (self.length, self.standing) = (length, standing);
-            }
-            if (self.length, self.standing) == (length, standing) {
-                push_tight(&mut self.alike, start);
-                if self.alike.len() * size_of::<K>() >= self.enough {
-                    self.pack();
-                }
-                return;
-            }
-            self.tell_apart();
-        }
-        let tail = u32::from(length) << LINE_BITS | self.unlike.len() as u32;
-        push_tight(&mut self.unlike, Line { start, tail, standing });
-        if self.unlike.len() * size_of::<Line<K>>() >= self.enough {
+        if self.newest.push(start, length, standing) >= self.enough {
             self.pack();
         }
     }
 
     /// Number of lines so far.
     pub(super) fn count(&self) -> usize {
-        self.ordered.count + self.count + self.alike.len() + self.unlike.len()
-    }
-
-    /// Gives each of the newest lines a length and a standing of its own.
-    #[cold]
-    fn tell_apart(&mut self) {
-        let Self { alike, length, standing, unlike, .. } = self;
-        let tail = u32::from(*length) << LINE_BITS;
-        unlike.reserve(alike.len() + 1);
-        unlike.extend(alike.drain(..).zip(tail..).map(|(start, tail)| Line { start, tail, standing: *standing }));
+        self.ordered.count + self.count + self.newest.len()
     }
 
     /// Takes over lines that follow, of which each says what it is translated to.
@@ -188,42 +122,32 @@ impl<K: Key> Gathered<K> {
             self.push(start, K::HOST_LENGTH.unwrap_or_default(), standing);
         }
         self.pack();
-        self.runs.extend(runs.into_iter().map(|run| {
-            let ruling = run.shape.ruling.map(translated);
-            Packing { shape: Shape { ruling, ..run.shape }, translation: translation.cloned(), ..run }
-        }));
+        for mut run in runs {
+            if let Some(translation) = translation {
+                run.translate(translation);
+            }
+            self.runs.push(run);
+        }
     }
 
     /// Packs the newest lines, at the end of the newest run if they follow it.
     #[cold]
     fn pack(&mut self) {
-        let Self { alike, length, standing, unlike, runs, .. } = self;
-        let digits = 0..(K::BITS / u8::BITS) as usize;
-        if !alike.is_sorted() {
-            sort_in_place(alike, digits.clone(), &|start, at| start.octet(at), &Ord::cmp);
-        }
-        let key = |line: &Line<K>| (line.start, line.tail);
-        if !unlike.is_sorted_by_key(key) {
-            sort_in_place(unlike, digits, &|line, at| line.start.octet(at), &|one, two| key(one).cmp(&key(two)));
-        }
-        let (length, standing) = (*length, *standing);
-        let first = alike.first().map(|&start| (start, length));
-        let Some(first) = first.or(unlike.first().map(|line| (line.start, line.length()))) else { return };
-        let shape = if unlike.is_empty() { Shape::alike(length, standing) } else { Shape::of(unlike) };
-        self.count += alike.len() + unlike.len();
-        let follows = |run: &Packing<K>| {
-            run.shape == shape && run.translation.is_none() && (run.last.start, run.last.length) <= first
-        };
-        if !runs.last().is_some_and(follows) {
-            merge_newest(runs);
-            runs.push(Packing::new(shape));
+        let Self { newest, runs, .. } = self;
+        self.count += newest.len();
+        let Some((shape, first)) = newest.sort() else { return };
+        let is_followed = runs.last().is_some_and(|run| run.is_followed_by(shape, first));
+        if !is_followed {
+            runs.last_mut().into_iter().for_each(Packing::shrink_to_fit);
+            runs.push(Packing::new(shape, 0));
         }
         let run = runs.last_mut().expect("there is one that they follow");
-        alike.drain(..).for_each(|start| run.push(Entry { start, length, standing }));
-        for line in unlike.drain(..) {
-            run.push(Entry { start: line.start, length: line.length(), standing: line.standing });
+        newest.take(|entry| run.push(entry));
+        if !is_followed && runs_to_merge(runs).is_some() {
+            newest.give_back();
+            merge(runs);
         }
-        let packed: usize = runs.iter().map(|run| run.packed.len()).sum();
+        let packed: usize = runs.iter().map(Packing::len).sum();
         self.enough = (packed / COLLECTED_SHARE).clamp(COLLECTED_MIN, COLLECTED_MAX);
     }
 
@@ -234,196 +158,35 @@ impl<K: Key> Gathered<K> {
     }
 
     /// All entries in order; equal prefixes in the order of their lines.
-    pub(super) fn into_entries(mut self) -> Merge<Reading<K>> {
+    pub(super) fn into_entries(mut self) -> Stretches<K> {
         self.pack();
-        let Self { ordered, runs, .. } = self;
-        let ordered = (ordered.count > 0).then(|| Reading::ordered(ordered));
-        Merge::new(ordered.into_iter().chain(runs.into_iter().map(Packing::read)).collect())
+        let Self { ordered: Ordered { keys, standing, .. }, runs, .. } = self;
+        let length = K::HOST_LENGTH.unwrap_or_default().into();
+        let ordered = (keys.len() > 0).then(|| Reading::alike(keys, length, standing));
+        Stretches::new(ordered.into_iter().chain(runs.into_iter().map(Packing::read)))
     }
 }
 
-/// Makes one run of the newest ones, if there are enough that were merged equally often.
-fn merge_newest<K: Key>(runs: &mut Vec<Packing<K>>) {
-    runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
-    while let Some(from) = runs.len().checked_sub(MERGED_RUNS)
-        && runs[from..].iter().all(|run| run.merged == runs[from].merged)
-    {
-        let mut merged = Packing::new(runs[from..].iter().map(|run| run.shape).reduce(Shape::and).expect("some runs"));
-        merged.merged = runs[from].merged + 1;
-        let mut entries = Merge::new(runs.drain(from..).map(Packing::read).collect());
-        while let Some(entry) = entries.peek().map(Reading::entry) {
-            merged.push(entry);
-            entries.advance();
-        }
-        merged.packed.shrink_to_fit();
-        runs.push(merged);
-    }
+/// The runs before the newest, if there are enough that were merged equally often.
+fn runs_to_merge<K: Key>(runs: &[Packing<K>]) -> Option<Range<usize>> {
+    let end = runs.len().checked_sub(1)?;
+    let range = end.checked_sub(MERGED_RUNS)?..end;
+    runs[range.clone()].iter().all(|run| run.merged == runs[range.start].merged).then_some(range)
 }
 
-/// What all entries of a run have in common, and is therefore not packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
-    length: Option<u8>,
-    ruling: Option<Ruling>,
-    until_s: Option<u32>,
-}
-
-impl Shape {
-    fn alike(length: u8, standing: Standing) -> Self {
-        Self { length: Some(length), ruling: Some(standing.ruling), until_s: Some(standing.until_s) }
-    }
-
-    fn of<K>(lines: &[Line<K>]) -> Self {
-        let Line { standing: Standing { ruling, until_s }, .. } = lines[0];
-        let length = lines[0].length();
-        Self {
-            length: lines.iter().all(|line| line.length() == length).then_some(length),
-            ruling: lines.iter().all(|line| line.standing.ruling == ruling).then_some(ruling),
-            until_s: lines.iter().all(|line| line.standing.until_s == until_s).then_some(until_s),
-        }
-    }
-
-    /// What both have in common.
-    fn and(self, other: Self) -> Self {
-        Self {
-            length: self.length.filter(|_| self.length == other.length),
-            ruling: self.ruling.filter(|_| self.ruling == other.ruling),
-            until_s: self.until_s.filter(|_| self.until_s == other.until_s),
-        }
-    }
-}
-
-/// A run while it is written.
-#[derive(Debug)]
-struct Packing<K> {
-    shape: Shape,
-    packed: Packed,
-    count: usize,
-    /// How often its entries were merged.
-    merged: u32,
-    /// What its rulings are, if not what they seem; those of its shape are.
-    translation: Option<Arc<Translation>>,
-    /// The newest entry; its end is that of the newest that has one.
-    last: Entry<K>,
-}
-
-impl<K: Key> Packing<K> {
-    fn new(shape: Shape) -> Self {
-        Self { shape, packed: Packed::default(), count: 0, merged: 0, translation: None, last: nothing(K::MIN) }
-    }
-
-    #[inline]
-    fn push(&mut self, entry: Entry<K>) {
-        let Self { shape, last, .. } = self;
-        let Standing { ruling, until_s } = entry.standing;
-        self.packed.append(ENTRY_MAX, |into| {
-            entry.start.since(last.start).pack(into);
-            if shape.length.is_none() {
-                into.push(entry.length);
+/// Makes one run of those before the newest, as long as there are enough.
+fn merge<K: Key>(runs: &mut Vec<Packing<K>>) {
+    while let Some(range) = runs_to_merge(runs) {
+        let shape = runs[range.clone()].iter().map(|run| run.shape).reduce(Shape::and).expect("some runs");
+        let mut merged = Packing::new(shape, runs[range.start].merged + 1);
+        let mut stretches = Stretches::new(runs.drain(range.clone()).map(Packing::read));
+        while let Some(entries) = stretches.take() {
+            for entry in entries {
+                merged.push(*entry);
             }
-            if shape.ruling.is_none() {
-                // Values are small numbers, an exclusion and what is absent are the highest.
-                push_number(into, u64::from(ruling.0.wrapping_add(2)));
-            }
-            if shape.until_s.is_none() {
-                push_number(into, if until_s == FOREVER_S { 0 } else { 1 + zigzag(until_s, last.standing.until_s) });
-            }
-        });
-        let until_s = if until_s == FOREVER_S { last.standing.until_s } else { until_s };
-        *last = Entry { standing: Standing { ruling, until_s }, ..entry };
-        self.count += 1;
-    }
-
-    fn read(mut self) -> Reading<K> {
-        self.packed.turn();
-        let Self { shape, packed, count, translation, .. } = self;
-        let translation = translation.filter(|_| shape.ruling.is_none());
-        Reading { shape, source: Source::Packed(packed), left: count, at_hand: nothing(K::MIN), end_s: 0, translation }
-    }
-}
-
-/// What a run begins from.
-const fn nothing<K>(start: K) -> Entry<K> {
-    Entry { start, length: 0, standing: Standing { ruling: Ruling::ABSENT, until_s: 0 } }
-}
-
-/// Where the entries of a run come from.
-#[derive(Debug)]
-enum Source<K> {
-    Packed(Packed),
-    Ordered(IntoKeys<K>),
-}
-
-/// A run while it is read.
-#[derive(Debug)]
-pub(super) struct Reading<K> {
-    shape: Shape,
-    source: Source<K>,
-    left: usize,
-    at_hand: Entry<K>,
-    /// The newest end.
-    end_s: u32,
-    translation: Option<Arc<Translation>>,
-}
-
-impl<K: Key> Reading<K> {
-    fn ordered(ordered: Ordered<K>) -> Self {
-        let Ordered { keys, standing, highest, .. } = ordered;
-        let length = K::HOST_LENGTH.unwrap_or_default();
-        let (left, at_hand) = (keys.len(), Entry { start: highest, length, standing });
-        let (shape, source) = (Shape::alike(length, standing), Source::Ordered(keys.into_keys()));
-        Self { shape, source, left, at_hand, end_s: 0, translation: None }
-    }
-
-    /// The entry at hand.
-    #[inline]
-    pub(super) fn entry(&self) -> Entry<K> {
-        self.at_hand
-    }
-}
-
-impl<K: Key> Run for Reading<K> {
-    #[inline]
-    fn advance(&mut self) -> bool {
-        if self.left == 0 {
-            return false;
         }
-        self.left -= 1;
-        let Self { shape, source, at_hand, end_s, translation, .. } = self;
-        let packed = match source {
-            Source::Packed(packed) => packed,
-            Source::Ordered(keys) => {
-                at_hand.start = keys.next().unwrap_or(K::MAX);
-                return true;
-            }
-        };
-        packed.take(|octets| {
-            at_hand.start = at_hand.start.plus(K::unpack(octets));
-            at_hand.length = shape.length.unwrap_or_else(|| octets.octet());
-            let ruling = shape.ruling.unwrap_or_else(|| Ruling((octets.number() as u32).wrapping_sub(2)));
-            let until_s = shape.until_s.unwrap_or_else(|| read_end(octets, end_s));
-            at_hand.standing = Standing { ruling, until_s };
-        });
-        if let Some(translation) = translation {
-            at_hand.standing.ruling = translation.ruling(at_hand.standing.ruling);
-        }
-        true
-    }
-
-    #[inline]
-    fn compare(&self, other: &Self) -> Ordering {
-        let key = |run: &Self| (run.at_hand.start, run.at_hand.length);
-        key(self).cmp(&key(other))
-    }
-}
-
-fn read_end(octets: &mut Octets<'_>, end_s: &mut u32) -> u32 {
-    match octets.number() {
-        0 => FOREVER_S,
-        number => {
-            *end_s = unzigzag(number - 1, *end_s);
-            *end_s
-        }
+        merged.shrink_to_fit();
+        runs.insert(range.start, merged);
     }
 }
 
@@ -432,7 +195,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::zone::values::ValueId;
+    use crate::zone::{
+        ruling::{FOREVER_S, Ruling},
+        values::ValueId,
+    };
 
     fn all<K: Key>(lines: &[(K, u8, Standing)]) -> Vec<(K, u8, Standing)> {
         let mut gathered = Gathered::new();
@@ -440,11 +206,14 @@ mod tests {
             gathered.push(start, length, standing);
         }
         assert_eq!(gathered.count(), lines.len());
-        let mut merge = gathered.into_entries();
+        taken(gathered)
+    }
+
+    fn taken<K: Key>(gathered: Gathered<K>) -> Vec<(K, u8, Standing)> {
+        let mut stretches = gathered.into_entries();
         let mut all = Vec::new();
-        while let Some(entry) = merge.peek().map(Reading::entry) {
-            all.push((entry.start, entry.length, entry.standing));
-            merge.advance();
+        while let Some(entries) = stretches.take() {
+            all.extend(entries.iter().map(|entry| (entry.start, entry.length as u8, entry.standing)));
         }
         all
     }
@@ -487,6 +256,10 @@ mod tests {
         let mixed = |index: u32| Standing { ruling: Ruling::listed(ValueId(index % 30)), until_s: scattered(index) };
         holds(numbers.clone().map(|index| (scattered(index), (index % 3) as u8, mixed(index))).collect());
         holds(numbers.clone().map(|index| (index % 1_000, 32, mixed(index))).collect());
+        let few = |index: u32| Standing { ruling: Ruling::listed(ValueId(index % 300)), until_s: FOREVER_S };
+        holds(numbers.clone().map(|index| (scattered(index) & 0xffff_ff00, (index % 5) as u8, few(index))).collect());
+        let turns = |index: u32| if index < 500_000 { few(index % 7) } else { mixed(index) };
+        holds(numbers.clone().map(|index| (scattered(index), 32, turns(index / 9))).collect());
         holds((0..4_000_000).map(|index| (scattered(index), 32, one)).collect());
     }
 
@@ -496,7 +269,7 @@ mod tests {
         let one = Standing { ruling: Ruling::listed(ValueId(1)), until_s: FOREVER_S };
         (0..900_000_u32).for_each(|index| gathered.collect(index * 100, 32, one));
         gathered.pack();
-        assert_eq!((gathered.runs.len(), gathered.runs[0].packed.len()), (1, 900_000));
+        assert_eq!((gathered.runs.len(), gathered.runs[0].len()), (1, 900_000));
     }
 
     #[test]
@@ -517,12 +290,7 @@ mod tests {
             hosts(&mut gathered);
             assert_eq!(gathered.count(), 600_001);
             assert!(gathered.take_ordered().is_none());
-            let mut entries = gathered.into_entries();
-            let mut all = Vec::new();
-            while let Some(entry) = entries.peek().map(Reading::entry) {
-                all.push((entry.start, entry.length, entry.standing));
-                entries.advance();
-            }
+            let all = taken(gathered);
             let first = (0..150_000).map(|index| (index * 3, 32, one));
             let again = (0..300_000).map(|index| (index / 2 * 3, 32, one));
             let mut expected: Vec<_> = first.chain([(start, length, standing)]).chain(again).collect();

@@ -27,9 +27,12 @@ mod gather;
 mod layers;
 mod marks;
 mod nesting;
+mod newest;
 mod packed;
+mod packing;
 mod sorted;
 mod sparse;
+mod stretches;
 mod sweep;
 #[cfg(test)]
 mod tests;

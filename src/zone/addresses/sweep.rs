@@ -8,8 +8,9 @@
 
 use super::{
     builder::Specificity,
-    gather::{Entry, Gathered, Ordered, Reading},
+    gather::{Gathered, Ordered},
     layers::{Hosts, HostsBuilder, Said, Segments, SegmentsBuilder},
+    packing::Entry,
     sorted::Key,
 };
 use crate::zone::{
@@ -97,24 +98,18 @@ impl<'r, K: Key> Sweep<'r, K> {
         if let Some(Ordered { keys, standing, .. }) = gathered.take_ordered() {
             return (Hosts::alike(keys, standing, self.rulings.so_far()), self.segments.build());
         }
-        let mut entries = gathered.into_entries();
-        while let Some(Entry { start, length, standing }) = entries.peek().map(Reading::entry) {
-            entries.advance();
-            let is_equal =
-                |entry: &Reading<K>| Some(entry.entry()).filter(|next| (next.start, next.length) == (start, length));
-            let mut own = standing;
-            if let Some(second) = entries.peek().and_then(is_equal) {
-                let mut equal = vec![standing, second.standing];
-                entries.advance();
-                while let Some(next) = entries.peek().and_then(is_equal) {
-                    equal.push(next.standing);
-                    entries.advance();
-                }
-                own = self.specificity.equals().standing(equal, self.rulings);
+        let mut stretches = gathered.into_entries();
+        while let Some(entries) = stretches.take() {
+            for equal in entries.chunk_by(|one, two| one.key() == two.key()) {
+                let own = if let [only] = equal {
+                    only.standing
+                } else {
+                    self.specificity.equals().standing(equal.iter().map(|entry| entry.standing), self.rulings)
+                };
+                self.entry(Entry { standing: own, ..equal[0] });
             }
-            self.entry(Entry { start, length, standing: own });
         }
-        drop(entries);
+        drop(stretches);
         self.close(|_| true);
         self.piece();
         (self.hosts.build(), self.segments.build())
@@ -122,7 +117,7 @@ impl<'r, K: Key> Sweep<'r, K> {
 
     #[inline]
     fn entry(&mut self, entry: Entry<K>) {
-        let Entry { start, length, standing: own } = entry;
+        let (start, length, own) = (entry.start, entry.length as u8, entry.standing);
         self.close(|last| last < start);
         let level = self.specificity.level(length);
         // A host counts together with the other prefixes of its level: where there are any, it is a segment.
