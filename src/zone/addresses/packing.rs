@@ -185,7 +185,6 @@ impl<K: Key> Reading<K> {
 
 /// Reads an entry, given the one before it.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "an entry that goes through memory in parts takes longer than all else")]
 fn read<K: Key>(octets: &mut Octets<'_>, shape: Shape, newest: &mut Entry<K>) -> Entry<K> {
     newest.start = newest.start.plus(K::unpack(octets));
     let length = shape.length.unwrap_or_else(|| octets.octet().into());
