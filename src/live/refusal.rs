@@ -296,12 +296,16 @@ mod tests {
     };
 
     fn judge(kind: Kind, text: &str, old_entries: Option<usize>, rules: &Rules) -> Vec<Refusal> {
+        judge_at(1_800_000_000, kind, text, old_entries, rules)
+    }
+
+    fn judge_at(now_s: u64, kind: Kind, text: &str, old_entries: Option<usize>, rules: &Rules) -> Vec<Refusal> {
         let mut report = Report::default();
-        let options = Options { now_s: 1_800_000_000, ..Options::default() };
+        let options = Options { now_s, ..Options::default() };
         let source = Source { name: "file".into(), modified_s: 1_700_000_000, reader: Box::new(text.as_bytes()) };
         let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads").into();
         let servers = ["192.0.2.53".parse().expect("an address")];
-        rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, servers: &servers, now_s: 1_800_000_000 })
+        rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, servers: &servers, now_s })
     }
 
     fn words(kind: Kind, text: &str, old_entries: Option<usize>) -> Vec<&'static str> {
@@ -343,6 +347,12 @@ mod tests {
         // What is over already, and what stays excluded.
         assert!(words(Kind::Ip4Trie, "127.0.0.1 @ until=1799999999\n127.0.0.0/8\n!127.0.0.0/24\n", None).is_empty());
         assert!(words(Kind::Ip4Set, &format!("127.0.0.0/24 {until}\n!127.0.0.1\n"), None).is_empty());
+    }
+
+    #[test]
+    fn what_has_no_end_is_still_listed_when_32_bits_are_over() {
+        let refusals = judge_at(1 << 33, Kind::Ip4Set, "127.0.0.1 @ key=require\n", None, &Rules::default());
+        assert_eq!(refusals.iter().map(Refusal::word).collect::<Vec<_>>(), ["never_listed"]);
     }
 
     #[test]
