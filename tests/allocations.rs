@@ -8,7 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dnsbld::net::{Listeners, Reply, Responder, Settings, Transport};
+use dnsbld::net::{Listeners, Peer, Reply, Responder, Settings, Transport};
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -46,7 +46,7 @@ impl Responder for Echo {
         WATCHED.set(true);
     }
 
-    fn respond(&mut self, _: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
+    fn respond(&mut self, _: &Peer, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
         assert_eq!(transport, Transport::Udp);
         reply[..request.len()].copy_from_slice(request);
         Reply::now(request.len())

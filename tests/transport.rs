@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use dnsbld::net::{Limits, Listeners, Reply, Responder, Server, Settings, Transport};
+use dnsbld::net::{Limits, Listeners, Peer, Reply, Responder, Server, Settings, Transport};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,7 +33,7 @@ impl Responder for Echo {
         self.batches += 1;
     }
 
-    fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
+    fn respond(&mut self, client: &Peer, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
         assert!(self.batches > 0, "a batch was begun");
         assert_ne!(client.port(), 0);
         let order = request.get(12).copied().unwrap_or(ECHO);

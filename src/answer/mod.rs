@@ -198,14 +198,25 @@ pub fn answer_with(
     request: &[u8],
     buffer: &mut [u8],
 ) -> Outcome {
-    let room = buffer.first_chunk_mut();
-    match room.and_then(|room| usual::answer(name, world, client, request, room)) {
-        Some(outcome) => outcome.into(),
+    match answer_if_usual(name, world, client, request, buffer) {
+        Some(outcome) => outcome,
         None => answer_in_full(name, world, client, request, buffer),
     }
 }
 
-/// The same the long way, which knows every case. Only for tests of its own: [`answer_with`] says the same, and faster.
+/// The same the short way, if request and zone are as usual.
+#[inline(always)]
+pub fn answer_if_usual(
+    name: &mut QueryName,
+    world: &World<'_>,
+    client: &Client,
+    request: &[u8],
+    buffer: &mut [u8],
+) -> Option<Outcome> {
+    usual::answer(name, world, client, request, buffer.first_chunk_mut()?).map(Outcome::from)
+}
+
+/// The same the long way, which knows every case: where [`answer_if_usual`] answers, this says the same, and takes longer.
 ///
 /// # Panics
 /// With a buffer that is too short for [`answer`].

@@ -1,6 +1,6 @@
 //! What is served now: a snapshot and the counters of its zones, replaced as a whole by one pointer swap.
 //!
-//! Workers read the pointer once a batch, through a cache that costs one atomic load while nothing changed. The last
+//! Workers look at the pointer once a batch, which costs one atomic load while nothing changed. The last
 //! reference to an old snapshot is dropped by whoever publishes the next, never by a worker: freeing a zone takes long.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 
 use crate::{
     metrics::ZoneCounters,
@@ -30,6 +30,38 @@ pub type Cell = Arc<ArcSwap<Served>>;
 
 /// Where live listings are found: beside the rest, since they change far more often.
 pub type LiveCell = Arc<ArcSwap<Live>>;
+
+/// What a worker sees of a cell: what was there when it last looked.
+#[derive(Debug)]
+pub struct View<T> {
+    cache: Cache<Arc<ArcSwap<T>>, Arc<T>>,
+    seen: Arc<T>,
+}
+
+impl<T> View<T> {
+    /// Of what is there now.
+    pub fn new(cell: Arc<ArcSwap<T>>) -> Self {
+        Self { seen: cell.load_full(), cache: Cache::new(cell) }
+    }
+
+    /// Looks again. What was there before is let go, so whoever publishes keeps it until all have looked.
+    #[inline]
+    pub fn look(&mut self) {
+        let now = self.cache.load();
+        if !Arc::ptr_eq(now, &self.seen) {
+            self.seen = Arc::clone(now);
+        }
+    }
+}
+
+impl<T> std::ops::Deref for View<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.seen
+    }
+}
 
 /// Which zone's live listings are where. A name keeps its slot, so neither of the two cells has to wait for the other.
 #[derive(Clone, Debug, Default)]

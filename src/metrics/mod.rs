@@ -63,35 +63,42 @@ pub const TYPES: [&str; 8] = ["A", "TXT", "AAAA", "ANY", "SOA", "NS", "MX", "oth
 /// The type that is not counted apart.
 pub const OTHER_TYPE: &str = TYPES[7];
 
-const fn type_index(qtype: u16) -> usize {
-    match qtype {
-        rr::A => 0,
-        rr::TXT => 1,
-        rr::AAAA => 2,
-        rr::ANY => 3,
-        rr::SOA => 4,
-        rr::NS => 5,
-        rr::MX => 6,
-        _ => 7,
+/// The place among [`TYPES`] of each type that one octet tells.
+const TYPE_PLACES: [u8; 256] = {
+    let mut places = [TYPES.len() as u8 - 1; 256];
+    let counted = [rr::A, rr::TXT, rr::AAAA, rr::ANY, rr::SOA, rr::NS, rr::MX];
+    let mut place = 0;
+    while place < counted.len() {
+        places[counted[place] as usize] = place as u8;
+        place += 1;
     }
+    places
+};
+
+#[inline]
+fn type_index(qtype: u16) -> usize {
+    TYPE_PLACES.get(usize::from(qtype)).map_or(TYPES.len() - 1, |&place| place.into())
 }
 
 /// The response codes, in the order in which they are counted.
 pub const RCODES: [Rcode; 7] =
     [Rcode::NoError, Rcode::NxDomain, Rcode::Refused, Rcode::ServFail, Rcode::FormErr, Rcode::NotImp, Rcode::BadVers];
 
-/// The place of a code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
+/// The place of each code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
 /// would be refusals.
-const fn rcode_index(rcode: Rcode) -> usize {
-    match rcode {
-        Rcode::NoError => 0,
-        Rcode::NxDomain => 1,
-        Rcode::ServFail => 3,
-        Rcode::FormErr => 4,
-        Rcode::NotImp => 5,
-        Rcode::BadVers => 6,
-        _ => 2,
+const RCODE_PLACES: [u8; 32] = {
+    let mut places = [2; 32];
+    let mut place = 0;
+    while place < RCODES.len() {
+        places[RCODES[place] as usize] = place as u8;
+        place += 1;
     }
+    places
+};
+
+#[inline]
+fn rcode_index(rcode: Rcode) -> usize {
+    RCODE_PLACES[rcode as usize % RCODE_PLACES.len()].into()
 }
 
 /// The results of lookups, in the order in which they are counted.
@@ -103,15 +110,9 @@ pub const RESULTS: [(Verdict, &str); 5] = [
     (Verdict::Misuse, "misuse"),
 ];
 
+/// Where no lookup was made, that is counted before all results.
 const fn verdict_index(verdict: Verdict) -> usize {
-    match verdict {
-        Verdict::Listed => 0,
-        Verdict::Unlisted => 1,
-        Verdict::EmptyNonTerminal => 2,
-        Verdict::Malformed => 3,
-        Verdict::Misuse => 4,
-        Verdict::None => 5,
-    }
+    verdict as usize
 }
 
 /// The reasons for silence, in the order in which they are counted.
@@ -189,9 +190,23 @@ impl ZoneCounters {
     }
 }
 
+/// The class of each length, in steps that all [`SIZE_BOUNDS`] are multiples of.
+const SIZE_CLASSES: [u8; SIZE_BOUNDS[4] as usize / SIZE_STEP + 1] = {
+    let mut classes = [0; SIZE_BOUNDS[4] as usize / SIZE_STEP + 1];
+    let mut step = 0;
+    while step < classes.len() {
+        while step * SIZE_STEP > SIZE_BOUNDS[classes[step] as usize] as usize {
+            classes[step] += 1;
+        }
+        step += 1;
+    }
+    classes
+};
+const SIZE_STEP: usize = 16;
+
 #[inline]
 fn size_class(len: usize) -> usize {
-    SIZE_BOUNDS.iter().filter(|&&bound| len > usize::from(bound)).count()
+    SIZE_CLASSES.get(len.div_ceil(SIZE_STEP)).map_or(SIZE_BOUNDS.len(), |&class| class.into())
 }
 
 /// Sums over workers, and perhaps over zones.
@@ -338,6 +353,9 @@ mod tests {
     #[test]
     fn sizes_fall_into_their_classes() {
         assert_eq!([12, 64, 65, 512, 1232, 1233, 65_535].map(size_class), [0, 0, 1, 3, 4, 5, 5]);
+        for len in 0..2_000 {
+            assert_eq!(size_class(len), SIZE_BOUNDS.iter().filter(|&&bound| len > usize::from(bound)).count(), "{len}");
+        }
     }
 
     #[test]
@@ -349,7 +367,7 @@ mod tests {
             assert_eq!(rcode_index(rcode), index);
         }
         for (index, (verdict, _)) in RESULTS.into_iter().enumerate() {
-            assert_eq!(verdict_index(verdict), index);
+            assert_eq!(verdict_index(verdict), index + 1);
         }
         for (index, (ignored, _)) in IGNORED.into_iter().enumerate() {
             assert_eq!(ignored_index(Some(ignored)), index);

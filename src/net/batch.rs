@@ -13,15 +13,19 @@
 //!
 //! Slots are reached through one raw pointer only, because the kernel's headers hold addresses into them for as long as the
 //! batch lives: a `Box` or `Vec` beside those addresses would claim to be the only way in.
+//!
+//! All that is the same for every datagram is written once. That includes the length of a sender's address, which the kernel
+//! writes with each: on one socket they all are of its family. Only what control messages took is reset before it receives again.
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{NonNull, null_mut};
 
 use libc::{c_int, iovec, mmsghdr, socklen_t};
 
+use super::peer::Peer;
 use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
 
 /// The kernel takes no more in one call: its `UIO_MAXIOV`.
@@ -29,17 +33,10 @@ const CAPACITY_MAX: usize = 1024;
 /// After a batch of one, so many datagrams are received one by one: nearly all of what there is to gain, and too few to delay
 /// a burst.
 const SINGLES: u32 = 15;
-/// Octets of the larger of the two socket addresses, `sockaddr_in6`.
-const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
 /// Octets before a control message's data. The level and the type are the header's last two fields.
 const CONTROL_HEADER_LEN: usize = size_of::<libc::cmsghdr>();
 /// Octets of the larger of the two control messages, `in6_pktinfo`, padded as the kernel pads it.
 const CONTROL_LEN: usize = CONTROL_HEADER_LEN + size_of::<libc::in6_pktinfo>().next_multiple_of(8);
-
-/// A socket address as the kernel lays it out, with the length that it reported.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Peer([u8; PEER_LEN]);
 
 /// A control message as the kernel lays it out.
 #[derive(Clone, Copy)]
@@ -62,8 +59,8 @@ const _: () = assert!(!(size_of::<Slot>() / 64).is_multiple_of(64), "slots would
 
 /// A received datagram, with the room for its reply.
 pub(super) struct Datagram<'a> {
-    /// Who sent it; `None` for a family that is not ours.
-    pub(super) client: Option<SocketAddr>,
+    /// Who sent it.
+    pub(super) client: &'a Peer,
     /// It was longer than the room for requests, and its end is lost.
     pub(super) truncated: bool,
     pub(super) request: &'a [u8],
@@ -73,7 +70,6 @@ pub(super) struct Datagram<'a> {
 /// A reply that left its slot to be sent later, with all that sending it takes.
 pub(super) struct Parcel {
     peer: Peer,
-    peer_len: socklen_t,
     control: Control,
     control_len: usize,
     reply: Box<[u8]>,
@@ -101,32 +97,28 @@ pub(super) struct Batch {
     /// The first `queued` are to be sent, whichever slots they point at.
     outgoing: Box<[mmsghdr]>,
     queued: usize,
-    /// Headers used by the last receive: the kernel wrote their lengths, and they must be set again.
-    filled: usize,
+    /// Octets for control messages: none unless the socket is bound to a wildcard.
     control_len: usize,
+    /// So many headers had their control messages received, and must have that room set again.
+    filled: usize,
     /// So many more datagrams are received one by one.
     singles: u32,
 }
 
 impl Batch {
-    /// Room for `capacity` datagrams at once; with room for control messages when the socket is bound to a wildcard.
-    pub(super) fn new(capacity: usize, wildcard: bool) -> Self {
+    /// Room for `capacity` datagrams at once of a socket that is bound to `local`; with room for control messages when that is
+    /// a wildcard.
+    pub(super) fn new(capacity: usize, local: SocketAddr) -> Self {
         let capacity = capacity.clamp(1, CAPACITY_MAX);
         // SAFETY: a slot is integers, byte arrays and iovecs, for all of which zero is a value.
         let slots: Box<[Slot]> = (0..capacity).map(|_| unsafe { zeroed() }).collect();
         let slots = NonNull::from(Box::leak(slots)).cast::<Slot>();
         // SAFETY: headers are integers and pointers, for all of which zero is a value, and to the kernel it means absent.
         let header = || (0..capacity).map(|_| unsafe { zeroed() }).collect::<Box<[mmsghdr]>>();
-        let control_len = if wildcard { CONTROL_LEN } else { 0 };
-        let mut batch = Self {
-            slots,
-            incoming: header(),
-            outgoing: header(),
-            queued: 0,
-            filled: capacity,
-            control_len,
-            singles: 0,
-        };
+        let control_len = if local.ip().is_unspecified() { CONTROL_LEN } else { 0 };
+        let peer_len = Peer::from(local).len();
+        let mut batch =
+            Self { slots, incoming: header(), outgoing: header(), queued: 0, control_len, filled: 0, singles: 0 };
         for i in 0..capacity {
             let slot = batch.slot(i);
             // SAFETY: `slot` is within the allocation, and nothing else refers to it. Only addresses are taken of its parts.
@@ -136,9 +128,13 @@ impl Batch {
                 let header = &mut batch.incoming[i].msg_hdr;
                 header.msg_name = (&raw mut (*slot).peer).cast();
                 header.msg_iov = &raw mut (*slot).request_place;
-                header.msg_iovlen = 1;
-                header.msg_control = if wildcard { (&raw mut (*slot).control).cast() } else { null_mut() };
+                header.msg_control = if control_len > 0 { (&raw mut (*slot).control).cast() } else { null_mut() };
+                header.msg_controllen = control_len as _;
             }
+        }
+        for header in batch.incoming.iter_mut().chain(&mut batch.outgoing) {
+            header.msg_hdr.msg_namelen = peer_len;
+            header.msg_hdr.msg_iovlen = 1;
         }
         batch
     }
@@ -156,19 +152,16 @@ impl Batch {
 
     /// Wait for a datagram, then take as many as are there. Returns how many.
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        for header in &mut self.incoming[..self.filled] {
-            header.msg_hdr.msg_namelen = PEER_LEN as socklen_t;
-            header.msg_hdr.msg_controllen = self.control_len as _;
-            header.msg_hdr.msg_flags = 0;
-        }
-        self.filled = 0;
         self.queued = 0;
+        if self.control_len > 0 {
+            for header in &mut self.incoming[..std::mem::take(&mut self.filled)] {
+                header.msg_hdr.msg_controllen = self.control_len as _;
+            }
+            self.filled = self.receive_many(socket)?;
+            return Ok(self.filled);
+        }
         let received = if self.singles > 0 { self.receive_one(socket)? } else { self.receive_many(socket)? };
-        self.filled = received;
-        self.singles = match received {
-            1 if self.control_len == 0 => self.singles.checked_sub(1).unwrap_or(SINGLES),
-            _ => 0,
-        };
+        self.singles = if received == 1 { self.singles.checked_sub(1).unwrap_or(SINGLES) } else { 0 };
         Ok(received)
     }
 
@@ -203,9 +196,7 @@ impl Batch {
             )
         };
         header.msg_len = u32::try_from(len).map_err(|_| io::Error::last_os_error())?;
-        if header.msg_len as usize > REQUEST_MAX_LEN {
-            header.msg_hdr.msg_flags = libc::MSG_TRUNC;
-        }
+        header.msg_hdr.msg_flags = if header.msg_len as usize > REQUEST_MAX_LEN { libc::MSG_TRUNC } else { 0 };
         Ok(1)
     }
 
@@ -217,21 +208,24 @@ impl Batch {
         let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         // SAFETY: the slot lives as long as `self`, the kernel writes only within `receive`, and the borrow of `self` keeps
         // that and every other access out while the datagram is in use. Request and reply do not overlap.
-        let (peer, request, reply) = unsafe { (&(*slot).peer, &(&(*slot).request)[..len], &mut (*slot).reply) };
-        Datagram { client: peer.address(), truncated, request, reply }
+        let (client, request, reply) = unsafe { (&(*slot).peer, &(&(*slot).request)[..len], &mut (*slot).reply) };
+        Datagram { client, truncated, request, reply }
     }
 
     /// Queue the first `len` octets of slot `i`'s reply to its sender.
     pub(super) fn queue(&mut self, i: usize, len: usize) {
-        let slot = self.slot(i);
-        let header = &self.incoming[i].msg_hdr;
-        let (peer_len, control_len) = (header.msg_namelen, control_len(header));
-        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
-        let control_len = unsafe { (*slot).control.turn_round(control_len) };
-        self.enqueue(i, len, peer_len, control_len);
+        let control_len = if self.control_len == 0 { 0 } else { self.turn_round(i) };
+        self.enqueue(i, len, control_len);
     }
 
-    fn enqueue(&mut self, i: usize, len: usize, peer_len: socklen_t, control_len: usize) {
+    /// Turn slot `i`'s control message round; its length as it is to be sent.
+    fn turn_round(&mut self, i: usize) -> usize {
+        let received = control_len(&self.incoming[i].msg_hdr);
+        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
+        unsafe { (*self.slot(i)).control.turn_round(received) }
+    }
+
+    fn enqueue(&mut self, i: usize, len: usize, control_len: usize) {
         let slot = self.slot(i);
         let header = &mut self.outgoing[self.queued].msg_hdr;
         // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably; only addresses are taken.
@@ -239,11 +233,11 @@ impl Batch {
             (*slot).reply_place.iov_len = len.min(UDP_REPLY_MAX_LEN);
             header.msg_name = (&raw mut (*slot).peer).cast();
             header.msg_iov = &raw mut (*slot).reply_place;
-            header.msg_control = if control_len == 0 { null_mut() } else { (&raw mut (*slot).control).cast() };
+            if self.control_len > 0 {
+                header.msg_control = if control_len == 0 { null_mut() } else { (&raw mut (*slot).control).cast() };
+                header.msg_controllen = control_len as _;
+            }
         }
-        header.msg_namelen = peer_len;
-        header.msg_iovlen = 1;
-        header.msg_controllen = control_len as _;
         self.queued += 1;
     }
 
@@ -255,7 +249,7 @@ impl Batch {
         let (peer, mut control, reply) =
             unsafe { ((*slot).peer, (*slot).control, &(&(*slot).reply)[..len.min(UDP_REPLY_MAX_LEN)]) };
         let control_len = control.turn_round(control_len(header));
-        Parcel { peer, peer_len: header.msg_namelen, control, control_len, reply: reply.into() }
+        Parcel { peer, control, control_len, reply: reply.into() }
     }
 
     /// Queue what was taken out. It goes into the next slot, so nothing else may be queued: replies of the batch in hand
@@ -269,7 +263,7 @@ impl Batch {
             (*slot).control = parcel.control;
             (&mut (*slot).reply)[..parcel.reply.len()].copy_from_slice(&parcel.reply);
         }
-        self.enqueue(i, parcel.reply.len(), parcel.peer_len, parcel.control_len);
+        self.enqueue(i, parcel.reply.len(), parcel.control_len);
     }
 
     /// Send all that is queued. One that fails is passed over, so that it does not stop those after it.
@@ -331,26 +325,6 @@ impl Drop for Batch {
     }
 }
 
-impl Peer {
-    /// Read the address out of `sockaddr_in` or `sockaddr_in6`: family, port, then address, or flow, address and scope.
-    fn address(&self) -> Option<SocketAddr> {
-        let raw = &self.0;
-        let port = u16::from_be_bytes([raw[2], raw[3]]);
-        match c_int::from(u16::from_ne_bytes([raw[0], raw[1]])) {
-            libc::AF_INET => {
-                let address = Ipv4Addr::new(raw[4], raw[5], raw[6], raw[7]);
-                Some(SocketAddrV4::new(address, port).into())
-            }
-            libc::AF_INET6 => {
-                let address: [u8; 16] = raw[8..24].try_into().ok()?;
-                let scope = u32::from_ne_bytes([raw[24], raw[25], raw[26], raw[27]]);
-                Some(SocketAddrV6::new(Ipv6Addr::from(address), port, 0, scope).into())
-            }
-            _ => None,
-        }
-    }
-}
-
 impl Control {
     /// Make a received control message of `len` octets into one for the reply: the address that was asked stays, as the
     /// source; the interface is forgotten, so that the route decides. Returns the length to send.
@@ -405,7 +379,7 @@ mod tests {
     fn datagrams_go_round_with_their_addresses() {
         for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
             let (server, client) = (socket(home), socket(home));
-            let mut batch = Batch::new(4, false);
+            let mut batch = Batch::new(4, server.local_addr().expect("address"));
             for round in 0..3_u8 {
                 for n in 0..4_u8 {
                     client.send_to(&[round, n], server.local_addr().expect("address")).expect("send");
@@ -414,7 +388,7 @@ mod tests {
                 assert_eq!(received, 4, "all were waiting");
                 for i in 0..received {
                     let datagram = batch.datagram(i);
-                    assert_eq!(datagram.client, client.local_addr().ok());
+                    assert_eq!(Some(datagram.client.socket_addr()), client.local_addr().ok());
                     assert_eq!(datagram.request, [round, i as u8]);
                     assert!(!datagram.truncated);
                     datagram.reply[..2].copy_from_slice(&[i as u8, 7]);
@@ -437,7 +411,7 @@ mod tests {
         for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
             let (server, client) = (socket(home), socket(home));
             let home = server.local_addr().expect("address");
-            let mut batch = Batch::new(64, false);
+            let mut batch = Batch::new(64, home);
             let mut buffer = [0; 9];
             let mut turn = |sent: usize, len: usize, expected: usize| {
                 for number in 0..sent {
@@ -446,7 +420,7 @@ mod tests {
                 assert_eq!(batch.receive(server.as_fd()).expect("receive"), expected, "{sent} of {len}");
                 for i in 0..expected {
                     let datagram = batch.datagram(i);
-                    assert_eq!(datagram.client, client.local_addr().ok());
+                    assert_eq!(Some(datagram.client.socket_addr()), client.local_addr().ok());
                     assert_eq!(datagram.truncated, len > REQUEST_MAX_LEN);
                     assert_eq!(datagram.request.len(), len.min(REQUEST_MAX_LEN));
                     datagram.reply[..2].copy_from_slice(&[datagram.request[0], len as u8]);
@@ -473,7 +447,7 @@ mod tests {
     #[test]
     fn a_failed_datagram_does_not_stop_those_after_it() {
         let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        let mut batch = Batch::new(3, false);
+        let mut batch = Batch::new(3, server.local_addr().expect("address"));
         for n in 0..3 {
             client.send_to(&[n], server.local_addr().expect("address")).expect("send");
         }
@@ -483,7 +457,7 @@ mod tests {
             let mut parcel = batch.take_out(i, 1 + i);
             if i == 1 {
                 // 255.255.255.255 without SO_BROADCAST: EACCES.
-                parcel.peer.0[4..8].fill(255);
+                parcel.peer = SocketAddr::from(([255; 4], parcel.peer.port())).into();
             }
             batch.queue_parcel(&parcel);
         }
@@ -496,7 +470,7 @@ mod tests {
     #[test]
     fn long_and_empty_datagrams_are_told_apart() {
         let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        let mut batch = Batch::new(8, false);
+        let mut batch = Batch::new(8, server.local_addr().expect("address"));
         for len in [0, REQUEST_MAX_LEN, REQUEST_MAX_LEN + 1] {
             client.send_to(&vec![1; len], server.local_addr().expect("address")).expect("send");
         }

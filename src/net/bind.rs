@@ -163,7 +163,7 @@ impl Listeners {
             for (n, socket) in sockets.into_iter().enumerate() {
                 let worker = udp::Worker {
                     socket: Arc::new(socket),
-                    wildcard: address.ip().is_unspecified(),
+                    local: address,
                     batch: self.settings.udp_batch,
                     counters: Arc::default(),
                     stop: Arc::clone(&server.stop),

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::counters::Stopwatch;
 use super::tcp::{Desk, GATHER_LEN, Room, Seat};
-use super::{HEADER_LEN, Late, REQUEST_MAX_LEN, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
+use super::{HEADER_LEN, Late, Peer, REQUEST_MAX_LEN, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
 
 /// How long, and for how many octets, a client that we part from is still listened to. Closing with its octets unread would
 /// send a reset, which takes back answers still on their way.
@@ -55,7 +56,7 @@ impl Closed {
 /// A connection and what it could not finish.
 pub(super) struct Connection {
     stream: TcpStream,
-    client: SocketAddr,
+    client: Peer,
     /// Octets read and not answered: part of a query, or, while `more` is set, queries that wait for answers to leave.
     backlog: Vec<u8>,
     /// The backlog is to be looked at before anything is read.
@@ -89,7 +90,7 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, client: SocketAddr, closes_at: Instant) -> Self {
         Self {
             stream,
-            client,
+            client: client.into(),
             backlog: Vec::new(),
             more: false,
             ended: false,
@@ -231,9 +232,9 @@ impl Connection {
             }
             let (place, output) = desk.output[progress.written..].split_at_mut(2);
             let output = &mut output[..TCP_REPLY_MAX_LEN];
-            let started = std::time::Instant::now();
-            let reply = desk.responder.respond(self.client, Transport::Tcp, request, output);
-            counters.durations.observe(1, started.elapsed());
+            let started = Stopwatch::start();
+            let reply = desk.responder.respond(&self.client, Transport::Tcp, request, output);
+            counters.durations.observe(1, started.elapsed_ns());
             self.queries += 1;
             counters.received.add(1);
             progress.consumed += 2 + len;
@@ -243,7 +244,8 @@ impl Connection {
             if reply.is_late {
                 let (late, answer) = Late::tcp();
                 let start = progress.consumed - len;
-                desk.responder.take_over(self.client, Transport::Tcp, desk.input[start..start + len].into(), late);
+                let request = desk.input[start..start + len].into();
+                desk.responder.take_over(self.client.socket_addr(), Transport::Tcp, request, late);
                 progress.late = Some(answer);
                 continue;
             }

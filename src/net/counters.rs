@@ -14,7 +14,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 /// A number with one writing thread.
 #[derive(Debug, Default)]
@@ -53,6 +54,26 @@ pub const DURATION_BOUNDS_NS: [u64; 12] = [
     1_000_000_000,
 ];
 
+/// Since when, by the clock that never steps. It is read twice a batch, which of a batch of one is much, and in nanoseconds that
+/// takes fewer instructions than as an `Instant`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch(i64);
+
+impl Stopwatch {
+    /// From now on.
+    #[inline]
+    pub(super) fn start() -> Self {
+        // Where there is no such clock, nothing takes any time.
+        Self(clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.tv_sec() * 1_000_000_000 + now.tv_nsec()))
+    }
+
+    /// Nanoseconds since then.
+    #[inline]
+    pub(super) fn elapsed_ns(self) -> u64 {
+        Self::start().0.wrapping_sub(self.0) as u64
+    }
+}
+
 /// How long requests took, by class, from the one thread that writes.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -63,8 +84,7 @@ pub struct Durations {
 
 impl Durations {
     /// So many requests took so long each.
-    pub fn observe(&self, count: u64, took: Duration) {
-        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    pub fn observe(&self, count: u64, took_ns: u64) {
         let class = DURATION_BOUNDS_NS.partition_point(|&bound_ns| bound_ns < took_ns);
         self.classes[class].add(count);
         self.sum_ns.add(took_ns.saturating_mul(count));
@@ -186,9 +206,9 @@ mod tests {
     #[test]
     fn durations_fall_into_their_classes() {
         let durations = Durations::default();
-        durations.observe(3, Duration::from_micros(10));
-        durations.observe(2, Duration::from_nanos(10_001));
-        durations.observe(1, Duration::from_secs(7));
+        durations.observe(3, 10_000);
+        durations.observe(2, 10_001);
+        durations.observe(1, 7_000_000_000);
         let (classes, sum_ns) = durations.value();
         assert_eq!((classes[0], classes[1], classes[12]), (3, 2, 1));
         assert_eq!(sum_ns, 30_000 + 20_002 + 7_000_000_000);

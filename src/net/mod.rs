@@ -30,6 +30,7 @@ mod bind;
 mod connection;
 mod counters;
 mod late;
+mod peer;
 mod tcp;
 mod udp;
 
@@ -37,6 +38,7 @@ pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
 pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
 pub use late::Late;
+pub use peer::Peer;
 pub use tcp::Limits;
 
 /// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.
@@ -83,7 +85,7 @@ pub trait Responder {
 
     /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets and holds
     /// remains of earlier ones. The request has 12 octets at least, a whole header.
-    fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
+    fn respond(&mut self, client: &Peer, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
 
     /// Take over a request to which the answer was [`Reply::LATE`], with the way back to its client. It must not block.
     fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {

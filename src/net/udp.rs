@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use std::{cmp, io};
 
 use super::batch::{Batch, Parcel};
+use super::counters::Stopwatch;
 use super::{HEADER_LEN, Late, Responder, Stop, Transport, UdpCounters};
 
 /// How long a receive waits at most, and so how soon a stop, a held reply and a new snapshot are seen on an idle socket.
@@ -32,8 +33,8 @@ const ERROR_PAUSE_MS: u64 = 20;
 /// What a worker's thread is given.
 pub(super) struct Worker {
     pub(super) socket: Arc<UdpSocket>,
-    /// Bound to 0.0.0.0 or ::, so that each datagram says which address was asked.
-    pub(super) wildcard: bool,
+    /// Where it is bound. With 0.0.0.0 or :: each datagram says which address was asked.
+    pub(super) local: SocketAddr,
     pub(super) batch: usize,
     pub(super) counters: Arc<UdpCounters>,
     pub(super) stop: Arc<Stop>,
@@ -64,7 +65,7 @@ struct Desk<'a, R> {
 
 impl<'a, R: Responder> Desk<'a, R> {
     fn new(worker: &'a Worker, responder: R) -> Self {
-        let batch = Batch::new(worker.batch, worker.wildcard);
+        let batch = Batch::new(worker.batch, worker.local);
         Self { worker, counters: &worker.counters, responder, batch, held: Held::default() }
     }
 
@@ -73,10 +74,10 @@ impl<'a, R: Responder> Desk<'a, R> {
             let received = self.receive();
             self.responder.begin_batch();
             if received > 0 {
-                let begun = Instant::now();
+                let begun = Stopwatch::start();
                 self.answer(received);
                 self.send();
-                self.counters.durations.observe(received as u64, begun.elapsed());
+                self.counters.durations.observe(received as u64, begun.elapsed_ns());
             }
             if !self.held.is_empty() {
                 self.release();
@@ -110,15 +111,15 @@ impl<'a, R: Responder> Desk<'a, R> {
                 short += 1;
                 continue;
             }
-            let Some(client) = datagram.client.filter(|client| client.port() != 0) else {
+            if !datagram.client.takes_replies() {
                 port_zero += 1;
                 continue;
-            };
-            let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
+            }
+            let reply = self.responder.respond(datagram.client, Transport::Udp, datagram.request, datagram.reply);
             if reply.len == 0 {
                 if reply.is_late {
                     late += 1;
-                    self.hand_over(i, client);
+                    self.hand_over(i);
                 }
                 continue;
             }
@@ -146,8 +147,9 @@ impl<'a, R: Responder> Desk<'a, R> {
 
     /// Give a request away, with the way back to its client.
     #[cold]
-    fn hand_over(&mut self, i: usize, client: SocketAddr) {
-        let request = self.batch.datagram(i).request.into();
+    fn hand_over(&mut self, i: usize) {
+        let datagram = self.batch.datagram(i);
+        let (client, request) = (datagram.client.socket_addr(), datagram.request.into());
         let late = Late::udp(Arc::clone(&self.worker.socket), client, self.batch.take_out(i, 0));
         self.responder.take_over(client, Transport::Udp, request, late);
     }

@@ -15,10 +15,10 @@ use crate::{
     control::update::{Inbox, Job},
     live::{
         clock,
-        served::{Cell, LiveCell, Served},
+        served::{Cell, LiveCell, Served, View},
     },
     metrics::{Way, ZoneCounters},
-    net::{Late, Reply, Responder, Transport},
+    net::{Late, Peer, Reply, Responder, Transport},
     wire::name::QueryName,
     zone::live::Live,
 };
@@ -70,8 +70,8 @@ impl Shared {
 pub(super) struct Worker {
     number: usize,
     shared: Shared,
-    served: Arc<Served>,
-    live: Arc<Live>,
+    served: View<Served>,
+    live: View<Live>,
     now_s: u64,
     listener: Listener,
     /// One of the logs wants to hear of queries.
@@ -81,13 +81,42 @@ pub(super) struct Worker {
 
 impl Worker {
     fn new(number: usize, shared: Shared) -> Self {
-        let (served, live) = (shared.cell.load_full(), shared.live_cell.load_full());
+        let (served, live) = (View::new(Arc::clone(&shared.cell)), View::new(Arc::clone(&shared.live_cell)));
         let listener = Listener::new(Arc::clone(&shared.tap), number);
         let (now_s, name) = (clock::now_s(), QueryName::new());
         Self { number, shared, served, live, now_s, listener, is_noting: false, name }
     }
 
+    /// Responds to what is not as usual.
+    #[inline(never)]
+    fn respond_in_full(&mut self, client: &Peer, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
+        let world = world(&self.served, &self.live, &self.shared.policy, self.now_s);
+        let asker = Client { address: client.ip(), transport };
+        let outcome = answer::answer_in_full(&mut self.name, &world, &asker, request, reply);
+        if outcome.ignored == Some(Ignored::Elsewhere) {
+            // Whoever takes updates answers and counts them.
+            return Reply::LATE;
+        }
+        self.settle(client, transport, request, &outcome)
+    }
+
+    /// Counts what became of a request, and notes it if asked to.
+    #[inline(always)]
+    fn settle(&mut self, client: &Peer, transport: Transport, request: &[u8], outcome: &Outcome) -> Reply {
+        let way = Way { transport, is_v6: client.is_v6() };
+        let counters = match outcome.zone {
+            Some(zone) => &self.served.counters[zone.index()],
+            None => &self.shared.outside,
+        };
+        counters.count(self.number, way, request.len(), outcome);
+        if self.is_noting {
+            self.note(client.socket_addr(), request, *outcome);
+        }
+        Reply { len: outcome.reply_len.into(), hold_s: outcome.hold_s, is_late: false }
+    }
+
     #[cold]
+    #[inline(never)]
     fn note(&mut self, client: SocketAddr, request: &[u8], outcome: Outcome) {
         if let Some(log) = &self.shared.log {
             let query = LoggedQuery { now_s: self.now_s, client, request: request.into(), outcome };
@@ -99,41 +128,28 @@ impl Worker {
     }
 }
 
+/// What answers are made from now.
+#[inline(always)]
+fn world<'a>(served: &'a Served, live: &'a Live, policy: &'a Policy, now_s: u64) -> World<'a> {
+    World { snapshot: &served.snapshot, policy, now_s, live }
+}
+
 impl Responder for Worker {
     fn begin_batch(&mut self) {
         self.now_s = clock::now_s();
-        let served = self.shared.cell.load();
-        if !Arc::ptr_eq(&served, &self.served) {
-            // The publisher keeps the old one until this has happened, so nothing is freed here.
-            self.served = Arc::clone(&served);
-        }
-        let live = self.shared.live_cell.load();
-        if !Arc::ptr_eq(&live, &self.live) {
-            self.live = Arc::clone(&live);
-        }
+        self.served.look();
+        self.live.look();
         self.is_noting = self.listener.look() || self.shared.log.is_some();
     }
 
-    #[inline]
-    fn respond(&mut self, client: SocketAddr, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
-        let (snapshot, live) = (&self.served.snapshot, &*self.live);
-        let world = World { snapshot, policy: &self.shared.policy, now_s: self.now_s, live };
+    #[inline(always)]
+    fn respond(&mut self, client: &Peer, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply {
+        let world = world(&self.served, &self.live, &self.shared.policy, self.now_s);
         let asker = Client { address: client.ip(), transport };
-        let outcome = answer::answer_with(&mut self.name, &world, &asker, request, reply);
-        if outcome.ignored == Some(Ignored::Elsewhere) {
-            // Whoever takes updates answers and counts them.
-            return Reply { len: 0, hold_s: 0, is_late: true };
+        match answer::answer_if_usual(&mut self.name, &world, &asker, request, reply) {
+            Some(outcome) => self.settle(client, transport, request, &outcome),
+            None => self.respond_in_full(client, transport, request, reply),
         }
-        let way = Way { transport, is_v6: client.is_ipv6() };
-        let counters = match outcome.zone {
-            Some(zone) => &self.served.counters[zone.index()],
-            None => &self.shared.outside,
-        };
-        counters.count(self.number, way, request.len(), &outcome);
-        if self.is_noting {
-            self.note(client, request, outcome);
-        }
-        Reply { len: outcome.reply_len.into(), hold_s: outcome.hold_s, is_late: false }
     }
 
     fn take_over(&mut self, client: SocketAddr, transport: Transport, request: Box<[u8]>, late: Late) {
