@@ -11,7 +11,6 @@ use crate::{
         HEADER_LEN, Rcode, cookie,
         name::{QueryName, RelativeName},
         plain::{PlainQuery, PlainReply, REPLY_MAX_LEN},
-        reply::Full,
         rr,
     },
     zone::{
@@ -23,7 +22,7 @@ use crate::{
         shown::Key,
         snapshot::ZonePlace,
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
-        usual::{Keys, UsualZone},
+        usual::{Keys, ServerRecords, UsualZone},
         values::{Part, ValueId, Values},
     },
 };
@@ -336,7 +335,10 @@ fn confirm(
     if !setting.world.policy.minimal
         && let Some(servers) = zone.servers(query.id())?
     {
-        reply.authority(servers, apex_at).ok()?;
+        match servers {
+            ServerRecords::Block(block) => reply.authority_block(block, apex_at).ok()?,
+            ServerRecords::Laid(laid) => reply.authority(laid, apex_at).ok()?,
+        }
     }
     finish(setting, &query, zone, reply, Rcode::NoError)
 }
@@ -368,21 +370,30 @@ fn add_record(qtype: u16, hit: Hit<'_>, key: Key<'_>, reply: &mut PlainReply<'_>
     let Hit { values, value, ttl_s } = hit;
     match qtype {
         rr::A => reply.address(ttl_s, values.address(value).octets()).ok(),
-        rr::TXT => reply.text(ttl_s, |reply| add_text(values, value, key, reply)).ok(),
+        rr::TXT => reply.text(ttl_s, |room| write_text(values, value, key, room)).ok(),
         _ => None,
     }
 }
 
+/// Writes the text of a value as character-strings, with the key in one such string. `None` also where that takes several.
 #[inline(never)]
-fn add_text(values: &Values, value: ValueId, key: Key<'_>, reply: &mut PlainReply<'_>) -> Result<(), Full> {
-    let text = values.text(value).ok_or(Full)?;
+fn write_text(values: &Values, value: ValueId, key: Key<'_>, room: &mut [u8]) -> Option<usize> {
+    let text = values.text(value)?;
     if let Some(ready) = values.ready_text(text) {
-        return reply.append(ready);
+        room.get_mut(..ready.len())?.copy_from_slice(ready);
+        return Some(ready.len());
     }
     key.show(|shown| {
-        reply.string(values.parts(text).map(|part| match part {
-            Part::Literal(literal) => literal,
-            Part::Key => shown,
-        }))
+        let mut end = 1;
+        for part in values.parts(text) {
+            let octets = match part {
+                Part::Literal(literal) => literal,
+                Part::Key => shown,
+            };
+            room.get_mut(end..)?.get_mut(..octets.len())?.copy_from_slice(octets);
+            end += octets.len();
+        }
+        *room.first_mut()? = u8::try_from(end - 1).ok()?;
+        Some(end)
     })
 }

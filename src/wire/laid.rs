@@ -112,8 +112,9 @@ pub struct Block {
     record_count: u16,
 }
 
-/// Octets that are copied for a block.
-pub(super) const BLOCK_LEN: usize = 128;
+/// Octets that are there for a block. Half of them are all that a SOA with short names takes.
+pub(super) const BLOCK_LEN: usize = 2 * PART_LEN;
+const PART_LEN: usize = 64;
 
 impl Block {
     /// No records.
@@ -135,7 +136,11 @@ impl Block {
     /// Copies the records to where they go in a message whose apex stands at offset `apex_at` and ends within [`NEAR_LEN`].
     #[inline(always)]
     pub(super) fn copy_near(&self, room: &mut [u8; BLOCK_LEN], apex_at: u8) {
-        *room = self.octets;
+        let (room_parts, parts) = (room.as_chunks_mut::<PART_LEN>().0, self.octets.as_chunks::<PART_LEN>().0);
+        room_parts[0] = parts[0];
+        if self.len > PART_LEN {
+            room_parts[1] = parts[1];
+        }
         for at in self.changes {
             let octet = &mut room[usize::from(at) % BLOCK_LEN];
             *octet = octet.wrapping_add(apex_at);

@@ -147,43 +147,25 @@ impl<'b> PlainReply<'b> {
         Ok(())
     }
 
-    /// Appends a TXT record of the question's name, with the character-strings that `write` writes.
+    /// Appends a TXT record of the question's name, with the character-strings that `write` writes into the room it is lent; it
+    /// returns how many octets those are, or `None` if they do not fit.
     ///
     /// # Errors
     /// [`Full`].
     #[inline]
-    pub fn text(&mut self, ttl_s: u32, write: impl FnOnce(&mut Self) -> Result<(), Full>) -> Result<(), Full> {
+    pub fn text(&mut self, ttl_s: u32, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Full> {
         let [t1, t2, t3, t4] = ttl_s.to_be_bytes();
         self.append(&[0xc0, HEADER_LEN as u8, 0, rr::TXT as u8, 0, class::IN as u8, t1, t2, t3, t4, 0, 0])?;
         let start = self.len;
-        write(self)?;
-        let data_len = (self.len - start) as u16;
-        self.buffer[start - 2..start].copy_from_slice(&data_len.to_be_bytes());
+        let data_len = write(&mut self.buffer[start..]).ok_or(Full)?;
+        self.buffer[start - 2..start].copy_from_slice(&(data_len as u16).to_be_bytes());
+        self.len += data_len;
         self.answer_count += 1;
         Ok(())
     }
 
-    /// Appends one character-string to the record in hand.
-    ///
-    /// # Errors
-    /// [`Full`], also if it takes more than one.
     #[inline]
-    pub fn string<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>) -> Result<(), Full> {
-        let start = self.len;
-        self.append(&[0])?;
-        for text in texts {
-            self.append(text)?;
-        }
-        self.buffer[start] = u8::try_from(self.len - start - 1).map_err(|_| Full)?;
-        Ok(())
-    }
-
-    /// Appends octets to the record in hand.
-    ///
-    /// # Errors
-    /// [`Full`].
-    #[inline]
-    pub fn append(&mut self, octets: &[u8]) -> Result<(), Full> {
+    fn append(&mut self, octets: &[u8]) -> Result<(), Full> {
         let end = self.len + octets.len();
         self.buffer.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(octets);
         self.len = end;
@@ -194,7 +176,7 @@ impl<'b> PlainReply<'b> {
     ///
     /// # Errors
     /// [`Full`].
-    #[inline]
+    #[inline(always)]
     pub fn authority(&mut self, laid: &Laid, apex_at: usize) -> Result<(), Full> {
         let end = self.len + laid.len();
         laid.copy_near(self.buffer.get_mut(self.len..end).ok_or(Full)?, (HEADER_LEN + apex_at) as u8);
@@ -241,12 +223,12 @@ impl<'b> PlainReply<'b> {
     /// Writes the header, and returns the length.
     #[inline]
     pub fn finish(self, rcode: Rcode) -> u16 {
-        let echoed = u16::from_be_bytes([self.buffer[2], self.buffer[3]]) & FLAGS_ECHOED;
-        let flags = FLAG_QR | FLAG_AA | echoed | rcode as u16;
-        let counts = u64::from(self.answer_count) << 16 | u64::from(self.authority_count);
+        let echoed = u16::from_ne_bytes([self.buffer[2], self.buffer[3]]) & FLAGS_ECHOED.to_be();
+        let flags = (FLAG_QR | FLAG_AA | rcode as u16).to_be() | echoed;
+        self.buffer[2..4].copy_from_slice(&flags.to_ne_bytes());
         // One question as before, and the one additional record is the OPT record as before.
-        let word = u64::from(flags) << 48 | 1 << 32 | counts;
-        self.buffer[2..10].copy_from_slice(&word.to_be_bytes());
+        let counts = u32::from(self.answer_count) << 16 | u32::from(self.authority_count);
+        self.buffer[6..10].copy_from_slice(&counts.to_be_bytes());
         self.len as u16
     }
 }

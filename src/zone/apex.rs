@@ -191,9 +191,20 @@ impl ZoneServers {
     /// The records, beginning with another server for each of as many ids as there are servers; `None` without any.
     #[inline]
     pub fn turn(&self, id: u16) -> Option<&Turn> {
-        // A remainder, without a division: the upper half of a product is as evenly spread.
-        self.turns.get((usize::from(id) * self.turns.len()) >> u16::BITS)
+        of_turn(&self.turns, id)
     }
+
+    /// The same of all servers.
+    pub(super) fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+}
+
+/// The one of several whose turn it is with this id.
+#[inline]
+pub(super) fn of_turn<T>(turns: &[T], id: u16) -> Option<&T> {
+    // A remainder, without a division: the upper half of a product is as evenly spread.
+    turns.get((usize::from(id) * turns.len()) >> u16::BITS)
 }
 
 #[cfg(test)]

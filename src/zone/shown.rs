@@ -94,7 +94,7 @@ fn is_plain(octet: u8) -> bool {
 
 /// A name in presentation format at its longest.
 const SHOWN_NAME_MAX: usize = 4 * NAME_MAX;
-/// An IPv6 address is shown in 39 characters or less; digits are written four at a time.
+/// An IPv6 address is shown in 39 characters or less; they are written eight at a time.
 const SHOWN_ADDRESS_MAX: usize = 48;
 
 /// Text as it is put together.
@@ -112,9 +112,9 @@ impl<const MAX: usize> Shown<MAX> {
         &self.text[..self.len]
     }
 
-    /// The first `len` of four characters.
+    /// The first `len` of eight characters.
     #[inline]
-    fn push(&mut self, characters: [u8; 4], len: usize) {
+    fn push(&mut self, characters: [u8; 8], len: usize) {
         if let Some(room) = self.text[self.len..].first_chunk_mut() {
             *room = characters;
             self.len += len;
@@ -139,8 +139,7 @@ impl<const MAX: usize> Shown<MAX> {
     fn groups(&mut self, address: Ipv6Addr) {
         let groups = address.segments();
         if let Some(mapped) = address.to_ipv4_mapped() {
-            self.push(*b"::ff", 4);
-            self.push(*b"ff: ", 3);
+            self.push(*b"::ffff: ", 7);
             self.octets(mapped.octets());
             return;
         }
@@ -148,20 +147,17 @@ impl<const MAX: usize> Shown<MAX> {
         let mut index = 0;
         while index < groups.len() {
             if index == zeros.start && zeros.len() > 1 {
-                self.push(*b"::  ", if index == 0 { 2 } else { 1 });
+                self.push(*b"::      ", if index == 0 { 2 } else { 1 });
                 index = zeros.end;
                 continue;
             }
             let group = groups[index];
-            let len = (4 - group.leading_zeros() as usize / 4).max(1);
-            let mut digits = [0; 4];
-            for (place, digit) in digits[..len].iter_mut().enumerate() {
-                *digit = b"0123456789abcdef"[usize::from(group >> (4 * (len - 1 - place)) & 0xf)];
-            }
-            self.push(digits, len);
-            if index < 7 {
-                self.push(*b":   ", 1);
-            }
+            let len = 4 - (group | 1).leading_zeros() / 4;
+            let [high, low] = group.to_be_bytes().map(|octet| HEXADECIMAL[usize::from(octet)]);
+            let digits = u32::from_le_bytes([high[0], high[1], low[0], low[1]]) >> (8 * (4 - len));
+            let has_colon = index + 1 < groups.len();
+            let with_colon = u64::from(digits) | u64::from(b':') << (8 * len);
+            self.push(with_colon.to_le_bytes(), len as usize + usize::from(has_colon));
             index += 1;
         }
     }
@@ -195,6 +191,18 @@ struct Decimal {
     characters: [u8; 4],
     len: u8,
 }
+
+/// An octet in hexadecimal digits.
+static HEXADECIMAL: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = [digits[octet >> 4], digits[octet & 0xf]];
+        octet += 1;
+    }
+    table
+};
 
 static DECIMAL: [Decimal; 256] = {
     let mut table = [Decimal { characters: *b"0.  ", len: 2 }; 256];

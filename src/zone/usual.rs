@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    apex::{ZoneServers, ZoneSoa},
+    apex::{ZoneServers, ZoneSoa, of_turn},
     dataset::{Dataset, Entries, Shape},
     snapshot::{Content, Zone, ZonePlace},
 };
@@ -39,8 +39,38 @@ pub struct UsualZone {
     models: [Option<Arc<Dataset>>; 3],
     /// The authority section of a negative answer; `None` if it is long.
     pub denial: Option<Block>,
-    /// Its name servers; `None` if their addresses go with them.
-    servers: Option<ZoneServers>,
+    /// The records of its name servers, beginning with each of them once.
+    servers: Servers,
+}
+
+/// The name servers of a usual zone.
+#[derive(Debug)]
+enum Servers {
+    /// None, or so few that their records are short.
+    Few(Box<[Block]>),
+    /// More than those.
+    Many(ZoneServers),
+    /// Their addresses go with them.
+    WithAddresses,
+}
+
+/// The records of a usual zone's name servers, for one answer.
+#[derive(Clone, Copy, Debug)]
+pub enum ServerRecords<'a> {
+    /// Short ones.
+    Block(&'a Block),
+    /// Others.
+    Laid(&'a Laid),
+}
+
+impl Servers {
+    fn new(servers: &ZoneServers) -> Self {
+        if servers.have_addresses() {
+            return Self::WithAddresses;
+        }
+        let blocks = servers.turns().iter().map(|turn| turn.laid.block()).collect::<Option<_>>();
+        blocks.map_or_else(|| Self::Many(servers.clone()), Self::Few)
+    }
 }
 
 impl UsualZone {
@@ -52,8 +82,12 @@ impl UsualZone {
     /// The records of its name servers, in an order that varies with the id of the query: nothing if it has none, `None` if their
     /// addresses go with them.
     #[inline]
-    pub fn servers(&self, id: u16) -> Option<Option<&Laid>> {
-        Some(self.servers.as_ref()?.turn(id).map(|turn| &turn.laid))
+    pub fn servers(&self, id: u16) -> Option<Option<ServerRecords<'_>>> {
+        match &self.servers {
+            Servers::Few(blocks) => Some(of_turn(blocks, id).map(ServerRecords::Block)),
+            Servers::Many(servers) => Some(servers.turn(id).map(|turn| ServerRecords::Laid(&turn.laid))),
+            Servers::WithAddresses => None,
+        }
     }
 
     /// The zone at that place, if it is one; that it is open to everyone, the caller knows.
@@ -73,7 +107,7 @@ impl UsualZone {
                 .collect(),
             models: [Shape::V4, Shape::V6, Shape::Name].map(|shape| content.model(shape).cloned()),
             denial: content.soa.as_ref().map_or(Some(Block::EMPTY), |soa| ZoneSoa::negative(soa).block()),
-            servers: Some(content.servers.clone().unwrap_or_default()).filter(|servers| !servers.have_addresses()),
+            servers: content.servers.as_ref().map_or(Servers::Few(Box::default()), Servers::new),
         })
     }
 }

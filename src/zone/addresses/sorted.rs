@@ -407,8 +407,8 @@ impl<K: Key> Sorted<K> {
         let (start, guess) = (cell.start, self.guess(key, cell.len()));
         start
             + match &self.keys {
-                Keys::Whole(keys) => count_in(&keys[cell], key, guess),
-                Keys::Halves(lows) => count_in(&lows[cell], key.half(), guess),
+                Keys::Whole(keys) => count_while(&keys[cell], guess, |other| other <= key),
+                Keys::Halves(lows) => count_while(&lows[cell], guess, |other| other <= key.half()),
             }
     }
 
@@ -458,21 +458,14 @@ fn find_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> Option<usize> {
         && let Some(window) = keys.get(at..).and_then(|keys| keys.first_chunk::<WINDOW>())
     {
         if window.iter().fold(0, |found, other| found | u16::from(*other == key)) != 0 {
-            return Some(at + below_in(window, key));
+            return Some(at + count_in_window(window, |other| other < key));
         }
         if window[0] < key && key < window[WINDOW - 1] {
             return None;
         }
     }
-    let below = count_below(keys, key, guess);
+    let below = count_while(keys, guess, |other| other < key);
     keys.get(below).is_some_and(|other| *other == key).then_some(below)
-}
-
-/// The number of keys up to `key`, those that equal it included.
-#[inline]
-fn count_in<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
-    let below = count_below(keys, key, guess);
-    below + keys[below..].iter().take_while(|other| **other == key).count()
 }
 
 /// Where the window begins that has `guess` in its middle.
@@ -481,31 +474,31 @@ fn window_at(guess: usize, last_at: usize) -> usize {
     guess.saturating_sub(WINDOW / 2).min(last_at)
 }
 
-/// The number of keys in a window below `key`.
+/// The number of keys in a window for which `test` holds.
 #[inline(never)]
-fn below_in<T: Copy + Ord>(window: &[T; WINDOW], key: T) -> usize {
-    usize::from(window.iter().map(|other| u16::from(*other < key)).sum::<u16>())
+fn count_in_window<T: Copy>(window: &[T; WINDOW], test: impl Fn(T) -> bool) -> usize {
+    usize::from(window.iter().map(|other| u16::from(test(*other))).sum::<u16>())
 }
 
-/// The number of keys below `key`. Hosts of a network are spread evenly enough that they are mostly found around `guess`, in one
-/// cache line or two; halving would wait for memory at each step.
+/// The number of keys for which `test` holds, as it does up to some key and not after it. Hosts of a network are spread evenly
+/// enough that this is mostly found around `guess`, in one cache line or two; halving would wait for memory at each step.
 #[inline]
-fn count_below<T: Copy + Ord>(keys: &[T], key: T, guess: usize) -> usize {
+fn count_while<T: Copy>(keys: &[T], guess: usize, test: impl Fn(T) -> bool + Copy) -> usize {
     let Some(last_at) = keys.len().checked_sub(WINDOW) else {
-        return keys.iter().position(|other| *other >= key).unwrap_or(keys.len());
+        return keys.iter().position(|other| !test(*other)).unwrap_or(keys.len());
     };
     let mut at = window_at(guess, last_at);
     for _ in 0..WINDOWS_MAX {
         let Some(window) = keys[at..].first_chunk::<WINDOW>() else { break };
-        if window[0] >= key && at > 0 {
+        if !test(window[0]) && at > 0 {
             at = at.saturating_sub(WINDOW - 1);
-        } else if window[WINDOW - 1] < key && at < last_at {
+        } else if test(window[WINDOW - 1]) && at < last_at {
             at = (at + WINDOW - 1).min(last_at);
         } else {
-            return at + below_in(window, key);
+            return at + count_in_window(window, test);
         }
     }
-    keys.partition_point(|other| *other < key)
+    keys.partition_point(|other| test(*other))
 }
 
 #[cfg(test)]
