@@ -69,7 +69,9 @@ fn file(kind: Kind, random: &mut SmallRng) -> String {
         text.push_str("$SOA 3600 ns1.bl.example hostmaster.elsewhere.test 1 600 300 86400 120\n");
     }
     if random.random_ratio(2, 3) {
-        text.push_str("$NS 3600 ns1.bl.example ns2.elsewhere.test\n");
+        // So many that their records are no longer short, among others.
+        let servers: String = (0..random.random_range(1..8)).map(|n| format!(" ns{n}.{}", domain(random))).collect();
+        writeln!(text, "$NS 3600 ns1.bl.example{servers}").expect("in memory");
     }
     text.push_str("$1 https://bl.example/\n");
     if random.random_ratio(2, 3) {
