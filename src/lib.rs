@@ -27,7 +27,7 @@
 //! # A query's way
 //!
 //! A worker ([`net`]) receives a batch; its responder ([`server`]) takes the time and the snapshot once, and calls
-//! [`answer::answer`] for each datagram. The [reader](wire::query) parses it or says how to refuse; the
+//! [`answer`] for each datagram. The [reader](wire::query) parses it or says how to refuse; the
 //! [catalog](zone::snapshot::Snapshot::find) finds the zone by its longest suffix; access lists may refuse; the labels
 //! [become an address](zone::subject) or stay a name; each [dataset](zone::dataset) is asked for what holds now; the
 //! [writer](wire::reply) lays the ready value, or SOA and NXDOMAIN, into the lent buffer. The worker counts, and sends the

@@ -70,8 +70,8 @@ fn file(kind: Kind, random: &mut SmallRng) -> String {
     }
     if random.random_ratio(2, 3) {
         // So many that their records are no longer short, among others.
-        let servers: String = (0..random.random_range(1..8)).map(|n| format!(" ns{n}.{}", domain(random))).collect();
-        writeln!(text, "$NS 3600 ns1.bl.example{servers}").expect("in memory");
+        let servers: Vec<_> = (1..=random.random_range(1..8)).map(|n| format!("ns{n}.{}", domain(random))).collect();
+        writeln!(text, "$NS 3600 ns1.bl.example {}", servers.join(" ")).expect("in memory");
     }
     text.push_str("$1 https://bl.example/\n");
     if random.random_ratio(2, 3) {

@@ -86,7 +86,7 @@ pub struct Client {
     pub transport: Transport,
 }
 
-/// What a lookup came to.
+/// What a lookup came to. Counters have a column for each, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// No lookup was made.
@@ -204,7 +204,8 @@ pub fn answer_with(
     }
 }
 
-/// The same the short way, if request and zone are as usual.
+/// The same the short way, if request and zone are as usual. After `None`, `name` and `buffer` hold remains, and
+/// [`answer_in_full`] answers: a worker that counts the two apart calls one after the other.
 #[inline(always)]
 pub fn answer_if_usual(
     name: &mut QueryName,

@@ -35,6 +35,7 @@ pub type LiveCell = Arc<ArcSwap<Live>>;
 #[derive(Debug)]
 pub struct View<T> {
     cache: Cache<Arc<ArcSwap<T>>, Arc<T>>,
+    /// The same as in the cache, which lends it only to whoever looks again.
     seen: Arc<T>,
 }
 
@@ -44,7 +45,7 @@ impl<T> View<T> {
         Self { seen: cell.load_full(), cache: Cache::new(cell) }
     }
 
-    /// Looks again. What was there before is let go, so whoever publishes keeps it until all have looked.
+    /// Looks again. The publisher keeps what was there before until all have looked, so nothing is freed here.
     #[inline]
     pub fn look(&mut self) {
         let now = self.cache.load();
@@ -86,4 +87,27 @@ pub fn publish(cell: &ArcSwap<Served>, next: Served, retired: &mut Vec<Arc<Serve
 /// a second later; until then it is kept here.
 pub fn free_retired(retired: &mut Vec<Arc<Served>>) {
     retired.retain(|served| Arc::strong_count(served) > 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_served_is_freed_by_its_publisher_once_all_have_looked() {
+        let cell: Cell = Arc::default();
+        let first = Arc::downgrade(&cell.load_full());
+        let mut views = [View::new(Arc::clone(&cell)), View::new(Arc::clone(&cell))];
+        let mut retired = Vec::new();
+        publish(&cell, Served { counters: vec![Arc::new(ZoneCounters::new(1))], ..Served::default() }, &mut retired);
+        for view in &mut views {
+            assert!(first.strong_count() > 0);
+            assert_eq!(view.counters.len(), 0, "it has not looked");
+            view.look();
+            assert_eq!(view.counters.len(), 1);
+            assert!(first.strong_count() > 0, "no view frees it");
+            free_retired(&mut retired);
+        }
+        assert_eq!((first.strong_count(), retired.len()), (0, 0));
+    }
 }

@@ -58,18 +58,20 @@ impl Way {
 }
 
 /// The types that are counted apart; all others are `other`, so that nobody can make series by asking.
-pub const TYPES: [&str; 8] = ["A", "TXT", "AAAA", "ANY", "SOA", "NS", "MX", "other"];
+pub const TYPES: [&str; COUNTED_TYPES.len() + 1] = ["A", "TXT", "AAAA", "ANY", "SOA", "NS", "MX", OTHER_TYPE];
 
-/// The type that is not counted apart.
-pub const OTHER_TYPE: &str = TYPES[7];
+/// The types that are not counted apart.
+pub const OTHER_TYPE: &str = "other";
+
+/// The types that are counted apart, in the order of [`TYPES`].
+pub const COUNTED_TYPES: [u16; 7] = [rr::A, rr::TXT, rr::AAAA, rr::ANY, rr::SOA, rr::NS, rr::MX];
 
 /// The place among [`TYPES`] of each type that one octet tells.
 const TYPE_PLACES: [u8; 256] = {
-    let mut places = [TYPES.len() as u8 - 1; 256];
-    let counted = [rr::A, rr::TXT, rr::AAAA, rr::ANY, rr::SOA, rr::NS, rr::MX];
+    let mut places = [COUNTED_TYPES.len() as u8; 256];
     let mut place = 0;
-    while place < counted.len() {
-        places[counted[place] as usize] = place as u8;
+    while place < COUNTED_TYPES.len() {
+        places[COUNTED_TYPES[place] as usize] = place as u8;
         place += 1;
     }
     places
@@ -77,7 +79,7 @@ const TYPE_PLACES: [u8; 256] = {
 
 #[inline]
 fn type_index(qtype: u16) -> usize {
-    TYPE_PLACES.get(usize::from(qtype)).map_or(TYPES.len() - 1, |&place| place.into())
+    TYPE_PLACES.get(usize::from(qtype)).map_or(COUNTED_TYPES.len(), |&place| place.into())
 }
 
 /// The response codes, in the order in which they are counted.
@@ -87,7 +89,7 @@ pub const RCODES: [Rcode; 7] =
 /// The place of each code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
 /// would be refusals.
 const RCODE_PLACES: [u8; 32] = {
-    let mut places = [2; 32];
+    let mut places = [REFUSED_PLACE; 32];
     let mut place = 0;
     while place < RCODES.len() {
         places[RCODES[place] as usize] = place as u8;
@@ -96,9 +98,11 @@ const RCODE_PLACES: [u8; 32] = {
     places
 };
 
+const REFUSED_PLACE: u8 = 2;
+
 #[inline]
 fn rcode_index(rcode: Rcode) -> usize {
-    RCODE_PLACES[rcode as usize % RCODE_PLACES.len()].into()
+    RCODE_PLACES.get(rcode as usize).copied().unwrap_or(REFUSED_PLACE).into()
 }
 
 /// The results of lookups, in the order in which they are counted.
@@ -110,7 +114,7 @@ pub const RESULTS: [(Verdict, &str); 5] = [
     (Verdict::Misuse, "misuse"),
 ];
 
-/// Where no lookup was made, that is counted before all results.
+/// The column of a verdict: that no lookup was made comes first, then all [`RESULTS`].
 const fn verdict_index(verdict: Verdict) -> usize {
     verdict as usize
 }
@@ -132,6 +136,7 @@ pub const SIZE_BOUNDS: [u16; 5] = [64, 128, 256, 512, 1232];
 
 /// Columns of a row of cells: as many as fill a cache line.
 const LINE: usize = 8;
+const _: () = assert!(RESULTS.len() < LINE && TYPES.len() <= LINE && IGNORED.len() <= LINE);
 
 /// What one worker counted of one zone, or of what is in none. Tallies of different workers share no cache line; neighbours
 /// are fetched in pairs on x86-64.
@@ -190,7 +195,10 @@ impl ZoneCounters {
     }
 }
 
-/// The class of each length, in steps that all [`SIZE_BOUNDS`] are multiples of.
+/// All [`SIZE_BOUNDS`] are multiples of this.
+const SIZE_STEP: usize = 16;
+
+/// The class of each length, in such steps.
 const SIZE_CLASSES: [u8; SIZE_BOUNDS[4] as usize / SIZE_STEP + 1] = {
     let mut classes = [0; SIZE_BOUNDS[4] as usize / SIZE_STEP + 1];
     let mut step = 0;
@@ -202,7 +210,6 @@ const SIZE_CLASSES: [u8; SIZE_BOUNDS[4] as usize / SIZE_STEP + 1] = {
     }
     classes
 };
-const SIZE_STEP: usize = 16;
 
 #[inline]
 fn size_class(len: usize) -> usize {
@@ -366,8 +373,18 @@ mod tests {
         for (index, rcode) in RCODES.into_iter().enumerate() {
             assert_eq!(rcode_index(rcode), index);
         }
+        assert_eq!(verdict_index(Verdict::None), 0);
         for (index, (verdict, _)) in RESULTS.into_iter().enumerate() {
             assert_eq!(verdict_index(verdict), index + 1);
+        }
+        for (index, qtype) in COUNTED_TYPES.into_iter().enumerate() {
+            assert_eq!(type_index(qtype), index);
+        }
+        for qtype in [0, 254, 256, u16::MAX] {
+            assert_eq!(TYPES[type_index(qtype)], OTHER_TYPE);
+        }
+        for rcode in [Rcode::YxDomain, Rcode::NotZone] {
+            assert_eq!(rcode_index(rcode), rcode_index(Rcode::Refused));
         }
         for (index, (ignored, _)) in IGNORED.into_iter().enumerate() {
             assert_eq!(ignored_index(Some(ignored)), index);

@@ -14,8 +14,8 @@
 //! Slots are reached through one raw pointer only, because the kernel's headers hold addresses into them for as long as the
 //! batch lives: a `Box` or `Vec` beside those addresses would claim to be the only way in.
 //!
-//! All that is the same for every datagram is written once. That includes the length of a sender's address, which the kernel
-//! writes with each: on one socket they all are of its family. Only what control messages took is reset before it receives again.
+//! All that is the same for every datagram is written once. The lengths that the kernel writes with each are set again before it
+//! receives the next; a sender's address has the length that goes with the socket's family, or there is none.
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -59,8 +59,8 @@ const _: () = assert!(!(size_of::<Slot>() / 64).is_multiple_of(64), "slots would
 
 /// A received datagram, with the room for its reply.
 pub(super) struct Datagram<'a> {
-    /// Who sent it.
-    pub(super) client: &'a Peer,
+    /// Who sent it, if the kernel says so.
+    pub(super) client: Option<&'a Peer>,
     /// It was longer than the room for requests, and its end is lost.
     pub(super) truncated: bool,
     pub(super) request: &'a [u8],
@@ -97,10 +97,12 @@ pub(super) struct Batch {
     /// The first `queued` are to be sent, whichever slots they point at.
     outgoing: Box<[mmsghdr]>,
     queued: usize,
+    /// Headers used by the last receive: the kernel wrote their lengths, and they must be set again.
+    filled: usize,
+    /// Octets of a sender's address.
+    peer_len: socklen_t,
     /// Octets for control messages: none unless the socket is bound to a wildcard.
     control_len: usize,
-    /// So many headers had their control messages received, and must have that room set again.
-    filled: usize,
     /// So many more datagrams are received one by one.
     singles: u32,
 }
@@ -116,9 +118,17 @@ impl Batch {
         // SAFETY: headers are integers and pointers, for all of which zero is a value, and to the kernel it means absent.
         let header = || (0..capacity).map(|_| unsafe { zeroed() }).collect::<Box<[mmsghdr]>>();
         let control_len = if local.ip().is_unspecified() { CONTROL_LEN } else { 0 };
-        let peer_len = Peer::from(local).len();
-        let mut batch =
-            Self { slots, incoming: header(), outgoing: header(), queued: 0, control_len, filled: 0, singles: 0 };
+        let peer_len = Peer::len_with(&local);
+        let mut batch = Self {
+            slots,
+            incoming: header(),
+            outgoing: header(),
+            queued: 0,
+            filled: capacity,
+            peer_len,
+            control_len,
+            singles: 0,
+        };
         for i in 0..capacity {
             let slot = batch.slot(i);
             // SAFETY: `slot` is within the allocation, and nothing else refers to it. Only addresses are taken of its parts.
@@ -129,11 +139,12 @@ impl Batch {
                 header.msg_name = (&raw mut (*slot).peer).cast();
                 header.msg_iov = &raw mut (*slot).request_place;
                 header.msg_control = if control_len > 0 { (&raw mut (*slot).control).cast() } else { null_mut() };
-                header.msg_controllen = control_len as _;
             }
         }
-        for header in batch.incoming.iter_mut().chain(&mut batch.outgoing) {
+        for header in &mut batch.outgoing {
             header.msg_hdr.msg_namelen = peer_len;
+        }
+        for header in batch.incoming.iter_mut().chain(&mut batch.outgoing) {
             header.msg_hdr.msg_iovlen = 1;
         }
         batch
@@ -152,16 +163,18 @@ impl Batch {
 
     /// Wait for a datagram, then take as many as are there. Returns how many.
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.queued = 0;
-        if self.control_len > 0 {
-            for header in &mut self.incoming[..std::mem::take(&mut self.filled)] {
-                header.msg_hdr.msg_controllen = self.control_len as _;
-            }
-            self.filled = self.receive_many(socket)?;
-            return Ok(self.filled);
+        for header in &mut self.incoming[..self.filled] {
+            header.msg_hdr.msg_namelen = self.peer_len;
+            header.msg_hdr.msg_controllen = self.control_len as _;
         }
+        self.filled = 0;
+        self.queued = 0;
         let received = if self.singles > 0 { self.receive_one(socket)? } else { self.receive_many(socket)? };
-        self.singles = if received == 1 { self.singles.checked_sub(1).unwrap_or(SINGLES) } else { 0 };
+        self.filled = received;
+        self.singles = match received {
+            1 if self.control_len == 0 => self.singles.checked_sub(1).unwrap_or(SINGLES),
+            _ => 0,
+        };
         Ok(received)
     }
 
@@ -208,19 +221,20 @@ impl Batch {
         let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         // SAFETY: the slot lives as long as `self`, the kernel writes only within `receive`, and the borrow of `self` keeps
         // that and every other access out while the datagram is in use. Request and reply do not overlap.
-        let (client, request, reply) = unsafe { (&(*slot).peer, &(&(*slot).request)[..len], &mut (*slot).reply) };
+        let (peer, request, reply) = unsafe { (&(*slot).peer, &(&(*slot).request)[..len], &mut (*slot).reply) };
+        let client = (header.msg_hdr.msg_namelen == self.peer_len).then_some(peer);
         Datagram { client, truncated, request, reply }
     }
 
     /// Queue the first `len` octets of slot `i`'s reply to its sender.
     pub(super) fn queue(&mut self, i: usize, len: usize) {
-        let control_len = if self.control_len == 0 { 0 } else { self.turn_round(i) };
+        let control_len = if self.control_len == 0 { 0 } else { self.turn_control_round(i) };
         self.enqueue(i, len, control_len);
     }
 
     /// Turn slot `i`'s control message round; its length as it is to be sent.
-    fn turn_round(&mut self, i: usize) -> usize {
-        let received = control_len(&self.incoming[i].msg_hdr);
+    fn turn_control_round(&mut self, i: usize) -> usize {
+        let received = received_control_len(&self.incoming[i].msg_hdr);
         // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
         unsafe { (*self.slot(i)).control.turn_round(received) }
     }
@@ -248,7 +262,7 @@ impl Batch {
         // SAFETY: nothing writes to the slot while `self` is borrowed.
         let (peer, mut control, reply) =
             unsafe { ((*slot).peer, (*slot).control, &(&(*slot).reply)[..len.min(UDP_REPLY_MAX_LEN)]) };
-        let control_len = control.turn_round(control_len(header));
+        let control_len = control.turn_round(received_control_len(header));
         Parcel { peer, control, control_len, reply: reply.into() }
     }
 
@@ -273,11 +287,11 @@ impl Batch {
         while next < self.queued {
             let rest = &mut self.outgoing[next..self.queued];
             let sent = match rest {
-                // SAFETY: the header was filled by `enqueue`: it points at a slot's name and at the one place of its reply, with
-                // their true sizes, and the slot lives as long as `self`.
+                // SAFETY: the header was filled by `new` and `enqueue`: it points at a slot's name and at the one place of its
+                // reply, with their true sizes, and the slot lives as long as `self`.
                 [only] if only.msg_hdr.msg_controllen == 0 => unsafe { send_one(socket, &only.msg_hdr) },
-                // SAFETY: each header in `rest` was filled by `enqueue` and points at a slot's name, reply and control message
-                // with their true sizes; the slots live as long as `self`, and the kernel only reads them.
+                // SAFETY: each header in `rest` was filled by `new` and `enqueue` and points at a slot's name, reply and control
+                // message with their true sizes; the slots live as long as `self`, and the kernel only reads them.
                 _ => unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) },
             };
             if let Ok(sent) = usize::try_from(sent) {
@@ -348,7 +362,7 @@ impl Control {
 
 /// The length of a received control message.
 #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in its type")]
-fn control_len(header: &libc::msghdr) -> usize {
+fn received_control_len(header: &libc::msghdr) -> usize {
     header.msg_controllen as usize
 }
 
@@ -388,7 +402,7 @@ mod tests {
                 assert_eq!(received, 4, "all were waiting");
                 for i in 0..received {
                     let datagram = batch.datagram(i);
-                    assert_eq!(Some(datagram.client.socket_addr()), client.local_addr().ok());
+                    assert_eq!(datagram.client.map(Peer::socket_addr), client.local_addr().ok());
                     assert_eq!(datagram.request, [round, i as u8]);
                     assert!(!datagram.truncated);
                     datagram.reply[..2].copy_from_slice(&[i as u8, 7]);
@@ -420,7 +434,7 @@ mod tests {
                 assert_eq!(batch.receive(server.as_fd()).expect("receive"), expected, "{sent} of {len}");
                 for i in 0..expected {
                     let datagram = batch.datagram(i);
-                    assert_eq!(Some(datagram.client.socket_addr()), client.local_addr().ok());
+                    assert_eq!(datagram.client.map(Peer::socket_addr), client.local_addr().ok());
                     assert_eq!(datagram.truncated, len > REQUEST_MAX_LEN);
                     assert_eq!(datagram.request.len(), len.min(REQUEST_MAX_LEN));
                     datagram.reply[..2].copy_from_slice(&[datagram.request[0], len as u8]);
@@ -441,6 +455,46 @@ mod tests {
             assert_eq!(turn(4, 42, 1), 0, "the last one by itself");
             assert_eq!(turn(0, 42, 3), 3, "then all that wait");
             assert_eq!(turn(2, 43, 2), 1);
+        }
+    }
+
+    #[test]
+    fn on_a_wildcard_replies_leave_from_the_address_that_was_asked() {
+        let kinds = [
+            ("0.0.0.0:0", ["127.0.0.1", "127.0.0.2"], libc::IPPROTO_IP, libc::IP_PKTINFO),
+            ("[::]:0", ["::1", "::1"], libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        ];
+        for (home, asked, level, option) in kinds.into_iter().filter(|kind| UdpSocket::bind((kind.1[0], 0)).is_ok()) {
+            let (server, client) =
+                (socket(home), socket(&home.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")));
+            server.set_read_timeout(Some(Duration::from_millis(50))).expect("timeout");
+            set_option(server.as_fd(), level, option, 1).expect("packet information");
+            let local = server.local_addr().expect("address");
+            let mut batch = Batch::new(4, local);
+            let mut buffer = [0; 9];
+            // One and four, and nothing between them: what a receive used is used again.
+            for count in [1, 4, 0, 2] {
+                for n in 0..count {
+                    client.send_to(&[n as u8], (asked[n % 2], local.port())).expect("send");
+                }
+                let received = batch.receive(server.as_fd()).unwrap_or(0);
+                assert_eq!(received, count);
+                let parcels: Vec<Parcel> = (0..received).filter(|i| i % 3 == 1).map(|i| batch.take_out(i, 1)).collect();
+                for i in (0..received).filter(|i| i % 3 != 1) {
+                    batch.datagram(i).reply[0] = i as u8;
+                    batch.queue(i, 1);
+                }
+                assert_eq!(batch.send(server.as_fd()).failed, 0);
+                for (i, parcel) in (1..).step_by(3).zip(parcels) {
+                    let parcel = Parcel { reply: [i].into(), ..parcel };
+                    batch.queue_parcel(&parcel);
+                    assert_eq!(batch.send(server.as_fd()), Sent { sent: 1, failed: 0 });
+                }
+                for _ in 0..received {
+                    let (len, from) = client.recv_from(&mut buffer).expect("answer");
+                    assert_eq!((len, from.ip().to_string().as_str()), (1, asked[usize::from(buffer[0]) % 2]));
+                }
+            }
         }
     }
 

@@ -63,15 +63,21 @@ impl Stopwatch {
     /// From now on.
     #[inline]
     pub(super) fn start() -> Self {
-        // Where there is no such clock, nothing takes any time.
-        Self(clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.tv_sec() * 1_000_000_000 + now.tv_nsec()))
+        Self(now_ns())
     }
 
     /// Nanoseconds since then.
     #[inline]
     pub(super) fn elapsed_ns(self) -> u64 {
-        Self::start().0.wrapping_sub(self.0) as u64
+        now_ns().wrapping_sub(self.0) as u64
     }
+}
+
+#[inline]
+#[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the types")]
+fn now_ns() -> i64 {
+    // Where there is no such clock, nothing takes any time.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.tv_sec() as i64 * 1_000_000_000 + now.tv_nsec() as i64)
 }
 
 /// How long requests took, by class, from the one thread that writes.
@@ -139,7 +145,7 @@ counters! {
         dropped_long,
         /// Requests without even a header.
         dropped_short,
-        /// Requests from port 0, to which no reply can be sent.
+        /// Requests from port 0, or from nobody that the kernel tells of, to whom no reply can be sent.
         dropped_port_zero,
         /// Replies to be held that found the waiting room full.
         dropped_hold_full,

@@ -3,16 +3,17 @@
 //! Most that is asked of it is asked of each datagram and takes a load or two; what takes more is for the few who want to know
 //! more. On its way back it goes as it came.
 
+use std::fmt;
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use libc::{c_int, socklen_t};
 
 /// Octets of the larger of the two socket addresses, `sockaddr_in6`.
-pub(super) const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
+const PEER_LEN: usize = size_of::<libc::sockaddr_in6>();
 
 /// A socket address in the layout of `sockaddr_in` or `sockaddr_in6`: family, port, then address, or flow, address and scope.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub struct Peer([u8; PEER_LEN]);
 
@@ -50,9 +51,9 @@ impl Peer {
         matches!(self.family(), libc::AF_INET | libc::AF_INET6) && self.0[2..4] != [0; 2]
     }
 
-    /// Octets of the address as the kernel counts them.
-    pub(super) fn len(&self) -> socklen_t {
-        let len = if self.is_v6() { PEER_LEN } else { size_of::<libc::sockaddr_in>() };
+    /// Octets, as the kernel counts them, of whoever sends to a socket with that address.
+    pub(super) const fn len_with(local: &SocketAddr) -> socklen_t {
+        let len = if local.is_ipv6() { PEER_LEN } else { size_of::<libc::sockaddr_in>() };
         len as socklen_t
     }
 
@@ -70,6 +71,12 @@ impl Peer {
     #[inline]
     fn v6(&self) -> Ipv6Addr {
         self.0[8..].first_chunk::<16>().copied().unwrap_or_default().into()
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket_addr().fmt(formatter)
     }
 }
 

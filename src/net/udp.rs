@@ -1,6 +1,6 @@
 //! A UDP worker: one thread, one socket, one batch in hand.
 //!
-//! Per batch: one system call to receive, one to send, and the clock and the snapshot once. Per datagram: its address, the
+//! Per batch: one system call to receive, one to send, the time and the snapshot once. Per datagram: a look at who sent it, the
 //! responder, and a few stores that queue the reply. Held replies are rare (a dataset asks for the delay), so they are
 //! copied out and wait in a heap, and a batch pays one branch for there being none.
 
@@ -111,15 +111,16 @@ impl<'a, R: Responder> Desk<'a, R> {
                 short += 1;
                 continue;
             }
-            if !datagram.client.takes_replies() {
+            let Some(client) = datagram.client.filter(|client| client.takes_replies()) else {
                 port_zero += 1;
                 continue;
-            }
-            let reply = self.responder.respond(datagram.client, Transport::Udp, datagram.request, datagram.reply);
+            };
+            let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
             if reply.len == 0 {
                 if reply.is_late {
                     late += 1;
-                    self.hand_over(i);
+                    let (client, request) = (client.socket_addr(), datagram.request.into());
+                    self.hand_over(i, client, request);
                 }
                 continue;
             }
@@ -147,9 +148,7 @@ impl<'a, R: Responder> Desk<'a, R> {
 
     /// Give a request away, with the way back to its client.
     #[cold]
-    fn hand_over(&mut self, i: usize) {
-        let datagram = self.batch.datagram(i);
-        let (client, request) = (datagram.client.socket_addr(), datagram.request.into());
+    fn hand_over(&mut self, i: usize, client: SocketAddr, request: Box<[u8]>) {
         let late = Late::udp(Arc::clone(&self.worker.socket), client, self.batch.take_out(i, 0));
         self.responder.take_over(client, Transport::Udp, request, late);
     }

@@ -23,12 +23,11 @@ use crate::{
     answer::{Outcome, Verdict},
     control::{QueryLogState, QueryRules},
     live::clock,
-    metrics::{RESULTS, TYPES},
+    metrics::{COUNTED_TYPES, RESULTS, TYPES},
     net::Counter,
     wire::{
         HEADER_LEN,
         name::{Name, QueryName},
-        rr,
     },
     zone::snapshot::Snapshot,
 };
@@ -242,15 +241,14 @@ fn name_of(request: &[u8]) -> Option<String> {
 }
 
 fn type_name(qtype: u16) -> String {
-    let known = [rr::A, rr::TXT, rr::AAAA, rr::ANY, rr::SOA, rr::NS, rr::MX];
-    let place = known.iter().position(|known| *known == qtype);
+    let place = COUNTED_TYPES.iter().position(|known| *known == qtype);
     place.map_or_else(|| format!("TYPE{qtype}"), |place| TYPES[place].to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Rcode;
+    use crate::wire::{Rcode, rr};
 
     fn listener(rules: QueryRules, room: usize) -> (Listener, Receiver<Noted>) {
         let (queue, waiting) = sync_channel(room);

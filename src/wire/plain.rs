@@ -157,7 +157,7 @@ impl<'b> PlainReply<'b> {
         let [t1, t2, t3, t4] = ttl_s.to_be_bytes();
         self.append(&[0xc0, HEADER_LEN as u8, 0, rr::TXT as u8, 0, class::IN as u8, t1, t2, t3, t4, 0, 0])?;
         let start = self.len;
-        let data_len = write(&mut self.buffer[start..]).ok_or(Full)?;
+        let data_len = write(&mut self.buffer[start..]).filter(|len| *len <= REPLY_MAX_LEN - start).ok_or(Full)?;
         self.buffer[start - 2..start].copy_from_slice(&(data_len as u16).to_be_bytes());
         self.len += data_len;
         self.answer_count += 1;
@@ -188,7 +188,7 @@ impl<'b> PlainReply<'b> {
     /// The same from a block.
     ///
     /// # Errors
-    /// [`Full`].
+    /// [`Full`], also if the records would fit and not all of the block.
     #[inline(always)]
     pub fn authority_block(&mut self, block: &Block, apex_at: usize) -> Result<(), Full> {
         let room = self.buffer.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut).ok_or(Full)?;

@@ -192,18 +192,6 @@ struct Decimal {
     len: u8,
 }
 
-/// An octet in hexadecimal digits.
-static HEXADECIMAL: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut table = [[0; 2]; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        table[octet] = [digits[octet >> 4], digits[octet & 0xf]];
-        octet += 1;
-    }
-    table
-};
-
 static DECIMAL: [Decimal; 256] = {
     let mut table = [Decimal { characters: *b"0.  ", len: 2 }; 256];
     let mut octet = 0;
@@ -215,6 +203,18 @@ static DECIMAL: [Decimal; 256] = {
             10..100 => Decimal { characters: [tens, ones, b'.', b' '], len: 3 },
             _ => Decimal { characters: [hundreds, tens, ones, b'.'], len: 4 },
         };
+        octet += 1;
+    }
+    table
+};
+
+/// An octet in hexadecimal digits.
+static HEXADECIMAL: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = [digits[octet >> 4], digits[octet & 0xf]];
         octet += 1;
     }
     table
