@@ -95,6 +95,8 @@ functions! {
     names.listed A PLAIN: ask_dnset_listed_a => Listed,
     names.wild A PLAIN: ask_dnset_wildcard_a => Listed,
     names.listed TXT PLAIN: ask_dnset_listed_txt => Listed,
+    host_names.listed A PLAIN: ask_dnset_host_listed_a => Listed,
+    host_names.unlisted A PLAIN: ask_dnset_host_unlisted_a => Unlisted,
     foreign.unlisted A PLAIN: ask_foreign_zone => None,
     live.listed A PLAIN: ask_live_listed_a => Listed,
     live.unlisted A PLAIN: ask_live_unlisted_a => Unlisted,
@@ -139,6 +141,8 @@ struct Lists {
     prefixes: List,
     prefixes_v6: List,
     names: List,
+    /// Names three labels deep, of several values.
+    host_names: List,
     /// Asked for in a zone that is not served.
     foreign: List,
     /// Listed by command, in a zone whose file has next to nothing.
@@ -155,6 +159,7 @@ impl Lists {
             prefixes: data::prefixes(PREFIXES, QUERIES, 2),
             prefixes_v6: data::prefixes_v6(PREFIXES, QUERIES, 3),
             names: data::names(NAMES, 2 * QUERIES, 4),
+            host_names: data::host_names(NAMES / 10, QUERIES, 8),
             foreign,
             live: List { zone: "live.bl.example", ..data::hosts(HOSTS, QUERIES, 6) },
             beside: List { zone: "beside.bl.example", ..data::hosts(HOSTS / 10, QUERIES, 7) },
@@ -223,6 +228,7 @@ fn run() {
     let nearly_empty = List { text: head, zone: lists.live.zone, ..data::hosts(0, 0, 6) };
     zones.push(Zone { live_slot: 1, ..zone(lists.live.zone, &read(&nearly_empty)) });
     zones.push(Zone { live_slot: 2, ..zone(lists.beside.zone, &read(&lists.beside)) });
+    zones.push(zone(lists.host_names.zone, &read(&lists.host_names)));
     let mut live = Live::default();
     live.set(1, Some(listed_live(lists.live.text.lines().skip(HEAD_LINES)).into()));
     live.set(2, Some(listed_live(["203.0.113.1", "203.0.113.2", "203.0.113.3"].into_iter()).into()));

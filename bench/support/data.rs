@@ -131,6 +131,23 @@ pub(crate) fn names(lines: usize, questions: usize, seed: u64) -> List {
     list
 }
 
+/// Hosts of domains that are not listed themselves, one in four of them with a value of its own; asked are other hosts of
+/// those domains as well.
+pub(crate) fn host_names(lines: usize, questions: usize, seed: u64) -> List {
+    let mut random = random(seed);
+    let mut list = List::new(Kind::DnSet, "below.bl.example", lines);
+    for index in 0..lines {
+        let value = if random.random_ratio(1, 4) { " :3:" } else { "" };
+        let domain = format!("d{:x}.{}", random.random::<u32>(), TOP_LEVELS[random.random_range(0..TOP_LEVELS.len())]);
+        list.line(format_args!("login{index}.{domain}{value}"));
+        if index % stride(lines, questions) == 0 {
+            list.listed.push(format!("login{index}.{domain}"));
+            list.unlisted.push(format!("www.{domain}"));
+        }
+    }
+    list
+}
+
 pub(crate) fn reversed_v4(address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
     format!("{d}.{c}.{b}.{a}")

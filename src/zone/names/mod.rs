@@ -79,9 +79,32 @@ pub enum Glance {
     Unclear,
 }
 
+impl Glance {
+    /// Of a name whose last `count - left` labels are those of a leaf.
+    #[inline(always)]
+    fn of_leaf(leaf: Leaf, left: usize, count: usize, context: &Context) -> Self {
+        let Leaf { said, of_name, of_wildcard } = leaf;
+        match if left == 0 { (of_name, of_wildcard) } else { (of_wildcard, false) } {
+            (true, _) if said.is_over(context) => Self::Nothing,
+            (true, _) => Self::of_standing(said, count - left, context),
+            (false, true) => Self::Unclear,
+            (false, false) => Self::Nothing,
+        }
+    }
+
+    /// Of a name of which an entry with so many labels says that, if that is one value and holds.
+    #[inline(always)]
+    fn of_standing(said: Standing, entry_label_count: usize, context: &Context) -> Self {
+        match said.ruling.value() {
+            Some(value) if !said.is_over(context) => Self::One { value, until_s: said.until_s, entry_label_count },
+            _ => Self::Unclear,
+        }
+    }
+}
+
 impl Names {
     /// What is said of a name, at a glance: nearly all names are not there, or are or are below a leaf under a node that the short
-    /// cut leads to. All else is left to [`Self::look_up`].
+    /// cut leads to. Exclusions, links and wildcards with something below them are left to [`Self::look_up`].
     #[inline(always)]
     pub fn glance(&self, name: RelativeName<'_>, context: &Context) -> Glance {
         let count = name.label_count();
@@ -89,16 +112,44 @@ impl Names {
         let Some(left) = count.checked_sub(2) else { return Glance::Unclear };
         let Some(top) = self.tops.find(name.label_start(left + 1)) else { return Glance::Unclear };
         let Some(child) = self.table.find(&self.arena, top, 2, name.label(left)) else { return Glance::Nothing };
-        let Some(Leaf { said, of_name, of_wildcard }) = self.arena.leaf(child) else { return Glance::Unclear };
-        match if left == 0 { (of_name, of_wildcard) } else { (of_wildcard, false) } {
-            (true, _) if said.is_over(context) => Glance::Nothing,
-            (true, _) => said.ruling.value().map_or(Glance::Unclear, |value| Glance::One {
-                value,
-                until_s: said.until_s,
-                entry_label_count: count - left,
-            }),
-            (false, true) => Glance::Unclear,
-            (false, false) => Glance::Nothing,
+        match self.arena.leaf(child) {
+            Some(leaf) => Glance::of_leaf(leaf, left, count, context),
+            // Passed on as it is, it would lie in memory for the others too.
+            None => match self.glance_from(child, left, name, context) {
+                Glance::Nothing => Glance::Nothing,
+                Glance::One { value, until_s, entry_label_count } => Glance::One { value, until_s, entry_label_count },
+                Glance::Unclear => Glance::Unclear,
+            },
+        }
+    }
+
+    /// The same from a node on that is no short leaf, with `left` labels of the name before its own, where wildcards above it say
+    /// nothing.
+    #[inline(never)]
+    fn glance_from(&self, mut at: u32, mut left: usize, name: RelativeName<'_>, context: &Context) -> Glance {
+        let count = name.label_count();
+        loop {
+            if left == 0 {
+                return Glance::of_standing(self.arena.read(at).0.exact, count, context);
+            }
+            let parent = self.arena.parent(at);
+            let is_inner = parent.end > at;
+            if !self.arena.wildcard_is_silent(at) {
+                let said = if is_inner { Standing::ABSENT } else { self.arena.read(at).0.wildcard };
+                return Glance::of_standing(said, count - left, context);
+            }
+            if !is_inner {
+                return Glance::Nothing;
+            }
+            left -= 1;
+            let depth = (count - left) as u32;
+            let Some(child) = self.table.find(&self.arena, parent, depth, name.label(left)) else {
+                return Glance::Nothing;
+            };
+            if let Some(leaf) = self.arena.leaf(child) {
+                return Glance::of_leaf(leaf, left, count, context);
+            }
+            at = child;
         }
     }
 
