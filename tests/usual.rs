@@ -25,8 +25,17 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 const ROUNDS: u64 = 300;
 const QUESTIONS: usize = 300;
 
-const APEXES: [&str; 6] =
-    ["bl.example", "1.bl.example", "BL.Test.example", "names.test", "b", "a-list-with-a-long-name.example.org"];
+const APEXES: [&str; 9] = [
+    "bl.example",
+    "1.bl.example",
+    "BL.Test.example",
+    "below.BL.Test.example",
+    "www.a.bl.test.example",
+    "names.test",
+    "b",
+    "c.b",
+    "a-list-with-a-long-name.example.org",
+];
 const LABELS: [&str; 8] = ["a", "com", "example", "www", "1", "10", "mail-x_y", "a.b"];
 const OCTETS: [u8; 4] = [1, 10, 100, 255];
 

@@ -122,9 +122,9 @@ impl Content {
         }
     }
 
-    /// Whether everything it holds is asked at its apex, and nothing stands below that but entries.
+    /// Whether everything it holds is asked at its apex.
     pub(super) fn is_all_at_apex(&self) -> bool {
-        matches!(&*self.parts, [Part { above, .. }] if above.is_empty()) && self.non_terminals.is_empty()
+        matches!(&*self.parts, [Part { above, .. }] if above.is_empty())
     }
 
     /// The datasets of the zone itself, subzones apart.
@@ -330,9 +330,12 @@ impl Snapshot {
     /// Joins zones, each with a name of its own, finds what stands between them, and the addresses of their servers.
     pub fn new(mut zones: Vec<Zone>, acl: Option<Arc<AccessList>>, keys: Option<Arc<KeyList>>) -> Self {
         let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
+        let below = |apex: &Name| -> Vec<Name> {
+            apexes.iter().filter_map(|other| other.strip(apex)).filter(|below| !below.is_root()).collect()
+        };
         for zone in &mut zones {
             let Some(content) = &mut zone.content else { continue };
-            for below in apexes.iter().filter_map(|apex| apex.strip(&zone.apex)).filter(|below| !below.is_root()) {
+            for below in below(&zone.apex) {
                 content.add_ancestors(&below);
             }
         }
@@ -342,7 +345,7 @@ impl Snapshot {
         snapshot.find_server_addresses();
         let usual = |(place, zone): (usize, &Zone)| {
             let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
-            UsualZone::new(place, zone).filter(|_| is_open)
+            UsualZone::new(place, zone, &below(&zone.apex)).filter(|_| is_open)
         };
         snapshot.usual = snapshot.zones.iter().enumerate().map(usual).collect();
         let usual_places = snapshot.usual.iter().zip(&apexes).filter(|(zone, _)| zone.is_some());

@@ -1,8 +1,8 @@
 //! Zones that are as usual, and all that the usual question needs of one, together.
 //!
-//! A zone that is served to everyone, has no zones or subzones below it, and holds addresses, or names, and plain records at its
-//! apex at most: nearly all are that. Whoever asks such a zone for a key needs little of it, and finds that here in a few
-//! cache lines beside each other.
+//! A zone that is served to everyone, has no subzones and no zones below it that a key could lead to, and holds addresses, or names,
+//! and plain records at its apex at most: nearly all are that. Whoever asks such a zone for a key needs little of it, and finds
+//! that here in a few cache lines beside each other.
 
 use std::sync::Arc;
 
@@ -11,7 +11,10 @@ use super::{
     dataset::{Dataset, Entries, Shape},
     snapshot::{Content, Zone, ZonePlace},
 };
-use crate::wire::laid::{Block, Laid};
+use crate::wire::{
+    laid::{Block, Laid},
+    name::Name,
+};
 
 /// What a zone lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +93,19 @@ impl UsualZone {
         }
     }
 
-    /// The zone at that place, if it is one; that it is open to everyone, the caller knows.
-    pub(super) fn new(place: usize, zone: &Zone) -> Option<Self> {
+    /// The zone at that place, if it is one; that it is open to everyone, the caller knows. `below` are the zones below it,
+    /// relative to it.
+    pub(super) fn new(place: usize, zone: &Zone, below: &[Name]) -> Option<Self> {
         let content = zone.content.as_ref()?;
         let keys = keys(content)?;
+        // A name may lead anywhere; an address only where a label could be one of its own.
+        let is_apart = match keys {
+            Keys::Addresses => !below.iter().filter_map(|below| below.labels().last()).any(may_be_of_address),
+            Keys::Names => below.is_empty(),
+        };
+        if !is_apart {
+            return None;
+        }
         Some(Self {
             place: ZonePlace::new(place),
             keys,
@@ -110,6 +122,11 @@ impl UsualZone {
             servers: content.servers.as_ref().map_or(Servers::Few(Box::default()), Servers::new),
         })
     }
+}
+
+/// Whether an address has such a label: a decimal octet, or a hexadecimal digit.
+fn may_be_of_address(label: &[u8]) -> bool {
+    label.len() <= 3 && label.iter().all(u8::is_ascii_digit) || label.len() == 1 && label[0].is_ascii_hexdigit()
 }
 
 /// What a zone lists, if that is of one kind and all in one place.
