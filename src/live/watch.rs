@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 use tokio::sync::oneshot;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::{
     clock,
@@ -31,6 +32,8 @@ use crate::{turns, wire::name::Name};
 const SETTLE_MAX: Duration = Duration::from_secs(1);
 /// How often old snapshots are looked after while workers may still read them.
 const RETIRE: Duration = Duration::from_millis(300);
+/// After a panic, so that the log says no more than once a second what it was.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the reloading thread is told.
 #[derive(Debug)]
@@ -82,7 +85,11 @@ impl Watch {
         let watcher = interval.is_some().then(|| FolderWatcher::start(&sender)).flatten();
         let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
             turns::give_way();
-            Looker { reloader, watcher, beside: Beside::default() }.run(&receiver, interval);
+            let mut looker = Looker { reloader, watcher, beside: Beside::default() };
+            while catch_unwind(AssertUnwindSafe(|| looker.run(&receiver, interval))).is_err() {
+                error!("the reloader panicked and begins anew; please report this");
+                thread::sleep(PANIC_PAUSE);
+            }
         })?;
         Ok(Self { sender, thread: Some(thread) })
     }
@@ -131,7 +138,7 @@ struct Beside {
 }
 
 impl Looker {
-    fn run(mut self, triggers: &Receiver<Trigger>, interval: Option<Duration>) {
+    fn run(&mut self, triggers: &Receiver<Trigger>, interval: Option<Duration>) {
         const NEVER: Duration = Duration::from_secs(3600);
         if self.follow() {
             // Something may have happened since the files were loaded.
@@ -158,7 +165,7 @@ impl Looker {
                 Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     self.reloader.free_retired();
-                    let Self { reloader, beside, .. } = &mut self;
+                    let Self { reloader, beside, .. } = self;
                     if reloader.keep_next_alert(&mut |reloader| beside.look(reloader, triggers)) {
                         continue;
                     }
