@@ -143,6 +143,8 @@ fn statistics_log_and_signals() {
     let (_, counts) = line.split_once(' ').expect("a time and counts");
     assert!(counts.starts_with("bl.example:2:1:1:") && counts.contains(" *:"), "{counts}");
     wait_until("the log of counters", || server.said().contains("zone bl.example: tot=2 ok=1 nxd=1 err=0"));
+    kill(pid, Signal::SIGUSR1).expect("sent");
+    wait_until("counters that began anew", || server.said().contains("zone bl.example: tot=0 ok=0 nxd=0 err=0"));
 
     // A log that was rotated is opened anew, and files are looked at even without an interval.
     fs::rename(path("queries"), path("queries.1")).expect("renamed");
@@ -154,6 +156,7 @@ fn statistics_log_and_signals() {
     kill(pid, Signal::SIGTERM).expect("sent");
     wait_until("the end", || !server.is_running());
     assert!(server.said().contains("terminating"));
+    assert_eq!(server.said().matches("secs zone bl.example: tot=").count(), 3, "{}", server.said());
     assert_eq!(read("stats").lines().last().map(|line| line.contains(' ')), Some(false), "a bare time at the end");
 }
 

@@ -19,7 +19,7 @@ use anyhow::{Context as _, bail};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _};
 use tracing::info;
 
-use self::{query_log::QueryLogFile, stats::StatsFile};
+use self::{query_log::QueryLogFile, stats::Statistics};
 use super::{dump, fail, logging};
 use crate::{
     config::{Config, Process},
@@ -228,7 +228,7 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
     let mut personality = Rbldnsd {
         is_quick: arguments.quick > 0,
         parent: Some(parent),
-        stats: arguments.stats.as_deref().and_then(StatsFile::new),
+        stats: Statistics::new(arguments.stats.as_deref().unwrap_or_default()),
         log: arguments.log.as_deref().map(QueryLogFile::start).transpose()?.flatten(),
     };
     server.run(&mut personality)?;
@@ -298,7 +298,7 @@ struct Rbldnsd {
     is_quick: bool,
     /// The process that waits to hear that all went well.
     parent: Option<daemon::Parent>,
-    stats: Option<StatsFile>,
+    stats: Statistics,
     log: Option<QueryLogFile>,
 }
 
@@ -319,9 +319,7 @@ impl Personality for Rbldnsd {
         let zones = running.cell.load().snapshot.zones().len();
         let sockets = running.transports.udp.len();
         info!("dnsbld {} started ({sockets} socket(s), {zones} zone(s))", env!("CARGO_PKG_VERSION"));
-        if let Some(stats) = &mut self.stats {
-            stats.begin();
-        }
+        self.stats.begin();
         self.parent.take().map_or(Ok(()), daemon::Parent::release)
     }
 
@@ -333,31 +331,24 @@ impl Personality for Rbldnsd {
                 }
             }
             Signal::User1 | Signal::User2 => {
-                if let Some(stats) = &mut self.stats {
-                    stats.write(running);
-                }
-                stats::log(running, self.stats.as_ref().map_or(running_since(), StatsFile::since_s));
-                if signal == Signal::User2
-                    && let Some(stats) = &mut self.stats
-                {
-                    stats.restart(running);
+                self.stats.write(running);
+                self.stats.log(running);
+                if signal == Signal::User2 {
+                    self.stats.restart(running);
                 }
             }
         }
     }
 
     fn ticked(&mut self, running: &Running) {
-        if let Some(stats) = &mut self.stats {
-            stats.write(running);
-        }
+        self.stats.write(running);
     }
 
     fn ending(&mut self, running: &Running) {
         info!("terminating");
-        if let Some(stats) = &mut self.stats {
-            stats.write(running);
-            stats.end();
-        }
+        self.stats.write(running);
+        self.stats.log(running);
+        self.stats.end();
         if let Some(log) = self.log.take() {
             log.finish();
         }
@@ -366,9 +357,4 @@ impl Personality for Rbldnsd {
     fn query_log(&self) -> Option<QueryLog> {
         self.log.as_ref().map(QueryLogFile::sender)
     }
-}
-
-/// When counting began where no statistics file keeps that.
-fn running_since() -> u64 {
-    crate::live::clock::now_s()
 }

@@ -13,53 +13,64 @@ use tracing::{info, warn};
 
 use crate::{live::clock, metrics::Totals, server::Running, wire::Rcode};
 
-/// The statistics file.
-pub(super) struct StatsFile {
-    path: PathBuf,
-    /// Write what came since the last line, and not since the start.
-    is_relative: bool,
-    /// The counts that lines are relative to.
-    base: Vec<(String, Totals)>,
+/// The counts of each zone, and of everything as `*`.
+type Counts = Vec<(String, Totals)>;
+
+/// What is counted since the start or the last SIGUSR2, and the file that it is written to.
+pub(super) struct Statistics {
+    file: Option<StatsFile>,
+    /// What had been counted when counting began.
+    base: Counts,
     since_s: u64,
 }
 
-impl StatsFile {
-    /// Reads `[+]FILE`; an empty name is no file.
-    pub(super) fn new(text: &str) -> Option<Self> {
-        let (is_relative, path) = text.strip_prefix('+').map_or((false, text), |path| (true, path));
-        (!path.is_empty()).then(|| Self { path: path.into(), is_relative, base: Vec::new(), since_s: clock::now_s() })
-    }
+/// The statistics file.
+struct StatsFile {
+    path: PathBuf,
+    /// What lines are relative to, if not to when counting began: what was counted up to the line before.
+    line_base: Option<Counts>,
+}
 
-    /// When counting began.
-    pub(super) fn since_s(&self) -> u64 {
-        self.since_s
+impl Statistics {
+    /// Reads `[+]FILE`: with the plus, a line tells what came since the one before. An empty name is no file.
+    pub(super) fn new(text: &str) -> Self {
+        let (line_base, path) = text.strip_prefix('+').map_or((None, text), |path| (Some(Vec::new()), path));
+        let file = (!path.is_empty()).then(|| StatsFile { path: path.into(), line_base });
+        Self { file, base: Vec::new(), since_s: clock::now_s() }
     }
 
     /// Begins counting. Workers may have counted already: nothing of it is left out.
     pub(super) fn begin(&mut self) {
         self.since_s = clock::now_s();
-        self.append(&format!("{}\n", self.since_s));
+        self.mark(self.since_s);
     }
 
     /// Begins counting anew.
     pub(super) fn restart(&mut self, running: &Running) {
-        self.since_s = clock::now_s();
         self.base = counts(running);
-        self.append(&format!("{}\n", self.since_s));
+        if let Some(line_base) = self.file.as_mut().and_then(|file| file.line_base.as_mut()) {
+            line_base.clone_from(&self.base);
+        }
+        self.begin();
     }
 
     /// Marks the end of counting.
-    pub(super) fn end(&mut self) {
-        self.append(&format!("{}\n", clock::now_s()));
+    pub(super) fn end(&self) {
+        self.mark(clock::now_s());
     }
 
-    /// Writes a line.
+    fn mark(&self, at_s: u64) {
+        if let Some(file) = &self.file {
+            file.append(&format!("{at_s}\n"));
+        }
+    }
+
+    /// Writes a line, if there is a file.
     pub(super) fn write(&mut self, running: &Running) {
+        let Some(file) = &mut self.file else { return };
         let now = counts(running);
         let mut line = clock::now_s().to_string();
-        for (name, totals) in &now {
-            let base = self.base.iter().find(|(known, _)| known == name).map(|(_, base)| *base).unwrap_or_default();
-            let of = totals.since(&base);
+        for (name, of) in since(&now, file.line_base.as_ref().unwrap_or(&self.base)) {
             let written = write!(
                 line,
                 " {name}:{}:{}:{}:{}:{}",
@@ -72,12 +83,31 @@ impl StatsFile {
             debug_assert!(written.is_ok(), "a String takes everything");
         }
         line.push('\n');
-        self.append(&line);
-        if self.is_relative {
-            self.base = now;
+        file.append(&line);
+        if let Some(line_base) = &mut file.line_base {
+            *line_base = now;
         }
     }
 
+    /// Logs what was counted.
+    pub(super) fn log(&self, running: &Running) {
+        let seconds = clock::now_s().saturating_sub(self.since_s);
+        for (name, of) in since(&counts(running), &self.base) {
+            let zone = if name == "*" { String::new() } else { format!(" zone {name}") };
+            info!(
+                "stats for {seconds}secs{zone}: tot={} ok={} nxd={} err={} in={} out={}",
+                of.answered(),
+                of.with_rcode(Rcode::NoError),
+                of.with_rcode(Rcode::NxDomain),
+                of.errors(),
+                of.bytes_in,
+                of.bytes_out
+            );
+        }
+    }
+}
+
+impl StatsFile {
     fn append(&self, line: &str) {
         let file = OpenOptions::new().append(true).create(true).open(&self.path);
         if let Err(error) =
@@ -88,29 +118,19 @@ impl StatsFile {
     }
 }
 
-/// The counts of each zone, and of everything as `*`.
-fn counts(running: &Running) -> Vec<(String, Totals)> {
+/// What was counted after `base`.
+fn since<'a>(now: &'a Counts, base: &Counts) -> impl Iterator<Item = (&'a str, Totals)> {
+    now.iter().map(|(name, totals)| {
+        let base = base.iter().find(|(known, _)| known == name).map(|(_, base)| *base).unwrap_or_default();
+        (name.as_str(), totals.since(&base))
+    })
+}
+
+fn counts(running: &Running) -> Counts {
     let served = running.cell.load();
     let zones = served.snapshot.zones().iter().zip(&served.counters);
     zones
         .map(|(zone, counters)| (zone.apex.to_string(), counters.totals()))
         .chain(std::iter::once(("*".to_owned(), running.totals())))
         .collect()
-}
-
-/// Logs the counts.
-pub(super) fn log(running: &Running, since_s: u64) {
-    let seconds = clock::now_s().saturating_sub(since_s);
-    for (name, totals) in counts(running) {
-        let zone = if name == "*" { String::new() } else { format!(" zone {name}") };
-        info!(
-            "stats for {seconds}secs{zone}: tot={} ok={} nxd={} err={} in={} out={}",
-            totals.answered(),
-            totals.with_rcode(Rcode::NoError),
-            totals.with_rcode(Rcode::NxDomain),
-            totals.errors(),
-            totals.bytes_in,
-            totals.bytes_out
-        );
-    }
 }

@@ -187,8 +187,11 @@ pub enum Refusal {
         winner: String,
     },
     /// The time is over already, or beyond what can be kept.
-    #[error("the time is {0}")]
-    Time(String),
+    #[error("the time is {fault}")]
+    Time {
+        /// What it is.
+        fault: String,
+    },
     /// The reason or text is too long.
     #[error("the {what} is longer than {max_len} octets")]
     TooLong {

@@ -52,6 +52,11 @@ pub enum KeyError {
     /// No name at all.
     #[error("an empty key")]
     Empty,
+    /// An asterisk by itself.
+    #[error(
+        "`*` would be all names there are: name a domain, as in `*.example.com` (an asterisk that stands for itself is `\\042`)"
+    )]
+    Everything,
 }
 
 impl Key {
@@ -93,11 +98,14 @@ impl Key {
         }
     }
 
-    /// Whether the two have an address or a name in common.
+    /// Whether the two have an address or a name in common. Prefixes of IPv6 have those of IPv4 in them, in IPv6 clothes.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let is_below = |name: &Name, above: &Name| name != above && name.strip(above).is_some();
         match (self, other) {
-            (Self::Prefix(one), Self::Prefix(other)) => one.contains(other) || other.contains(one),
+            (Self::Prefix(one), Self::Prefix(other)) => {
+                let (one, other) = (in_ipv6_clothes(one), in_ipv6_clothes(other));
+                one.contains(&other) || other.contains(&one)
+            }
             (Self::Name { name, is_wildcard }, Self::Name { name: other, is_wildcard: other_is_wildcard }) => {
                 is_wildcard == other_is_wildcard && name == other
                     || *is_wildcard && is_below(other, name)
@@ -110,6 +118,14 @@ impl Key {
     /// The key of a name, or of all names below it.
     pub fn name(name: Name, is_wildcard: bool) -> Self {
         Self::Name { name, is_wildcard }
+    }
+}
+
+/// A prefix as one of IPv6 (RFC 4291 section 2.5.5.2).
+fn in_ipv6_clothes(net: &IpNet) -> Ipv6Net {
+    match net {
+        IpNet::V4(net) => Ipv6Net::new_assert(net.network().to_ipv6_mapped(), 96 + net.prefix_len()),
+        IpNet::V6(net) => *net,
     }
 }
 
@@ -132,6 +148,9 @@ impl FromStr for Key {
             } else {
                 Err(KeyError::HostBits { text: text.to_owned(), meant })
             };
+        }
+        if text == "*" {
+            return Err(KeyError::Everything);
         }
         let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         match Name::parse(name.as_bytes()) {
@@ -203,6 +222,7 @@ mod tests {
             assert_eq!(mapped.parse(), Ok(prefix("192.0.2.1/32")), "{mapped}");
         }
         assert_eq!("::ffff:192.0.2.0/120".parse(), Ok(prefix("192.0.2.0/24")));
+        assert_eq!(("*".parse::<Key>(), "*.".parse::<Key>()), (Err(KeyError::Everything), Err(KeyError::Empty)));
         assert_eq!(
             "::ffff:0:0/95".parse::<Key>(),
             Err(KeyError::HostBits {
