@@ -161,6 +161,30 @@ fn statistics_log_and_signals() {
 }
 
 #[test]
+fn a_log_that_takes_nothing_costs_the_log_alone() {
+    let folder = folder();
+    let zones = folder.path().join("zones");
+    fs::create_dir(&zones).expect("a folder");
+    let drop_hosts = |hosts: &str| {
+        fs::write(folder.path().join("aside"), hosts).expect("written");
+        fs::rename(folder.path().join("aside"), zones.join("bl.example.ip4set")).expect("renamed");
+    };
+    drop_hosts("127.0.0.2\n");
+    for format in ["text", "json"] {
+        let address = free_address();
+        let mut command = dnsbld();
+        command.args(["serve", "--http", "off", "--log", format, "--listen", &address.to_string()]).arg(&zones);
+        let mut server = Daemon::start(command, address, Path::new("/dev/full")).unwrap_or_else(|why| panic!("{why}"));
+        drop_hosts("127.0.0.2\n127.0.0.9\n");
+        wait_until("the drop", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
+        drop_hosts("127.0.0.2\n");
+        kill(server.pid(), Signal::SIGHUP).expect("sent");
+        wait_until("the reload", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 3));
+        assert!(server.is_running());
+    }
+}
+
+#[test]
 fn a_daemon_says_how_it_went() {
     let folder = folder();
     let address = free_address();
