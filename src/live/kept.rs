@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -73,7 +73,7 @@ impl Kept {
 
     fn place(&self, dataset: &DatasetSpec) -> PathBuf {
         let mut hasher = SipHasher13::new();
-        hasher.write(dataset.to_string().as_bytes());
+        hasher.write(identity(dataset).as_bytes());
         self.folder.join(format!("{}-{:016x}", dataset.kind, hasher.finish()))
     }
 
@@ -155,7 +155,7 @@ impl Kept {
             let copy = |index| (!manifest.absent.contains(&index)).then(|| place.join(index.to_string()));
             let files: Files = (0..manifest.files.len()).map(copy).collect();
             let is_whole = files.iter().flatten().all(|file| file.is_file()) && files.len() == dataset.files.len();
-            (is_whole && manifest.dataset == dataset.to_string()).then_some(KeptVersion {
+            (is_whole && manifest.dataset == identity(dataset)).then_some(KeptVersion {
                 files,
                 entries: manifest.entries,
                 saved: manifest.saved,
@@ -196,7 +196,7 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], 
         copy.sync_all()?;
     }
     let manifest = Manifest {
-        dataset: dataset.to_string(),
+        dataset: identity(dataset),
         files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
         absent,
         entries,
@@ -205,6 +205,13 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], 
     let mut file = File::create(aside.join("manifest.json"))?;
     file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
     file.sync_all()
+}
+
+/// By what a dataset is known again, from whatever folder the server was started and however its folder was spelled. Links are not
+/// followed: a release that they are switched to is the same dataset.
+fn identity(dataset: &DatasetSpec) -> String {
+    let absolute = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone());
+    DatasetSpec { kind: dataset.kind, files: dataset.files.iter().map(absolute).collect() }.to_string()
 }
 
 fn remove_if_there(folder: &Path) -> io::Result<()> {
@@ -239,6 +246,8 @@ mod tests {
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
         assert_eq!(version.entries, 1);
+        let spelled_otherwise = self::dataset(&folder.path().join("."));
+        assert!(kept.find(&spelled_otherwise).is_some());
     }
 
     #[test]
