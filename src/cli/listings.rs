@@ -31,7 +31,7 @@ pub(super) struct ListArguments {
     /// input
     #[arg(required = true)]
     keys: Vec<String>,
-    /// How long: 90s, 1h, 7d [default: what the zone's rule says]
+    /// How long: 90s, 1h, 7d, or a number of seconds [default: what the zone's rule says]
     #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "forever"])]
     for_time: Option<String>,
     /// Until when: 2026-11-23T10:00:00Z, or seconds since 1970; may shorten what holds already

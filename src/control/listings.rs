@@ -230,7 +230,7 @@ impl BulkReport {
     }
 }
 
-/// Reads a time: `1h`, `90s`, or `-` for the zone's own, or `forever`.
+/// Reads a time: `1h`, `90s`, seconds without a unit, or `-` for the zone's own, or `forever`.
 ///
 /// # Errors
 /// When it is none of these.
@@ -277,6 +277,10 @@ fn parse_line(line: &str, zone: &Name, terms: Option<&Terms>, reason: Option<&St
             let mut terms = terms.clone();
             terms.is_excluded |= is_excluded;
             if !time.is_empty() {
+                let next = why.split_whitespace().next().unwrap_or_default();
+                if time.parse::<u64>().is_ok() && humantime::parse_duration(&format!("{time}{next}")).is_ok() {
+                    return Err(format!("`{time} {next}` is a time in two words: write {time}{next}"));
+                }
                 terms.hold = parse_hold(time)?.or(terms.hold);
             }
             (terms.op(), own_reason.or(terms.reason))
@@ -580,6 +584,8 @@ mod tests {
         assert!(read("192.0.2.1 virus").expect_err("no time").contains("`virus` is not a time"));
         assert!(read("192.0.2.1/24").expect_err("host bits").contains("did you mean 192.0.2.0/24?"));
         assert!(read("192.0.2.1 0").is_err());
+        assert!(read("192.0.2.1 5 years").expect_err("two words").contains("write 5years"));
+        assert_eq!(put(&one("192.0.2.1 5 mails")).1, Lifetime::For(Duration::from_secs(5)));
         assert_eq!(parse_line("192.0.2.1", &zone, None, None).expect("a delisting")[0].op, Op::Delist);
         assert!(parse_line("!192.0.2.1", &zone, None, None).is_err());
     }

@@ -123,6 +123,8 @@ fn an_operators_morning() {
     assert!(!is_well && text.contains("did you mean 192.0.2.0/24?"), "{text}");
     let (text, is_well) = site.run(&["list", "virbl.tee.gr", "192.0.2.1", "--until", "2020-01-01T00:00:00Z"]);
     assert!(!is_well && text.contains("192.0.2.1: REFUSED: the time is over already"), "{text}");
+    let (text, is_well) = site.run(&["list", "virbl.tee.gr", "192.0.2.1", "--value", "0.0.0.0"]);
+    assert!(!is_well && text.contains("192.0.2.1: REFUSED: 0.0.0.0 is no value"), "{text}");
     let (text, is_well) = site.run(&["list", "virbl.tee.gr", "::/0"]);
     assert!(!is_well && text.contains("::/0: REFUSED: 203.0.113.0/24 is never listed"), "{text}");
     let (text, is_well) = site.run(&["list", "rhsbl.tee.gr", "*"]);

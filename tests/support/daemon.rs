@@ -70,8 +70,9 @@ impl Daemon {
     }
 
     /// Its process.
+    #[allow(dead_code)] // not all who start one send it signals
     pub(crate) fn pid(&self) -> nix::unistd::Pid {
-        nix::unistd::Pid::from_raw(self.child.id() as i32)
+        nix::unistd::Pid::from_raw(self.child.id().cast_signed())
     }
 
     /// Whether it still runs.

@@ -42,7 +42,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
             Refusal::NoZone { .. } => StatusCode::NOT_FOUND,
-            Refusal::Shape { .. } | Refusal::Time { .. } | Refusal::TooLong { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Shape { .. } | Refusal::Time { .. } | Refusal::Value { .. } | Refusal::TooLong { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             _ => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.to_string())

@@ -192,6 +192,12 @@ pub enum Refusal {
         /// What it is.
         fault: String,
     },
+    /// No list answers so: rbldnsd takes it for none (as files do).
+    #[error("{address} is no value of a listing: 127.0.0.2 is the usual one")]
+    Value {
+        /// The value.
+        address: Ipv4Addr,
+    },
     /// The reason or text is too long.
     #[error("the {what} is longer than {max_len} octets")]
     TooLong {

@@ -117,7 +117,10 @@ impl Rule {
         if let Some(holds) = zone.content.as_ref().and_then(|content| other_shape(content, &change.key)) {
             return Some(Refusal::Shape { zone: zone_name(), holds: holds.to_owned() });
         }
-        let Verdict::Listed { text, .. } = verdict else { return None };
+        let Verdict::Listed { address, text } = verdict else { return None };
+        if let Some(address) = address.filter(std::net::Ipv4Addr::is_unspecified) {
+            return Some(Refusal::Value { address });
+        }
         if text.as_ref().is_some_and(|text| text.len() > REASON_MAX_LEN) {
             return Some(Refusal::TooLong { what: "text".into(), max_len: REASON_MAX_LEN });
         }
