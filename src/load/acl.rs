@@ -87,7 +87,7 @@ impl Actions {
     }
 }
 
-/// Reads `=keyword` or `:keyword`. After `=` nothing else may stand; after `:` something else may be a value.
+/// Reads `=keyword` or `:keyword`. After `=` nothing else may stand; after `:` what begins with no letter is a value.
 fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
     let rest = cursor.rest();
     let Some((mark @ (b'=' | b':'), after)) = rest.split_first() else { return Ok(None) };
@@ -96,7 +96,7 @@ fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
     let known = KEYWORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
     match known {
         Some(&(_, action)) => Ok(Some(action)),
-        None if *mark == b':' => Ok(None),
+        None if *mark == b':' && !word.first().is_some_and(u8::is_ascii_alphabetic) => Ok(None),
         None => {
             cursor.skip(1);
             Err(cursor.wrong(Fault::Keyword, "ignore, refuse, empty or pass"))

@@ -500,7 +500,7 @@ fn an_access_list() {
     let expected = [
         (Fault::Unused, 1, 1),
         (Fault::Keyword, 9, 7),
-        (Fault::ARecord, 10, 7),
+        (Fault::Keyword, 10, 7),
         (Fault::Duplicate, 15, 1),
         (Fault::Address, 16, 1),
         (Fault::Address, 17, 8),
