@@ -22,7 +22,7 @@ use dnsbld::{
 use functions::{NOW_S, both_ways, read};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
-const ROUNDS: u64 = 300;
+const ROUNDS: u64 = 2_000;
 const QUESTIONS: usize = 300;
 
 const APEXES: [&str; 9] = [

@@ -55,7 +55,7 @@ impl OptOptions<'_> {
 /// Octets of an OPT record without options.
 pub(super) const OPT_FIXED_LEN: usize = 11;
 /// Room that is kept for our OPT record until the end: its fixed part, a cookie and an extended error.
-const OPT_RESERVE: usize = OPT_FIXED_LEN + 4 + super::cookie::COOKIE_LEN + 6;
+pub(super) const OPT_RESERVE: usize = OPT_FIXED_LEN + 4 + super::cookie::COOKIE_LEN + 6;
 
 /// A response while it is written.
 pub struct Reply<'a> {
