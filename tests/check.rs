@@ -55,6 +55,21 @@ fn what_cannot_be_loaded_fails() {
     assert!(code == 1 && said.contains("nothing to serve"), "{said}");
 }
 
+/// What is past its end answers SERVFAIL, so nothing is said of test entries; the line is named.
+#[test]
+fn what_has_expired_fails_by_its_name() {
+    let text = format!("{HEAD}$TIMESTAMP 2020:01:01 +1h\n127.0.0.2\n");
+    let (code, said) = check(&[("a.example.ip4set", &text)], &[]);
+    assert_eq!(code, 1, "{said}");
+    for words in [
+        "a.example.ip4set:3:12: note: data have expired `$TIMESTAMP 2020:01:01 +1h`: expected an end that is still to come",
+        "zone a.example: error: its data expired at 2020-01-01T01:00:00Z by their $TIMESTAMP, and it answers SERVFAIL",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(!said.contains("is not listed"), "{said}");
+}
+
 /// RFC 5782 section 5, in both directions and for each kind of key.
 #[test]
 fn the_test_entries_of_the_rfc() {

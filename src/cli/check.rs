@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::{Comparison, ToldChange},
+    control::{Comparison, ToldChange, show_expired},
     live::{clock, reloader::Reloader, served::Served},
     server::{
         probe::{Probe, probes},
         progress::Bar,
     },
-    zone::{lifetimes::Lifetimes, snapshot::Zone},
+    zone::{lifetimes::Lifetimes, ruling::Context, snapshot::Zone},
 };
 
 #[derive(Debug, clap::Args)]
@@ -149,6 +149,8 @@ struct CheckedZone {
     /// None if not all of its datasets are loaded.
     entries: Option<usize>,
     bytes: usize,
+    /// The last second for which its data were good, if that is over: the zone would answer SERVFAIL.
+    expired_s: Option<u64>,
     /// When the next listing ends, in seconds since the epoch.
     next_expiry_s: Option<u32>,
     warnings: Vec<String>,
@@ -230,6 +232,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     let now_s = clock::now_s();
     for zone in served.snapshot.zones() {
         let zone = report_zone(&served, zone, now_s, out)?;
+        checked.errors += u64::from(zone.expired_s.is_some());
         checked.warnings += zone.warnings.len() as u64;
         checked.zones.push(zone);
     }
@@ -245,8 +248,14 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
 
 /// Says what a zone holds, and what it keeps of the conventions.
 fn report_zone(served: &Served, zone: &Zone, now_s: u64, out: &mut impl Write) -> io::Result<CheckedZone> {
-    let mut told =
-        CheckedZone { zone: zone.apex.to_string(), entries: None, bytes: 0, next_expiry_s: None, warnings: Vec::new() };
+    let mut told = CheckedZone {
+        zone: zone.apex.to_string(),
+        entries: None,
+        bytes: 0,
+        expired_s: zone.expired_s(&Context { now_s, keyed: false }),
+        next_expiry_s: None,
+        warnings: Vec::new(),
+    };
     let Some(content) = &zone.content else {
         writeln!(out, "zone {}: error: not all of its datasets are loaded", zone.apex)?;
         return Ok(told);
@@ -268,6 +277,9 @@ fn report_zone(served: &Served, zone: &Zone, now_s: u64, out: &mut impl Write) -
             humantime::format_duration(Duration::from_secs(next_s - now_s))
         )?;
     }
+    if let Some(ended_s) = told.expired_s {
+        writeln!(out, "zone {}: error: {}", zone.apex, show_expired(ended_s))?;
+    }
     for warning in zone_warnings(served, zone, now_s) {
         writeln!(out, "zone {}: warning: {warning}", zone.apex)?;
         told.warnings.push(warning);
@@ -284,6 +296,9 @@ fn zone_warnings(served: &Served, zone: &Zone, now_s: u64) -> Vec<String> {
     }
     if zone.content.as_ref().is_some_and(|content| content.servers.is_none()) {
         warn("no $NS: resolvers that check a delegation find nothing");
+    }
+    if zone.expired_s(&Context { now_s, keyed: false }).is_some() {
+        return warnings; // it answers nothing that could be wrong
     }
     for Probe { question, should_be_listed, found, .. } in probes(&served.snapshot, zone, now_s) {
         match (should_be_listed, found.as_slice()) {

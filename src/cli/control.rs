@@ -142,13 +142,17 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             super::diff::show(zones, &mut told)?;
             line(String::from_utf8_lossy(&told).trim_end());
         }
-        Answer::Status { zones, troubles } => {
+        Answer::Status { zones, expired, troubles } => {
             for (zone, entries) in zones {
-                match entries {
-                    Some(entries) => line(&format!("{zone}: {entries} entries")),
-                    None => line(&format!("{zone}: not loaded, answers SERVFAIL")),
+                let ended = expired.iter().find(|(other, _)| other == zone);
+                match (entries, ended) {
+                    (Some(entries), None) => line(&format!("{zone}: {entries} entries")),
+                    (Some(entries), Some((_, ended_s))) => {
+                        line(&format!("{zone}: {entries} entries, but {}", control::show_expired(*ended_s)));
+                    }
+                    (None, _) => line(&format!("{zone}: not loaded, answers SERVFAIL")),
                 }
-                is_well &= entries.is_some();
+                is_well &= entries.is_some() && ended.is_none();
             }
             for (dataset, trouble) in troubles {
                 line(&format!("{dataset}: {trouble}"));
@@ -163,9 +167,13 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
 }
 
 fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
+    let would_be = if zone.expired_s.is_some() { "would be " } else { "" };
+    if let Some(ended_s) = zone.expired_s {
+        line(&format!("{}: {}", zone.zone, control::show_expired(ended_s)));
+    }
     if zone.listings.is_empty() {
         let by = zone.excluded_by.iter().map(|dataset| format!(", excluded by {dataset}")).collect::<Vec<_>>();
-        line(&format!("{}: not listed{}", zone.zone, by.concat()));
+        line(&format!("{}: {would_be}not listed{}", zone.zone, by.concat()));
     }
     for listing in &zone.listings {
         let until = match (&listing.until, listing.remaining_s) {
@@ -176,7 +184,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             _ => "until it is taken out of its file".to_owned(),
         };
         line(&format!(
-            "{}: listed as {} by {}, {until} (TTL {})",
+            "{}: {would_be}listed as {} by {}, {until} (TTL {})",
             zone.zone, listing.address, listing.dataset, listing.ttl_s
         ));
         if let Some(text) = &listing.text {

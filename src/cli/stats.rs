@@ -24,7 +24,7 @@ type Counts = BTreeMap<String, u64>;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code: 0 all is well, 1 a dataset is in trouble or a self-test fails, or there is no server."
+    after_help = "Exit code: 0 all is well; 1 a dataset is in trouble, a zone has expired or a self-test fails, or there is no server."
 )]
 pub(super) struct Arguments {
     /// Go on, and draw it again after each interval
@@ -74,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn is_well(now: &Statistics) -> bool {
-    now.troubles.is_empty() && now.zones.values().all(|zone| zone.failed_probes.is_empty())
+    let is_zone_well = |zone: &ZoneStatistics| zone.failed_probes.is_empty() && zone.expired_s.is_none();
+    now.troubles.is_empty() && now.zones.values().all(is_zone_well)
 }
 
 /// Requests a second, by zone.
@@ -161,6 +162,9 @@ fn hits(before: &ZoneStatistics, now: &ZoneStatistics) -> String {
 /// How a zone is, in words.
 fn state(zone: &ZoneStatistics) -> String {
     let mut words = Vec::new();
+    if let Some(ended_s) = zone.expired_s {
+        words.push(format!("EXPIRED at {}, answers SERVFAIL", date(ended_s)));
+    }
     if let Some(loaded_s) = zone.loaded_s {
         let age_s = clock::now_s().saturating_sub(loaded_s);
         words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));

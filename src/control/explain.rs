@@ -29,6 +29,10 @@ use crate::{
 pub struct Explanation {
     /// The zone or subzone.
     pub zone: String,
+    /// The last second for which its data were good, if that is over: then it answers SERVFAIL, and what follows is what it
+    /// would say with data that are current.
+    #[serde(default)]
+    pub expired_s: Option<u64>,
     /// What it answers with; nothing means not listed.
     pub listings: Vec<Listing>,
     /// Datasets that exclude the key.
@@ -86,6 +90,14 @@ pub fn date(at_s: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
 }
 
+/// Why a zone answers SERVFAIL whose data were good until a second that is over, and what to do.
+pub fn show_expired(ended_s: u64) -> String {
+    format!(
+        "its data expired at {} by their $TIMESTAMP, and it answers SERVFAIL: fetch newer data, or ask who makes them",
+        date(ended_s)
+    )
+}
+
 /// What the zones say of a key, with the lines of the files that `specs` name: these are read again, which may take a while.
 ///
 /// # Errors
@@ -128,14 +140,15 @@ fn explain_zone(
     }
     for part in zone.content.iter().flat_map(|content| content.parts().iter().rev()) {
         let Ok(name) = part.name.below(&zone.apex) else { continue };
+        let context = Context { now_s: options.now_s, keyed: false };
         let mut explanation = Explanation {
             zone: name.to_string(),
+            expired_s: zone.expired_s(&context),
             listings: Vec::new(),
             excluded_by: Vec::new(),
             lines: lines_of(part, &lines),
             unread: unread.clone(),
         };
-        let context = Context { now_s: options.now_s, keyed: false };
         let by_command = by_command.filter(|_| part.name.is_root());
         let is_silenced = by_command.is_some_and(|listed| listed.explain(zone, asked, &context, &mut explanation));
         for dataset in part.datasets.iter().filter(|_| !is_silenced) {

@@ -35,7 +35,7 @@ use tracing::warn;
 
 pub use by_command::ByCommand;
 pub use compare::{Comparison, ToldAmounts, ToldChange};
-pub use explain::{Explanation, Listing, date, explain};
+pub use explain::{Explanation, Listing, date, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
 pub use stats::{Statistics, ZoneStatistics};
@@ -52,7 +52,7 @@ use crate::{
     },
     load::Options,
     wire::name::Name,
-    zone::snapshot::Snapshot,
+    zone::{ruling::Context, snapshot::Snapshot},
 };
 
 /// The socket's name in the state folder.
@@ -122,6 +122,9 @@ pub enum Answer {
     Status {
         /// Zones with their numbers of entries; none where a zone cannot be served.
         zones: Vec<(String, Option<usize>)>,
+        /// Zones whose data have expired, so that they answer SERVFAIL, with the last second for which they were good.
+        #[serde(default)]
+        expired: Vec<(String, u64)>,
         /// Datasets whose newest files are not what is served, and why.
         troubles: Vec<(String, String)>,
     },
@@ -386,7 +389,10 @@ impl Desk {
             let entries = zone.content.as_ref().map(|content| content.datasets().iter().map(|set| set.len()).sum());
             (zone.apex.to_string(), entries)
         });
-        Answer::Status { zones: zones.collect(), troubles: self.troubles() }
+        let context = Context { now_s: clock::now_s(), keyed: false };
+        let expired = served.snapshot.zones().iter();
+        let expired = expired.filter_map(|zone| Some((zone.apex.to_string(), zone.expired_s(&context)?)));
+        Answer::Status { zones: zones.collect(), expired: expired.collect(), troubles: self.troubles() }
     }
 
     async fn reload(&self, accept: Option<String>) -> Answer {

@@ -30,6 +30,9 @@ pub struct ZoneStatistics {
     pub lookups: BTreeMap<String, u64>,
     /// Entries as they stand in the files; none while it is not loaded.
     pub entries: Option<u64>,
+    /// The last second for which its data were good, if that is over: then it answers SERVFAIL.
+    #[serde(default)]
+    pub expired_s: Option<u64>,
     /// When something of it last went live, in seconds since the epoch.
     pub loaded_s: Option<u64>,
     /// When its next listing ends, in seconds since the epoch.

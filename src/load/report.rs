@@ -16,7 +16,7 @@ const KEPT_DEFAULT: usize = 5;
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The line counts, and says something that is not needed.
+    /// The line counts, and says something that is not needed, or of which the zone has more to say.
     Note,
     /// The line counts in part or not at all.
     Warning,
@@ -89,6 +89,8 @@ faults! {
     RecordType, Warning, "record type not served";
     /// A `$` line that cannot be read.
     Special, Warning, "invalid or unrecognized special entry";
+    /// A `$TIMESTAMP` whose end is over.
+    PastEnd, Note, "data have expired";
     /// A `$MAXRANGE4` above an earlier one.
     RaisedLimit, Warning, "ignoring attempt to increase $MAXRANGE4";
     /// More than 32 name servers.

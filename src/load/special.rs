@@ -233,8 +233,11 @@ fn max_range_4(cursor: &mut Cursor<'_>, head: &mut ZoneHead) -> Result<(), Wrong
 
 const STAMP_EXPECTED: &str = "a time as 2026-12-24, 20261224 or 2026:12:24:18:00:00";
 
+const PAST_END_EXPECTED: &str = "an end that is still to come, since the zone answers SERVFAIL after it: fetch newer data, ask who makes them, or correct the line (it is in UTC)";
+
 /// Reads when the data were made, and perhaps when they expire.
 fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) -> Result<Effect, Wrong> {
+    let start = *cursor;
     let made_s = stamp_s(cursor)?;
     cursor.skip_blanks();
     let expires_s = if cursor.is_done() {
@@ -256,6 +259,9 @@ fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) ->
     }
     if let Some(expires_s) = expires_s {
         head.expires_s = Some(head.expires_s.map_or(expires_s, |earlier| earlier.min(expires_s)));
+        if expires_s < options.now_s {
+            return Err(start.wrong(Fault::PastEnd, PAST_END_EXPECTED));
+        }
     }
     Ok(Effect::None)
 }

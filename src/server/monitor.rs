@@ -1,22 +1,25 @@
 //! The self-test: once a minute, and when something new is served, each zone is asked the questions of RFC 5782 and some of
-//! its own entries, through the code that answers clients. What is wrong is logged once, and a metric until it is mended.
+//! its own entries, through the code that answers clients. What is wrong is logged once, and a metric until it is mended. A zone
+//! that expires is not asked any more; that it does is logged once too, in the second after it.
 //!
 //! Access lists are left out of it: it is about what the zones say, not to whom.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::probe;
 use crate::{
+    control::show_expired,
     live::{clock, served::Cell},
     turns,
+    wire::name::Name,
     zone::{
         lifetimes::Lifetimes,
         ruling::Context,
@@ -74,13 +77,15 @@ impl Monitor {
         *self.read() = checkups;
     }
 
-    /// Tests until the runtime ends.
+    /// Tests until the runtime ends, and says which zones expire meanwhile.
     pub(super) async fn run(self, cell: Cell) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tested: Option<(usize, tokio::time::Instant)> = None;
+        let mut expired = HashSet::new();
         loop {
             ticks.tick().await;
+            tell_expired(&cell.load().snapshot, clock::now_s(), &mut expired);
             // An address tells enough: an old one is not used again while it is served.
             let served = Arc::as_ptr(&cell.load()) as usize;
             if tested.is_some_and(|(known, at)| known == served && at.elapsed() < INTERVAL) {
@@ -102,6 +107,24 @@ impl Monitor {
             tested = Some((served, tokio::time::Instant::now()));
         }
     }
+}
+
+/// Says which zones have expired since it was last looked, and which of those that had are current again.
+fn tell_expired(snapshot: &Snapshot, now_s: u64, known: &mut HashSet<Name>) {
+    let context = Context { now_s, keyed: false };
+    for zone in snapshot.zones() {
+        match zone.expired_s(&context) {
+            Some(ended_s) if !known.contains(&zone.apex) => {
+                error!(zone = %zone.apex, "{}", show_expired(ended_s));
+                known.insert(zone.apex.clone());
+            }
+            None if known.remove(&zone.apex) && zone.content.is_some() => {
+                info!(zone = %zone.apex, "its data are current again");
+            }
+            _ => {}
+        }
+    }
+    known.retain(|apex| snapshot.zone(apex).is_some());
 }
 
 /// The same zones, open to everyone.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use super::{Running, collector::NO_ZONE};
 use crate::{
     control::{Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
+    live::clock,
     metrics::{IGNORED, RCODES, RESULTS, Totals},
+    zone::ruling::Context,
 };
 
 impl Operator for Running {
     fn statistics(&self) -> Statistics {
         let served = self.cell.load();
         let (status, checkups) = (self.status.read(), self.monitor.read());
+        let context = Context { now_s: clock::now_s(), keyed: false };
         let mut all = self.outside.totals();
         let mut zones = BTreeMap::from([(NO_ZONE.to_owned(), counts(&all))]);
         for (zone, counters) in served.snapshot.zones().iter().zip(&served.counters) {
@@ -20,6 +23,7 @@ impl Operator for Running {
             let mut told = counts(&totals);
             let datasets = zone.content.as_ref().map(|content| content.datasets());
             told.entries = datasets.map(|datasets| datasets.iter().map(|dataset| dataset.len() as u64).sum());
+            told.expired_s = zone.expired_s(&context);
             told.loaded_s = status.loaded_s.get(&name).copied();
             if let Some(checkup) = checkups.get(&name) {
                 told.next_expiry_s = checkup.next_expiry_s.map(u64::from);

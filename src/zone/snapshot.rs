@@ -453,6 +453,11 @@ impl Zone {
     pub fn is_served(&self, context: &Context) -> bool {
         self.content.as_ref().is_some_and(|content| content.is_current(context))
     }
+
+    /// The last second for which its data were good, if that is over: the zone answers SERVFAIL.
+    pub fn expired_s(&self, context: &Context) -> Option<u64> {
+        self.content.as_ref().filter(|content| !content.is_current(context)).map(|content| content.expires_s)
+    }
 }
 
 /// One bit of a set of lengths.

@@ -5,7 +5,7 @@ use std::{
     io::Read as _,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::Value;
@@ -45,6 +45,37 @@ fn statistics_are_rates_and_states() {
     });
     let told: Value = serde_json::from_str(&asking).expect("JSON");
     assert!(told["per_second"]["bl.example"].as_f64().expect("a rate") > 10.0, "{asking}");
+}
+
+/// A zone whose `$TIMESTAMP` runs out while it is served: whoever looks is told, and the log once.
+#[test]
+fn a_zone_that_expires_is_told_of() {
+    let place = Place::new();
+    let end = SystemTime::now() + Duration::from_secs(6);
+    let end = humantime::format_rfc3339_seconds(end).to_string();
+    let stamp = end.trim_end_matches('Z').replace('T', ":");
+    place.drop_file("bl.example.ip4set", format!("$TIMESTAMP 0 {stamp}\n127.0.0.2\n"));
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask("2.0.0.127.bl.example"), "2");
+    assert!(live.tell(&["status"]).0 && live.tell(&["explain", "127.0.0.2"]).1.contains("bl.example: listed as"));
+
+    let words = format!("its data expired at {end} by their $TIMESTAMP, and it answers SERVFAIL: fetch newer data");
+    live.await_words(&words);
+    assert_eq!(live.ask("2.0.0.127.bl.example"), "SERVFAIL");
+    let (is_well, said) = live.tell(&["status"]);
+    assert!(!is_well && said.contains(&format!("bl.example: 1 entries, but {words}")), "{said}");
+    let (is_well, said) = live.tell(&["stats", "--every", "100ms"]);
+    assert!(!is_well && said.contains(&format!("EXPIRED at {end}, answers SERVFAIL")), "{said}");
+    let (_, said) = live.tell(&["explain", "127.0.0.2"]);
+    assert!(said.starts_with(&format!("bl.example: {words}")) && said.contains("would be listed as"), "{said}");
+    thread::sleep(Duration::from_millis(2_100)); // it was looked at again
+
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    live.await_answer("2.0.0.127.bl.example", "2", PATIENCE);
+    live.await_words("its data are current again");
+    assert!(live.tell(&["status"]).0 && live.tell(&["stats", "--every", "100ms"]).0);
+    let told = live.log().lines().filter(|line| line.contains("ERROR") && line.contains(&words)).count();
+    assert_eq!(told, 1, "{}", live.log());
 }
 
 /// The lines of the query log so far.
