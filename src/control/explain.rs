@@ -111,7 +111,7 @@ pub fn explain(
     wanted: &[String],
 ) -> Result<Vec<Explanation>, String> {
     let wanted = wanted.iter().map(|text| served_zone(snapshot, text)).collect::<Result<Vec<_>, _>>()?;
-    let asked = AskedKey::parse(key)?;
+    let asked = AskedKey::parse(key)?.readings();
     let mut explanations = Vec::new();
     for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
         if zone.content.is_none() {
@@ -127,14 +127,16 @@ fn explain_zone(
     specs: &[ZoneSpec],
     options: &Options,
     by_command: Option<&ByCommand>,
-    asked: &AskedKey,
+    asked: &[AskedKey],
     explanations: &mut Vec<Explanation>,
 ) {
     let (mut lines, mut unread) = (Vec::new(), Vec::new());
     let of_zone = |spec: &&ZoneSpec| spec.zone.as_ref() == Some(&zone.apex) && !spec.dataset.kind.is_access();
-    for spec in specs.iter().filter(of_zone) {
-        match cite(&spec.dataset, asked, options) {
+    let of_zone = specs.iter().filter(of_zone).flat_map(|spec| asked.iter().map(move |key| (spec, key)));
+    for (spec, key) in of_zone {
+        match cite(&spec.dataset, key, options) {
             Ok(found) => lines.extend(found),
+            Err(error) if unread.contains(&unread_note(&error)) => {}
             Err(error) => unread.push(unread_note(&error)),
         }
     }
@@ -150,9 +152,14 @@ fn explain_zone(
             unread: unread.clone(),
         };
         let by_command = by_command.filter(|_| part.name.is_root());
-        let is_silenced = by_command.is_some_and(|listed| listed.explain(zone, asked, &context, &mut explanation));
+        let mut is_silenced = false;
+        for key in asked {
+            is_silenced |= by_command.is_some_and(|listed| listed.explain(zone, key, &context, &mut explanation));
+        }
         for dataset in part.datasets.iter().filter(|_| !is_silenced) {
-            explain_dataset(dataset, asked, &context, &mut explanation);
+            for key in asked {
+                explain_dataset(dataset, key, &context, &mut explanation);
+            }
         }
         explanations.push(explanation);
     }

@@ -55,6 +55,12 @@ pub fn is_behind_v4(address: u128) -> bool {
     address >> 32 == MAPPED_FIRST >> 32 || address >> 112 == SIX_TO_FOUR
 }
 
+/// The IPv4 addresses that an IPv6 one stands for: see [`Subject::v4_behind_nibbles`].
+pub fn v4_behind(address: u128) -> impl Iterator<Item = u32> {
+    let run = Run { first: address, last: address };
+    [mapped(run), six_to_four(run)].into_iter().flatten().map(|behind| behind.first)
+}
+
 const MAPPED_FIRST: u128 = 0xffff_0000_0000;
 const MAPPED_LAST: u128 = 0xffff_ffff_ffff;
 const SIX_TO_FOUR: u128 = 0x2002;

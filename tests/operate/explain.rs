@@ -1,6 +1,7 @@
 //! Why something is listed: the answer a client gets, the line that says so, and what stands behind it.
 
 use std::{
+    net::IpAddr,
     process::Command,
     time::{Duration, SystemTime},
 };
@@ -83,6 +84,56 @@ fn the_answer_the_line_and_what_stands_behind() {
     assert_eq!((&name["listings"][0]["address"], lines(name)[0].0), (&"127.0.0.5".into(), 2));
     let six = &explain(&live, &place, &["2001:db8::1", "bl.example"])[0];
     assert_eq!((&six["listings"][0]["text"], lines(six)[0].0), (&"six".into(), 2));
+}
+
+/// An IPv6 address may stand for an IPv4 one too: what is explained is what is answered, whoever says it.
+#[test]
+fn addresses_of_both_families_are_explained_as_they_are_answered() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", ":2:four\n192.0.2.0/24\n!192.0.2.7\n");
+    place.drop_file("bl.example.ip6trie", ":3:six\n::ffff:0:0/96\n2002:c000:200::/40\n2001:db8::/32\n");
+    let live = Live::start(&place, &[]);
+    let expect = |address: &str, expected: &str, lines: usize| {
+        let name = match address.parse().expect("an address") {
+            IpAddr::V4(v4) => v4.octets().iter().rev().map(u8::to_string).collect::<Vec<_>>().join("."),
+            IpAddr::V6(v6) => {
+                let nibble = |place: u32| format!("{:x}", u128::from(v6) >> (4 * place) & 0xf);
+                (0..32).map(nibble).collect::<Vec<_>>().join(".")
+            }
+        };
+        let answered = live.ask(&format!("{name}.bl.example")).replace("NXDOMAIN", "");
+        let explained = &explain(&live, &place, &[address])[0];
+        let listings = explained["listings"].as_array().expect("listings").iter();
+        let last =
+            |listing: &Value| listing["address"].as_str().and_then(|text| text.rsplit('.').next()).map(str::to_owned);
+        let listed: Vec<String> = listings.filter_map(last).collect();
+        assert_eq!((&*answered, &*listed.join(" ")), (expected, expected), "{address}: {explained}");
+        assert_eq!(explained["lines"].as_array().map(Vec::len), Some(lines), "{address}: {explained}");
+    };
+    expect("8.8.8.8", "", 0);
+    expect("192.0.2.9", "2", 1);
+    expect("::ffff:8.8.8.8", "3", 1);
+    expect("::ffff:192.0.2.9", "2 3", 2);
+    expect("::ffff:192.0.2.7", "3", 3);
+    expect("2002:c000:209::1", "2 3", 2);
+    expect("2002:c000:207::1", "3", 3);
+    expect("2002:808:808::1", "", 0);
+    expect("2001:db8::1", "3", 1);
+    // What is said by command counts for both as well, but only a server knows of it.
+    for (words, key, answered, excluded) in [
+        (&["bl.example", "8.8.8.8"][..], "::ffff:8.8.8.8", "2 3", 0),
+        (&["--exclude", "bl.example", "192.0.2.9"], "2002:c000:209::1", "NXDOMAIN", 1),
+    ] {
+        assert!(live.tell(&[&["list"], words].concat()).0);
+        let (_, said) = live.tell(&["explain", "--json", key]);
+        let explained: Value = serde_json::from_str(&said).expect("JSON");
+        let zone = &explained["zones"][0];
+        let count = |field: &str| zone[field].as_array().map(Vec::len);
+        assert_eq!(count("listings"), Some(answered.split(' ').filter(|word| *word != "NXDOMAIN").count()), "{said}");
+        assert_eq!(count("excluded_by"), Some(excluded), "{said}");
+    }
+    assert_eq!(live.ask(&format!("{}.f.f.f.f{}.bl.example", "8.0.8.0.8.0.8.0", ".0".repeat(20))), "2 3");
+    assert_eq!(live.ask(&format!("1{}.9.0.2.0.0.0.0.c.2.0.0.2.bl.example", ".0".repeat(19))), "NXDOMAIN");
 }
 
 /// The only listing in an explanation.
