@@ -55,6 +55,40 @@ fn what_cannot_be_loaded_fails() {
     assert!(code == 1 && said.contains("nothing to serve"), "{said}");
 }
 
+/// A gate in a cron job takes nothing that the server would not.
+#[test]
+fn what_a_reload_would_refuse_is_told_and_fails_the_strict() {
+    let bad = "not an address\n".repeat(11);
+    for (name, entries, words) in [
+        ("ip4set", "192.0.2.1\n192.0.2", "a.example.ip4set ends in the middle of a line"),
+        ("ip4trie", "0/0\n!127.0.0.1\n", "it lists 100 % of all addresses"),
+        ("ip4set", "127.0.0.1\n", "it lists addresses of 127.0.0.1/32, which must never be listed"),
+        ("ip4set", &bad, "11 of 14 lines are bad"),
+        ("ip4set", "$TIMESTAMP 2020:01:01 +1h\n", "the data have expired already"),
+    ] {
+        let (file, text) = (format!("a.example.{name}"), format!("{HEAD}127.0.0.2\n{entries}"));
+        let (_, said) = check(&[(&file, &text)], &[]);
+        let line = format!("{file}: warning: a reload would refuse this: ");
+        assert!(said.lines().any(|one| one.contains(&line) && one.contains(words)), "{words}: {said}");
+        assert_eq!(check(&[(&file, &text)], &["--strict"]).0, 1, "{said}");
+    }
+    let servers = ("example.org.generic", "ns A 192.0.2.53\n");
+    let text = format!("{HEAD}127.0.0.2\n192.0.2.0/24\n");
+    let (code, said) = check(&[servers, ("a.example.ip4set", &text)], &[]);
+    assert!(code == 0 && said.contains("refuse this: it lists 192.0.2.53, a name server of its own zone"), "{said}");
+    // What the configuration says of the rules holds here as well.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (zones, config) = (folder.path().join("zones"), folder.path().join("dnsbld.toml"));
+    fs::create_dir(&zones).expect("a folder");
+    fs::write(zones.join("a.example.ip4trie"), format!("{HEAD}127.0.0.2\n0/0\n!127.0.0.1\n")).expect("written");
+    let text = format!("folder = {zones:?}\n[reload]\nmax-address-share = 1.0\n");
+    fs::write(&config, text).expect("written");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_dnsbld")).args(["check", "--strict", "--config"]).arg(&config).output();
+    let output = output.expect("runs");
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// What is past its end answers SERVFAIL, so nothing is said of test entries; the line is named.
 #[test]
 fn what_has_expired_fails_by_its_name() {

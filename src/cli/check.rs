@@ -28,10 +28,15 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit code: 0 all is well, or worth a warning; 1 something cannot be loaded or has expired, or with --strict \
+    there is a warning, as of what a reload would refuse; 2 the arguments cannot be understood; 3 with --against, more would \
+    change than the limits allow."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     zones: ZonesArguments,
-    /// Fail on warnings too
+    /// Fail on warnings too, and so on whatever a reload would refuse
     #[arg(long)]
     strict: bool,
     /// Say besides what would change against this, and fail with 3 if that is too much: `running`, or another folder or file
@@ -123,6 +128,8 @@ struct Checked {
     warnings: u64,
     /// The first faults of each sort.
     faults: Vec<FoundFault>,
+    /// Datasets that a reload would refuse, and why.
+    refusals: Vec<(String, String)>,
     /// Datasets that cannot be loaded, and why.
     failures: Vec<(String, String)>,
     zones: Vec<CheckedZone>,
@@ -219,6 +226,11 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
             });
         }
         checked.warnings += dataset.report.warnings();
+        for rule in &dataset.broken_rules {
+            checked.warnings += 1;
+            writeln!(out, "{}: warning: a reload would refuse this: {rule}", dataset.dataset)?;
+            checked.refusals.push((dataset.dataset.to_string(), rule.clone()));
+        }
         match &dataset.failure {
             Some(failure) => {
                 checked.errors += 1;

@@ -242,9 +242,10 @@ impl Reloader {
             let is_accepted = self.is_accepted(&dataset, accepted);
             loading.log(&dataset);
             let (remarks, took) = (loading.report.clone(), loading.took);
-            let (mut failure, mut is_restored) = (None, false);
+            let (mut failure, mut is_restored, mut broken_rules) = (None, false, Vec::new());
             match self.take(&dataset, loading, is_accepted, &prospect) {
-                Ok(()) => {
+                Ok(broken) => {
+                    broken_rules = broken;
                     self.unkept.retain(|other| *other != dataset);
                     self.unkept.push_back(dataset.clone());
                 }
@@ -256,7 +257,7 @@ impl Reloader {
                 }
             }
             has_changed |= failure.is_none() || is_restored;
-            report.datasets.push(DatasetReport { dataset, report: remarks, failure, is_restored, took });
+            report.datasets.push(DatasetReport { dataset, report: remarks, broken_rules, failure, is_restored, took });
         }
         has_changed
     }
@@ -415,14 +416,14 @@ impl Reloader {
         was_set
     }
 
-    /// Decides whether new data go live.
+    /// Decides whether new data go live; returns the rules that they break though they do, in words.
     fn take(
         &mut self,
         dataset: &DatasetSpec,
         loading: Loading,
         is_accepted: bool,
         prospect: &Snapshot,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let now_s = self.settings.options.now_s;
         let servers = server_addresses(prospect, self.zones_of(dataset));
         let kept = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset));
@@ -442,8 +443,10 @@ impl Reloader {
             servers: &servers,
             now_s,
         });
-        if !refusals.is_empty() && !is_accepted && !is_unchanged {
-            let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let is_judged = !is_accepted && !is_unchanged;
+        let broken: Vec<String> = refusals.iter().filter(|_| is_judged).map(ToString::to_string).collect();
+        if !broken.is_empty() {
+            let text = broken.join("; ");
             if old_entries.is_some() && !is_kept {
                 let words: Vec<&'static str> = refusals.iter().map(Refusal::word).collect();
                 self.status.count_failures(self.zones_of(dataset), &words);
@@ -466,7 +469,7 @@ impl Reloader {
         }
         self.status.settle(dataset);
         self.status.loaded(self.zones_of(dataset), now_s, given_back as u64);
-        Ok(())
+        Ok(broken)
     }
 
     /// Deals with data that do not go live; true if the last good version does instead.

@@ -12,6 +12,8 @@ pub struct DatasetReport {
     pub dataset: DatasetSpec,
     /// The warnings.
     pub report: Report,
+    /// The rules that it breaks, in words, though it went live: a reload would refuse it.
+    pub broken_rules: Vec<String>,
     /// Why it did not go live, if it did not.
     pub failure: Option<String>,
     /// The last good version went live in its place.
