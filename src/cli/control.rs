@@ -31,8 +31,9 @@ pub(super) struct ExplainArguments {
     key: String,
     /// Only in these zones
     zones: Vec<String>,
-    /// Ask no server: read this folder, specification ZONE:TYPE:FILE or configuration file; repeat for several specifications
-    #[arg(long, value_name = "FOLDER|ZONE:TYPE:FILE|CONFIG.toml", conflicts_with = "state")]
+    /// Ask no server: read this folder, file named ZONE.TYPE, specification ZONE:TYPE:FILE or configuration file; repeat for
+    /// several files and specifications
+    #[arg(long, value_name = "FOLDER|FILE|ZONE:TYPE:FILE|CONFIG.toml", conflicts_with = "state")]
     from: Vec<String>,
     #[command(flatten)]
     state: StateArgument,

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     control::StateArgument,
-    zones_args::{Loaded, config_of},
+    zones_args::{Loaded, config_of, is_config},
 };
 use crate::{
     config::Config,
@@ -107,14 +107,9 @@ fn is_one_file(word: &str) -> bool {
     word.contains(':') || Path::new(word).is_file() && !is_config(word)
 }
 
-fn is_config(word: &str) -> bool {
-    Path::new(word).extension().is_some_and(|end| end == "toml")
-}
-
 fn named_config(word: &str) -> anyhow::Result<Config> {
-    let path = Path::new(word);
     if is_one_file(word) && !word.contains(':') {
-        let spec = named_file(path).map_err(anyhow::Error::msg)?;
+        let spec = named_file(Path::new(word)).map_err(|error| anyhow::anyhow!("{error}, or --as ZONE:TYPE"))?;
         return Ok(Config::serving(ZoneSource::Specs(vec![spec])));
     }
     config_of(&[word.to_owned()])

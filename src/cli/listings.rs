@@ -18,6 +18,7 @@ use crate::{
         listings::{BulkReport, Changed, Hold, ListingsAnswer, ListingsRequest, Terms, parse_hold},
     },
     live::{
+        asked::AskedKey,
         clock,
         listings::{Event, Outcome, Record, Verdict},
     },
@@ -264,7 +265,12 @@ fn show_change(change: &Changed, now_s: u64) -> String {
         Outcome::Excluded { until_s } => format!("{key}: excluded {}", until(*until_s, now_s)),
         Outcome::Delisted => format!("{key}: delisted"),
         Outcome::Unchanged => {
-            format!("{key}: was not listed by command; its files may list it, see dnsbld explain {key}")
+            // explain takes neither prefixes nor wildcards.
+            let is_explained = AskedKey::parse(key).is_ok();
+            let says = if is_explained { format!(" (dnsbld explain {key} says)") } else { String::new() };
+            format!(
+                "{key}: was not listed by command; if files list it{says}, hide it: dnsbld list --exclude ZONE {key}"
+            )
         }
         Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),
     }

@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     live::{
         clock,
+        drops::named_file,
         reloader::{Reloader, Settings},
         served::Cell,
         status::SharedStatus,
@@ -18,8 +19,9 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ZonesArguments {
-    /// A folder of files named ZONE.TYPE[.anything][.gz|.zst], or specifications ZONE:TYPE:FILE,FILE as rbldnsd takes them
-    #[arg(value_name = "FOLDER|ZONE:TYPE:FILE", required_unless_present = "config")]
+    /// A folder of files named ZONE.TYPE[.anything][.gz|.zst], such files, or specifications ZONE:TYPE:FILE,FILE as rbldnsd
+    /// takes them
+    #[arg(value_name = "FOLDER|FILE|ZONE:TYPE:FILE", required_unless_present = "config")]
     zones: Vec<String>,
     /// Read everything from this file (see deploy/dnsbld.toml)
     #[arg(long, value_name = "FILE", conflicts_with = "zones")]
@@ -61,33 +63,51 @@ impl ZonesArguments {
     }
 }
 
-/// What words on a command line name: a folder, specifications, or a configuration file.
+/// What words on a command line name: a folder, zone files, specifications, or a configuration file.
 ///
 /// # Errors
 /// Names the word that is none of these.
 pub(super) fn config_of(words: &[String]) -> anyhow::Result<Config> {
     match words {
-        [only] if !only.contains(':') && Path::new(only).is_file() => Config::from_file(Path::new(only)),
+        [only] if is_config(only) => Config::from_file(Path::new(only)),
         _ => source(words).map(Config::serving),
     }
 }
 
+/// Whether a word names a configuration file.
+pub(super) fn is_config(word: &str) -> bool {
+    Path::new(word).extension().is_some_and(|end| end == "toml")
+}
+
 fn source(words: &[String]) -> anyhow::Result<ZoneSource> {
-    if let [only] = words {
-        let path = Path::new(only);
-        if path.is_dir() {
-            return Ok(ZoneSource::Folder(path.to_owned()));
-        }
-        if !only.contains(':') {
-            bail!("{only}: no such folder; give a folder of zone files or ZONE:TYPE:FILE");
-        }
+    if let [only] = words
+        && Path::new(only).is_dir()
+    {
+        return Ok(ZoneSource::Folder(PathBuf::from(only)));
     }
     if let Some(folder) = words.iter().find(|text| !text.contains(':') && Path::new(text).is_dir()) {
         bail!("{folder}: one folder can be served, and not beside specifications; put the files into one folder");
     }
-    let specs = words.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let specs = words.iter().map(|word| specification(word)).collect::<anyhow::Result<Vec<_>>>()?;
     check(&specs)?;
     Ok(ZoneSource::Specs(specs))
+}
+
+/// What a word names that is no folder.
+fn specification(word: &str) -> anyhow::Result<ZoneSpec> {
+    if word.contains(':') {
+        return Ok(ZoneSpec::parse(word)?);
+    }
+    let path = Path::new(word);
+    anyhow::ensure!(
+        path.is_file(),
+        "{word}: no such folder or file; give a folder of zone files, files named ZONE.TYPE, or ZONE:TYPE:FILE"
+    );
+    anyhow::ensure!(
+        !is_config(word),
+        "{word}: a configuration file stands by itself, behind --config where there is that option"
+    );
+    named_file(path).map_err(anyhow::Error::msg)
 }
 
 /// Zones that were loaded as the server would load them, for a command that serves nothing.

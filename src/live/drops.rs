@@ -70,7 +70,7 @@ pub fn drops_of(source: &ZoneSource) -> Result<Vec<Drop>, String> {
 pub fn named_file(path: &Path) -> Result<ZoneSpec, String> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (zone, kind) = read_file_name(name)
-        .map_err(|reason| format!("{}: {reason}; or say what it is: ZONE:TYPE:FILE, --as ZONE:TYPE", path.display()))?;
+        .map_err(|reason| format!("{}: {reason}; or say what it is: ZONE:TYPE:FILE", path.display()))?;
     Ok(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path.to_owned()] } })
 }
 

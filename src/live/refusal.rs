@@ -13,7 +13,7 @@ use crate::{
     load::Report,
     zone::{
         addresses::Addresses,
-        dataset::{Dataset, Entries},
+        dataset::{Dataset, Entries, Kind},
         nested::Standings,
         ruling::{Claim, Context, is_over},
     },
@@ -91,11 +91,15 @@ pub enum Refusal {
     NeverListed {
         /// The prefix that they are in.
         prefix: IpNet,
+        /// The type of what lists them.
+        kind: Kind,
     },
     /// A name server of the zone itself is listed.
     OwnServer {
         /// Its address.
         address: IpAddr,
+        /// The type of what lists it.
+        kind: Kind,
     },
     /// A file ends in the middle of a line.
     CutShort {
@@ -140,15 +144,18 @@ impl fmt::Display for Refusal {
                 "it lists {:.0} % of all addresses: look for a prefix that is too short (`max-address-share`)",
                 share * 100.0
             ),
-            Self::NeverListed { prefix } => write!(
-                out,
-                "it lists addresses of {prefix}, which must never be listed: take them out, or exclude them with a line `!{prefix}`"
-            ),
-            Self::OwnServer { address } => {
-                write!(
-                    out,
-                    "it lists {address}, a name server of its own zone: exclude it with a line `!{address}` (`refuse-own-servers`)"
-                )
+            Self::NeverListed { prefix, kind } => {
+                write!(out, "it lists addresses of {prefix}, which must never be listed: take them out")?;
+                if kind.has_exclusions() { write!(out, ", or exclude them with a line `!{prefix}`") } else { Ok(()) }
+            }
+            Self::OwnServer { address, kind } => {
+                write!(out, "it lists {address}, a name server of its own zone: ")?;
+                if kind.has_exclusions() {
+                    write!(out, "exclude it with a line `!{address}`")?;
+                } else {
+                    out.write_str("take it out")?;
+                }
+                out.write_str(" (`refuse-own-servers`)")
             }
             Self::CutShort { file } => write!(
                 out,
@@ -213,7 +220,7 @@ impl Rules {
 
     fn judge_addresses(&self, dataset: &Dataset, servers: &[IpAddr], context: &Context, refusals: &mut Vec<Refusal>) {
         let Entries::Addresses(addresses) = &dataset.entries else { return };
-        let mut watched = self.watched(servers);
+        let mut watched = self.watched(dataset.kind, servers);
         let (mut listed_v4, mut listed_v6) = (0u64, 0.0);
         addresses.for_each_v4(|first, last, said| {
             if may_list(addresses, said, context) {
@@ -239,12 +246,12 @@ impl Rules {
     }
 
     /// What must not be listed.
-    fn watched(&self, servers: &[IpAddr]) -> Vec<Watched> {
+    fn watched(&self, kind: Kind, servers: &[IpAddr]) -> Vec<Watched> {
         let localhost = IpNet::from(IpAddr::from([127, 0, 0, 1]));
         let never = std::iter::once(&localhost).chain(&self.never_list);
         let servers = servers.iter().filter(|_| self.refuse_own_servers);
-        let never = never.map(|&prefix| (prefix, Refusal::NeverListed { prefix }));
-        let own = servers.map(|&address| (address.into(), Refusal::OwnServer { address }));
+        let never = never.map(|&prefix| (prefix, Refusal::NeverListed { prefix, kind }));
+        let own = servers.map(|&address| (address.into(), Refusal::OwnServer { address, kind }));
         never.chain(own).map(|(prefix, refusal)| Watched { prefix, refusal, is_listed: false }).collect()
     }
 }
@@ -290,10 +297,7 @@ fn may_list(addresses: &Addresses, said: &Standings, context: &Context) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        load::{self, Options, Source},
-        zone::dataset::Kind,
-    };
+    use crate::load::{self, Options, Source};
 
     fn judge(kind: Kind, text: &str, old_entries: Option<usize>, rules: &Rules) -> Vec<Refusal> {
         judge_at(1_800_000_000, kind, text, old_entries, rules)
@@ -370,6 +374,18 @@ mod tests {
             let old_entries = Some(1_000).filter(|_| remedy == "`min-share`");
             let refusals = judge(Kind::Ip4Trie, text, old_entries, &Rules::default());
             assert!(refusals[0].to_string().contains(remedy), "{text}: {}", refusals[0]);
+        }
+    }
+
+    #[test]
+    fn what_has_no_exclusions_is_not_told_to_exclude() {
+        let rules = Rules::default();
+        let said =
+            |text: &str, kind| judge(kind, text, None, &rules).iter().map(ToString::to_string).collect::<String>();
+        for (kind, text) in [(Kind::Ip4TSet, "127.0.0.1\n192.0.2.53\n"), (Kind::Ip4Seen, "127.0.0.1 1\n192.0.2.53 1\n")]
+        {
+            let said = said(text, kind);
+            assert!(said.contains("take them out") && said.contains("take it out") && !said.contains('!'), "{said}");
         }
     }
 

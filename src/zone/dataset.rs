@@ -84,6 +84,11 @@ impl Kind {
         matches!(self, Self::Ip6Trie | Self::Ip6TSet | Self::Ip4Trie)
     }
 
+    /// Whether a line may exclude an address from it.
+    pub const fn has_exclusions(self) -> bool {
+        !matches!(self, Self::Ip4TSet | Self::Ip4Seen)
+    }
+
     /// Whether it says who may ask, and holds no entries.
     pub const fn is_access(self) -> bool {
         matches!(self, Self::Acl | Self::AclKey)

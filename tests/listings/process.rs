@@ -155,7 +155,16 @@ fn an_operators_morning() {
     let (text, _) = site.run(&["explain", "y.b.test", "rhsbl.tee.gr"]);
     assert!(text.contains("by command: *.b.test by "), "{text}");
     assert_eq!(site.run(&["delist", "virbl.tee.gr", "192.0.2.55", "--reason", "cleaned"]).0, "192.0.2.55: delisted\n");
-    assert!(site.run(&["delist", "virbl.tee.gr", "192.0.2.55"]).0.contains("was not listed by command"));
+    for (key, advice) in [
+        (
+            "192.0.2.55",
+            "if files list it (dnsbld explain 192.0.2.55 says), hide it: dnsbld list --exclude ZONE 192.0.2.55",
+        ),
+        ("203.0.113.0/24", "if files list it, hide it: dnsbld list --exclude ZONE 203.0.113.0/24"),
+    ] {
+        let said = site.run(&["delist", "virbl.tee.gr", key]).0;
+        assert!(said.contains("was not listed by command") && said.contains(advice), "{said}");
+    }
     let (text, _) = site.run(&["history", "192.0.2.55"]);
     let words: Vec<&str> = text.lines().map(|line| line.split(' ').nth(2).expect("a word")).collect();
     assert_eq!(words, ["listed", "extended", "delisted"], "{text}");

@@ -200,6 +200,29 @@ fn people_can_read_it() {
     assert!(said.contains("not listed, excluded by ip4set:") && said.contains(":4: excludes it: !192.0.2.9"), "{said}");
 }
 
+/// A zone file is taken by its name, as `diff` takes it.
+#[test]
+fn a_file_by_itself() {
+    let place = place();
+    let file = place.zone("bl.example.ip6trie").display().to_string();
+    let (said, errors, _) = dnsbld(&["explain", "--from", &file, "2001:db8::1"]);
+    assert!(said.starts_with("bl.example: listed as 127.0.0.4"), "{said}{errors}");
+    let (said, errors, code) = dnsbld(&["check", &file]);
+    assert!(code == 0 && said.contains("zone bl.example: 1 entries in 1 datasets"), "{said}{errors}");
+    let (said, errors, code) = dnsbld(&["dump", &file]);
+    assert!(code == 0 && said.contains("$ORIGIN\tbl.example."), "{said}{errors}");
+    let odd = place.at("hosts").display().to_string();
+    std::fs::write(&odd, "192.0.2.1\n").expect("written");
+    for words in [&["check", &odd][..], &["dump", &odd], &["explain", "192.0.2.1", "--from", &odd]] {
+        let (_, errors, code) = dnsbld(words);
+        let expected =
+            "hosts: its name is not ZONE.TYPE, as in bl.example.org.ip4set; or say what it is: ZONE:TYPE:FILE";
+        assert!(code == 1 && errors.lines().count() == 1 && errors.trim_end().ends_with(expected), "{errors}");
+    }
+    let (_, errors, code) = dnsbld(&["check", "deploy/dnsbld.toml"]);
+    assert!(code == 1 && errors.contains("behind --config"), "{errors}");
+}
+
 /// What cannot be done is said in one line that names what to do.
 #[test]
 fn bad_input_gets_one_line() {
