@@ -198,7 +198,7 @@ impl Rules {
         {
             refusals.push(Refusal::Collapsed { old, new });
         }
-        let (bad, lines) = (judged.report.warnings(), judged.report.lines);
+        let (bad, lines) = (judged.report.bad_lines, judged.report.lines);
         // A handful of bad lines in a short file is a handful of mistakes.
         if bad >= 10 && bad as f64 > lines as f64 * self.max_bad_share {
             refusals.push(Refusal::BadLines { bad, lines });
@@ -394,6 +394,9 @@ mod tests {
         let lines = |bad: usize| format!("{}{}", "not an address\n".repeat(bad), "192.0.2.1\n".repeat(200 - bad));
         assert!(words(Kind::Ip4Set, &lines(20), None).is_empty(), "a tenth is allowed");
         assert_eq!(words(Kind::Ip4Set, &lines(21), None), ["bad_lines"]);
+        // A line counts once, whatever is wrong with it.
+        let twice = format!("{}{}", "192.0.2.1 @ lifetime=x;until=x\n".repeat(20), "192.0.2.1\n".repeat(180));
+        assert!(words(Kind::Ip4Set, &twice, None).is_empty(), "a tenth is allowed");
         // Of entries that are equal each counts.
         let hosts = |count| "10.0.0.1\n".repeat(count);
         assert!(words(Kind::Ip4Set, &hosts(1_000), Some(2_000)).is_empty(), "a half is allowed");

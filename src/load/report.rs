@@ -145,6 +145,10 @@ pub struct Report {
     kept_per_fault: usize,
     /// Lines read.
     pub lines: u64,
+    /// Lines that warnings are about, however many of each.
+    pub bad_lines: u64,
+    /// The file and the number of the last of these.
+    last_bad: (String, u64),
     /// Entries that were over before they were read, and left out.
     pub expired: u64,
     /// A file that ends in the middle of a line.
@@ -165,6 +169,8 @@ impl Report {
             counts: vec![0; Fault::ALL.len()],
             kept_per_fault: count,
             lines: 0,
+            bad_lines: 0,
+            last_bad: (String::new(), 0),
             expired: 0,
             cut_short: None,
         }
@@ -204,6 +210,8 @@ impl Report {
         }
         self.counts.iter_mut().zip(later.counts).for_each(|(count, more)| *count += more);
         self.lines += later.lines;
+        self.bad_lines += later.bad_lines;
+        self.last_bad = later.last_bad;
         self.expired += later.expired;
         self.cut_short = later.cut_short.or(self.cut_short.take());
     }
@@ -212,6 +220,10 @@ impl Report {
     #[cold]
     pub(super) fn add(&mut self, file: &str, line: u64, text: &[u8], wrong: Wrong) {
         let Wrong { fault, at, expected } = wrong;
+        if line > 0 && fault.severity() == Severity::Warning && (line != self.last_bad.1 || file != self.last_bad.0) {
+            self.bad_lines += 1;
+            self.last_bad = (file.to_owned(), line);
+        }
         let count = &mut self.counts[fault as usize];
         *count += 1;
         if *count <= self.kept_per_fault as u64 {
@@ -279,6 +291,23 @@ mod tests {
         report.expired = 7;
         assert_eq!(report.to_string(), "4 warnings (4 invalid address), 1 note (1 ignored), 7 already over");
         assert_eq!(Report::default().to_string(), "no warnings");
+    }
+
+    #[test]
+    fn a_line_is_bad_once() {
+        let mut report = Report::default();
+        for (file, line, fault) in [
+            ("bl", 1, Fault::Parameter),
+            ("bl", 1, Fault::Parameter),
+            ("other", 1, Fault::Address),
+            ("other", 2, Fault::Unused),
+            ("other", 0, Fault::LongText),
+        ] {
+            report.add(file, line, b"x", wrong(fault, 0));
+        }
+        assert_eq!((report.warnings(), report.bad_lines), (4, 2));
+        report.absorb(report.clone());
+        assert_eq!(report.bad_lines, 4);
     }
 
     #[test]
