@@ -104,6 +104,22 @@ fn what_has_expired_fails_by_its_name() {
     assert!(!said.contains("is not listed"), "{said}");
 }
 
+/// It serves nothing, so it says nothing of what is served until something is mended; and each thing once.
+#[test]
+fn an_error_is_said_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.example.ip4set.gz"), b"\x1f\x8b broken").expect("written");
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dnsbld")).arg("check").args(words).output().expect("runs");
+        [output.stdout, output.stderr].map(|octets| String::from_utf8(octets).expect("UTF-8"))
+    };
+    let [said, errors] = run(&[folder.path().to_str().expect("UTF-8")]);
+    assert_eq!((said.matches("cannot be unpacked").count(), &*errors), (1, ""), "{said}");
+    let [help, _] = run(&["--help"]);
+    assert!(help.lines().all(|line| line.matches("[default: ").count() <= 1), "{help}");
+    assert_eq!(help.matches("[default: 100%]").count(), 2, "{help}");
+}
+
 /// RFC 5782 section 5, in both directions and for each kind of key.
 #[test]
 fn the_test_entries_of_the_rfc() {

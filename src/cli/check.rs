@@ -42,13 +42,13 @@ pub(super) struct Arguments {
     /// Say besides what would change against this, and fail with 3 if that is too much: `running`, or another folder or file
     #[arg(long, value_name = "running|FOLDER|FILE")]
     against: Option<String>,
-    /// Most that may become listed: a number, or a share of what there is such as 20% [default: 100%]
+    /// Most that may become listed: a number, or a share of what there is such as 20%
     #[arg(long, value_name = "N|P%", requires = "against", default_value = "100%")]
     max_listed: Limit,
-    /// Most that may be delisted [default: 50%]
+    /// Most that may be delisted
     #[arg(long, value_name = "N|P%", requires = "against", default_value = "50%")]
     max_delisted: Limit,
-    /// Most that may change its values [default: 100%]
+    /// Most that may change its values
     #[arg(long, value_name = "N|P%", requires = "against", default_value = "100%")]
     max_changed: Limit,
     #[command(flatten)]
@@ -99,7 +99,8 @@ impl fmt::Display for Limit {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    logging::start(logging::LogFormat::Text, "error");
+    // All of it is in the report; what the log of a server says beside that is not so here.
+    logging::start(logging::LogFormat::Text, "off");
     let mut text = Vec::new();
     let mut checked = load_and_report(&arguments.zones.config()?, &mut text)?;
     let mut code = checked.code(arguments.strict);
@@ -250,7 +251,10 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     }
     if report.datasets.is_empty() {
         checked.errors += 1;
-        writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?;
+        match config.zones.list() {
+            Err(error) => writeln!(out, "error: cannot read the zones folder: {error}; check its permissions")?,
+            Ok(_) => writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?,
+        }
     }
     let count = |number: u64, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
     let zones = count(checked.zones.len() as u64, "zone");
