@@ -12,7 +12,7 @@ use super::{by_command::ByCommand, served_zone};
 use crate::{
     live::{
         asked::AskedKey,
-        citations::{Citation, cite},
+        citations::{Citation, Effect, cite},
         zones::ZoneSpec,
     },
     load::Options,
@@ -155,6 +155,9 @@ fn explain_zone(
         let mut is_silenced = false;
         for key in asked {
             is_silenced |= by_command.is_some_and(|listed| listed.explain(zone, key, &context, &mut explanation));
+        }
+        for line in explanation.lines.iter_mut().filter(|line| is_silenced && line.effect == Effect::Decides) {
+            line.effect = Effect::Behind;
         }
         for dataset in part.datasets.iter().filter(|_| !is_silenced) {
             for key in asked {

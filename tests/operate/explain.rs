@@ -136,6 +136,22 @@ fn addresses_of_both_families_are_explained_as_they_are_answered() {
     assert_eq!(live.ask(&format!("1{}.9.0.2.0.0.0.0.c.2.0.0.2.bl.example", ".0".repeat(19))), "NXDOMAIN");
 }
 
+/// What is excluded by command silences the lines of the files: none of them decides.
+#[test]
+fn a_line_behind_a_live_exclusion_would_list() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let ask = || live.tell(&["explain", "192.0.2.7", "bl.example"]).1;
+    assert!(ask().contains("bl.example.ip4set:5: lists it"), "{}", ask());
+    assert!(live.tell(&["list", "--exclude", "bl.example", "192.0.0.0/16"]).0);
+    let said = ask();
+    assert!(said.starts_with("bl.example: not listed, excluded by command: 192.0.0.0/16"), "{said}");
+    for words in ["bl.example.ip4set:5: behind that, would list it", "bl.example.ip4set:3: behind that, would list it"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 /// The only listing in an explanation.
 fn listing(said: &str) -> Value {
     let answer: Value = serde_json::from_str(said).expect("JSON");
