@@ -89,6 +89,23 @@ fn what_a_reload_would_refuse_is_told_and_fails_the_strict() {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// A lifetime that is lost lists for ever, so the warning says so.
+#[test]
+fn a_broken_lifetime_says_what_holds_instead() {
+    for (entries, words) in [
+        ("192.0.2.1 @ lifetime=5x\n", "5m or 2h; without it, the entry has no end but one by $LIFETIME or `until`"),
+        ("192.0.2.1 @ until=soon\n", "18:00:00Z; without it, the entry has no end but one by $LIFETIME or `lifetime`"),
+        ("$LIFETIME 1x\n", "2h or 1d; without it, the entries after it have no end"),
+        (
+            "$LIFETIME 1h\n$LIFETIME 1x\n",
+            "2h or 1d; without it, the entries after it end by the $LIFETIME before, 3600 s",
+        ),
+    ] {
+        let (_, said) = check(&[("a.example.ip4set", &format!("{HEAD}127.0.0.2\n{entries}"))], &[]);
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 /// What is past its end answers SERVFAIL, so nothing is said of test entries; the line is named.
 #[test]
 fn what_has_expired_fails_by_its_name() {

@@ -325,13 +325,25 @@ impl Shared {
     }
 }
 
+/// A parameter that cannot be read, with what becomes of an entry that loses its end by that.
+fn without_end(wrong: Wrong, line: &[u8]) -> Wrong {
+    let there = line.get(wrong.at..).unwrap_or_default();
+    let other = match (there.starts_with(b"lifetime"), there.starts_with(b"until")) {
+        (true, _) => "until",
+        (_, true) => "lifetime",
+        _ => return wrong,
+    };
+    let expected = format!("{}; without it, the entry has no end but one by $LIFETIME or `{other}`", wrong.expected);
+    Wrong { expected: expected.into(), ..wrong }
+}
+
 /// Reads the parameters at the end of a line, and cuts them off.
 fn split_params(cursor: &mut Cursor<'_>, own_s: Option<u32>, reading: &mut Reading<'_>) -> Params {
     let mut params = Params { seen_s: own_s, ..Params::default() };
     let Some(at) = params::find(cursor.rest()) else { return params };
     let mut tail = *cursor;
     tail.skip(at + 1);
-    params = params::read(tail, |wrong| reading.remark(tail.line(), wrong));
+    params = params::read(tail, |wrong| reading.remark(tail.line(), without_end(wrong, tail.line())));
     if let Some(seen_s) = params.seen_s {
         params.seen_s = Some(not_ahead(seen_s, &tail, reading));
     }

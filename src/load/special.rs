@@ -126,7 +126,9 @@ pub(super) fn apply(
         Keyword::Servers if head.servers.is_some() => {}
         Keyword::Servers => head.servers = servers(cursor, settings.ttl_s, options, remark)?,
         Keyword::Ttl => settings.ttl_s = last(cursor, |cursor| ttl_s(cursor, options.default_ttl_s, options))?,
-        Keyword::Lifetime => settings.lifetime_s = last(cursor, |cursor| time_s(cursor))?,
+        Keyword::Lifetime => {
+            settings.lifetime_s = last(cursor, time_s).map_err(|wrong| without_end(wrong, settings))?;
+        }
         Keyword::Timestamp => return timestamp(cursor, head, options),
         Keyword::MaxRange4 => max_range_4(cursor, head)?,
         Keyword::Variable(number) => settings.variables.set(usize::from(number), cursor.rest()),
@@ -134,6 +136,16 @@ pub(super) fn apply(
         Keyword::Dataset => return Err(cursor.wrong(Fault::Special, "$DATASET in files of type combined only")),
     }
     Ok(Effect::None)
+}
+
+/// A lifetime that cannot be read, with what holds for the entries after it instead.
+fn without_end(mut wrong: Wrong, settings: &Settings) -> Wrong {
+    let instead = match settings.lifetime_s {
+        0 => "the entries after it have no end".to_owned(),
+        lifetime_s => format!("the entries after it end by the $LIFETIME before, {lifetime_s} s"),
+    };
+    wrong.expected = format!("{}; without it, {instead}", wrong.expected).into();
+    wrong
 }
 
 /// Reads something that nothing but a comment may follow.
