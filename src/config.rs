@@ -5,10 +5,13 @@
 
 mod doors;
 mod listings;
+mod place;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,6 +22,7 @@ use doors::{DatagramsSpec, KeySpec, TokenSpec};
 use ipnet::IpNet;
 pub use listings::ListingsConfig;
 use listings::ListingsSpec;
+use place::{AtKey as _, misread, mistaken};
 use serde::Deserialize;
 
 use crate::{
@@ -141,21 +145,8 @@ impl Config {
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
-        spec.validate(path.parent().unwrap_or(Path::new(""))).with_context(|| path.display().to_string())
+        spec.validate(path.parent().unwrap_or(Path::new(""))).map_err(|error| mistaken(path, &text, error))
     }
-}
-
-/// What cannot be read in a configuration, in one line: where, what, and what was expected.
-fn misread(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let hint = match error.message() {
-        "invalid socket address syntax" => ": write ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
-        _ => "",
-    };
-    let message = error.message().replace('\n', " ");
-    anyhow::anyhow!("{}:{line}:{column}: {message}{hint}", path.display())
 }
 
 fn host_name() -> Option<String> {
@@ -201,12 +192,39 @@ struct Spec {
     datagrams: Option<DatagramsSpec>,
 }
 
-/// A text, or `false` for "not at all".
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+/// A text, or `false` for "not at all". A bare number is as good as a text.
+#[derive(Debug)]
 enum Switchable {
     Text(String),
     Switch(bool),
+}
+
+impl<'de> Deserialize<'de> for Switchable {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Switchable;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a text in quotes, or false")
+            }
+
+            fn visit_bool<E>(self, switch: bool) -> Result<Switchable, E> {
+                Ok(Switchable::Switch(switch))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Switchable, E> {
+                Ok(Switchable::Text(number.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Switchable, E> {
+                Ok(Switchable::Text(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -239,7 +257,8 @@ impl ReloadSpec {
             (&mut rules.max_address_share, self.max_address_share, "max-address-share"),
             (&mut rules.max_bad_share, self.max_bad_share, "max-bad-share"),
         ] {
-            anyhow::ensure!(share.is_none_or(|share| (0.0..=1.0).contains(&share)), "`reload.{key}` must be 0 to 1");
+            let is_share = share.is_none_or(|share| (0.0..=1.0).contains(&share));
+            is_share.then_some(()).context("must be 0 to 1, as in 0.5 for the half").at_key(key).at_key("reload")?;
             set(field, share);
         }
         set(&mut rules.floor_entries, self.floor);
@@ -251,45 +270,43 @@ impl ReloadSpec {
     }
 }
 
+/// What a folder or specifications are to be served from.
+fn zone_source(folder: Option<&Path>, zones: &[String], beside: &Path) -> anyhow::Result<ZoneSource> {
+    match (folder, zones.is_empty()) {
+        (Some(folder), true) => Ok(ZoneSource::Folder(beside.join(folder))),
+        (None, false) => {
+            let mut specs = zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+            check(&specs)?;
+            for file in specs.iter_mut().flat_map(|spec| &mut spec.dataset.files) {
+                *file = beside.join(&*file);
+            }
+            Ok(ZoneSource::Specs(specs))
+        }
+        (Some(_), false) => anyhow::bail!("both `folder` and `zones` are given: keep one of them"),
+        (None, true) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
+    }
+}
+
 impl Spec {
     fn validate(self, beside: &Path) -> anyhow::Result<Config> {
-        let zones = match (self.folder, self.zones.is_empty()) {
-            (Some(folder), true) => ZoneSource::Folder(beside.join(folder)),
-            (None, false) => {
-                let mut specs = self.zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
-                check(&specs)?;
-                for file in specs.iter_mut().flat_map(|spec| &mut spec.dataset.files) {
-                    *file = beside.join(&*file);
-                }
-                ZoneSource::Specs(specs)
-            }
-            (Some(_), false) => anyhow::bail!("both `folder` and `zones` are given: keep one of them"),
-            (None, true) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
-        };
-        let mut config = Config::serving(zones);
+        let source = zone_source(self.folder.as_deref(), &self.zones, beside);
+        let mut config = Config::serving(if self.zones.is_empty() { source? } else { source.at_key("zones")? });
         config.listens_by_default = self.listen.is_none();
         set(&mut config.listen, self.listen);
         set(&mut config.udp_workers, self.workers);
-        anyhow::ensure!((1..=256).contains(&config.udp_workers), "`workers` must be 1 to 256");
+        within(config.udp_workers, &(1..=256), "").at_key("workers")?;
         set(&mut config.pin_workers, self.pin_workers);
         set(&mut config.minimal, self.minimal);
         set(&mut config.load.allow_host_bits, self.allow_host_bits);
-        match self.http {
-            None => {}
-            Some(Switchable::Switch(false)) => config.http = None,
-            Some(Switchable::Switch(true)) => {
-                anyhow::bail!("`http` must be an address such as {DEFAULT_HTTP:?}, or false")
-            }
-            Some(Switchable::Text(text)) => {
-                config.http = Some(text.parse().with_context(|| format!("`http` = {text:?}"))?);
-            }
+        if let Some(http) = self.http {
+            config.http = http_address(&http).at_key("http")?;
         }
         if let Some(length) = self.udp_payload {
-            anyhow::ensure!((512..=4096).contains(&length), "`udp-payload` must be 512 to 4096 octets");
+            within(length, &(512..=4096), " octets").at_key("udp-payload")?;
             config.udp_payload_len = length;
         }
         if let Some(text) = self.check {
-            let check = duration(&text).context("`check`")?;
+            let check = duration(&text).at_key("check")?;
             config.check = (!check.is_zero()).then_some(check);
         }
         for (field, text, key) in [
@@ -298,16 +315,15 @@ impl Spec {
             (&mut config.load.max_ttl_s, self.max_ttl, "max-ttl"),
         ] {
             if let Some(text) = text {
-                *field = u32::try_from(duration(&text).with_context(|| format!("`{key}`"))?.as_secs())
-                    .with_context(|| format!("`{key}`"))?;
+                *field = ttl(&text).at_key(key)?;
             }
         }
         switch(&mut config.version, self.version);
         switch(&mut config.identity, self.identity);
-        config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().context("`cookie-secret`")?;
-        self.tcp.apply(&mut config.tcp)?;
+        config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().at_key("cookie-secret")?;
+        self.tcp.apply(&mut config.tcp).at_key("tcp")?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
-        self.listings.apply(&mut config.listings)?;
+        self.listings.apply(&mut config.listings).at_key("listings")?;
         config.state = self.state.map(|state| beside.join(state)).or(config.state);
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
@@ -321,10 +337,10 @@ impl TcpSpec {
         set(&mut limits.max_connections_per_client, self.max_connections_per_client);
         set(&mut limits.max_queries, self.max_queries);
         if let Some(text) = self.idle_close {
-            limits.idle_close_ms = duration(&text).context("`tcp.idle-close`")?.as_millis() as u64;
+            limits.idle_close_ms = duration(&text).at_key("idle-close")?.as_millis() as u64;
         }
         if let Some(text) = self.lifetime {
-            limits.lifetime_ms = duration(&text).context("`tcp.lifetime`")?.as_millis() as u64;
+            limits.lifetime_ms = duration(&text).at_key("lifetime")?.as_millis() as u64;
         }
         Ok(())
     }
@@ -342,6 +358,44 @@ fn switch(field: &mut Option<String>, value: Option<Switchable>) {
         Some(Switchable::Switch(false)) => *field = None,
         Some(Switchable::Text(text)) => *field = Some(text),
     }
+}
+
+fn within<T: Copy + PartialOrd + fmt::Display>(value: T, range: &RangeInclusive<T>, unit: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(range.contains(&value), "{value} must be {} to {}{unit}", range.start(), range.end());
+    Ok(())
+}
+
+fn http_address(spec: &Switchable) -> anyhow::Result<Option<SocketAddr>> {
+    match spec {
+        Switchable::Switch(false) => Ok(None),
+        Switchable::Switch(true) => anyhow::bail!("must be an address such as {DEFAULT_HTTP:?}, or false"),
+        Switchable::Text(text) if matches!(&**text, "off" | "no" | "none" | "false") => {
+            anyhow::bail!("{text:?} is no address: write false, without quotes, for no HTTP")
+        }
+        Switchable::Text(text) => socket_address(text).map(Some).map_err(anyhow::Error::msg),
+    }
+}
+
+fn ttl(text: &str) -> anyhow::Result<u32> {
+    u32::try_from(duration(text)?.as_secs()).with_context(|| format!("{text:?} is more than {} seconds", u32::MAX))
+}
+
+/// An address with a port, of which nothing may be left out.
+///
+/// # Errors
+/// Says what to write instead.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let bare = text.trim_matches(['[', ']']);
+    let example = match (bare.parse::<IpAddr>(), text.trim_start_matches(':').parse::<u16>()) {
+        (Ok(IpAddr::V4(address)), _) => format!("{address}:53"),
+        (Ok(IpAddr::V6(address)), _) => format!("[{address}]:53"),
+        (_, Ok(port)) => format!("127.0.0.1:{port}"),
+        _ => "127.0.0.1:53 or [::1]:53".to_owned(),
+    };
+    Err(format!("{text:?} is not ADDRESS:PORT, as in {example}"))
 }
 
 /// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds.

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     zones: ZonesArguments,
     /// Address and port to answer on; repeat for several [default: port 5300 of this machine]
-    #[arg(long, short, value_name = "ADDRESS:PORT")]
+    #[arg(long, short, value_name = "ADDRESS:PORT", value_parser = config::socket_address)]
     listen: Vec<SocketAddr>,
     /// Address and port for /metrics, or `off` [default: 127.0.0.1:9153]
     #[arg(long, value_name = "ADDRESS:PORT|off")]
@@ -60,7 +60,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => {}
         Some("off") => config.http = None,
         Some(text) => {
-            config.http = Some(text.parse().with_context(|| format!("--http {text}: expected ADDRESS:PORT, or off"))?);
+            let address = config::socket_address(text).map_err(|error| anyhow::anyhow!("--http: {error}, or off"))?;
+            config.http = Some(address);
         }
     }
     if let Some(workers) = arguments.workers {

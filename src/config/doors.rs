@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use super::place::AtKey as _;
 use crate::{
     control::{
         permit::{SECRET_MIN_LEN, Scope, Tokens, read_secret, unknown_algorithm},
@@ -101,15 +102,14 @@ impl Doors {
     ) -> anyhow::Result<Self> {
         let permits: Vec<Permit> = keys
             .into_iter()
-            .map(|(name, spec)| spec.open(&name, beside).with_context(|| format!("`keys.{name}`")))
+            .map(|(name, spec)| spec.open(&name, beside).at_key(&name).at_key("keys"))
             .collect::<anyhow::Result<_>>()?;
         let mut doors = Self { keys: Keys::new(permits), ..Self::default() };
         for (name, spec) in tokens {
-            let of = || format!("`tokens.{name}`");
-            let (secret, scope) = spec.open(beside).with_context(of)?;
+            let (secret, scope) = spec.open(beside).at_key(&name).at_key("tokens")?;
             doors.tokens.add(name.clone(), &secret, scope);
         }
-        doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().context("`datagrams`")?;
+        doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().at_key("datagrams")?;
         Ok(doors)
     }
 
@@ -129,7 +129,7 @@ impl KeySpec {
     fn open(self, name: &str, beside: &Path) -> anyhow::Result<Permit> {
         let text = match (self.secret, self.secret_file) {
             (Some(secret), None) => secret,
-            (None, Some(file)) => read_file(&beside.join(file))?,
+            (None, Some(file)) => read_file(&beside.join(file)).at_key("secret-file")?,
             _ => anyhow::bail!("give either `secret-file` or `secret`"),
         };
         let read = read_secret(&text).map_err(anyhow::Error::msg)?;
@@ -146,20 +146,23 @@ impl KeySpec {
             (Some(given), Some(read)) if given != read => anyhow::bail!("the file says algorithm {}", read.name()),
             (given, read) => given.or(read).unwrap_or(Algorithm::HmacSha256),
         };
-        Ok(Permit { key: Key { name: key_name, algorithm, secret: read.octets }, scope: scope(&self.zones)? })
+        Ok(Permit {
+            key: Key { name: key_name, algorithm, secret: read.octets },
+            scope: scope(&self.zones).at_key("zones")?,
+        })
     }
 }
 
 impl TokenSpec {
     fn open(self, beside: &Path) -> anyhow::Result<(String, Scope)> {
         let text = match (self.file, self.variable) {
-            (Some(file), None) => read_file(&beside.join(file))?,
+            (Some(file), None) => read_file(&beside.join(file)).at_key("file")?,
             (None, Some(variable)) => {
                 std::env::var(&variable).with_context(|| format!("environment variable {variable}"))?
             }
             _ => anyhow::bail!("give either `file` or `variable`"),
         };
-        Ok((token(&text)?.to_owned(), scope(&self.zones)?))
+        Ok((token(&text)?.to_owned(), scope(&self.zones).at_key("zones")?))
     }
 }
 
@@ -170,9 +173,9 @@ impl DatagramsSpec {
             u32::from_str_radix(text, 8)
                 .ok()
                 .filter(|&mode| mode <= 0o777)
-                .with_context(|| format!("`mode` = {text:?}: expected permissions such as \"0660\""))
+                .with_context(|| format!("{text:?}: expected permissions such as \"0660\""))
         });
-        let mode = mode.transpose()?;
+        let mode = mode.transpose().at_key("mode")?;
         let socket = if let Ok(address) = self.listen.parse::<SocketAddr>() {
             anyhow::ensure!(
                 address.ip().to_canonical().is_loopback(),
@@ -188,16 +191,16 @@ impl DatagramsSpec {
             );
             DatagramSocket::Unix { path: beside.join(self.listen), mode: mode.unwrap_or(DEFAULT_MODE) }
         };
-        Ok(Datagrams { socket, scope: scope(&self.zones)? })
+        Ok(Datagrams { socket, scope: scope(&self.zones).at_key("zones")? })
     }
 }
 
 fn scope(zones: &[String]) -> anyhow::Result<Scope> {
     if zones.iter().any(|zone| zone == "*") {
-        anyhow::ensure!(zones.len() == 1, "`zones` names every zone (\"*\") and others besides");
+        anyhow::ensure!(zones.len() == 1, "names every zone (\"*\") and others besides");
         return Ok(Scope::All);
     }
-    anyhow::ensure!(!zones.is_empty(), "`zones` is empty: name the zones that may be changed, or \"*\" for all");
+    anyhow::ensure!(!zones.is_empty(), "is empty: name the zones that may be changed, or \"*\" for all");
     let parse = |zone: &String| Name::parse(zone.as_bytes()).with_context(|| format!("zone {zone:?}"));
     zones.iter().map(parse).collect::<anyhow::Result<_>>().map(Scope::Zones)
 }

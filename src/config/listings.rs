@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::{duration, set};
+use super::{duration, place::AtKey as _, set};
 use crate::{
     live::listings::{DEFAULT_HISTORY_MAX_BYTES, DEFAULT_HISTORY_S, Key, Rule, Rules},
     wire::name::Name,
@@ -64,7 +64,7 @@ struct RuleSpec {
 impl ListingsSpec {
     pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<()> {
         set(&mut config.history_max_bytes, self.history_bytes);
-        set(&mut config.history_s, seconds(self.history_for, "listings.history-for")?);
+        set(&mut config.history_s, seconds(self.history_for, "history-for")?);
         let general = RuleSpec {
             lifetime: self.lifetime,
             longest: self.longest,
@@ -76,11 +76,11 @@ impl ListingsSpec {
             yields_to: self.yields_to,
             max_listings: self.max_listings,
         };
-        general.apply(&mut config.rules.general).context("`listings`")?;
+        general.apply(&mut config.rules.general)?;
         for (zone, spec) in self.zones {
-            let name = Name::parse(zone.as_bytes()).with_context(|| format!("`listings.zones.{zone:?}`"))?;
+            let name = Name::parse(zone.as_bytes()).at_key(&zone).at_key("zones")?;
             let mut rule = config.rules.general.clone();
-            spec.apply(&mut rule).with_context(|| format!("`listings.zones.{zone:?}`"))?;
+            spec.apply(&mut rule).at_key(&zone).at_key("zones")?;
             config.rules.zones.insert(name, rule);
         }
         Ok(())
@@ -90,25 +90,26 @@ impl ListingsSpec {
 impl RuleSpec {
     fn apply(self, rule: &mut Rule) -> anyhow::Result<()> {
         set(&mut rule.lifetime_s, seconds(self.lifetime, "lifetime")?);
-        anyhow::ensure!(rule.lifetime_s > 0, "`lifetime` must not be 0: a listing that says nothing would be none");
+        let is_any = (rule.lifetime_s > 0).then_some(());
+        is_any.context("must not be 0: a listing that says nothing would be none").at_key("lifetime")?;
         if let Some(longest_s) = seconds(self.longest, "longest")? {
             rule.longest_s = (longest_s > 0).then_some(longest_s);
         }
         set(&mut rule.exclusion_s, seconds(self.exclusion, "exclusion")?);
-        anyhow::ensure!(rule.exclusion_s > 0, "`exclusion` must not be 0");
+        (rule.exclusion_s > 0).then_some(()).context("must not be 0").at_key("exclusion")?;
         if let Some(escalate) = self.escalate {
-            let steps = escalate.into_iter().map(|text| Ok(duration(&text).context("`escalate`")?.as_secs()));
+            let steps = escalate.into_iter().map(|text| Ok(duration(&text).at_key("escalate")?.as_secs()));
             rule.escalation_s = steps.collect::<anyhow::Result<_>>()?;
         }
         set(&mut rule.window_s, seconds(self.window, "window")?);
         set(&mut rule.repeat_after_s, seconds(self.repeat_after, "repeat-after")?);
         if let Some(never_list) = self.never_list {
             let keys = never_list.iter().map(|text| text.parse::<Key>());
-            rule.never_list = keys.collect::<Result<_, _>>().context("`never-list`")?;
+            rule.never_list = keys.collect::<Result<_, _>>().at_key("never-list")?;
         }
         if let Some(yields_to) = self.yields_to {
             let zones = yields_to.iter().map(|text| Name::parse(text.as_bytes()));
-            rule.yields_to = zones.collect::<Result<_, _>>().context("`yields-to`")?;
+            rule.yields_to = zones.collect::<Result<_, _>>().at_key("yields-to")?;
         }
         set(&mut rule.max_listings, self.max_listings);
         Ok(())
@@ -116,7 +117,7 @@ impl RuleSpec {
 }
 
 fn seconds(text: Option<String>, key: &str) -> anyhow::Result<Option<u64>> {
-    let seconds = text.map(|text| duration(&text).with_context(|| format!("`{key}`"))).transpose()?;
+    let seconds = text.map(|text| duration(&text).at_key(key)).transpose()?;
     Ok(seconds.map(|time| time.as_secs()))
 }
 
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let message = |text| format!("{:#}", read(text).expect_err("a mistake"));
-        assert!(message("lifetime = '0'").contains("`lifetime` must not be 0"));
+        assert!(message("lifetime = '0'").contains("`lifetime`: must not be 0"));
         assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
         assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
         assert!(message("[zones.'a..b']").contains("a..b"));

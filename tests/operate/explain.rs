@@ -268,7 +268,7 @@ fn bad_input_gets_one_line() {
     for (text, expected) in [
         ("foldr = \"zones\"\n", ":1:1: unknown field `foldr`, expected one of `listen`"),
         ("folder = \"zones\"\nlisten = [\"127.0.0.1\"]\n", ":2:11: invalid socket address syntax: write ADDRESS:PORT"),
-        ("folder = \"zones\"\n[reload]\nmin-share = 3\n", "`reload.min-share` must be 0 to 1"),
+        ("folder = \"zones\"\n[reload]\nmin-share = 3\n", ":3:1: `reload.min-share`: must be 0 to 1"),
         ("folder = zones\n", ":1:10: "),
     ] {
         let path = place.at("bad.toml").display().to_string();

@@ -65,6 +65,9 @@ pub(super) fn ttl(text: &str, options: &mut Options) -> anyhow::Result<()> {
 pub(super) fn bind_addresses(texts: &[String], family: Family) -> anyhow::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for text in texts {
+        if let Some(right) = with_slash(text) {
+            bail!("{text}: the port stands behind a slash: write {right}");
+        }
         let (host, port) = text.split_once('/').unwrap_or((text, ""));
         anyhow::ensure!(!host.is_empty(), "missing host part in bind address `{text}'");
         let port = port_number(port).with_context(|| format!("{text}: unknown port `{port}'"))?;
@@ -90,6 +93,14 @@ pub(super) fn bind_addresses(texts: &[String], family: Family) -> anyhow::Result
         }
     });
     Ok(addresses)
+}
+
+/// What was meant by `ADDRESS:PORT`, as `serve --listen` takes it. An IPv6 address without brackets is only that.
+fn with_slash(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok())?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_port = bare.is_some() || !host.contains([':', '/']);
+    is_port.then(|| format!("{}/{port}", bare.unwrap_or(host)))
 }
 
 /// A port by number or by name; the usual one where none is given.
@@ -163,6 +174,10 @@ mod tests {
         assert_eq!(bind(&["::"], BOTH), listen(&["[::]:53", "0.0.0.0:53"]));
         assert_eq!(bind(&["::"], Family { v4: false, v6: true }), listen(&["[::]:53"]));
         assert_eq!(bind(&["::1"], Family { v4: true, v6: false }), None);
+        let mistake = |text: &str| format!("{:#}", bind_addresses(&[text.to_owned()], BOTH).expect_err(text));
+        assert!(mistake("127.0.0.1:5398").ends_with("write 127.0.0.1/5398"), "{}", mistake("127.0.0.1:5398"));
+        assert!(mistake("[::1]:53").ends_with("write ::1/53"));
+        assert_eq!(bind(&["::1:53/5"], Family { v4: true, v6: false }), None);
         assert_eq!(bind(&["/53"], BOTH), None);
         assert_eq!(bind(&["127.0.0.1/99999"], BOTH), None);
     }

@@ -1,0 +1,41 @@
+//! The configuration file and the words of the command line: what is a mistake, and what is said of it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// What a command says on standard error when it refuses, and what it wrote on standard output.
+fn dnsbld(folder: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+    let command = Command::new(env!("CARGO_BIN_EXE_dnsbld")).current_dir(folder).args(words).output();
+    let Output { status, stdout, stderr } = command.expect("the program starts");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    (status.code(), text(&stdout), text(&stderr))
+}
+
+/// A folder with a zone in it.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("zones")).expect("a folder");
+    let list = "$SOA 1h ns.example.org host.example.org 0 1h 1h 1d 5m\n$NS 1h ns.example.org\n127.0.0.2\n";
+    fs::write(folder.path().join("zones/bl.example.ip4set"), list).expect("written");
+    folder
+}
+
+#[test]
+fn addresses_on_the_command_line() {
+    let folder = folder();
+    for (words, expected) in [
+        (&["--listen", "127.0.0.1"][..], "\"127.0.0.1\" is not ADDRESS:PORT, as in 127.0.0.1:53"),
+        (&["-l", "5300"], "\"5300\" is not ADDRESS:PORT, as in 127.0.0.1:5300"),
+        (&["-l", "::1"], "\"::1\" is not ADDRESS:PORT, as in [::1]:53"),
+        (&["--http", "9153"], "--http: \"9153\" is not ADDRESS:PORT, as in 127.0.0.1:9153, or off"),
+    ] {
+        let (code, _, errors) = dnsbld(folder.path(), &[&["serve", "zones"], words].concat());
+        assert!(code.is_some_and(|code| code != 0) && errors.contains(expected), "{words:?}: {errors}");
+    }
+    let (code, _, errors) =
+        dnsbld(folder.path(), &["rbldnsd", "-n", "-b", "127.0.0.1:5398", "bl.example:ip4set:zones/bl.example.ip4set"]);
+    assert!(code == Some(1) && errors.contains("write 127.0.0.1/5398"), "{errors}");
+}
