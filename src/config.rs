@@ -6,6 +6,7 @@
 mod doors;
 mod listings;
 mod place;
+mod user;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ pub use listings::ListingsConfig;
 use listings::ListingsSpec;
 use place::{AtKey as _, misread, mistaken};
 use serde::Deserialize;
+pub use user::find_user;
 
 use crate::{
     answer::DEFAULT_UDP_PAYLOAD_LEN,
@@ -145,7 +147,12 @@ impl Config {
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
-        spec.validate(path.parent().unwrap_or(Path::new(""))).map_err(|error| mistaken(path, &text, error))
+        let config = spec.validate(path.parent().unwrap_or(Path::new("")));
+        let config = config.and_then(|config| {
+            config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
+            Ok(config)
+        });
+        config.map_err(|error| mistaken(path, &text, error))
     }
 }
 
@@ -293,6 +300,10 @@ impl Spec {
         let mut config = Config::serving(if self.zones.is_empty() { source? } else { source.at_key("zones")? });
         config.listens_by_default = self.listen.is_none();
         set(&mut config.listen, self.listen);
+        let is_any = (!config.listen.is_empty()).then_some(());
+        is_any
+            .context("names no address, so nobody could ask: leave the key out for the usual ones")
+            .at_key("listen")?;
         set(&mut config.udp_workers, self.workers);
         within(config.udp_workers, &(1..=256), "").at_key("workers")?;
         set(&mut config.pin_workers, self.pin_workers);
@@ -309,15 +320,7 @@ impl Spec {
             let check = duration(&text).at_key("check")?;
             config.check = (!check.is_zero()).then_some(check);
         }
-        for (field, text, key) in [
-            (&mut config.load.default_ttl_s, self.ttl, "ttl"),
-            (&mut config.load.min_ttl_s, self.min_ttl, "min-ttl"),
-            (&mut config.load.max_ttl_s, self.max_ttl, "max-ttl"),
-        ] {
-            if let Some(text) = text {
-                *field = ttl(&text).at_key(key)?;
-            }
-        }
+        read_ttls(&mut config.load, [self.ttl, self.min_ttl, self.max_ttl])?;
         switch(&mut config.version, self.version);
         switch(&mut config.identity, self.identity);
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().at_key("cookie-secret")?;
@@ -333,14 +336,21 @@ impl Spec {
 
 impl TcpSpec {
     fn apply(self, limits: &mut Limits) -> anyhow::Result<()> {
+        let some = |number: usize| (number > 0).then_some(()).context("must not be 0: no query would be answered");
+        some(self.max_connections.unwrap_or(1)).at_key("max-connections")?;
+        some(self.max_connections_per_client.unwrap_or(1)).at_key("max-connections-per-client")?;
+        some(self.max_queries.unwrap_or(1) as usize).at_key("max-queries")?;
         set(&mut limits.max_connections, self.max_connections);
         set(&mut limits.max_connections_per_client, self.max_connections_per_client);
         set(&mut limits.max_queries, self.max_queries);
-        if let Some(text) = self.idle_close {
-            limits.idle_close_ms = duration(&text).at_key("idle-close")?.as_millis() as u64;
-        }
-        if let Some(text) = self.lifetime {
-            limits.lifetime_ms = duration(&text).at_key("lifetime")?.as_millis() as u64;
+        for (field, text, key) in [
+            (&mut limits.idle_close_ms, self.idle_close, "idle-close"),
+            (&mut limits.lifetime_ms, self.lifetime, "lifetime"),
+        ] {
+            if let Some(text) = text {
+                *field = duration(&text).at_key(key)?.as_millis() as u64;
+                some(*field as usize).at_key(key)?;
+            }
         }
         Ok(())
     }
@@ -374,6 +384,24 @@ fn http_address(spec: &Switchable) -> anyhow::Result<Option<SocketAddr>> {
         }
         Switchable::Text(text) => socket_address(text).map(Some).map_err(anyhow::Error::msg),
     }
+}
+
+/// Reads `ttl`, `min-ttl` and `max-ttl`, which must not contradict each other.
+fn read_ttls(options: &mut Options, [default, min, max]: [Option<String>; 3]) -> anyhow::Result<()> {
+    let read = |text: Option<&String>, key| text.map(|text| ttl(text)).transpose().at_key(key);
+    set(&mut options.min_ttl_s, read(min.as_ref(), "min-ttl")?);
+    set(&mut options.max_ttl_s, read(max.as_ref(), "max-ttl")?);
+    let (min_s, max_s) = (options.min_ttl_s, if options.max_ttl_s > 0 { options.max_ttl_s } else { u32::MAX });
+    let is_range = (min_s <= max_s).then_some(());
+    is_range.with_context(|| format!("{min_s} seconds are more than `max-ttl`, {max_s}")).at_key("min-ttl")?;
+    let default_s = read(default.as_ref(), "ttl")?;
+    let is_within = default_s.is_none_or(|ttl_s| (min_s..=max_s).contains(&ttl_s)).then_some(());
+    is_within
+        .with_context(|| format!("must be {min_s} to {max_s} seconds, by `min-ttl` and `max-ttl`"))
+        .at_key("ttl")?;
+    // What was not said bends to the limits.
+    options.default_ttl_s = default_s.unwrap_or(options.default_ttl_s.clamp(min_s, max_s));
+    Ok(())
 }
 
 fn ttl(text: &str) -> anyhow::Result<u32> {
@@ -462,6 +490,12 @@ mod tests {
         let ZoneSource::Specs(specs) = config.zones else { panic!("a folder") };
         assert_eq!(specs[0].dataset.files[0], Path::new("/etc/dnsbld/hosts"));
         assert_eq!(specs[1].dataset.files[0], Path::new("/srv/clients"));
+    }
+
+    #[test]
+    fn the_usual_ttl_keeps_to_the_limits() {
+        let ttl_s = |text| read(&format!("folder = 'z'\n{text}")).expect(text).load.default_ttl_s;
+        assert_eq!((ttl_s(""), ttl_s("max-ttl = '30m'"), ttl_s("min-ttl = '1h'")), (2_100, 1_800, 3_600));
     }
 
     /// The sample file is the manual: every key in it is one, and what it says of defaults is so.

@@ -89,11 +89,17 @@ impl ListingsSpec {
 
 impl RuleSpec {
     fn apply(self, rule: &mut Rule) -> anyhow::Result<()> {
+        let says_lifetime = self.lifetime.is_some();
         set(&mut rule.lifetime_s, seconds(self.lifetime, "lifetime")?);
         let is_any = (rule.lifetime_s > 0).then_some(());
         is_any.context("must not be 0: a listing that says nothing would be none").at_key("lifetime")?;
         if let Some(longest_s) = seconds(self.longest, "longest")? {
             rule.longest_s = (longest_s > 0).then_some(longest_s);
+        }
+        // A lifetime that is the default, or that of all zones, is shortened to the longest that is said here.
+        if let Some(longest_s) = rule.longest_s.filter(|longest_s| says_lifetime && *longest_s < rule.lifetime_s) {
+            let text = format!("{} seconds are more than `longest`, {longest_s}", rule.lifetime_s);
+            return Err(anyhow::Error::msg(text)).at_key("lifetime");
         }
         set(&mut rule.exclusion_s, seconds(self.exclusion, "exclusion")?);
         (rule.exclusion_s > 0).then_some(()).context("must not be 0").at_key("exclusion")?;
@@ -152,6 +158,8 @@ mod tests {
         let other = config.rules.of(&Name::parse(b"other.tee.gr").expect("a name"));
         assert_eq!((other.longest_s, other.never_list.len()), (None, 0));
         assert_eq!(config.rules.general.lifetime_s, 3_600);
+        assert!(read("longest = '30m'").is_ok(), "the default lifetime is shortened");
+        assert!(read("lifetime = '2h'\n[zones.'a.b']\nlongest = '1h'").is_ok(), "that of all zones is");
     }
 
     #[test]

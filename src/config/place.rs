@@ -184,6 +184,34 @@ mod tests {
     }
 
     #[test]
+    fn contradictions_are_told() {
+        for (line, expected) in [
+            ("listen = []", ":2:1: `listen`: names no address"),
+            ("min-ttl = \"2h\"\nmax-ttl = \"30m\"", ":2:1: `min-ttl`: 7200 seconds are more than `max-ttl`, 1800"),
+            (
+                "ttl = \"1m\"\nmin-ttl = \"5m\"\nmax-ttl=\"1h\"",
+                ":2:1: `ttl`: must be 300 to 3600 seconds, by `min-ttl` and `max-ttl`",
+            ),
+            ("[tcp]\nlifetime = \"0\"", ":3:1: `tcp.lifetime`: must not be 0"),
+            ("[tcp]\nidle-close = \"0s\"", ":3:1: `tcp.idle-close`: must not be 0"),
+            ("[tcp]\nmax-connections = 0", ":3:1: `tcp.max-connections`: must not be 0"),
+            ("[tcp]\nmax-connections-per-client = 0", ":3:1: `tcp.max-connections-per-client`: must not be 0"),
+            ("[tcp]\nmax-queries = 0", ":3:1: `tcp.max-queries`: must not be 0"),
+            (
+                "[listings]\nlifetime = \"2h\"\nlongest = \"1h\"",
+                ":3:1: `listings.lifetime`: 7200 seconds are more than `longest`, 3600",
+            ),
+            (
+                "[listings]\nlongest = \"1h\"\n[listings.zones.\"a.b\"]\nlifetime = \"1d\"",
+                ":5:1: `listings.zones.\"a.b\".lifetime`: 86400",
+            ),
+        ] {
+            let said = said(&format!("folder = \"zones\"\n{line}\n"));
+            assert!(said.starts_with(expected), "{line}: {said}");
+        }
+    }
+
+    #[test]
     fn what_is_meant_is_told_with_its_place() {
         for (line, expected) in [
             ("http = 9153", ":2:1: `http`: \"9153\" is not ADDRESS:PORT, as in 127.0.0.1:9153"),
@@ -193,6 +221,11 @@ mod tests {
             ("  udp-payload = 99", ":2:3: `udp-payload`: 99 must be 512 to 4096 octets"),
             ("check = \"soon\"", ":2:1: `check`: \"soon\" is not a time such as 90s, 35m or 1h"),
             ("cookie-secret = \"00\"", ":2:1: `cookie-secret`: must be 32 hexadecimal digits"),
+            (
+                "user = \"nosuch\"",
+                ":2:1: `user`: unknown user `nosuch': create it (adduser --system nosuch) or name another",
+            ),
+            ("user = \"root\"", ":2:1: `user`: the server should not run as root: name another user"),
             ("zones = [\"a:b\"]", ":2:1: `zones`: both `folder` and `zones` are given: keep one of them"),
             ("[reload]\nmin-share = 50", ":3:1: `reload.min-share`: must be 0 to 1"),
             ("[tcp]\nlifetime = \"x\"", ":3:1: `tcp.lifetime`: \"x\" is not a time"),

@@ -2,11 +2,11 @@
 
 use std::{env, path::Path};
 
-use anyhow::{Context as _, bail};
-use nix::unistd::{Gid, Group, Uid, User, chroot, setgid, setgroups, setuid};
+use anyhow::Context as _;
+use nix::unistd::{chroot, setgid, setgroups, setuid};
 
 use super::write_pidfile;
-use crate::config::Process;
+use crate::config::{Process, find_user};
 
 /// Writes the process id file, then confines the process, in rbldnsd's order: folder first, then user.
 pub(super) fn confine(process: &Process) -> anyhow::Result<()> {
@@ -27,28 +27,4 @@ pub(super) fn confine(process: &Process) -> anyhow::Result<()> {
         setuid(user).with_context(|| format!("unable to become user {user}"))?;
     }
     Ok(())
-}
-
-/// Reads `user[:group]`, names or numbers.
-fn find_user(text: &str) -> anyhow::Result<(Uid, Gid)> {
-    let (user_text, group_text) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-    let (user, mut group) = if let Ok(number) = user_text.parse::<u32>() {
-        (Uid::from_raw(number), Gid::from_raw(number))
-    } else {
-        let user = User::from_name(user_text)?.with_context(|| {
-            format!("unknown user `{user_text}': create it (adduser --system {user_text}) or name another with -u")
-        })?;
-        (user.uid, user.gid)
-    };
-    if let Some(group_text) = group_text.filter(|text| !text.is_empty()) {
-        group = if let Ok(number) = group_text.parse::<u32>() {
-            Gid::from_raw(number)
-        } else {
-            Group::from_name(group_text)?.with_context(|| format!("unknown group `{group_text}'"))?.gid
-        };
-    }
-    if user.is_root() {
-        bail!("the server should not run as root: name another user with -u");
-    }
-    Ok((user, group))
 }
