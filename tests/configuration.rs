@@ -39,3 +39,25 @@ fn addresses_on_the_command_line() {
         dnsbld(folder.path(), &["rbldnsd", "-n", "-b", "127.0.0.1:5398", "bl.example:ip4set:zones/bl.example.ip4set"]);
     assert!(code == Some(1) && errors.contains("write 127.0.0.1/5398"), "{errors}");
 }
+
+/// What `check` says on standard error of a folder with these in it besides a zone.
+fn check_says(prepare: impl Fn(&Path)) -> String {
+    let folder = folder();
+    prepare(&folder.path().join("zones"));
+    let (code, said, errors) = dnsbld(folder.path(), &["check", "zones"]);
+    assert!(code == Some(0) && said.contains("1 zone, 0 errors"), "{said}{errors}");
+    errors
+}
+
+#[test]
+fn files_that_are_passed_over_are_told_by_check() {
+    let errors = check_says(|zones| {
+        std::os::unix::fs::symlink("gone", zones.join("a.test.ip4set")).expect("a link");
+        fs::write(zones.join("b.test.ip4sett"), "").expect("written");
+        fs::write(zones.join("b.test.ip4set.dpkg-dist"), "").expect("written");
+    });
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    assert!(errors.contains("not served: it is a symbolic link to gone, which does not exist"), "{errors}");
+    assert!(errors.contains("not served: ip4sett is no type; is ip4set meant?"), "{errors}");
+    assert_eq!(check_says(|_| {}), "");
+}

@@ -18,6 +18,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use crate::live::SETUP;
+
 /// The form of messages.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum LogFormat {
@@ -29,10 +31,16 @@ pub(super) enum LogFormat {
     Journald,
 }
 
+/// What is logged unless `RUST_LOG` says otherwise. What is wrong with the set-up is always told.
+fn filter(default_level: &str) -> EnvFilter {
+    let default = || EnvFilter::new(format!("{default_level},{SETUP}=warn"));
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| default())
+}
+
 /// Sends messages to standard error or to the journal. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
 pub(super) fn start(format: LogFormat, default_level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter(default_level)).with_writer(io::stderr).with_target(false);
     // What cannot be written is dropped: to complain of it on standard error would be a panic where that is what failed.
     let builder = builder.log_internal_errors(false);
     let started = match format {
@@ -45,7 +53,7 @@ pub(super) fn start(format: LogFormat, default_level: &str) {
 
 /// Sends messages to the journal; where there is none, to standard error, which says so.
 fn to_journal(default_level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    let filter = filter(default_level);
     match tracing_journald::layer() {
         Ok(journal) => {
             let journal = journal.with_field_prefix(Some("DNSBLD".to_owned()));

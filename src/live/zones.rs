@@ -134,8 +134,8 @@ pub enum ZoneSource {
 pub struct FolderListing {
     /// Files whose names say what they are, in order of their names.
     pub specs: Vec<ZoneSpec>,
-    /// Files that are passed over, and why.
-    pub ignored: Vec<(PathBuf, &'static str)>,
+    /// What is passed over although it may have been meant, and why.
+    pub ignored: Vec<(PathBuf, String)>,
 }
 
 impl ZoneSource {
@@ -171,57 +171,96 @@ impl ZoneSource {
     }
 }
 
-/// Ends of names that files have before they are complete, or after they were replaced.
-const UNFINISHED: [&str; 14] = [
+/// Ends of names that files have before they are complete, or after they were replaced: those of editors, of programs that copy,
+/// and of package managers. `deploy/reload.md` lists them.
+const UNFINISHED: [&str; 34] = [
     "~",
     ".tmp",
     ".temp",
     ".part",
     ".partial",
+    ".filepart",
+    ".crdownload",
     ".new",
     ".old",
     ".bak",
     ".orig",
+    ".rej",
+    ".save",
     ".swp",
-    ".filepart",
+    ".swo",
+    ".swx",
     ".dpkg-new",
     ".dpkg-old",
+    ".dpkg-dist",
+    ".dpkg-bak",
+    ".dpkg-tmp",
+    ".dpkg-divert",
+    ".dpkg-remove",
+    ".dpkg-backup",
+    ".ucf-new",
+    ".ucf-old",
+    ".ucf-dist",
+    ".rpmnew",
     ".rpmsave",
+    ".rpmorig",
+    ".pacnew",
+    ".pacsave",
+    ".pacorig",
+    ".apk-new",
 ];
 
 fn list_folder(folder: &Path) -> io::Result<FolderListing> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        // Followed, so that a link to a file is one, and a folder is not.
-        if fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file()) {
-            names.push(entry.file_name());
-        }
-    }
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
     names.sort();
     let mut listing = FolderListing::default();
     for name in names {
         let path = folder.join(&name);
+        let is_file = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()); // followed, so that a link to one is one
         let Some(name) = name.to_str() else {
-            listing.ignored.push((path, "its name is not UTF-8"));
+            listing.ignored.extend(is_file.then(|| (path, "its name is not UTF-8".to_owned())));
             continue;
         };
         if name.starts_with(['.', '#']) || UNFINISHED.iter().any(|end| name.ends_with(end)) {
             continue;
         }
         match read_file_name(name) {
-            Ok((zone, kind)) => {
+            Ok((zone, kind)) if is_file => {
                 listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
             }
-            Err(reason) => listing.ignored.push((path, reason)),
+            Ok(_) => listing.ignored.extend(no_file(&path).map(|reason| (path, reason))),
+            Err(reason) => listing.ignored.extend(is_file.then_some((path, reason))),
         }
     }
     Ok(listing)
 }
 
+/// Why what is there is no file, unless nothing is there any more.
+fn no_file(path: &Path) -> Option<String> {
+    let error = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => return None, // since a moment ago, and the next look will see it
+        Ok(metadata) if metadata.is_dir() => {
+            return Some("it is a folder: the files belong here, not below".to_owned());
+        }
+        Ok(_) => return Some("it is a pipe, a socket or a device, and no file".to_owned()),
+        Err(error) => error,
+    };
+    match fs::read_link(path) {
+        Ok(_) if error.raw_os_error() == Some(libc::ELOOP) => {
+            Some("it is a symbolic link that leads back to itself".to_owned())
+        }
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => {
+            Some(format!("it is a symbolic link to {}, which does not exist", target.display()))
+        }
+        Ok(target) => Some(format!("it is a symbolic link to {}: {error}", target.display())),
+        Err(_) => (error.kind() != io::ErrorKind::NotFound).then(|| error.to_string()),
+    }
+}
+
 /// Reads `ZONE.TYPE[.anything]`. The last word that is a type counts, since zones may contain such words too; `@` is the
 /// zone of access lists that hold for all.
-pub(super) fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), &'static str> {
+pub(super) fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), String> {
     let words: Vec<&str> = name.split('.').collect();
     let (place, kind) = words
         .iter()
@@ -229,13 +268,45 @@ pub(super) fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), &'stati
         .skip(1)
         .rev()
         .find_map(|(place, word)| Some((place, word.parse::<Kind>().ok()?)))
-        .ok_or("its name is not ZONE.TYPE, as in bl.example.org.ip4set")?;
+        .ok_or_else(|| no_type(&words))?;
     if words[..place] == ["@"] {
-        return if kind.is_access() { Ok((None, kind)) } else { Err("only acl and aclkey may hold for all zones (@)") };
+        let for_all = "only acl and aclkey may hold for all zones (@)";
+        return if kind.is_access() { Ok((None, kind)) } else { Err(for_all.to_owned()) };
     }
     let zone =
         Name::parse(words[..place].join(".").as_bytes()).map_err(|_| "its name does not begin with a zone's name")?;
     Ok((Some(zone), kind))
+}
+
+/// What is wrong with a name in which no word is a type.
+fn no_type(words: &[&str]) -> String {
+    let types = Kind::ALL.map(Kind::word);
+    for word in words.iter().skip(1).rev() {
+        let small = word.to_ascii_lowercase();
+        if types.contains(&&*small) {
+            return format!("its type is in capitals, and types are written small: {small}");
+        }
+        if let Some(near) = types.iter().find(|known| is_near(&small, known)) {
+            return format!("{word} is no type; is {near} meant? Types are {}", types.join(", "));
+        }
+    }
+    format!("its name is not ZONE.TYPE, as in bl.example.org.ip4set, with one of the types {}", types.join(", "))
+}
+
+/// Whether a word differs from another one by a letter that is missing, too much or wrong, or by two that are swapped.
+fn is_near(word: &str, known: &str) -> bool {
+    /// Shorter words may be anything.
+    const WORD_MIN_LEN: usize = 4;
+    let (one, two) = (word.as_bytes(), known.as_bytes());
+    let start = one.iter().zip(two).take_while(|(one, two)| one == two).count();
+    let (one, two) = (&one[start..], &two[start..]);
+    let end = one.iter().rev().zip(two.iter().rev()).take_while(|(one, two)| one == two).count();
+    let is_close = match (&one[..one.len() - end], &two[..two.len() - end]) {
+        ([], [_]) | ([_], [] | [_]) => true,
+        ([first, second], [third, fourth]) => (first, second) == (fourth, third),
+        _ => false,
+    };
+    is_close && word.len() >= WORD_MIN_LEN
 }
 
 #[cfg(test)]
@@ -274,6 +345,60 @@ mod tests {
         assert!(read("@.ip4set").is_err());
         assert!(read("README").is_err());
         assert!(read("ip4set").is_err());
+    }
+
+    #[test]
+    fn types_that_are_none() {
+        let mistake = |name: &str| read_file_name(name).expect_err(name);
+        assert_eq!(mistake("b.test.IP4SET.gz"), "its type is in capitals, and types are written small: ip4set");
+        for (name, near) in [
+            ("b.test.ip4sett", "is ip4set meant?"),
+            ("b.test.ip4ste.gz", "is ip4set meant?"),
+            ("b.test.dnse", "is dnset meant?"),
+            ("b.test.ip7trie", "is ip4trie meant?"),
+            ("b.test.AcLs", "is acl meant?"),
+            ("notes.txt", "not ZONE.TYPE"),
+            ("b.test.ac", "not ZONE.TYPE"),
+        ] {
+            let mistake = mistake(name);
+            assert!(mistake.contains(near) && mistake.contains("ip4tset, ip4trie"), "{name}: {mistake}");
+        }
+    }
+
+    /// Nothing that bears the name of a zone's file vanishes without a word, but for what programs leave behind.
+    #[test]
+    fn what_is_no_file() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        symlink("gone", at("dangling.test.ip4set")).expect("a link");
+        symlink("loop.test.ip4set", at("loop.test.ip4set")).expect("a link");
+        fs::create_dir(at("folder.test.ip4set")).expect("a folder");
+        fs::create_dir(at("archive")).expect("a folder");
+        nix::unistd::mkfifo(&at("pipe.test.ip4set"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        for end in UNFINISHED {
+            fs::write(at(&format!("a.test.ip4set{end}")), "").expect("a file");
+        }
+        let listing = ZoneSource::Folder(folder.path().into()).list().expect("readable");
+        assert!(listing.specs.is_empty(), "{:?}", listing.specs);
+        let ignored: Vec<String> = listing
+            .ignored
+            .iter()
+            .map(|(path, reason)| format!("{} {reason}", path.file_name().unwrap_or_default().display()))
+            .collect();
+        assert_eq!(
+            ignored,
+            [
+                "dangling.test.ip4set it is a symbolic link to gone, which does not exist",
+                "folder.test.ip4set it is a folder: the files belong here, not below",
+                "loop.test.ip4set it is a symbolic link that leads back to itself",
+                "pipe.test.ip4set it is a pipe, a socket or a device, and no file",
+            ]
+        );
+        let manual = include_str!("../../deploy/reload.md");
+        for end in UNFINISHED {
+            assert!(manual.contains(&format!("`{end}`")), "deploy/reload.md does not name {end}");
+        }
     }
 
     #[test]

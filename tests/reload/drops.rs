@@ -472,6 +472,13 @@ fn a_folder_in_the_place_of_a_file_is_told_once() {
     }
     assert_eq!(live.ask(NAME), "2");
     assert_eq!(live.log().matches("the file is gone").count(), 1, "{}", live.log());
+    assert!(!live.log().contains("not served"), "{}", live.log());
+    // One that was never a file is told as well, and as often.
+    fs::create_dir(place.zone("other.example.ip4set")).expect("a folder");
+    for _ in 0..4 {
+        live.tell(&["reload"]);
+    }
+    assert_eq!(live.log().matches("not served: it is a folder").count(), 1, "{}", live.log());
     fs::remove_dir(place.zone(FILE)).expect("removed");
     place.drop_file(FILE, hosts(3, 3));
     live.await_answer(NAME, "3", PROMPT);

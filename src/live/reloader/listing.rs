@@ -1,0 +1,141 @@
+//! What there is to be served: files that come, that go, and that are passed over.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use tracing::{error, info, warn};
+
+use super::Reloader;
+use crate::{
+    live::{
+        SETUP,
+        loading::{MISSING, stamps},
+        zones::{DatasetSpec, ZoneSource},
+    },
+    wire::name::Name,
+};
+
+impl Reloader {
+    /// Looks up what is to be served; true if that changed.
+    pub(super) fn list(&mut self, accepted: Option<&Name>) -> bool {
+        let listing = match self.settings.source.list() {
+            Ok(listing) => listing,
+            Err(error) => {
+                self.complain_of_folders(&error);
+                return false;
+            }
+        };
+        for folder in self.settings.source.folders() {
+            self.complained.remove(&folder);
+        }
+        // Of what was served and is no file any more, more is to be said.
+        let was_served = |path: &PathBuf| self.specs.iter().any(|spec| spec.dataset.files.contains(path));
+        let ignored = listing.ignored.into_iter().filter(|(path, _)| !was_served(path)).collect();
+        self.mention(ignored);
+        let mut specs = listing.specs;
+        let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();
+        // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
+        let before = std::mem::take(&mut self.specs);
+        for old in &before {
+            if there.contains(&old.dataset) {
+                continue;
+            }
+            let was_told = self.complained.contains(&old.dataset.files[0]);
+            if was_told && old.zone.as_ref() == accepted && accepted.is_some() {
+                self.let_go(&old.dataset);
+                continue;
+            }
+            if self.complained.insert(old.dataset.files[0].clone()) {
+                let text = "the file is gone; its data are served on until it comes back".to_owned();
+                error!(dataset = %old.dataset, "{text}, or {}", self.how_to_accept(old.zone.as_ref()));
+                self.status.trouble(&old.dataset, old.zone.iter(), &text);
+                self.status.count_failures(old.zone.iter(), &[MISSING]);
+                // What was refused of it is told again should it come back.
+                if let Some(held) =
+                    self.held.get_mut(&old.dataset).filter(|held| held.good.is_some() && held.failure.is_some())
+                {
+                    held.failure = None;
+                    held.tried.clear();
+                }
+            }
+            specs.push(old.clone());
+        }
+        if matches!(self.settings.source, ZoneSource::Folder(_)) {
+            specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
+        }
+        for spec in &specs {
+            for file in spec.dataset.files.iter().filter(|file| file.is_file()) {
+                let was_missing = self.complained.remove(file);
+                let held = self.held.get(&spec.dataset).filter(|held| held.failure.is_none());
+                // The very file that was served has come back, so there is nothing to load.
+                if was_missing && held.is_some_and(|held| held.tried == stamps(&spec.dataset)) {
+                    info!(dataset = %spec.dataset, "the file is back");
+                    self.status.settle(&spec.dataset);
+                }
+            }
+        }
+        let named: HashSet<&DatasetSpec> = specs.iter().map(|spec| &spec.dataset).collect();
+        self.held.retain(|dataset, _| named.contains(dataset));
+        self.specs = specs;
+        self.specs != before
+    }
+
+    /// Says what is wrong with the zones folder, once.
+    fn complain_of_folders(&mut self, error: &io::Error) {
+        for folder in self.settings.source.folders() {
+            if !self.complained.insert(folder.clone()) {
+                continue;
+            }
+            let shown = absolute(&folder);
+            let shown = shown.display();
+            if !self.specs.is_empty() {
+                error!(folder = %shown, "cannot read the zones folder: {error}; what was loaded is served on");
+            } else if error.kind() == io::ErrorKind::NotFound {
+                warn!(
+                    target: SETUP,
+                    folder = %shown,
+                    "the zones folder does not exist, so there is nothing to serve until it does: make it, or correct its name"
+                );
+            } else {
+                error!(folder = %shown, "cannot read the zones folder: {error}; there is nothing to serve until it can be read");
+            }
+        }
+    }
+
+    /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
+    fn mention(&mut self, ignored: Vec<(PathBuf, String)>) {
+        const MENTIONED: usize = 5;
+        let mut news = 0;
+        for (path, reason) in ignored {
+            if self.complained.insert(path.clone()) {
+                news += 1;
+                if news <= MENTIONED {
+                    warn!(target: SETUP, file = %path.display(), "not served: {reason}");
+                }
+            }
+        }
+        if news > MENTIONED {
+            warn!(target: SETUP, "{} more files are not served", news - MENTIONED);
+        }
+    }
+
+    /// Lets go of a dataset whose files are gone, as the operator says.
+    fn let_go(&mut self, dataset: &DatasetSpec) {
+        info!(dataset = %dataset, "let go");
+        self.status.settle(dataset);
+        self.held.remove(dataset);
+        if let Some(kept) = &self.settings.kept
+            && let Err(error) = kept.forget(dataset)
+        {
+            warn!(dataset = %dataset, "its last good version cannot be removed: {error}");
+        }
+    }
+}
+
+/// A path that says the same in another working folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
