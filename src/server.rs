@@ -49,6 +49,7 @@ use crate::{
         served::{Cell, LiveCell, Served},
         status::SharedStatus,
         watch::{Trigger, Watch},
+        zones::ZoneSource,
     },
     metrics::{Totals, ZoneCounters},
     net::{Counters, Listeners, Settings},
@@ -226,7 +227,7 @@ impl Bound {
         let live_cell = LiveCell::default();
         personality.bound()?;
         memory::keep_large_blocks_apart();
-        let state = config.state.as_deref().filter(|state| prepare_state(state));
+        let state = config.state.as_deref().filter(|state| prepare_state(state, &config.zones));
         let mut reloader = Reloader::new(reloader_settings(&config, state, worker_count), Arc::clone(&cell));
         let status = reloader.status();
         let first = load_first(&mut reloader);
@@ -316,8 +317,20 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
     }
 }
 
-/// Makes the state folder, readable to its owner and group only: who may enter may command.
-fn prepare_state(state: &Path) -> bool {
+/// Makes the state folder, readable to its owner and group only: who may enter may command. The zones folder is not made with it:
+/// it may be named by mistake.
+fn prepare_state(state: &Path, zones: &ZoneSource) -> bool {
+    if let ZoneSource::Folder(folder) = zones
+        && state.starts_with(folder)
+        && !folder.is_dir()
+    {
+        warn!(
+            state = %state.display(),
+            "no state folder: it would lie in the zones folder, which is not there; until a restart the server runs without \
+             control socket, live listings and last good versions (name one elsewhere: `state` or --state)"
+        );
+        return false;
+    }
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(state);
     if let Err(error) = &made {
         warn!(

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config,
-    live::reloader::ReloadReport,
+    live::{reloader::ReloadReport, zones::ZoneSource},
     server::{Bound, Personality, Running, Signal},
 };
 
@@ -80,14 +80,21 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     config.doors.heed_environment()?;
     config.process.user = arguments.user.or(config.process.user);
     config.process.pidfile = arguments.pidfile.or(config.process.pidfile);
+    let folder = match &config.zones {
+        ZoneSource::Folder(folder) => std::path::absolute(folder).ok(),
+        ZoneSource::Specs(_) => None,
+    };
     let server = Bound::new(config)?;
     server.confine()?;
-    server.run(&mut Plain)?;
+    server.run(&mut Plain { folder })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The server as it is.
-struct Plain;
+struct Plain {
+    /// The zones folder, if there is one.
+    folder: Option<PathBuf>,
+}
 
 impl Personality for Plain {
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
@@ -98,7 +105,8 @@ impl Personality for Plain {
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
         let zones = running.cell.load().snapshot.zones().len();
         if zones == 0 {
-            warn!("no zones yet: files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive");
+            let place = self.folder.as_ref().map(|folder| format!(" in {}", folder.display())).unwrap_or_default();
+            warn!("no zones yet{place}: files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive");
         }
         info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
         Ok(())

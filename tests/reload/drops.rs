@@ -157,10 +157,29 @@ fn a_folder_that_is_not_there_yet() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
     command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
     let live = Live::spawn(command, &place);
-    assert!(live.log().contains("cannot read the zones folder"), "{}", live.log());
+    let folder = place.zones().display().to_string();
+    for words in ["the zones folder does not exist, so there is nothing to serve until it does", "no zones yet in "] {
+        assert!(live.log().lines().any(|line| line.contains(words) && line.contains(&folder)), "{}", live.log());
+    }
     fs::create_dir(place.zones()).expect("a folder");
     place.drop_file(FILE, hosts(3, 2));
     live.await_answer(NAME, "2", PROMPT);
+    drop(live);
+
+    // A name with a typing mistake does not become a folder, not even to keep the state in it.
+    fs::write(place.at("dnsbld.toml"), "folder = \"zonez\"\n").expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml")).env_remove("STATE_DIRECTORY");
+    let live = Live::spawn(command, &place);
+    assert!(!place.at("zonez").exists() && live.log().contains("no state folder: it would lie in"), "{}", live.log());
+    drop(live);
+    // A file is no folder, and nothing was served before.
+    fs::write(place.at("zonez"), "").expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
+    let live = Live::spawn(command, &place);
+    let words = "cannot read the zones folder: Not a directory (os error 20); there is nothing to serve until";
+    assert!(live.log().contains(words) && !live.log().contains("served on"), "{}", live.log());
 }
 
 #[test]
