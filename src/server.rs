@@ -308,10 +308,12 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
             None
         }
     });
+    // Whoever reads the advice may be in another folder.
+    let absolute_state = state.and_then(|state| std::path::absolute(state).ok());
     reloader::Settings {
         rules: config.rules.clone(),
         kept,
-        accept_command: control::accept_command(state),
+        accept_command: control::accept_command(absolute_state.as_deref()),
         worker_count,
         ..reloader::Settings::new(config.zones.clone(), config.load.clone())
     }

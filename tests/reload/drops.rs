@@ -255,6 +255,19 @@ fn a_file_that_vanishes_keeps_its_data() {
     assert_eq!(live.ask(NAME), "REFUSED");
 }
 
+/// Whoever reads the log need not be where the server was started.
+#[test]
+fn advice_holds_in_every_folder() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.current_dir(place.zones()).env_remove("STATE_DIRECTORY").args(["serve", "."]);
+    let live = Live::spawn(command, &place);
+    fs::remove_file(place.zone(FILE)).expect("removed");
+    let state = place.zones().canonicalize().expect("a folder").join(".dnsbld");
+    live.await_words(&format!("dnsbld reload --state {} --accept bl.example", state.display()));
+}
+
 #[test]
 fn a_new_file_that_is_broken_does_not_take_its_zone_down() {
     let place = Place::new();
