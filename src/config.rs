@@ -32,10 +32,11 @@ use crate::{
     live::{
         kept::DEFAULT_MAX_BYTES,
         refusal::Rules,
-        zones::{ZoneSource, ZoneSpec, check},
+        zones::{NamedZone, ZoneSource, ZoneSpec, check},
     },
     load::Options,
     net::Limits,
+    wire::name::Name,
 };
 
 /// Where the server listens unless told otherwise: no privileges, and only this machine.
@@ -91,6 +92,8 @@ pub struct Config {
     pub doors: Doors,
     /// Whom to run as, where, and who is told.
     pub process: Process,
+    /// Zones that rules, keys and the like are for, with their places in the file.
+    pub named_zones: Vec<NamedZone>,
 }
 
 /// The process itself.
@@ -137,6 +140,7 @@ impl Config {
             listings: ListingsConfig::default(),
             doors: Doors::default(),
             process: Process::default(),
+            named_zones: Vec::new(),
         }
     }
 
@@ -147,8 +151,12 @@ impl Config {
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
+        let named = spec.named_zones();
         let config = spec.validate(path.parent().unwrap_or(Path::new("")));
-        let config = config.and_then(|config| {
+        let config = config.and_then(|mut config| {
+            let placed =
+                |(keys, zone): (Vec<String>, Name)| NamedZone { place: place::place(path, &text, &keys), zone };
+            config.named_zones = named.into_iter().map(placed).collect();
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
             Ok(config)
         });
@@ -295,6 +303,15 @@ fn zone_source(folder: Option<&Path>, zones: &[String], beside: &Path) -> anyhow
 }
 
 impl Spec {
+    /// The zones that are named besides those that are to be served, with the keys that name them.
+    fn named_zones(&self) -> Vec<(Vec<String>, Name)> {
+        let mut named = self.listings.named_zones();
+        let scopes = doors::scopes(&self.keys, &self.tokens, self.datagrams.as_ref());
+        named.extend(scopes.into_iter().flat_map(|(keys, zones)| zones.iter().map(move |zone| (keys.clone(), zone))));
+        let read = |(keys, zone): (Vec<String>, &String)| Some((keys, Name::parse(zone.as_bytes()).ok()?));
+        named.into_iter().filter(|(_, zone)| *zone != "*").filter_map(read).collect()
+    }
+
     fn validate(self, beside: &Path) -> anyhow::Result<Config> {
         let source = zone_source(self.folder.as_deref(), &self.zones, beside);
         let mut config = Config::serving(if self.zones.is_empty() { source? } else { source.at_key("zones")? });

@@ -315,6 +315,7 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
         kept,
         accept_command: control::accept_command(absolute_state.as_deref()),
         worker_count,
+        named_zones: config.named_zones.clone(),
         ..reloader::Settings::new(config.zones.clone(), config.load.clone())
     }
 }

@@ -61,3 +61,33 @@ fn files_that_are_passed_over_are_told_by_check() {
     assert!(errors.contains("not served: ip4sett is no type; is ip4set meant?"), "{errors}");
     assert_eq!(check_says(|_| {}), "");
 }
+
+/// A name with a typing mistake protects nobody: whoever checks or starts is told.
+#[test]
+fn zones_that_are_named_and_not_served() {
+    let folder = folder();
+    let text = r#"folder = "zones"
+[listings]
+yields-to = ["grwhitelst.tee.gr"]
+[listings.zones."nozone.example"]
+yields-to = ["bl.example", "winner.example"]
+[keys.fail2ban]
+secret = "MDEyMzQ1Njc4OWFiY2RlZg=="
+zones = ["nozone.gr", "bl.example"]
+[datagrams]
+listen = "127.0.0.1:5392"
+zones = ["*"]
+"#;
+    fs::write(folder.path().join("dnsbld.toml"), text).expect("written");
+    let (code, said, errors) = dnsbld(folder.path(), &["check", "--config", "dnsbld.toml"]);
+    assert!(code == Some(0) && said.contains("1 zone, 0 errors"), "{said}{errors}");
+    for expected in [
+        "dnsbld.toml:3:1: `listings.yields-to`: zone grwhitelst.tee.gr is not served",
+        "dnsbld.toml:4:17: `listings.zones.\"nozone.example\"`: zone nozone.example is not served",
+        "dnsbld.toml:5:1: `listings.zones.\"nozone.example\".yields-to`: zone winner.example is not served",
+        "dnsbld.toml:8:1: `keys.fail2ban.zones`: zone nozone.gr is not served",
+    ] {
+        assert!(errors.contains(expected), "{expected}: {errors}");
+    }
+    assert_eq!(errors.lines().count(), 4, "{errors}");
+}

@@ -33,7 +33,8 @@ pub(super) struct ZonesArguments {
 
 /// How a command that serves nothing loads: nothing is kept.
 pub(super) fn reloader_settings(config: &Config) -> Settings {
-    Settings { rules: config.rules.clone(), ..Settings::new(config.zones.clone(), config.load.clone()) }
+    let (rules, named_zones) = (config.rules.clone(), config.named_zones.clone());
+    Settings { rules, named_zones, ..Settings::new(config.zones.clone(), config.load.clone()) }
 }
 
 impl ZonesArguments {

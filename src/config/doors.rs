@@ -92,6 +92,19 @@ pub(super) struct DatagramsSpec {
     zones: Vec<String>,
 }
 
+/// The zones that each door opens, with the keys that say so.
+pub(super) fn scopes<'a>(
+    keys: &'a BTreeMap<String, KeySpec>,
+    tokens: &'a BTreeMap<String, TokenSpec>,
+    datagrams: Option<&'a DatagramsSpec>,
+) -> Vec<(Vec<String>, &'a [String])> {
+    let path = |table: &str, name: &str| vec![table.to_owned(), name.to_owned(), "zones".to_owned()];
+    let keys = keys.iter().map(|(name, spec)| (path("keys", name), &*spec.zones));
+    let tokens = tokens.iter().map(|(name, spec)| (path("tokens", name), &*spec.zones));
+    let datagrams = datagrams.map(|spec| (vec!["datagrams".to_owned(), "zones".to_owned()], &*spec.zones));
+    keys.chain(tokens).chain(datagrams).collect()
+}
+
 impl Doors {
     /// What the file says, and the environment.
     pub(super) fn open(

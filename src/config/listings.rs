@@ -62,6 +62,18 @@ struct RuleSpec {
 }
 
 impl ListingsSpec {
+    /// The zones that rules are for, and those that win, with the keys that name them.
+    pub(super) fn named_zones(&self) -> Vec<(Vec<String>, &String)> {
+        let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        let general = self.yields_to.iter().flatten().map(|zone| (path(&["listings", "yields-to"]), zone));
+        let special = self.zones.iter().flat_map(|(zone, rule)| {
+            let winners = rule.yields_to.iter().flatten();
+            let winners = winners.map(move |winner| (path(&["listings", "zones", zone, "yields-to"]), winner));
+            std::iter::once((path(&["listings", "zones", zone]), zone)).chain(winners)
+        });
+        general.chain(special).collect()
+    }
+
     pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<()> {
         set(&mut config.history_max_bytes, self.history_bytes);
         set(&mut config.history_s, seconds(self.history_for, "history-for")?);

@@ -34,7 +34,7 @@ use super::{
     served::{Cell, LiveSlots, Served, free_retired},
     status::SharedStatus,
     ways::{Places, places},
-    zones::{DatasetSpec, ZoneSource, ZoneSpec},
+    zones::{DatasetSpec, NamedZone, ZoneSource, ZoneSpec},
 };
 use crate::{load::Options, metrics::ZoneCounters, wire::name::Name, zone::snapshot::Snapshot};
 
@@ -64,13 +64,16 @@ pub struct Settings {
     pub accept_command: String,
     /// How many workers will count.
     pub worker_count: usize,
+    /// Zones that ought to be served, since the configuration says something of them.
+    pub named_zones: Vec<NamedZone>,
 }
 
 impl Settings {
     /// The usual rules, nothing kept, and one who counts.
     pub fn new(source: ZoneSource, options: Options) -> Self {
         let rules = Rules::default();
-        Self { source, options, rules, kept: None, accept_command: String::new(), worker_count: 1 }
+        let (accept_command, named_zones) = (String::new(), Vec::new());
+        Self { source, options, rules, kept: None, accept_command, worker_count: 1, named_zones }
     }
 }
 
@@ -88,6 +91,8 @@ pub struct Reloader {
     counters: HashMap<Name, Arc<ZoneCounters>>,
     retired: Vec<Arc<Served>>,
     complained: HashSet<PathBuf>,
+    /// Zones that the configuration names, and that were not served when that was last looked at.
+    unserved: HashSet<Name>,
     has_unquiet: bool,
     /// What is being loaded.
     busy: Vec<DatasetSpec>,
@@ -111,6 +116,7 @@ impl Reloader {
             counters: HashMap::new(),
             retired: Vec::new(),
             complained: HashSet::new(),
+            unserved: HashSet::new(),
             has_unquiet: false,
             busy: Vec::new(),
             unkept: VecDeque::new(),
@@ -203,6 +209,7 @@ impl Reloader {
         }
         has_changed |= is_clock_set && self.recover();
         self.publish_if(has_changed, &mut report);
+        self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         if is_first && let Some(kept) = &self.settings.kept {
             kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
         }

@@ -129,6 +129,15 @@ pub enum ZoneSource {
     Folder(PathBuf),
 }
 
+/// A zone that the configuration names without serving it by that: a rule for it, a key to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedZone {
+    /// Where: file, line, column, key.
+    pub place: String,
+    /// Which.
+    pub zone: Name,
+}
+
 /// What a folder holds.
 #[derive(Debug, Default)]
 pub struct FolderListing {

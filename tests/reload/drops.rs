@@ -255,6 +255,29 @@ fn a_file_that_vanishes_keeps_its_data() {
     assert_eq!(live.ask(NAME), "REFUSED");
 }
 
+#[test]
+fn a_zone_that_is_named_is_missed_until_it_comes() {
+    let place = Place::new();
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    let text = "folder = \"zones\"\nstate = \"state\"\n[listings]\nyields-to = [\"bl.example\"]\n";
+    fs::write(place.at("dnsbld.toml"), text).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
+    let live = Live::spawn(command, &place);
+    let words = "dnsbld.toml:4:1: `listings.yields-to`: zone bl.example is not served";
+    let count = || live.log().matches(words).count();
+    assert_eq!(count(), 1, "at the start\n{}", live.log());
+    place.drop_file("other.example.ip4set", "127.0.0.2\n127.0.0.3\n");
+    live.await_answer("3.0.0.127.other.example", "2", PROMPT);
+    assert_eq!(count(), 1, "a change that has nothing to do with it\n{}", live.log());
+    live.tell(&["reload"]);
+    assert_eq!(count(), 2, "by command\n{}", live.log());
+    place.drop_file(FILE, hosts(3, 2));
+    live.await_answer(NAME, "2", PROMPT);
+    live.tell(&["reload"]);
+    assert_eq!(count(), 2, "it is there\n{}", live.log());
+}
+
 /// Whoever reads the log need not be where the server was started.
 #[test]
 fn advice_holds_in_every_folder() {

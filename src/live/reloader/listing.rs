@@ -13,7 +13,7 @@ use crate::{
     live::{
         SETUP,
         loading::{MISSING, stamps},
-        zones::{DatasetSpec, ZoneSource},
+        zones::{DatasetSpec, NamedZone, ZoneSource},
     },
     wire::name::Name,
 };
@@ -120,6 +120,22 @@ impl Reloader {
         if news > MENTIONED {
             warn!(target: SETUP, "{} more files are not served", news - MENTIONED);
         }
+    }
+
+    /// Says which zones are named in the configuration and not served, when that is news and whenever somebody asks for a look.
+    pub(super) fn mention_unserved(&mut self, is_asked: bool) {
+        let served = self.cell.load();
+        let mut unserved = HashSet::new();
+        for NamedZone { place, zone } in &self.settings.named_zones {
+            if served.snapshot.zone(zone).is_some() {
+                continue;
+            }
+            if is_asked || !self.unserved.contains(zone) {
+                warn!(target: SETUP, "{place}: zone {zone} is not served, so this does nothing until it is");
+            }
+            unserved.insert(zone.clone());
+        }
+        self.unserved = unserved;
     }
 
     /// Lets go of a dataset whose files are gone, as the operator says.
