@@ -62,6 +62,17 @@ fn files_that_are_passed_over_are_told_by_check() {
     assert_eq!(check_says(|_| {}), "");
 }
 
+#[test]
+fn a_zones_folder_that_is_not_there_is_named() {
+    let folder = folder();
+    fs::write(folder.path().join("dnsbld.toml"), "folder = \"zonez\"\n").expect("written");
+    let (code, _, errors) = dnsbld(folder.path(), &["check", "--config", "dnsbld.toml"]);
+    assert!(code == Some(1) && errors.contains("the zones folder does not exist"), "{errors}");
+    assert!(errors.contains("/zonez") && !errors.contains("served on"), "{errors}");
+    let (code, _, errors) = dnsbld(folder.path(), &["diff", "dnsbld.toml", "zones"]);
+    assert!(code == Some(2) && errors.contains("cannot read the zones folder zonez: "), "{errors}");
+}
+
 /// A name with a typing mistake protects nobody: whoever checks or starts is told.
 #[test]
 fn zones_that_are_named_and_not_served() {
