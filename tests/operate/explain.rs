@@ -231,9 +231,9 @@ fn a_file_by_itself() {
     std::fs::write(&odd, "192.0.2.1\n").expect("written");
     for words in [&["check", &odd][..], &["dump", &odd], &["explain", "192.0.2.1", "--from", &odd]] {
         let (_, errors, code) = dnsbld(words);
-        let expected =
-            "hosts: its name is not ZONE.TYPE, as in bl.example.org.ip4set; or say what it is: ZONE:TYPE:FILE";
-        assert!(code == 1 && errors.lines().count() == 1 && errors.trim_end().ends_with(expected), "{errors}");
+        assert!(code == 1 && errors.lines().count() == 1, "{errors}");
+        assert!(errors.contains("hosts: its name is not ZONE.TYPE, as in bl.example.org.ip4set"), "{errors}");
+        assert!(errors.trim_end().ends_with("or say what it is: ZONE:TYPE:FILE"), "{errors}");
     }
     let (_, errors, code) = dnsbld(&["check", "deploy/dnsbld.toml"]);
     assert!(code == 1 && errors.contains("behind --config"), "{errors}");
