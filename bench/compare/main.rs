@@ -6,14 +6,15 @@
 //! even where the load cannot fill it.
 //!
 //! ```text
-//! fixtures    lists, as files and as questions          throughput  processor time and rate in a closed loop
-//! servers     how each server is started                latency     at fixed rates
-//! report      tables, raw numbers, plots                loading     time to the first answer, and memory
-//! echo        what the machine allows                   storm       files replaced under load
-//! generator   the load                                  growth      from 10,000 entries to 10,000,000
-//!                                                       workers     two workers beside one
-//!                                                       others      NSD and Knot with the same zone
-//!                                                       witness     dnsperf instead of the load here
+//! fixtures    lists, as files and as questions          throughput    processor time and rate in a closed loop
+//! servers     how each server is started                instructions  of a query, the whole process under callgrind
+//! report      tables, raw numbers, plots                latency       at fixed rates
+//! echo        what the machine allows                   loading       time to the first answer, and memory
+//! generator   the load                                  storm         files replaced under load
+//!                                                       growth        from 10,000 entries to 10,000,000
+//!                                                       workers       two workers beside one
+//!                                                       others        NSD and Knot with the same zone
+//!                                                       witness       dnsperf instead of the load here
 //! ```
 
 #[allow(unsafe_code, reason = "sendmmsg and recvmmsg")]
@@ -35,6 +36,7 @@ mod server;
 
 mod fixtures;
 mod growth;
+mod instructions;
 mod latency;
 mod loading;
 mod others;
@@ -68,8 +70,9 @@ struct Bench {
 
 type Part = (&'static str, fn(&mut Bench) -> io::Result<()>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("throughput", throughput::run),
+    ("instructions", instructions::run),
     ("latency", latency::run),
     ("loading", loading::run),
     ("storm", storm::run),

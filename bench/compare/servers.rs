@@ -48,14 +48,11 @@ impl Programs {
 
     /// rbldnsd's command line: ours with so many workers, or theirs.
     pub(crate) fn command(&self, name: &str, cores: &str, workers: usize) -> Command {
-        let program = if name == OURS { &self.ours } else { &self.theirs };
-        let mut command = pinned(cores, program);
-        match name {
-            OURS => command.args(["rbldnsd", "-W", &workers.to_string()]),
-            FORKING => command.arg("-f"),
-            _ => &mut command,
-        };
-        command
+        with_words(pinned(cores, self.program(name)), name, workers)
+    }
+
+    fn program(&self, name: &str) -> &Path {
+        if name == OURS { &self.ours } else { &self.theirs }
     }
 
     /// A server of these lists on core 0, with one worker.
@@ -72,11 +69,21 @@ impl Programs {
         folder: &Path,
         lists: &[&Fixture],
     ) -> io::Result<Server> {
-        let port = port(name);
-        let mut command = self.command(name, cores, workers);
-        command.args(["-n", "-c", "0", "-b", &format!("127.0.0.1/{port}"), "-w"]).arg(folder);
-        command.args(lists.iter().map(|list| format!("{}:{}:{}", list.zone, list.kind, list.file)));
-        Server::start(name, command, port, &probe(lists[0].zone))
+        start(name, self.command(name, cores, workers), folder, lists)
+    }
+
+    /// A server of a list with one worker on core 0, whose instructions are counted and written there when it ends.
+    pub(crate) fn start_counted(
+        &self,
+        name: &'static str,
+        folder: &Path,
+        list: &Fixture,
+        profile: &Path,
+    ) -> io::Result<Server> {
+        let mut command = pinned(SERVER_CORE, "valgrind".as_ref());
+        command.args(["--tool=callgrind", "--quiet", &format!("--callgrind-out-file={}", profile.display())]);
+        command.arg(self.program(name));
+        start(name, with_words(command, name, 1), folder, &[list])
     }
 
     /// `dnsbld serve` with that configuration on core 0, with one worker.
@@ -95,6 +102,24 @@ impl Programs {
         command.args(["echo", if name == ECHO_BATCH { "batch" } else { "one" }, &port.to_string()]);
         Server::start(name, command, port, &data::query(0, "example", 1, Extras::default()))
     }
+}
+
+/// What a server's own command line begins with.
+fn with_words(mut command: Command, name: &str, workers: usize) -> Command {
+    match name {
+        OURS => command.args(["rbldnsd", "-W", &workers.to_string()]),
+        FORKING => command.arg("-f"),
+        _ => &mut command,
+    };
+    command
+}
+
+/// Starts a server of these lists by a command line that lacks no more than them.
+fn start(name: &'static str, mut command: Command, folder: &Path, lists: &[&Fixture]) -> io::Result<Server> {
+    let port = port(name);
+    command.args(["-n", "-c", "0", "-b", &format!("127.0.0.1/{port}"), "-w"]).arg(folder);
+    command.args(lists.iter().map(|list| format!("{}:{}:{}", list.zone, list.kind, list.file)));
+    Server::start(name, command, port, &probe(lists[0].zone))
 }
 
 /// What a server is asked until it answers.
