@@ -73,8 +73,8 @@ fn nsd(folder: &Path, zone: &str) -> Daemon {
     Daemon::start(command, address, &folder.join("nsd.log")).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// Dumps `specs`, has the dump checked, serves it with NSD beside ourselves, and asks both for all `names`.
-fn same_listings(zone: &str, files: &[(&str, &str)], specs: &[&str], names: &[String]) {
+/// Dumps `specs`, has the dump checked, serves it with NSD beside ourselves, and asks both for all `names`. Returns the dump.
+fn same_listings(zone: &str, files: &[(&str, &str)], specs: &[&str], names: &[String]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in files {
         fs::write(folder.path().join(name), text).expect("written");
@@ -100,6 +100,7 @@ fn same_listings(zone: &str, files: &[(&str, &str)], specs: &[&str], names: &[St
         let name = format!("{name}.{zone}");
         assert_eq!(ask(theirs.address, &name), ask(ours.address, &name), "{name}");
     }
+    String::from_utf8(dump.stdout).expect("text")
 }
 
 const HEAD: &str = "$SOA 1h ns.elsewhere.test host.elsewhere.test 1 1h 1h 1d 5m\n$NS 1h ns.elsewhere.test\n";
@@ -194,6 +195,60 @@ fn names() {
         names.push(name.to_owned());
     }
     same_listings("list.example", &[("set", &set), ("records", records)], &["dnset:set", "generic:records"], &names);
+}
+
+/// All that a name may be made of, and what some name servers refuse unless it is written by number.
+#[test]
+fn names_of_punctuation() {
+    const MARKS: &str = "!#$%&'*+,-/:;<=>?@[]^_`{|}~()\"";
+    let mut set = HEAD.to_owned();
+    let records = "web(site) A 192.0.2.80\n@ MX 10 mail(1).example.org\n";
+    let mut names = vec!["web(site)".to_owned()];
+    for mark in MARKS.chars() {
+        set.extend([format!("x{mark}y.in.name.test\n*.x{mark}y.below.test\n")]);
+        names.push(format!("x{mark}y.in.name.test"));
+        names.push(format!("z.x{mark}y.below.test"));
+    }
+    let dump = same_listings(
+        "list.example",
+        &[("set", &set), ("records", records)],
+        &["dnset:set", "generic:records"],
+        &names,
+    );
+    for mark in MARKS.chars() {
+        let shown = if matches!(mark, '-' | '_') { mark.to_string() } else { format!("\\{:03}", mark as u32) };
+        assert!(dump.contains(&format!("\nx{shown}y.in.name.test\t")), "{mark}: {dump}");
+    }
+    assert!(dump.contains("\tmail\\0401\\041.example.org.\n"), "{dump}");
+}
+
+/// An asterisk of their own makes names no wildcards here; elsewhere it would, and what it lists there is everything.
+#[test]
+fn names_that_begin_with_an_asterisk() {
+    let set = format!(
+        "{HEAD}\\*.o.test\n.\\*.both.test\na.\\*.mid.test\n.wild.test\n!\\*.wild.test\n.under.test\nb.\\*.under.test\n"
+    );
+    let records = "\\*.web A 192.0.2.80\n";
+    let names =
+        ["any.o.test", "o.test", "any.both.test", "x.*.both.test", "a.*.mid.test", "b.*.mid.test", "a.x.mid.test"]
+            .into_iter()
+            .chain(["any.wild.test", "wild.test", "a.any.wild.test", "any.under.test", "b.*.under.test", "any.web"])
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+    let specs = ["dnset:set", "generic:records"];
+    let dump = same_listings("list.example", &[("set", &set), ("records", records)], &specs, &names);
+    let left_out: Vec<&str> = dump
+        .lines()
+        .filter_map(|line| line.strip_prefix("; left out, ")?.split_once(": "))
+        .map(|(_, what)| what)
+        .collect();
+    let expected = [
+        "\\042.web\t2100\tA\t192.0.2.80",
+        "\\042.both.test\t2100\tA\t127.0.0.2",
+        "\\042.o.test\t2100\tA\t127.0.0.2",
+        "\\042.wild.test\t300\tCNAME\texcluded",
+    ];
+    assert!(expected.iter().all(|what| left_out.contains(what)) && left_out.len() == expected.len(), "{dump}");
 }
 
 #[test]

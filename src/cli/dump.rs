@@ -2,7 +2,8 @@
 //!
 //! A wildcard of DNS gives way to every name that exists near it (RFC 4592 section 2.2.1), an entry of a list does not. So
 //! blocks of addresses are cut where another begins, and below each name that exists the wildcards that still hold are
-//! repeated. What cannot be said is a text with the listed address in a wildcard: it names the first address, as rbldnsd's does.
+//! repeated. What cannot be said is a text with the listed address in a wildcard: it names the first address, as rbldnsd's does;
+//! and a name that begins with an asterisk of its own, which is a wildcard everywhere else: it stands there as a comment.
 
 use std::{
     collections::BTreeSet,
@@ -64,7 +65,7 @@ pub(super) fn print(config: &Config, out: &mut impl Write) -> anyhow::Result<Exi
 fn print_zone(zone: &Zone, context: &Context, out: &mut impl Write) -> io::Result<()> {
     let Some(content) = &zone.content else { return Ok(()) };
     writeln!(out, "; zone {}, dumped by dnsbld {}", zone.apex, env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "$ORIGIN\t{}.", zone.apex)?;
+    writeln!(out, "$ORIGIN\t{}", absolute(&zone.apex))?;
     match &content.soa {
         Some(soa) => print_soa(soa, out)?,
         None => writeln!(out, "; the zone has no $SOA, without which no name server will load it")?,
@@ -74,7 +75,7 @@ fn print_zone(zone: &Zone, context: &Context, out: &mut impl Write) -> io::Resul
     }
     for part in content.parts().iter().rev() {
         let origin = part.name.below(&zone.apex).map_err(io::Error::other)?;
-        writeln!(out, "$ORIGIN\t{origin}.")?;
+        writeln!(out, "$ORIGIN\t{}", absolute(&origin))?;
         PartDump { part, content, context, out }.print()?;
     }
     Ok(())
@@ -104,7 +105,18 @@ fn print_servers(servers: &ZoneServers, out: &mut impl Write) -> io::Result<()> 
 }
 
 fn absolute(name: &Name) -> String {
-    if name.is_root() { ".".to_owned() } else { format!("{name}.") }
+    show(name) + "."
+}
+
+/// A name for a zone file. Some name servers refuse a punctuation mark that others take as it is, and all take every octet by its
+/// number (RFC 1035 section 5.1).
+fn show(name: &Name) -> String {
+    let show_octet = |&octet: &u8| match octet {
+        b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => (octet as char).to_string(),
+        _ => format!("\\{octet:03}"),
+    };
+    let labels = name.labels().map(|label| label.iter().map(show_octet).collect::<String>());
+    labels.collect::<Vec<_>>().join(".")
 }
 
 /// One part of a zone on its way out.
@@ -243,22 +255,48 @@ impl<W: Write> PartDump<'_, W> {
     }
 
     fn print_name(&mut self, node: &[u8], has_names: bool) -> io::Result<()> {
-        let owner = if node.is_empty() { "@".to_owned() } else { show(node) };
+        let shown = show(&Name::from_wire(&[node, &[0]].concat()));
+        let below = if node.is_empty() { "*".to_owned() } else { format!("*.{shown}") };
+        let mut owner = if node.is_empty() { "@".to_owned() } else { shown };
+        let begins_with_asterisk = self.begins_with_asterisk(node);
+        if begins_with_asterisk {
+            owner.insert_str(0, "; left out, as elsewhere the asterisk of this name would be a wildcard: ");
+        }
         let mut is_written = self.print_records(node, &owner)?;
         if !has_names {
             return Ok(());
         }
-        let own_is_listed = !node.is_empty() && self.print_name_entries(node, &owner)?;
+        // What wildcards say of it is said where they stand.
+        let is_said = !begins_with_asterisk || self.is_entry(node);
+        let own_is_listed = !node.is_empty() && is_said && self.print_name_entries(node, &owner)?;
         is_written |= own_is_listed;
         // A child that surely has no entry of its own shows what the wildcards say below this name.
         let child: Vec<u8> = [b"\x0bdnsbld-dump", node].concat();
-        let below = if node.is_empty() { "*".to_owned() } else { format!("*.{owner}") };
         is_written |= self.print_name_entries(&child, &below)?;
-        if !is_written && !node.is_empty() && self.is_excluded(node) {
+        let has_to_exist = begins_with_asterisk || !is_written;
+        if has_to_exist && !node.is_empty() && is_said && self.is_excluded(node) {
             // The name must exist, or the wildcard above would list it: a dangling alias, as rbldnsd has it.
             writeln!(self.out, "{owner}\t{EXCLUDED_TTL_S}\tCNAME\texcluded")?;
         }
         Ok(())
+    }
+
+    /// Whether a name would be a wildcard in a zone file (RFC 4592 section 2.1.1). Here that label is one as any other.
+    fn begins_with_asterisk(&self, node: &[u8]) -> bool {
+        const ASTERISK: &[u8] = b"\x01*";
+        node.starts_with(ASTERISK) || node.is_empty() && self.part.name.as_wire().starts_with(ASTERISK)
+    }
+
+    /// Whether an entry is about just this name.
+    fn is_entry(&self, wire: &[u8]) -> bool {
+        let Some(name) = query_name(wire) else { return false };
+        self.part.datasets.iter().any(|dataset| match &dataset.entries {
+            Entries::Names(names) => {
+                let found = names.look_up(name.relative(name.label_count()), self.context);
+                found.entry_label_count == name.label_count()
+            }
+            _ => false,
+        })
     }
 
     fn print_records(&mut self, node: &[u8], owner: &str) -> io::Result<bool> {
@@ -338,11 +376,6 @@ fn print_finding(
 fn query_name(wire: &[u8]) -> Option<QueryName> {
     let mut name = QueryName::new();
     name.read(&[wire, &[0]].concat()).map(|_| name)
-}
-
-/// A relative name without its root octet in presentation format.
-fn show(wire: &[u8]) -> String {
-    Name::from_wire(&[wire, &[0]].concat()).to_string()
 }
 
 fn show_strings<'a>(strings: impl Iterator<Item = &'a [u8]>) -> String {
