@@ -158,6 +158,15 @@ fn the_test_entries_of_the_rfc() {
     assert!(said.contains("127.0.0.2 answers 10.0.0.1: RFC 5782 section 2.1"), "{said}");
 }
 
+/// What a zone says is tested, not to whom.
+#[test]
+fn access_lists_are_left_aside() {
+    let text = format!("{HEAD}127.0.0.2\n");
+    let files = [("a.example.ip4set", &*text), ("a.example.acl", ":refuse\n127.0.0.0/8 :pass\n")];
+    let (code, said) = check(&files, &["--strict"]);
+    assert_eq!(code, 0, "{said}");
+}
+
 #[test]
 fn zones_without_their_own_records_are_pointed_out() {
     let (_, said) = check(&[("a.example.ip4set", "127.0.0.2\n")], &[]);

@@ -19,12 +19,16 @@ use super::{
 use crate::{
     config::Config,
     control::{Comparison, ToldChange, show_expired},
-    live::{clock, reloader::Reloader, served::Served},
+    live::{clock, reloader::Reloader},
     server::{
-        probe::{Probe, probes},
+        probe::{Probe, probes, without_access_lists},
         progress::Bar,
     },
-    zone::{lifetimes::Lifetimes, ruling::Context, snapshot::Zone},
+    zone::{
+        lifetimes::Lifetimes,
+        ruling::Context,
+        snapshot::{Snapshot, Zone},
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -241,10 +245,10 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
             None => writeln!(out, "{}: {}", dataset.dataset, dataset.report)?,
         }
     }
-    let served = cell.load();
+    let snapshot = without_access_lists(&cell.load().snapshot);
     let now_s = clock::now_s();
-    for zone in served.snapshot.zones() {
-        let zone = report_zone(&served, zone, now_s, out)?;
+    for zone in snapshot.zones() {
+        let zone = report_zone(&snapshot, zone, now_s, out)?;
         checked.errors += u64::from(zone.expired_s.is_some());
         checked.warnings += zone.warnings.len() as u64;
         checked.zones.push(zone);
@@ -263,7 +267,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
 }
 
 /// Says what a zone holds, and what it keeps of the conventions.
-fn report_zone(served: &Served, zone: &Zone, now_s: u64, out: &mut impl Write) -> io::Result<CheckedZone> {
+fn report_zone(snapshot: &Snapshot, zone: &Zone, now_s: u64, out: &mut impl Write) -> io::Result<CheckedZone> {
     let mut told = CheckedZone {
         zone: zone.apex.to_string(),
         entries: None,
@@ -296,7 +300,7 @@ fn report_zone(served: &Served, zone: &Zone, now_s: u64, out: &mut impl Write) -
     if let Some(ended_s) = told.expired_s {
         writeln!(out, "zone {}: error: {}", zone.apex, show_expired(ended_s))?;
     }
-    for warning in zone_warnings(served, zone, now_s) {
+    for warning in zone_warnings(snapshot, zone, now_s) {
         writeln!(out, "zone {}: warning: {warning}", zone.apex)?;
         told.warnings.push(warning);
     }
@@ -304,7 +308,7 @@ fn report_zone(served: &Served, zone: &Zone, now_s: u64, out: &mut impl Write) -
 }
 
 /// What a zone lacks of what others rely on.
-fn zone_warnings(served: &Served, zone: &Zone, now_s: u64) -> Vec<String> {
+fn zone_warnings(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |text: &str| warnings.push(text.to_owned());
     if zone.content.as_ref().is_some_and(|content| content.soa.is_none()) {
@@ -316,7 +320,7 @@ fn zone_warnings(served: &Served, zone: &Zone, now_s: u64) -> Vec<String> {
     if zone.expired_s(&Context { now_s, keyed: false }).is_some() {
         return warnings; // it answers nothing that could be wrong
     }
-    for Probe { question, should_be_listed, found, .. } in probes(&served.snapshot, zone, now_s) {
+    for Probe { question, should_be_listed, found, .. } in probes(snapshot, zone, now_s) {
         match (should_be_listed, found.as_slice()) {
             (true, []) => warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry")),
             (false, [_, ..]) => {

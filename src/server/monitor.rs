@@ -57,7 +57,7 @@ impl Monitor {
 
     /// Tests all zones, and says what has changed.
     pub fn test(&self, snapshot: &Snapshot, now_s: u64) {
-        let open = without_access_lists(snapshot);
+        let open = probe::without_access_lists(snapshot);
         let mut checkups = BTreeMap::new();
         for zone in open.zones().iter().filter(|zone| zone.is_served(&Context { now_s, keyed: false })) {
             let name = zone.apex.to_string();
@@ -125,12 +125,6 @@ fn tell_expired(snapshot: &Snapshot, now_s: u64, known: &mut HashSet<Name>) {
         }
     }
     known.retain(|apex| snapshot.zone(apex).is_some());
-}
-
-/// The same zones, open to everyone.
-fn without_access_lists(snapshot: &Snapshot) -> Snapshot {
-    let zones = snapshot.zones().iter().map(|zone| Zone { acl: None, keys: None, ..zone.clone() });
-    Snapshot::new(zones.collect(), None, None)
 }
 
 /// Tests a zone; what is wrong is said by probe.
