@@ -272,7 +272,7 @@ impl Bound {
         personality.started(&running)?;
         notifier.ready();
         runtime.block_on(async {
-            tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell)));
+            tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell), Arc::clone(&running.live)));
             if let Some(listener) = control {
                 tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
             }

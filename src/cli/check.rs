@@ -26,6 +26,7 @@ use crate::{
     },
     zone::{
         lifetimes::Lifetimes,
+        live::Live,
         ruling::Context,
         snapshot::{Snapshot, Zone},
     },
@@ -320,7 +321,7 @@ fn zone_warnings(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
     if zone.expired_s(&Context { now_s, keyed: false }).is_some() {
         return warnings; // it answers nothing that could be wrong
     }
-    for Probe { question, should_be_listed, found, .. } in probes(snapshot, zone, now_s) {
+    for Probe { question, should_be_listed, found, .. } in probes(snapshot, Live::NONE, zone, now_s) {
         match (should_be_listed, found.as_slice()) {
             (true, []) => warn(&format!("{question} is not listed: RFC 5782 section 5 wants it as a test entry")),
             (false, [_, ..]) => {

@@ -17,11 +17,15 @@ use tracing::{error, info, warn};
 use super::probe;
 use crate::{
     control::show_expired,
-    live::{clock, served::Cell},
+    live::{
+        clock,
+        served::{Cell, LiveCell},
+    },
     turns,
     wire::name::Name,
     zone::{
         lifetimes::Lifetimes,
+        live::Live,
         ruling::Context,
         snapshot::{Snapshot, Zone},
     },
@@ -56,12 +60,12 @@ impl Monitor {
     }
 
     /// Tests all zones, and says what has changed.
-    pub fn test(&self, snapshot: &Snapshot, now_s: u64) {
+    pub fn test(&self, snapshot: &Snapshot, live: &Live, now_s: u64) {
         let open = probe::without_access_lists(snapshot);
         let mut checkups = BTreeMap::new();
         for zone in open.zones().iter().filter(|zone| zone.is_served(&Context { now_s, keyed: false })) {
             let name = zone.apex.to_string();
-            let (checkup, faults) = check_up(&open, zone, now_s);
+            let (checkup, faults) = check_up(&open, live, zone, now_s);
             let before = self.read().get(&name).cloned().unwrap_or_default();
             for (probe, is_ok) in &checkup.probes {
                 let was_ok = before.probes.get(probe).copied();
@@ -78,7 +82,7 @@ impl Monitor {
     }
 
     /// Tests until the runtime ends, and says which zones expire meanwhile.
-    pub(super) async fn run(self, cell: Cell) {
+    pub(super) async fn run(self, cell: Cell, live: LiveCell) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tested: Option<(usize, tokio::time::Instant)> = None;
@@ -91,12 +95,12 @@ impl Monitor {
             if tested.is_some_and(|(known, at)| known == served && at.elapsed() < INTERVAL) {
                 continue;
             }
-            let (monitor, cell) = (self.clone(), Arc::clone(&cell));
+            let (monitor, cell, live) = (self.clone(), Arc::clone(&cell), Arc::clone(&live));
             let (done, is_done) = oneshot::channel();
             // It reads a whole list for what ends next, which may take a while and can wait.
             let test = thread::Builder::new().name("self-test".to_owned()).spawn(move || {
                 turns::give_way();
-                monitor.test(&cell.load_full().snapshot, clock::now_s());
+                monitor.test(&cell.load_full().snapshot, &live.load_full(), clock::now_s());
                 done.send(())
             });
             match test {
@@ -128,9 +132,9 @@ fn tell_expired(snapshot: &Snapshot, now_s: u64, known: &mut HashSet<Name>) {
 }
 
 /// Tests a zone; what is wrong is said by probe.
-fn check_up(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> (Checkup, BTreeMap<&'static str, String>) {
+fn check_up(snapshot: &Snapshot, live: &Live, zone: &Zone, now_s: u64) -> (Checkup, BTreeMap<&'static str, String>) {
     let (mut checkup, mut faults) = (Checkup::default(), BTreeMap::new());
-    for probe in probe::probes(snapshot, zone, now_s) {
+    for probe in probe::probes(snapshot, live, zone, now_s) {
         checkup.probes.insert(probe.name, probe.is_ok());
         if !probe.is_ok() {
             let listed =

@@ -13,6 +13,7 @@ use crate::{
     },
     zone::{
         dataset::{Dataset, Entries},
+        live::Live,
         ruling::Context,
         snapshot::{Content, Part, Snapshot, Zone},
     },
@@ -53,8 +54,8 @@ pub fn without_access_lists(snapshot: &Snapshot) -> Snapshot {
     Snapshot::new(zones.collect(), None, None)
 }
 
-/// Asks a zone the questions that its datasets are for.
-pub fn probes(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<Probe> {
+/// Asks a zone the questions that its datasets are for. What is listed by command answers as well.
+pub fn probes(snapshot: &Snapshot, live: &Live, zone: &Zone, now_s: u64) -> Vec<Probe> {
     let Some(content) = &zone.content else { return Vec::new() };
     let base = content.parts().last().map(|part| part.datasets.as_slice()).unwrap_or_default();
     let holds_v4 = base.iter().any(|dataset| dataset.kind.holds_v4());
@@ -62,7 +63,7 @@ pub fn probes(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<Probe> {
     let holds_names = base.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
     let mut probes = Vec::new();
     let mut ask = |name, question, relative: &str, should_be_listed| {
-        let found = look_up(snapshot, zone, relative, now_s);
+        let found = look_up(snapshot, live, zone, relative, now_s);
         probes.push(Probe { name, question, should_be_listed, found });
     };
     for (name, question, relative, listed) in V4.into_iter().filter(|_| holds_v4) {
@@ -80,7 +81,8 @@ pub fn probes(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<Probe> {
 /// Entries that are asked for, of each dataset and family.
 const OWN_ENTRIES: usize = 4;
 
-/// Asks a zone for some of its own entries, and returns how many it was asked for, and those that did not come.
+/// Asks a zone for some of its own entries, and returns how many it was asked for, and those that did not come. An entry may be
+/// excluded by command with good reason, so what there is by command is left aside.
 pub fn own_entries(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> (usize, Vec<String>) {
     let (mut count, mut missing) = (0, Vec::new());
     let context = Context { now_s, keyed: false };
@@ -91,7 +93,7 @@ pub fn own_entries(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> (usize, Vec<
                 continue;
             }
             count += 1;
-            if look_up(snapshot, zone, &relative.to_string(), now_s).is_empty() {
+            if look_up(snapshot, Live::NONE, zone, &relative.to_string(), now_s).is_empty() {
                 missing.push(relative.to_string());
             }
         }
@@ -142,7 +144,7 @@ fn nibbles(address: u128) -> String {
 const RECORD_LEN: usize = 16;
 
 /// The A records of a name relative to a zone.
-fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<Ipv4Addr> {
+fn look_up(snapshot: &Snapshot, live: &Live, zone: &Zone, relative: &str, now_s: u64) -> Vec<Ipv4Addr> {
     let Some(name) = Name::parse(relative.as_bytes()).ok().and_then(|name| name.below(&zone.apex).ok()) else {
         return Vec::new();
     };
@@ -158,7 +160,7 @@ fn look_up(snapshot: &Snapshot, zone: &Zone, relative: &str, now_s: u64) -> Vec<
         cookie_secret: [0; 16],
         leaves_signed: false,
     };
-    let world = World { snapshot, policy: &policy, now_s, live: crate::zone::live::Live::NONE };
+    let world = World { snapshot, policy: &policy, now_s, live };
     let client = Client { address: IpAddr::V6(Ipv6Addr::LOCALHOST), transport: Transport::Tcp };
     let mut buffer = vec![0; usize::from(u16::MAX)];
     let outcome = answer::answer(world, client, &request, &mut buffer);

@@ -273,3 +273,23 @@ fn the_self_test_alarms_and_calms_down() {
     await_true("mended", || probe("lame.example", "name_test_entry"), || live.log());
     live.await_words("self-test passed");
 }
+
+/// What is listed by command is listed, and what is excluded by command is not; that an entry is excluded is no fault of the zone's.
+#[test]
+fn the_self_test_sees_what_is_listed_by_command() {
+    let place = Place::new();
+    place.drop_file("hidden.example.ip4set", "127.0.0.2\n");
+    place.drop_file("shown.example.ip4set", "192.0.2.1\n");
+    let live = Live::start(&place, &[]);
+    let probe =
+        |zone: &str, probe: &str| sum(&samples(&live), "dnsbld_selftest_ok", &[zone, &format!("\"{probe}\"")]) > 0.5;
+    await_true("tested", || probe("hidden.example", "v4_test_entry"), || live.metrics());
+    assert!(!probe("shown.example", "v4_test_entry"), "{}", live.metrics());
+    assert!(live.tell(&["list", "--exclude", "hidden.example", "127.0.0.2"]).0);
+    assert!(live.tell(&["list", "shown.example", "127.0.0.2"]).0);
+    // What is new is tested at once.
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    await_true("tested again", || probe("shown.example", "v4_test_entry"), || live.metrics());
+    assert!(!probe("hidden.example", "v4_test_entry"), "{}", live.metrics());
+    assert!(probe("hidden.example", "own_entries"), "{}", live.metrics());
+}
