@@ -122,7 +122,8 @@ fn snapshot(random: &mut SmallRng) -> Snapshot {
             }
         }
         if random.random_ratio(1, 4) {
-            let text = if random.random_ratio(1, 2) { "@ A 192.0.2.80\n" } else { "@ A 192.0.2.80\nns1 A 192.0.2.1\n" };
+            let servers = ["", "ns1 A 192.0.2.1\n", "ns1 AAAA 2001:db8::1\n"].choose(random).expect("some");
+            let text = format!("@ A 192.0.2.80\n{servers}");
             if let Some(Loaded::Data(records)) = read(Kind::Generic, text.as_bytes()).0 {
                 data.push(records);
             }

@@ -1,5 +1,7 @@
 //! The zone's own data: SOA and NS where they are asked for, and where other answers carry them along.
 
+use std::net::IpAddr;
+
 use super::{Asked, Decision, Verdict, refuse};
 use crate::{
     wire::{
@@ -67,11 +69,27 @@ fn add_ns(
         return Ok(());
     }
     for ((_, addresses), name_at) in servers.servers.iter().zip(&turn.names_at) {
-        for (address, ttl_s) in addresses {
-            let data = address.octets();
-            let owner_at = start + name_at;
-            if reply.record(Section::Additional, owner_at, rr::A, *ttl_s, |room| room.octets(&data)).is_err() {
+        for rrset in addresses.chunk_by(|(one, _), (next, _)| one.is_ipv4() == next.is_ipv4()) {
+            let before = reply.mark();
+            if add_addresses(rrset, start + name_at, reply).is_err() {
+                // RFC 2181 section 9: part of an RRset is worse than none
+                reply.take_back(before);
                 return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the address records of a name that stands at `owner_at`.
+fn add_addresses(addresses: &[(IpAddr, u32)], owner_at: usize, reply: &mut Reply<'_>) -> Result<(), Full> {
+    for (address, ttl_s) in addresses {
+        match address {
+            IpAddr::V4(address) => {
+                reply.record(Section::Additional, owner_at, rr::A, *ttl_s, |room| room.octets(&address.octets()))?;
+            }
+            IpAddr::V6(address) => {
+                reply.record(Section::Additional, owner_at, rr::AAAA, *ttl_s, |room| room.octets(&address.octets()))?;
             }
         }
     }

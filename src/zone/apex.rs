@@ -3,7 +3,7 @@
 //! Names in their RDATA are kept as the part that is not the zone's, and a pointer into the apex of the question for the
 //! rest: the usual `ns1.bl.example` in `bl.example` takes six octets in an answer.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::wire::{
     laid::{FIXED_LEN, Laid},
@@ -147,8 +147,8 @@ pub struct NameServers {
 pub struct ZoneServers {
     /// TTL of the records.
     pub ttl_s: u32,
-    /// Each with its addresses, where those are in a zone of ours, and their TTL.
-    pub servers: Vec<(RdataName, Vec<(Ipv4Addr, u32)>)>,
+    /// Each with its addresses, where those are in a zone of ours, and their TTL: those of IPv4, then those of IPv6.
+    pub servers: Vec<(RdataName, Vec<(IpAddr, u32)>)>,
     /// The records, beginning with each of the servers once.
     turns: Vec<Turn>,
 }

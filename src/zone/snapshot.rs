@@ -1,10 +1,6 @@
 //! Everything served at one moment, and the way from a name to its zone.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    num::NonZeroU32,
-    sync::Arc,
-};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
 use super::{
     access::{AccessList, KeyList},
@@ -389,7 +385,7 @@ impl Snapshot {
             };
             let mut servers = servers;
             for (server, addresses) in &mut servers.servers {
-                *addresses = self.a_records_of(server.name());
+                *addresses = self.server_addresses_of(server.name());
             }
             if let Some(content) = &mut self.zones[zone].content {
                 content.servers = Some(servers);
@@ -400,34 +396,30 @@ impl Snapshot {
     /// The addresses of a name in the zones, by its A and AAAA records.
     pub fn addresses_of(&self, name: &Name) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
-        self.for_each_record_of(name, |record| match record.kind {
-            rr::A => addresses.extend(<[u8; 4]>::try_from(&*record.data).map(IpAddr::from)),
-            rr::AAAA => addresses.extend(<[u8; 16]>::try_from(&*record.data).map(IpAddr::from)),
-            _ => {}
-        });
+        self.for_each_record_of(name, |record| addresses.extend(address(record)));
         addresses
     }
 
-    /// The A records of a server's name in the zones.
-    fn a_records_of(&self, server: &Name) -> Vec<(Ipv4Addr, u32)> {
-        let mut addresses: Vec<(Ipv4Addr, u32)> = Vec::new();
+    /// The same of a name server, with their TTL: those of IPv4, then those of IPv6 (RFC 3596 section 3).
+    fn server_addresses_of(&self, server: &Name) -> Vec<(IpAddr, u32)> {
+        let mut addresses: Vec<(IpAddr, u32)> = Vec::new();
         self.for_each_record_of(server, |record| {
-            if record.kind == rr::A
-                && let Ok(octets) = <[u8; 4]>::try_from(&*record.data)
-            {
-                addresses.push((octets.into(), record.ttl_s));
-            }
+            addresses.extend(address(record).map(|address| (address, record.ttl_s)));
         });
-        // RFC 2181 section 5: they are one RRset, of one TTL and without duplicates.
-        if let Some(least_ttl_s) = addresses.iter().map(|(_, ttl_s)| *ttl_s).min() {
-            let mut seen = Vec::new();
-            addresses.retain_mut(|(address, ttl_s)| {
+        addresses.sort_by_key(|(address, _)| address.is_ipv6());
+        // RFC 2181 section 5: those of a type are one RRset, of one TTL and without duplicates.
+        for rrset in addresses.chunk_by_mut(|(one, _), (next, _)| one.is_ipv4() == next.is_ipv4()) {
+            let least_ttl_s = rrset.iter().map(|(_, ttl_s)| *ttl_s).min().unwrap_or_default();
+            for (_, ttl_s) in rrset {
                 *ttl_s = least_ttl_s;
-                let is_new = !seen.contains(address);
-                seen.push(*address);
-                is_new
-            });
+            }
         }
+        let mut seen = Vec::new();
+        addresses.retain(|(address, _)| {
+            let is_new = !seen.contains(address);
+            seen.push(*address);
+            is_new
+        });
         addresses
     }
 
@@ -457,6 +449,15 @@ impl Zone {
     /// The last second for which its data were good, if that is over: the zone answers SERVFAIL.
     pub fn expired_s(&self, context: &Context) -> Option<u64> {
         self.content.as_ref().filter(|content| !content.is_current(context)).map(|content| content.expires_s)
+    }
+}
+
+/// The address that a record is about, if it is an A or AAAA record.
+fn address(record: &Record) -> Option<IpAddr> {
+    match record.kind {
+        rr::A => <[u8; 4]>::try_from(&*record.data).ok().map(IpAddr::from),
+        rr::AAAA => <[u8; 16]>::try_from(&*record.data).ok().map(IpAddr::from),
+        _ => None,
     }
 }
 
