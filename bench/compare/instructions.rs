@@ -65,12 +65,11 @@ fn count(bench: &Bench, name: &'static str, list: &Fixture, pace: Option<Pace>) 
     fs::write(&profile, "")?;
     fs::set_permissions(&profile, fs::Permissions::from_mode(0o666))?;
     let server = bench.programs.start_counted(name, &bench.folder, list, &profile)?;
-    let answered = match pace {
-        Some(pace) => ask(server.address, &list.questions, pace, RUN, || {})?.answered,
-        None => {
-            thread::sleep(RUN);
-            0
-        }
+    let answered = if let Some(pace) = pace {
+        ask(server.address, &list.questions, pace, RUN, || {})?.answered
+    } else {
+        thread::sleep(RUN);
+        0
     };
     server.signal(libc::SIGTERM)?;
     let asked = Instant::now();
