@@ -8,6 +8,7 @@ mod support;
 
 mod counted;
 mod datagrams;
+mod held;
 mod http;
 mod real;
 mod updates;
