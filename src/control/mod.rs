@@ -19,7 +19,7 @@ pub mod update;
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     net::Shutdown,
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::Duration,
@@ -57,6 +57,9 @@ use crate::{
 
 /// The socket's name in the state folder.
 const SOCKET_NAME: &str = "control";
+
+/// Its owner and group may connect: those whom the folder lets in.
+const SOCKET_MODE: u32 = 0o660;
 
 /// Longest request, in octets.
 const REQUEST_MAX_LEN: u64 = 64 * 1024;
@@ -252,6 +255,8 @@ pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
         _ => {}
     }
     let listener = std::os::unix::net::UnixListener::bind(&path)?;
+    // To connect is to write (unix(7)): the umask leaves that to the owner, and the folder lets its group in.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -460,5 +465,14 @@ mod tests {
                 .starts_with("you may not ask the server at state/control: run this as")
         );
         assert!(said(io::ErrorKind::NotFound).starts_with("no server answers at state/control: is it running"));
+    }
+
+    #[test]
+    fn owner_and_group_may_connect() {
+        let state = tempfile::tempdir().expect("a folder");
+        let listener = bind(state.path()).expect("bound");
+        let mode = std::fs::metadata(socket_path(state.path())).expect("a socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o660, "and no umask decides otherwise");
+        drop(listener);
     }
 }
