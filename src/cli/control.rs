@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::zones_args::{Loaded, config_of};
+use super::{
+    printable,
+    zones_args::{Loaded, config_of},
+};
 use crate::{
     control::{self, Answer, Explanation, Request, ask},
     live::{citations::Effect, clock},
@@ -122,7 +125,7 @@ impl StateArgument {
 fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::Result<ExitCode> {
     let (mut text, mut is_well) = (String::new(), true);
     let mut line = |words: &str| {
-        text.push_str(words);
+        text.push_str(&printable(words));
         text.push('\n');
     };
     match answer {
@@ -141,7 +144,7 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
         Answer::Difference { zones } => {
             let mut told = Vec::new();
             super::diff::show(zones, &mut told)?;
-            line(String::from_utf8_lossy(&told).trim_end());
+            String::from_utf8_lossy(&told).lines().for_each(&mut line);
         }
         Answer::Status { zones, expired, troubles } => {
             for (zone, entries) in zones {

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     control::StateArgument,
+    printable,
     zones_args::{Loaded, config_of, is_config},
 };
 use crate::{
@@ -141,7 +142,7 @@ pub(super) fn show(zones: &[Comparison], out: &mut impl Write) -> io::Result<()>
             }
             writeln!(out, "  {word}: {} ({:.1}%)", change.amounts, change.share * 100.0)?;
             for item in &change.shown {
-                writeln!(out, "  {sign} {item}")?;
+                writeln!(out, "  {sign} {}", printable(item))?;
             }
         }
     }

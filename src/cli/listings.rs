@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::control::StateArgument;
+use super::{control::StateArgument, printable};
 use crate::{
     control::{
         Answer, Request, ask, ask_for_lines, ask_with_lines,
@@ -229,7 +229,7 @@ fn show(answer: Answer, state: &StateArgument) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     } else {
         for line in lines(&told, clock::now_s()) {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", printable(&line))?;
         }
     }
     let is_refused = |change: &Changed| matches!(change.outcome, Outcome::Refused { .. });

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::control::StateArgument;
+use super::{control::StateArgument, printable};
 use crate::{
     config,
     control::{Answer, Request, Statistics, ZoneStatistics, date},
@@ -121,7 +121,7 @@ fn show(before: &Statistics, now: &Statistics, top: usize, out: &mut impl Write)
         writeln!(out, "{name:<32} {rate:>10.0} {:>8} {entries:>12}  {}", hits(&old(name), zone), state(zone))?;
     }
     for (dataset, trouble) in &now.troubles {
-        writeln!(out, "{dataset}: {trouble}")?;
+        writeln!(out, "{}", printable(&format!("{dataset}: {trouble}")))?;
     }
     Ok(())
 }

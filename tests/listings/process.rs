@@ -107,6 +107,27 @@ const FILES: [(&str, &str); 2] =
     [("virbl.tee.gr.ip4set", ":127.0.0.3:virus from $\n192.0.2.77\n"), ("rhsbl.tee.gr.dnset", "a.test\n")];
 
 #[test]
+fn what_others_wrote_forges_no_line_and_commands_no_terminal() {
+    let site = Site::new(&FILES, "");
+    let reason = "x\n2026-11-22T10:00:00Z 192.0.2.9 delisted in virbl.tee.gr, by root (command)\u{1b}[2J";
+    let shown = reason.replace('\n', "\\n").replace('\u{1b}', "\\u{1b}");
+    let (said, is_well) =
+        site.run(&["list", "virbl.tee.gr", "192.0.2.9", "--for", "1h", "--reason", reason, "--text", "t\u{1b}c\r"]);
+    assert!(is_well, "{said}");
+    for (words, line_count) in
+        [(["history", "192.0.2.9"], 1), (["listings", "virbl.tee.gr"], 1), (["explain", "192.0.2.9"], 3)]
+    {
+        let (said, is_well) = site.run(&words);
+        assert!(is_well && said.contains(&shown) && said.lines().count() == line_count, "{words:?}: {said:?}");
+        assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{words:?}: {said:?}");
+    }
+    assert!(site.run(&["explain", "192.0.2.9"]).0.contains("    t\\u{1b}c\\r\n"));
+    let (said, is_well) = site.run(&["history", "192.0.2.9", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert!(is_well && told["events"][0]["reason"] == reason, "programs get it as it is: {said}");
+}
+
+#[test]
 fn an_operators_morning() {
     let site = Site::new(&FILES, "[listings.zones.\"virbl.tee.gr\"]\nnever-list = [\"203.0.113.0/24\"]\n");
     let (text, is_well) = site.run(&["list", "virbl.tee.gr", "192.0.2.55", "--for", "1h", "--reason", "Eicar"]);
