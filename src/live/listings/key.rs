@@ -49,6 +49,12 @@ pub enum KeyError {
         /// As it was written.
         text: String,
     },
+    /// A name and all below it, as in `.example.com`: that is two.
+    #[error("`.{name}` is two keys: take `{name}`, the name, and `*.{name}`, all below it")]
+    Both {
+        /// The name, as it was written.
+        name: String,
+    },
     /// No name at all.
     #[error("an empty key")]
     Empty,
@@ -152,6 +158,11 @@ impl FromStr for Key {
         if text == "*" {
             return Err(KeyError::Everything);
         }
+        if let Some(name) = text.strip_prefix('.')
+            && Name::parse(name.as_bytes()).is_ok()
+        {
+            return Err(KeyError::Both { name: name.to_owned() });
+        }
         let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         match Name::parse(name.as_bytes()) {
             Ok(name) if name.is_root() => Err(KeyError::Empty),
@@ -222,6 +233,7 @@ mod tests {
             assert_eq!(mapped.parse(), Ok(prefix("192.0.2.1/32")), "{mapped}");
         }
         assert_eq!("::ffff:192.0.2.0/120".parse(), Ok(prefix("192.0.2.0/24")));
+        assert_eq!(".a.example".parse::<Key>(), Err(KeyError::Both { name: "a.example".to_owned() }));
         assert_eq!(("*".parse::<Key>(), "*.".parse::<Key>()), (Err(KeyError::Everything), Err(KeyError::Empty)));
         assert_eq!(
             "::ffff:0:0/95".parse::<Key>(),
