@@ -166,6 +166,17 @@ fn problems_have_details() {
     check("PUT", key, token, "{\"excluded\":true,\"text\":\"x\"}", 400, "no text");
     check("PUT", key, token, "{\"until\":1000}", 422, "over already");
     check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, and this is not one");
+    let all = "/v1/zones/bl.example/listings";
+    check("GET", &format!("{all}?limit=x"), token, "", 400, "limit: invalid digit");
+    check("GET", &format!("{all}?limit=-1"), token, "", 400, "limit: invalid digit");
+    check("GET", &format!("{all}?limit=1&limit=2"), token, "", 400, "duplicate field `limit`");
+    check("DELETE", &format!("{key}?reason=1&reason=2"), token, "", 400, "duplicate field `reason`");
+    check("GET", &format!("{all}/%FF"), token, "", 400, "UTF-8");
+    check("GET", "/v1/zones/%FF/listings", token, "", 400, "UTF-8");
+    let long = " ".repeat((32 << 20) + 1);
+    check("PUT", key, token, &long, 413, "longer than 33554432 octets");
+    check("POST", all, token, &long, 413, "longer than 33554432 octets");
+    check("PUT", "/v1/zones/names.example/listings/.spam.example", token, "", 400, "and `*.spam.example`");
     check("PATCH", key, token, "", 405, "openapi");
     check("GET", "/v1/nothing", token, "", 404, "openapi");
     check("POST", "/v1/zones/bl.example/listings", token, "{}", 400, "cannot be read");

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    body::Bytes,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
@@ -15,7 +14,7 @@ use super::{
     Caller, Desk,
     bodies::{PutBody, word},
     json,
-    problem::{Problem, parse},
+    problem::{Body, Path, Problem, parse},
 };
 use crate::{
     live::listings::{Change, Key, Op, Outcome},
@@ -67,7 +66,7 @@ pub(super) async fn post(
     caller: Caller,
     Path(zone): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let zone = desk.zone(&caller, &zone)?;
     let is_lines = headers

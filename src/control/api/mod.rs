@@ -20,8 +20,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Query, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -31,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     bodies::{ChangeReply, EventBody, HistoryReply, ListingBody, PageReply, PutBody},
-    problem::Problem,
+    problem::{Body, Path, Problem, Query},
 };
 use super::{
     permit::{Scope, Tokens},
@@ -186,7 +185,7 @@ async fn put(
     State(desk): State<Desk>,
     caller: Caller,
     Path((zone, key)): Path<(String, String)>,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
     let asked: PutBody = if body.is_empty() { PutBody::default() } else { problem::parse(&body)? };

@@ -1,11 +1,14 @@
 //! What went wrong, for people and for programs (RFC 9457).
 
 use axum::{
-    http::{StatusCode, header},
+    body::Bytes,
+    extract::{self, FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::BODY_MAX_LEN;
 use crate::live::listings::{Refusal, StoreError};
 
 /// A problem's details.
@@ -54,6 +57,50 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+/// What a path says.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = extract::Path::from_request_parts(parts, state).await;
+        let extract::Path(told) = read.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        Ok(Self(told))
+    }
+}
+
+/// What stands behind its question mark.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = extract::Query::from_request_parts(parts, state).await;
+        let extract::Query(told) = read.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        Ok(Self(told))
+    }
+}
+
+/// The octets behind the head.
+pub(super) struct Body(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = Bytes::from_request(request, state).await;
+        read.map(Self).map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body is longer than {BODY_MAX_LEN} octets: send it in parts"),
+            ),
+            status => Problem::new(status, error.body_text()),
+        })
     }
 }
 
