@@ -125,8 +125,7 @@ impl Loaded {
     /// # Errors
     /// When a dataset cannot be loaded, or there is none.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
-        let folder = || config.zones.folders().first().map(|folder| folder.display().to_string()).unwrap_or_default();
-        config.zones.list().with_context(|| format!("cannot read the zones folder {}", folder()))?;
+        config.zones.list_or_say().map_err(anyhow::Error::msg)?;
         let cell = Cell::default();
         let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
         let bar = Bar::start(reloader.progress());

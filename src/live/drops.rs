@@ -58,8 +58,7 @@ pub fn drops(word: &str) -> Result<Vec<Drop>, String> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn drops_of(source: &ZoneSource) -> Result<Vec<Drop>, String> {
-    let folder = || source.folders().first().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let specs = source.list().map_err(|error| format!("cannot read the zones folder {}: {error}", folder()))?.specs;
+    let specs = source.list_or_say()?.specs;
     let is_named = matches!(source, ZoneSource::Folder(_));
     specs.iter().filter(|spec| spec.zone.is_some()).map(|spec| Drop::new(spec, is_named)).collect()
 }

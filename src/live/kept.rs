@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
-    path::{self, Path, PathBuf},
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::{
     loading::{Files, Stamp, stamps},
-    zones::DatasetSpec,
+    zones::{DatasetSpec, absolute},
 };
 
 /// What is kept beside the files.
@@ -210,8 +210,8 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], 
 /// By what a dataset is known again, from whatever folder the server was started and however its folder was spelled. Links are not
 /// followed: a release that they are switched to is the same dataset.
 fn identity(dataset: &DatasetSpec) -> String {
-    let absolute = |file: &PathBuf| path::absolute(file).unwrap_or_else(|_| file.clone());
-    DatasetSpec { kind: dataset.kind, files: dataset.files.iter().map(absolute).collect() }.to_string()
+    let files = dataset.files.iter().map(|file| absolute(file)).collect();
+    DatasetSpec { kind: dataset.kind, files }.to_string()
 }
 
 fn remove_if_there(folder: &Path) -> io::Result<()> {

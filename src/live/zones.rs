@@ -159,6 +159,15 @@ impl ZoneSource {
         }
     }
 
+    /// The same, with an error that names the folder.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn list_or_say(&self) -> Result<FolderListing, String> {
+        let folder = || self.folders().first().map(|folder| folder.display().to_string()).unwrap_or_default();
+        self.list().map_err(|error| format!("cannot read the zones folder {}: {error}", folder()))
+    }
+
     /// The folders to be watched.
     pub fn folders(&self) -> Vec<PathBuf> {
         match self {
@@ -178,6 +187,11 @@ impl ZoneSource {
             }
         }
     }
+}
+
+/// A path that says the same in another working folder.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Ends of names that files have before they are complete, or after they were replaced: those of editors, of programs that copy,

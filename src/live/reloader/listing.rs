@@ -1,10 +1,6 @@
 //! What there is to be served: files that come, that go, and that are passed over.
 
-use std::{
-    collections::HashSet,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, io, path::PathBuf};
 
 use tracing::{error, info, warn};
 
@@ -13,7 +9,7 @@ use crate::{
     live::{
         SETUP,
         loading::{MISSING, stamps},
-        zones::{DatasetSpec, NamedZone, ZoneSource},
+        zones::{DatasetSpec, NamedZone, ZoneSource, absolute},
     },
     wire::name::Name,
 };
@@ -149,9 +145,4 @@ impl Reloader {
             warn!(dataset = %dataset, "its last good version cannot be removed: {error}");
         }
     }
-}
-
-/// A path that says the same in another working folder.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
