@@ -58,6 +58,8 @@ pub struct Config {
     pub listens_by_default: bool,
     /// Address of the metrics.
     pub http: Option<SocketAddr>,
+    /// Interfaces that requests are taken from directly.
+    pub xdp: Vec<String>,
     /// UDP workers for each address.
     pub udp_workers: usize,
     /// Bind each worker to a core.
@@ -123,6 +125,7 @@ impl Config {
             listen: DEFAULT_LISTEN.iter().map(|address| address.parse().expect("an address")).collect(),
             listens_by_default: true,
             http: DEFAULT_HTTP.parse().ok(),
+            xdp: Vec::new(),
             udp_workers: std::thread::available_parallelism().map_or(1, usize::from),
             pin_workers: false,
             zones,
@@ -174,6 +177,7 @@ fn host_name() -> Option<String> {
 struct Spec {
     listen: Option<Vec<SocketAddr>>,
     http: Option<Switchable>,
+    xdp: Option<Vec<String>>,
     workers: Option<usize>,
     pin_workers: Option<bool>,
     folder: Option<PathBuf>,
@@ -321,6 +325,7 @@ impl Spec {
         is_any
             .context("names no address, so nobody could ask: leave the key out for the usual ones")
             .at_key("listen")?;
+        set(&mut config.xdp, self.xdp);
         set(&mut config.udp_workers, self.workers);
         within(config.udp_workers, &(1..=256), "").at_key("workers")?;
         set(&mut config.pin_workers, self.pin_workers);

@@ -195,7 +195,8 @@ impl Bound {
         if config.listens_by_default && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
             addresses.retain(SocketAddr::is_ipv4);
         }
-        let listeners = Listeners::bind(&addresses, settings)?;
+        let mut listeners = Listeners::bind(&addresses, settings)?;
+        listeners.tap(&config.xdp).context("xdp")?;
         let http = config.http.map(bind_http).transpose()?;
         let datagrams = doors::bind(&config)?;
         for address in listeners.addresses() {
@@ -221,8 +222,7 @@ impl Bound {
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
         let Self { config, listeners, http, datagrams, notifier } = self;
-        let addresses = listeners.addresses().count();
-        let worker_count = addresses * config.udp_workers + 1; // and the one of TCP
+        let worker_count = listeners.worker_count();
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
         let live_cell = LiveCell::default();
         personality.bound()?;

@@ -26,6 +26,7 @@ use std::ptr::{NonNull, null_mut};
 use libc::{c_int, iovec, mmsghdr, socklen_t};
 
 use super::peer::Peer;
+use super::worker::{Datagram, Sent};
 use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
 
 /// The kernel takes no more in one call: its `UIO_MAXIOV`.
@@ -56,38 +57,6 @@ struct Slot {
 }
 
 const _: () = assert!(!(size_of::<Slot>() / 64).is_multiple_of(64), "slots would alias in the cache");
-
-/// A received datagram, with the room for its reply.
-pub(super) struct Datagram<'a> {
-    /// Who sent it, if the kernel says so.
-    pub(super) client: Option<&'a Peer>,
-    /// It was longer than the room for requests, and its end is lost.
-    pub(super) truncated: bool,
-    pub(super) request: &'a [u8],
-    pub(super) reply: &'a mut [u8],
-}
-
-/// A reply that left its slot to be sent later, with all that sending it takes.
-pub(super) struct Parcel {
-    peer: Peer,
-    control: Control,
-    control_len: usize,
-    reply: Box<[u8]>,
-}
-
-/// What became of the queued replies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) sent: usize,
-    pub(super) failed: usize,
-}
-
-impl Parcel {
-    /// The control message that makes the reply leave from the address that was asked; empty if any will do.
-    pub(super) fn control(&self) -> &[u8] {
-        &self.control.0[..self.control_len]
-    }
-}
 
 /// Slots and the kernel's headers for them.
 pub(super) struct Batch {
@@ -148,10 +117,6 @@ impl Batch {
             header.msg_hdr.msg_iovlen = 1;
         }
         batch
-    }
-
-    pub(super) fn capacity(&self) -> usize {
-        self.incoming.len()
     }
 
     /// The `i`-th slot's address.
@@ -229,17 +194,6 @@ impl Batch {
     /// Queue the first `len` octets of slot `i`'s reply to its sender.
     pub(super) fn queue(&mut self, i: usize, len: usize) {
         let control_len = if self.control_len == 0 { 0 } else { self.turn_control_round(i) };
-        self.enqueue(i, len, control_len);
-    }
-
-    /// Turn slot `i`'s control message round; its length as it is to be sent.
-    fn turn_control_round(&mut self, i: usize) -> usize {
-        let received = received_control_len(&self.incoming[i].msg_hdr);
-        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
-        unsafe { (*self.slot(i)).control.turn_round(received) }
-    }
-
-    fn enqueue(&mut self, i: usize, len: usize, control_len: usize) {
         let slot = self.slot(i);
         let header = &mut self.outgoing[self.queued].msg_hdr;
         // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably; only addresses are taken.
@@ -255,29 +209,19 @@ impl Batch {
         self.queued += 1;
     }
 
-    /// Take the reply of slot `i` out, to be sent later.
-    pub(super) fn take_out(&self, i: usize, len: usize) -> Parcel {
-        let slot = self.slot(i);
-        let header = &self.incoming[i].msg_hdr;
-        // SAFETY: nothing writes to the slot while `self` is borrowed.
-        let (peer, mut control, reply) =
-            unsafe { ((*slot).peer, (*slot).control, &(&(*slot).reply)[..len.min(UDP_REPLY_MAX_LEN)]) };
-        let control_len = control.turn_round(received_control_len(header));
-        Parcel { peer, control, control_len, reply: reply.into() }
+    /// Turn slot `i`'s control message round; its length as it is to be sent.
+    fn turn_control_round(&mut self, i: usize) -> usize {
+        let received = received_control_len(&self.incoming[i].msg_hdr);
+        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
+        unsafe { (*self.slot(i)).control.turn_round(received) }
     }
 
-    /// Queue what was taken out. It goes into the next slot, so nothing else may be queued: replies of the batch in hand
-    /// are sent first.
-    pub(super) fn queue_parcel(&mut self, parcel: &Parcel) {
-        let i = self.queued;
-        let slot = self.slot(i);
-        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
-        unsafe {
-            (*slot).peer = parcel.peer;
-            (*slot).control = parcel.control;
-            (&mut (*slot).reply)[..parcel.reply.len()].copy_from_slice(&parcel.reply);
-        }
-        self.enqueue(i, parcel.reply.len(), parcel.control_len);
+    /// The control message that makes a later reply to datagram `i` leave from the address that was asked; empty if any will do.
+    pub(super) fn control(&self, i: usize) -> Box<[u8]> {
+        // SAFETY: nothing writes to the slot while `self` is borrowed.
+        let mut control = unsafe { (*self.slot(i)).control };
+        let len = control.turn_round(received_control_len(&self.incoming[i].msg_hdr));
+        control.0[..len].into()
     }
 
     /// Send all that is queued. One that fails is passed over, so that it does not stop those after it.
@@ -287,10 +231,10 @@ impl Batch {
         while next < self.queued {
             let rest = &mut self.outgoing[next..self.queued];
             let sent = match rest {
-                // SAFETY: the header was filled by `new` and `enqueue`: it points at a slot's name and at the one place of its
+                // SAFETY: the header was filled by `new` and `queue`: it points at a slot's name and at the one place of its
                 // reply, with their true sizes, and the slot lives as long as `self`.
                 [only] if only.msg_hdr.msg_controllen == 0 => unsafe { send_one(socket, &only.msg_hdr) },
-                // SAFETY: each header in `rest` was filled by `new` and `enqueue` and points at a slot's name, reply and control
+                // SAFETY: each header in `rest` was filled by `new` and `queue` and points at a slot's name, reply and control
                 // message with their true sizes; the slots live as long as `self`, and the kernel only reads them.
                 _ => unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) },
             };
@@ -379,8 +323,10 @@ pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, valu
 mod tests {
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use super::super::Late;
     use super::*;
 
     fn socket(address: &str) -> UdpSocket {
@@ -466,7 +412,7 @@ mod tests {
         ];
         for (home, asked, level, option) in kinds.into_iter().filter(|kind| UdpSocket::bind((kind.1[0], 0)).is_ok()) {
             let (server, client) =
-                (socket(home), socket(&home.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")));
+                (Arc::new(socket(home)), socket(&home.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")));
             server.set_read_timeout(Some(Duration::from_millis(50))).expect("timeout");
             set_option(server.as_fd(), level, option, 1).expect("packet information");
             let local = server.local_addr().expect("address");
@@ -479,16 +425,17 @@ mod tests {
                 }
                 let received = batch.receive(server.as_fd()).unwrap_or(0);
                 assert_eq!(received, count);
-                let parcels: Vec<Parcel> = (0..received).filter(|i| i % 3 == 1).map(|i| batch.take_out(i, 1)).collect();
+                let from = client.local_addr().expect("address");
+                let later = (0..received).filter(|i| i % 3 == 1);
+                let later: Vec<_> =
+                    later.map(|i| (i as u8, Late::udp(Arc::clone(&server), from, batch.control(i)))).collect();
                 for i in (0..received).filter(|i| i % 3 != 1) {
                     batch.datagram(i).reply[0] = i as u8;
                     batch.queue(i, 1);
                 }
                 assert_eq!(batch.send(server.as_fd()).failed, 0);
-                for (i, parcel) in (1..).step_by(3).zip(parcels) {
-                    let parcel = Parcel { reply: [i].into(), ..parcel };
-                    batch.queue_parcel(&parcel);
-                    assert_eq!(batch.send(server.as_fd()), Sent { sent: 1, failed: 0 });
+                for (i, late) in later {
+                    late.send(vec![i]).expect("sent");
                 }
                 for _ in 0..received {
                     let (len, from) = client.recv_from(&mut buffer).expect("answer");
@@ -508,12 +455,13 @@ mod tests {
         let received = batch.receive(server.as_fd()).expect("receive");
         assert_eq!(received, 3);
         for i in 0..3 {
-            let mut parcel = batch.take_out(i, 1 + i);
             if i == 1 {
                 // 255.255.255.255 without SO_BROADCAST: EACCES.
-                parcel.peer = SocketAddr::from(([255; 4], parcel.peer.port())).into();
+                let nobody = SocketAddr::from(([255; 4], server.local_addr().expect("address").port())).into();
+                // SAFETY: no reference into the slot is alive.
+                unsafe { (*batch.slot(i)).peer = nobody };
             }
-            batch.queue_parcel(&parcel);
+            batch.queue(i, 1 + i);
         }
         assert_eq!(batch.send(server.as_fd()), Sent { sent: 2, failed: 1 });
         let mut buffer = [0; 9];

@@ -14,7 +14,10 @@ use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::batch::set_option;
-use super::{Counters, Limits, Responder, Server, Stop, Transport, tcp, udp};
+use super::udp::Udp;
+use super::worker::{Carrier, RECEIVE_WAIT_MS, SEND_WAIT_MS, Worker};
+use super::xdp::{Interface, XdpError};
+use super::{Counters, Limits, Responder, Server, Stop, Transport, UdpCounters, tcp};
 use crate::turns;
 
 /// Connections that the kernel keeps ready until they are accepted.
@@ -100,6 +103,7 @@ fn advice(error: &io::Error) -> &'static str {
 pub struct Listeners {
     udp: Vec<(SocketAddr, Vec<UdpSocket>)>,
     tcp: Vec<TcpListener>,
+    interfaces: Vec<Interface>,
     settings: Settings,
 }
 
@@ -112,7 +116,7 @@ impl Listeners {
     /// The first address that cannot be bound.
     pub fn bind(addresses: &[SocketAddr], settings: Settings) -> Result<Self, BindError> {
         let mut seen = HashSet::new();
-        let mut listeners = Self { udp: Vec::new(), tcp: Vec::new(), settings };
+        let mut listeners = Self { udp: Vec::new(), tcp: Vec::new(), interfaces: Vec::new(), settings };
         for &address in addresses {
             if seen.insert(address) {
                 listeners.add(address)?;
@@ -138,6 +142,26 @@ impl Listeners {
         }
     }
 
+    /// Take requests to the bound addresses straight from these interfaces. Wildcards are left to the sockets, since an interface
+    /// may pass on what is for other machines; so is the loopback.
+    ///
+    /// # Errors
+    ///
+    /// The first interface from which they cannot be taken.
+    pub fn tap(&mut self, interfaces: &[String]) -> Result<(), XdpError> {
+        let addresses: Vec<_> = self.addresses().filter(is_tapped).collect();
+        for name in interfaces {
+            self.interfaces.push(Interface::open(name, &addresses)?);
+        }
+        Ok(())
+    }
+
+    /// Workers that will run: of sockets, of interfaces, and the one of TCP.
+    pub fn worker_count(&self) -> usize {
+        let sockets = self.udp.iter().map(|(_, sockets)| sockets.len()).sum::<usize>();
+        sockets + self.interfaces.iter().map(Interface::queue_count).sum::<usize>() + 1
+    }
+
     /// The bound addresses, with the ports that port 0 became.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.udp.iter().map(|&(address, _)| address)
@@ -155,30 +179,27 @@ impl Listeners {
     {
         let new_responder = Arc::new(new_responder);
         let addresses = self.addresses().collect();
-        let counters = Counters { udp: Vec::new(), udp_addresses: Vec::new(), tcp: Arc::default() };
+        let counters = Counters::default();
         // From here on a failure drops the server, which stops the threads already started.
         let mut server = Server { addresses, counters, stop: Arc::new(Stop::default()), threads: Vec::new() };
+        let batch = self.settings.udp_batch;
         let cores = if self.settings.pin_workers { permitted_cores() } else { Vec::new() };
+        let core = |n: usize| cores.get(n % cores.len().max(1)).copied();
+        let mut ways = Vec::new();
         for (address, sockets) in self.udp {
             for (n, socket) in sockets.into_iter().enumerate() {
-                let worker = udp::Worker {
-                    socket: Arc::new(socket),
-                    local: address,
-                    batch: self.settings.udp_batch,
-                    counters: Arc::default(),
-                    stop: Arc::clone(&server.stop),
-                };
-                server.counters.udp.push(Arc::clone(&worker.counters));
-                server.counters.udp_addresses.push(address);
-                let core = cores.get(n % cores.len().max(1)).copied();
-                let new_responder = Arc::clone(&new_responder);
-                let thread = thread::Builder::new().name(format!("udp-{}", server.threads.len()));
-                server.threads.push(thread.spawn(move || {
-                    pin(core);
-                    turns::come_first();
-                    worker.run(&*new_responder);
-                })?);
+                let socket = Arc::new(socket);
+                if n == 0 && is_tapped(&address) {
+                    ways.push((address, Arc::clone(&socket)));
+                }
+                let carrier = move || Udp::new(socket, address, batch);
+                server.spawn(address, Arc::default(), core(n), carrier, &new_responder)?;
             }
+        }
+        let ways = ways.into();
+        for (n, (tap, tapped)) in self.interfaces.into_iter().flat_map(|it| it.taps(batch, &ways)).enumerate() {
+            server.spawn(ways[0].0, Arc::clone(&tapped.counters), core(n), move || tap, &new_responder)?;
+            server.counters.taps.push(tapped);
         }
         if let Some(limits) = self.settings.tcp
             && !self.tcp.is_empty()
@@ -190,6 +211,35 @@ impl Listeners {
         }
         Ok(server)
     }
+}
+
+impl Server {
+    /// Start a worker, with a carrier that it makes itself.
+    fn spawn<C: Carrier, R: Responder + 'static>(
+        &mut self,
+        address: SocketAddr,
+        counters: Arc<UdpCounters>,
+        core: Option<usize>,
+        new_carrier: impl FnOnce() -> C + Send + 'static,
+        new_responder: &Arc<impl Fn() -> R + Send + Sync + 'static>,
+    ) -> io::Result<()> {
+        self.counters.udp.push(Arc::clone(&counters));
+        self.counters.udp_addresses.push(address);
+        let worker = Worker { counters, stop: Arc::clone(&self.stop) };
+        let new_responder = Arc::clone(new_responder);
+        let thread = thread::Builder::new().name(format!("udp-{}", self.threads.len()));
+        self.threads.push(thread.spawn(move || {
+            pin(core);
+            turns::come_first();
+            worker.run(&mut new_carrier(), &*new_responder);
+        })?);
+        Ok(())
+    }
+}
+
+/// Whether requests to an address can be taken from an interface.
+fn is_tapped(address: &SocketAddr) -> bool {
+    !address.ip().is_unspecified() && !address.ip().is_loopback()
 }
 
 /// The cores that this process may run on.
@@ -232,8 +282,8 @@ fn udp_socket(address: SocketAddr, shared: bool, settings: &Settings) -> io::Res
     // Best effort: the system's maximum (net.core.rmem_max) may be less.
     let _ = socket.set_recv_buffer_size(settings.udp_receive_buffer_bytes);
     let _ = socket.set_send_buffer_size(settings.udp_send_buffer_bytes);
-    socket.set_read_timeout(Some(Duration::from_millis(udp::RECEIVE_WAIT_MS)))?;
-    socket.set_write_timeout(Some(Duration::from_millis(udp::SEND_WAIT_MS)))?;
+    socket.set_read_timeout(Some(Duration::from_millis(RECEIVE_WAIT_MS)))?;
+    socket.set_write_timeout(Some(Duration::from_millis(SEND_WAIT_MS)))?;
     // OMIT ignores path MTUs learnt from ICMP, which anyone can forge to make us send fragments that he then replaces
     // (RFC 9715, section 3.1). Best effort: old kernels do not know it.
     let family = if address.is_ipv4() {

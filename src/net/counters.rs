@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::time::{ClockId, clock_gettime};
 
+use super::xdp::Tapped;
+
 /// A number with one writing thread.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -195,12 +197,14 @@ counters! {
 }
 
 /// All counters of a running server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
-    /// One for each UDP worker.
+    /// One for each UDP worker, at a socket or at an interface.
     pub udp: Vec<Arc<UdpCounters>>,
-    /// The addresses that these listen on, in the same order.
+    /// The addresses that these listen on, in the same order; of one at an interface, the first of them.
     pub udp_addresses: Vec<SocketAddr>,
+    /// What the workers at interfaces have in hand.
+    pub taps: Vec<Tapped>,
     /// The TCP thread's; all zero when TCP is off.
     pub tcp: Arc<TcpCounters>,
 }

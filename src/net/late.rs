@@ -1,6 +1,7 @@
-//! A reply that takes longer than a batch: it is made on another thread and leaves by the socket that was asked.
+//! A reply that takes longer than a batch: it is made on another thread, or held for a while, and leaves by the socket that was
+//! asked.
 //!
-//! Only messages that change something take so long, because they wait for a disk. So this may allocate, and a datagram's
+//! Only messages that change something take so long, because they wait for a disk, and few are held. So this may allocate, and a datagram's
 //! reply is sent by itself; what it must not do is keep a worker waiting.
 
 use std::io::{self, IoSlice};
@@ -10,19 +11,22 @@ use std::sync::Arc;
 use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::sync::oneshot;
 
-use super::batch::Parcel;
-
 /// The way back to a client. Without a reply, a datagram is met with silence and a stream goes on to its next query.
 pub struct Late(Way);
 
 enum Way {
-    Udp { socket: Arc<UdpSocket>, client: SocketAddr, parcel: Box<Parcel> },
+    /// The control message, if there is one, makes the reply leave from the address that was asked.
+    Udp {
+        socket: Arc<UdpSocket>,
+        client: SocketAddr,
+        control: Box<[u8]>,
+    },
     Tcp(oneshot::Sender<Vec<u8>>),
 }
 
 impl Late {
-    pub(super) fn udp(socket: Arc<UdpSocket>, client: SocketAddr, parcel: Parcel) -> Self {
-        Self(Way::Udp { socket, client, parcel: Box::new(parcel) })
+    pub(super) fn udp(socket: Arc<UdpSocket>, client: SocketAddr, control: Box<[u8]>) -> Self {
+        Self(Way::Udp { socket, client, control })
     }
 
     pub(super) fn tcp() -> (Self, oneshot::Receiver<Vec<u8>>) {
@@ -36,11 +40,11 @@ impl Late {
     /// When the kernel takes no datagram, as a worker's own sending may find.
     pub fn send(self, reply: Vec<u8>) -> io::Result<()> {
         match self.0 {
-            Way::Udp { socket, client, parcel } => {
+            Way::Udp { socket, client, control } => {
                 let client = SockAddr::from(client);
                 let octets = [IoSlice::new(&reply)];
                 let message = MsgHdr::new().with_addr(&client).with_buffers(&octets);
-                match parcel.control() {
+                match &*control {
                     [] => SockRef::from(&*socket).sendmsg(&message, 0)?,
                     control => SockRef::from(&*socket).sendmsg(&message.with_control(control), 0)?,
                 };

@@ -2,7 +2,7 @@
 //!
 //! Nearly all traffic is UDP: one small datagram in, one out, hundreds of thousands a second, and no two of them related.
 //! So each UDP worker is a plain thread with a socket of its own (`SO_REUSEPORT`), a [`Responder`] of its own and buffers
-//! allocated once; it shares nothing that is written, and a system call carries a whole batch (`udp.rs`). TCP is rare for
+//! allocated once; it shares nothing that is written, and a system call carries a whole batch (`worker.rs`, `udp.rs`). TCP is rare for
 //! blocklists (a truncated answer asked again, a monitor, a zone-checking script), and what it needs is many connections
 //! that cost nearly nothing while they say nothing: one thread serves them all (`tcp.rs`, `connection.rs`), which keeps every limit
 //! exact and every counter in one hand without a lock.
@@ -14,7 +14,9 @@
 //!       ::stop       flag and wake-up;   join waits for the threads
 //! ```
 //!
-//! `unsafe` is confined to `batch.rs`, which wraps the few system calls that no crate wraps as they are needed here.
+//! Where an interface is named for it, requests come to us straight from there, by the same kind of worker (`worker.rs`, `xdp/`).
+//!
+//! `unsafe` is confined to `batch.rs` and to `xdp/`, which wrap the few system calls that no crate wraps as they are needed here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,6 +35,8 @@ mod late;
 mod peer;
 mod tcp;
 mod udp;
+mod worker;
+mod xdp;
 
 pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
@@ -40,6 +44,7 @@ pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters
 pub use late::Late;
 pub use peer::Peer;
 pub use tcp::Limits;
+pub use xdp::{Tapped, XdpError};
 
 /// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.
 pub(crate) const HEADER_LEN: usize = 12;
@@ -83,8 +88,8 @@ pub trait Responder {
     /// without any, so that a thread without traffic does not hold on to an old snapshot.
     fn begin_batch(&mut self);
 
-    /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets and holds
-    /// remains of earlier ones. The request has 12 octets at least, a whole header.
+    /// Answer one request into `reply`, which has room for [`UDP_REPLY_MAX_LEN`] or [`TCP_REPLY_MAX_LEN`] octets, or for what
+    /// an interface takes in one piece, and holds remains of earlier ones. The request has 12 octets at least, a whole header.
     fn respond(&mut self, client: &Peer, transport: Transport, request: &[u8], reply: &mut [u8]) -> Reply;
 
     /// Take over a request to which the answer was [`Reply::LATE`], with the way back to its client. It must not block.

@@ -57,6 +57,30 @@ impl Peer {
         len as socklen_t
     }
 
+    /// An IPv4 address and a port, in network order.
+    #[inline]
+    pub(super) fn from_v4(address: [u8; 4], port: [u8; 2]) -> Self {
+        let mut peer = Self::new(libc::AF_INET, port);
+        peer.0[4..8].copy_from_slice(&address);
+        peer
+    }
+
+    /// An IPv6 address and a port, in network order.
+    #[inline]
+    pub(super) fn from_v6(address: [u8; 16], port: [u8; 2]) -> Self {
+        let mut peer = Self::new(libc::AF_INET6, port);
+        peer.0[8..24].copy_from_slice(&address);
+        peer
+    }
+
+    #[inline]
+    fn new(family: c_int, port: [u8; 2]) -> Self {
+        let mut octets = [0; PEER_LEN];
+        octets[..2].copy_from_slice(&(family as u16).to_ne_bytes());
+        octets[2..4].copy_from_slice(&port);
+        Self(octets)
+    }
+
     #[inline]
     fn family(&self) -> c_int {
         u16::from_ne_bytes([self.0[0], self.0[1]]).into()
@@ -82,21 +106,15 @@ impl fmt::Debug for Peer {
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
-        let mut octets = [0; PEER_LEN];
-        octets[2..4].copy_from_slice(&address.port().to_be_bytes());
-        let family = match address {
-            SocketAddr::V4(address) => {
-                octets[4..8].copy_from_slice(&address.ip().octets());
-                libc::AF_INET
-            }
+        let port = address.port().to_be_bytes();
+        match address {
+            SocketAddr::V4(address) => Self::from_v4(address.ip().octets(), port),
             SocketAddr::V6(address) => {
-                octets[8..24].copy_from_slice(&address.ip().octets());
-                octets[24..].copy_from_slice(&address.scope_id().to_ne_bytes());
-                libc::AF_INET6
+                let mut peer = Self::from_v6(address.ip().octets(), port);
+                peer.0[24..].copy_from_slice(&address.scope_id().to_ne_bytes());
+                peer
             }
-        };
-        octets[..2].copy_from_slice(&(family as u16).to_ne_bytes());
-        Self(octets)
+        }
     }
 }
 

@@ -1,259 +1,50 @@
-//! A UDP worker: one thread, one socket, one batch in hand.
-//!
-//! Per batch: one system call to receive, one to send, the time and the snapshot once. Per datagram: a look at who sent it, the
-//! responder, and a few stores that queue the reply. Held replies are rare (a dataset asks for the delay), so they are
-//! copied out and wait in a heap, and a batch pays one branch for there being none.
+//! Datagrams by a socket, many with each system call.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
-use std::{cmp, io};
 
-use super::batch::{Batch, Parcel};
-use super::counters::Stopwatch;
-use super::{HEADER_LEN, Late, Responder, Stop, Transport, UdpCounters};
+use super::Late;
+use super::batch::Batch;
+use super::worker::{Carrier, Datagram, Sent};
 
-/// How long a receive waits at most, and so how soon a stop, a held reply and a new snapshot are seen on an idle socket.
-pub(super) const RECEIVE_WAIT_MS: u64 = 250;
-
-/// How long sending waits for a full queue to drain before the rest of the batch is given up.
-pub(super) const SEND_WAIT_MS: u64 = 250;
-
-/// The most replies that wait at once in a worker. At some 200 octets each they take 2 MB, at most 32.
-const HELD_MAX: usize = 8192;
-
-/// A pause after an unexpected error of the socket, lest the thread spins on it.
-const ERROR_PAUSE_MS: u64 = 20;
-
-/// What a worker's thread is given.
-pub(super) struct Worker {
-    pub(super) socket: Arc<UdpSocket>,
-    /// Where it is bound. With 0.0.0.0 or :: each datagram says which address was asked.
-    pub(super) local: SocketAddr,
-    pub(super) batch: usize,
-    pub(super) counters: Arc<UdpCounters>,
-    pub(super) stop: Arc<Stop>,
-}
-
-impl Worker {
-    /// Serve until stopped. A panic of the responder costs the batch in hand and what is held, not the worker: its socket
-    /// would go on receiving its share of the traffic with no one to read it.
-    pub(super) fn run<R: Responder>(self, new_responder: &impl Fn() -> R) {
-        while !self.stop.is_set() {
-            if catch_unwind(AssertUnwindSafe(|| Desk::new(&self, new_responder()).serve())).is_err() {
-                self.counters.panics.add(1);
-                tracing::error!("a UDP worker panicked while answering and begins anew; please report this");
-                thread::sleep(Duration::from_millis(ERROR_PAUSE_MS));
-            }
-        }
-    }
-}
-
-/// What a worker works with.
-struct Desk<'a, R> {
-    worker: &'a Worker,
-    counters: &'a UdpCounters,
-    responder: R,
+/// A socket of one worker's own, and the memory for a batch of its datagrams.
+pub(super) struct Udp {
+    socket: Arc<UdpSocket>,
     batch: Batch,
-    held: Held,
 }
 
-impl<'a, R: Responder> Desk<'a, R> {
-    fn new(worker: &'a Worker, responder: R) -> Self {
-        let batch = Batch::new(worker.batch, worker.local);
-        Self { worker, counters: &worker.counters, responder, batch, held: Held::default() }
-    }
-
-    fn serve(&mut self) {
-        while !self.worker.stop.is_set() {
-            let received = self.receive();
-            self.responder.begin_batch();
-            if received > 0 {
-                let begun = Stopwatch::start();
-                self.answer(received);
-                self.send();
-                self.counters.durations.observe(received as u64, begun.elapsed_ns());
-            }
-            if !self.held.is_empty() {
-                self.release();
-            }
-        }
-    }
-
-    fn receive(&mut self) -> usize {
-        match self.batch.receive(self.worker.socket.as_fd()) {
-            Ok(received) => received,
-            // Nothing came in time (EAGAIN), or a signal did (EINTR).
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
-            Err(error) => {
-                self.counters.receive_errors.add(1);
-                tracing::debug!(%error, "receive failed");
-                thread::sleep(Duration::from_millis(ERROR_PAUSE_MS));
-                0
-            }
-        }
-    }
-
-    fn answer(&mut self, received: usize) {
-        let (mut replied, mut late, mut long, mut short, mut port_zero) = (0, 0, 0, 0, 0);
-        for i in 0..received {
-            let datagram = self.batch.datagram(i);
-            if datagram.truncated {
-                long += 1;
-                continue;
-            }
-            if datagram.request.len() < HEADER_LEN {
-                short += 1;
-                continue;
-            }
-            let Some(client) = datagram.client.filter(|client| client.takes_replies()) else {
-                port_zero += 1;
-                continue;
-            };
-            let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
-            if reply.len == 0 {
-                if reply.is_late {
-                    late += 1;
-                    let (client, request) = (client.socket_addr(), datagram.request.into());
-                    self.hand_over(i, client, request);
-                }
-                continue;
-            }
-            replied += 1;
-            if reply.hold_s == 0 {
-                self.batch.queue(i, reply.len);
-            } else {
-                self.hold(i, reply.len, reply.hold_s);
-            }
-        }
-        let received = received as u64;
-        self.counters.batches.add(1);
-        self.counters.received.add(received);
-        self.counters.replied.add(replied);
-        self.counters.unanswered.add(received - replied - late - long - short - port_zero);
-        if late > 0 {
-            self.counters.late.add(late);
-        }
-        if long + short + port_zero > 0 {
-            self.counters.dropped_long.add(long);
-            self.counters.dropped_short.add(short);
-            self.counters.dropped_port_zero.add(port_zero);
-        }
-    }
-
-    /// Give a request away, with the way back to its client.
-    #[cold]
-    fn hand_over(&mut self, i: usize, client: SocketAddr, request: Box<[u8]>) {
-        let late = Late::udp(Arc::clone(&self.worker.socket), client, self.batch.take_out(i, 0));
-        self.responder.take_over(client, Transport::Udp, request, late);
-    }
-
-    fn hold(&mut self, i: usize, len: usize, hold_s: u16) {
-        if self.held.is_full() {
-            self.counters.dropped_hold_full.add(1);
-            return;
-        }
-        let due = Instant::now() + Duration::from_secs(hold_s.into());
-        self.held.push(due, self.batch.take_out(i, len));
-        self.counters.held.set(self.held.len() as u64);
-    }
-
-    /// Send the held replies that are due, after the batch in hand was sent.
-    fn release(&mut self) {
-        let now = Instant::now();
-        // No more are due than are held, so the number of rounds is bounded.
-        loop {
-            let mut queued = 0;
-            while queued < self.batch.capacity()
-                && let Some(parcel) = self.held.pop_due(now)
-            {
-                self.batch.queue_parcel(&parcel);
-                queued += 1;
-            }
-            if queued == 0 {
-                break;
-            }
-            self.send();
-        }
-        self.counters.held.set(self.held.len() as u64);
-    }
-
-    fn send(&mut self) {
-        let outcome = self.batch.send(self.worker.socket.as_fd());
-        self.counters.sent.add(outcome.sent as u64);
-        if outcome.failed > 0 {
-            self.counters.send_errors.add(outcome.failed as u64);
-        }
+impl Udp {
+    /// Batches of up to `capacity` datagrams, of a socket that is bound to `local`. With 0.0.0.0 or :: each says which address
+    /// was asked.
+    pub(super) fn new(socket: Arc<UdpSocket>, local: SocketAddr, capacity: usize) -> Self {
+        Self { socket, batch: Batch::new(capacity, local) }
     }
 }
 
-/// Replies that wait, the earliest due first, and those due at the same moment in order of arrival.
-#[derive(Default)]
-struct Held {
-    heap: BinaryHeap<Reverse<Waiting>>,
-    arrivals: u64,
-}
-
-struct Waiting {
-    due: Instant,
-    arrival: u64,
-    parcel: Parcel,
-}
-
-impl Held {
-    fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+impl Carrier for Udp {
+    #[inline]
+    fn receive(&mut self) -> io::Result<usize> {
+        self.batch.receive(self.socket.as_fd())
     }
 
-    fn is_full(&self) -> bool {
-        self.heap.len() >= HELD_MAX
+    #[inline]
+    fn datagram(&mut self, i: usize) -> Datagram<'_> {
+        self.batch.datagram(i)
     }
 
-    fn len(&self) -> usize {
-        self.heap.len()
+    #[inline]
+    fn queue(&mut self, i: usize, len: usize) {
+        self.batch.queue(i, len);
     }
 
-    fn push(&mut self, due: Instant, parcel: Parcel) {
-        self.arrivals += 1;
-        self.heap.push(Reverse(Waiting { due, arrival: self.arrivals, parcel }));
+    fn way_back(&mut self, i: usize, client: SocketAddr) -> Late {
+        Late::udp(Arc::clone(&self.socket), client, self.batch.control(i))
     }
 
-    fn pop_due(&mut self, now: Instant) -> Option<Parcel> {
-        let Reverse(first) = self.heap.peek()?;
-        if first.due > now {
-            return None;
-        }
-        self.heap.pop().map(|Reverse(waiting)| waiting.parcel)
-    }
-}
-
-impl Waiting {
-    fn rank(&self) -> (Instant, u64) {
-        (self.due, self.arrival)
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> cmp::Ordering {
-        self.rank().cmp(&other.rank())
+    #[inline]
+    fn send(&mut self) -> Sent {
+        self.batch.send(self.socket.as_fd())
     }
 }

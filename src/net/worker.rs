@@ -1,0 +1,285 @@
+//! A worker: one thread, one carrier of datagrams, one batch in hand.
+//!
+//! Datagrams come by a socket (`udp.rs`) or straight from a network interface (`xdp/`); what is done with them is the same and
+//! stands here once. Per batch: one system call to receive, one to send, the time and the snapshot once. Per datagram: a look
+//! at who sent it, the responder, and a few stores that queue the reply. Held replies are rare (a dataset asks for the delay),
+//! so they wait in a heap, each with its way back, and a batch pays one branch for there being none.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{cmp, io};
+
+use super::counters::Stopwatch;
+use super::peer::Peer;
+use super::{HEADER_LEN, Late, Responder, Stop, Transport, UdpCounters};
+
+/// How long a receive waits at most, and so how soon a stop, a held reply and a new snapshot are seen where nothing arrives.
+pub(super) const RECEIVE_WAIT_MS: u64 = 250;
+
+/// How long sending waits for a full queue to drain before the rest of the batch is given up.
+pub(super) const SEND_WAIT_MS: u64 = 250;
+
+/// The most replies that wait at once in a worker. At some 200 octets each they take 2 MB, at most 32.
+const HELD_MAX: usize = 8192;
+
+/// A pause after an unexpected error of the carrier, lest the thread spins on it.
+const ERROR_PAUSE_MS: u64 = 20;
+
+/// What moves datagrams in batches. Those of a batch are looked at in order, and each is done with before the next.
+pub(super) trait Carrier {
+    /// Wait [`RECEIVE_WAIT_MS`] at most for a datagram, then take as many as are there. Returns how many.
+    fn receive(&mut self) -> io::Result<usize>;
+
+    /// The `i`-th datagram received.
+    fn datagram(&mut self, i: usize) -> Datagram<'_>;
+
+    /// Queue the first `len` octets of what was laid into the room for the `i`-th one's reply.
+    fn queue(&mut self, i: usize, len: usize);
+
+    /// The way back for a reply to the `i`-th one that comes later, or from another thread.
+    fn way_back(&mut self, i: usize, client: SocketAddr) -> Late;
+
+    /// Send all that is queued. One that fails does not stop those after it.
+    fn send(&mut self) -> Sent;
+}
+
+/// A received datagram, with the room for its reply.
+pub(super) struct Datagram<'a> {
+    /// Who sent it, if that can be told.
+    pub(super) client: Option<&'a Peer>,
+    /// It was longer than the room for requests, and its end is lost.
+    pub(super) truncated: bool,
+    pub(super) request: &'a [u8],
+    pub(super) reply: &'a mut [u8],
+}
+
+/// What became of the queued replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) sent: usize,
+    pub(super) failed: usize,
+}
+
+/// What a worker's thread is given.
+pub(super) struct Worker {
+    pub(super) counters: Arc<UdpCounters>,
+    pub(super) stop: Arc<Stop>,
+}
+
+impl Worker {
+    /// Serve until stopped. A panic of the responder costs the batch in hand and what is held, not the worker: its carrier
+    /// would go on receiving its share of the traffic with no one to read it.
+    pub(super) fn run<R: Responder>(self, carrier: &mut impl Carrier, new_responder: &impl Fn() -> R) {
+        while !self.stop.is_set() {
+            let serve = || Desk::new(&self, carrier, new_responder()).serve();
+            if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                self.counters.panics.add(1);
+                tracing::error!("a UDP worker panicked while answering and begins anew; please report this");
+                thread::sleep(Duration::from_millis(ERROR_PAUSE_MS));
+            }
+        }
+    }
+}
+
+/// What a worker works with.
+struct Desk<'a, C, R> {
+    carrier: &'a mut C,
+    counters: &'a UdpCounters,
+    stop: &'a Stop,
+    responder: R,
+    held: Held,
+}
+
+impl<'a, C: Carrier, R: Responder> Desk<'a, C, R> {
+    fn new(worker: &'a Worker, carrier: &'a mut C, responder: R) -> Self {
+        let Worker { counters, stop } = worker;
+        Self { carrier, counters, stop, responder, held: Held::default() }
+    }
+
+    fn serve(&mut self) {
+        while !self.stop.is_set() {
+            let received = self.receive();
+            self.responder.begin_batch();
+            if received > 0 {
+                let begun = Stopwatch::start();
+                self.answer(received);
+                self.send();
+                self.counters.durations.observe(received as u64, begun.elapsed_ns());
+            }
+            if !self.held.is_empty() {
+                self.release();
+            }
+        }
+    }
+
+    fn receive(&mut self) -> usize {
+        match self.carrier.receive() {
+            Ok(received) => received,
+            // Nothing came in time (EAGAIN), or a signal did (EINTR).
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error) => {
+                self.counters.receive_errors.add(1);
+                tracing::debug!(%error, "receive failed");
+                thread::sleep(Duration::from_millis(ERROR_PAUSE_MS));
+                0
+            }
+        }
+    }
+
+    fn answer(&mut self, received: usize) {
+        let (mut replied, mut late, mut long, mut short, mut port_zero) = (0, 0, 0, 0, 0);
+        for i in 0..received {
+            let datagram = self.carrier.datagram(i);
+            if datagram.truncated {
+                long += 1;
+                continue;
+            }
+            if datagram.request.len() < HEADER_LEN {
+                short += 1;
+                continue;
+            }
+            let Some(client) = datagram.client.filter(|client| client.takes_replies()) else {
+                port_zero += 1;
+                continue;
+            };
+            let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
+            if reply.len == 0 {
+                if reply.is_late {
+                    late += 1;
+                    let (client, request) = (client.socket_addr(), datagram.request.into());
+                    self.hand_over(i, client, request);
+                }
+                continue;
+            }
+            replied += 1;
+            if reply.hold_s == 0 {
+                self.carrier.queue(i, reply.len);
+            } else {
+                let (client, held) = (client.socket_addr(), datagram.reply[..reply.len].to_vec());
+                self.hold(i, client, held, reply.hold_s);
+            }
+        }
+        let received = received as u64;
+        self.counters.batches.add(1);
+        self.counters.received.add(received);
+        self.counters.replied.add(replied);
+        self.counters.unanswered.add(received - replied - late - long - short - port_zero);
+        if late > 0 {
+            self.counters.late.add(late);
+        }
+        if long + short + port_zero > 0 {
+            self.counters.dropped_long.add(long);
+            self.counters.dropped_short.add(short);
+            self.counters.dropped_port_zero.add(port_zero);
+        }
+    }
+
+    /// Give a request away, with the way back to its client.
+    #[cold]
+    fn hand_over(&mut self, i: usize, client: SocketAddr, request: Box<[u8]>) {
+        let late = self.carrier.way_back(i, client);
+        self.responder.take_over(client, Transport::Udp, request, late);
+    }
+
+    /// Keep a reply, with the way back to its client.
+    #[cold]
+    fn hold(&mut self, i: usize, client: SocketAddr, reply: Vec<u8>, hold_s: u16) {
+        if self.held.is_full() {
+            self.counters.dropped_hold_full.add(1);
+            return;
+        }
+        let due = Instant::now() + Duration::from_secs(hold_s.into());
+        self.held.push(due, self.carrier.way_back(i, client), reply);
+        self.counters.held.set(self.held.len() as u64);
+    }
+
+    /// Send the held replies that are due, after the batch in hand was sent.
+    fn release(&mut self) {
+        let now = Instant::now();
+        while let Some((late, reply)) = self.held.pop_due(now) {
+            let counter = if late.send(reply).is_ok() { &self.counters.sent } else { &self.counters.send_errors };
+            counter.add(1);
+        }
+        self.counters.held.set(self.held.len() as u64);
+    }
+
+    fn send(&mut self) {
+        let outcome = self.carrier.send();
+        self.counters.sent.add(outcome.sent as u64);
+        if outcome.failed > 0 {
+            self.counters.send_errors.add(outcome.failed as u64);
+        }
+    }
+}
+
+/// Replies that wait, the earliest due first, and those due at the same moment in order of arrival.
+#[derive(Default)]
+struct Held {
+    heap: BinaryHeap<Reverse<Waiting>>,
+    arrivals: u64,
+}
+
+struct Waiting {
+    due: Instant,
+    arrival: u64,
+    late: Late,
+    reply: Vec<u8>,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.heap.len() >= HELD_MAX
+    }
+
+    fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    fn push(&mut self, due: Instant, late: Late, reply: Vec<u8>) {
+        self.arrivals += 1;
+        self.heap.push(Reverse(Waiting { due, arrival: self.arrivals, late, reply }));
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<(Late, Vec<u8>)> {
+        let Reverse(first) = self.heap.peek()?;
+        if first.due > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(waiting)| (waiting.late, waiting.reply))
+    }
+}
+
+impl Waiting {
+    fn rank(&self) -> (Instant, u64) {
+        (self.due, self.arrival)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
