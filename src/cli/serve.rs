@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// UDP workers for each address [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
+    /// Ethernet interface from which UDP queries are taken directly, past most of the kernel's way (`AF_XDP`); repeat for several
+    #[arg(long, value_name = "INTERFACE")]
+    xdp: Vec<String>,
     /// Leave the name servers out of answers that do not ask for them
     #[arg(long)]
     minimal: bool,
@@ -66,6 +69,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     if let Some(workers) = arguments.workers {
         config.udp_workers = usize::from(workers);
+    }
+    if !arguments.xdp.is_empty() {
+        config.xdp = arguments.xdp;
     }
     if let Some(text) = arguments.check {
         let check = config::duration(&text).context("--check")?;

@@ -1,6 +1,8 @@
 //! What is told to Prometheus: every family is declared here, and filled from the workers' counters, from what is served
 //! and from what is known of reloads and self-tests, when somebody scrapes. Whoever scrapes pays; the workers do not notice.
 
+use std::collections::BTreeMap;
+
 use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
@@ -69,6 +71,10 @@ families! {
     counter TCP_CLOSED "dnsbld_tcp_connections_closed_total" ["reason"] "TCP connections closed.";
     gauge HELD "dnsbld_dns_replies_held" [] "Replies that wait for their delay.";
     counter RECEIVE_ERRORS "dnsbld_udp_receive_errors_total" [] "Failed attempts to receive.";
+    counter XDP_REQUESTS "dnsbld_xdp_requests_total" ["interface"]
+        "Requests taken from an interface directly; they count in dnsbld_dns_requests_total, too.";
+    counter XDP_DROPPED "dnsbld_xdp_dropped_total" ["interface"]
+        "Requests to an interface that is served directly which found no room, and so went unseen.";
     counter PANICS "dnsbld_worker_panics_total" [] "Batches lost to a bug of ours; please report it.";
     gauge LIVE "dnsbld_live_listings" ["zone"] "Listings by command, until they are swept.";
     gauge LIVE_EXCLUSIONS "dnsbld_live_exclusions" ["zone"] "Exclusions by command, until they are swept.";
@@ -103,6 +109,7 @@ impl Collector for ServerCollector {
         let served = self.running.cell.load();
         let mut families = self.traffic(&served);
         families.extend(self.transports());
+        families.extend(self.interfaces());
         families.extend(zones(&served));
         families.extend(self.reloads(served.snapshot.zones()));
         families.extend(self.checkups());
@@ -247,6 +254,22 @@ impl ServerCollector {
         ]
     }
 
+    /// What is taken from interfaces directly. Each series is the sum of an interface's queues.
+    fn interfaces(&self) -> Vec<MetricFamily> {
+        let mut sums = BTreeMap::<&str, (u64, u64)>::new();
+        for tap in &self.running.transports.taps {
+            let (requests, dropped) = sums.entry(&tap.interface).or_default();
+            *requests += tap.counters.received.value();
+            *dropped += tap.dropped();
+        }
+        let (mut requests, mut dropped) = (XDP_REQUESTS.samples(), XDP_DROPPED.samples());
+        for (interface, (of_requests, of_dropped)) in sums {
+            requests.add(&[interface], of_requests as f64);
+            dropped.add(&[interface], of_dropped as f64);
+        }
+        vec![requests.finish(), dropped.finish()]
+    }
+
     /// What is known of reloads.
     fn reloads(&self, zones: &[Zone]) -> Vec<MetricFamily> {
         let status = self.running.status.read();
@@ -327,7 +350,7 @@ fn zones(served: &Served) -> Vec<MetricFamily> {
         let Some(content) = &zone.content else { continue };
         let datasets = content.datasets();
         // A file may hold several datasets that are called the same; a series has one value.
-        let mut by_label: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        let mut by_label: BTreeMap<&str, usize> = BTreeMap::new();
         for dataset in &datasets {
             *by_label.entry(&dataset.label).or_default() += dataset.len();
         }

@@ -1,9 +1,9 @@
 //! Giving up what is no longer needed: the file system outside one folder, and root.
 
-use std::{env, path::Path};
+use std::{env, io, path::Path};
 
 use anyhow::Context as _;
-use nix::unistd::{chroot, setgid, setgroups, setuid};
+use nix::unistd::{chroot, geteuid, setgid, setgroups, setuid};
 
 use super::write_pidfile;
 use crate::config::{Process, find_user};
@@ -25,6 +25,22 @@ pub(super) fn confine(process: &Process) -> anyhow::Result<()> {
         setgroups(&[group]).context("unable to set groups")?;
         setgid(group).with_context(|| format!("unable to become group {group}"))?;
         setuid(user).with_context(|| format!("unable to become user {user}"))?;
+    } else if !geteuid().is_root() {
+        // Who is root and was not told whom to become stays root.
+        give_up_capabilities().context("unable to give up capabilities")?;
     }
     Ok(())
+}
+
+/// Gives up what a service manager gave for opening sockets (`AmbientCapabilities=`). It goes for this thread and those that it
+/// starts, so it comes before any of them.
+#[allow(unsafe_code, reason = "no crate of ours wraps the call")]
+fn give_up_capabilities() -> io::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3`: two words of each set.
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    let none = [0_u32; 6];
+    // SAFETY: the kernel reads a version, a thread (0: this one) and, for that version, six words.
+    let outcome = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

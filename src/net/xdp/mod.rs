@@ -113,8 +113,10 @@ impl Interface {
             kernel::set_socket(map.as_fd(), number, queue.as_fd()).map_err(fault("no place for a socket"))?;
             queues.push(queue);
         }
-        let memory = if queues.iter().all(Queue::is_zero_copy) { "shared with its driver" } else { "copied" };
-        tracing::info!("{name}: requests are taken off {queue_count} queue(s), {mode:?} mode, {memory}");
+        let by = if mode == Mode::Native { "by its driver" } else { "by the kernel" };
+        let how = if queues.iter().all(Queue::is_zero_copy) { "in memory that both share" } else { "copied" };
+        let queues_word = if queue_count == 1 { "queue" } else { "queues" };
+        tracing::info!("{name}: requests are taken off {queue_count} {queues_word}, {by}, {how}");
         let frame_max_len = (mtu + ETHERNET_HEADER_LEN).min(FRAME_LEN);
         Ok(Self { name: name.to_owned(), queues, link: Arc::new(link), frame_max_len })
     }

@@ -1,0 +1,393 @@
+//! Queries straight from a network interface, by deploy/xdp.md: two namespaces joined by a pair of virtual interfaces, the server in
+//! the one and this test in the other. Needs root, and asks sudo for it.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream, UdpSocket},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sched::{CloneFlags, setns};
+use support::{
+    message::{Edns, Query},
+    server::read_message,
+};
+
+mod support;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The server's addresses, and the client's in the same networks.
+const HOMES: [&str; 2] = ["198.18.0.1:53", "[2001:db8:18::1]:53"];
+const CLIENTS: [&str; 2] = ["198.18.0.2", "2001:db8:18::2"];
+/// Where metrics are asked for, on the client's way to the server.
+const HTTP: &str = "198.18.0.1:9153";
+const A: u16 = 1;
+const TXT: u16 = 16;
+const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// Runs this test once more as root, unless this is root already; whether all is done by that.
+fn done_as_root(test: &str) -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return false;
+    }
+    let program = std::env::current_exe().expect("this program");
+    let status = Command::new("sudo").arg("-n").arg(program).args([test, "--exact", "--nocapture"]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{test} needs root, or sudo without a password");
+    true
+}
+
+fn run(words: &str) -> Output {
+    let mut parts = words.split(' ');
+    let mut command = Command::new(parts.next().expect("a command"));
+    command.args(parts).output().unwrap_or_else(|error| panic!("{words}: {error} (iproute2 has `ip`)"))
+}
+
+fn must(words: &str) -> String {
+    let output = run(words);
+    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Two hosts and the wire between them. The thread that made it is at home in the client's.
+struct Wire {
+    server: String,
+    client: String,
+    folder: tempfile::TempDir,
+}
+
+impl Wire {
+    fn new(number: u8) -> Self {
+        let name = |side: &str| format!("dnsbld-{side}{number}-{}", std::process::id());
+        let wire =
+            Self { server: name("server"), client: name("client"), folder: tempfile::tempdir().expect("a folder") };
+        let (server, client) = (&wire.server, &wire.client);
+        for namespace in [server, client] {
+            must(&format!("ip netns add {namespace}"));
+            must(&format!("ip -n {namespace} link set lo up"));
+        }
+        must(&format!("ip link add xdp0 netns {server} type veth peer name eth0 netns {client}"));
+        for (namespace, interface, v4, v6) in
+            [(server, "xdp0", HOMES[0], "2001:db8:18::1"), (client, "eth0", CLIENTS[0], CLIENTS[1])]
+        {
+            let v4 = v4.trim_end_matches(":53");
+            must(&format!("ip -n {namespace} addr add {v4}/24 dev {interface}"));
+            must(&format!("ip -n {namespace} addr add {v6}/64 dev {interface} nodad"));
+            must(&format!("ip -n {namespace} link set {interface} up"));
+        }
+        let path = format!("/run/netns/{client}");
+        let namespace = fs::File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("this thread in the client's namespace");
+        wire
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Whether the server's interface runs a program.
+    fn is_tapped(&self) -> bool {
+        must(&format!("ip -n {} link show xdp0", self.server)).contains("prog/xdp")
+    }
+
+    /// What a server that does not come up says.
+    fn failure(&self, words: &str) -> String {
+        let program = env!("CARGO_BIN_EXE_dnsbld");
+        let zones = self.zones("zones");
+        let output = run(&format!("ip netns exec {} {program} serve {words} --http off {zones}", self.server));
+        assert!(!output.status.success(), "{words}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// A folder of zones.
+    fn zones(&self, name: &str) -> String {
+        const HEAD: &str = "$SOA 3600 ns.bl.example h.bl.example 7 1h 1h 1h 5m\n$NS 3600 ns.bl.example\n";
+        let folder = self.path(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        let much: Vec<String> =
+            (0..40).map(|n| format!("192.0.2.99 :127.0.0.3:{}\n", format!("{n:02}").repeat(60))).collect();
+        let much = much.concat();
+        let hosts = format!("{HEAD}127.0.0.2 :127.0.0.2:Listed: $\n192.0.2.0/25 :127.0.0.4:\n!192.0.2.7\n{much}");
+        fs::write(Path::new(&folder).join("bl.example.ip4set"), hosts).expect("a file written");
+        let names = format!("{HEAD}.listed.example :127.0.0.5:a name\n");
+        fs::write(Path::new(&folder).join("names.example.dnset"), names).expect("a file written");
+        let held = format!("{HEAD}192.0.2.1/32 :127.0.0.6: @ delay=1s\n");
+        fs::write(Path::new(&folder).join("held.example.ip4trie"), held).expect("a file written");
+        folder
+    }
+
+    fn serve(&self, with: &[&str], config: &str) -> Served<'_> {
+        let zones = self.zones("zones");
+        let text = format!(
+            "listen = {HOMES:?}\nhttp = {HTTP:?}\nudp-payload = 4096\ncookie-secret = \"{}\"\nfolder = {zones:?}\nstate = {:?}\n\
+             {config}\n[keys.scanner]\nsecret = \"{SECRET}\"\nzones = [\"*\"]\n",
+            "00".repeat(16),
+            self.path("state")
+        );
+        let (path, log) = (self.path("dnsbld.toml"), self.path("log"));
+        fs::write(&path, text).expect("a configuration written");
+        let log = fs::File::create(log).expect("a log");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.server]).args(with).arg(env!("CARGO_BIN_EXE_dnsbld"));
+        let child = command.args(["serve", "--config", &path]).stderr(log).stdin(Stdio::null()).spawn();
+        let mut served = Served { wire: self, child: child.expect("`ip netns exec`") };
+        let begun = Instant::now();
+        while metric("dnsbld_build_info").is_none() {
+            let has_ended = served.child.try_wait().expect("a child").is_some();
+            assert!(!has_ended && begun.elapsed() < PATIENCE, "not up: {}", served.said());
+            thread::sleep(Duration::from_millis(20));
+        }
+        served
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        for namespace in [&self.server, &self.client] {
+            run(&format!("ip netns delete {namespace}"));
+        }
+    }
+}
+
+/// A server in its namespace.
+struct Served<'a> {
+    wire: &'a Wire,
+    child: Child,
+}
+
+impl Served<'_> {
+    fn said(&self) -> String {
+        fs::read_to_string(self.wire.path("log")).unwrap_or_default()
+    }
+}
+
+/// A metric's sum over its labels, as the server at the other end of the wire tells it.
+fn metric(name: &str) -> Option<u64> {
+    let mut stream = TcpStream::connect_timeout(&HTTP.parse().expect("an address"), PATIENCE).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let is_meant = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+    let values: Vec<u64> =
+        text.lines().filter(is_meant).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    (!values.is_empty()).then(|| values.iter().sum())
+}
+
+/// How many requests came by the interface.
+fn tapped() -> u64 {
+    metric("dnsbld_xdp_requests_total").unwrap_or_default()
+}
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn client(family: usize) -> UdpSocket {
+    let socket = UdpSocket::bind((CLIENTS[family], 0)).expect("a socket");
+    socket.connect(HOMES[family]).expect("an address");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket
+}
+
+fn ask(family: usize, request: &[u8]) -> Vec<u8> {
+    let socket = client(family);
+    socket.send(request).expect("sent");
+    let mut reply = vec![0; 5000];
+    let len = socket.recv(&mut reply).unwrap_or_else(|error| panic!("{}: {error}", HOMES[family]));
+    reply.truncate(len);
+    reply
+}
+
+fn with_payload(name: &str, payload_len: u16) -> Query {
+    let edns = Edns { payload_len, version: 0, flags: 0, options: Vec::new() };
+    Query { edns: Some(edns), ..Query::new(name, TXT) }
+}
+
+/// Questions of many kinds, whose answers fit into a frame.
+fn questions() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for name in ["2.0.0.127", "7.2.0.192", "8.2.0.192", "1.2.0.192", "2.0.192", "x.y", ""] {
+        let name = format!("{name}.bl.example");
+        let name = name.trim_start_matches('.');
+        all.extend([A, TXT, 2, 6, 255].map(|kind| Query::new(name, kind).octets()));
+        all.push(with_payload(name, 1232).octets());
+    }
+    for name in ["www.LISTED.example.names.example", "unlisted.example.names.example", "elsewhere.example"] {
+        all.extend([A, TXT].map(|kind| Query::new(name, kind).octets()));
+    }
+    all.push(with_payload("99.2.0.192.bl.example", 1400).octets());
+    let cookie = Edns { payload_len: 1232, version: 0, flags: 0x8000, options: vec![(3, vec![]), (12, vec![0; 300])] };
+    all.push(Query { edns: Some(cookie), ..Query::new("2.0.0.127.bl.example", A) }.octets());
+    let mut cut = Query::new("2.0.0.127.bl.example", A).octets();
+    cut.truncate(20);
+    all.extend([cut, vec![0; 12]]);
+    all
+}
+
+#[test]
+fn answers_are_those_of_the_sockets() {
+    if done_as_root("answers_are_those_of_the_sockets") {
+        return;
+    }
+    let wire = Wire::new(1);
+    let questions = questions();
+    let answers = || -> Vec<Vec<u8>> {
+        (0..2).flat_map(|family| questions.iter().map(move |question| ask(family, question))).collect()
+    };
+    let by_sockets = {
+        let _served = wire.serve(&[], "");
+        assert!(!wire.is_tapped());
+        let answers = answers();
+        assert_eq!(metric("dnsbld_xdp_requests_total"), None);
+        answers
+    };
+    let served = wire.serve(&[], "xdp = [\"xdp0\"]");
+    assert!(wire.is_tapped(), "{}", served.said());
+    for (index, (answer, expected)) in answers().iter().zip(&by_sockets).enumerate() {
+        assert_eq!(answer, expected, "question {} of {}", index, questions.len());
+    }
+    assert_eq!(tapped(), 2 * questions.len() as u64, "all came by the interface");
+    assert_eq!(metric("dnsbld_xdp_dropped_total"), Some(0));
+    // A burst: what fits into the ring is not lost.
+    let socket = client(0);
+    socket2::SockRef::from(&socket).set_recv_buffer_size(8 << 20).expect("a buffer");
+    let mut question = Query::new("8.2.0.192.bl.example", A).octets();
+    for id in 0..2000_u16 {
+        question[..2].copy_from_slice(&id.to_be_bytes());
+        socket.send(&question).expect("sent");
+    }
+    let mut reply = [0; 600];
+    for id in 0..2000_u16 {
+        socket.recv(&mut reply).expect("an answer");
+        assert_eq!(reply[..2], id.to_be_bytes());
+    }
+}
+
+#[test]
+fn what_is_out_of_the_ordinary_arrives_as_well() {
+    if done_as_root("what_is_out_of_the_ordinary_arrives_as_well") {
+        return;
+    }
+    let wire = Wire::new(2);
+    let _served = wire.serve(&[], "xdp = [\"xdp0\"]");
+    for (family, home) in HOMES.iter().enumerate() {
+        let before = tapped();
+        // Longer than a frame: what fits, and the rest over TCP, which is not ours to take.
+        let question = with_payload("99.2.0.192.bl.example", 4096).octets();
+        let reply = ask(family, &question);
+        assert!(reply[2] & 2 == 2 && reply.len() < 1500, "truncated: {} octets", reply.len());
+        let address: SocketAddr = home.parse().expect("an address");
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        stream.write_all(&[&(question.len() as u16).to_be_bytes()[..], &question].concat()).expect("sent");
+        assert!(read_message(&mut stream).is_some_and(|reply| reply[2] & 2 == 0 && reply.len() > 4000));
+        assert_eq!(tapped() - before, 1);
+        // A request in fragments goes by the socket.
+        let padding = Edns { payload_len: 1232, version: 0, flags: 0, options: vec![(12, vec![0; 2500])] };
+        let padded = Query { edns: Some(padding), ..Query::new("2.0.0.127.bl.example", A) }.octets();
+        assert_eq!(ask(family, &padded)[6..8], [0, 1]);
+        assert_eq!(tapped() - before, 1);
+        // A reply that is held leaves later, by the socket.
+        let begun = Instant::now();
+        assert_eq!(ask(family, &Query::new("1.2.0.192.held.example", A).octets())[6..8], [0, 1]);
+        assert!(begun.elapsed() > Duration::from_millis(900), "{:?}", begun.elapsed());
+        // So does one that waits for the disk.
+        let server = address.ip();
+        let script = format!("server {server} 53\nupdate add {family}.100.51.198.bl.example 60 A 127.0.0.3\nsend\n");
+        let path = wire.path("script");
+        fs::write(&path, script).expect("written");
+        let key = format!("hmac-sha256:scanner:{SECRET}");
+        must(&format!("ip netns exec {} nsupdate -y {key} {path}", wire.client));
+        assert_eq!(ask(family, &Query::new(&format!("{family}.100.51.198.bl.example"), A).octets())[6..8], [0, 1]);
+        assert_eq!(tapped() - before, 5, "nsupdate asks for the zone first");
+    }
+}
+
+#[test]
+fn the_interface_is_let_go_however_the_server_ends() {
+    if done_as_root("the_interface_is_let_go_however_the_server_ends") {
+        return;
+    }
+    let wire = Wire::new(3);
+    let question = Query::new("2.0.0.127.bl.example", A).octets();
+    for _ in 0..2 {
+        let served = wire.serve(&[], "xdp = [\"xdp0\"]");
+        ask(0, &question);
+        assert_eq!(tapped(), 1);
+        let busy = wire.failure("--listen 198.18.0.1:5353 --xdp xdp0");
+        assert!(busy.contains("xdp0") && busy.contains("another program has it"), "{busy}");
+        drop(served); // which kills it
+        assert!(!wire.is_tapped());
+    }
+    let mut served = wire.serve(&[], "xdp = [\"xdp0\"]");
+    must(&format!("kill {}", served.child.id()));
+    assert!(served.child.wait().expect("a child").success(), "{}", served.said());
+    assert!(!wire.is_tapped());
+}
+
+/// The capabilities of deploy/xdp.md suffice, and none is left once the server runs.
+#[test]
+fn privileges_go_when_the_sockets_are_open() {
+    if done_as_root("privileges_go_when_the_sockets_are_open") {
+        return;
+    }
+    let wire = Wire::new(4);
+    let manual = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/xdp.md")).expect("the manual");
+    let line = manual.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).expect("the capabilities");
+    let wanted = line.to_lowercase().replace("cap_", "+").replace(' ', ",");
+    // The last instead of LimitMEMLOCK=, which not every root may raise.
+    let wanted = format!("-all,+net_bind_service,{wanted},+ipc_lock");
+    let folder = wire.folder.path();
+    std::os::unix::fs::chown(folder, Some(65_534), Some(65_534)).expect("a folder of nobody's");
+    must(&format!("chmod -R a+rwX {}", folder.display()));
+    let user = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--inh-caps",
+        &wanted,
+        "--ambient-caps",
+        &wanted,
+    ];
+    let with = [&user[..], &["--bounding-set", &wanted]].concat();
+    let served = wire.serve(&with, "xdp = [\"xdp0\"]");
+    ask(0, &Query::new("2.0.0.127.bl.example", A).octets());
+    assert_eq!(tapped(), 1);
+    let status = fs::read_to_string(format!("/proc/{}/status", served.child.id())).expect("a process");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        let line = status.lines().find(|line| line.starts_with(set)).expect("a line");
+        assert!(line.ends_with("\t0000000000000000"), "{line}");
+    }
+    drop(served);
+    let refused = wire.failure("--listen 198.18.0.1:5353 --user nobody --xdp xdp1");
+    assert!(refused.contains("xdp1") && refused.contains("`ip link`"), "{refused}");
+    let command = format!("ip netns exec {} setpriv --reuid=65534 --clear-groups", wire.server);
+    let program = env!("CARGO_BIN_EXE_dnsbld");
+    let zones = wire.path("zones");
+    let refused = run(&format!("{command} {program} serve --listen 198.18.0.1:5353 --http off --xdp xdp0 {zones}"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF"), "{said}");
+}
+
+#[test]
+fn mistakes_are_told() {
+    if done_as_root("mistakes_are_told") {
+        return;
+    }
+    let wire = Wire::new(5);
+    for (words, part) in [
+        ("--listen 198.18.0.1:53 --xdp lo", "it is no Ethernet interface"),
+        ("--listen 198.18.0.1:53 --xdp eth7", "no such interface"),
+        ("--listen 0.0.0.0:53 --xdp xdp0", "wildcards and the loopback are left to the sockets"),
+        ("--xdp xdp0", "wildcards and the loopback are left to the sockets"),
+    ] {
+        let said = wire.failure(words);
+        assert!(said.contains("xdp: ") && said.contains(part), "{words}: {said}");
+    }
+}
