@@ -61,6 +61,10 @@ struct Wire {
 
 impl Wire {
     fn new(number: u8) -> Self {
+        Self::with_queues(number, "")
+    }
+
+    fn with_queues(number: u8, queues: &str) -> Self {
         let name = |side: &str| format!("dnsbld-{side}{number}-{}", std::process::id());
         let wire =
             Self { server: name("server"), client: name("client"), folder: tempfile::tempdir().expect("a folder") };
@@ -69,7 +73,7 @@ impl Wire {
             must(&format!("ip netns add {namespace}"));
             must(&format!("ip -n {namespace} link set lo up"));
         }
-        must(&format!("ip link add xdp0 netns {server} type veth peer name eth0 netns {client}"));
+        must(&format!("ip link add xdp0 netns {server} {queues}type veth peer name eth0 netns {client}"));
         for (namespace, interface, v4, v6) in
             [(server, "xdp0", HOMES[0], "2001:db8:18::1"), (client, "eth0", CLIENTS[0], CLIENTS[1])]
         {
@@ -324,10 +328,61 @@ fn the_interface_is_let_go_however_the_server_ends() {
         drop(served); // which kills it
         assert!(!wire.is_tapped());
     }
-    let mut served = wire.serve(&[], "xdp = [\"xdp0\"]");
-    must(&format!("kill {}", served.child.id()));
-    assert!(served.child.wait().expect("a child").success(), "{}", served.said());
-    assert!(!wire.is_tapped());
+    // At once, as a service manager starts it anew.
+    for _ in 0..5 {
+        let mut served = wire.serve(&[], "xdp = [\"xdp0\"]");
+        must(&format!("kill {}", served.child.id()));
+        assert!(served.child.wait().expect("a child").success(), "{}", served.said());
+        assert!(!wire.is_tapped());
+    }
+}
+
+/// What an interface takes in and passes on is more than what is for it.
+#[test]
+fn frames_for_others_are_left_alone() {
+    if done_as_root("frames_for_others_are_left_alone") {
+        return;
+    }
+    let wire = Wire::new(6);
+    let served = wire.serve(&[], "xdp = [\"xdp0\"]");
+    let question = Query::new("2.0.0.127.bl.example", A).octets();
+    ask(0, &question);
+    assert_eq!(tapped(), 1);
+    must(&format!("ip -n {} link set xdp0 promisc on", wire.server));
+    must(&format!("ip -n {} neigh replace 198.18.0.1 lladdr 02:00:00:00:00:99 dev eth0", wire.client));
+    let socket = client(0);
+    socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    socket.send(&question).expect("sent");
+    assert!(socket.recv(&mut [0; 512]).is_err(), "another station was asked");
+    must(&format!("ip -n {} neigh del 198.18.0.1 dev eth0", wire.client));
+    assert_eq!(metric("dnsbld_xdp_requests_total"), Some(1));
+    // Another address of the interface, while it runs: the kernel's way serves it.
+    must(&format!("ip -n {} link set xdp0 address 02:00:00:00:00:77", wire.server));
+    must(&format!("ip -n {} neigh flush dev eth0", wire.client));
+    ask(0, &question);
+    assert_eq!(tapped(), 1);
+    assert_eq!(metric("dnsbld_dns_responses_lost_total"), Some(0));
+    // And one that goes away takes none with it but its own.
+    must(&format!("ip -n {} link del xdp0", wire.server));
+    let begun = Instant::now();
+    while !served.said().contains("xdp0: it is gone") {
+        assert!(begun.elapsed() < PATIENCE, "{}", served.said());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A queue that cannot send must not receive: its replies would be lost without a word.
+#[test]
+fn queues_that_only_receive_are_left_to_the_kernel() {
+    if done_as_root("queues_that_only_receive_are_left_to_the_kernel") {
+        return;
+    }
+    let wire = Wire::with_queues(7, "numrxqueues 2 numtxqueues 1 ");
+    let served = wire.serve(&[], "xdp = [\"xdp0\"]");
+    assert!(served.said().contains("xdp0: 1 queues only receive"), "{}", served.said());
+    for _ in 0..60 {
+        ask(0, &Query::new("2.0.0.127.bl.example", A).octets());
+    }
 }
 
 /// The capabilities of deploy/xdp.md suffice, and none is left once the server runs.
@@ -372,7 +427,10 @@ fn privileges_go_when_the_sockets_are_open() {
     let zones = wire.path("zones");
     let refused = run(&format!("{command} {program} serve --listen 198.18.0.1:5353 --http off --xdp xdp0 {zones}"));
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF"), "{said}");
+    assert!(
+        !refused.status.success() && said.contains("CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -383,11 +441,14 @@ fn mistakes_are_told() {
     let wire = Wire::new(5);
     for (words, part) in [
         ("--listen 198.18.0.1:53 --xdp lo", "it is no Ethernet interface"),
-        ("--listen 198.18.0.1:53 --xdp eth7", "no such interface"),
+        ("--listen 198.18.0.1:53 --xdp eth7", "see `ip link`"),
         ("--listen 0.0.0.0:53 --xdp xdp0", "wildcards and the loopback are left to the sockets"),
         ("--xdp xdp0", "wildcards and the loopback are left to the sockets"),
     ] {
         let said = wire.failure(words);
         assert!(said.contains("xdp: ") && said.contains(part), "{words}: {said}");
     }
+    must(&format!("ip -n {} link add link xdp0 name above0 type macvlan", wire.server));
+    let said = wire.failure("--listen 198.18.0.1:53 --xdp xdp0");
+    assert!(said.contains("it is not by itself: above0 is above or below it"), "{said}");
 }

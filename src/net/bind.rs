@@ -150,7 +150,8 @@ impl Listeners {
     /// The first interface from which they cannot be taken.
     pub fn tap(&mut self, interfaces: &[String]) -> Result<(), XdpError> {
         let addresses: Vec<_> = self.addresses().filter(is_tapped).collect();
-        for name in interfaces {
+        let mut seen = HashSet::new();
+        for name in interfaces.iter().filter(|name| seen.insert(*name)) {
             self.interfaces.push(Interface::open(name, &addresses)?);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The program that the kernel runs on each frame of an interface: requests to our addresses go to us, all else goes its way.
 //!
-//! A frame is ours if it is UDP over IPv4 or IPv6 to an address and port that we listen on, in one piece, without options,
+//! A frame is ours if it is sent to this station and is UDP over IPv4 or IPv6 to an address and port that we listen on, in one piece, without options,
 //! extension headers or VLAN tag, and no longer than the room for it. Whatever is otherwise takes the kernel's way and, if it
 //! was for us, arrives at an ordinary socket: long requests, fragments, TCP, and all that comes to an address that is not named.
 //! So do clients on the link itself (`fe80::/10`), whose replies need to say which link.
@@ -137,8 +137,13 @@ fn half(octets: [u8; 2]) -> i32 {
     u16::from_ne_bytes(octets).into()
 }
 
-/// The program for these addresses, whose sockets are in a map by the number of the interface's queue. `None` if they are too many.
-pub(super) fn program(addresses: &[SocketAddr], map: i32, frame_max_len: usize) -> Option<Vec<Instruction>> {
+/// The program for these addresses at a station, whose sockets are in a map by the number of the interface's queue. `None` if they are too many.
+pub(super) fn program(
+    station: [u8; 6],
+    addresses: &[SocketAddr],
+    map: i32,
+    frame_max_len: usize,
+) -> Option<Vec<Instruction>> {
     let mut code = Assembler::default();
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index.
     code.put(LOAD_32, QUEUE, FIRST, 16, 0);
@@ -148,6 +153,10 @@ pub(super) fn program(addresses: &[SocketAddr], map: i32, frame_max_len: usize) 
     code.put(ADD_IMMEDIATE, VALUE, 0, 0, frame_max_len as i32);
     code.jump(JUMP_IF_GREATER, DATA_END, VALUE, 0, Label::Pass);
     code.require_len(V4_HEADERS_LEN);
+    // Others' frames arrive where an interface listens to all, or a switch does not know where they are.
+    let [s1, s2, s3, s4, s5, s6] = station;
+    code.require(LOAD_32, 0, None, i32::from_ne_bytes([s1, s2, s3, s4]));
+    code.require(LOAD_16, 4, None, half([s5, s6]));
     code.put(LOAD_16, VALUE, DATA, 12, 0);
     code.jump(JUMP_IF_EQUAL, VALUE, 0, half(ETHERTYPE_V6), Label::V6);
     code.jump(JUMP_UNLESS_EQUAL, VALUE, 0, half(ETHERTYPE_V4), Label::Pass);
@@ -186,6 +195,7 @@ mod tests {
     use super::*;
 
     const MAP: i32 = 77;
+    const STATION: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const FRAME_MAX_LEN: usize = 400;
 
     /// Runs a program as RFC 9669 has it, as far as it is used here; whether it takes the frame. Octets beyond the frame's end are
@@ -253,7 +263,7 @@ mod tests {
 
     fn filter(addresses: &[&str]) -> Vec<Instruction> {
         let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-        program(&addresses, MAP, FRAME_MAX_LEN).expect("a program")
+        program(STATION, &addresses, MAP, FRAME_MAX_LEN).expect("a program")
     }
 
     const HOMES: [&str; 5] =
@@ -269,10 +279,10 @@ mod tests {
             assert!(takes(&program, &whole), "{home}");
             assert!(takes(&filter(&[home]), &whole), "{home} alone");
             assert!(!takes(&filter(&[]), &whole), "{home} of none");
-            // Another port, an address that differs in any octet.
+            // Another station, another port, an address that differs in any octet.
             let udp = whole.len() - 20;
             let length = if address.is_ipv4() { 4 } else { 16 };
-            for at in (udp - length..udp).chain(udp + 2..udp + 4) {
+            for at in (0..6).chain(udp - length..udp).chain(udp + 2..udp + 4) {
                 let mut other = whole.clone();
                 other[at] ^= 0x55;
                 assert!(!takes(&program, &other), "{home} {at}");
@@ -319,7 +329,7 @@ mod tests {
     #[test]
     fn too_many_addresses_are_told() {
         let all: Vec<SocketAddr> = (0..30_000).map(|port| ([192, 0, 2, 1], port).into()).collect();
-        assert!(program(&all, MAP, FRAME_MAX_LEN).is_none());
-        assert!(program(&all[..256], MAP, FRAME_MAX_LEN).is_some());
+        assert!(program(STATION, &all, MAP, FRAME_MAX_LEN).is_none());
+        assert!(program(STATION, &all[..256], MAP, FRAME_MAX_LEN).is_some());
     }
 }

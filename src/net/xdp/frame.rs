@@ -1,16 +1,14 @@
 //! Ethernet frames with UDP in them: whom a request came from and where it stands, and the headers of the frame that answers it.
 //!
 //! Pure: octets in, octets out. What is read has passed the filter (`filter.rs`), so it is whole, unfragmented UDP to an address
-//! of ours; what is still checked is what the kernel would check before it hands a datagram to a socket. The one thing left
-//! out is the request's checksum: interfaces let the kernel know whether it was right, and nobody else, and between virtual ones
-//! it is never computed. A request that was changed on its way is answered to its own question, which whoever asked another
-//! does not take.
+//! at this station and of ours; what is still checked is what the kernel would check before it hands a datagram to a socket, as
+//! far as a frame by itself tells: routes are not asked.
 //!
 //! A reply goes back to the station that the request came from, which knows the way to the client as well as we do.
 
 #![forbid(unsafe_code)]
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::net::peer::Peer;
@@ -54,48 +52,67 @@ pub(super) fn headers_len(request: &[u8]) -> usize {
     if request.get(12..14) == Some(&ETHERTYPE_V6) { V6_HEADERS_LEN } else { V4_HEADERS_LEN }
 }
 
-/// Reads a frame; `None` if the kernel would hand nobody what is in it: it was not sent to this station alone, its lengths do not
-/// fit, or it comes from where no reply can go.
+/// Reads a frame; `None` if the kernel would hand nobody what is in it: its lengths or its checksums do not fit, or it comes
+/// from where no reply can go.
 #[inline]
 pub(super) fn read(frame: &[u8]) -> Option<Request> {
-    let is_for_many = frame.first()? & 1 == 1;
     let (client, udp, ip_end) = if headers_len(frame) == V4_HEADERS_LEN {
         let header: &[u8; V4_LEN] = frame.get(ETHERNET_LEN..)?.first_chunk()?;
-        let [_, _, l1, l2, _, _, _, _, _, _, _, _, s1, s2, s3, s4, ..] = *header;
-        let (source, udp) = (Ipv4Addr::new(s1, s2, s3, s4), ETHERNET_LEN + V4_LEN);
-        // 0/8, 127/8, and 224/3: many, reserved, all (RFC 1122, section 3.2.1.3; RFC 6890).
-        if s1 == 0 || source.is_loopback() || s1 >= 224 {
+        let [_, _, l1, l2, _, _, _, _, _, _, _, _, s1, s2, s3, s4, local @ ..] = *header;
+        let (source, udp) = ([s1, s2, s3, s4], ETHERNET_LEN + V4_LEN);
+        // 0/8, 127/8, and 224/3: many, reserved, all (RFC 1122, section 3.2.1.3; RFC 6890); and ourselves.
+        if s1 == 0 || s1 == 127 || s1 >= 224 || source == local || finished(sum(0, header)) != [0; 2] {
             return None;
         }
         let port = *frame.get(udp..)?.first_chunk()?;
-        (Peer::from_v4(source.octets(), port), udp, ETHERNET_LEN + usize::from(u16::from_be_bytes([l1, l2])))
+        (Peer::from_v4(source, port), udp, ETHERNET_LEN + usize::from(u16::from_be_bytes([l1, l2])))
     } else {
         let header: &[u8; V6_LEN] = frame.get(ETHERNET_LEN..)?.first_chunk()?;
+        let (source, local) = (*header[8..].first_chunk::<16>()?, &header[24..]);
         let udp = ETHERNET_LEN + V6_LEN;
-        let source = Ipv6Addr::from(*header[8..].first_chunk::<16>()?);
-        let is_anyones = source.is_multicast() || source.is_unspecified() || source.is_loopback();
-        if is_anyones || source.to_ipv4_mapped().is_some() {
+        // ::/96 (nobody, the loopback, what once was IPv4), ::ffff:0:0/96, ff00::/8 (RFC 4291, section 2); and ourselves.
+        let is_nobodys = source[..10] == [0; 10] && matches!(source[10..12], [0, 0] | [0xff, 0xff]);
+        if is_nobodys || source[0] == 0xff || source == local {
             return None;
         }
         let port = *frame.get(udp..)?.first_chunk()?;
-        (Peer::from_v6(source.octets(), port), udp, udp + usize::from(u16::from_be_bytes([header[4], header[5]])))
+        (Peer::from_v6(source, port), udp, udp + usize::from(u16::from_be_bytes([header[4], header[5]])))
     };
     let [_, _, _, _, l1, l2, _, _] = *frame.get(udp..)?.first_chunk::<UDP_LEN>()?;
     let end = udp + usize::from(u16::from_be_bytes([l1, l2]));
     let start = udp + UDP_LEN;
-    (!is_for_many && (start..=ip_end).contains(&end) && ip_end <= frame.len())
-        .then_some(Request { client, place: start..end })
+    let is_whole = (start..=ip_end).contains(&end) && ip_end <= frame.len() && is_undamaged(frame.get(..end)?, udp);
+    is_whole.then_some(Request { client, place: start..end })
 }
 
-/// The address of ours that a frame was sent to.
-pub(super) fn local(frame: &[u8]) -> Option<SocketAddr> {
+/// Whether a datagram that ends with its frame has the checksum it says. IPv4 may do without (RFC 768), IPv6 may not (RFC 8200,
+/// section 8.1). Between virtual interfaces only the part of the addresses is ever computed: what does not leave the machine is
+/// not damaged on its way.
+#[inline]
+fn is_undamaged(frame: &[u8], udp: usize) -> bool {
+    let Some(&[_, _, _, _, l1, l2, c1, c2]) = frame.get(udp..).and_then(|udp| udp.first_chunk()) else { return false };
+    let is_v4 = udp == ETHERNET_LEN + V4_LEN;
+    let addresses = if is_v4 { udp - 8 } else { udp - 32 };
+    let pseudo = sum(0, &[0, PROTOCOL_UDP, l1, l2]);
+    match [c1, c2] {
+        [0, 0] => is_v4,
+        said => {
+            finished(sum(pseudo, &frame[addresses..])) == [0; 2]
+                || finished(sum(pseudo, &frame[addresses..udp])) == said.map(|octet| !octet)
+        }
+    }
+}
+
+/// The address and port of ours that a frame was sent to.
+pub(super) fn local(frame: &[u8]) -> Option<(IpAddr, u16)> {
     let udp = headers_len(frame) - UDP_LEN;
     let port = u16::from_be_bytes(*frame.get(udp + 2..)?.first_chunk()?);
-    Some(if udp == ETHERNET_LEN + V4_LEN {
-        (Ipv4Addr::from(*frame.get(udp - 4..)?.first_chunk::<4>()?), port).into()
+    let address = if udp == ETHERNET_LEN + V4_LEN {
+        IpAddr::from(*frame.get(udp - 4..)?.first_chunk::<4>()?)
     } else {
-        (Ipv6Addr::from(*frame.get(udp - 16..)?.first_chunk::<16>()?), port).into()
-    })
+        IpAddr::from(*frame.get(udp - 16..)?.first_chunk::<16>()?)
+    };
+    Some((address, port))
 }
 
 /// Writes the headers before a reply of `len` octets that stands behind the room for them, in answer to a frame that
@@ -165,6 +182,8 @@ fn finished(mut sum: u64) -> [u8; 2] {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     /// A frame with a datagram, as a client sends it.
@@ -196,7 +215,30 @@ pub(super) mod tests {
         frame.extend(udp_len.to_be_bytes());
         frame.extend([0; 2]);
         frame.extend(payload);
+        add_checksums(&mut frame);
         frame
+    }
+
+    /// Makes a frame's checksums right, in other words than the code's.
+    fn add_checksums(frame: &mut [u8]) {
+        let udp = headers_len(frame) - UDP_LEN;
+        let is_v4 = udp == ETHERNET_LEN + V4_LEN;
+        if is_v4 {
+            frame[24..26].fill(0);
+            let checksum = !added_up(&frame[14..34]);
+            frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+        }
+        frame[udp + 6..udp + 8].fill(0);
+        let checksum = !added_up(&checked(frame));
+        let checksum = if checksum == 0 { 0xffff } else { checksum };
+        frame[udp + 6..udp + 8].copy_from_slice(&checksum.to_be_bytes());
+    }
+
+    /// What a datagram's checksum is of.
+    fn checked(frame: &[u8]) -> Vec<u8> {
+        let udp = headers_len(frame) - UDP_LEN;
+        let addresses = if udp == ETHERNET_LEN + V4_LEN { udp - 8 } else { udp - 32 };
+        [&[0, PROTOCOL_UDP], &frame[udp + 4..udp + 6], &frame[addresses..]].concat()
     }
 
     const PAIRS: [(&str, &str); 2] =
@@ -220,7 +262,7 @@ pub(super) mod tests {
                 let request = read(&frame).expect("a request");
                 assert_eq!(request.client.socket_addr(), from.parse().expect("an address"));
                 assert_eq!(frame[request.place], asked);
-                assert_eq!(local(&frame), to.parse().ok());
+                assert_eq!(local(&frame).map(SocketAddr::from), to.parse().ok());
                 let mut reply = vec![0xaa; 2048];
                 let headers = headers_len(&frame);
                 reply[headers..headers + asked.len()].copy_from_slice(&asked);
@@ -229,15 +271,12 @@ pub(super) mod tests {
                 assert_eq!((&reply[..6], &reply[6..12]), (&frame[6..12], &frame[..6]));
                 let back = read(reply).expect("a datagram");
                 assert_eq!(back.client.socket_addr(), to.parse().expect("an address"));
-                assert_eq!((local(reply), &reply[back.place.clone()]), (from.parse().ok(), &asked[..]));
-                let addresses = if headers == V4_HEADERS_LEN { 26 } else { 22 };
+                assert_eq!(local(reply).map(SocketAddr::from), from.parse().ok());
+                assert_eq!(reply[back.place], asked);
                 if headers == V4_HEADERS_LEN {
                     assert_eq!(added_up(&reply[14..34]), 0xffff);
                 }
-                let mut checked = vec![0, PROTOCOL_UDP];
-                checked.extend(((UDP_LEN + asked.len()) as u16).to_be_bytes());
-                checked.extend(&reply[addresses..]);
-                assert_eq!(added_up(&checked), 0xffff, "{to} {len}");
+                assert_eq!(added_up(&checked(reply)), 0xffff, "{to} {len}");
             }
         }
     }
@@ -260,11 +299,13 @@ pub(super) mod tests {
 
     #[test]
     fn what_no_socket_would_get_is_no_request() {
-        let nowhere = ["0.0.0.1:53", "127.0.0.1:53", "224.0.0.1:53", "255.255.255.255:53"];
+        let nowhere = ["0.0.0.1:53", "127.0.0.1:53", "224.0.0.1:53", "255.255.255.255:53", "198.51.100.1:1024"];
         for from in nowhere {
             assert!(read(&frame(from, PAIRS[0].1, &[0; 12])).is_none(), "{from}");
         }
-        for from in ["[::]:53", "[::1]:53", "[ff02::1]:53", "[::ffff:192.0.2.1]:53"] {
+        for from in
+            ["[::]:53", "[::1]:53", "[::192.0.2.1]:53", "[ff02::1]:53", "[::ffff:192.0.2.1]:53", "[2001:db8:1::1]:1024"]
+        {
             assert!(read(&frame(from, PAIRS[1].1, &[0; 12])).is_none(), "{from}");
         }
         for (from, to) in PAIRS {
@@ -272,16 +313,40 @@ pub(super) mod tests {
             for len in 0..whole.len() {
                 assert!(read(&whole[..len]).is_none(), "cut to {len}");
             }
-            let mut for_all = whole.clone();
-            for_all[..6].fill(0xff);
-            assert!(read(&for_all).is_none());
             // Lengths that claim more or less than there is.
             let at = headers_len(&whole) - 4;
             for udp_len in [0, 7, 21, 0xffff_u16] {
                 let mut wrong = whole.clone();
                 wrong[at..at + 2].copy_from_slice(&udp_len.to_be_bytes());
+                wrong[at + 2..at + 4].fill(0);
                 assert!(read(&wrong).is_none(), "{udp_len}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_damaged_on_its_way_is_no_request() {
+        for (from, to) in PAIRS {
+            let whole = frame(from, to, &[1; 13]);
+            let checksum = headers_len(&whole) - 2;
+            for at in ETHERNET_LEN..whole.len() {
+                // Version, class, flow and hop limit of IPv6 have no checksum; the first and the next header are the filter's.
+                if headers_len(&whole) == V6_HEADERS_LEN && (14..22).contains(&at) {
+                    continue;
+                }
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x10;
+                assert!(read(&damaged).is_none(), "{to} octet {at}");
+            }
+            let mut without = whole.clone();
+            without[checksum..checksum + 2].fill(0);
+            assert_eq!(read(&without).is_some(), headers_len(&whole) == V4_HEADERS_LEN);
+            // Of the addresses alone, as between virtual interfaces.
+            let mut partial = whole.clone();
+            let end = partial.len();
+            let sum = added_up(&checked(&whole)[..checked(&whole).len() - (end - checksum + 6)]);
+            partial[checksum..checksum + 2].copy_from_slice(&sum.to_be_bytes());
+            assert!(read(&partial).is_some(), "{to}");
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) fn set_socket(map: BorrowedFd<'_>, queue: u32, socket: BorrowedFd<'_>
     #[repr(C)]
     struct Attributes {
         map: u32,
+        pad: u32,
         key: u64,
         value: u64,
         flags: u64,
@@ -74,6 +75,7 @@ pub(super) fn set_socket(map: BorrowedFd<'_>, queue: u32, socket: BorrowedFd<'_>
     let (key, value) = (queue, socket.as_raw_fd());
     let mut attributes = Attributes {
         map: map.as_raw_fd() as u32,
+        pad: 0,
         key: (&raw const key).addr() as u64,
         value: (&raw const value).addr() as u64,
         flags: 0,
@@ -258,11 +260,12 @@ fn ring<T: Copy>(
     Ok((unsafe { Ring::new(parts) }, memory))
 }
 
-/// Binds a socket to a queue of an interface. The kernel shares the interface's own memory if its driver can, and copies if not.
-pub(super) fn bind(socket: BorrowedFd<'_>, interface: u32, queue: u32) -> io::Result<()> {
+/// Binds a socket to a queue of an interface. The kernel shares the memory with the driver if that can, and copies if not; it
+/// would try that as well where the driver does not run the program, and nothing would ever arrive.
+pub(super) fn bind(socket: BorrowedFd<'_>, interface: u32, queue: u32, mode: Mode) -> io::Result<()> {
     let address = libc::sockaddr_xdp {
         sxdp_family: libc::AF_XDP as u16,
-        sxdp_flags: libc::XDP_USE_NEED_WAKEUP,
+        sxdp_flags: libc::XDP_USE_NEED_WAKEUP | if mode == Mode::Generic { libc::XDP_COPY } else { 0 },
         sxdp_ifindex: interface,
         sxdp_queue_id: queue,
         sxdp_shared_umem_fd: 0,
@@ -280,7 +283,8 @@ pub(super) fn is_zero_copy(socket: BorrowedFd<'_>) -> bool {
     options.is_ok_and(|options| options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
 }
 
-/// Frames for the socket that found no room in its ring, or no frame to be received into.
+/// Frames for the socket that found no room in its ring, or no frame to be received into, as far as the kernel knows: where memory
+/// is shared with the driver, the card drops them.
 pub(super) fn dropped(socket: BorrowedFd<'_>) -> u64 {
     // SAFETY: it is the option's structure, and integers.
     let statistics = unsafe { get::<libc::xdp_statistics>(socket, libc::XDP_STATISTICS) };

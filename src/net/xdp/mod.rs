@@ -14,6 +14,7 @@
 //!
 //! `unsafe` is in `kernel.rs` and `ring.rs`, which are the kernel's own structures, and in one function of `queue.rs`.
 
+mod card;
 mod filter;
 mod frame;
 #[allow(unsafe_code)] // the kernel's own structures
@@ -26,10 +27,9 @@ mod ring;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
-use nix::net::if_::if_nametoindex;
-
+use self::card::Card;
 use self::frame::Request;
 use self::kernel::Mode;
 use self::queue::{FRAME_LEN, Queue, RECEIVED_MAX_LEN};
@@ -39,8 +39,8 @@ use super::{Late, UdpCounters};
 /// The ordinary sockets of the addresses that requests are taken to.
 type Ways = Arc<[(SocketAddr, Arc<UdpSocket>)]>;
 
-/// Linux's number of Ethernet among the kinds of interfaces (`ARPHRD_ETHER`).
-const ETHERNET: &str = "1";
+/// Octets before what an Ethernet frame carries.
+const ETHERNET_HEADER_LEN: usize = 14;
 
 /// An interface from which no requests can be taken.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ fn advice(error: &io::Error) -> &'static str {
     }
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
-            "that needs root, or CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF (systemd: AmbientCapabilities=)"
+            "that needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (systemd: AmbientCapabilities=)"
         }
         Some(libc::ENODEV | libc::ENXIO | libc::ENOENT) => "see `ip link` for the interfaces there are",
         Some(libc::EBUSY | libc::EEXIST) => {
@@ -92,32 +92,26 @@ impl Interface {
             let error = io::ErrorKind::AddrNotAvailable.into();
             return Err(fault("no address to take requests to")(error));
         }
-        let index = if_nametoindex(name).map_err(|error| fault("no such interface")(error.into()))?;
-        let mtu = ethernet_mtu(name).map_err(fault("not to be used"))?;
-        let queue_count = queue_count(name).map_err(fault("its queues cannot be counted"))?;
-        let map = kernel::create_map(queue_count).map_err(fault("no map of sockets"))?;
-        let too_many = || fault("no program")(io::Error::other("too many addresses to listen on"));
-        let program = filter::program(addresses, map.as_raw_fd(), RECEIVED_MAX_LEN).ok_or_else(too_many)?;
+        let card = Card::of(name).map_err(fault("not to be used"))?;
+        let map = kernel::create_map(card.queues).map_err(fault("no map of sockets"))?;
+        let program = filter::program(card.station, addresses, map.as_raw_fd(), RECEIVED_MAX_LEN)
+            .ok_or_else(|| fault("no program")(io::Error::other("too many addresses to listen on")))?;
         let program = kernel::load_program(&program).map_err(fault("the kernel does not take the program"))?;
-        let (link, mode) = match kernel::attach(program.as_fd(), index, Mode::Native) {
-            Ok(link) => (link, Mode::Native),
-            Err(error) => {
-                tracing::info!("{name}: its driver does not run programs ({error}), so the kernel does");
-                let link = kernel::attach(program.as_fd(), index, Mode::Generic);
-                (link.map_err(fault("it does not take the program"))?, Mode::Generic)
-            }
-        };
+        let (link, mode) = attach(name, &program, card.index).map_err(fault("it does not take the program"))?;
         let mut queues = Vec::new();
-        for number in 0..queue_count {
-            let queue = Queue::open(index, number).map_err(fault("no socket for a queue"))?;
+        for number in 0..card.queues {
+            let queue = Queue::open(card.index, number, mode).map_err(fault("no socket for a queue"))?;
             kernel::set_socket(map.as_fd(), number, queue.as_fd()).map_err(fault("no place for a socket"))?;
             queues.push(queue);
         }
         let by = if mode == Mode::Native { "by its driver" } else { "by the kernel" };
         let how = if queues.iter().all(Queue::is_zero_copy) { "in memory that both share" } else { "copied" };
-        let queues_word = if queue_count == 1 { "queue" } else { "queues" };
-        tracing::info!("{name}: requests are taken off {queue_count} {queues_word}, {by}, {how}");
-        let frame_max_len = (mtu + ETHERNET_HEADER_LEN).min(FRAME_LEN);
+        let queues_word = if card.queues == 1 { "queue" } else { "queues" };
+        tracing::info!("{name}: requests are taken off {} {queues_word}, {by}, {how}", card.queues);
+        if card.one_way > 0 {
+            tracing::warn!("{name}: {} queues only receive, and what they do takes the kernel's way", card.one_way);
+        }
+        let frame_max_len = (card.mtu + ETHERNET_HEADER_LEN).min(FRAME_LEN);
         Ok(Self { name: name.to_owned(), queues, link: Arc::new(link), frame_max_len })
     }
 
@@ -132,7 +126,8 @@ impl Interface {
         queues.into_iter().map(move |queue| {
             let tapped = Tapped { interface: name.clone(), socket: queue.socket(), counters: Arc::default() };
             let (sockets, link) = (Arc::clone(sockets), Arc::clone(&link));
-            (Tap { queue, batch, frame_max_len, sockets, request: None, _link: link }, tapped)
+            let name = name.clone();
+            (Tap { name, queue, batch, frame_max_len, sockets, request: None, unsealed: 0, _link: link }, tapped)
         })
     }
 }
@@ -160,41 +155,41 @@ impl Tapped {
     }
 }
 
-/// Octets before what an Ethernet frame carries.
-const ETHERNET_HEADER_LEN: usize = 14;
-
-fn ethernet_mtu(name: &str) -> io::Result<usize> {
-    let read = |what| fs::read_to_string(format!("/sys/class/net/{name}/{what}"));
-    if read("type")?.trim() != ETHERNET {
-        return Err(io::Error::other("it is no Ethernet interface"));
+/// Has the interface's driver run a program, or the kernel for it.
+fn attach(name: &str, program: &OwnedFd, interface: u32) -> io::Result<(OwnedFd, Mode)> {
+    match kernel::attach(program.as_fd(), interface, Mode::Native) {
+        Ok(link) => Ok((link, Mode::Native)),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EBUSY | libc::EEXIST)) => Err(error),
+        Err(error) => {
+            tracing::info!("{name}: its driver does not run the program ({error}), so the kernel does");
+            Ok((kernel::attach(program.as_fd(), interface, Mode::Generic)?, Mode::Generic))
+        }
     }
-    read("mtu")?.trim().parse().map_err(io::Error::other)
-}
-
-/// How many queues the interface receives with.
-fn queue_count(name: &str) -> io::Result<u32> {
-    let mut count = 0;
-    for entry in fs::read_dir(format!("/sys/class/net/{name}/queues"))? {
-        count += u32::from(entry?.file_name().as_encoded_bytes().starts_with(b"rx-"));
-    }
-    Ok(count)
 }
 
 /// Datagrams of one queue.
 pub(super) struct Tap {
+    name: String,
     queue: Queue,
     batch: usize,
     frame_max_len: usize,
     sockets: Ways,
     /// Of the frame that was looked at last.
     request: Option<Request>,
+    /// Replies of the batch in hand for which a frame has no room.
+    unsealed: usize,
     /// The program stays on the interface for as long as any of its queues is served.
     _link: Arc<OwnedFd>,
 }
 
 impl Carrier for Tap {
     fn receive(&mut self) -> io::Result<usize> {
-        self.queue.receive(self.batch)
+        self.unsealed = 0;
+        self.queue.receive(self.batch).inspect_err(|error| {
+            if error.raw_os_error() == Some(libc::ENETDOWN) {
+                tracing::warn!("{}: it is gone, and its requests take the kernel's way until a new start", self.name);
+            }
+        })
     }
 
     #[inline]
@@ -216,16 +211,23 @@ impl Carrier for Tap {
         let (frame, reply) = self.queue.exchange(i);
         if let Some(len) = frame::seal(frame, reply, len) {
             self.queue.queue(len);
+        } else {
+            self.unsealed += 1;
         }
     }
 
     fn way_back(&mut self, i: usize, client: SocketAddr) -> Late {
         let asked = frame::local(self.queue.exchange(i).0);
-        let asked = self.sockets.iter().position(|&(address, _)| Some(address) == asked).unwrap_or_default();
+        let asked = self
+            .sockets
+            .iter()
+            .position(|(address, _)| Some((address.ip(), address.port())) == asked)
+            .unwrap_or_default();
         Late::udp(Arc::clone(&self.sockets[asked].1), client, Box::default())
     }
 
     fn send(&mut self) -> Sent {
-        self.queue.send()
+        let Sent { sent, failed } = self.queue.send();
+        Sent { sent, failed: failed + self.unsealed }
     }
 }

@@ -7,11 +7,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::sockopt::{SndBufForce, SocketError};
+use nix::sys::socket::{getsockopt, setsockopt};
 
-use super::kernel::{self, Mapping, Rings};
+use super::kernel::{self, Mapping, Mode, Rings};
 use crate::net::worker::{RECEIVE_WAIT_MS, Sent};
 
 /// Octets of a frame: half a page, as every driver takes it.
@@ -24,8 +27,16 @@ pub(super) const RECEIVED_MAX_LEN: usize = FRAME_LEN - HEADROOM_LEN;
 const RECEIVE_FRAMES: u32 = 4096;
 /// Frames to send.
 const SEND_FRAMES: u32 = 1024;
-/// Where frames are copied, the kernel sends some 32 with each call (`TX_BATCH_SIZE`), and sometimes fewer.
-const SENT_A_CALL_AT_LEAST: usize = 16;
+/// Where the frames to send begin.
+const SEND_FROM: usize = RECEIVE_FRAMES as usize * FRAME_LEN;
+/// Octets of copied frames under way.
+const SEND_BUFFER_BYTES: usize = 4 << 20;
+/// How long a queue that a server before has just left may be busy with that.
+const BUSY_FOR: Duration = Duration::from_secs(3);
+/// How soon it is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// How soon an interface that takes no more is tried again: nothing tells when it goes on.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// A queue's socket, with its frames.
 pub(super) struct Queue {
@@ -42,8 +53,21 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Opens a socket on a queue of an interface.
-    pub(super) fn open(interface: u32, queue: u32) -> io::Result<Self> {
+    /// Opens a socket on a queue of an interface. One that is left is let go a moment later, so that a server that starts right
+    /// after another ended finds it busy.
+    pub(super) fn open(interface: u32, queue: u32, mode: Mode) -> io::Result<Self> {
+        let begun = Instant::now();
+        loop {
+            match Self::try_open(interface, queue, mode) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) && begun.elapsed() < BUSY_FOR => {
+                    thread::sleep(BUSY_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn try_open(interface: u32, queue: u32, mode: Mode) -> io::Result<Self> {
         let socket = kernel::socket()?;
         let frames = Mapping::anonymous((RECEIVE_FRAMES + SEND_FRAMES) as usize * FRAME_LEN)?;
         kernel::register(socket.as_fd(), &frames, FRAME_LEN as u32)?;
@@ -51,7 +75,9 @@ impl Queue {
         let address = |number| u64::from(number) * FRAME_LEN as u64;
         (0..RECEIVE_FRAMES).map(address).for_each(|frame| rings.fill.put(frame));
         rings.fill.publish();
-        kernel::bind(socket.as_fd(), interface, queue)?;
+        kernel::bind(socket.as_fd(), interface, queue, mode)?;
+        // Frames that are copied count against it until they have left. Best effort: it takes privileges.
+        let _ = setsockopt(&socket, SndBufForce, &SEND_BUFFER_BYTES);
         let is_zero_copy = kernel::is_zero_copy(socket.as_fd());
         let free = (RECEIVE_FRAMES..RECEIVE_FRAMES + SEND_FRAMES).map(address).collect();
         let socket = Arc::new(socket);
@@ -69,14 +95,18 @@ impl Queue {
 
     /// Wait for a frame, then take as many as are there, at most `most`. Returns how many.
     pub(super) fn receive(&mut self, most: usize) -> io::Result<usize> {
+        // Something is queued only if a panic ended the batch before.
+        for _ in 0..std::mem::take(&mut self.queued) {
+            self.free.push(self.rings.outgoing.withdraw().addr);
+        }
         self.give_back();
+        self.push();
         self.reclaim();
         if self.free.is_empty() {
-            // The interface takes no more for now, and what arrives waits.
-            self.wait(PollFlags::POLLOUT)?;
-            self.reclaim();
+            self.wait(PollFlags::empty(), FULL_PAUSE)?;
         } else if self.rings.received.ready() == 0 {
-            self.wait(PollFlags::POLLIN)?;
+            let is_full = self.rings.outgoing.backlog() > 0;
+            self.wait(PollFlags::POLLIN, if is_full { FULL_PAUSE } else { Duration::from_millis(RECEIVE_WAIT_MS) })?;
         }
         self.taken = self.rings.received.ready().min(self.free.len()).min(most);
         Ok(self.taken)
@@ -88,11 +118,11 @@ impl Queue {
         let received = self.rings.received.peek(i);
         let (start, len) = (received.addr as usize, received.len as usize);
         let reply = self.free.last().map_or(0, |&frame| frame as usize);
-        assert!(len <= FRAME_LEN && start + len <= RECEIVE_FRAMES as usize * FRAME_LEN && reply > start);
+        assert!(start + len <= SEND_FROM && reply >= SEND_FROM && reply.is_multiple_of(FRAME_LEN));
         let (request, reply) = (self.frames.at(start), self.frames.at(reply));
         // SAFETY: the one is of the batch in hand and the other is free, so the kernel touches neither; as asserted, the one is
-        // among the frames to receive into, and the other, which begins a frame and comes later, among those to send. The borrow
-        // of `self` keeps out every other access.
+        // among the frames to receive into and the other begins one of those to send. The borrow of `self` keeps out every
+        // other access.
         unsafe {
             let request = std::slice::from_raw_parts(request.as_ptr(), len);
             (request, std::slice::from_raw_parts_mut(reply.as_ptr(), FRAME_LEN))
@@ -108,23 +138,30 @@ impl Queue {
 
     /// Send what is queued, and let the batch in hand go.
     pub(super) fn send(&mut self) -> Sent {
-        let mut outcome = Sent { sent: std::mem::take(&mut self.queued), failed: 0 };
-        if outcome.sent > 0 {
+        let queued = std::mem::take(&mut self.queued);
+        let mut failed = 0;
+        if queued > 0 {
             self.rings.outgoing.publish();
-            let calls = if self.is_zero_copy { 1 } else { outcome.sent / SENT_A_CALL_AT_LEAST + 1 };
-            for _ in 0..calls {
-                if !self.rings.outgoing.needs_wakeup() || self.rings.outgoing.is_drained() {
-                    break;
-                }
-                // Busy: it dropped one. Whatever else is the matter, the rest stays in the ring until the next call.
-                if kernel::kick(self.socket.as_fd()).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
-                    outcome.sent -= 1;
-                    outcome.failed += 1;
-                }
-            }
+            failed = self.push().min(queued);
         }
         self.give_back();
-        outcome
+        Sent { sent: queued - failed, failed }
+    }
+
+    /// Have the kernel send what is in the ring, and say how many it dropped. Where frames are copied it sends some with each call
+    /// (`TX_BATCH_SIZE`, 32); what it cannot send now stays, and is tried again with the next batch, or soon.
+    fn push(&mut self) -> usize {
+        let (mut backlog, mut dropped) = (self.rings.outgoing.backlog(), 0);
+        while backlog > 0 && self.rings.outgoing.needs_wakeup() {
+            let outcome = kernel::kick(self.socket.as_fd());
+            let is_dropped = outcome.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY));
+            dropped += usize::from(is_dropped);
+            let before = std::mem::replace(&mut backlog, self.rings.outgoing.backlog());
+            if backlog == before {
+                break;
+            }
+        }
+        dropped
     }
 
     /// Let the batch in hand go.
@@ -146,9 +183,18 @@ impl Queue {
         self.rings.sent.release(ready);
     }
 
-    fn wait(&self, events: PollFlags) -> io::Result<()> {
-        let timeout = PollTimeout::try_from(Duration::from_millis(RECEIVE_WAIT_MS)).unwrap_or(PollTimeout::ZERO);
-        poll(&mut [PollFd::new(self.socket.as_fd(), events)], timeout)?;
+    /// Wait until there is something to receive, or for so long.
+    fn wait(&mut self, events: PollFlags, most: Duration) -> io::Result<()> {
+        let timeout = PollTimeout::try_from(most).unwrap_or(PollTimeout::ZERO);
+        if poll(&mut [PollFd::new(self.socket.as_fd(), events)], timeout)? == 0 {
+            // That the interface is gone is not among the events.
+            let error = getsockopt(&self.socket, SocketError)?;
+            if error != 0 {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+        }
+        self.push();
+        self.reclaim();
         Ok(())
     }
 }

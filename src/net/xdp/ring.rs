@@ -70,14 +70,21 @@ impl<T: Copy> Ring<T> {
         self.next = self.next.wrapping_add(1);
     }
 
+    /// Take the last entry back that was put in, of which the other side was not told.
+    pub(super) fn withdraw(&mut self) -> T {
+        self.next = self.next.wrapping_sub(1);
+        // SAFETY: we put it in, and it is ours until `publish`.
+        unsafe { self.entry(self.next).read() }
+    }
+
     /// Tell the other side of all that was put in.
     pub(super) fn publish(&self) {
         self.producer().store(self.next, Ordering::Release);
     }
 
-    /// Whether the other side has taken out all that was published.
-    pub(super) fn is_drained(&self) -> bool {
-        self.consumer().load(Ordering::Acquire) == self.next
+    /// How many of those that were published the other side has not taken out yet.
+    pub(super) fn backlog(&self) -> usize {
+        self.next.wrapping_sub(self.consumer().load(Ordering::Acquire)) as usize
     }
 
     /// How many entries there are to take out.
@@ -138,19 +145,21 @@ mod tests {
     fn entries_come_out_in_order_and_only_once_told() {
         for start in [0, 5, u32::MAX - 3] {
             let Joined { mut ours, mut theirs, _memory } = joined(start);
-            assert!(ours.needs_wakeup() && ours.is_drained());
+            assert!(ours.needs_wakeup() && ours.backlog() == 0);
             for round in 0..10_u64 {
                 for n in 0..5 {
                     ours.put(round * 10 + n);
                 }
+                ours.put(99);
+                assert_eq!(ours.withdraw(), 99);
                 assert_eq!(theirs.ready(), 0, "not yet told");
                 ours.publish();
-                assert!(!ours.is_drained());
+                assert_eq!(ours.backlog(), 5);
                 assert_eq!((0..theirs.ready()).map(|i| theirs.peek(i)).sum::<u64>(), round * 50 + 10);
                 theirs.release(2);
                 assert_eq!((theirs.ready(), theirs.peek(0)), (3, round * 10 + 2));
                 theirs.release(3);
-                assert!(ours.is_drained());
+                assert_eq!(ours.backlog(), 0);
             }
         }
     }
