@@ -43,6 +43,11 @@ impl Fixture {
         Ok(Self { name: name.into(), zone: list.zone, kind: list.kind.word(), file, lines: list.lines, questions })
     }
 
+    /// As servers are told of it.
+    pub(crate) fn spec(&self) -> String {
+        format!("{}:{}:{}", self.zone, self.kind, self.file)
+    }
+
     /// The same file as a dataset of another kind.
     pub(crate) fn as_kind(&self, kind: &'static str) -> Self {
         let name = format!("{} as {kind}", self.name);

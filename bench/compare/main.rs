@@ -6,15 +6,16 @@
 //! even where the load cannot fill it.
 //!
 //! ```text
-//! fixtures    lists, as files and as questions          throughput    processor time and rate in a closed loop
-//! servers     how each server is started                instructions  of a query, the whole process under callgrind
-//! report      tables, raw numbers, plots                latency       at fixed rates
-//! echo        what the machine allows                   loading       time to the first answer, and memory
-//! generator   the load                                  storm         files replaced under load
-//!                                                       growth        from 10,000 entries to 10,000,000
-//!                                                       workers       two workers beside one
-//!                                                       others        NSD and Knot with the same zone
-//!                                                       witness       dnsperf instead of the load here
+//! fixtures    lists, as files and as questions      throughput    processor time and rate in a closed loop
+//! servers     how each server is started            interface     the same across a network interface
+//! report      tables, raw numbers, plots            instructions  of a query, the whole process under callgrind
+//! echo        what the machine allows               latency       at fixed rates
+//! generator   the load                              loading       time to the first answer, and memory
+//!                                                   storm         files replaced under load
+//!                                                   growth        from 10,000 entries to 10,000,000
+//!                                                   workers       two workers beside one
+//!                                                   others        NSD and Knot with the same zone
+//!                                                   witness       dnsperf instead of the load here
 //! ```
 
 #[allow(unsafe_code, reason = "sendmmsg and recvmmsg")]
@@ -37,6 +38,7 @@ mod server;
 mod fixtures;
 mod growth;
 mod instructions;
+mod interface;
 mod latency;
 mod loading;
 mod others;
@@ -70,8 +72,9 @@ struct Bench {
 
 type Part = (&'static str, fn(&mut Bench) -> io::Result<()>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("throughput", throughput::run),
+    ("interface", interface::run),
     ("instructions", instructions::run),
     ("latency", latency::run),
     ("loading", loading::run),
@@ -85,7 +88,7 @@ const PARTS: [Part; 9] = [
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["echo", way, port] => echo::serve(way, port.parse().map_err(io::Error::other)?),
+        ["echo", way, address] => echo::serve(way, address.parse().map_err(io::Error::other)?),
         [ours, theirs, results, real, wanted @ ..] => {
             if let Some(unknown) = wanted.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != *wanted)) {
                 let known = PARTS.map(|(name, _)| name).join(" ");
@@ -95,9 +98,14 @@ fn main() -> io::Result<()> {
             let programs = Programs::new(ours, theirs)?;
             let mut bench = Bench { programs, folder, real: real.into(), report: Report::new(results.as_ref())? };
             for (name, part) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
+                // Whoever names that part is told by it.
+                if wanted.is_empty() && *name == "interface" && !interface::may_run() {
+                    println!("{name} needs root: without it");
+                    continue;
+                }
                 let begun = Instant::now();
                 fs::create_dir_all(&bench.folder)?;
-                part(&mut bench)?;
+                part(&mut bench).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
                 fs::remove_dir_all(&bench.folder)?;
                 println!("({name} took {:.0} s)", begun.elapsed().as_secs_f64());
             }

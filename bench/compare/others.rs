@@ -4,6 +4,7 @@
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -90,7 +91,8 @@ fn dump(bench: &Bench, list: &Fixture) -> io::Result<()> {
 fn start(name: &'static str, program: &Path, arguments: &[&Path], port: u16, list: &Fixture) -> io::Result<Server> {
     let mut command = pinned(SERVER_CORE, program);
     command.args(arguments);
-    Server::start(name, command, port, &data::query(0, list.zone, 6, Extras::default()))
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Server::start(name, command, address, &data::query(0, list.zone, 6, Extras::default()))
 }
 
 fn nsd(program: &Path, folder: &Path, list: &Fixture) -> io::Result<Server> {

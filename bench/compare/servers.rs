@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -20,6 +21,8 @@ pub(crate) const THEIRS: &str = "rbldnsd";
 pub(crate) const FORKING: &str = "rbldnsd-f";
 /// Ours on a folder, as `dnsbld serve`: files are taken unasked, their last good versions kept.
 pub(crate) const SERVING: &str = "dnsbld-serve";
+/// `dnsbld serve` with requests taken straight from a network interface.
+pub(crate) const TAPPING: &str = "dnsbld-interface";
 pub(crate) const ECHO_ONE: &str = "echo-recvfrom";
 pub(crate) const ECHO_BATCH: &str = "echo-recvmmsg";
 pub(crate) const SERVER_CORE: &str = "0";
@@ -51,8 +54,12 @@ impl Programs {
         with_words(pinned(cores, self.program(name)), name, workers)
     }
 
-    fn program(&self, name: &str) -> &Path {
-        if name == OURS { &self.ours } else { &self.theirs }
+    pub(crate) fn program(&self, name: &str) -> &Path {
+        match name {
+            OURS | SERVING | TAPPING => &self.ours,
+            ECHO_ONE | ECHO_BATCH => &self.own,
+            _ => &self.theirs,
+        }
     }
 
     /// A server of these lists on core 0, with one worker.
@@ -69,7 +76,7 @@ impl Programs {
         folder: &Path,
         lists: &[&Fixture],
     ) -> io::Result<Server> {
-        start(name, self.command(name, cores, workers), folder, lists)
+        start(name, self.command(name, cores, workers), here(name), folder, lists)
     }
 
     /// A server of a list with one worker on core 0, whose instructions are counted and written there when it ends.
@@ -83,29 +90,32 @@ impl Programs {
         let mut command = pinned(SERVER_CORE, "valgrind".as_ref());
         command.args(["--tool=callgrind", "--quiet", &format!("--callgrind-out-file={}", profile.display())]);
         command.arg(self.program(name));
-        start(name, with_words(command, name, 1), folder, &[list])
+        start(name, with_words(command, name, 1), here(name), folder, &[list])
     }
 
     /// `dnsbld serve` with that configuration on core 0, with one worker.
     pub(crate) fn start_serving(&self, config: &Path, zone: &str) -> io::Result<Server> {
-        let port = port(SERVING);
-        let mut command = pinned(SERVER_CORE, &self.ours);
-        command.args(["serve", "--workers", "1", "--http", "off", "--listen", &format!("127.0.0.1:{port}")]);
+        let address = here(SERVING);
+        let mut command = pinned(SERVER_CORE, self.program(SERVING));
+        command.args(["serve", "--workers", "1", "--http", "off", "--listen", &address.to_string()]);
         command.arg("--config").arg(config);
-        Server::start(SERVING, command, port, &probe(zone))
+        Server::start(SERVING, command, address, &probe(zone))
     }
 
     /// A server that only sends back.
     pub(crate) fn start_echo(&self, name: &'static str) -> io::Result<Server> {
-        let port = port(name);
-        let mut command = pinned(SERVER_CORE, &self.own);
-        command.args(["echo", if name == ECHO_BATCH { "batch" } else { "one" }, &port.to_string()]);
-        Server::start(name, command, port, &data::query(0, "example", 1, Extras::default()))
+        start_echo(name, pinned(SERVER_CORE, self.program(name)), here(name))
     }
 }
 
+/// A server that only sends back, by a command line that lacks no more than how and where.
+pub(crate) fn start_echo(name: &'static str, mut command: Command, address: SocketAddr) -> io::Result<Server> {
+    command.args(["echo", if name == ECHO_BATCH { "batch" } else { "one" }, &address.to_string()]);
+    Server::start(name, command, address, &data::query(0, "example", 1, Extras::default()))
+}
+
 /// What a server's own command line begins with.
-fn with_words(mut command: Command, name: &str, workers: usize) -> Command {
+pub(crate) fn with_words(mut command: Command, name: &str, workers: usize) -> Command {
     match name {
         OURS => command.args(["rbldnsd", "-W", &workers.to_string()]),
         FORKING => command.arg("-f"),
@@ -114,29 +124,35 @@ fn with_words(mut command: Command, name: &str, workers: usize) -> Command {
     command
 }
 
-/// Starts a server of these lists by a command line that lacks no more than them.
-fn start(name: &'static str, mut command: Command, folder: &Path, lists: &[&Fixture]) -> io::Result<Server> {
-    let port = port(name);
-    command.args(["-n", "-c", "0", "-b", &format!("127.0.0.1/{port}"), "-w"]).arg(folder);
-    command.args(lists.iter().map(|list| format!("{}:{}:{}", list.zone, list.kind, list.file)));
-    Server::start(name, command, port, &probe(lists[0].zone))
+/// Starts a server of these lists by a command line that lacks no more than them and the address.
+pub(crate) fn start(
+    name: &'static str,
+    mut command: Command,
+    address: SocketAddr,
+    folder: &Path,
+    lists: &[&Fixture],
+) -> io::Result<Server> {
+    command.args(["-n", "-c", "0", "-b", &format!("{}/{}", address.ip(), address.port()), "-w"]).arg(folder);
+    command.args(lists.iter().map(|list| list.spec()));
+    Server::start(name, command, address, &probe(lists[0].zone))
 }
 
 /// What a server is asked until it answers.
-fn probe(zone: &str) -> Vec<u8> {
+pub(crate) fn probe(zone: &str) -> Vec<u8> {
     data::query(0, &format!("0.0.0.0.{zone}"), 1, Extras::default())
 }
 
 /// Each server has its own port, and so may run beside the others.
-fn port(name: &str) -> u16 {
-    match name {
+fn here(name: &str) -> SocketAddr {
+    let port = match name {
         OURS => 5901,
         THEIRS => 5902,
         FORKING => 5903,
         ECHO_ONE => 5904,
         SERVING => 5906,
         _ => 5905,
-    }
+    };
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// Asks a server, and takes its processor time with it.

@@ -7,6 +7,7 @@ use crate::{
     fixtures::{self, Fixture, LISTED_PERCENT, QUESTIONS},
     generator::{Pace, Question},
     report::{median, paired_ratio},
+    server::Server,
     servers::{ECHO_BATCH, ECHO_ONE, OURS, Row, THEIRS, measure, of},
 };
 
@@ -41,11 +42,16 @@ fn turns(bench: &Bench, list: &Fixture, rows: &mut Vec<Row>) -> io::Result<()> {
     let start = |name| bench.programs.start(name, &bench.folder, &[list]);
     let servers =
         [start(OURS)?, start(THEIRS)?, bench.programs.start_echo(ECHO_ONE)?, bench.programs.start_echo(ECHO_BATCH)?];
+    take_turns(&servers, list, rows)
+}
+
+/// Asks each server in turn, from this thread's network.
+pub(crate) fn take_turns(servers: &[Server], list: &Fixture, rows: &mut Vec<Row>) -> io::Result<()> {
     // An echo's answer is always that there is no such name.
     let echoed: Vec<Question> =
         list.questions.iter().map(|question| Question { listed: false, ..question.clone() }).collect();
     for _ in 0..PAIRS {
-        for server in &servers {
+        for server in servers {
             let questions = if server.name.starts_with("echo") { &echoed } else { &list.questions };
             rows.push(measure(server, &list.name, questions, Pace::Closed(WINDOW), RUN)?);
         }
@@ -54,34 +60,50 @@ fn turns(bench: &Bench, list: &Fixture, rows: &mut Vec<Row>) -> io::Result<()> {
 }
 
 fn report(bench: &mut Bench, lists: &[Fixture], rows: &[Row]) -> io::Result<()> {
+    let bars = |what: fn(&Row) -> f64| -> Vec<(String, f64)> {
+        let bar =
+            |list: &Fixture, server| (format!("{} {server}", list.name), median(of(rows, server, &list.name, what)));
+        lists.iter().flat_map(|list| SERVERS.map(|server| bar(list, server))).collect()
+    };
+    let lines: Vec<String> = rows.iter().map(Row::line).collect();
+    bench.report.raw("throughput.tsv", Row::COLUMNS, &lines)?;
+    let rates = bars(|row| row.outcome.per_second());
+    bench.report.bars("throughput.svg", "queries answered a second, one core, closed loop", &rates)?;
+    bench.report.bars("cpu.svg", "microseconds of processor time a query", &bars(Row::cpu_us))?;
+    let table = table(lists, &SERVERS, ECHO_ONE, rows);
+    bench.report.table("Throughput and processor time", &columns(ECHO_ONE), &table, NOTE)
+}
+
+/// The columns of [`table`].
+pub(crate) fn columns(floor: &str) -> String {
+    format!(
+        "list\tserver\tqueries/s\tuser µs\tsystem µs\tcpu µs\tcpu, {floor} = 1\tqueries per cpu second, rbldnsd = 1\t\
+         lost\twrong"
+    )
+}
+
+/// A line for each list and server, beside the server that is the floor and beside rbldnsd.
+pub(crate) fn table(lists: &[Fixture], servers: &[&str], floor: &str, rows: &[Row]) -> Vec<String> {
     let mut table = Vec::new();
-    let (mut rates, mut costs) = (Vec::new(), Vec::new());
     for list in lists {
         let cpu = |server: &str| of(rows, server, &list.name, Row::cpu_us);
-        let (theirs, floor) = (cpu(THEIRS), cpu(ECHO_ONE));
-        for server in SERVERS {
+        for server in servers {
             let all = |what: fn(&Row) -> f64| of(rows, server, &list.name, what);
-            let (rate, cost) = (median(all(|row| row.outcome.per_second())), median(cpu(server)));
             let lost: f64 = all(|row| row.outcome.lost as f64).iter().sum();
             let wrong: f64 = all(|row| row.outcome.wrong as f64).iter().sum();
             table.push(format!(
-                "{}\t{server}\t{rate:.0}\t{:.2}\t{:.2}\t{cost:.2}\t{:.2}\t{:.2}\t{lost}\t{wrong}",
+                "{}\t{server}\t{:.0}\t{:.2}\t{:.2}\t{:.2}\t{:.2}\t{:.2}\t{lost}\t{wrong}",
                 list.name,
+                median(all(|row| row.outcome.per_second())),
                 median(all(Row::user_us)),
                 median(all(Row::system_us)),
-                paired_ratio(&cpu(server), &floor),
-                paired_ratio(&theirs, &cpu(server)),
+                median(cpu(server)),
+                paired_ratio(&cpu(server), &cpu(floor)),
+                paired_ratio(&cpu(THEIRS), &cpu(server)),
             ));
-            rates.push((format!("{} {server}", list.name), rate));
-            costs.push((format!("{} {server}", list.name), cost));
         }
     }
-    let lines: Vec<String> = rows.iter().map(Row::line).collect();
-    bench.report.raw("throughput.tsv", Row::COLUMNS, &lines)?;
-    bench.report.bars("throughput.svg", "queries answered a second, one core, closed loop", &rates)?;
-    bench.report.bars("cpu.svg", "microseconds of processor time a query", &costs)?;
-    let columns = "list\tserver\tqueries/s\tuser µs\tsystem µs\tcpu µs\tcpu, echo-recvfrom = 1\tqueries per cpu second, rbldnsd = 1\tlost\twrong";
-    bench.report.table("Throughput and processor time", columns, &table, NOTE)
+    table
 }
 
 const NOTE: &str = "Medians of the turns; the two ratios are medians of the ratios of each turn. The echoes send every query \

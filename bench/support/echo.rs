@@ -6,7 +6,7 @@
 use std::{
     io,
     mem::zeroed,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     ptr::null_mut,
 };
@@ -18,9 +18,9 @@ const BATCH: usize = 64;
 const ROOM: usize = 512;
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// Sends back what comes to that port, until it is killed.
-pub(crate) fn serve(way: &str, port: u16) -> io::Result<()> {
-    let socket = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+/// Sends back what comes to that address, until it is killed.
+pub(crate) fn serve(way: &str, address: SocketAddr) -> io::Result<()> {
+    let socket = UdpSocket::bind(address)?;
     SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES)?;
     match way {
         "one" => one_by_one(&socket),

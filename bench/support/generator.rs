@@ -229,7 +229,7 @@ impl Port {
 impl<'q> Load<'q> {
     fn new(server: SocketAddr, questions: &'q [Question]) -> io::Result<Self> {
         let port = |_| {
-            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
             socket.connect(server)?;
             socket.set_nonblocking(true)?;
             Ok(Port { socket, waiting: vec![None; SLOTS], oldest_id: 0, next_id: 0, under_way: 0 })

@@ -1,9 +1,9 @@
 //! A server that is measured: a process of its own, pinned, asked until it answers, and ended with the benchmark.
 
 use std::{
-    fs,
-    io::{self, Read as _, Seek as _},
+    fs, io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
+    os::unix::fs::FileExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -23,6 +23,8 @@ pub(crate) struct Server {
     /// From its start to its first answer.
     pub(crate) start_s: f64,
     child: Child,
+    /// Its standard error.
+    said: fs::File,
 }
 
 /// Processor time in seconds.
@@ -48,23 +50,24 @@ pub(crate) fn pinned(cores: &str, program: &Path) -> Command {
 }
 
 impl Server {
-    /// Starts a server that will listen on that port of 127.0.0.1, and waits until it answers `probe`.
-    pub(crate) fn start(name: &'static str, mut command: Command, port: u16, probe: &[u8]) -> io::Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// Starts a server that will listen on that address, and waits until it answers `probe`.
+    pub(crate) fn start(
+        name: &'static str,
+        mut command: Command,
+        address: SocketAddr,
+        probe: &[u8],
+    ) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect(address)?;
         socket.set_read_timeout(Some(LOOK_EVERY))?;
         let started = Instant::now();
-        let mut said = tempfile::tempfile()?;
+        let said = tempfile::tempfile()?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?).spawn()?;
-        let mut server = Self { name, address, start_s: 0.0, child };
+        let mut server = Self { name, address, start_s: 0.0, child, said };
         // A port that is not open yet refuses at once.
         while socket.send(probe).and_then(|_| socket.recv(&mut [0; 512])).is_err() {
             if let Some(status) = server.child.try_wait()? {
-                let mut text = String::new();
-                said.rewind()?;
-                said.read_to_string(&mut text)?;
-                return Err(io::Error::other(format!("{name} ended: {status}: {}", text.trim_end())));
+                return Err(io::Error::other(format!("{name} ended: {status}: {}", server.said()?.trim_end())));
             }
             if started.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("{name} does not answer")));
@@ -73,6 +76,14 @@ impl Server {
         }
         server.start_s = started.elapsed().as_secs_f64();
         Ok(server)
+    }
+
+    /// What it has said so far on its standard error.
+    pub(crate) fn said(&self) -> io::Result<String> {
+        let mut octets = vec![0; self.said.metadata()?.len() as usize];
+        // It goes on writing where its own file ends, which is ours: nothing may move that.
+        self.said.read_exact_at(&mut octets, 0)?;
+        Ok(String::from_utf8_lossy(&octets).into_owned())
     }
 
     /// Sends it a signal.
