@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::{duration, place::AtKey as _, set};
+use super::{duration, place::AtKey as _, set, within};
 use crate::{
     live::listings::{DEFAULT_HISTORY_MAX_BYTES, DEFAULT_HISTORY_S, Key, Rule, Rules},
     wire::name::Name,
@@ -38,6 +38,8 @@ pub(super) struct ListingsSpec {
     window: Option<String>,
     repeat_after: Option<String>,
     never_list: Option<Vec<String>>,
+    widest_v4: Option<u8>,
+    widest_v6: Option<u8>,
     yields_to: Option<Vec<String>>,
     max_listings: Option<usize>,
     history_for: Option<String>,
@@ -57,6 +59,8 @@ struct RuleSpec {
     window: Option<String>,
     repeat_after: Option<String>,
     never_list: Option<Vec<String>>,
+    widest_v4: Option<u8>,
+    widest_v6: Option<u8>,
     yields_to: Option<Vec<String>>,
     max_listings: Option<usize>,
 }
@@ -85,6 +89,8 @@ impl ListingsSpec {
             window: self.window,
             repeat_after: self.repeat_after,
             never_list: self.never_list,
+            widest_v4: self.widest_v4,
+            widest_v6: self.widest_v6,
             yields_to: self.yields_to,
             max_listings: self.max_listings,
         };
@@ -125,6 +131,10 @@ impl RuleSpec {
             let keys = never_list.iter().map(|text| text.parse::<Key>());
             rule.never_list = keys.collect::<Result<_, _>>().at_key("never-list")?;
         }
+        set(&mut rule.widest_v4, self.widest_v4);
+        within(rule.widest_v4, &(0..=32), "").at_key("widest-v4")?;
+        set(&mut rule.widest_v6, self.widest_v6);
+        within(rule.widest_v6, &(0..=128), "").at_key("widest-v6")?;
         if let Some(yields_to) = self.yields_to {
             let zones = yields_to.iter().map(|text| Name::parse(text.as_bytes()));
             rule.yields_to = zones.collect::<Result<_, _>>().at_key("yields-to")?;
@@ -180,6 +190,7 @@ mod tests {
         assert!(message("lifetime = '0'").contains("`lifetime`: must not be 0"));
         assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
         assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
+        assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
         assert!(message("[zones.'a..b']").contains("a..b"));
         assert!(message("[zones.'a.b']\nhistory-for = '1d'").contains("history-for"));
     }

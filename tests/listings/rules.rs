@@ -44,6 +44,22 @@ fn repeats_escalate_within_the_window() {
 }
 
 #[test]
+fn half_the_world_is_not_listed_by_a_slip() {
+    let rule = Rule { max_listings: 10, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule.clone()));
+    let list = |world: &World, text: &str| refusal(&world.list("virbl.tee.gr", text, Lifetime::Default));
+    let wide = "128.0.0.0/1 is wider than the widest prefix that zone virbl.tee.gr takes, /8 (widest-v4)";
+    assert_eq!(list(&world, "128.0.0.0/1"), wide);
+    assert!(list(&world, "198.0.0.0/7").contains("widest-v4"));
+    assert!(list(&world, "198.0.0.0/8").starts_with("Listed"));
+    assert!(list(&world, "2000::/3").contains("/16 (widest-v6)"));
+    assert!(list(&world, "2002::/16").starts_with("Listed"));
+    assert!(matches!(world.exclude("virbl.tee.gr", "128.0.0.0/1"), Outcome::Excluded { .. }), "nobody is hurt");
+    let any = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(Rule { widest_v4: 0, ..rule }));
+    assert!(list(&any, "128.0.0.0/1").starts_with("Listed"));
+}
+
+#[test]
 fn what_must_not_be_listed_is_refused() {
     let rule = Rule {
         never_list: vec![key("192.0.2.0/24"), key("2001:db8::/32")],

@@ -178,6 +178,18 @@ pub enum Refusal {
         /// The entry of the rule.
         never: String,
     },
+    /// It is more than is listed at once.
+    #[error("{prefix} is wider than the widest prefix that zone {zone} takes, /{widest} ({setting})")]
+    TooWide {
+        /// The zone.
+        zone: String,
+        /// The prefix.
+        prefix: String,
+        /// The length of the widest.
+        widest: u8,
+        /// The setting that says so.
+        setting: String,
+    },
     /// It is listed in a zone that wins.
     #[error("zone {winner} lists it, and wins over zone {zone} (yields-to)")]
     Yields {

@@ -44,6 +44,10 @@ pub struct Rule {
     pub repeat_after_s: u64,
     /// What is never listed.
     pub never_list: Vec<Key>,
+    /// Length of the widest IPv4 prefix that is listed at once.
+    pub widest_v4: u8,
+    /// The same of IPv6.
+    pub widest_v6: u8,
     /// Zones that win: what they list is not listed here.
     pub yields_to: Vec<Name>,
     /// Most live listings.
@@ -60,6 +64,8 @@ impl Default for Rule {
             window_s: 30 * DAY_S,
             repeat_after_s: 5 * MINUTE_S,
             never_list: Vec::new(),
+            widest_v4: 8,
+            widest_v6: 16,
             yields_to: Vec::new(),
             max_listings: 5_000_000,
         }
@@ -126,6 +132,16 @@ impl Rule {
         }
         if let Some(never) = self.never_list.iter().chain(&*ALWAYS_FREE).find(|never| never.overlaps(&change.key)) {
             return Some(Refusal::NeverListed { zone: zone_name(), never: never.to_string() });
+        }
+        if let Key::Prefix(prefix) = &change.key {
+            let (widest, setting) = match prefix {
+                IpNet::V4(_) => (self.widest_v4, "widest-v4"),
+                IpNet::V6(_) => (self.widest_v6, "widest-v6"),
+            };
+            if prefix.prefix_len() < widest {
+                let (prefix, setting) = (prefix.to_string(), setting.to_owned());
+                return Some(Refusal::TooWide { zone: zone_name(), prefix, widest, setting });
+            }
         }
         let wins = |winner: &&Name| {
             situation.snapshot.zone(winner).is_some_and(|winner| lists(winner, &change.key, situation))
