@@ -184,6 +184,9 @@ fn finished(mut sum: u64) -> [u8; 2] {
 pub(super) mod tests {
     use std::net::SocketAddr;
 
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
+
     use super::*;
 
     /// A frame with a datagram, as a client sends it.
@@ -348,6 +351,29 @@ pub(super) mod tests {
             partial[checksum..checksum + 2].copy_from_slice(&sum.to_be_bytes());
             assert!(read(&partial).is_some(), "{to}");
         }
+    }
+
+    #[test]
+    fn whatever_arrives_is_read_or_not() {
+        let mut random = SmallRng::seed_from_u64(7);
+        let mut read_count = 0;
+        for round in 0..200_000 {
+            let (from, to) = PAIRS[round % 2];
+            let mut octets = frame(from, to, &[3; 40]);
+            for _ in 0..random.random_range(0..4) {
+                let at = random.random_range(0..octets.len());
+                octets[at] = random.random();
+            }
+            octets.truncate(random.random_range(0..=octets.len() * 2).min(octets.len()));
+            let mut reply = [0; 200];
+            if let Some(request) = read(&octets) {
+                read_count += 1;
+                assert!(octets.get(request.place).is_some());
+                assert!(seal(&octets, &mut reply, 40).is_some());
+            }
+            let _ = (local(&octets), seal(&octets, &mut reply, 40));
+        }
+        assert!(read_count > 10_000, "{read_count} were requests");
     }
 
     #[test]

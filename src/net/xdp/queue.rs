@@ -50,6 +50,8 @@ pub(super) struct Queue {
     free: Vec<u64>,
     /// Of those put into the ring to be sent, how many it has not been told of.
     queued: usize,
+    /// Frames that the interface did not take, and that nobody was told of yet.
+    dropped: usize,
 }
 
 impl Queue {
@@ -81,7 +83,7 @@ impl Queue {
         let is_zero_copy = kernel::is_zero_copy(socket.as_fd());
         let free = (RECEIVE_FRAMES..RECEIVE_FRAMES + SEND_FRAMES).map(address).collect();
         let socket = Arc::new(socket);
-        Ok(Self { socket, rings, frames, is_zero_copy, taken: 0, free, queued: 0 })
+        Ok(Self { socket, rings, frames, is_zero_copy, taken: 0, free, queued: 0, dropped: 0 })
     }
 
     /// The socket, for whoever wants to know of it.
@@ -139,29 +141,25 @@ impl Queue {
     /// Send what is queued, and let the batch in hand go.
     pub(super) fn send(&mut self) -> Sent {
         let queued = std::mem::take(&mut self.queued);
-        let mut failed = 0;
-        if queued > 0 {
-            self.rings.outgoing.publish();
-            failed = self.push().min(queued);
-        }
+        self.rings.outgoing.publish();
+        self.push();
         self.give_back();
-        Sent { sent: queued - failed, failed }
+        let failed = std::mem::take(&mut self.dropped);
+        Sent { sent: queued.saturating_sub(failed), failed }
     }
 
-    /// Have the kernel send what is in the ring, and say how many it dropped. Where frames are copied it sends some with each call
-    /// (`TX_BATCH_SIZE`, 32); what it cannot send now stays, and is tried again with the next batch, or soon.
-    fn push(&mut self) -> usize {
-        let (mut backlog, mut dropped) = (self.rings.outgoing.backlog(), 0);
+    /// Have the kernel send what is in the ring. Where frames are copied it sends some with each call (`TX_BATCH_SIZE`, 32); what it
+    /// cannot send now stays, and is tried again with the next batch, or soon.
+    fn push(&mut self) {
+        let mut backlog = self.rings.outgoing.backlog();
         while backlog > 0 && self.rings.outgoing.needs_wakeup() {
             let outcome = kernel::kick(self.socket.as_fd());
-            let is_dropped = outcome.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY));
-            dropped += usize::from(is_dropped);
+            self.dropped += usize::from(outcome.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)));
             let before = std::mem::replace(&mut backlog, self.rings.outgoing.backlog());
             if backlog == before {
                 break;
             }
         }
-        dropped
     }
 
     /// Let the batch in hand go.
