@@ -196,9 +196,10 @@ impl Bound {
             addresses.retain(SocketAddr::is_ipv4);
         }
         let mut listeners = Listeners::bind(&addresses, settings)?;
-        listeners.tap(&config.xdp).context("xdp")?;
         let http = config.http.map(bind_http).transpose()?;
         let datagrams = doors::bind(&config)?;
+        // Last, since some cards lose their link for a moment.
+        listeners.tap(&config.xdp).context("xdp")?;
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
         }
