@@ -199,7 +199,7 @@ impl Bound {
         let http = config.http.map(bind_http).transpose()?;
         let datagrams = doors::bind(&config)?;
         // Last, since some cards lose their link for a moment.
-        listeners.tap(&config.xdp).context("xdp")?;
+        listeners.tap(&config.xdp);
         for address in listeners.addresses() {
             info!("listening on {}/{}", address.ip(), address.port());
         }

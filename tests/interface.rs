@@ -97,13 +97,23 @@ impl Wire {
         must(&format!("ip -n {} link show xdp0", self.server)).contains("prog/xdp")
     }
 
-    /// What a server that does not come up says.
-    fn failure(&self, words: &str) -> String {
-        let program = env!("CARGO_BIN_EXE_dnsbld");
-        let zones = self.zones("zones");
-        let output = run(&format!("ip netns exec {} {program} serve {words} --http off {zones}", self.server));
-        assert!(!output.status.success(), "{words}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
+    /// What a server says that serves all the same, with these words before its name and behind it.
+    fn complaint(&self, with: &[&str], words: &str) -> String {
+        let log = self.path("complaint");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.server]).args(with).arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve");
+        command.args(words.split(' ')).args(["--http", "off", "--state", "off", &self.zones("zones")]);
+        let mut child = command.stderr(fs::File::create(&log).expect("a log")).spawn().expect("`ip netns exec`");
+        let begun = Instant::now();
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        while !said().contains("serving 3 zones") && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let is_up = child.try_wait().expect("a child").is_none();
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(is_up && said().contains("serving 3 zones"), "{words}: {}", said());
+        said()
     }
 
     /// A folder of zones.
@@ -165,6 +175,17 @@ struct Served<'a> {
 impl Served<'_> {
     fn said(&self) -> String {
         fs::read_to_string(self.wire.path("log")).unwrap_or_default()
+    }
+}
+
+impl Served<'_> {
+    /// Waits until it has let the interface go, with these words.
+    fn lets_go(&self, words: &str) {
+        let begun = Instant::now();
+        while !self.said().lines().any(|line| line.contains("until a new start") && line.contains(words)) {
+            assert!(begun.elapsed() < PATIENCE, "{words}: {}", self.said());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -323,7 +344,7 @@ fn the_interface_is_let_go_however_the_server_ends() {
         let served = wire.serve(&[], "xdp = [\"xdp0\"]");
         ask(0, &question);
         assert_eq!(tapped(), 1);
-        let busy = wire.failure("--listen 198.18.0.1:5353 --xdp xdp0");
+        let busy = wire.complaint(&[], "--listen 198.18.0.1:5353 --xdp xdp0");
         assert!(busy.contains("xdp0") && busy.contains("another program has it"), "{busy}");
         drop(served); // which kills it
         assert!(!wire.is_tapped());
@@ -356,19 +377,50 @@ fn frames_for_others_are_left_alone() {
     assert!(socket.recv(&mut [0; 512]).is_err(), "another station was asked");
     must(&format!("ip -n {} neigh del 198.18.0.1 dev eth0", wire.client));
     assert_eq!(metric("dnsbld_xdp_requests_total"), Some(1));
-    // Another address of the interface, while it runs: the kernel's way serves it.
+    // Another hardware address, while it runs: the kernel's way serves it.
     must(&format!("ip -n {} link set xdp0 address 02:00:00:00:00:77", wire.server));
     must(&format!("ip -n {} neigh flush dev eth0", wire.client));
     ask(0, &question);
     assert_eq!(tapped(), 1);
+    served.lets_go("xdp0: it is gone, or has another hardware address");
+    assert_eq!(metric("dnsbld_xdp_active"), Some(0));
     assert_eq!(metric("dnsbld_dns_responses_lost_total"), Some(0));
-    // And one that goes away takes none with it but its own.
-    must(&format!("ip -n {} link del xdp0", wire.server));
-    let begun = Instant::now();
-    while !served.said().contains("xdp0: it is gone") {
-        assert!(begun.elapsed() < PATIENCE, "{}", served.said());
-        thread::sleep(Duration::from_millis(20));
+}
+
+/// Whoever takes an address away wants it silent; one that is moved is answered where it is now.
+#[test]
+fn an_address_that_is_taken_away_is_not_answered() {
+    if done_as_root("an_address_that_is_taken_away_is_not_answered") {
+        return;
     }
+    let wire = Wire::new(8);
+    let question = Query::new("2.0.0.127.bl.example", A).octets();
+    {
+        let served = wire.serve(&[], "xdp = [\"xdp0\", \"none0\"]");
+        ask(1, &question);
+        assert_eq!((tapped(), metric("dnsbld_xdp_active")), (1, Some(1)), "one of two");
+        must(&format!("ip -n {} addr del 2001:db8:18::1/64 dev xdp0", wire.server));
+        served.lets_go("2001:db8:18::1 is no address of this machine any more");
+        assert!(!wire.is_tapped());
+        let socket = client(1);
+        socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+        socket.send(&question).expect("sent");
+        assert!(socket.recv(&mut [0; 512]).is_err(), "it is gone");
+        ask(0, &question);
+    }
+    must(&format!("ip -n {} addr add 2001:db8:18::1/64 dev xdp0 nodad", wire.server));
+    // An interface that is gone for a moment, and comes back with its old number: what was on it is not.
+    let served = wire.serve(&[], "xdp = [\"xdp0\"]");
+    let aside = format!("{}x", wire.server);
+    must(&format!("ip netns add {aside}"));
+    must(&format!("ip -n {} link set xdp0 netns {aside}", wire.server));
+    must(&format!("ip -n {aside} link set xdp0 netns {}", wire.server));
+    must(&format!("ip netns delete {aside}"));
+    must(&format!("ip -n {} addr add 198.18.0.1/24 dev xdp0", wire.server));
+    must(&format!("ip -n {} link set xdp0 up", wire.server));
+    served.lets_go("xdp0: ");
+    assert!(!wire.is_tapped());
+    ask(0, &question);
 }
 
 /// A queue that cannot send must not receive: its replies would be lost without a word.
@@ -420,22 +472,14 @@ fn privileges_go_when_the_sockets_are_open() {
         assert!(line.ends_with("\t0000000000000000"), "{line}");
     }
     drop(served);
-    let refused = wire.failure("--listen 198.18.0.1:5353 --user nobody --xdp xdp1");
-    assert!(refused.contains("xdp1") && refused.contains("`ip link`"), "{refused}");
-    let command = format!("ip netns exec {} setpriv --reuid=65534 --clear-groups", wire.server);
-    let program = env!("CARGO_BIN_EXE_dnsbld");
-    let zones = wire.path("zones");
-    let refused = run(&format!("{command} {program} serve --listen 198.18.0.1:5353 --http off --xdp xdp0 {zones}"));
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && said.contains("CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON"),
-        "{said}"
-    );
+    let nobody = ["setpriv", "--reuid=65534", "--clear-groups"];
+    let said = wire.complaint(&nobody, "--listen 198.18.0.1:5353 --xdp xdp0");
+    assert!(said.contains("CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON"), "{said}");
 }
 
 #[test]
-fn mistakes_are_told() {
-    if done_as_root("mistakes_are_told") {
+fn mistakes_are_told_and_cost_nothing() {
+    if done_as_root("mistakes_are_told_and_cost_nothing") {
         return;
     }
     let wire = Wire::new(5);
@@ -445,10 +489,10 @@ fn mistakes_are_told() {
         ("--listen 0.0.0.0:53 --xdp xdp0", "wildcards and the loopback are left to the sockets"),
         ("--xdp xdp0", "wildcards and the loopback are left to the sockets"),
     ] {
-        let said = wire.failure(words);
-        assert!(said.contains("xdp: ") && said.contains(part), "{words}: {said}");
+        let said = wire.complaint(&[], words);
+        assert!(said.contains("ERROR xdp: ") && said.contains(part), "{words}: {said}");
     }
     must(&format!("ip -n {} link add link xdp0 name above0 type macvlan", wire.server));
-    let said = wire.failure("--listen 198.18.0.1:53 --xdp xdp0");
+    let said = wire.complaint(&[], "--listen 198.18.0.1:53 --xdp xdp0");
     assert!(said.contains("it is not by itself: above0 is above or below it"), "{said}");
 }

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::batch::set_option;
 use super::udp::Udp;
 use super::worker::{Carrier, RECEIVE_WAIT_MS, SEND_WAIT_MS, Worker};
-use super::xdp::{Interface, XdpError};
+use super::xdp::{self, Interface, Tapped};
 use super::{Counters, Limits, Responder, Server, Stop, Transport, UdpCounters, tcp};
 use crate::turns;
 
@@ -104,6 +104,8 @@ pub struct Listeners {
     udp: Vec<(SocketAddr, Vec<UdpSocket>)>,
     tcp: Vec<TcpListener>,
     interfaces: Vec<Interface>,
+    /// Those from which nothing can be taken.
+    untapped: Vec<Tapped>,
     settings: Settings,
 }
 
@@ -116,7 +118,8 @@ impl Listeners {
     /// The first address that cannot be bound.
     pub fn bind(addresses: &[SocketAddr], settings: Settings) -> Result<Self, BindError> {
         let mut seen = HashSet::new();
-        let mut listeners = Self { udp: Vec::new(), tcp: Vec::new(), interfaces: Vec::new(), settings };
+        let mut listeners =
+            Self { udp: Vec::new(), tcp: Vec::new(), interfaces: Vec::new(), untapped: Vec::new(), settings };
         for &address in addresses {
             if seen.insert(address) {
                 listeners.add(address)?;
@@ -142,19 +145,20 @@ impl Listeners {
         }
     }
 
-    /// Take requests to the bound addresses straight from these interfaces. Wildcards are left to the sockets, since an interface
-    /// may pass on what is for other machines; so is the loopback.
-    ///
-    /// # Errors
-    ///
-    /// The first interface from which they cannot be taken.
-    pub fn tap(&mut self, interfaces: &[String]) -> Result<(), XdpError> {
+    /// Take requests to the bound addresses straight from these interfaces, as far as that can be done: the sockets serve them in
+    /// any case. Wildcards are left to the sockets, since an interface may pass on what is for other machines; so is the loopback.
+    pub fn tap(&mut self, interfaces: &[String]) {
         let addresses: Vec<_> = self.addresses().filter(is_tapped).collect();
         let mut seen = HashSet::new();
         for name in interfaces.iter().filter(|name| seen.insert(*name)) {
-            self.interfaces.push(Interface::open(name, &addresses)?);
+            match Interface::open(name, &addresses) {
+                Ok(interface) => self.interfaces.push(interface),
+                Err(error) => {
+                    tracing::error!("xdp: {error}");
+                    self.untapped.push(Tapped::none(name));
+                }
+            }
         }
-        Ok(())
     }
 
     /// Workers that will run: of sockets, of interfaces, and the one of TCP.
@@ -198,9 +202,20 @@ impl Listeners {
             }
         }
         let ways = ways.into();
-        for (n, (tap, tapped)) in self.interfaces.into_iter().flat_map(|it| it.taps(batch, &ways)).enumerate() {
-            server.spawn(ways[0].0, Arc::clone(&tapped.counters), core(n), move || tap, &new_responder)?;
-            server.counters.taps.push(tapped);
+        server.counters.interfaces = self.untapped;
+        let mut all_watched = Vec::new();
+        for interface in self.interfaces {
+            let (taps, tapped, watched) = interface.taps(batch, &ways);
+            for (n, (tap, counters)) in taps.into_iter().enumerate() {
+                server.spawn(ways[0].0, counters, core(n), move || tap, &new_responder)?;
+            }
+            server.counters.interfaces.push(tapped);
+            all_watched.push(watched);
+        }
+        if !all_watched.is_empty() {
+            let stop = Arc::clone(&server.stop);
+            let thread = thread::Builder::new().name("xdp".into());
+            server.threads.push(thread.spawn(move || xdp::watch(&all_watched, &stop))?);
         }
         if let Some(limits) = self.settings.tcp
             && !self.tcp.is_empty()

@@ -203,8 +203,8 @@ pub struct Counters {
     pub udp: Vec<Arc<UdpCounters>>,
     /// The addresses that these listen on, in the same order; of one at an interface, the first of them.
     pub udp_addresses: Vec<SocketAddr>,
-    /// What the workers at interfaces have in hand.
-    pub taps: Vec<Tapped>,
+    /// The interfaces that requests are to be taken from.
+    pub interfaces: Vec<Tapped>,
     /// The TCP thread's; all zero when TCP is off.
     pub tcp: Arc<TcpCounters>,
 }

@@ -73,8 +73,10 @@ families! {
     counter RECEIVE_ERRORS "dnsbld_udp_receive_errors_total" [] "Failed attempts to receive.";
     counter XDP_REQUESTS "dnsbld_xdp_requests_total" ["interface"]
         "Requests taken from an interface directly; they count in dnsbld_dns_requests_total, too.";
-    counter XDP_DROPPED "dnsbld_xdp_dropped_total" ["interface"]
-        "Requests to an interface that is served directly which found no room, and so went unseen.";
+    counter XDP_DROPPED "dnsbld_xdp_dropped_total" ["interface", "reason"]
+        "Requests by such an interface that went unseen: full (no room), damaged (or from where no reply can go).";
+    gauge XDP_ACTIVE "dnsbld_xdp_active" ["interface"]
+        "1 if requests are taken from the interface directly, 0 if they take the kernel's way although they should not.";
     counter PANICS "dnsbld_worker_panics_total" [] "Batches lost to a bug of ours; please report it.";
     gauge LIVE "dnsbld_live_listings" ["zone"] "Listings by command, until they are swept.";
     gauge LIVE_EXCLUSIONS "dnsbld_live_exclusions" ["zone"] "Exclusions by command, until they are swept.";
@@ -254,20 +256,17 @@ impl ServerCollector {
         ]
     }
 
-    /// What is taken from interfaces directly. Each series is the sum of an interface's queues.
+    /// What is taken from interfaces directly.
     fn interfaces(&self) -> Vec<MetricFamily> {
-        let mut sums = BTreeMap::<&str, (u64, u64)>::new();
-        for tap in &self.running.transports.taps {
-            let (requests, dropped) = sums.entry(&tap.interface).or_default();
-            *requests += tap.counters.received.value();
-            *dropped += tap.dropped();
+        let (mut active, mut requests, mut dropped) =
+            (XDP_ACTIVE.samples(), XDP_REQUESTS.samples(), XDP_DROPPED.samples());
+        for tapped in &self.running.transports.interfaces {
+            active.add(&[&tapped.interface], f64::from(u8::from(tapped.is_active())));
+            requests.add(&[&tapped.interface], tapped.received() as f64);
+            dropped.add(&[&tapped.interface, "full"], tapped.dropped() as f64);
+            dropped.add(&[&tapped.interface, "damaged"], tapped.damaged() as f64);
         }
-        let (mut requests, mut dropped) = (XDP_REQUESTS.samples(), XDP_DROPPED.samples());
-        for (interface, (of_requests, of_dropped)) in sums {
-            requests.add(&[interface], of_requests as f64);
-            dropped.add(&[interface], of_dropped as f64);
-        }
-        vec![requests.finish(), dropped.finish()]
+        vec![active.finish(), requests.finish(), dropped.finish()]
     }
 
     /// What is known of reloads.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 
 /// Linux's number of Ethernet among the kinds of interfaces (`ARPHRD_ETHER`).
 const ETHERNET: &str = "1";
@@ -29,18 +29,26 @@ impl Card {
     /// There is none of that name, it is no Ethernet interface, or it is a part of another or carries one.
     pub(super) fn of(name: &str) -> io::Result<Self> {
         let index = if_nametoindex(name)?;
+        // It may have been called by one of its other names.
+        let name = if_indextoname(index)?.to_string_lossy().into_owned();
         Self::described(index, &Path::new("/sys/class/net").join(name))
     }
 
     /// What a folder says of it.
     fn described(index: u32, folder: &Path) -> io::Result<Self> {
         let field = |name: &str| fs::read_to_string(folder.join(name)).map(|text| text.trim().to_owned());
+        if field("ifindex").ok() != Some(index.to_string()) {
+            return Err(io::Error::other("/sys shows the interfaces of another network namespace"));
+        }
         if field("type")? != ETHERNET {
             return Err(io::Error::other("it is no Ethernet interface"));
         }
         // Tags of VLANs are taken off before the program sees a frame; of a bond the parts run it, and not the whole.
         if let Some((_, related)) = entries(folder, &["lower_", "upper_"])?.first() {
             return Err(io::Error::other(format!("it is not by itself: {related} is above or below it")));
+        }
+        if ["bridge", "bonding"].iter().any(|kind| folder.join(kind).exists()) {
+            return Err(io::Error::other("it is a bridge or bond"));
         }
         let queues = entries(&folder.join("queues"), &["rx-", "tx-"])?;
         let count = |kind: &str| queues.iter().filter(|(prefix, _)| *prefix == kind).count() as u32;
@@ -81,6 +89,7 @@ mod tests {
     fn folder(entries: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let usual = [
+            ("ifindex", "7"),
             ("type", "1"),
             ("mtu", "1500"),
             ("address", "02:00:00:0a:ff:01"),
@@ -113,6 +122,8 @@ mod tests {
         assert_eq!(refusal(&[("type", "772")]), "it is no Ethernet interface");
         assert_eq!(refusal(&[("upper_eth0.100", "")]), "it is not by itself: eth0.100 is above or below it");
         assert_eq!(refusal(&[("lower_eth1", "")]), "it is not by itself: eth1 is above or below it");
+        assert_eq!(refusal(&[("bridge", "")]), "it is a bridge or bond");
+        assert!(refusal(&[("ifindex", "8")]).contains("another network namespace"));
         assert_eq!(refusal(&[("address", "02:00")]), "it has no address of six octets");
     }
 }

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::cast_possible_wrap, reason = "they are offsets within a frame")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::frame::{ETHERTYPE_V4, ETHERTYPE_V6, PROTOCOL_UDP, V4_HEADERS_LEN, V4_PLAIN, V6_HEADERS_LEN};
 
@@ -57,6 +57,8 @@ enum Label {
     V6,
     /// The comparison with the address after this one.
     Next(usize),
+    /// The same among those that nobody else sends from.
+    NotFrom(usize),
 }
 
 /// One instruction, 8 octets as the kernel reads them.
@@ -105,10 +107,7 @@ impl Assembler {
     /// Takes a frame to one of these addresses, which stand in it before the UDP header; passes on any other.
     fn choose<'a>(&mut self, addresses: impl Iterator<Item = (usize, &'a SocketAddr)>, udp: usize) {
         for (number, address) in addresses {
-            let octets = match address {
-                SocketAddr::V4(address) => address.ip().octets().to_vec(),
-                SocketAddr::V6(address) => address.ip().octets().to_vec(),
-            };
+            let octets = octets(&address.ip());
             let begin = udp - octets.len();
             for (at, word) in (begin..).step_by(4).zip(octets.as_chunks::<4>().0) {
                 self.put(LOAD_32, VALUE, DATA, at as i16, 0);
@@ -119,6 +118,23 @@ impl Assembler {
             self.place(Label::Next(number));
         }
         self.jump(JUMP, 0, 0, 0, Label::Pass);
+    }
+
+    /// Passes on a frame that claims to come from one of these addresses, which ends in it where that of its destination begins.
+    fn leave<'a>(&mut self, sources: impl Iterator<Item = (usize, &'a IpAddr)>, end: usize) {
+        for (number, address) in sources {
+            let octets = octets(address);
+            let begin = end - octets.len();
+            let words = octets.as_chunks::<4>().0;
+            for (at, word) in (begin..).step_by(4).zip(words).take(words.len() - 1) {
+                self.put(LOAD_32, VALUE, DATA, at as i16, 0);
+                self.jump(JUMP_UNLESS_EQUAL, VALUE, 0, i32::from_ne_bytes(*word), Label::NotFrom(number));
+            }
+            self.put(LOAD_32, VALUE, DATA, end as i16 - 4, 0);
+            let last = words.last().copied().unwrap_or_default();
+            self.jump(JUMP_IF_EQUAL, VALUE, 0, i32::from_ne_bytes(last), Label::Pass);
+            self.place(Label::NotFrom(number));
+        }
     }
 
     /// The finished program, or `None` if it is too long for a jump.
@@ -132,15 +148,24 @@ impl Assembler {
     }
 }
 
+fn octets(address: &IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
 /// Two octets of a frame, as a load of 16 bits has them.
 fn half(octets: [u8; 2]) -> i32 {
     u16::from_ne_bytes(octets).into()
 }
 
-/// The program for these addresses at a station, whose sockets are in a map by the number of the interface's queue. `None` if they are too many.
+/// The program for these addresses at a station, whose sockets are in a map by the number of the interface's queue. Nobody else
+/// sends from `sources`: the machine's own addresses, and those of whole networks. `None` if the addresses are too many.
 pub(super) fn program(
     station: [u8; 6],
     addresses: &[SocketAddr],
+    sources: &[IpAddr],
     map: i32,
     frame_max_len: usize,
 ) -> Option<Vec<Instruction>> {
@@ -165,6 +190,7 @@ pub(super) fn program(
     // Neither a fragment's offset nor that more follow (RFC 791, section 3.1).
     code.require(LOAD_16, 20, Some(half([0x3f, 0xff])), 0);
     code.require(LOAD_8, 23, None, PROTOCOL_UDP.into());
+    code.leave(sources.iter().enumerate().filter(|(_, address)| address.is_ipv4()), V4_HEADERS_LEN - 12);
     code.choose(addresses.iter().enumerate().filter(|(_, address)| address.is_ipv4()), V4_HEADERS_LEN - 8);
 
     code.place(Label::V6);
@@ -173,6 +199,7 @@ pub(super) fn program(
     code.put(LOAD_16, VALUE, DATA, 22, 0);
     code.put(AND_IMMEDIATE, VALUE, 0, 0, half([0xff, 0xc0]));
     code.jump(JUMP_IF_EQUAL, VALUE, 0, half([0xfe, 0x80]), Label::Pass);
+    code.leave(sources.iter().enumerate().filter(|(_, address)| address.is_ipv6()), V6_HEADERS_LEN - 24);
     code.choose(addresses.iter().enumerate().filter(|(_, address)| address.is_ipv6()), V6_HEADERS_LEN - 8);
 
     code.place(Label::Take);
@@ -195,6 +222,8 @@ mod tests {
     use super::*;
 
     const MAP: i32 = 77;
+    /// Nobody else's.
+    const SOURCES: [&str; 4] = ["198.51.100.1", "192.0.2.255", "2001:db8:1::1", "2001:db8:1::2"];
     const STATION: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const FRAME_MAX_LEN: usize = 400;
 
@@ -263,7 +292,8 @@ mod tests {
 
     fn filter(addresses: &[&str]) -> Vec<Instruction> {
         let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-        program(STATION, &addresses, MAP, FRAME_MAX_LEN).expect("a program")
+        program(STATION, &addresses, &SOURCES.map(|text| text.parse().expect("an address")), MAP, FRAME_MAX_LEN)
+            .expect("a program")
     }
 
     const HOMES: [&str; 5] =
@@ -320,6 +350,16 @@ mod tests {
         for (next, what) in [(6, "TCP"), (44, "a fragment"), (0, "hop-by-hop options"), (60, "destination options")] {
             assert!(!changed(&v6, 20, next), "{what}");
         }
+        for own in ["198.51.100.1:9", "192.0.2.255:9"] {
+            assert!(!takes(&program, &frame(own, HOMES[1], &[0; 12])), "{own}");
+        }
+        for own in ["[2001:db8:1::1]:9", "[2001:db8:1::2]:9"] {
+            assert!(!takes(&program, &frame(own, HOMES[4], &[0; 12])), "{own}");
+        }
+        for other in ["198.51.100.2:9", "192.0.3.255:9"] {
+            assert!(takes(&program, &frame(other, HOMES[1], &[0; 12])), "{other}");
+        }
+        assert!(takes(&program, &frame("[2001:db8:2::1]:9", HOMES[4], &[0; 12])));
         for link_local in ["[fe80::1]:4321", "[febf::1]:4321"] {
             assert!(!takes(&program, &frame(link_local, HOMES[2], &[0; 12])), "{link_local}");
         }
@@ -329,7 +369,7 @@ mod tests {
     #[test]
     fn too_many_addresses_are_told() {
         let all: Vec<SocketAddr> = (0..30_000).map(|port| ([192, 0, 2, 1], port).into()).collect();
-        assert!(program(STATION, &all, MAP, FRAME_MAX_LEN).is_none());
-        assert!(program(STATION, &all[..256], MAP, FRAME_MAX_LEN).is_some());
+        assert!(program(STATION, &all, &[], MAP, FRAME_MAX_LEN).is_none());
+        assert!(program(STATION, &all[..256], &[], MAP, FRAME_MAX_LEN).is_some());
     }
 }

@@ -19,12 +19,13 @@ mod filter;
 mod frame;
 #[allow(unsafe_code)] // the kernel's own structures
 mod kernel;
+mod machine;
 #[allow(unsafe_code)] // the frames that are shared with it
 mod queue;
 #[allow(unsafe_code)] // memory that is shared with it
 mod ring;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::{fmt, io};
@@ -32,9 +33,11 @@ use std::{fmt, io};
 use self::card::Card;
 use self::frame::Request;
 use self::kernel::Mode;
+use self::machine::{Hold, Machine};
+pub(super) use self::machine::{Watched, watch};
 use self::queue::{FRAME_LEN, Queue, RECEIVED_MAX_LEN};
 use super::worker::{Carrier, Datagram, Sent};
-use super::{Late, UdpCounters};
+use super::{Counter, Late, UdpCounters};
 
 /// The ordinary sockets of the addresses that requests are taken to.
 type Ways = Arc<[(SocketAddr, Arc<UdpSocket>)]>;
@@ -45,7 +48,7 @@ const ETHERNET_HEADER_LEN: usize = 14;
 /// An interface from which no requests can be taken.
 #[derive(Debug, thiserror::Error)]
 #[error("{interface}: {what}: {error}: {}", advice(.error))]
-pub struct XdpError {
+pub(super) struct XdpError {
     /// The interface's name.
     interface: String,
     /// What was tried.
@@ -65,10 +68,10 @@ fn advice(error: &io::Error) -> &'static str {
         }
         Some(libc::ENODEV | libc::ENXIO | libc::ENOENT) => "see `ip link` for the interfaces there are",
         Some(libc::EBUSY | libc::EEXIST) => {
-            "another program has it (see `ip link show` and `ss --xdp`): end that, or leave the interface out"
+            "another program has it (see `ip link show`): end that, or leave the interface out"
         }
         Some(libc::ENOBUFS | libc::ENOMEM) => {
-            "each queue of the interface takes 10 MB of locked memory: raise the limit (systemd: LimitMEMLOCK=infinity)"
+            "each queue of the interface takes 11 MB of locked memory: raise the limit (systemd: LimitMEMLOCK=infinity)"
         }
         Some(libc::EAFNOSUPPORT | libc::ENOSYS) => "this kernel has no AF_XDP: leave the interface out",
         _ => "leave the interface out, and the kernel's usual way serves it",
@@ -77,9 +80,8 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// An interface whose requests to our addresses are ours.
 pub(super) struct Interface {
-    name: String,
     queues: Vec<Queue>,
-    link: Arc<OwnedFd>,
+    watched: Watched,
     /// Octets that a frame may have on its way out.
     frame_max_len: usize,
 }
@@ -93,8 +95,10 @@ impl Interface {
             return Err(fault("no address to take requests to")(error));
         }
         let card = Card::of(name).map_err(fault("not to be used"))?;
+        let machine = Machine::now().map_err(fault("the machine's addresses are not told"))?;
         let map = kernel::create_map(card.queues).map_err(fault("no map of sockets"))?;
-        let program = filter::program(card.station, addresses, map.as_raw_fd(), RECEIVED_MAX_LEN)
+        let sources: Vec<IpAddr> = machine.addresses.union(&machine.broadcasts).copied().collect();
+        let program = filter::program(card.station, addresses, &sources, map.as_raw_fd(), RECEIVED_MAX_LEN)
             .ok_or_else(|| fault("no program")(io::Error::other("too many addresses to listen on")))?;
         let program = kernel::load_program(&program).map_err(fault("the kernel does not take the program"))?;
         let (link, mode) = attach(name, &program, card.index).map_err(fault("it does not take the program"))?;
@@ -104,54 +108,93 @@ impl Interface {
             kernel::set_socket(map.as_fd(), number, queue.as_fd()).map_err(fault("no place for a socket"))?;
             queues.push(queue);
         }
-        let by = if mode == Mode::Native { "by its driver" } else { "by the kernel" };
-        let how = if queues.iter().all(Queue::is_zero_copy) { "in memory that both share" } else { "copied" };
-        let queues_word = if card.queues == 1 { "queue" } else { "queues" };
-        tracing::info!("{name}: requests are taken off {} {queues_word}, {by}, {how}", card.queues);
-        if card.one_way > 0 {
-            tracing::warn!("{name}: {} queues only receive, and what they do takes the kernel's way", card.one_way);
-        }
-        let frame_max_len = (card.mtu + ETHERNET_HEADER_LEN).min(FRAME_LEN);
-        Ok(Self { name: name.to_owned(), queues, link: Arc::new(link), frame_max_len })
+        tell(name, &card, mode, &queues);
+        let hold = Arc::new(Hold::new(name.to_owned(), link));
+        let addresses = addresses.iter().map(SocketAddr::ip).collect();
+        let watched = Watched { hold, index: card.index, station: card.station, addresses };
+        Ok(Self { queues, watched, frame_max_len: (card.mtu + ETHERNET_HEADER_LEN).min(FRAME_LEN) })
     }
 
     pub(super) fn queue_count(&self) -> usize {
         self.queues.len()
     }
 
-    /// A tap for each queue, and what a scraper sees of it. What does not leave at once leaves by the ordinary socket of the
-    /// address that was asked; there is one at least.
-    pub(super) fn taps(self, batch: usize, sockets: &Ways) -> impl Iterator<Item = (Tap, Tapped)> {
-        let Self { name, queues, link, frame_max_len } = self;
-        queues.into_iter().map(move |queue| {
-            let tapped = Tapped { interface: name.clone(), socket: queue.socket(), counters: Arc::default() };
-            let (sockets, link) = (Arc::clone(sockets), Arc::clone(&link));
-            let name = name.clone();
-            (Tap { name, queue, batch, frame_max_len, sockets, request: None, unsealed: 0, _link: link }, tapped)
-        })
+    /// A tap for each queue, with the counters of its worker; what a scraper sees of all of them; and what is to be watched. What
+    /// does not leave at once leaves by the ordinary socket of the address that was asked; there is one at least.
+    pub(super) fn taps(self, batch: usize, sockets: &Ways) -> (Vec<(Tap, Arc<UdpCounters>)>, Tapped, Watched) {
+        let Self { queues, watched, frame_max_len } = self;
+        let hold = &watched.hold;
+        let mut tapped = Tapped { hold: Some(Arc::clone(hold)), ..Tapped::none(hold.name()) };
+        let mut taps = Vec::new();
+        for queue in queues {
+            let (counters, damaged) = (Arc::default(), Arc::default());
+            tapped.queues.push((Arc::clone(&counters), Arc::clone(&damaged), queue.socket()));
+            let (sockets, hold) = (Arc::clone(sockets), Arc::clone(hold));
+            let requests = Vec::with_capacity(batch);
+            taps.push((Tap { queue, batch, frame_max_len, sockets, requests, unsealed: 0, damaged, hold }, counters));
+        }
+        (taps, tapped, watched)
+    }
+}
+
+/// Says how an interface is served.
+fn tell(name: &str, card: &Card, mode: Mode, queues: &[Queue]) {
+    let by = if mode == Mode::Native { "by its driver" } else { "by the kernel" };
+    let how = if queues.iter().all(Queue::is_zero_copy) { "in memory that both share" } else { "copied" };
+    let queues_word = if card.queues == 1 { "queue" } else { "queues" };
+    tracing::info!("{name}: requests are taken off {} {queues_word}, {by}, {how}", card.queues);
+    if card.one_way > 0 {
+        tracing::warn!("{name}: {} queues only receive, and what they do takes the kernel's way", card.one_way);
     }
 }
 
 impl fmt::Debug for Interface {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Interface").field("name", &self.name).finish_non_exhaustive()
+        out.debug_struct("Interface").field("name", &self.watched.hold.name()).finish_non_exhaustive()
     }
 }
 
-/// What a scraper sees of one queue's tap.
-#[derive(Clone, Debug)]
+/// What a scraper sees of an interface.
+#[derive(Clone)]
 pub struct Tapped {
-    /// The interface's name.
+    /// Its name.
     pub interface: String,
-    /// What its worker counts.
-    pub counters: Arc<UdpCounters>,
-    socket: Arc<OwnedFd>,
+    /// None if its requests could not be taken.
+    hold: Option<Arc<Hold>>,
+    /// What is counted of each queue: by its worker, of damaged frames, by the kernel.
+    queues: Vec<(Arc<UdpCounters>, Arc<Counter>, Arc<OwnedFd>)>,
 }
 
 impl Tapped {
-    /// Requests that found no room, or no frame to be received into, and so went unseen.
+    /// An interface from which nothing is taken.
+    pub(super) fn none(interface: &str) -> Self {
+        Self { interface: interface.to_owned(), hold: None, queues: Vec::new() }
+    }
+
+    /// Whether requests are taken from it.
+    pub fn is_active(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.is_active())
+    }
+
+    /// Requests taken from it.
+    pub fn received(&self) -> u64 {
+        self.queues.iter().map(|(counters, ..)| counters.received.value()).sum()
+    }
+
+    /// Frames for us that were none of anybody's requests: damaged, or from where no reply can go.
+    pub fn damaged(&self) -> u64 {
+        self.queues.iter().map(|(_, damaged, _)| damaged.value()).sum()
+    }
+
+    /// Frames for us that found no room, or no frame to be received into, as far as the kernel knows.
     pub fn dropped(&self) -> u64 {
-        kernel::dropped(self.socket.as_fd())
+        self.queues.iter().map(|(.., socket)| kernel::dropped(socket.as_fd())).sum()
+    }
+}
+
+impl fmt::Debug for Tapped {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Tapped").field("interface", &self.interface).finish_non_exhaustive()
     }
 }
 
@@ -161,7 +204,14 @@ fn attach(name: &str, program: &OwnedFd, interface: u32) -> io::Result<(OwnedFd,
         Ok(link) => Ok((link, Mode::Native)),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EBUSY | libc::EEXIST)) => Err(error),
         Err(error) => {
-            tracing::info!("{name}: its driver does not run the program ({error}), so the kernel does");
+            let why = match error.raw_os_error() {
+                Some(libc::ERANGE) => ": its MTU is too large for that",
+                Some(libc::ENOSPC) => ": it has too few queues for that",
+                _ => "",
+            };
+            tracing::warn!(
+                "{name}: its driver does not run the program ({error}{why}), so the kernel does, which saves less"
+            );
             Ok((kernel::attach(program.as_fd(), interface, Mode::Generic)?, Mode::Generic))
         }
     }
@@ -169,46 +219,46 @@ fn attach(name: &str, program: &OwnedFd, interface: u32) -> io::Result<(OwnedFd,
 
 /// Datagrams of one queue.
 pub(super) struct Tap {
-    name: String,
     queue: Queue,
     batch: usize,
     frame_max_len: usize,
     sockets: Ways,
-    /// Of the frame that was looked at last.
-    request: Option<Request>,
+    /// Requests of the batch in hand, each with the number of its frame.
+    requests: Vec<(usize, Request)>,
     /// Replies of the batch in hand for which a frame has no room.
     unsealed: usize,
-    /// The program stays on the interface for as long as any of its queues is served.
-    _link: Arc<OwnedFd>,
+    damaged: Arc<Counter>,
+    hold: Arc<Hold>,
 }
 
 impl Carrier for Tap {
     fn receive(&mut self) -> io::Result<usize> {
         self.unsealed = 0;
-        self.queue.receive(self.batch).inspect_err(|error| {
+        self.requests.clear();
+        let received = self.queue.receive(self.batch).inspect_err(|error| {
             if error.raw_os_error() == Some(libc::ENETDOWN) {
-                tracing::warn!("{}: it is gone, and its requests take the kernel's way until a new start", self.name);
+                self.hold.let_go("it is gone");
             }
-        })
+        })?;
+        let frames = (0..received).filter_map(|i| Some((i, frame::read(self.queue.received(i))?)));
+        self.requests.extend(frames);
+        if self.requests.len() < received {
+            self.damaged.add((received - self.requests.len()) as u64);
+        }
+        Ok(self.requests.len())
     }
 
     #[inline]
     fn datagram(&mut self, i: usize) -> Datagram<'_> {
-        let (frame, reply) = self.queue.exchange(i);
-        self.request = frame::read(frame);
+        let (number, Request { client, place }) = &self.requests[i];
+        let (frame, reply) = self.queue.exchange(*number);
         let reply = reply.get_mut(frame::headers_len(frame)..self.frame_max_len).unwrap_or_default();
-        match &self.request {
-            Some(Request { client, place }) => {
-                Datagram { client: Some(client), truncated: false, request: &frame[place.clone()], reply }
-            }
-            // A datagram of nobody's.
-            None => Datagram { client: None, truncated: false, request: frame, reply },
-        }
+        Datagram { client: Some(client), truncated: false, request: &frame[place.clone()], reply }
     }
 
     #[inline]
     fn queue(&mut self, i: usize, len: usize) {
-        let (frame, reply) = self.queue.exchange(i);
+        let (frame, reply) = self.queue.exchange(self.requests[i].0);
         if let Some(len) = frame::seal(frame, reply, len) {
             self.queue.queue(len);
         } else {
@@ -217,12 +267,9 @@ impl Carrier for Tap {
     }
 
     fn way_back(&mut self, i: usize, client: SocketAddr) -> Late {
-        let asked = frame::local(self.queue.exchange(i).0);
-        let asked = self
-            .sockets
-            .iter()
-            .position(|(address, _)| Some((address.ip(), address.port())) == asked)
-            .unwrap_or_default();
+        let asked = frame::local(self.queue.received(self.requests[i].0));
+        let is_asked = |(address, _): &(SocketAddr, _)| Some((address.ip(), address.port())) == asked;
+        let asked = self.sockets.iter().position(is_asked).unwrap_or_default();
         Late::udp(Arc::clone(&self.sockets[asked].1), client, Box::default())
     }
 

@@ -114,21 +114,26 @@ impl Queue {
         Ok(self.taken)
     }
 
-    /// The `i`-th frame received, and the frame that will be sent next.
-    pub(super) fn exchange(&mut self, i: usize) -> (&[u8], &mut [u8]) {
+    /// The `i`-th frame received.
+    pub(super) fn received(&self, i: usize) -> &[u8] {
         assert!(i < self.taken);
         let received = self.rings.received.peek(i);
         let (start, len) = (received.addr as usize, received.len as usize);
+        assert!(start + len <= SEND_FROM);
+        // SAFETY: it is of the batch in hand, so the kernel does not touch it, and, as asserted, among the frames to receive into,
+        // of which nobody writes to any.
+        unsafe { std::slice::from_raw_parts(self.frames.at(start).as_ptr(), len) }
+    }
+
+    /// The `i`-th frame received, and the frame that will be sent next.
+    pub(super) fn exchange(&mut self, i: usize) -> (&[u8], &mut [u8]) {
         let reply = self.free.last().map_or(0, |&frame| frame as usize);
-        assert!(start + len <= SEND_FROM && reply >= SEND_FROM && reply.is_multiple_of(FRAME_LEN));
-        let (request, reply) = (self.frames.at(start), self.frames.at(reply));
-        // SAFETY: the one is of the batch in hand and the other is free, so the kernel touches neither; as asserted, the one is
-        // among the frames to receive into and the other begins one of those to send. The borrow of `self` keeps out every
-        // other access.
-        unsafe {
-            let request = std::slice::from_raw_parts(request.as_ptr(), len);
-            (request, std::slice::from_raw_parts_mut(reply.as_ptr(), FRAME_LEN))
-        }
+        assert!(reply >= SEND_FROM && reply.is_multiple_of(FRAME_LEN));
+        let reply = self.frames.at(reply);
+        // SAFETY: it is free, so the kernel does not touch it, and, as asserted, it begins one of the frames to send, which is not
+        // among those received. The borrow of `self` keeps out every other access.
+        let reply = unsafe { std::slice::from_raw_parts_mut(reply.as_ptr(), FRAME_LEN) };
+        (self.received(i), reply)
     }
 
     /// Queue the frame that was lent last, of so many octets.

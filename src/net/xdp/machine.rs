@@ -1,0 +1,169 @@
+//! What this machine is called on its networks, and the watch over it: a program on an interface was made for some addresses, and
+//! answers to them for as long as it is there, whether they still are or not.
+//!
+//! Who takes an address away wants it silent, and who moves one elsewhere wants it answered there. So once a second it is looked
+//! at whether all is still as it was; if not, the interface is let go, and its requests take the kernel's way, which knows.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
+
+use super::kernel;
+use crate::net::Stop;
+
+/// How soon a stop is seen.
+const PAUSE: Duration = Duration::from_millis(250);
+/// After so many pauses it is looked again.
+const PAUSES: u32 = 4;
+
+/// Addresses of this machine at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    /// Of its Ethernet interfaces, by their index.
+    stations: Vec<(u32, [u8; 6])>,
+    /// Of the machine, whichever interface has them.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// Of all machines on one of its networks.
+    pub(super) broadcasts: BTreeSet<IpAddr>,
+}
+
+impl Machine {
+    /// Looks at it now.
+    pub(super) fn now() -> io::Result<Self> {
+        let mut machine = Self::default();
+        for entry in getifaddrs()? {
+            if let Some(link) = entry.address.as_ref().and_then(SockaddrStorage::as_link_addr) {
+                let station = link.addr().zip(u32::try_from(link.ifindex()).ok());
+                machine.stations.extend(station.map(|(station, index)| (index, station)));
+            }
+            machine.addresses.extend(entry.address.as_ref().and_then(ip));
+            machine.broadcasts.extend(entry.broadcast.as_ref().and_then(ip));
+        }
+        Ok(machine)
+    }
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
+}
+
+/// A program on an interface.
+pub(super) struct Hold {
+    name: String,
+    link: OwnedFd,
+    is_active: AtomicBool,
+}
+
+impl Hold {
+    pub(super) fn new(name: String, link: OwnedFd) -> Self {
+        Self { name, link, is_active: AtomicBool::new(true) }
+    }
+
+    /// The interface's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::Relaxed)
+    }
+
+    /// Takes the program off the interface, for that reason.
+    pub(super) fn let_go(&self, why: &str) {
+        if !self.is_active.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        match kernel::detach(self.link.as_fd()) {
+            // With the interface itself the program went as well.
+            Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => {
+                tracing::error!("{}: {why}, and the program cannot be taken off it ({error}): start anew", self.name);
+            }
+            _ => tracing::warn!("{}: {why}: its requests take the kernel's way until a new start", self.name),
+        }
+    }
+}
+
+/// What a program was made for.
+pub(in crate::net) struct Watched {
+    pub(super) hold: Arc<Hold>,
+    pub(super) index: u32,
+    pub(super) station: [u8; 6],
+    /// The addresses it takes requests to.
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+impl Watched {
+    /// What is no longer as it was.
+    fn change(&self, machine: &Machine) -> Option<String> {
+        if !machine.stations.contains(&(self.index, self.station)) {
+            return Some("it is gone, or has another hardware address".to_owned());
+        }
+        let lost = self.addresses.iter().find(|address| !machine.addresses.contains(address))?;
+        Some(format!("{lost} is no address of this machine any more"))
+    }
+}
+
+/// Watches until the server stops.
+pub(in crate::net) fn watch(all: &[Watched], stop: &Stop) {
+    let mut is_blind = false;
+    for pause in 1_u32.. {
+        thread::sleep(PAUSE);
+        if stop.is_set() {
+            return;
+        }
+        if pause % PAUSES != 0 {
+            continue;
+        }
+        match Machine::now() {
+            Ok(machine) => {
+                for watched in all.iter().filter(|watched| watched.hold.is_active()) {
+                    if let Some(why) = watched.change(&machine) {
+                        watched.hold.let_go(&why);
+                    }
+                }
+            }
+            Err(error) if !is_blind => {
+                is_blind = true;
+                tracing::warn!("changed addresses go unnoticed: {error} (systemd: RestrictAddressFamilies=AF_NETLINK)");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_addresses() {
+        let machine = Machine::now().expect("a look");
+        assert!(machine.addresses.contains(&IpAddr::from([127, 0, 0, 1])), "{machine:?}");
+    }
+
+    #[test]
+    fn changes_are_noticed() {
+        let address = IpAddr::from([192, 0, 2, 53]);
+        let null = std::fs::File::open("/dev/null").expect("a file");
+        let hold = Arc::new(Hold::new("eth0".to_owned(), null.into()));
+        let watched = Watched { hold, index: 2, station: [2, 0, 0, 0, 0, 1], addresses: vec![address] };
+        let machine = |station: u8, address: [u8; 4]| Machine {
+            stations: vec![(1, [0; 6]), (2, [2, 0, 0, 0, 0, station])],
+            addresses: BTreeSet::from([[127, 0, 0, 1].into(), address.into()]),
+            broadcasts: BTreeSet::new(),
+        };
+        assert_eq!(watched.change(&machine(1, [192, 0, 2, 53])), None);
+        let words = |machine: Machine| watched.change(&machine).expect("a change");
+        assert!(words(machine(9, [192, 0, 2, 53])).contains("another hardware address"));
+        assert_eq!(words(machine(1, [192, 0, 2, 54])), "192.0.2.53 is no address of this machine any more");
+    }
+}
