@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream, UdpSocket},
     path::Path,
     process::{Child, Command, Output, Stdio},
@@ -208,6 +208,9 @@ fn tapped() -> u64 {
 
 impl Drop for Served<'_> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the server: {:?}\n{}", self.child.try_wait(), self.said());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -220,11 +223,21 @@ fn client(family: usize) -> UdpSocket {
     socket
 }
 
+/// Receives; a wait that is broken off is begun again.
+fn receive(socket: &UdpSocket, reply: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv(reply) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 fn ask(family: usize, request: &[u8]) -> Vec<u8> {
     let socket = client(family);
     socket.send(request).expect("sent");
     let mut reply = vec![0; 5000];
-    let len = socket.recv(&mut reply).unwrap_or_else(|error| panic!("{}: {error}", HOMES[family]));
+    let len = receive(&socket, &mut reply).unwrap_or_else(|error| panic!("{}: {error}", HOMES[family]));
     reply.truncate(len);
     reply
 }
@@ -289,7 +302,7 @@ fn answers_are_those_of_the_sockets() {
     }
     let mut reply = [0; 600];
     for id in 0..2000_u16 {
-        socket.recv(&mut reply).expect("an answer");
+        receive(&socket, &mut reply).expect("an answer");
         assert_eq!(reply[..2], id.to_be_bytes());
     }
 }
@@ -374,7 +387,7 @@ fn frames_for_others_are_left_alone() {
     let socket = client(0);
     socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
     socket.send(&question).expect("sent");
-    assert!(socket.recv(&mut [0; 512]).is_err(), "another station was asked");
+    assert!(receive(&socket, &mut [0; 512]).is_err(), "another station was asked");
     must(&format!("ip -n {} neigh del 198.18.0.1 dev eth0", wire.client));
     assert_eq!(metric("dnsbld_xdp_requests_total"), Some(1));
     // Another hardware address, while it runs: the kernel's way serves it.
@@ -405,7 +418,7 @@ fn an_address_that_is_taken_away_is_not_answered() {
         let socket = client(1);
         socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
         socket.send(&question).expect("sent");
-        assert!(socket.recv(&mut [0; 512]).is_err(), "it is gone");
+        assert!(receive(&socket, &mut [0; 512]).is_err(), "it is gone");
         ask(0, &question);
     }
     must(&format!("ip -n {} addr add 2001:db8:18::1/64 dev xdp0 nodad", wire.server));
