@@ -1,5 +1,5 @@
 //! A batch of datagrams: the memory they arrive in and leave from, and the system calls that move them. All
-//! `unsafe` of the transport is in this file.
+//! `unsafe` of the sockets is in this file.
 //!
 //! Everything is allocated once. A slot holds one datagram's way through the server: who sent it, to which of our addresses
 //! (on wildcard sockets), the request, the reply. The kernel's headers for receiving point at the slots for good; those

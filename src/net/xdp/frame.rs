@@ -14,7 +14,7 @@ use std::ops::Range;
 use crate::net::peer::Peer;
 
 /// Octets of an Ethernet header: two addresses and what it carries.
-const ETHERNET_LEN: usize = 14;
+pub(super) const ETHERNET_LEN: usize = 14;
 /// Octets of an IPv4 header without options (RFC 791, section 3.1); those with are left to the kernel.
 const V4_LEN: usize = 20;
 /// Octets of an IPv6 header (RFC 8200, section 3); frames with further headers are left to the kernel.

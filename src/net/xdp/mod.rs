@@ -6,13 +6,16 @@
 //! frame there, headers and all (`frame.rs`), and goes back to the station that the request came from. All else takes the
 //! kernel's way to the ordinary sockets, which stay open: what is taken here is only ever a shortcut.
 //!
+//! Not every interface will do (`card.rs`), and one is let go when what the program was made for no longer holds (`machine.rs`).
+//!
 //! ```text
 //! Interface::open    the program is on the interface, each of its queues has a socket; needs privileges
 //!          .taps     a carrier for each queue, and so a worker
 //! Tap                receive, datagram, queue, send: as a socket's batches
 //! ```
 //!
-//! `unsafe` is in `kernel.rs` and `ring.rs`, which are the kernel's own structures, and in one function of `queue.rs`.
+//! `unsafe` is in `kernel.rs` and `ring.rs`, which are the kernel's own structures, and in the two functions of `queue.rs` that lend
+//! frames.
 
 mod card;
 mod filter;
@@ -31,7 +34,7 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use self::card::Card;
-use self::frame::Request;
+use self::frame::{ETHERNET_LEN, Request};
 use self::kernel::Mode;
 use self::machine::{Hold, Machine};
 pub(super) use self::machine::{Watched, watch};
@@ -41,9 +44,6 @@ use super::{Counter, Late, UdpCounters};
 
 /// The ordinary sockets of the addresses that requests are taken to.
 type Ways = Arc<[(SocketAddr, Arc<UdpSocket>)]>;
-
-/// Octets before what an Ethernet frame carries.
-const ETHERNET_HEADER_LEN: usize = 14;
 
 /// An interface from which no requests can be taken.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ impl Interface {
         let hold = Arc::new(Hold::new(name.to_owned(), link));
         let addresses = addresses.iter().map(SocketAddr::ip).collect();
         let watched = Watched { hold, index: card.index, station: card.station, addresses };
-        Ok(Self { queues, watched, frame_max_len: (card.mtu + ETHERNET_HEADER_LEN).min(FRAME_LEN) })
+        Ok(Self { queues, watched, frame_max_len: (card.mtu + ETHERNET_LEN).min(FRAME_LEN) })
     }
 
     pub(super) fn queue_count(&self) -> usize {
