@@ -47,9 +47,7 @@ fn turns(bench: &Bench, list: &Fixture, rows: &mut Vec<Row>) -> io::Result<()> {
 
 /// Asks each server in turn, from this thread's network.
 pub(crate) fn take_turns(servers: &[Server], list: &Fixture, rows: &mut Vec<Row>) -> io::Result<()> {
-    // An echo's answer is always that there is no such name.
-    let echoed: Vec<Question> =
-        list.questions.iter().map(|question| Question { listed: false, ..question.clone() }).collect();
+    let echoed = echoed(&list.questions);
     for _ in 0..PAIRS {
         for server in servers {
             let questions = if server.name.starts_with("echo") { &echoed } else { &list.questions };
@@ -57,6 +55,11 @@ pub(crate) fn take_turns(servers: &[Server], list: &Fixture, rows: &mut Vec<Row>
         }
     }
     Ok(())
+}
+
+/// The questions as an echo answers them: that there is no such name.
+pub(crate) fn echoed(questions: &[Question]) -> Vec<Question> {
+    questions.iter().map(|question| Question { listed: false, ..question.clone() }).collect()
 }
 
 fn report(bench: &mut Bench, lists: &[Fixture], rows: &[Row]) -> io::Result<()> {

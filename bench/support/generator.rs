@@ -84,7 +84,12 @@ impl Outcome {
         permille_of(&self.latencies_us, permille)
     }
 
-    /// The same of what the server alone took.
+    /// How many latencies exceed so many microseconds.
+    pub(crate) fn beyond(&self, us: u32) -> usize {
+        self.latencies_us.len() - self.latencies_us.partition_point(|&latency| latency <= us)
+    }
+
+    /// What so many of a thousand do not exceed of what the server alone took.
     pub(crate) fn served_permille_us(&self, permille: usize) -> u32 {
         permille_of(&self.served_us, permille)
     }
