@@ -13,7 +13,8 @@
 //! refusal.rs    which of what was loaded must not go live all the same
 //! listings/     what is listed by command, and where that is kept
 //! kept.rs       the last good version of each dataset, for the next start
-//! memory.rs    what a reload took goes back to the system
+//! memory.rs     what a reload took goes back to the system
+//! clock.rs      the one place that reads the wall clock
 //! watch.rs      who says that something may have changed: the kernel, a signal, the clock
 //! asked.rs      what people ask about
 //! drops.rs      what would change if files were dropped

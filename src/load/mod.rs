@@ -6,6 +6,18 @@
 //! behind one before. Such *usual* lines are read straight from the block of octets that the file gives, and may be
 //! left for no reason: every line that is not taken there is read again as the formats have it, with all that can be wrong
 //! with it and its place.
+//!
+//! | file | |
+//! |---|---|
+//! | `lines.rs`, `parts.rs` | a file becomes lines, compressed or not; a large one parts that are read side by side |
+//! | `usual.rs`, `words.rs` | the usual lines, read from the block |
+//! | `cursor.rs` | a place within a line, and what can be read there |
+//! | `special.rs`, `value.rs`, `params.rs` | `$` lines; values and their variables; ` @ key=value` |
+//! | `address.rs`, `name.rs` | the grammar of keys |
+//! | `addresses.rs`, `names.rs`, `generic.rs`, `acl.rs`, `combined.rs` | the lines of each kind |
+//! | `dataset.rs` | a dataset while its files are read |
+//! | `known.rs`, `report.rs` | which prefixes come again; what was wrong, and where |
+//! | `single.rs` | one line by itself, as an update brings it |
 
 #![forbid(unsafe_code)]
 

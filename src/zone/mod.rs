@@ -1,4 +1,31 @@
 //! What is served: zones, their datasets and values. Immutable once built, read by all workers without a lock.
+//!
+//! | from a name to its zone | |
+//! |---|---|
+//! | `snapshot.rs`, `catalog.rs` | everything served at one moment; the longest apex that a name ends in |
+//! | `usual.rs` | zones that are served to everyone and list one kind of key, with all that the usual question needs |
+//! | `apex.rs`, `access.rs` | SOA and name servers; who may ask |
+//!
+//! | from a name to what is listed | |
+//! |---|---|
+//! | `subject.rs` | what a name may stand for: an address, a part of one, a name |
+//! | `dataset.rs`, `values.rs`, `shown.rs` | a typed set of entries; A and TXT; the key in a TXT |
+//! | `addresses/`, `names/`, `records.rs` | the three kinds of sets |
+//! | `live/` | what is listed by command, in front of all that |
+//!
+//! | what an entry says, from a line's words to an answer | |
+//! |---|---|
+//! | claim (`ruling.rs`) | one line: a value or an exclusion, from when, until when, for whom |
+//! | level (`ruling.rs`) | the claims of one key and one specificity: they count together |
+//! | ruling (`ruling.rs`) | a level in four bytes; with claims elsewhere (a *link*) where four bytes do not hold it |
+//! | standing (`standing.rs`, `nested.rs`) | a ruling and its end; several, one behind the other, where prefixes nest |
+//! | finding (`ruling.rs`) | what a lookup comes to at one moment, for one client |
+//! | outlook (`standing.rs`) | when a standing lists, whoever asks: for sweeps and reports, with `lifetimes.rs` |
+//!
+//! | from lines to sets | |
+//! |---|---|
+//! | `runs.rs`, `sorting.rs`, `translation.rs`, `halving.rs` | lines in any order, in little more memory than the entries take |
+//! | `difference/` | what would be listed, delisted and changed between two sets |
 
 #![forbid(unsafe_code)]
 

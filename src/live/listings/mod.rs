@@ -3,7 +3,6 @@
 //! Changes come in by several doors (the control socket, HTTP, DNS UPDATE, rspamd's datagrams) and all end in
 //! [`Listings::submit`]. One thread decides them in order, writes them to the store with one commit for all that came in
 //! meanwhile, publishes what is served, and then tells each asker. So what is acknowledged is on disk and served.
-
 //!
 //! ```text
 //! key.rs      what is listed: a prefix, a name, all names below one

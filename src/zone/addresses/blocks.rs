@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::ends::{Beside, Ends};
+use super::ends::Ends;
 use crate::zone::ruling::{Context, FOREVER_S};
 
 /// Entries to a block.
@@ -45,7 +45,7 @@ impl Blocks {
             }
             let block = at.start / BLOCK;
             let end = at.end.min((block + 1) * BLOCK);
-            let is_over = self.ends.get(block).is_some_and(|number| context.now_s >= u64::from(number.end_s()));
+            let is_over = self.ends.get(block).is_some_and(|end_s| context.now_s >= u64::from(end_s));
             if !is_over {
                 asked += end - at.start;
                 let found = (at.start..end).find(|&position| is_listed(position));
@@ -86,7 +86,7 @@ impl BlocksBuilder {
     fn complete(&mut self) {
         if let Some(end_s) = self.end_s.take() {
             if end_s != FOREVER_S {
-                self.ends.push(self.count, Beside::End(end_s));
+                self.ends.push(self.count, end_s);
             }
             self.count += 1;
         }

@@ -1,12 +1,12 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
 //! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. [Ends] of
-//! lifetimes take two bytes each or three, and only where there are some. What links to claims elsewhere ([`Rulings`]) has no end,
-//! and keeps the number of its link in the place of that once the palette is full of such.
+//! lifetimes take two bytes each or three, and only where there are some. What links to claims elsewhere ([`Rulings`]) is kept
+//! [beside](Links) once the palette is full of such.
 
 use std::collections::HashMap;
 
-use super::ends::{Beside, Ends};
+use super::{ends::Ends, links::Links};
 use crate::zone::{
     ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
     runs::push_tight,
@@ -22,6 +22,8 @@ pub(super) struct Column {
     codes: Codes,
     palette: Box<[Ruling]>,
     ends: Option<Ends>,
+    /// Of entries that are absent by their code.
+    links: Option<Links>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Column {
     /// Entries of which the same is said for ever.
     pub(super) fn alike(standing: Standing) -> Self {
         debug_assert!(standing.is_endless());
-        Self { codes: Codes::Same, palette: Box::new([standing.ruling]), ends: None }
+        Self { codes: Codes::Same, palette: Box::new([standing.ruling]), ends: None, links: None }
     }
 
     /// The standing of the entry at `position`.
@@ -49,13 +51,13 @@ impl Column {
             Codes::Pairs(codes) => self.palette[usize::from(codes[position])],
             Codes::Whole(rulings) => rulings[position],
         };
-        match self.ends.as_ref().and_then(|ends| ends.get(position)) {
-            None => Standing { ruling, until_s: FOREVER_S },
-            Some(number) if ruling == Ruling::ABSENT => {
-                Standing { ruling: Ruling::of_link(number.link()), until_s: FOREVER_S }
-            }
-            Some(number) => Standing { ruling, until_s: number.end_s() },
+        if ruling == Ruling::ABSENT
+            && let Some(link) = self.links.as_ref().and_then(|links| links.get(position))
+        {
+            return Standing { ruling: Ruling::of_link(link), until_s: FOREVER_S };
         }
+        let until_s = self.ends.as_ref().and_then(|ends| ends.get(position)).unwrap_or(FOREVER_S);
+        Standing { ruling, until_s }
     }
 
     /// Decides the entry at `position` for one query.
@@ -77,7 +79,8 @@ impl Column {
             Codes::Whole(rulings) => rulings.capacity() * 4,
         };
         let ends = self.ends.as_ref().map_or(0, Ends::memory_bytes);
-        codes + size_of_val(&*self.palette) + ends
+        let links = self.links.as_ref().map_or(0, Links::memory_bytes);
+        codes + size_of_val(&*self.palette) + ends + links
     }
 }
 
@@ -85,9 +88,10 @@ impl Column {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     standing: Standing,
-    /// The same as it is kept.
+    /// The same by its code.
     ruling: Ruling,
-    beside: Option<Beside>,
+    /// What is kept beside that.
+    link: Option<u32>,
     code: u32,
     /// When it lists nothing any more.
     end_s: u32,
@@ -106,6 +110,7 @@ pub(super) struct ColumnBuilder {
     /// None until something else is said than at first.
     recent: Vec<Option<Last>>,
     ends: Option<Ends>,
+    links: Option<Links>,
     len: usize,
 }
 
@@ -118,6 +123,7 @@ impl ColumnBuilder {
             last: None,
             recent: Vec::new(),
             ends: None,
+            links: None,
             len: 0,
         }
     }
@@ -132,15 +138,18 @@ impl ColumnBuilder {
                 _ => self.change(standing, rulings),
             }
         }
-        let Some(Last { ruling, beside, code, end_s, .. }) = self.last else { return 0 };
+        let Some(Last { standing, ruling, link, code, end_s }) = self.last else { return 0 };
         match &mut self.codes {
             Codes::Same => {}
             Codes::Bytes(codes) => push_tight(codes, code as u8),
             Codes::Pairs(codes) => push_tight(codes, code as u16),
             Codes::Whole(rulings) => push_tight(rulings, ruling),
         }
-        if let Some(beside) = beside {
-            self.ends.get_or_insert_default().push(self.len, beside);
+        if standing.until_s != FOREVER_S {
+            self.ends.get_or_insert_default().push(self.len, standing.until_s);
+        }
+        if let Some(link) = link {
+            self.links.get_or_insert_default().push(self.len, link);
         }
         self.len += 1;
         end_s
@@ -151,16 +160,14 @@ impl ColumnBuilder {
     fn change(&mut self, standing: Standing, rulings: &Rulings) {
         let end_s = standing.outlook(rulings).end_s();
         let is_full = self.palette.len() >= LINKS_MAX && !self.known.contains_key(&standing.ruling);
-        let (ruling, beside) = match standing.ruling.link() {
-            Some(link) if is_full => (Ruling::ABSENT, Some(Beside::Link(link))),
-            _ => (standing.ruling, Some(Beside::End(standing.until_s)).filter(|_| standing.until_s != FOREVER_S)),
-        };
+        let link = standing.ruling.link().filter(|_| is_full);
+        let ruling = if link.is_some() { Ruling::ABSENT } else { standing.ruling };
         let code = match self.last {
             Some(last) if last.ruling == ruling => last.code,
             _ => self.code(ruling),
         };
         self.recent.resize(if self.last.is_some() { RECENT } else { 0 }, None);
-        self.last = Some(Last { standing, ruling, beside, code, end_s });
+        self.last = Some(Last { standing, ruling, link, code, end_s });
         if let Some(place) = self.recent.get_mut(standing.ruling.0 as usize % RECENT) {
             *place = self.last;
         }
@@ -204,7 +211,10 @@ impl ColumnBuilder {
         if let Some(ends) = &mut self.ends {
             ends.finish(self.len);
         }
-        Column { codes: self.codes, palette: self.palette.into(), ends: self.ends }
+        if let Some(links) = &mut self.links {
+            links.finish(self.len);
+        }
+        Column { codes: self.codes, palette: self.palette.into(), ends: self.ends, links: self.links }
     }
 }
 
@@ -252,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn links_take_the_place_of_ends() {
+    fn links_beside_ends() {
         let rulings = {
             let mut builder = crate::zone::ruling::RulingsBuilder::default();
             (0..1_000).for_each(|until_s| _ = builder.claim(Claim { from_s: 1, until_s, ..Claim::excluded() }));

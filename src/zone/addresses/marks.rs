@@ -56,6 +56,11 @@ impl Marks {
         self.count += 1;
     }
 
+    /// How many are marked.
+    pub(super) fn count(&self) -> usize {
+        self.count as usize
+    }
+
     /// All are marked that will be, of so many positions.
     pub(super) fn finish(&mut self, positions: usize) {
         self.all = self.count as usize == positions;

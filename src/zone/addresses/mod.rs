@@ -10,7 +10,8 @@
 //! | segments (/0 to /31; /0 to /64; /65 to /127) | places where the answer changes, two for a lone prefix | 5 to 8; 17; 33 |
 //! | beside each | value of what is said: nothing if all agree, else 1, 2 or 4 each | |
 //! | | lifetime, where there is one: as many bits as tell the ends of all apart | 2.1 if within a day; 3.1 a year |
-//! | | which have one, where some have none | 1.5 bits an entry; for each that has one 5 if one in four has, 12 if one in a thousand |
+//! | | link to what several lines say together, where there are many such: as many bits as the highest number has | |
+//! | | which have an end, or a link, where some have none | 1.5 bits an entry; for each that has one 5 if one in four has, 12 if one in a thousand |
 //! | beside segments | whether anything is said there | 1.5 bits a place |
 //! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on; a byte or two for each that is nested, where those are few |
 //! | rulings | a delay or key; several values of one key, or of one octet's prefixes | 24 or more, the same ones once |
@@ -18,6 +19,17 @@
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says
 //! nothing, and the next one decides. Whoever asks for a part of an address (empty non-terminals, RFC 8020) asks whether
 //! anything in a range is listed: that walks the entries in the range, but only up to the first that is listed.
+//!
+//! | file | |
+//! |---|---|
+//! | `layers.rs` | hosts and segments, and what is asked of them |
+//! | `sorted.rs` | their keys |
+//! | `column.rs` with `ends.rs`, `links.rs` | what is said of each, until when |
+//! | `nesting.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
+//! | `which.rs`, `marks.rs`, `sparse.rs`, `packed.rs` | some positions among many, numbers of a few bits |
+//! | `builder.rs` | lines in any order become such a set: |
+//! | `newest.rs`, `packing.rs`, `gather.rs`, `stretches.rs` | collected, packed, sorted, merged, |
+//! | `sweep.rs` | and flattened |
 
 mod blocks;
 mod builder;
@@ -25,6 +37,7 @@ mod column;
 mod ends;
 mod gather;
 mod layers;
+mod links;
 mod marks;
 mod nesting;
 mod newest;
@@ -36,6 +49,7 @@ mod stretches;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod which;
 
 pub use self::builder::{AddressesBuilder, Specificity};
 use self::layers::{Hosts, Segments, overlay};

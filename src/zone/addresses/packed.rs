@@ -29,11 +29,6 @@ impl Packed {
         u32::MAX.checked_shr(u32::BITS - self.width).unwrap_or(0)
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     #[inline]
     pub(super) fn get(&self, at: usize) -> u32 {
         let first = at * self.width as usize;
@@ -41,6 +36,22 @@ impl Packed {
         // It may go on in the next word, if there is one.
         let [low, high] = [word, word + 1].map(|word| self.words.get(word).copied().unwrap_or(0));
         (low >> bit | high << 1 << (WORD - 1 - bit)) as u32 & self.mask()
+    }
+
+    /// Makes sure that numbers up to `most` have room; `whole` tells what one is in more bits than it has so far.
+    #[inline]
+    pub(super) fn reach(&mut self, most: u32, whole: impl Fn(u32) -> u32) {
+        let width = u32::BITS - most.leading_zeros();
+        if width > self.width {
+            self.widen(width, whole);
+        }
+    }
+
+    #[cold]
+    fn widen(&mut self, width: u32, whole: impl Fn(u32) -> u32) {
+        let mut wider = Self::new(width);
+        (0..self.len).for_each(|at| wider.push(whole(self.get(at))));
+        *self = wider;
     }
 
     /// Appends the lowest bits of a number.
@@ -83,7 +94,7 @@ mod tests {
             packed.shrink_to_fit();
             assert!((0..1_000).all(|at| packed.get(at as usize) == number(at) & packed.mask()), "{width}");
             assert_eq!(packed.memory_bytes(), (1_000 * width as usize).div_ceil(WORD) * 8);
-            assert_eq!((packed.mask().count_ones(), packed.len()), (width, 1_000));
+            assert_eq!(packed.mask().count_ones(), width);
         }
     }
 }

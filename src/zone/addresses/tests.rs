@@ -3,6 +3,7 @@
 use ipnet::Ipv4Net;
 use iptrie::Ipv4RTrieMap;
 use proptest::prelude::*;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::*;
 use crate::zone::{
@@ -454,6 +455,27 @@ fn nested_prefixes_among_others_that_do_not_end() {
         let each = lifetime_bytes(Specificity::Octets, (one_in, days * DAY_S), &add_nested_v6);
         assert!(each <= 8.0, "IPv6 1/{one_in}, {days} days: {each}");
     }
+}
+
+/// Where prefixes of one octet overlap, what they say together is kept once for all of them: that some end does not make the
+/// others' dearer.
+#[test]
+fn few_that_end_among_many_that_count_together() {
+    let bytes = |one_in: u32| {
+        let mut random = SmallRng::seed_from_u64(1);
+        let mut builder = AddressesBuilder::new(Specificity::Octets);
+        for line in 0..100_000 {
+            let length = random.random_range(16..=24);
+            let until_s =
+                if line % one_in == 1 { 1_800_000_000 + random.random_range(0..365 * DAY_S) } else { FOREVER_S };
+            let claim = Claim { until_s, ..Claim::listed(ValueId(line % 30)) };
+            builder.add_v4(random.random(), length, claim);
+        }
+        builder.build().memory_bytes()
+    };
+    let (endless, ending) = (bytes(u32::MAX), bytes(100));
+    let each = (ending as f64 - endless as f64) / 1_000.0;
+    assert!(each <= 12.0, "{each}");
 }
 
 #[test]
