@@ -33,7 +33,7 @@
 //! [writer](wire::reply) lays the ready value, or SOA and NXDOMAIN, into the lent buffer. The worker counts, and sends the
 //! batch.
 //!
-//! Nineteen in twenty queries are a [plain question](wire::plain) to a [usual zone](zone::usual), and take a short way through all
+//! Nearly all queries are a [plain question](wire::plain) to a [usual zone](zone::usual), and take a short way through all
 //! of that; a test asks everything both ways, and the answers are the same to the octet.
 //!
 //! # An entry's way

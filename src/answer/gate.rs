@@ -1,7 +1,7 @@
 //! Who may ask: what the access lists of the server and of the zone say together.
 //!
 //! Several lists may speak of one query: the server's and the zone's, of addresses and of keys. They add up, and the sternest
-//! counts: ignore, refuse, empty, listed (rbldnsd(8), "acl Dataset"). To pass is to say nothing.
+//! counts: ignore, refuse, empty, listed (rbldnsd(8), "acl Dataset"). `pass` has no effect on what other lists say.
 
 use std::net::IpAddr;
 

@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// What the lookup of an unlisted name came to. Costs a usual question, a whole address in a list of addresses, a branch or
-/// two.
+/// What the lookup of an unlisted name came to. For the usual question (a whole address in a list of addresses)
+/// this is one or two branches.
 #[inline]
 pub(super) fn verdict(sought: &Sought<'_>) -> Verdict {
     let mut subject = sought.subject;

@@ -1,6 +1,6 @@
 //! The usual question, answered in one go: is this address, or this name, listed in a zone that is served to everyone?
 //!
-//! Nineteen in twenty queries are that, and nearly all of them find one value or nothing. They are answered here from the octets
+//! Nearly all queries are that, and find one value or nothing. They are answered here from the octets
 //! of the request, with lookups that agree with those everywhere, and none of the bookkeeping for what they do not have: access lists,
 //! keys, subzones, several values, options but a cookie, replies beyond 512 octets. Whatever has any of that is left to the long way in
 //! [`super`], to which this adds nothing: where both answer, they answer alike.

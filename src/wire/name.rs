@@ -302,10 +302,10 @@ impl QueryName {
         are_single
     }
 
-    /// Reads the labels of a name up to the one from which on `find_apex` knows what is left, and tells what it knows and how many
-    /// octets come before. For the name read, that is where the root is, though no root octet stands there. `None`: it knows
-    /// nothing, or this is no name, or one of fewer than 16 octets or of a great many. Only what is left with a length that
-    /// `may_be_apex` is found.
+    /// Reads labels until `find_apex` recognises the rest of the name, and returns its result and the offset of that rest. In the
+    /// name as read, the rest stands for the root, though no root octet is there. `None`: nothing was recognised, or this is no
+    /// name, or one of fewer than 16 octets or of a great many. `find_apex` is asked only about rests with a length that
+    /// `may_be_apex`.
     #[inline]
     pub fn read_above<T>(
         &mut self,

@@ -156,7 +156,7 @@ impl Content {
         &self.parts
     }
 
-    /// The dataset whose value and TTL a key has that is listed by command and brings none: the first that holds such keys, or
+    /// The dataset that supplies value and TTL for a live listing that has none of its own: the first that holds such keys, or
     /// at least addresses, if it is one.
     pub fn model(&self, shape: Shape) -> Option<&Arc<Dataset>> {
         let first = |is_like: &dyn Fn(&Dataset) -> bool| {

@@ -38,7 +38,7 @@ pub struct UsualZone {
     pub live_slot: u32,
     /// What is asked, in this order.
     pub datasets: Box<[Arc<Dataset>]>,
-    /// The dataset whose value and TTL a key has that is listed by command and brings none, for IPv4, IPv6 and names.
+    /// The datasets that supply value and TTL for a live listing that has none of its own, for IPv4, IPv6 and names.
     models: [Option<Arc<Dataset>>; 3],
     /// The authority section of a negative answer; `None` if it is long.
     pub denial: Option<Block>,
@@ -77,7 +77,7 @@ impl Servers {
 }
 
 impl UsualZone {
-    /// The dataset whose value and TTL a key has that is listed by command and brings none (see [`Content::model`]).
+    /// The dataset that supplies value and TTL for a live listing that has none of its own (see [`Content::model`]).
     pub fn model(&self, shape: Shape) -> Option<&Dataset> {
         self.models[shape as usize].as_deref()
     }

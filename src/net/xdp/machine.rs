@@ -1,8 +1,8 @@
-//! What this machine is called on its networks, and the watch over it: a program on an interface was made for some addresses, and
-//! answers to them for as long as it is there, whether they still are or not.
+//! The machine's addresses, and a check once a second that each program on an interface still matches them.
 //!
-//! Who takes an address away wants it silent, and who moves one elsewhere wants it answered there. So once a second it is looked
-//! at whether all is still as it was; if not, the interface is let go, and its requests take the kernel's way, which knows.
+//! A program was made for some addresses and answers to them for as long as it is there, whether they are still this machine's
+//! or not. Who takes an address away wants it silent, and who moves one elsewhere wants it answered there. So where anything is no
+//! longer as it was, the interface is let go, and its requests take the kernel's way, which knows.
 
 use std::collections::BTreeSet;
 use std::io;
