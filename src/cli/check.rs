@@ -6,7 +6,7 @@ use std::{
     net::Ipv4Addr,
     process::ExitCode,
     str::FromStr,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -294,7 +294,7 @@ fn report_zone(snapshot: &Snapshot, zone: &Zone, now_s: u64, out: &mut impl Writ
             out,
             "zone {}: {ending} listings or exclusions end by themselves, the next at {}, {} from now",
             zone.apex,
-            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(next_s)),
+            clock::date(next_s),
             humantime::format_duration(Duration::from_secs(next_s - now_s))
         )?;
     }

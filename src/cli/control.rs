@@ -203,7 +203,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             (Effect::Behind, true) => "behind that, would exclude it",
             (Effect::NotInForce, _) => "is not in force now",
         };
-        let until = cited.until_s.map(|until_s| format!(" until {}", control::date(until_s))).unwrap_or_default();
+        let until = cited.until_s.map(|until_s| format!(" until {}", clock::date(until_s))).unwrap_or_default();
         line(&format!("    {}:{}: {what}{until}: {}", cited.file, cited.line, cited.text));
     }
     for note in &zone.unread {

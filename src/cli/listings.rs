@@ -6,7 +6,7 @@ use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -208,11 +208,7 @@ pub(super) fn history(arguments: &HistoryArguments) -> anyhow::Result<ExitCode> 
 }
 
 fn parse_until(text: &str) -> anyhow::Result<u64> {
-    if let Ok(until_s) = text.parse() {
-        return Ok(until_s);
-    }
-    let time = humantime::parse_rfc3339_weak(text).ok();
-    time.map(clock::seconds)
+    clock::parse_date(text)
         .with_context(|| format!("--until {text}: expected a time such as 2026-11-23T10:00:00Z, or seconds since 1970"))
 }
 
@@ -320,7 +316,7 @@ fn show_record(record: &Record, now_s: u64) -> String {
         Verdict::Listed { .. } => "listed".to_owned(),
     };
     let reason = record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let (since, until) = (date(record.since_s), until(record.until_s, now_s));
+    let (since, until) = (clock::date(record.since_s), until(record.until_s, now_s));
     format!("{} {what} since {since} {until}, by {} ({}){reason}", record.key, record.origin.who, record.origin.door)
 }
 
@@ -331,10 +327,10 @@ fn show_event(event: &Event) -> String {
         _ if matches!(event.what, crate::live::listings::What::Delisted | crate::live::listings::What::Expired) => {
             String::new()
         }
-        Some(until_s) => format!(" until {}", date(until_s)),
+        Some(until_s) => format!(" until {}", clock::date(until_s)),
         None => " with no end".to_owned(),
     };
-    let (at, origin) = (date(event.at_s), &event.origin);
+    let (at, origin) = (clock::date(event.at_s), &event.origin);
     format!(
         "{at} {} {} in {}{until}{}, by {} ({}{from}){reason}",
         event.key,
@@ -351,11 +347,7 @@ fn until(until_s: Option<u64>, now_s: u64) -> String {
         None => "until it is delisted".to_owned(),
         Some(until_s) => {
             let left = humantime::format_duration(Duration::from_secs(until_s.saturating_sub(now_s)));
-            format!("until {}, {left} from now", date(until_s))
+            format!("until {}, {left} from now", clock::date(until_s))
         }
     }
-}
-
-fn date(at_s: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
 }

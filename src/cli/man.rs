@@ -5,7 +5,6 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -92,6 +91,5 @@ fn date() -> anyhow::Result<String> {
         Ok(text) => text.parse().with_context(|| format!("SOURCE_DATE_EPOCH: `{text}` is not a count of seconds"))?,
         Err(_) => clock::now_s(),
     };
-    let moment = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(now_s)).to_string();
-    Ok(moment.split('T').next().unwrap_or_default().to_owned())
+    Ok(clock::date(now_s).split('T').next().unwrap_or_default().to_owned())
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::control::StateArgument;
 use crate::{
     config,
-    control::{QueryLogState, QueryRules, Request, date},
+    control::{QueryLogState, QueryRules, Request},
     live::clock,
 };
 
@@ -94,7 +94,7 @@ pub(super) fn show(state: &QueryLogState) -> String {
         words.push(format!("one in {}", rules.sample));
     }
     if let Some(until_s) = rules.until_s {
-        words.push(format!("until {}", date(until_s)));
+        words.push(format!("until {}", clock::date(until_s)));
     }
     format!("{}: {} logged, {} not logged for lack of room", words.join(", "), state.logged, state.dropped)
 }

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::{control::StateArgument, printable};
 use crate::{
     config,
-    control::{Answer, Request, Statistics, ZoneStatistics, date},
+    control::{Answer, Request, Statistics, ZoneStatistics},
     live::clock,
 };
 
@@ -163,14 +163,14 @@ fn hits(before: &ZoneStatistics, now: &ZoneStatistics) -> String {
 fn state(zone: &ZoneStatistics) -> String {
     let mut words = Vec::new();
     if let Some(ended_s) = zone.expired_s {
-        words.push(format!("EXPIRED at {}, answers SERVFAIL", date(ended_s)));
+        words.push(format!("EXPIRED at {}, answers SERVFAIL", clock::date(ended_s)));
     }
     if let Some(loaded_s) = zone.loaded_s {
         let age_s = clock::now_s().saturating_sub(loaded_s);
         words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));
     }
     if let Some(next_s) = zone.next_expiry_s {
-        words.push(format!("next listing ends {}", date(next_s)));
+        words.push(format!("next listing ends {}", clock::date(next_s)));
     }
     if !zone.failed_probes.is_empty() {
         words.push(format!("SELF-TEST FAILS: {}", zone.failed_probes.join(", ")));

@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr},
-    time::{Duration, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use crate::{
     live::{
         asked::AskedKey,
         citations::{Citation, Effect, cite},
+        clock,
         zones::ZoneSpec,
     },
     load::Options,
@@ -79,22 +79,17 @@ impl Listing {
             ttl_s: remaining_s.map_or(ttl_s, |left_s| u64::from(ttl_s).min(left_s.max(1)) as u32),
             dataset,
             until_s,
-            until: until_s.map(date),
+            until: until_s.map(clock::date),
             remaining_s,
         }
     }
-}
-
-/// A date and time as people and machines read it.
-pub fn date(at_s: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s)).to_string()
 }
 
 /// Why a zone answers SERVFAIL whose data were good until a second that is over, and what to do.
 pub fn show_expired(ended_s: u64) -> String {
     format!(
         "its data expired at {} by their $TIMESTAMP, and it answers SERVFAIL: fetch newer data, or ask who makes them",
-        date(ended_s)
+        clock::date(ended_s)
     )
 }
 

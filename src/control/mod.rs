@@ -35,7 +35,7 @@ use tracing::warn;
 
 pub use by_command::ByCommand;
 pub use compare::{Comparison, ToldAmounts, ToldChange};
-pub use explain::{Explanation, Listing, date, explain, show_expired};
+pub use explain::{Explanation, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
 pub use stats::{Statistics, ZoneStatistics};

@@ -1,7 +1,8 @@
-//! The one place that reads the wall clock; everything else is given the time.
+//! The one place that reads the wall clock, and that writes times as people read them; everything else is given the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
 /// Seconds since the epoch. A clock before it reads as 0: nothing has expired yet then.
@@ -11,7 +12,42 @@ pub fn now_s() -> u64 {
     clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec().max(0) as u64)
 }
 
+/// A time, in seconds since the epoch, as RFC 3339 writes it; the bare seconds beyond the year 9999, which it cannot write.
+pub fn date(at_s: u64) -> String {
+    let moment = i64::try_from(at_s).ok().and_then(|at_s| Timestamp::from_second(at_s).ok());
+    moment.map_or_else(|| at_s.to_string(), |moment| moment.to_string())
+}
+
+/// Seconds since the epoch from a time of RFC 3339, or from such seconds. What was before the epoch is its first second.
+pub fn parse_date(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| {
+        let moment: Timestamp = text.parse().ok()?;
+        Some(u64::try_from(moment.as_second()).unwrap_or(0))
+    })
+}
+
 /// Seconds since the epoch of a file's time.
 pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_back() {
+        for (at_s, text) in
+            [(0, "1970-01-01T00:00:00Z"), (1_798_135_200, "2026-12-24T18:00:00Z"), (1 << 40, "1099511627776")]
+        {
+            assert_eq!(date(at_s), text);
+            assert_eq!(parse_date(text), Some(at_s));
+        }
+        assert_eq!(date(u64::MAX), u64::MAX.to_string());
+        assert_eq!(parse_date("2026-12-24T20:00:00+02:00"), Some(1_798_135_200));
+        assert_eq!(parse_date("1969-12-31T23:59:59Z"), Some(0));
+        for text in ["", "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "-5"] {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
 }

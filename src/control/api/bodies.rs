@@ -4,7 +4,10 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::live::listings::{Door, Event, Key, Lifetime, Op, Outcome, Record, Verdict, What};
+use crate::live::{
+    clock,
+    listings::{Door, Event, Key, Lifetime, Op, Outcome, Record, Verdict, What},
+};
 
 /// How to list or exclude; everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -54,10 +57,11 @@ impl PutBody {
             ),
             (None, Some(Moment::Seconds(seconds)), false) => Lifetime::Until(seconds),
             (None, Some(Moment::Text(text)), false) => {
-                let moment: jiff::Timestamp = text
-                    .parse()
-                    .map_err(|_| format!("until {text:?} is not a moment as 2026-12-24T18:00:00Z (RFC 3339)"))?;
-                Lifetime::Until(u64::try_from(moment.as_second()).unwrap_or(0))
+                let until_s = clock::parse_date(&text);
+                Lifetime::Until(
+                    until_s
+                        .ok_or_else(|| format!("until {text:?} is not a moment as 2026-12-24T18:00:00Z (RFC 3339)"))?,
+                )
             }
             (None, None, true) => Lifetime::Endless,
             _ => return Err("only one of for, until and forever can be".to_owned()),
@@ -69,14 +73,6 @@ impl PutBody {
         };
         Ok(Op::Put { verdict, lifetime })
     }
-}
-
-/// A moment as RFC 3339 writes it.
-fn moment(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| seconds.to_string(), |moment| moment.to_string())
 }
 
 /// What became of a change.
@@ -97,7 +93,7 @@ impl ChangeReply {
             Outcome::Excluded { until_s } => (*until_s, None),
             Outcome::Delisted | Outcome::Unchanged | Outcome::Refused { .. } => (None, None),
         };
-        Self { zone, key, outcome: word(outcome), until: until_s.map(moment), times }
+        Self { zone, key, outcome: word(outcome), until: until_s.map(clock::date), times }
     }
 }
 
@@ -155,9 +151,9 @@ impl From<&Record> for ListingBody {
             excluded,
             address,
             text,
-            since: moment(record.since_s),
-            changed: moment(record.changed_s),
-            until: record.until_s.map(moment),
+            since: clock::date(record.since_s),
+            changed: clock::date(record.changed_s),
+            until: record.until_s.map(clock::date),
             times: record.times,
             reason: record.reason.clone(),
             by: By::from(&record.origin),
@@ -193,9 +189,9 @@ pub(super) struct EventBody {
 impl From<&Event> for EventBody {
     fn from(event: &Event) -> Self {
         Self {
-            at: moment(event.at_s),
+            at: clock::date(event.at_s),
             what: event.what,
-            until: event.until_s.map(moment),
+            until: event.until_s.map(clock::date),
             times: event.times,
             reason: event.reason.clone(),
             by: By::from(&event.origin),
