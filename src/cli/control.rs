@@ -17,6 +17,9 @@ use crate::{
     load::Options,
 };
 
+/// So many files that are passed over are shown: the folder may be another's.
+const PASSED_OVER_SHOWN: usize = 20;
+
 /// Where the server is found.
 #[derive(Debug, clap::Args)]
 pub(super) struct StateArgument {
@@ -146,28 +149,46 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             super::diff::show(zones, &mut told)?;
             String::from_utf8_lossy(&told).lines().for_each(&mut line);
         }
-        Answer::Status { zones, expired, troubles } => {
-            for (zone, entries) in zones {
-                let ended = expired.iter().find(|(other, _)| other == zone);
-                match (entries, ended) {
-                    (Some(entries), None) => line(&format!("{zone}: {entries} entries")),
-                    (Some(entries), Some((_, ended_s))) => {
-                        line(&format!("{zone}: {entries} entries, but {}", control::show_expired(*ended_s)));
-                    }
-                    (None, _) => line(&format!("{zone}: not loaded, answers SERVFAIL")),
-                }
-                is_well &= entries.is_some() && ended.is_none();
-            }
-            for (dataset, trouble) in troubles {
-                line(&format!("{dataset}: {trouble}"));
-            }
-            is_well &= troubles.is_empty();
-        }
+        Answer::Status { .. } => is_well = show_status(answer, &mut line),
     }
     if !is_printed {
         out.write_all(text.as_bytes())?;
     }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says what is served and what is wrong; true if nothing is. A file that is passed over may be nobody's list.
+fn show_status(answer: &Answer, line: &mut impl FnMut(&str)) -> bool {
+    let Answer::Status { zones, expired, troubles, interfaces, passed_over } = answer else { return true };
+    let mut is_well = troubles.is_empty();
+    for (zone, entries) in zones {
+        let ended = expired.iter().find(|(other, _)| other == zone);
+        match (entries, ended) {
+            (Some(entries), None) => line(&format!("{zone}: {entries} entries")),
+            (Some(entries), Some((_, ended_s))) => {
+                line(&format!("{zone}: {entries} entries, but {}", control::show_expired(*ended_s)));
+            }
+            (None, _) => line(&format!("{zone}: not loaded, answers SERVFAIL")),
+        }
+        is_well &= entries.is_some() && ended.is_none();
+    }
+    for (dataset, trouble) in troubles {
+        line(&format!("{dataset}: {trouble}"));
+    }
+    for (interface, fault) in interfaces {
+        match fault {
+            None => line(&format!("interface {interface}: requests are taken straight from it")),
+            Some(fault) => line(&format!("interface {interface}: its requests take the kernel's way: {fault}")),
+        }
+        is_well &= fault.is_none();
+    }
+    for (file, reason) in passed_over.iter().take(PASSED_OVER_SHOWN) {
+        line(&format!("{file}: not served: {reason}"));
+    }
+    if let more @ 1.. = passed_over.len().saturating_sub(PASSED_OVER_SHOWN) {
+        line(&format!("{more} more files are not served (--json names them)"));
+    }
+    is_well
 }
 
 fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {

@@ -52,7 +52,7 @@ enum Command {
     Diff(diff::Arguments),
     /// Have a running server look at its files now
     Reload(control::ReloadArguments),
-    /// Say what a running server serves, and what is wrong
+    /// Say what a running server serves, what is wrong, and which files and interfaces it does not use
     Status(control::StatusArguments),
     /// List addresses or names now, for a time
     List(listings::ListArguments),

@@ -130,6 +130,12 @@ pub enum Answer {
         expired: Vec<(String, u64)>,
         /// Datasets whose newest files are not what is served, and why.
         troubles: Vec<(String, String)>,
+        /// Interfaces that requests are to be taken from, and why that is not done where it is not.
+        #[serde(default)]
+        interfaces: Vec<(String, Option<String>)>,
+        /// Files of the zones folder that are not served although they may have been meant to be, and why.
+        #[serde(default)]
+        passed_over: Vec<(String, String)>,
     },
     /// What became of a request about live listings.
     Listings {
@@ -266,6 +272,9 @@ pub trait Operator: Send + Sync {
     /// What was counted.
     fn statistics(&self) -> Statistics;
 
+    /// Interfaces that requests are to be taken from, and why that is not done where it is not.
+    fn interfaces(&self) -> Vec<(String, Option<String>)>;
+
     /// Switches the query log.
     ///
     /// # Errors
@@ -397,7 +406,15 @@ impl Desk {
         let context = Context { now_s: clock::now_s(), keyed: false };
         let expired = served.snapshot.zones().iter();
         let expired = expired.filter_map(|zone| Some((zone.apex.to_string(), zone.expired_s(&context)?)));
-        Answer::Status { zones: zones.collect(), expired: expired.collect(), troubles: self.troubles() }
+        let passed_over = self.status.read().passed_over.clone();
+        let passed_over = passed_over.into_iter().map(|(file, why)| (file.display().to_string(), why));
+        Answer::Status {
+            zones: zones.collect(),
+            expired: expired.collect(),
+            troubles: self.troubles(),
+            interfaces: self.operator.interfaces(),
+            passed_over: passed_over.collect(),
+        }
     }
 
     async fn reload(&self, accept: Option<String>) -> Answer {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -31,6 +32,8 @@ pub struct Status {
     pub loaded_s: BTreeMap<String, u64>,
     /// How long the files of a zone took to load, when they last were.
     pub load_took: BTreeMap<String, Duration>,
+    /// Files of the zones folder that are not served although they may have been meant to be, and why.
+    pub passed_over: Vec<(PathBuf, String)>,
     /// Entries of each zone that were given back, their lifetimes being over, since the start.
     pub expired_entries: BTreeMap<String, u64>,
 }
@@ -75,6 +78,11 @@ impl SharedStatus {
     /// Takes note of what zones are put together from.
     pub(super) fn serves(&self, specs: &[ZoneSpec]) {
         self.read().specs = specs.to_vec();
+    }
+
+    /// Takes note of what of the zones folder is passed over.
+    pub(super) fn passes_over(&self, files: &[(PathBuf, String)]) {
+        self.read().passed_over = files.to_vec();
     }
 
     /// Takes note of how long loading took, added up for each zone.

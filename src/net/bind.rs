@@ -155,7 +155,7 @@ impl Listeners {
                 Ok(interface) => self.interfaces.push(interface),
                 Err(error) => {
                     tracing::error!("xdp: {error}");
-                    self.untapped.push(Tapped::none(name));
+                    self.untapped.push(Tapped::none(name, &error));
                 }
             }
         }

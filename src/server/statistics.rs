@@ -42,6 +42,11 @@ impl Operator for Running {
         }
     }
 
+    fn interfaces(&self) -> Vec<(String, Option<String>)> {
+        let interfaces = self.transports.interfaces.iter();
+        interfaces.map(|tapped| (tapped.interface.clone(), tapped.why_inactive().map(str::to_owned))).collect()
+    }
+
     fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String> {
         if let Some(stranger) = rules.iter().flat_map(|rules| &rules.zones).find(|zone| !self.serves(zone)) {
             return Err(format!("no zone {stranger} is served here"));

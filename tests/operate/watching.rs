@@ -78,6 +78,38 @@ fn a_zone_that_expires_is_told_of() {
     assert_eq!(told, 1, "{}", live.log());
 }
 
+/// What is not served, and what does not take the way it was to take, is told of beside what is served.
+#[test]
+fn what_is_passed_over_and_which_interfaces_are_not_used() {
+    let place = place();
+    place.drop_file("bl.example.ip4sett", "127.0.0.2\n");
+    let live = Live::start(&place, &[]);
+    let (is_well, said) = live.tell(&["status"]);
+    let file = place.zone("bl.example.ip4sett").display().to_string();
+    assert!(is_well, "a file that is passed over may be nobody's list: {said}");
+    assert!(said.contains(&format!("{file}: not served: ip4sett is no type; is ip4set meant?")), "{said}");
+    let (_, said) = live.tell(&["status", "--json"]);
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&told["passed_over"][0][0], told["interfaces"].as_array().map(Vec::len)), (&file.into(), Some(0)));
+    fs::remove_file(place.zone("bl.example.ip4sett")).expect("removed");
+    live.tell(&["reload"]);
+    let (_, said) = live.tell(&["status"]);
+    assert!(!said.contains("not served"), "{said}");
+    for number in 0..22 {
+        fs::write(place.zone(&format!("note-{number}.txt")), "").expect("written");
+    }
+    live.tell(&["reload"]);
+    let (_, said) = live.tell(&["status"]);
+    assert_eq!((said.matches("not served: ").count(), said.contains("2 more files are not served")), (20, true));
+    drop(live);
+
+    let live = Live::start(&place, &["--xdp", "dnsbld-none"]);
+    let (is_well, said) = live.tell(&["status"]);
+    let words =
+        "interface dnsbld-none: its requests take the kernel's way: dnsbld-none: no address to take requests to";
+    assert!(!is_well && said.contains(words), "{said}");
+}
+
 /// The lines of the query log so far.
 fn logged(live: &Live) -> Vec<String> {
     live.log().lines().filter(|line| line.contains(" query client=")).map(str::to_owned).collect()

@@ -29,7 +29,8 @@ impl Reloader {
         }
         // Of what was served and is no file any more, more is to be said.
         let was_served = |path: &PathBuf| self.specs.iter().any(|spec| spec.dataset.files.contains(path));
-        let ignored = listing.ignored.into_iter().filter(|(path, _)| !was_served(path)).collect();
+        let ignored: Vec<_> = listing.ignored.into_iter().filter(|(path, _)| !was_served(path)).collect();
+        self.status.passes_over(&ignored);
         self.mention(ignored);
         let mut specs = listing.specs;
         let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();

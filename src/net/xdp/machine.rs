@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -60,12 +59,13 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 pub(super) struct Hold {
     name: String,
     link: OwnedFd,
-    is_active: AtomicBool,
+    /// Why the program was taken off, once it was.
+    let_go: OnceLock<String>,
 }
 
 impl Hold {
     pub(super) fn new(name: String, link: OwnedFd) -> Self {
-        Self { name, link, is_active: AtomicBool::new(true) }
+        Self { name, link, let_go: OnceLock::new() }
     }
 
     /// The interface's name.
@@ -74,12 +74,17 @@ impl Hold {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        self.is_active.load(Ordering::Relaxed)
+        self.let_go.get().is_none()
+    }
+
+    /// Why the program is on the interface no more, if so.
+    pub(super) fn why_let_go(&self) -> Option<&str> {
+        self.let_go.get().map(String::as_str)
     }
 
     /// Takes the program off the interface, for that reason.
     pub(super) fn let_go(&self, why: &str) {
-        if !self.is_active.swap(false, Ordering::Relaxed) {
+        if self.let_go.set(why.to_owned()).is_err() {
             return;
         }
         match kernel::detach(self.link.as_fd()) {
@@ -164,6 +169,11 @@ mod tests {
         assert_eq!(watched.change(&machine(1, [192, 0, 2, 53])), None);
         let words = |machine: Machine| watched.change(&machine).expect("a change");
         assert!(words(machine(9, [192, 0, 2, 53])).contains("another hardware address"));
+        assert!(watched.hold.is_active());
+        for why in ["it is gone", "it has been for long"] {
+            watched.hold.let_go(why);
+        }
+        assert_eq!((watched.hold.is_active(), watched.hold.why_let_go()), (false, Some("it is gone")));
         assert_eq!(words(machine(1, [192, 0, 2, 54])), "192.0.2.53 is no address of this machine any more");
     }
 }

@@ -124,7 +124,7 @@ impl Interface {
     pub(super) fn taps(self, batch: usize, sockets: &Ways) -> (Vec<(Tap, Arc<UdpCounters>)>, Tapped, Watched) {
         let Self { queues, watched, frame_max_len } = self;
         let hold = &watched.hold;
-        let mut tapped = Tapped { hold: Some(Arc::clone(hold)), ..Tapped::none(hold.name()) };
+        let mut tapped = Tapped { interface: hold.name().to_owned(), hold: Ok(Arc::clone(hold)), queues: Vec::new() };
         let mut taps = Vec::new();
         for queue in queues {
             let (counters, damaged) = (Arc::default(), Arc::default());
@@ -159,21 +159,26 @@ impl fmt::Debug for Interface {
 pub struct Tapped {
     /// Its name.
     pub interface: String,
-    /// None if its requests could not be taken.
-    hold: Option<Arc<Hold>>,
+    /// Or why its requests could not be taken.
+    hold: Result<Arc<Hold>, String>,
     /// What is counted of each queue: by its worker, of damaged frames, by the kernel.
     queues: Vec<(Arc<UdpCounters>, Arc<Counter>, Arc<OwnedFd>)>,
 }
 
 impl Tapped {
-    /// An interface from which nothing is taken.
-    pub(super) fn none(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), hold: None, queues: Vec::new() }
+    /// An interface from which nothing is taken, and why.
+    pub(super) fn none(interface: &str, error: &XdpError) -> Self {
+        Self { interface: interface.to_owned(), hold: Err(error.to_string()), queues: Vec::new() }
     }
 
     /// Whether requests are taken from it.
     pub fn is_active(&self) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.is_active())
+        self.why_inactive().is_none()
+    }
+
+    /// Why no requests are taken from it, if so.
+    pub fn why_inactive(&self) -> Option<&str> {
+        self.hold.as_ref().map_or_else(|error| Some(error.as_str()), |hold| hold.why_let_go())
     }
 
     /// Requests taken from it.
