@@ -40,6 +40,7 @@ pub(super) struct ListingsSpec {
     never_list: Option<Vec<String>>,
     widest_v4: Option<u8>,
     widest_v6: Option<u8>,
+    widest_name: Option<u8>,
     yields_to: Option<Vec<String>>,
     max_listings: Option<usize>,
     history_for: Option<String>,
@@ -61,6 +62,7 @@ struct RuleSpec {
     never_list: Option<Vec<String>>,
     widest_v4: Option<u8>,
     widest_v6: Option<u8>,
+    widest_name: Option<u8>,
     yields_to: Option<Vec<String>>,
     max_listings: Option<usize>,
 }
@@ -91,6 +93,7 @@ impl ListingsSpec {
             never_list: self.never_list,
             widest_v4: self.widest_v4,
             widest_v6: self.widest_v6,
+            widest_name: self.widest_name,
             yields_to: self.yields_to,
             max_listings: self.max_listings,
         };
@@ -135,6 +138,8 @@ impl RuleSpec {
         within(rule.widest_v4, &(0..=32), "").at_key("widest-v4")?;
         set(&mut rule.widest_v6, self.widest_v6);
         within(rule.widest_v6, &(0..=128), "").at_key("widest-v6")?;
+        set(&mut rule.widest_name, self.widest_name);
+        within(rule.widest_name, &(0..=127), " labels").at_key("widest-name")?;
         if let Some(yields_to) = self.yields_to {
             let zones = yields_to.iter().map(|text| Name::parse(text.as_bytes()));
             rule.yields_to = zones.collect::<Result<_, _>>().at_key("yields-to")?;
@@ -171,6 +176,7 @@ mod tests {
             [zones."other.tee.gr"]
             longest = "0"
             never-list = []
+            widest-name = 1
         "#;
         let config = read(text).expect("valid");
         let virbl = config.rules.of(&Name::parse(b"virbl.tee.gr").expect("a name"));
@@ -179,6 +185,7 @@ mod tests {
         assert_eq!(virbl.yields_to[0].to_string(), "grwhitelist.tee.gr");
         let other = config.rules.of(&Name::parse(b"other.tee.gr").expect("a name"));
         assert_eq!((other.longest_s, other.never_list.len()), (None, 0));
+        assert_eq!((other.widest_name, virbl.widest_name), (1, 2));
         assert_eq!(config.rules.general.lifetime_s, 3_600);
         assert!(read("longest = '30m'").is_ok(), "the default lifetime is shortened");
         assert!(read("lifetime = '2h'\n[zones.'a.b']\nlongest = '1h'").is_ok(), "that of all zones is");
@@ -191,6 +198,7 @@ mod tests {
         assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
         assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
         assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
+        assert!(message("widest-name = 128").contains("`widest-name`: 128 must be 0 to 127 labels"));
         assert!(message("[zones.'a..b']").contains("a..b"));
         assert!(message("[zones.'a.b']\nhistory-for = '1d'").contains("history-for"));
     }

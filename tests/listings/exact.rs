@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use dnsbld::live::listings::{Key, Lifetime, Verdict};
+use dnsbld::live::listings::{Key, Lifetime, Rule, Rules, Verdict};
 use ipnet::IpNet;
 use proptest::{collection::vec, prelude::*};
 
@@ -131,7 +131,9 @@ proptest! {
             format!("{}{}\n", if *is_listed { "" } else { "!" }, text(labels, *is_wildcard))
         };
         let lines = files.iter().map(line).collect::<Vec<_>>().concat();
-        let world = World::new(&[("exact.example.dnset", &lines)]);
+        let general = Rule { widest_name: 0, ..Rule::default() };
+        let rules = Rules { general, ..Rules::default() };
+        let world = World::with_rules(&[("exact.example.dnset", &lines)], rules);
         let changes: Vec<(String, bool)> =
             changes.iter().map(|(labels, is_wildcard, is_listed)| (text(labels, *is_wildcard), *is_listed)).collect();
         apply(&world, &changes);

@@ -60,6 +60,21 @@ fn half_the_world_is_not_listed_by_a_slip() {
 }
 
 #[test]
+fn a_whole_top_level_domain_is_not_listed_by_a_slip() {
+    let lists = [("virbl.tee.gr.dnset", "test\n"), ("other.example.dnset", "test\n")];
+    let world = World::with_rules(&lists, rules(Rule { widest_name: 1, ..Rule::default() }));
+    let list = |zone: &str, text: &str| refusal(&world.list(zone, text, Lifetime::Default));
+    let wide =
+        "*.com is wider than the widest that zone other.example takes, all names below one of 2 labels (widest-name)";
+    assert_eq!(list("other.example", "*.com"), wide);
+    for fine in ["com", "*.example.com", "*.a.example.com"] {
+        assert!(list("other.example", fine).starts_with("Listed"), "{fine}");
+    }
+    assert!(matches!(world.exclude("other.example", "*.org"), Outcome::Excluded { .. }), "nobody is hurt");
+    assert!(list("virbl.tee.gr", "*.com").starts_with("Listed"), "its rule allows it");
+}
+
+#[test]
 fn what_must_not_be_listed_is_refused() {
     let rule = Rule {
         never_list: vec![key("192.0.2.0/24"), key("2001:db8::/32")],

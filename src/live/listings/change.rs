@@ -190,6 +190,18 @@ pub enum Refusal {
         /// The setting that says so.
         setting: String,
     },
+    /// It is more names than are listed at once.
+    #[error(
+        "{key} is wider than the widest that zone {zone} takes, all names below one of {widest} labels (widest-name)"
+    )]
+    TooManyNames {
+        /// The zone.
+        zone: String,
+        /// What was to be listed.
+        key: String,
+        /// Labels of the widest name below which all is listed.
+        widest: u8,
+    },
     /// It is listed in a zone that wins.
     #[error("zone {winner} lists it, and wins over zone {zone} (yields-to)")]
     Yields {

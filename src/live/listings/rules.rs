@@ -48,6 +48,8 @@ pub struct Rule {
     pub widest_v4: u8,
     /// The same of IPv6.
     pub widest_v6: u8,
+    /// Labels of the widest name below which all is listed at once.
+    pub widest_name: u8,
     /// Zones that win: what they list is not listed here.
     pub yields_to: Vec<Name>,
     /// Most live listings.
@@ -66,6 +68,7 @@ impl Default for Rule {
             never_list: Vec::new(),
             widest_v4: 8,
             widest_v6: 16,
+            widest_name: 2,
             yields_to: Vec::new(),
             max_listings: 5_000_000,
         }
@@ -133,20 +136,38 @@ impl Rule {
         if let Some(never) = self.never_list.iter().chain(&*ALWAYS_FREE).find(|never| never.overlaps(&change.key)) {
             return Some(Refusal::NeverListed { zone: zone_name(), never: never.to_string() });
         }
-        if let Key::Prefix(prefix) = &change.key {
-            let (widest, setting) = match prefix {
-                IpNet::V4(_) => (self.widest_v4, "widest-v4"),
-                IpNet::V6(_) => (self.widest_v6, "widest-v6"),
-            };
-            if prefix.prefix_len() < widest {
-                let (prefix, setting) = (prefix.to_string(), setting.to_owned());
-                return Some(Refusal::TooWide { zone: zone_name(), prefix, widest, setting });
-            }
+        if let Some(refusal) = self.too_wide(change) {
+            return Some(refusal);
         }
         let wins = |winner: &&Name| {
             situation.snapshot.zone(winner).is_some_and(|winner| lists(winner, &change.key, situation))
         };
         self.yields_to.iter().find(wins).map(|winner| Refusal::Yields { zone: zone_name(), winner: winner.to_string() })
+    }
+
+    /// Whether it is more than is listed at once.
+    fn too_wide(&self, change: &Change) -> Option<Refusal> {
+        let zone = || change.zone.to_string();
+        match &change.key {
+            Key::Prefix(prefix) => {
+                let (widest, setting) = match prefix {
+                    IpNet::V4(_) => (self.widest_v4, "widest-v4"),
+                    IpNet::V6(_) => (self.widest_v6, "widest-v6"),
+                };
+                (prefix.prefix_len() < widest).then(|| {
+                    let (prefix, setting) = (prefix.to_string(), setting.to_owned());
+                    Refusal::TooWide { zone: zone(), prefix, widest, setting }
+                })
+            }
+            Key::Name { name, is_wildcard } => {
+                let (widest, is_wide) = (self.widest_name, name.label_count() < usize::from(self.widest_name));
+                (*is_wildcard && is_wide).then(|| Refusal::TooManyNames {
+                    zone: zone(),
+                    key: change.key.to_string(),
+                    widest,
+                })
+            }
+        }
     }
 
     /// Until when something holds that is put now; `before` is what was said of it, if that is in force and said the same, and
