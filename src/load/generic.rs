@@ -12,7 +12,7 @@ use hickory_proto::{
 use super::{
     cursor::{Cursor, Wrong},
     dataset::Reading,
-    name::NameBuffer,
+    name::{NameBuffer, bare_asterisk},
     report::Fault,
     special::{Settings, ttl_s},
     value,
@@ -39,6 +39,9 @@ const REFUSED: &[(&[&str], &str)] = &[
 
 const TYPE_EXPECTED: &str = "a type of record as A, AAAA, TXT, MX, SRV, CAA or PTR";
 
+const ASTERISK_EXPECTED: &str =
+    "a name without: records have no wildcards, and only an asterisk finds this one (`\\042` if that is meant)";
+
 /// Records of a dataset while its files are read.
 #[derive(Default)]
 pub(super) struct RecordLines {
@@ -52,7 +55,9 @@ impl RecordLines {
         settings: &Settings,
         reading: &mut Reading<'_>,
     ) -> Result<(), Wrong> {
+        let mut owner_start = cursor;
         let name = owner(&mut cursor)?;
+        let asterisk = bare_asterisk(&owner_start.rest()[..cursor.at() - owner_start.at()]);
         cursor.skip_blanks();
         let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
             ttl_s(&mut cursor, settings.ttl_s, reading.options).map_err(|wrong| Wrong {
@@ -79,6 +84,10 @@ impl RecordLines {
             b"MX" => (rr::MX, mail_exchange(&mut cursor)?),
             word => other(word, start, cursor)?,
         };
+        if let Some(at) = asterisk {
+            owner_start.skip(at);
+            reading.remark(owner_start.line(), owner_start.wrong(Fault::Asterisk, ASTERISK_EXPECTED));
+        }
         let name = name.as_wire();
         self.records.add(&name[..name.len() - 1], Record { kind, ttl_s, data: data.into() });
         Ok(())

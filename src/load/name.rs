@@ -139,6 +139,16 @@ impl NameBuffer {
     }
 }
 
+/// The first asterisk of a name as it is written that has no backslash before it.
+pub(super) fn bare_asterisk(word: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    word.iter().position(|&octet| {
+        let is_bare = octet == b'*' && !is_escaped;
+        is_escaped = octet == b'\\' && !is_escaped;
+        is_bare
+    })
+}
+
 /// What a backslash before `text` stands for, and of how many octets: 1 to 3 digits, or one octet, or nothing at the end.
 fn unescape(text: &[u8]) -> Option<(u8, usize)> {
     let digits = text.iter().take(3).take_while(|octet| octet.is_ascii_digit()).count();
@@ -209,6 +219,13 @@ mod tests {
                 }
             }
             assert_eq!(NameBuffer::new().read_usual(text.as_bytes()), None, "{text}: the line may go on");
+        }
+    }
+
+    #[test]
+    fn asterisks_that_are_meant() {
+        for (word, at) in [("a.b", None), ("*", Some(0)), ("a.*b", Some(2)), (r"\*.\042", None), (r"a\\*", Some(3))] {
+            assert_eq!(bare_asterisk(word.as_bytes()), at, "{word}");
         }
     }
 

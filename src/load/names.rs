@@ -4,12 +4,15 @@ use super::{
     addresses::{claim, takes_exclamation},
     cursor::{Cursor, Wrong},
     dataset::{Reading, Shared, Usual},
-    name::NameBuffer,
+    name::{NameBuffer, bare_asterisk},
+    report::Fault,
 };
 use crate::zone::{
     names::{Names, NamesBuilder, Scope},
     values::ValueId,
 };
+
+const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk (`\\042` if that is meant)";
 
 /// Entries of a dataset of names while its files are read.
 #[derive(Default)]
@@ -53,9 +56,15 @@ impl NameLines {
         let is_exclusion = takes_exclamation(&mut cursor);
         let (scope, mark_len) = scope(cursor.rest());
         cursor.skip(mark_len);
+        let mut start = cursor;
         self.name.read_below_root(&mut cursor)?;
         self.name.make_lowercase();
+        let asterisk = bare_asterisk(&start.rest()[..cursor.at() - start.at()]);
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
+            if let Some(at) = asterisk {
+                start.skip(at);
+                reading.remark(start.line(), start.wrong(Fault::Asterisk, ASTERISK_EXPECTED));
+            }
             self.builder.add(self.name.as_wire(), scope, claim);
         }
         Ok(())

@@ -63,6 +63,8 @@ faults! {
     LargeRange, Warning, "too large range";
     /// Not a domain name.
     Name, Warning, "invalid domain name";
+    /// A name with an asterisk that is no wildcard: nobody asks for it.
+    Asterisk, Warning, "asterisk that stands for itself";
     /// Not an A record.
     ARecord, Warning, "invalid A RR";
     /// Neither an A record nor a text nor both.

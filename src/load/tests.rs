@@ -154,6 +154,32 @@ fn settings_of_a_dataset() {
     assert_eq!(faults(&report), [(Fault::LargeRange, 7, 1), (Fault::LargeRange, 10, 1)]);
 }
 
+/// As in rbldnsd; but there nobody is told.
+#[test]
+fn only_at_the_start_is_an_asterisk_a_wildcard() {
+    let text = "*\n!.a.*.example\n*.*.deep :2:x\n  *foo.test\n*.fine\n\\042.meant\n*.\n* :999:bad\n";
+    let (data, report) = data(Kind::DnSet, &[text]);
+    expect(
+        &data,
+        &[
+            (r"\042", "127.0.0.2"),
+            ("x", "absent"),
+            ("a.b.example", "absent"),
+            (r"x.\042.deep", "127.0.0.2 x"),
+            ("x.y.deep", "absent"),
+            ("bfoo.test", "absent"),
+            (r"\042foo.test", "127.0.0.2"),
+            ("x.fine", "127.0.0.2"),
+            (r"\042.meant", "127.0.0.2"),
+        ],
+    );
+    let asterisks = [(1, 1), (2, 5), (3, 3), (4, 3)].map(|(line, column)| (Fault::Asterisk, line, column));
+    assert_eq!(faults(&report), [&asterisks[..], &[(Fault::Name, 7, 3), (Fault::ARecord, 8, 4)]].concat());
+    assert!(report.remarks()[0].to_string().contains("expected `*.` at the start"));
+    let (_, report) = self::data(Kind::Generic, &["*.www A 192.0.2.1\n\\042.www A 192.0.2.1\n"]);
+    assert_eq!(faults(&report), [(Fault::Asterisk, 1, 1)]);
+}
+
 #[test]
 fn all_of_an_ip4tset_share_the_first_default() {
     let (data, report) = data(Kind::Ip4TSet, &["1.1.1.1\n:3:three\n:4:four\n1.1.1.2 ignored\n!1.1.1.3\n1.1/16\n"]);
@@ -264,7 +290,7 @@ fn a_dnset() {
             ("*", "127.0.0.2 star"),
         ],
     );
-    assert_eq!(faults(&report), [(Fault::Name, 7, 2)]);
+    assert_eq!(faults(&report), [(Fault::Name, 7, 2), (Fault::Asterisk, 8, 1)]);
 }
 
 #[test]
