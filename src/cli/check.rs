@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::Config,
     control::{Comparison, ToldChange, show_expired},
-    live::{clock, reloader::Reloader},
+    live::{clock, reloader::Reloader, zones::NamedZone},
     server::{
         probe::{Probe, probes, without_access_lists},
         progress::Bar,
@@ -35,13 +35,13 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit code: 0 all is well, or worth a warning; 1 something cannot be loaded or has expired, or with --strict \
-    there is a warning, as of what a reload would refuse; 2 the arguments cannot be understood; 3 with --against, more would \
+    there is a warning, as of what a reload would refuse or a file that is passed over; 2 the arguments cannot be understood; 3 with --against, more would \
     change than the limits allow."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     zones: ZonesArguments,
-    /// Fail on warnings too, and so on whatever a reload would refuse
+    /// Fail on warnings too, and so on whatever a reload would refuse and on files that are passed over
     #[arg(long)]
     strict: bool,
     /// Say besides what would change against this, and fail with 3 if that is too much: `running`, or another folder or file
@@ -134,6 +134,10 @@ struct Checked {
     warnings: u64,
     /// The first faults of each sort.
     faults: Vec<FoundFault>,
+    /// Files of the zones folder that are not served, and why.
+    passed_over: Vec<(String, String)>,
+    /// What is odd about the configuration.
+    oddities: Vec<String>,
     /// Datasets that a reload would refuse, and why.
     refusals: Vec<(String, String)>,
     /// Datasets that cannot be loaded, and why.
@@ -220,6 +224,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     let report = reloader.reload(clock::now_s(), None);
     bar.finish();
     let mut checked = Checked::default();
+    report_setup(config, &reloader, &cell.load().snapshot, &mut checked, out)?;
     for dataset in &report.datasets {
         for remark in dataset.report.remarks() {
             writeln!(out, "{remark}")?;
@@ -256,8 +261,8 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     }
     if report.datasets.is_empty() {
         checked.errors += 1;
-        match config.zones.list() {
-            Err(error) => writeln!(out, "error: cannot read the zones folder: {error}; check its permissions")?,
+        match config.zones.list_or_say() {
+            Err(fault) => writeln!(out, "error: {fault}; check its name and its permissions")?,
             Ok(_) => writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?,
         }
     }
@@ -265,6 +270,28 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     let zones = count(checked.zones.len() as u64, "zone");
     writeln!(out, "{zones}, {}, {}", count(checked.errors, "error"), count(checked.warnings, "warning"))?;
     Ok(checked)
+}
+
+/// Says what is in the zones folder or in the configuration and does nothing.
+fn report_setup(
+    config: &Config,
+    reloader: &Reloader,
+    snapshot: &Snapshot,
+    checked: &mut Checked,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for (file, reason) in &reloader.status().read().passed_over {
+        let file = file.display().to_string();
+        writeln!(out, "{file}: warning: not served: {reason}")?;
+        checked.passed_over.push((file, reason.clone()));
+    }
+    for NamedZone { place, zone } in config.named_zones.iter().filter(|named| snapshot.zone(&named.zone).is_none()) {
+        let text = format!("zone {zone} is not served, so this does nothing until it is");
+        writeln!(out, "{place}: warning: {text}")?;
+        checked.oddities.push(format!("{place}: {text}"));
+    }
+    checked.warnings += (checked.passed_over.len() + checked.oddities.len()) as u64;
+    Ok(())
 }
 
 /// Says what a zone holds, and what it keeps of the conventions.

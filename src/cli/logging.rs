@@ -18,8 +18,6 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::live::SETUP;
-
 /// The form of messages.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum LogFormat {
@@ -31,10 +29,9 @@ pub(super) enum LogFormat {
     Journald,
 }
 
-/// What is logged unless `RUST_LOG` says otherwise. What is wrong with the set-up is always told.
+/// What is logged unless `RUST_LOG` says otherwise.
 fn filter(default_level: &str) -> EnvFilter {
-    let default = || EnvFilter::new(format!("{default_level},{SETUP}=warn"));
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| default())
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level))
 }
 
 /// Sends messages to standard error or to the journal. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.

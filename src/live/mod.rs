@@ -41,7 +41,3 @@ pub mod status;
 pub mod watch;
 mod ways;
 pub mod zones;
-
-/// The target of what is logged about the set-up: names of files, folders and zones, as against what is in files. Commands that
-/// serve nothing tell it too.
-pub const SETUP: &str = "dnsbld::setup";

@@ -7,7 +7,6 @@ use tracing::{error, info, warn};
 use super::Reloader;
 use crate::{
     live::{
-        SETUP,
         loading::{MISSING, stamps},
         zones::{DatasetSpec, NamedZone, ZoneSource, absolute},
     },
@@ -92,7 +91,6 @@ impl Reloader {
                 error!(folder = %shown, "cannot read the zones folder: {error}; what was loaded is served on");
             } else if error.kind() == io::ErrorKind::NotFound {
                 warn!(
-                    target: SETUP,
                     folder = %shown,
                     "the zones folder does not exist, so there is nothing to serve until it does: make it, or correct its name"
                 );
@@ -110,12 +108,12 @@ impl Reloader {
             if self.complained.insert(path.clone()) {
                 news += 1;
                 if news <= MENTIONED {
-                    warn!(target: SETUP, file = %path.display(), "not served: {reason}");
+                    warn!(file = %path.display(), "not served: {reason}");
                 }
             }
         }
         if news > MENTIONED {
-            warn!(target: SETUP, "{} more files are not served", news - MENTIONED);
+            warn!("{} more files are not served", news - MENTIONED);
         }
     }
 
@@ -128,7 +126,7 @@ impl Reloader {
                 continue;
             }
             if is_asked || !self.unserved.contains(zone) {
-                warn!(target: SETUP, "{place}: zone {zone} is not served, so this does nothing until it is");
+                warn!("{place}: zone {zone} is not served, so this does nothing until it is");
             }
             unserved.insert(zone.clone());
         }
