@@ -77,6 +77,20 @@ fn a_zones_folder_that_is_not_there_is_named() {
     assert!(code == Some(2) && errors.contains("cannot read the zones folder zonez: "), "{errors}");
 }
 
+/// The configuration may be for another machine, so that is no error.
+#[test]
+fn interfaces_that_this_machine_does_not_have() {
+    let folder = folder();
+    fs::write(folder.path().join("dnsbld.toml"), "folder = \"zones\"\nxdp = [\"lo\", \"dnsbld-none\"]\n")
+        .expect("written");
+    let check = |options: &[&str]| dnsbld(folder.path(), &[&["check", "--config", "dnsbld.toml"], options].concat());
+    let (code, said, _) = check(&[]);
+    assert!(code == Some(0) && said.contains("xdp: warning: this machine has no interface dnsbld-none ("), "{said}");
+    assert!(said.contains("0 errors, 1 warning\n"), "{said}");
+    let (code, said, _) = check(&["--strict", "--json"]);
+    assert!(code == Some(1) && said.contains("xdp: this machine has no interface dnsbld-none"), "{said}");
+}
+
 /// A name with a typing mistake protects nobody: whoever checks or starts is told.
 #[test]
 fn zones_that_are_named_and_not_served() {

@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     control::{Comparison, ToldChange, show_expired},
     live::{clock, reloader::Reloader, zones::NamedZone},
+    net,
     server::{
         probe::{Probe, probes, without_access_lists},
         progress::Bar,
@@ -289,6 +290,12 @@ fn report_setup(
         let text = format!("zone {zone} is not served, so this does nothing until it is");
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
+    }
+    // No error: the configuration may be for another machine.
+    for interface in config.xdp.iter().filter(|name| !net::has_interface(name)) {
+        let text = format!("this machine has no interface {interface} (`ip link` shows those it has)");
+        writeln!(out, "xdp: warning: {text}")?;
+        checked.oddities.push(format!("xdp: {text}"));
     }
     checked.warnings += (checked.passed_over.len() + checked.oddities.len()) as u64;
     Ok(())

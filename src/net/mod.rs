@@ -44,7 +44,7 @@ pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters
 pub use late::Late;
 pub use peer::Peer;
 pub use tcp::Limits;
-pub use xdp::Tapped;
+pub use xdp::{Tapped, has_interface};
 
 /// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.
 pub(crate) const HEADER_LEN: usize = 12;

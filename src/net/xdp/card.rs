@@ -8,6 +8,11 @@ use nix::net::if_::{if_indextoname, if_nametoindex};
 /// Linux's number of Ethernet among the kinds of interfaces (`ARPHRD_ETHER`).
 const ETHERNET: &str = "1";
 
+/// Whether this machine has an interface of that name.
+pub fn has_interface(name: &str) -> bool {
+    if_nametoindex(name).is_ok()
+}
+
 /// An Ethernet interface by itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Card {

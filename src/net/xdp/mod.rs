@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use self::card::Card;
+pub use self::card::has_interface;
 use self::frame::{ETHERNET_LEN, Request};
 use self::kernel::Mode;
 use self::machine::{Hold, Machine};
