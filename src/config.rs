@@ -96,6 +96,17 @@ pub struct Config {
     pub process: Process,
     /// Zones that rules, keys and the like are for, with their places in the file.
     pub named_zones: Vec<NamedZone>,
+    /// What is odd, with its place in the file.
+    pub oddities: Vec<Oddity>,
+}
+
+/// Something in the file that does less than it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oddity {
+    /// Where: file, line, column, key.
+    pub place: String,
+    /// What.
+    pub text: String,
 }
 
 /// The process itself.
@@ -144,6 +155,7 @@ impl Config {
             doors: Doors::default(),
             process: Process::default(),
             named_zones: Vec::new(),
+            oddities: Vec::new(),
         }
     }
 
@@ -156,10 +168,13 @@ impl Config {
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
         let named = spec.named_zones();
         let config = spec.validate(path.parent().unwrap_or(Path::new("")));
-        let config = config.and_then(|mut config| {
+        let config = config.and_then(|(mut config, odd)| {
             let placed =
                 |(keys, zone): (Vec<String>, Name)| NamedZone { place: place::place(path, &text, &keys), zone };
             config.named_zones = named.into_iter().map(placed).collect();
+            let placed =
+                |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
+            config.oddities = odd.into_iter().map(placed).collect();
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
             Ok(config)
         });
@@ -316,7 +331,8 @@ impl Spec {
         named.into_iter().filter(|(_, zone)| *zone != "*").filter_map(read).collect()
     }
 
-    fn validate(self, beside: &Path) -> anyhow::Result<Config> {
+    /// The configuration, and what is odd about it with the keys that it is about.
+    fn validate(self, beside: &Path) -> anyhow::Result<(Config, Vec<(Vec<String>, String)>)> {
         let source = zone_source(self.folder.as_deref(), &self.zones, beside);
         let mut config = Config::serving(if self.zones.is_empty() { source? } else { source.at_key("zones")? });
         config.listens_by_default = self.listen.is_none();
@@ -348,11 +364,11 @@ impl Spec {
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().at_key("cookie-secret")?;
         self.tcp.apply(&mut config.tcp).at_key("tcp")?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
-        self.listings.apply(&mut config.listings).at_key("listings")?;
+        let oddities = self.listings.apply(&mut config.listings).at_key("listings")?;
         config.state = self.state.map(|state| beside.join(state)).or(config.state);
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
         config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
-        Ok(config)
+        Ok((config, oddities))
     }
 }
 
@@ -472,7 +488,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> anyhow::Result<Config> {
-        toml::from_str::<Spec>(text)?.validate(Path::new("/etc/dnsbld"))
+        Ok(toml::from_str::<Spec>(text)?.validate(Path::new("/etc/dnsbld"))?.0)
     }
 
     #[test]

@@ -77,6 +77,23 @@ fn a_zones_folder_that_is_not_there_is_named() {
     assert!(code == Some(2) && errors.contains("cannot read the zones folder zonez: "), "{errors}");
 }
 
+/// Who writes 7d means it: that it will be less is said before it is.
+#[test]
+fn a_step_that_is_longer_than_any_listing_may_be() {
+    let folder = folder();
+    let text = "folder = \"zones\"\nstate = \"state\"\n[listings]\nlongest = \"2d\"\nescalate = [\"1d\", \"7d\"]\n";
+    fs::write(folder.path().join("dnsbld.toml"), text).expect("written");
+    let (code, said, _) = dnsbld(folder.path(), &["check", "--config", "dnsbld.toml"]);
+    let words =
+        "a step of `escalate`, 604800 seconds, is more than `longest`, and such a listing holds for 172800 seconds";
+    let line = format!("dnsbld.toml:5:1: `listings.escalate`: warning: {words}");
+    assert!(code == Some(0) && said.contains(&line) && said.contains("1 warning\n"), "{said}");
+    // The server says it too, also where it cannot go on.
+    let words = ["serve", "--config", "dnsbld.toml", "--http", "nowhere"];
+    let (_, _, errors) = dnsbld(folder.path(), &words);
+    assert!(errors.contains("dnsbld.toml:5:1: `listings.escalate`: a step of `escalate`, 604800"), "{errors}");
+}
+
 /// The configuration may be for another machine, so that is no error.
 #[test]
 fn interfaces_that_this_machine_does_not_have() {

@@ -17,7 +17,7 @@ use super::{
     zones_args::{ZonesArguments, reloader_settings},
 };
 use crate::{
-    config::Config,
+    config::{Config, Oddity},
     control::{Comparison, ToldChange, show_expired},
     live::{clock, reloader::Reloader, zones::NamedZone},
     net,
@@ -288,6 +288,10 @@ fn report_setup(
     }
     for NamedZone { place, zone } in config.named_zones.iter().filter(|named| snapshot.zone(&named.zone).is_none()) {
         let text = format!("zone {zone} is not served, so this does nothing until it is");
+        writeln!(out, "{place}: warning: {text}")?;
+        checked.oddities.push(format!("{place}: {text}"));
+    }
+    for Oddity { place, text } in &config.oddities {
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }

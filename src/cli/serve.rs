@@ -10,7 +10,7 @@ use super::{
     zones_args::ZonesArguments,
 };
 use crate::{
-    config,
+    config::{self, Oddity},
     live::{reloader::ReloadReport, zones::ZoneSource},
     server::{Bound, Personality, Running, Signal},
 };
@@ -55,6 +55,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     logging::start(arguments.log, "info");
     let mut config = arguments.zones.config()?;
+    for Oddity { place, text } in &config.oddities {
+        warn!("{place}: {text}");
+    }
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;
         config.listens_by_default = false;

@@ -80,7 +80,8 @@ impl ListingsSpec {
         general.chain(special).collect()
     }
 
-    pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<()> {
+    /// Fills the configuration; returns what is odd about it, with the keys that it is about.
+    pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<Vec<(Vec<String>, String)>> {
         set(&mut config.history_max_bytes, self.history_bytes);
         set(&mut config.history_s, seconds(self.history_for, "history-for")?);
         let general = RuleSpec {
@@ -97,20 +98,28 @@ impl ListingsSpec {
             yields_to: self.yields_to,
             max_listings: self.max_listings,
         };
-        general.apply(&mut config.rules.general)?;
+        let placed = |tables: &[&str], (key, text): (&str, String)| {
+            (tables.iter().copied().chain([key]).map(str::to_owned).collect::<Vec<_>>(), text)
+        };
+        let mut oddities = Vec::new();
+        oddities.extend(general.apply(&mut config.rules.general)?.map(|oddity| placed(&["listings"], oddity)));
         for (zone, spec) in self.zones {
             let name = Name::parse(zone.as_bytes()).at_key(&zone).at_key("zones")?;
             let mut rule = config.rules.general.clone();
-            spec.apply(&mut rule).at_key(&zone).at_key("zones")?;
+            let oddity = spec.apply(&mut rule).at_key(&zone).at_key("zones")?;
+            oddities.extend(oddity.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
             config.rules.zones.insert(name, rule);
         }
-        Ok(())
+        Ok(oddities)
     }
 }
 
 impl RuleSpec {
-    fn apply(self, rule: &mut Rule) -> anyhow::Result<()> {
+    /// Fills the rule; returns what is odd about it, with its key.
+    fn apply(self, rule: &mut Rule) -> anyhow::Result<Option<(&'static str, String)>> {
         let says_lifetime = self.lifetime.is_some();
+        // What holds for all zones is told there, unless this zone makes it odd.
+        let said = [("escalate", self.escalate.is_some()), ("longest", self.longest.is_some())];
         set(&mut rule.lifetime_s, seconds(self.lifetime, "lifetime")?);
         let is_any = (rule.lifetime_s > 0).then_some(());
         is_any.context("must not be 0: a listing that says nothing would be none").at_key("lifetime")?;
@@ -145,8 +154,18 @@ impl RuleSpec {
             rule.yields_to = zones.collect::<Result<_, _>>().at_key("yields-to")?;
         }
         set(&mut rule.max_listings, self.max_listings);
-        Ok(())
+        let key = said.iter().find_map(|&(key, is_said)| is_said.then_some(key));
+        Ok(key.zip(cut_step(rule)))
     }
+}
+
+/// What becomes of a step of the escalation that is longer than any listing may be.
+fn cut_step(rule: &Rule) -> Option<String> {
+    let longest_s = rule.longest_s?;
+    let step_s = rule.escalation_s.iter().find(|step_s| **step_s > longest_s)?;
+    Some(format!(
+        "a step of `escalate`, {step_s} seconds, is more than `longest`, and such a listing holds for {longest_s} seconds only"
+    ))
 }
 
 fn seconds(text: Option<String>, key: &str) -> anyhow::Result<Option<u64>> {
@@ -162,6 +181,21 @@ mod tests {
         let mut config = ListingsConfig::default();
         toml::from_str::<ListingsSpec>(text)?.apply(&mut config)?;
         Ok(config)
+    }
+
+    #[test]
+    fn steps_that_are_cut_are_told_where_they_are_said() {
+        let odd = |text: &str| {
+            let oddities = toml::from_str::<ListingsSpec>(text).expect(text).apply(&mut ListingsConfig::default());
+            oddities.expect(text).into_iter().map(|(keys, _)| keys.join(".")).collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(odd("escalate = ['1d', '7d']\nlongest = '7d'"), none);
+        assert_eq!(odd("escalate = ['1d', '7d']"), none);
+        assert_eq!(odd("escalate = ['1d', '7d']\nlongest = '6d'"), ["listings.escalate"]);
+        assert_eq!(odd("escalate = ['7d']\nlongest = '6d'\n[zones.'a.b']\nwindow = '9d'"), ["listings.escalate"]);
+        assert_eq!(odd("escalate = ['7d']\n[zones.'a.b']\nlongest = '6d'"), ["listings.zones.a.b.longest"]);
+        assert_eq!(odd("longest = '6d'\n[zones.'a.b']\nescalate = ['7d']"), ["listings.zones.a.b.escalate"]);
     }
 
     #[test]
