@@ -82,60 +82,88 @@ Available dataset types:
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // getopt has nothing else
 pub(super) struct Arguments {
+    /// Print rbldnsd's help
     #[arg(short = 'h', long = "help", action = ArgAction::SetTrue)]
     help: bool,
-    #[arg(short = 'u')]
+    /// Run as this user and group [default: rbldns, if root starts it]
+    #[arg(short = 'u', value_name = "USER[:GROUP]")]
     user: Option<String>,
-    #[arg(short = 'r')]
+    /// Be confined to this folder
+    #[arg(short = 'r', value_name = "ROOTDIR")]
     root: Option<PathBuf>,
-    #[arg(short = 'w')]
+    /// Work in this folder, where the files of the zones are; with -r, within that
+    #[arg(short = 'w', value_name = "WORKDIR")]
     workdir: Option<PathBuf>,
-    #[arg(short = 'b')]
+    /// Answer on this address or host name, and on port 53 unless another one is given; repeat for several. It is required
+    #[arg(short = 'b', value_name = "ADDRESS[/PORT]")]
     bind: Vec<String>,
+    /// Take only IPv4 addresses of a host name
     #[arg(short = '4', action = ArgAction::Count)]
     ipv4: u8,
+    /// Take only IPv6 addresses of a host name
     #[arg(short = '6', action = ArgAction::Count)]
     ipv6: u8,
-    #[arg(short = 't', allow_hyphen_values = true)]
+    /// TTL of answers where files say none, and limits of those that they say, as in 35m:1m:1d; each may be left out
+    /// [default: 35m]
+    #[arg(short = 't', value_name = "TTL[:MIN[:MAX]]", allow_hyphen_values = true)]
     ttl: Option<String>,
-    #[arg(short = 'c')]
+    /// How often files are looked at if nothing is heard of them; 0 leaves it to SIGHUP [default: 1m]
+    #[arg(short = 'c', value_name = "CHECK")]
     check: Option<String>,
+    /// Take prefixes whose address has bits beyond their length, such as 127.0.0.1/8
     #[arg(short = 'e', action = ArgAction::Count)]
     allow_host_bits: u8,
+    /// Start quickly: go to the background before the zones are loaded, and run even if they cannot be
     #[arg(short = 'q', action = ArgAction::Count)]
     quick: u8,
-    #[arg(short = 'p')]
+    /// Write the process id to this file
+    #[arg(short = 'p', value_name = "PIDFILE")]
     pidfile: Option<PathBuf>,
-    #[arg(short = 'l', allow_hyphen_values = true)]
+    /// Log queries and answers to this file; with a + before its name each at once. SIGHUP opens it anew
+    #[arg(short = 'l', value_name = "[+]LOGFILE", allow_hyphen_values = true)]
     log: Option<String>,
-    #[arg(short = 's', allow_hyphen_values = true)]
+    /// Write a line of counts to this file every -c; with a + before its name what was counted since the last one
+    #[arg(short = 's', value_name = "[+]STATSFILE", allow_hyphen_values = true)]
     stats: Option<String>,
+    /// Stay in the foreground
     #[arg(short = 'n', action = ArgAction::Count)]
     foreground: u8,
+    /// Accepted, and not needed: reloads never stop queries
     #[arg(short = 'f', action = ArgAction::Count)]
     fork: u8,
+    /// Print all zones as BIND zone files, and exit
     #[arg(short = 'd', action = ArgAction::Count)]
     dump: u8,
+    /// Tell version.bind no version; given twice, refuse such queries
     #[arg(short = 'v', action = ArgAction::Count)]
     hide_version: u8,
+    /// Do not unpack compressed files
     #[arg(short = 'C', action = ArgAction::Count)]
     no_decompression: u8,
+    /// Leave the name servers out of answers that do not ask for them
     #[arg(short = 'a', action = ArgAction::Count, overrides_with = "full")]
     minimal: u8,
+    /// Put the name servers into all answers, as without -a
     #[arg(short = 'A', action = ArgAction::Count, overrides_with = "minimal")]
     full: u8,
-    #[arg(short = 'F')]
+    /// Facility of the system's log, where messages go in the background [default: daemon]
+    #[arg(short = 'F', value_name = "FACILITY")]
     facility: Option<String>,
-    #[arg(short = 'W')]
+    /// UDP workers for each address [default: one for each core]
+    #[arg(short = 'W', value_name = "N")]
     workers: Option<u16>,
+    /// Load all zones, report, and exit
     #[arg(short = 'D', action = ArgAction::Count)]
     dry_run: u8,
-    #[arg(short = 'x')]
+    // These are known in order to be refused with what to do instead.
+    #[arg(short = 'x', hide = true)]
     extension: Option<String>,
-    #[arg(short = 'X')]
+    #[arg(short = 'X', hide = true)]
     extension_argument: Option<String>,
-    #[arg(short = 'U')]
+    #[arg(short = 'U', hide = true)]
     update_socket: Option<String>,
+    /// What to serve: a zone, the type of its files, and the files. Repeated names are one zone; -h names the types
+    #[arg(value_name = "NAME:TYPE:FILE,FILE...")]
     zones: Vec<String>,
 }
 
@@ -356,5 +384,26 @@ impl Personality for Rbldnsd {
 
     fn query_log(&self) -> Option<QueryLog> {
         self.log.as_ref().map(QueryLogFile::sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The manual page is made of what the options say of themselves; the help is rbldnsd's own.
+    #[test]
+    fn every_option_of_the_help_says_what_it_does() {
+        let command = Alone::command();
+        let described: Vec<char> = command
+            .get_arguments()
+            .filter(|argument| !argument.is_hide_set() && argument.get_help().is_some())
+            .filter_map(clap::Arg::get_short)
+            .collect();
+        let named: Vec<char> = USAGE.lines().filter_map(|line| line.strip_prefix(" -")?.chars().next()).collect();
+        assert!(named.len() > 20 && named.iter().all(|option| described.contains(option)), "{named:?} {described:?}");
+        assert_eq!(described.len(), named.len() + 1, "but for -h");
+        let without: Vec<_> = command.get_arguments().filter(|argument| argument.get_help().is_none()).collect();
+        assert!(without.iter().all(|argument| argument.is_hide_set()), "{without:?}");
     }
 }
