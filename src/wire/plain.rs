@@ -8,7 +8,7 @@ use super::{
     HEADER_LEN, Rcode, class, cookie,
     laid::{Block, Laid, NEAR_LEN},
     query::{FLAG_AA, FLAG_QR, FLAGS_ECHOED, OPTION_COOKIE},
-    reply::{Full, OPT_FIXED_LEN, OPT_RESERVE, opt_record},
+    reply::{Full, OPT_FIXED_LEN, opt_record},
     rr,
 };
 
@@ -201,7 +201,7 @@ impl<'b> PlainReply<'b> {
     /// Appends the OPT record that answers one, with a cookie if that had one. It is the last record.
     ///
     /// # Errors
-    /// [`Full`], also where there is less room for it than the other way leaves.
+    /// [`Full`].
     #[inline(always)]
     pub fn opt(
         &mut self,
@@ -209,9 +209,6 @@ impl<'b> PlainReply<'b> {
         our_payload_len: u16,
         cookie: Option<[u8; cookie::COOKIE_LEN]>,
     ) -> Result<(), Full> {
-        if self.len > REPLY_MAX_LEN - OPT_RESERVE {
-            return Err(Full);
-        }
         let options_len = cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
         self.append(&opt_record(our_payload_len, 0, asked.dnssec_ok, options_len as u16))?;
         cookie.map_or(Ok(()), |cookie| self.cookie(cookie))

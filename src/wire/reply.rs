@@ -46,7 +46,7 @@ pub struct OptOptions<'a> {
 
 impl OptOptions<'_> {
     fn wire_len(&self) -> usize {
-        self.cookie.map_or(0, |cookie| 4 + cookie.len())
+        self.cookie.map_or(0, |_| COOKIE_OPTION_LEN)
             + self.nsid.map_or(0, |nsid| 4 + nsid.len())
             + self.extended_error.map_or(0, |_| 6)
     }
@@ -54,8 +54,14 @@ impl OptOptions<'_> {
 
 /// Octets of an OPT record without options.
 pub(super) const OPT_FIXED_LEN: usize = 11;
-/// Room that is kept for our OPT record until the end: its fixed part, a cookie and an extended error.
-pub(super) const OPT_RESERVE: usize = OPT_FIXED_LEN + 4 + super::cookie::COOKIE_LEN + 6;
+/// Octets of the option that a cookie goes back in.
+const COOKIE_OPTION_LEN: usize = 4 + super::cookie::COOKIE_LEN;
+
+/// Room that is kept for our OPT record until the end: what the request makes us say. More about an error comes without records,
+/// and so with room; our identity goes where it fits.
+fn opt_reserve(edns: &Edns<'_>) -> usize {
+    OPT_FIXED_LEN + edns.cookie.map_or(0, |_| COOKIE_OPTION_LEN)
+}
 
 /// A response while it is written.
 pub struct Reply<'a> {
@@ -91,7 +97,7 @@ impl<'a> Reply<'a> {
         // What is not echoed must not be counted.
         buffer[4..6].copy_from_slice(&u16::from(question_len > 0).to_be_bytes());
         let whole_limit = limit.min(buffer.len());
-        let reserve = if edns.is_some() { OPT_RESERVE } else { 0 };
+        let reserve = edns.map_or(0, opt_reserve);
         Self {
             buffer,
             len,
@@ -303,7 +309,7 @@ impl<'a> Reply<'a> {
             }
             Ok::<(), Full>(())
         })();
-        debug_assert_eq!(written, Ok(()), "room was kept");
+        debug_assert!(written.is_ok() && data.len <= self.whole_limit, "room was kept");
         if written.is_ok() {
             self.len = data.len;
             self.counts[2] += 1;
