@@ -157,6 +157,20 @@ fn a_full_disk_refuses_and_serves_on() {
 }
 
 #[test]
+fn an_alarm_ends_when_there_is_room_again() {
+    let world = World::new(1 << 30);
+    // As it is said when the disk is nearly full: the store stays open.
+    let alarm = || world.listings.0.shared.alarm.store(Some(Arc::new("no room".to_owned())));
+    alarm();
+    world.listings.sweep();
+    assert_eq!(world.listings.alarm(), None, "though no change came, and nothing may be thrown away yet");
+    world.clock.0.fetch_add(clock::SETTLE_S, Relaxed);
+    alarm();
+    world.listings.sweep();
+    assert_eq!(world.listings.alarm(), None);
+}
+
+#[test]
 fn all_of_a_batch_is_counted_or_nothing_was_decided() {
     let world = World::new(1 << 30);
     let submit = |holds: bool| {

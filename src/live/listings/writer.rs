@@ -212,7 +212,6 @@ impl Writer {
         } else {
             tables.close()?;
             transaction.commit()?;
-            self.settle();
         }
         Ok((answers, edits))
     }
@@ -237,8 +236,10 @@ impl Writer {
     fn sweep(&mut self) -> usize {
         self.serving.free_retired();
         let clock = Arc::clone(&self.shared.clock);
-        let Some(past_s) = self.confidence.past_s(&*clock) else { return 0 };
+        let past_s = self.confidence.past_s(&*clock);
+        // Also while nothing may be thrown away: an alarm ends with its cause.
         let Ok(database) = self.ready() else { return 0 };
+        let Some(past_s) = past_s else { return 0 };
         match self.sweep_in(&database, past_s) {
             Ok((count, edits)) => {
                 self.serve(&edits);
@@ -293,8 +294,9 @@ impl Writer {
                 if self.shared.database.load().is_none() {
                     info!(store = %self.shared.path.display(), "the store of live listings is open again");
                     self.shared.database.store(Some(Arc::clone(&database)));
-                    self.settle();
                 }
+                // A fault closes the store, so whatever the alarm was about is over.
+                self.settle();
                 Ok(database)
             }
             Err(why) => {
