@@ -4,10 +4,12 @@
 //! key of a listing    zone in wire format · 4 or 6 · prefix length · first address
 //!                     zone in wire format · n or w (all names below) · labels from right to left · 0
 //! value               1 (the format) · the fields (postcard)
+//! event               2 (the format) · the fields · where the count goes on; 1 is the same without that
 //! ```
 //!
 //! So the listings of a zone stand together, and those of a prefix length in the order of their addresses. An event stands
-//! under its number and names the one before it of the same key; a listing names the last.
+//! under its number and names the one before it of the same key; a listing names the last. A scanner that repeats itself leaves
+//! thousands of events between two that count as a time, so each event also names the next one back that may count.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -20,6 +22,8 @@ use crate::{
 };
 
 const FORMAT: u8 = 1;
+/// Of events that say where the count goes on.
+const COUNTED_FORMAT: u8 = 2;
 
 const V4: u8 = 4;
 const V6: u8 = 6;
@@ -137,6 +141,16 @@ fn fields<'a, T: Deserialize<'a>>(octets: &'a [u8]) -> Result<T, Undecodable> {
     postcard::from_bytes(octets).map_err(|_| Undecodable)
 }
 
+/// The fields of an event, and where the count goes on: with the event before it if it does not say.
+fn event_fields(octets: &[u8]) -> Result<(StoredEvent<'_>, Option<u64>), Undecodable> {
+    if let Some(octets) = octets.strip_prefix(&[COUNTED_FORMAT]) {
+        return postcard::from_bytes(octets).map_err(|_| Undecodable);
+    }
+    let stored: StoredEvent<'_> = fields(octets)?;
+    let before = stored.before;
+    Ok((stored, before))
+}
+
 /// A listing, and the number of the last event of its key.
 pub(super) fn encode_record(record: &Record, last_event: Option<u64>) -> Vec<u8> {
     let (address, text) = match &record.verdict {
@@ -191,9 +205,10 @@ fn origin(door: u8, who: &str, from: Option<IpAddr>) -> Result<Origin, Undecodab
     Ok(Origin { door, who: who.to_owned(), from })
 }
 
-/// An event, whether it counts as one of the times that its key was listed, and which event was before it.
-pub(super) fn encode_event(event: &Event, counts: bool, before: Option<u64>) -> Vec<u8> {
-    encode(&StoredEvent {
+/// An event, whether it counts as one of the times that its key was listed, which event was before it, and which one is the next
+/// back that may count.
+pub(super) fn encode_event(event: &Event, counts: bool, before: Option<u64>, before_counts: Option<u64>) -> Vec<u8> {
+    let stored = StoredEvent {
         before,
         key: &encode_key(&event.zone, &event.key.place()),
         at_s: event.at_s,
@@ -205,12 +220,14 @@ pub(super) fn encode_event(event: &Event, counts: bool, before: Option<u64>) -> 
         door: number(&DOORS, &event.origin.door),
         who: &event.origin.who,
         from: event.origin.from,
-    })
+    };
+    // As in `encode`.
+    postcard::to_extend(&(stored, before_counts), vec![COUNTED_FORMAT]).unwrap_or_default()
 }
 
 /// An event of a key, and the number of the one before it.
 pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Event, Option<u64>), Undecodable> {
-    let stored: StoredEvent<'_> = fields(octets)?;
+    let (stored, _) = event_fields(octets)?;
     let event = Event {
         at_s: stored.at_s,
         zone: zone.clone(),
@@ -226,7 +243,8 @@ pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Eve
 
 /// What the store itself wants to know of an event.
 pub(super) struct Link<'a> {
-    pub(super) before: Option<u64>,
+    /// The next one back of its key that may count: none between them does.
+    pub(super) before_counts: Option<u64>,
     pub(super) key: &'a [u8],
     pub(super) at_s: u64,
     /// It counts as one of the times that its key was listed.
@@ -234,8 +252,8 @@ pub(super) struct Link<'a> {
 }
 
 pub(super) fn decode_link(octets: &[u8]) -> Result<Link<'_>, Undecodable> {
-    let StoredEvent { before, key, at_s, counts, .. } = fields(octets)?;
-    Ok(Link { before, key, at_s, counts })
+    let (StoredEvent { key, at_s, counts, .. }, before_counts) = event_fields(octets)?;
+    Ok(Link { before_counts, key, at_s, counts })
 }
 
 #[cfg(test)]
@@ -310,10 +328,14 @@ mod tests {
             reason: None,
             origin,
         };
-        let octets = encode_event(&event, true, Some(299));
-        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), (event, Some(299)));
+        let octets = encode_event(&event, true, Some(299), Some(7));
+        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), (event.clone(), Some(299)));
         let link = decode_link(&octets).expect("decodable");
-        assert_eq!((link.before, link.at_s, link.counts), (Some(299), 1, true));
+        assert_eq!((link.before_counts, link.at_s, link.counts), (Some(7), 1, true));
         assert_eq!(link.key, encode_key(&zone, &key.place()));
+        // The format before: the same without what comes last.
+        let older = [&[FORMAT], &octets[1..octets.len() - 2]].concat();
+        assert_eq!(decode_event(&zone, &key, &older).expect("decodable"), (event, Some(299)));
+        assert_eq!(decode_link(&older).expect("decodable").before_counts, Some(299), "one by one");
     }
 }

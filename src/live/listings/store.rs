@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `listings` | zone and key, see [`codec`](super::codec) | a listing, and the number of its last event |
 //! | `delisted` | the same, of what is listed no more | the number of its last event |
-//! | `history` | number of the event | the event, and the number of the one before it of the same key |
+//! | `history` | number of the event | the event, and the numbers of the one before it of the same key, and of the one that may count |
 //! | `numbers` | a word | next event number, octets of history |
 //!
 //! Listings come in random order, and each touches a page of its own, which is written with the commit. History is
@@ -221,7 +221,7 @@ impl<'t> Tables<'t> {
                 break;
             }
             times += u32::from(link.counts);
-            next = link.before;
+            next = link.before_counts;
         }
         Ok(times)
     }
@@ -230,10 +230,19 @@ impl<'t> Tables<'t> {
     pub(super) fn note(&mut self, event: &Event, counts: bool, known: &mut Known) -> Result<(), Fault> {
         let number = self.next_event;
         self.next_event += 1;
-        let octets = encode_event(event, counts, known.last_event.replace(number));
+        let before = known.last_event.replace(number);
+        let octets = encode_event(event, counts, before, self.may_count(before)?);
         self.history.insert(number, &*octets)?;
         self.history_bytes += event_bytes(&octets);
         Ok(())
+    }
+
+    /// Where the count goes on behind an event whose predecessor is this one: there, or further back if it does not count.
+    fn may_count(&self, before: Option<u64>) -> Result<Option<u64>, Fault> {
+        let Some(number) = before else { return Ok(None) };
+        let Some(octets) = self.history.get(number)? else { return Ok(None) };
+        let link = decode_link(octets.value())?;
+        Ok(if link.counts { before } else { link.before_counts })
     }
 
     /// Throws away events of before a second, and the oldest of those that are too many; at most `limit` at a time. Returns how
@@ -475,5 +484,26 @@ mod tests {
         tables.close().expect("writable");
         transaction.commit().expect("in memory");
         assert!(seconds(&database, &keys[0], 100).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_count_is_passed_over() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("in memory");
+        let key = "192.0.2.55".parse::<Key>().expect("a key");
+        let transaction = database.begin_write().expect("in memory");
+        let mut tables = Tables::open(&transaction).expect("tables");
+        let mut known = Known { record: None, last_event: None, is_delisted: false };
+        for at_s in 0..1_000 {
+            let counts = at_s % 300 == 0;
+            tables.note(&event(&key, What::Extended, at_s), counts, &mut known).expect("writable");
+        }
+        // Whoever looked at the others would miss them.
+        for number in (0..999_u64).filter(|number| number % 300 != 0) {
+            tables.history.remove(number).expect("writable");
+        }
+        let times = |since_s| tables.times_since(&known, since_s).expect("readable");
+        assert_eq!([times(0), times(1), times(300), times(900), times(901)], [4, 3, 3, 1, 0]);
+        tables.history.remove(300).expect("writable");
+        assert_eq!(tables.times_since(&known, 0).expect("readable"), 2, "as far as the history goes");
     }
 }
