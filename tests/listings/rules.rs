@@ -148,6 +148,46 @@ fn all_or_none_and_only_if() {
 }
 
 #[test]
+fn a_full_zone_still_takes_exclusions_and_what_it_has() {
+    let rule = Rule { max_listings: 2, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let plain = |text: &str| put("virbl.tee.gr", text, Verdict::LISTED, Lifetime::Default);
+    let said = world.apply(["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(plain).to_vec());
+    assert!(matches!(said[1], Outcome::Extended { .. }), "{said:?}");
+    assert!(matches!(said[2], Outcome::Listed { .. }), "one key is one listing: {said:?}");
+    assert!(refusal(&said[3]).contains("as many as it may (max-listings)"));
+    world.at(TEN + HOUR / 2);
+    let extended = world.list("virbl.tee.gr", "192.0.2.1", Lifetime::Default);
+    assert_eq!(extended, Outcome::Extended { until_s: Some(TEN + HOUR / 2 + HOUR), times: 2 });
+    assert!(matches!(world.exclude("virbl.tee.gr", "0.0.0.0/0"), Outcome::Excluded { .. }), "the brake");
+    assert_eq!(world.ask("2.0.0.127.virbl.tee.gr", "A"), ["NXDOMAIN"], "it holds");
+    assert!(refusal(&world.list("virbl.tee.gr", "192.0.2.3", Lifetime::Default)).contains("max-listings"));
+}
+
+#[test]
+fn what_was_refused_as_a_whole_takes_no_room() {
+    use dnsbld::live::listings::{Batch, Condition};
+    let rule = Rule { max_listings: 1, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let submit = |changes, condition: Option<Condition>| {
+        let sender = sender.clone();
+        let batch = Batch { changes, origin: somebody(), is_atomic: true, condition };
+        world.listings.submit(batch, move |applied| sender.send(applied).expect("awaited"));
+    };
+    let listed = |zone: &str, text: &str| put(zone, text, Verdict::LISTED, Lifetime::Default);
+    // While the writer waits for the first one, the others gather for one commit.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    submit(vec![], Some(Box::new(move |_| wait.recv().is_ok())));
+    submit(vec![listed("virbl.tee.gr", "192.0.2.1"), listed("nowhere.example", "192.0.2.1")], None);
+    submit(vec![listed("virbl.tee.gr", "192.0.2.2")], None);
+    go.send(()).expect("it waits");
+    let outcomes: Vec<_> = receiver.iter().take(3).map(|applied| applied.expect("decided")).collect();
+    assert_eq!(outcomes[1][0], Outcome::Refused { refusal: Refusal::NotAlone });
+    assert!(matches!(outcomes[2][0], Outcome::Listed { .. }), "{outcomes:?}");
+}
+
+#[test]
 fn one_server_for_one_store() {
     use dnsbld::live::listings::StoreError;
     let world = World::new(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")]);

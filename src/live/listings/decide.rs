@@ -1,7 +1,10 @@
 //! What becomes of each change: within the tables of one transaction, so that a change sees those before it, and nothing counts
 //! until all of it is committed.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, StoreError, Verdict,
@@ -10,7 +13,7 @@ use super::{
     serving::{Edit, Serving},
     store::{Fault, Known, Tables},
 };
-use crate::wire::name::Name;
+use crate::{wire::name::Name, zone::live::Place};
 
 /// One thing to be done.
 pub(super) enum Work {
@@ -48,8 +51,8 @@ pub(super) struct Group<'a, 't> {
     pub(super) rules: &'a Rules,
     pub(super) serving: &'a Serving,
     pub(super) situation: Situation<'a>,
-    /// Listings that this commit adds to each zone, at most.
-    pub(super) added: HashMap<Name, usize>,
+    /// Places that this commit adds to each zone, at most.
+    pub(super) added: HashMap<Name, HashSet<Place>>,
     pub(super) edits: Vec<(Name, Edit)>,
 }
 
@@ -61,8 +64,10 @@ impl Group<'_, '_> {
         {
             return Ok(Err(StoreError::ConditionFailed));
         }
-        let mut refusals: Vec<Option<Refusal>> = order.work.iter().map(|work| self.refuse(work)).collect();
+        let mut adds = Vec::new();
+        let mut refusals: Vec<Option<Refusal>> = order.work.iter().map(|work| self.refuse(work, &mut adds)).collect();
         if order.is_atomic && refusals.iter().any(Option::is_some) {
+            self.forget(&adds);
             let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
             let refused = refusals.into_iter().map(|refusal| Outcome::Refused { refusal: alone(refusal) });
             return Ok(Ok(refused.collect()));
@@ -91,8 +96,8 @@ impl Group<'_, '_> {
         fault.into_inner().map_or(Ok(holds), Err)
     }
 
-    /// Why something is not to be done, by the rules alone.
-    fn refuse(&mut self, work: &Work) -> Option<Refusal> {
+    /// Why something is not to be done, by the rules alone. What it adds to its zone is noted, in `adds` too.
+    fn refuse(&mut self, work: &Work, adds: &mut Vec<(Name, Place)>) -> Option<Refusal> {
         let restored;
         let change = match work {
             Work::Change(change) => change,
@@ -106,16 +111,30 @@ impl Group<'_, '_> {
         };
         let rule = self.rules.of(&change.zone);
         let refusal = rule.refuse(change, &self.situation);
-        if refusal.is_some() || change.op == Op::Delist {
+        let Op::Put { verdict, .. } = &change.op else { return refusal };
+        let (zone, place) = (&change.zone, change.key.place());
+        let added = self.added.get(zone);
+        let is_there = self.serving.has(zone, &place) || added.is_some_and(|added| added.contains(&place));
+        if refusal.is_some() || is_there {
             return refusal;
         }
-        let added = match self.added.get_mut(&change.zone) {
-            Some(added) => added,
-            None => self.added.entry(change.zone.clone()).or_default(),
-        };
-        *added += 1;
-        let is_full = self.serving.len(&change.zone) + *added > rule.max_listings;
-        is_full.then(|| Refusal::Full { zone: change.zone.to_string(), max: rule.max_listings })
+        // An exclusion has its place in a full zone as well: it is the brake when a list has gone mad.
+        let count = self.serving.len(zone) + added.map_or(0, HashSet::len);
+        if *verdict != Verdict::Excluded && count >= rule.max_listings {
+            return Some(Refusal::Full { zone: zone.to_string(), max: rule.max_listings });
+        }
+        self.added.entry(zone.clone()).or_default().insert(place.clone());
+        adds.push((zone.clone(), place));
+        None
+    }
+
+    /// Nothing comes of these places.
+    fn forget(&mut self, adds: &[(Name, Place)]) {
+        for (zone, place) in adds {
+            if let Some(added) = self.added.get_mut(zone) {
+                added.remove(place);
+            }
+        }
     }
 
     fn change(&mut self, change: &Change, origin: &Origin) -> Result<Outcome, Fault> {

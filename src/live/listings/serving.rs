@@ -123,6 +123,11 @@ impl Serving {
         self.zones.get(zone).map_or(0, |held| held.zone.len())
     }
 
+    /// Whether a zone says anything of exactly this, in force or not.
+    pub(super) fn has(&self, zone: &Name, place: &Place) -> bool {
+        self.zones.get(zone).is_some_and(|held| held.zone.exactly(place).is_some())
+    }
+
     /// Some of what is over at this second.
     pub(super) fn over(&self, now_s: u64, limit: usize) -> Vec<(Name, Place)> {
         let mut over = Vec::new();
