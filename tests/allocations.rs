@@ -60,7 +60,7 @@ fn datagrams_pass_without_allocation() {
         let address: SocketAddr = address.parse().expect("address");
         let settings = Settings { udp_workers: 1, tcp: None, ..Settings::default() };
         let listeners = Listeners::bind(&[address], settings).expect("bind");
-        let server = listeners.start(|| Echo).expect("start");
+        let server = listeners.start(|_| Echo).expect("start");
         let home = if address.is_ipv4() { "127.0.0.1" } else { "::1" };
         let client = UdpSocket::bind((home, 0)).expect("bind");
         client.connect((home, server.addresses()[0].port())).expect("connect");

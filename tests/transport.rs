@@ -20,12 +20,18 @@ const HOLD_ONE_SECOND: u8 = 1;
 const SAY_NOTHING: u8 = 2;
 const SAY_MUCH: u8 = 3;
 const PANIC: u8 = 4;
+const SAY_YOUR_NUMBER: u8 = 5;
 
 /// What `SAY_MUCH` brings over TCP.
 const MUCH_LEN: usize = 60_000;
 
 struct Echo {
+    number: usize,
     batches: usize,
+}
+
+fn echo(number: usize) -> Echo {
+    Echo { number, batches: 0 }
 }
 
 impl Responder for Echo {
@@ -45,6 +51,10 @@ impl Responder for Echo {
             SAY_NOTHING => Reply::NONE,
             SAY_MUCH if transport == Transport::Tcp => Reply::now(MUCH_LEN),
             PANIC => panic!("as ordered"),
+            SAY_YOUR_NUMBER => {
+                reply[13] = self.number as u8;
+                Reply::now(request.len())
+            }
             _ => Reply::now(request.len()),
         }
     }
@@ -60,7 +70,7 @@ fn query(id: u16, order: u8) -> Vec<u8> {
 fn serve(addresses: &[&str], settings: Settings) -> Server {
     let addresses: Vec<_> = addresses.iter().map(|address| address.parse().expect("address")).collect();
     let listeners = Listeners::bind(&addresses, settings).expect("bind");
-    listeners.start(|| Echo { batches: 0 }).expect("start")
+    listeners.start(echo).expect("start")
 }
 
 /// The loopback addresses of this machine, which may have IPv6 switched off.
@@ -186,7 +196,7 @@ fn both_wildcards_share_a_port() {
         })
         .expect("one of twenty ports is free at both");
     let port = server.addresses()[0].port();
-    end(beside.start(|| Echo { batches: 0 }).expect("start"));
+    end(beside.start(echo).expect("start"));
     let socket = udp_client("[::1]:0", format!("[::1]:{port}").parse().expect("address"));
     socket.send(&query(1, ECHO)).expect("send");
     assert_eq!(udp_id(&socket), 1);
@@ -249,6 +259,29 @@ fn a_bug_in_the_responder_costs_a_batch_not_a_worker() {
     expect_close(&mut stream);
     ask(&mut tcp_client(server.addresses()[0]), 3);
     eventually("it is counted", || tcp_count(&server, "closed_aborted") == 1);
+    end(server);
+}
+
+#[test]
+fn whoever_begins_anew_keeps_its_number() {
+    let server = serve(&["127.0.0.1:0", "127.0.0.2:0"], Settings { udp_workers: 1, ..Settings::default() });
+    let number = |address: &SocketAddr| {
+        let socket = udp_client("127.0.0.1:0", *address);
+        socket.send(&query(1, SAY_YOUR_NUMBER)).expect("send");
+        let mut reply = [0; 40];
+        socket.recv(&mut reply).expect("an answer");
+        reply[13]
+    };
+    for (place, address) in server.addresses().iter().enumerate() {
+        for panics in 0..3 {
+            assert_eq!(usize::from(number(address)), place);
+            udp_client("127.0.0.1:0", *address).send(&query(1, PANIC)).expect("send");
+            eventually("it is counted", || server.counters().udp[place].panics.value() == panics + 1);
+        }
+    }
+    let mut stream = tcp_client(server.addresses()[0]);
+    stream.write_all(&framed(&query(1, SAY_YOUR_NUMBER))).expect("write");
+    assert_eq!(tcp_message(&mut stream)[13], 2, "the TCP thread comes last");
     end(server);
 }
 

@@ -172,14 +172,15 @@ impl Listeners {
         self.udp.iter().map(|&(address, _)| address)
     }
 
-    /// Start the threads. Each calls `new_responder` once for a responder of its own.
+    /// Start the threads. Each calls `new_responder` with its number, below [`Self::worker_count`], for a responder of its own, and
+    /// again with the same after a panic of that.
     ///
     /// # Errors
     ///
     /// The system gives no thread or no event queue.
     pub fn start<F, R>(self, new_responder: F) -> io::Result<Server>
     where
-        F: Fn() -> R + Send + Sync + 'static,
+        F: Fn(usize) -> R + Send + Sync + 'static,
         R: Responder + 'static,
     {
         let new_responder = Arc::new(new_responder);
@@ -221,9 +222,10 @@ impl Listeners {
             && !self.tcp.is_empty()
         {
             let (counters, stop) = (Arc::clone(&server.counters.tcp), Arc::clone(&server.stop));
+            let number = server.counters.udp.len();
             let service = tcp::Service::new(self.tcp, limits, counters, stop)?;
             let thread = thread::Builder::new().name("tcp".into());
-            server.threads.push(thread.spawn(move || service.run(new_responder()))?);
+            server.threads.push(thread.spawn(move || service.run(move || new_responder(number)))?);
         }
         Ok(server)
     }
@@ -237,11 +239,12 @@ impl Server {
         counters: Arc<UdpCounters>,
         core: Option<usize>,
         new_carrier: impl FnOnce() -> C + Send + 'static,
-        new_responder: &Arc<impl Fn() -> R + Send + Sync + 'static>,
+        new_responder: &Arc<impl Fn(usize) -> R + Send + Sync + 'static>,
     ) -> io::Result<()> {
+        let number = self.counters.udp.len();
         self.counters.udp.push(Arc::clone(&counters));
         self.counters.udp_addresses.push(address);
-        let worker = Worker { counters, stop: Arc::clone(&self.stop) };
+        let worker = Worker { number, counters, stop: Arc::clone(&self.stop) };
         let new_responder = Arc::clone(new_responder);
         let thread = thread::Builder::new().name(format!("udp-{}", self.threads.len()));
         self.threads.push(thread.spawn(move || {

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! Listeners::bind    sockets bound; privileges may be dropped after it
-//!          .start    threads run; each makes its own Responder
+//!          .start    threads run; each makes its own Responder, and has a number for it
 //! Server::counters   read at any time by a scraper
 //!       ::stop       flag and wake-up;   join waits for the threads
 //! ```
@@ -82,7 +82,8 @@ impl Reply {
     }
 }
 
-/// The answering function, with what it keeps between calls. Each thread makes one of its own and never shares it.
+/// The answering function, with what it keeps between calls. Each thread makes one of its own and never shares it, and another
+/// one should it panic.
 pub trait Responder {
     /// Take the clock and the snapshot, once for all requests that follow. It is also called some four times a second
     /// without any, so that a thread without traffic does not hold on to an old snapshot.

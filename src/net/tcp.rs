@@ -95,10 +95,10 @@ impl Service {
     }
 
     /// Serve until stopped; then every connection is closed.
-    pub(super) fn run<R: Responder + 'static>(self, responder: R) {
+    pub(super) fn run<R: Responder + 'static>(self, new_responder: impl Fn() -> R + 'static) {
         let room = Rc::new(Room {
             desk: RefCell::new(Desk {
-                responder,
+                responder: new_responder(),
                 input: vec![0; INPUT_LEN].into(),
                 output: vec![0; GATHER_LEN + 2 + TCP_REPLY_MAX_LEN].into(),
             }),

@@ -67,6 +67,8 @@ pub(super) struct Sent {
 
 /// What a worker's thread is given.
 pub(super) struct Worker {
+    /// Which of all it is, for its responder.
+    pub(super) number: usize,
     pub(super) counters: Arc<UdpCounters>,
     pub(super) stop: Arc<Stop>,
 }
@@ -74,9 +76,9 @@ pub(super) struct Worker {
 impl Worker {
     /// Serve until stopped. A panic of the responder costs the batch in hand and what is held, not the worker: its carrier
     /// would go on receiving its share of the traffic with no one to read it.
-    pub(super) fn run<R: Responder>(self, carrier: &mut impl Carrier, new_responder: &impl Fn() -> R) {
+    pub(super) fn run<R: Responder>(self, carrier: &mut impl Carrier, new_responder: &impl Fn(usize) -> R) {
         while !self.stop.is_set() {
-            let serve = || Desk::new(&self, carrier, new_responder()).serve();
+            let serve = || Desk::new(&self, carrier, new_responder(self.number)).serve();
             if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                 self.counters.panics.add(1);
                 tracing::error!("a UDP worker panicked while answering and begins anew; please report this");
@@ -97,7 +99,7 @@ struct Desk<'a, C, R> {
 
 impl<'a, C: Carrier, R: Responder> Desk<'a, C, R> {
     fn new(worker: &'a Worker, carrier: &'a mut C, responder: R) -> Self {
-        let Worker { counters, stop } = worker;
+        let Worker { counters, stop, .. } = worker;
         Self { carrier, counters, stop, responder, held: Held::default() }
     }
 

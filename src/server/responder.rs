@@ -4,7 +4,6 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
         mpsc::{SyncSender, TrySendError},
     },
 };
@@ -59,10 +58,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Makes one worker after the other, each with a number of its own.
-    pub(super) fn into_factory(self) -> impl Fn() -> Worker + Send + Sync + 'static {
-        let next = AtomicUsize::new(0);
-        move || Worker::new(next.fetch_add(1, Ordering::Relaxed), self.clone())
+    /// Makes the worker of a number, under which it counts. One that begins anew goes on with the counts that it left.
+    pub(super) fn into_factory(self) -> impl Fn(usize) -> Worker + Send + Sync + 'static {
+        move |number| Worker::new(number, self.clone())
     }
 }
 
