@@ -48,6 +48,9 @@ use crate::{
 /// Longest datagram that the fork takes, in octets.
 const DATAGRAM_MAX_LEN: usize = 4_095;
 
+/// A pause after a failed receive, lest the thread spins on it.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
 /// Datagrams that wait for the disk at most; one more is answered `FAIL`.
 const WAITING_MAX: usize = 2_048;
 
@@ -181,26 +184,30 @@ enum Sender {
 }
 
 impl Socket {
-    /// Waits for a datagram: its length, its sender, and who that is.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Sender, Origin)> {
-        let origin = |who: String, from: Option<IpAddr>| Origin { door: Door::Rspamd, who, from };
+    /// Waits for a datagram: its length, its sender, and who that is, if that can be told.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Sender, Option<Origin>)> {
+        let origin = |who: String, from: Option<IpAddr>| Some(Origin { door: Door::Rspamd, who, from });
         match self {
             Self::Udp(socket) => {
                 let (length, sender) = socket.recv_from(buffer)?;
                 Ok((length, Sender::Udp(sender), origin("datagram".to_owned(), Some(sender.ip()))))
             }
             Self::Unix(socket) => {
+                // There is room for the sender only, so file descriptors are not let in; the kernel cuts them off.
                 let mut space = nix::cmsg_space!(UnixCredentials);
                 let mut places = [io::IoSliceMut::new(buffer)];
-                let received =
-                    recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut places, Some(&mut space), MsgFlags::empty())?;
-                let credentials = received.cmsgs()?.find_map(|message| match message {
-                    ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
-                    _ => None,
+                let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+                let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut places, Some(&mut space), flags)?;
+                // An error says that something was cut off, and then nothing is told of the sender either.
+                let credentials = received.cmsgs().ok().and_then(|mut messages| {
+                    messages.find_map(|message| match message {
+                        ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
+                        _ => None,
+                    })
                 });
-                let who = credentials.map_or("unknown".to_owned(), |credentials| user(credentials.uid()));
+                let origin = credentials.and_then(|credentials| origin(user(credentials.uid()), None));
                 let path = received.address.as_ref().and_then(UnixAddr::path).map(Path::to_owned);
-                Ok((received.bytes, Sender::Unix(path, received.address), origin(who, None)))
+                Ok((received.bytes, Sender::Unix(path, received.address), origin))
             }
         }
     }
@@ -251,8 +258,9 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
                 Ok((length, sender, origin)) => desk.take(&buffer[..length], sender, origin, &socket, &waiting),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    error!("datagrams are not taken any more: {error}");
-                    return;
+                    error!("a datagram cannot be received: {error}");
+                    desk.tally.count(Door::Rspamd, Fate::Failed);
+                    std::thread::sleep(ERROR_PAUSE);
                 }
             }
         }
@@ -261,12 +269,23 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
 }
 
 impl Desk {
-    fn take(&self, datagram: &[u8], sender: Sender, origin: Origin, socket: &Arc<Socket>, waiting: &Arc<AtomicUsize>) {
-        let refuse = |why: &str| {
-            info!(who = %origin.who, "a datagram is refused: {why}");
+    fn take(
+        &self,
+        datagram: &[u8],
+        sender: Sender,
+        origin: Option<Origin>,
+        socket: &Arc<Socket>,
+        waiting: &Arc<AtomicUsize>,
+    ) {
+        let refuse = |who: &str, why: &str| {
+            info!(who, "a datagram is refused: {why}");
             self.tally.count(Door::Rspamd, Fate::Refused);
             socket.reply(&sender, FAIL);
         };
+        let Some(origin) = origin else {
+            return refuse("unknown", "its sender is not told: do file descriptors come with it?");
+        };
+        let refuse = |why: &str| refuse(&origin.who, why);
         let changes = match self.read(datagram) {
             Ok(changes) => changes,
             Err(why) => return refuse(&why),

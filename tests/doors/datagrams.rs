@@ -1,10 +1,16 @@
 //! rspamd's update datagrams, to a path and over UDP.
 
 use std::{
+    io::IoSlice,
     net::UdpSocket,
-    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
+    os::{
+        fd::AsRawFd as _,
+        unix::{fs::PermissionsExt as _, net::UnixDatagram},
+    },
     time::Duration,
 };
+
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 
 use super::{HEAD, Server, ask, is_listed, open};
 
@@ -12,11 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends from a path and returns the answer.
 pub(crate) fn send(server: &Server, datagram: &[u8]) -> String {
+    send_with(server, datagram, &[])
+}
+
+/// The same with control messages.
+fn send_with(server: &Server, datagram: &[u8], messages: &[ControlMessage<'_>]) -> String {
     let own = server.folder().join("client.sock");
     let _ = std::fs::remove_file(&own);
     let socket = UnixDatagram::bind(&own).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    socket.send_to(datagram, server.folder().join("updates.sock")).expect("sent");
+    let address = UnixAddr::new(&server.folder().join("updates.sock")).expect("a path");
+    let flags = MsgFlags::empty();
+    sendmsg(socket.as_raw_fd(), &[IoSlice::new(datagram)], messages, flags, Some(&address)).expect("sent");
     let mut answer = [0; 64];
     let length = socket.recv(&mut answer).expect("an answer");
     String::from_utf8_lossy(&answer[..length]).into_owned()
@@ -65,6 +78,20 @@ fn permissions_decide_and_the_sender_is_known() {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
     let who = user.map_or_else(|| format!("uid {}", nix::unistd::geteuid()), |user| user.name);
     assert_eq!(said["by"], serde_json::json!({ "door": "rspamd", "who": who, "from": null }), "{said}");
+}
+
+#[test]
+fn descriptors_are_not_let_in_and_shut_no_door() {
+    let server = open();
+    let file = std::fs::File::open("/dev/null").expect("a file");
+    for number in 1..=3 {
+        let datagram = format!("bl.example\x00192.0.2.{number}");
+        let descriptors = [file.as_raw_fd(); 3];
+        assert_eq!(send_with(&server, datagram.as_bytes(), &[ControlMessage::ScmRights(&descriptors)]), "FAIL");
+        assert!(!is_listed(&server, &format!("{number}.2.0.192.bl.example")), "nobody is known to have said so");
+    }
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
+    assert!(is_listed(&server, "1.2.0.192.bl.example"));
 }
 
 #[test]
