@@ -13,18 +13,21 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _},
     sync::oneshot,
     task,
+    time::{Instant, timeout_at},
 };
 
-use super::{Answer, served_zone, tally::Fate};
+use super::{Answer, lines::Lines, served_zone, tally::Fate};
 use crate::{
-    live::listings::{
-        Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
+    live::{
+        listings::{
+            Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
+        },
+        served::Cell,
     },
     wire::name::Name,
-    zone::snapshot::Snapshot,
 };
 
 /// On what terms keys are listed or excluded.
@@ -184,12 +187,12 @@ pub struct LineFault {
 
 /// Faults that are named one by one.
 const FAULTS_NAMED: usize = 50;
-/// Longest line, in octets.
-const LINE_MAX_LEN: u64 = 16 * 1024;
 /// Lines that go to the writer together, and how many such blocks may be on their way: while one is on its way to the disk, the
 /// next ones are read.
 const BLOCK_LINES: usize = 1_000;
 const BLOCKS_ON_THEIR_WAY: usize = 4;
+/// After its first line a block waits for more of them this long at most: whoever writes them one by one wants each listed.
+const BLOCK_WAIT: Duration = Duration::from_millis(100);
 /// Listings of a page of an export.
 const PAGE: usize = 1_000;
 
@@ -316,7 +319,8 @@ pub(super) fn fate(answer: &Answer, asks_only: bool, has_alarm: bool) -> Fate {
 /// Who asks, and of what.
 pub(super) struct Clerk<'a> {
     pub(super) listings: &'a Listings,
-    pub(super) snapshot: &'a Snapshot,
+    /// What is served, looked at for the names of zones and not held on to: lines may come in for hours.
+    pub(super) cell: &'a Cell,
     pub(super) origin: Origin,
 }
 
@@ -341,7 +345,7 @@ impl Clerk<'_> {
             ListingsRequest::Change { zone, keys, terms, reason } => {
                 self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await.unwrap_or_else(error)
             }
-            ListingsRequest::Bulk { zone, terms, reason } => match served_zone(self.snapshot, &zone) {
+            ListingsRequest::Bulk { zone, terms, reason } => match self.zone(&zone) {
                 Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await?,
                 Err(why) => error(why),
             },
@@ -353,11 +357,15 @@ impl Clerk<'_> {
         })
     }
 
+    fn zone(&self, text: &str) -> Result<Name, String> {
+        served_zone(&self.cell.load().snapshot, text)
+    }
+
     fn zones(&self, texts: &[String]) -> Result<Vec<Name>, String> {
         if texts.is_empty() {
-            return Ok(self.snapshot.zones().iter().map(|zone| zone.apex.clone()).collect());
+            return Ok(self.cell.load().snapshot.zones().iter().map(|zone| zone.apex.clone()).collect());
         }
-        texts.iter().map(|text| served_zone(self.snapshot, text)).collect()
+        texts.iter().map(|text| self.zone(text)).collect()
     }
 
     async fn change(
@@ -367,7 +375,7 @@ impl Clerk<'_> {
         terms: Option<&Terms>,
         reason: Option<&String>,
     ) -> Result<Answer, String> {
-        let zone = served_zone(self.snapshot, zone)?;
+        let zone = self.zone(zone)?;
         let op = terms.map_or(Op::Delist, Terms::op);
         let reason = terms.and_then(|terms| terms.reason.as_ref()).or(reason);
         let mut changes = Vec::new();
@@ -399,20 +407,25 @@ impl Clerk<'_> {
         let mut report = BulkReport::default();
         let mut on_their_way = VecDeque::new();
         let (mut changes, mut lines) = (Vec::new(), Vec::new());
-        let mut reading = Lines::new(reader);
+        let (mut reading, mut due) = (Lines::new(reader), Instant::now());
         loop {
-            let line = reading.next().await?;
-            let is_end = line.is_none();
+            let next = if lines.is_empty() { Ok(reading.next().await) } else { timeout_at(due, reading.next()).await };
+            let is_due = next.is_err();
+            let line = next.unwrap_or(Ok(None))?;
+            let is_end = line.is_none() && !is_due;
             if let Some((number, line)) = line {
                 match line.and_then(&parse) {
                     Ok(parsed) => {
+                        if lines.is_empty() {
+                            due = Instant::now() + BLOCK_WAIT;
+                        }
                         lines.resize(lines.len() + parsed.len(), number);
                         changes.extend(parsed);
                     }
                     Err(why) => report.fault(number, why),
                 }
             }
-            if changes.len() >= BLOCK_LINES || is_end && !changes.is_empty() {
+            if changes.len() >= BLOCK_LINES || (is_due || is_end) && !changes.is_empty() {
                 let block = self.submit(std::mem::take(&mut changes));
                 on_their_way.push_back((std::mem::take(&mut lines), block));
             }
@@ -459,7 +472,7 @@ impl Clerk<'_> {
     }
 
     async fn show(&self, zone: &str, after: Option<Key>, limit: usize) -> Result<Answer, String> {
-        let (listings, zone) = (self.listings.clone(), served_zone(self.snapshot, zone)?);
+        let (listings, zone) = (self.listings.clone(), self.zone(zone)?);
         let page = task::spawn_blocking(move || listings.of_zone(&zone, after.as_ref(), limit)).await;
         let listings = page.map_err(|error| error.to_string())?.map_err(|why| why.to_string())?;
         Ok(answer(ListingsAnswer::Listings { listings }))
@@ -528,31 +541,6 @@ fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<
 fn stopped(why: &StoreError, line: Option<&usize>, report: &BulkReport) -> String {
     let done = report.listed + report.extended + report.excluded + report.delisted;
     format!("{why}; stopped at line {}, after {done} changes", line.copied().unwrap_or(0))
-}
-
-/// Lines that come in, with their numbers.
-struct Lines<'r, R> {
-    reader: &'r mut R,
-    line: Vec<u8>,
-    number: usize,
-}
-
-impl<'r, R: AsyncBufRead + Unpin> Lines<'r, R> {
-    fn new(reader: &'r mut R) -> Self {
-        Self { reader, line: Vec::new(), number: 0 }
-    }
-
-    async fn next(&mut self) -> io::Result<Option<(usize, Result<&str, String>)>> {
-        self.line.clear();
-        self.number += 1;
-        if (&mut *self.reader).take(LINE_MAX_LEN).read_until(b'\n', &mut self.line).await? == 0 {
-            return Ok(None);
-        }
-        if self.line.len() as u64 == LINE_MAX_LEN && self.line.last() != Some(&b'\n') {
-            return Err(io::Error::other(format!("line {} is longer than {LINE_MAX_LEN} octets", self.number)));
-        }
-        Ok(Some((self.number, std::str::from_utf8(&self.line).map_err(|error| error.to_string()))))
-    }
 }
 
 #[cfg(test)]

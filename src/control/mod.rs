@@ -6,6 +6,7 @@ pub mod api;
 mod by_command;
 mod compare;
 mod explain;
+mod lines;
 pub mod listings;
 pub mod message;
 pub mod permit;
@@ -355,9 +356,8 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     let answer = match serde_json::from_str(&line) {
         Ok(Request::Listings { request }) => match &desk.listings {
             Some(listings) => {
-                let served = desk.cell.load_full();
                 let origin = Origin { door: Door::Command, who, from: None };
-                let clerk = Clerk { listings, snapshot: &served.snapshot, origin };
+                let clerk = Clerk { listings, cell: &desk.cell, origin };
                 let asks_only = request.asks_only();
                 let answer = clerk.meet(request, &mut reader, &mut writer).await?;
                 desk.doors.count(Door::Command, listings::fate(&answer, asks_only, listings.alarm().is_some()));

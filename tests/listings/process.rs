@@ -107,6 +107,27 @@ const FILES: [(&str, &str); 2] =
     [("virbl.tee.gr.ip4set", ":127.0.0.3:virus from $\n192.0.2.77\n"), ("rhsbl.tee.gr.dnset", "a.test\n")];
 
 #[test]
+fn lines_that_come_one_by_one_are_listed_as_they_come() {
+    let site = Site::new(&FILES, "");
+    let child = site.command(&["list", "virbl.tee.gr", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("the program runs");
+    let mut lines = child.stdin.take().expect("piped");
+    for number in 1..=3 {
+        // A line may come in pieces.
+        lines.write_all(format!("192.0.2.{number}\n192.0.").as_bytes()).expect("read");
+        let begun = Instant::now();
+        while site.ask(&format!("{number}.2.0.192.virbl.tee.gr"), 1)[0] != "NOERROR" {
+            assert!(begun.elapsed() < Duration::from_secs(20), "line {number} waits for the next ones");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        lines.write_all(format!("3.{number}\n").as_bytes()).expect("read");
+    }
+    drop(lines);
+    let (said, is_well) = told(child.wait_with_output().expect("it ends"));
+    assert!(is_well && said.contains("6 listed"), "{said}");
+}
+
+#[test]
 fn what_others_wrote_forges_no_line_and_commands_no_terminal() {
     let site = Site::new(&FILES, "");
     let reason = "x\n2026-11-22T10:00:00Z 192.0.2.9 delisted in virbl.tee.gr, by root (command)\u{1b}[2J";
