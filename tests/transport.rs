@@ -247,7 +247,7 @@ fn what_cannot_be_a_query_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_bug_in_the_responder_costs_a_batch_not_a_worker() {
+fn a_bug_in_the_responder_costs_a_batch_or_a_connection_not_a_worker() {
     let server = serve(&["127.0.0.1:0"], Settings { udp_workers: 1, ..Settings::default() });
     let socket = udp_client("127.0.0.1:0", server.addresses()[0]);
     socket.send(&query(1, PANIC)).expect("send");
@@ -259,6 +259,7 @@ fn a_bug_in_the_responder_costs_a_batch_not_a_worker() {
     expect_close(&mut stream);
     ask(&mut tcp_client(server.addresses()[0]), 3);
     eventually("it is counted", || tcp_count(&server, "closed_aborted") == 1);
+    assert_eq!(tcp_count(&server, "panics"), 1);
     end(server);
 }
 

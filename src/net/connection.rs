@@ -221,7 +221,9 @@ impl Connection {
                 self.parting = Some(Closed::BadLength);
                 break;
             }
-            let Some(request) = rest.get(..len) else { break };
+            if rest.len() < len {
+                break;
+            }
             if progress.written >= GATHER_LEN || progress.held.is_some() || progress.late.is_some() {
                 self.more = true;
                 break;
@@ -230,10 +232,14 @@ impl Connection {
                 desk.responder.begin_batch();
                 begun = true;
             }
-            let (place, output) = desk.output[progress.written..].split_at_mut(2);
-            let output = &mut output[..TCP_REPLY_MAX_LEN];
-            let started = Stopwatch::start();
-            let reply = desk.responder.respond(&self.client, Transport::Tcp, request, output);
+            let (started, start) = (Stopwatch::start(), progress.consumed + 2);
+            let request = start..start + len;
+            let Some(reply) = desk.respond(&self.client, request.clone(), progress.written + 2) else {
+                counters.panics.add(1);
+                tracing::error!("a TCP query was lost to a panic, and its connection with it; please report this");
+                self.parting = Some(Closed::Aborted);
+                break;
+            };
             counters.durations.observe(1, started.elapsed_ns());
             self.queries += 1;
             counters.received.add(1);
@@ -243,8 +249,7 @@ impl Connection {
             }
             if reply.is_late {
                 let (late, answer) = Late::tcp();
-                let start = progress.consumed - len;
-                let request = desk.input[start..start + len].into();
+                let request = desk.input[request].into();
                 desk.responder.take_over(self.client.socket_addr(), Transport::Tcp, request, late);
                 progress.late = Some(answer);
                 continue;
@@ -254,7 +259,8 @@ impl Connection {
                 continue;
             }
             counters.replied.add(1);
-            place.copy_from_slice(&(reply_len as u16).to_be_bytes());
+            let place = progress.written..progress.written + 2;
+            desk.output[place].copy_from_slice(&(reply_len as u16).to_be_bytes());
             if reply.hold_s > 0 {
                 progress.held = Some((progress.written, Instant::now() + Duration::from_secs(reply.hold_s.into())));
             }

@@ -193,6 +193,8 @@ counters! {
         closed_failed,
         /// Closed because the server stopped, or by a bug of ours.
         closed_aborted,
+        /// Connections lost to a panic in the responder: a bug of ours.
+        panics,
     }
 }
 

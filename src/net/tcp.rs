@@ -13,6 +13,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::connection::{Closed, Connection};
-use super::{REQUEST_MAX_LEN, Responder, Stop, TCP_REPLY_MAX_LEN, TcpCounters};
+use super::{Peer, REQUEST_MAX_LEN, Reply, Responder, Stop, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
 
 /// How often a crowd is looked for, and how long the responder keeps an old snapshot when no one asks.
 const TEND_MS: u64 = 250;
@@ -99,6 +101,7 @@ impl Service {
         let room = Rc::new(Room {
             desk: RefCell::new(Desk {
                 responder: new_responder(),
+                new_responder: Box::new(new_responder),
                 input: vec![0; INPUT_LEN].into(),
                 output: vec![0; GATHER_LEN + 2 + TCP_REPLY_MAX_LEN].into(),
             }),
@@ -132,8 +135,23 @@ pub(super) struct Room<R> {
 /// Where queries are answered, one connection at a time.
 pub(super) struct Desk<R> {
     pub(super) responder: R,
+    new_responder: Box<dyn Fn() -> R>,
     pub(super) input: Box<[u8]>,
     pub(super) output: Box<[u8]>,
+}
+
+impl<R: Responder> Desk<R> {
+    /// Answer a request into the output from `start` on; nothing if the responder panics, in whose place another one comes.
+    pub(super) fn respond(&mut self, client: &Peer, request: Range<usize>, start: usize) -> Option<Reply> {
+        let output = &mut self.output[start..start + TCP_REPLY_MAX_LEN];
+        let (responder, request) = (&mut self.responder, &self.input[request]);
+        let respond = || responder.respond(client, Transport::Tcp, request, output);
+        let reply = catch_unwind(AssertUnwindSafe(respond)).ok();
+        if reply.is_none() {
+            self.responder = (self.new_responder)();
+        }
+        reply
+    }
 }
 
 impl<R: Responder + 'static> Room<R> {

@@ -77,7 +77,8 @@ families! {
         "Requests by such an interface that went unseen: full (no room), damaged (or from where no reply can go).";
     gauge XDP_ACTIVE "dnsbld_xdp_active" ["interface"]
         "1 if requests are taken from the interface directly, 0 if they take the kernel's way although they should not.";
-    counter PANICS "dnsbld_worker_panics_total" [] "Batches lost to a bug of ours; please report it.";
+    counter PANICS "dnsbld_worker_panics_total" []
+        "Batches, and connections by TCP, lost to a bug of ours; please report it.";
     gauge LIVE "dnsbld_live_listings" ["zone"] "Listings by command, until they are swept.";
     gauge LIVE_EXCLUSIONS "dnsbld_live_exclusions" ["zone"] "Exclusions by command, until they are swept.";
     gauge LIVE_MEMORY "dnsbld_live_memory_bytes" ["zone"] "Memory of listings by command.";
@@ -252,7 +253,7 @@ impl ServerCollector {
             TCP_ACCEPTED.alone(tcp.accepted.value() as f64),
             HELD.alone(sum("held")),
             RECEIVE_ERRORS.alone(sum("receive_errors")),
-            PANICS.alone(sum("panics")),
+            PANICS.alone(sum("panics") + tcp.panics.value() as f64),
         ]
     }
 
