@@ -29,7 +29,7 @@ impl Late {
         Self(Way::Udp { socket, client, control })
     }
 
-    pub(super) fn tcp() -> (Self, oneshot::Receiver<Vec<u8>>) {
+    pub(crate) fn tcp() -> (Self, oneshot::Receiver<Vec<u8>>) {
         let (sender, receiver) = oneshot::channel();
         (Self(Way::Tcp(sender)), receiver)
     }

@@ -2,17 +2,18 @@
 //!
 //! The thread checks signatures and plans; it never waits for the disk. The writer of the listings calls back when an update
 //! is durable, and the reply leaves from there, so any number of updates share a commit. What comes in while the queue is full
-//! is met with silence: clients of UDP ask again, those of TCP go on.
+//! is met with silence, and counted: clients of UDP ask again, those of TCP go on.
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
 };
 
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     Update,
@@ -45,6 +46,9 @@ use crate::{
 
 /// Requests that wait at most. At the rate of a slow disk, some seconds.
 const QUEUE_LEN: usize = 2_048;
+
+/// How often it is said at most that requests find no room.
+const COMPLAIN_S: u64 = 60;
 
 /// How often an update is planned anew because what it is about has changed meanwhile.
 const TRIES_MAX: u32 = 8;
@@ -116,7 +120,32 @@ pub struct Desk {
 
 /// Where workers leave requests. Clones lead to the same desk.
 #[derive(Clone)]
-pub struct Inbox(SyncSender<Work>);
+pub struct Inbox {
+    sender: SyncSender<Work>,
+    tally: Arc<Tally>,
+    dropped: Arc<Dropped>,
+}
+
+/// Requests that found no room.
+#[derive(Default)]
+struct Dropped {
+    /// Since it was last said.
+    count: AtomicU64,
+    /// When it was last said.
+    said_s: AtomicU64,
+}
+
+impl Dropped {
+    /// Counts one more; how many are to be told of, if it is time for that.
+    fn add(&self, now_s: u64) -> Option<u64> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let said_s = self.said_s.load(Ordering::Relaxed);
+        // A clock that was set back must not silence it.
+        let is_time = now_s.abs_diff(said_s) >= COMPLAIN_S
+            && self.said_s.compare_exchange(said_s, now_s, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        is_time.then(|| self.count.swap(0, Ordering::Relaxed))
+    }
+}
 
 enum Work {
     New(Job),
@@ -126,8 +155,12 @@ enum Work {
 impl Inbox {
     /// Leaves a request, without waiting; one too many is dropped.
     pub fn leave(&self, job: Job) {
-        if let Err(TrySendError::Full(_)) = self.0.try_send(Work::New(job)) {
-            debug!("too many updates wait: one is dropped");
+        if self.sender.try_send(Work::New(job)).is_ok() {
+            return;
+        }
+        self.tally.count(Door::DnsUpdate, Fate::Failed);
+        if let Some(count) = self.dropped.add(clock::now_s()) {
+            warn!("more updates and signed queries come in than can be met: {count} dropped");
         }
     }
 }
@@ -138,7 +171,7 @@ impl Inbox {
 /// When the system gives no thread.
 pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
     let (sender, receiver) = sync_channel(QUEUE_LEN);
-    let inbox = Inbox(sender);
+    let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::default() };
     let desk = Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Arc::default() });
     std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
     Ok(inbox)
@@ -295,7 +328,7 @@ impl Attendant {
             return attempt.reply.send(Rcode::ServFail);
         }
         if let Err(TrySendError::Full(Work::Again(attempt)) | TrySendError::Disconnected(Work::Again(attempt))) =
-            self.inbox.0.try_send(Work::Again(Box::new(attempt)))
+            self.inbox.sender.try_send(Work::Again(Box::new(attempt)))
         {
             attempt.reply.send(Rcode::ServFail);
         }
@@ -422,4 +455,40 @@ fn cut(reply: &mut Vec<u8>) {
     reply.truncate(end);
     reply[6..HEADER_LEN].fill(0);
     reply[2] |= (FLAG_TC >> 8) as u8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(tally: &Tally) -> u64 {
+        tally.rows().filter(|(door, fate, _)| (*door, *fate) == ("dns-update", "failed")).map(|row| row.2).sum()
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let (sender, receiver) = sync_channel(1);
+        let inbox = Inbox { sender, tally: Arc::default(), dropped: Arc::default() };
+        let job = || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            let client = socket.local_addr().expect("an address");
+            let late = Late::tcp().0;
+            Job { client, transport: Transport::Udp, request: Box::default(), late }
+        };
+        inbox.leave(job());
+        assert_eq!(failed(&inbox.tally), 0, "there is room for one");
+        inbox.leave(job());
+        inbox.leave(job());
+        assert_eq!(failed(&inbox.tally), 2);
+        drop(receiver);
+        inbox.leave(job());
+        assert_eq!(failed(&inbox.tally), 3, "nor is there anybody");
+    }
+
+    #[test]
+    fn it_is_said_once_a_minute() {
+        let dropped = Dropped::default();
+        let said: Vec<_> = [1_000, 1_000, 1_059, 1_060, 1_061, 10].map(|now_s| dropped.add(now_s)).into();
+        assert_eq!(said, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
 }
