@@ -436,6 +436,31 @@ fn an_address_that_is_taken_away_is_not_answered() {
     ask(0, &question);
 }
 
+/// Replies would leave below what was put above it, or in frames that it carries no more.
+#[test]
+fn an_interface_that_is_no_longer_by_itself_is_let_go() {
+    if done_as_root("an_interface_that_is_no_longer_by_itself_is_let_go") {
+        return;
+    }
+    let wire = Wire::new(9);
+    let question = Query::new("2.0.0.127.bl.example", A).octets();
+    for (change, words, undo) in [
+        ("add link xdp0 name above0 type macvlan", "xdp0: it is not by itself: above0 is above", "del above0"),
+        ("set xdp0 mtu 1400", "xdp0: it has another MTU", "set xdp0 mtu 1500"),
+    ] {
+        let served = wire.serve(&[], "xdp = [\"xdp0\"]");
+        thread::sleep(Duration::from_millis(1500));
+        ask(0, &question);
+        assert_eq!((tapped(), metric("dnsbld_xdp_active")), (1, Some(1)), "{}", served.said());
+        must(&format!("ip -n {} link {change}", wire.server));
+        served.lets_go(words);
+        assert!(!wire.is_tapped());
+        ask(0, &question);
+        assert_eq!(tapped(), 1);
+        must(&format!("ip -n {} link {undo}", wire.server));
+    }
+}
+
 /// A queue that cannot send must not receive: its replies would be lost without a word.
 #[test]
 fn queues_that_only_receive_are_left_to_the_kernel() {
@@ -508,4 +533,8 @@ fn mistakes_are_told_and_cost_nothing() {
     must(&format!("ip -n {} link add link xdp0 name above0 type macvlan", wire.server));
     let said = wire.complaint(&[], "--listen 198.18.0.1:53 --xdp xdp0");
     assert!(said.contains("it is not by itself: above0 is above or below it"), "{said}");
+    must(&format!("ip -n {} link del above0", wire.server));
+    must(&format!("ip -n {} link set xdp0 mtu 500", wire.server));
+    let said = wire.complaint(&[], "--listen 198.18.0.1:53 --xdp xdp0");
+    assert!(said.contains("its MTU is 500, and replies need 576"), "{said}");
 }

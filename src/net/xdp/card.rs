@@ -8,6 +8,13 @@ use nix::net::if_::{if_indextoname, if_nametoindex};
 /// Linux's number of Ethernet among the kinds of interfaces (`ARPHRD_ETHER`).
 const ETHERNET: &str = "1";
 
+/// Where the system shows its interfaces.
+const FOLDER: &str = "/sys/class/net";
+
+/// The least MTU with which replies fit: 512 octets, what every client takes (RFC 1035 section 4.2.1), behind the headers of IPv6
+/// and UDP. It is what every way carries in one piece as well (RFC 791).
+const MTU_MIN: usize = 576;
+
 /// Whether this machine has an interface of that name.
 pub fn has_interface(name: &str) -> bool {
     if_nametoindex(name).is_ok()
@@ -33,10 +40,22 @@ impl Card {
     /// # Errors
     /// There is none of that name, it is no Ethernet interface, or it is a part of another or carries one.
     pub(super) fn of(name: &str) -> io::Result<Self> {
-        let index = if_nametoindex(name)?;
         // It may have been called by one of its other names.
+        Self::numbered(if_nametoindex(name)?)
+    }
+
+    /// Looks the interface of an index up, whatever it is called now.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub(super) fn numbered(index: u32) -> io::Result<Self> {
         let name = if_indextoname(index)?.to_string_lossy().into_owned();
-        Self::described(index, &Path::new("/sys/class/net").join(name))
+        Self::described(index, &Path::new(FOLDER).join(name))
+    }
+
+    /// Whether interfaces can be looked up: not from a root folder that has no `/sys`.
+    pub(super) fn are_shown() -> bool {
+        Path::new(FOLDER).is_dir()
     }
 
     /// What a folder says of it.
@@ -55,13 +74,17 @@ impl Card {
         if ["bridge", "bonding"].iter().any(|kind| folder.join(kind).exists()) {
             return Err(io::Error::other("it is a bridge or bond"));
         }
+        let mtu = field("mtu")?.parse().map_err(io::Error::other)?;
+        if mtu < MTU_MIN {
+            return Err(io::Error::other(format!("its MTU is {mtu}, and replies need {MTU_MIN}")));
+        }
         let queues = entries(&folder.join("queues"), &["rx-", "tx-"])?;
         let count = |kind: &str| queues.iter().filter(|(prefix, _)| *prefix == kind).count() as u32;
         let (receiving, sending) = (count("rx-"), count("tx-"));
         let queues = receiving.min(sending);
         Ok(Self {
             index,
-            mtu: field("mtu")?.parse().map_err(io::Error::other)?,
+            mtu,
             station: station(&field("address")?).ok_or_else(|| io::Error::other("it has no address of six octets"))?,
             queues,
             one_way: receiving - queues,
@@ -118,6 +141,7 @@ mod tests {
             Card { queues: 2, one_way: 1, ..usual }
         );
         assert_eq!(card(&[("mtu", "9000"), ("queues/tx-1", "")]).mtu, 9000);
+        assert_eq!(card(&[("mtu", "576")]).mtu, MTU_MIN);
     }
 
     #[test]
@@ -130,5 +154,6 @@ mod tests {
         assert_eq!(refusal(&[("bridge", "")]), "it is a bridge or bond");
         assert!(refusal(&[("ifindex", "8")]).contains("another network namespace"));
         assert_eq!(refusal(&[("address", "02:00")]), "it has no address of six octets");
+        assert_eq!(refusal(&[("mtu", "575")]), "its MTU is 575, and replies need 576");
     }
 }

@@ -1,7 +1,8 @@
 //! The machine's addresses, and a check once a second that each program on an interface still matches them.
 //!
 //! A program was made for some addresses and answers to them for as long as it is there, whether they are still this machine's
-//! or not. Who takes an address away wants it silent, and who moves one elsewhere wants it answered there. So where anything is no
+//! or not. Who takes an address away wants it silent, and who moves one elsewhere, if only to a VLAN or bond above
+//! the same interface, wants it answered there. So where anything is no
 //! longer as it was, the interface is let go, and its requests take the kernel's way, which knows.
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
+use super::card::Card;
 use super::kernel;
 use crate::net::Stop;
 
@@ -100,25 +102,32 @@ impl Hold {
 /// What a program was made for.
 pub(in crate::net) struct Watched {
     pub(super) hold: Arc<Hold>,
-    pub(super) index: u32,
-    pub(super) station: [u8; 6],
+    pub(super) card: Card,
     /// The addresses it takes requests to.
     pub(super) addresses: Vec<IpAddr>,
 }
 
 impl Watched {
-    /// What is no longer as it was.
-    fn change(&self, machine: &Machine) -> Option<String> {
-        if !machine.stations.contains(&(self.index, self.station)) {
+    /// What is no longer as it was; `card` is the interface as it is now, if that is shown.
+    fn change(&self, machine: &Machine, card: Option<&io::Result<Card>>) -> Option<String> {
+        if !machine.stations.contains(&(self.card.index, self.card.station)) {
             return Some("it is gone, or has another hardware address".to_owned());
         }
-        let lost = self.addresses.iter().find(|address| !machine.addresses.contains(address))?;
-        Some(format!("{lost} is no address of this machine any more"))
+        if let Some(lost) = self.addresses.iter().find(|address| !machine.addresses.contains(address)) {
+            return Some(format!("{lost} is no address of this machine any more"));
+        }
+        match card? {
+            Ok(card) => (*card != self.card).then(|| "it has another MTU, or other queues".to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
     }
 }
 
 /// Watches until the server stops.
 pub(in crate::net) fn watch(all: &[Watched], stop: &Stop) {
+    if !Card::are_shown() {
+        tracing::warn!("interfaces whose MTU, queues or parts change go unnoticed: there is no /sys (see chroot)");
+    }
     let mut is_blind = false;
     for pause in 1_u32.. {
         thread::sleep(PAUSE);
@@ -131,7 +140,8 @@ pub(in crate::net) fn watch(all: &[Watched], stop: &Stop) {
         match Machine::now() {
             Ok(machine) => {
                 for watched in all.iter().filter(|watched| watched.hold.is_active()) {
-                    if let Some(why) = watched.change(&machine) {
+                    let card = Card::are_shown().then(|| Card::numbered(watched.card.index));
+                    if let Some(why) = watched.change(&machine, card.as_ref()) {
                         watched.hold.let_go(&why);
                     }
                 }
@@ -160,14 +170,20 @@ mod tests {
         let address = IpAddr::from([192, 0, 2, 53]);
         let null = std::fs::File::open("/dev/null").expect("a file");
         let hold = Arc::new(Hold::new("eth0".to_owned(), null.into()));
-        let watched = Watched { hold, index: 2, station: [2, 0, 0, 0, 0, 1], addresses: vec![address] };
+        let card = |mtu: usize| Card { index: 2, mtu, station: [2, 0, 0, 0, 0, 1], queues: 1, one_way: 0 };
+        let watched = Watched { hold, card: card(1500), addresses: vec![address] };
         let machine = |station: u8, address: [u8; 4]| Machine {
             stations: vec![(1, [0; 6]), (2, [2, 0, 0, 0, 0, station])],
             addresses: BTreeSet::from([[127, 0, 0, 1].into(), address.into()]),
             broadcasts: BTreeSet::new(),
         };
-        assert_eq!(watched.change(&machine(1, [192, 0, 2, 53])), None);
-        let words = |machine: Machine| watched.change(&machine).expect("a change");
+        let as_it_was = machine(1, [192, 0, 2, 53]);
+        assert_eq!(watched.change(&as_it_was, None), None, "nothing is shown of it");
+        assert_eq!(watched.change(&as_it_was, Some(&Ok(card(1500)))), None);
+        let words = |card: io::Result<Card>| watched.change(&as_it_was, Some(&card)).expect("a change");
+        assert_eq!(words(Ok(card(1400))), "it has another MTU, or other queues");
+        assert_eq!(words(Err(io::Error::other("it is not by itself"))), "it is not by itself");
+        let words = |machine: Machine| watched.change(&machine, Some(&Ok(card(1500)))).expect("a change");
         assert!(words(machine(9, [192, 0, 2, 53])).contains("another hardware address"));
         assert!(watched.hold.is_active());
         for why in ["it is gone", "it has been for long"] {

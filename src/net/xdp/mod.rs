@@ -110,10 +110,13 @@ impl Interface {
             queues.push(queue);
         }
         tell(name, &card, mode, &queues);
+        // Some drivers have other queues while they run a program.
+        let card = Card { station: card.station, ..Card::numbered(card.index).map_err(fault("not to be used"))? };
         let hold = Arc::new(Hold::new(name.to_owned(), link));
         let addresses = addresses.iter().map(SocketAddr::ip).collect();
-        let watched = Watched { hold, index: card.index, station: card.station, addresses };
-        Ok(Self { queues, watched, frame_max_len: (card.mtu + ETHERNET_LEN).min(FRAME_LEN) })
+        let frame_max_len = (card.mtu + ETHERNET_LEN).min(FRAME_LEN);
+        let watched = Watched { hold, card, addresses };
+        Ok(Self { queues, watched, frame_max_len })
     }
 
     pub(super) fn queue_count(&self) -> usize {
