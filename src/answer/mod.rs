@@ -48,7 +48,7 @@ use crate::{
 pub const DEFAULT_UDP_PAYLOAD_LEN: u16 = 1232;
 
 /// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
-const PLAIN_UDP_LEN: u16 = 512;
+pub const PLAIN_UDP_LEN: u16 = 512;
 
 /// How the server presents itself, and what it leaves out.
 #[derive(Clone, Debug)]

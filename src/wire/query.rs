@@ -30,9 +30,12 @@ pub const FLAG_QR: u16 = 0x8000;
 /// Checking disabled (RFC 4035 section 3.1.6).
 pub const FLAG_CD: u16 = 0x0010;
 
+/// The operation.
+pub const FLAGS_OPCODE: u16 = 0x7800;
+
 /// What a reply has of its request: the opcode, RD and CD (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6). AD, Z and RA stay
 /// clear.
-pub(super) const FLAGS_ECHOED: u16 = 0x7800 | FLAG_RD | FLAG_CD;
+pub(super) const FLAGS_ECHOED: u16 = FLAGS_OPCODE | FLAG_RD | FLAG_CD;
 
 /// Operation UPDATE (RFC 2136 section 1.3).
 pub const OPCODE_UPDATE: u16 = 5;
@@ -253,8 +256,10 @@ fn skip_name(request: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-const OPTION_NSID: u16 = 3;
+pub(super) const OPTION_NSID: u16 = 3;
 pub(super) const OPTION_COOKIE: u16 = 10;
+/// RFC 8914 section 2.
+pub(super) const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// Reads the options that we know; others are ignored (RFC 6891 section 6.1.2).
 fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<()> {

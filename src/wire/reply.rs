@@ -6,8 +6,8 @@
 
 use super::{
     ExtendedError, HEADER_LEN, Rcode, class,
-    laid::{FIXED_LEN, Laid},
-    query::{Edns, FLAG_AA, FLAG_QR, FLAG_TC, FLAGS_ECHOED, Header},
+    laid::{FIXED_LEN, Laid, POINTER},
+    query::{Edns, FLAG_AA, FLAG_QR, FLAG_TC, FLAGS_ECHOED, Header, OPTION_COOKIE, OPTION_EXTENDED_ERROR, OPTION_NSID},
     rr,
 };
 
@@ -171,7 +171,7 @@ impl<'a> Reply<'a> {
         let fixed: &mut [u8; FIXED_LEN] =
             self.buffer[start..].first_chunk_mut().expect("the limit is within the buffer");
         // RFC 1035 section 4.1.4; offsets into a question are below 2^14
-        fixed[..2].copy_from_slice(&(0xc000 | owner_at as u16).to_be_bytes());
+        fixed[..2].copy_from_slice(&(POINTER | owner_at as u16).to_be_bytes());
         fixed[2..4].copy_from_slice(&kind.to_be_bytes());
         fixed[4..6].copy_from_slice(&self.class.to_be_bytes());
         fixed[6..10].copy_from_slice(&ttl_s.to_be_bytes());
@@ -248,7 +248,7 @@ impl<'a> Reply<'a> {
     }
 
     fn record_end(&self, start: usize) -> usize {
-        start + 12 + usize::from(u16::from_be_bytes([self.buffer[start + 10], self.buffer[start + 11]]))
+        start + FIXED_LEN + usize::from(u16::from_be_bytes([self.buffer[start + 10], self.buffer[start + 11]]))
     }
 
     /// The point reached.
@@ -293,17 +293,17 @@ impl<'a> Reply<'a> {
         let written = (|| {
             data.octets(&fixed)?;
             if let Some(cookie) = options.cookie {
-                data.u16(10)?;
+                data.u16(OPTION_COOKIE)?;
                 data.u16(cookie.len() as u16)?;
                 data.octets(&cookie)?;
             }
             if let Some(nsid) = options.nsid {
-                data.u16(3)?;
+                data.u16(OPTION_NSID)?;
                 data.u16(nsid.len() as u16)?;
                 data.octets(nsid)?;
             }
             if let Some(error) = options.extended_error {
-                data.u16(15)?;
+                data.u16(OPTION_EXTENDED_ERROR)?;
                 data.u16(2)?;
                 data.u16(error as u16)?;
             }
@@ -320,12 +320,7 @@ impl<'a> Reply<'a> {
 /// An OPT record up to its options (RFC 6891 section 6.1.2): root, type, payload length, extended code, version, flags, length
 /// of the options.
 #[inline]
-pub(super) fn opt_record(
-    our_payload_len: u16,
-    extended_rcode: u8,
-    dnssec_ok: bool,
-    options_len: u16,
-) -> [u8; OPT_FIXED_LEN] {
+pub fn opt_record(our_payload_len: u16, extended_rcode: u8, dnssec_ok: bool, options_len: u16) -> [u8; OPT_FIXED_LEN] {
     let [payload_1, payload_2] = our_payload_len.to_be_bytes();
     let [len_1, len_2] = options_len.to_be_bytes();
     let flags = if dnssec_ok { 0x80 } else { 0 };

@@ -23,7 +23,7 @@ use super::{
     recent::{Recent, Seen},
 };
 use crate::{
-    answer::{self, Client, Policy, Transport, World},
+    answer::{self, Client, PLAIN_UDP_LEN, Policy, Transport, World},
     control::{
         message::{Header, Reader},
         permit::Scope,
@@ -39,7 +39,8 @@ use crate::{
     wire::{
         HEADER_LEN, Rcode, class,
         name::Name,
-        query::{FLAG_QR, FLAG_TC, OPCODE_UPDATE},
+        query::{FLAG_QR, FLAG_TC, FLAGS_OPCODE, OPCODE_UPDATE},
+        reply::opt_record,
         rr,
     },
 };
@@ -52,9 +53,6 @@ const COMPLAIN_S: u64 = 60;
 
 /// How often an update is planned anew because what it is about has changed meanwhile.
 const TRIES_MAX: u32 = 8;
-
-/// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
-const PLAIN_UDP_LEN: usize = 512;
 
 /// A request that a worker gave away.
 pub struct Job {
@@ -199,6 +197,8 @@ struct Answerer {
     late: Late,
     seal: Option<Seal>,
     client: SocketAddr,
+    /// What we take over UDP.
+    udp_payload_len: u16,
     tally: Arc<Tally>,
     /// Where it is remembered how an update was answered.
     recent: Option<Arc<Mutex<Recent>>>,
@@ -217,8 +217,8 @@ impl Attendant {
     /// Finds out who asks, and for what.
     fn take(self: &Arc<Self>, job: Job, now_s: u64) {
         let Job { client, transport, request, late } = job;
-        let tally = Arc::clone(&self.desk.tally);
-        let mut reply = Answerer { request, late, seal: None, client, tally, recent: None };
+        let (udp_payload_len, tally) = (self.desk.policy.udp_payload_len, Arc::clone(&self.desk.tally));
+        let mut reply = Answerer { request, late, seal: None, client, udp_payload_len, tally, recent: None };
         let signature = match Signature::find(&reply.request) {
             Ok(Some(signature)) => signature,
             // Only an update comes here unsigned: no key, no update.
@@ -361,7 +361,7 @@ impl Attendant {
     /// What the client takes over UDP.
     fn udp_limit(&self, message: &[u8]) -> usize {
         let announced = edns(message).unwrap_or(0).min(self.desk.policy.udp_payload_len);
-        usize::from(announced).max(PLAIN_UDP_LEN)
+        announced.max(PLAIN_UDP_LEN).into()
     }
 }
 
@@ -410,12 +410,12 @@ impl Answerer {
             })
             .and_then(Result::ok);
         let mut octets = self.request[..zone_end.unwrap_or(HEADER_LEN)].to_vec();
-        let flags = FLAG_QR | header.flags & 0x7800 | rcode as u16;
+        let flags = FLAG_QR | header.flags & FLAGS_OPCODE | rcode as u16;
         octets[2..4].copy_from_slice(&flags.to_be_bytes());
         octets[4..HEADER_LEN].fill(0);
         octets[5] = u8::from(zone_end.is_some());
         if edns(&self.request).is_some() {
-            octets.extend_from_slice(&[0, 0, rr::OPT as u8, 4, 0xd0, 0, 0, 0, 0, 0, 0]);
+            octets.extend_from_slice(&opt_record(self.udp_payload_len, 0, false, 0));
             octets[11] = 1;
         }
         if let Some(seal) = &self.seal {
@@ -483,6 +483,32 @@ mod tests {
         drop(receiver);
         inbox.leave(job());
         assert_eq!(failed(&inbox.tally), 3, "nor is there anybody");
+    }
+
+    #[test]
+    fn replies_say_how_much_is_taken() {
+        const ZONE: &[u8] = b"\x02bl\x07example\0\0\x06\0\x01";
+        const OPT: &[u8] = b"\0\0\x29\x02\0\0\0\0\0\0\0";
+        let reply_to = |opt: &[u8]| {
+            let head = [7, 7, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!opt.is_empty())];
+            let (late, mut answer) = Late::tcp();
+            let request = [&head, ZONE, opt].concat().into();
+            let client = ([192, 0, 2, 1], 53).into();
+            let answerer = Answerer {
+                request,
+                late,
+                seal: None,
+                client,
+                udp_payload_len: 1_400,
+                tally: Arc::default(),
+                recent: None,
+            };
+            answerer.send(Rcode::Refused);
+            answer.try_recv().expect("a reply")
+        };
+        assert_eq!(reply_to(b"")[2..12], [0xa8, 5, 0, 1, 0, 0, 0, 0, 0, 0]);
+        let reply = reply_to(OPT);
+        assert_eq!((reply[11], edns(&reply)), (1, Some(1_400)));
     }
 
     #[test]
