@@ -109,6 +109,9 @@ pub struct Oddity {
     pub text: String,
 }
 
+/// The same, with the keys that it is about.
+type Odd = Vec<(Vec<String>, String)>;
+
 /// The process itself.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
@@ -331,8 +334,8 @@ impl Spec {
         named.into_iter().filter(|(_, zone)| *zone != "*").filter_map(read).collect()
     }
 
-    /// The configuration, and what is odd about it with the keys that it is about.
-    fn validate(self, beside: &Path) -> anyhow::Result<(Config, Vec<(Vec<String>, String)>)> {
+    /// The configuration, and what is odd about it.
+    fn validate(self, beside: &Path) -> anyhow::Result<(Config, Odd)> {
         let source = zone_source(self.folder.as_deref(), &self.zones, beside);
         let mut config = Config::serving(if self.zones.is_empty() { source? } else { source.at_key("zones")? });
         config.listens_by_default = self.listen.is_none();

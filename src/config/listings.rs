@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::{duration, place::AtKey as _, set, within};
+use super::{Odd, duration, place::AtKey as _, set, within};
 use crate::{
     live::listings::{DEFAULT_HISTORY_MAX_BYTES, DEFAULT_HISTORY_S, Key, Rule, Rules},
     wire::name::Name,
@@ -80,8 +80,8 @@ impl ListingsSpec {
         general.chain(special).collect()
     }
 
-    /// Fills the configuration; returns what is odd about it, with the keys that it is about.
-    pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<Vec<(Vec<String>, String)>> {
+    /// Fills the configuration; returns what is odd about it.
+    pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<Odd> {
         set(&mut config.history_max_bytes, self.history_bytes);
         set(&mut config.history_s, seconds(self.history_for, "history-for")?);
         let general = RuleSpec {

@@ -1,9 +1,9 @@
 //! The machine's addresses, and a check once a second that each program on an interface still matches them.
 //!
 //! A program was made for some addresses and answers to them for as long as it is there, whether they are still this machine's
-//! or not. Who takes an address away wants it silent, and who moves one elsewhere, if only to a VLAN or bond above
-//! the same interface, wants it answered there. So where anything is no
-//! longer as it was, the interface is let go, and its requests take the kernel's way, which knows.
+//! or not. Who takes an address away wants it silent, and who moves one elsewhere, if only to a VLAN or bond above the same
+//! interface, wants it answered there. So where anything is no longer as it was, the interface is let go, and its requests take the
+//! kernel's way, which knows.
 
 use std::collections::BTreeSet;
 use std::io;
