@@ -82,6 +82,11 @@ impl Held {
         now.iter().enumerate().any(|(at, stamp)| stamp.is_none() && is_needed(at))
     }
 
+    /// Whether the last try failed for one of these reasons, with these files.
+    pub(super) fn was_told(&self, reasons: &[&str], files: &[Option<Stamp>]) -> bool {
+        self.failure.as_ref().is_some_and(|failure| reasons.contains(&failure.word)) && self.tried == files
+    }
+
     /// Takes note of its files as they are now; true once they have been so for a while.
     pub(super) fn is_quiet(&mut self, now: &[Option<Stamp>], at: Instant) -> bool {
         match &self.seen {

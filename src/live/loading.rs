@@ -121,6 +121,9 @@ pub(super) const CHANGED: &str = "changed";
 /// The word of a failure that a file is not there or may not be opened.
 pub(super) const MISSING: &str = "missing";
 
+/// The word of failures that an operator may overrule.
+pub(super) const REFUSED: &str = "refused";
+
 /// The files that a dataset is read from, in the order of its own; `None` is one that it does without.
 pub(super) type Files = Vec<Option<PathBuf>>;
 

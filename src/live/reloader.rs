@@ -6,7 +6,7 @@
 //! | the new data | a reload | the first load |
 //! |---|---|---|
 //! | load and break no rule | go live | go live |
-//! | break a [rule](super::refusal) | are refused, until accepted | give way to the last good version, else go live with a warning |
+//! | break a [rule](super::refusal) | are refused, until they are accepted as they are | give way to the last good version, else go live with a warning |
 //! | cannot be loaded | change nothing | give way to the last good version, else the zone answers SERVFAIL |
 //! | are gone | change nothing, until accepted | give way to the last good version, else the zone answers SERVFAIL |
 
@@ -28,7 +28,7 @@ use super::{
     assembly::server_addresses,
     held::{GoodVersion, Held},
     kept::Kept,
-    loading::{CHANGED, Failure, Loading, MISSING, Progress, load_all, size, stamps},
+    loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size, stamps},
     memory,
     refusal::{Judged, Refusal, Rules},
     served::{Cell, LiveSlots, Served, free_retired},
@@ -166,8 +166,8 @@ impl Reloader {
         }
     }
 
-    /// Loads what changed and publishes it, at once. What belongs to the zone `accepted` is taken whatever the rules say, and
-    /// what of it is gone is let go.
+    /// Loads what changed and publishes it, at once. What was refused of the zone `accepted` is taken if it still is what was
+    /// refused, and what of it is gone is let go.
     pub fn reload(&mut self, now_s: u64, accepted: Option<&Name>) -> ReloadReport {
         self.look(now_s, Occasion::Command(accepted))
     }
@@ -345,6 +345,8 @@ impl Reloader {
         let is_unchanged = held.good.is_some() && held.failure.is_none() && held.tried == loading.stamps;
         // What was good, or was accepted, before the server restarted is so again.
         let is_kept = held.good.is_none() && kept.as_ref().is_some_and(|kept| kept.is_of(&loading.stamps));
+        // Who accepts means what was told, not what came in its place since.
+        let was_told = held.was_told(&[REFUSED], &loading.stamps);
         held.tried.clone_from(&loading.stamps);
         let loaded = loading.result.as_ref().map_err(Clone::clone)?;
         // Entries that are over are not missed.
@@ -357,7 +359,7 @@ impl Reloader {
             servers: &servers,
             now_s,
         });
-        let is_judged = !is_accepted && !is_unchanged;
+        let is_judged = !(is_accepted && was_told) && !is_unchanged;
         let broken: Vec<String> = refusals.iter().filter(|_| is_judged).map(ToString::to_string).collect();
         if !broken.is_empty() {
             let text = broken.join("; ");
@@ -446,5 +448,3 @@ impl Reloader {
 /// Datasets of more octets than that are loaded after all others.
 const SMALL_MAX: u64 = 1 << 20;
 
-/// The word of failures that an operator may overrule.
-const REFUSED: &str = "refused";

@@ -7,7 +7,7 @@ use super::{Reloader, SMALL_MAX};
 use crate::live::{
     held::{GoodVersion, Held},
     kept::KeptVersion,
-    loading::{Files, MISSING, Stamp, is_gone, load_one, size, stamps, wait_for},
+    loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
     zones::{DatasetSpec, ZoneSource},
 };
 
@@ -25,8 +25,8 @@ impl Reloader {
 
     fn may_lack(&self, dataset: &DatasetSpec, now: &[Option<Stamp>], is_accepted: bool) -> bool {
         let Some(held) = self.held.get(dataset) else { return false };
-        let is_missing = held.failure.as_ref().is_some_and(|failure| failure.word == MISSING);
-        let was_told = is_missing && held.tried == now;
+        // What is left may have been refused since: it was read because the loss was accepted.
+        let was_told = held.was_told(&[MISSING, REFUSED], now);
         let was_accepted = || {
             if held.good.is_some() {
                 return !held.misses_any(now);
