@@ -430,7 +430,10 @@ impl Desk {
         }
         match receiver.await {
             Ok(loaded) => Answer::Reloaded { loaded, troubles: self.troubles() },
-            Err(_) => Answer::Error { text: "the server is ending".to_owned() },
+            // Nobody holds the other end any more.
+            Err(_) => Answer::Error {
+                text: "the reload was broken off: the server is ending, or its log says why".to_owned(),
+            },
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::unix::fs::MetadataExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,7 +18,7 @@ use tracing::warn;
 
 use super::{assembly::Good, reading, zones::DatasetSpec};
 use crate::{
-    load::{LoadError, Options, Report, Severity},
+    load::{LoadError, Loaded, Options, Report, Severity},
     turns,
 };
 
@@ -225,8 +226,23 @@ fn load_with(
     let there: Vec<PathBuf> = files.iter().flatten().cloned().collect();
     let newest_s = stamps.iter().flatten().map(Stamp::modified_s).max().unwrap_or(0);
     let label = dataset.to_string();
-    let read = reading::read((dataset.kind, &label), &there, (options, progress), &mut report, threads);
-    let mut result = read.map(Good::from).map_err(|error| Failure {
+    let mut result =
+        outcome(|| reading::read((dataset.kind, &label), &there, (options, progress), &mut report, threads));
+    // Whatever came of it: it is neither the old data nor the new.
+    if look() != stamps && stamps.iter().flatten().count() == there.len() {
+        let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
+        result = Err(Failure { word: CHANGED, text });
+    }
+    Loading { stamps, newest_s, report, result, took: started.elapsed() }
+}
+
+/// What comes of reading files. A panic is a bug of ours and costs that dataset its new data, not the others theirs.
+fn outcome(read: impl FnOnce() -> Result<Loaded, LoadError>) -> Result<Good, Failure> {
+    let Ok(read) = catch_unwind(AssertUnwindSafe(read)) else {
+        let text = "reading it panicked, whatever it holds; please report this".to_owned();
+        return Err(Failure { word: "panic", text });
+    };
+    read.map(Good::from).map_err(|error| Failure {
         word: match &error {
             LoadError::FromFuture { .. } => "future",
             LoadError::Unpack { .. } => "unpack",
@@ -234,11 +250,22 @@ fn load_with(
             _ => "unreadable",
         },
         text: error.to_string(),
-    });
-    // Whatever came of it: it is neither the old data nor the new.
-    if look() != stamps && stamps.iter().flatten().count() == there.len() {
-        let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
-        result = Err(Failure { word: CHANGED, text });
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_one_dataset_its_new_data() {
+        let failure = outcome(|| panic!("as a bug of ours would")).expect_err("nothing was read");
+        assert_eq!(failure.word, "panic");
+        // So does one on a thread that reads a part.
+        let failure = outcome(|| {
+            thread::scope(|scope| drop(scope.spawn(|| panic!("as a bug of ours would"))));
+            Err(LoadError::Compressed { file: String::new() })
+        });
+        assert_eq!(failure.expect_err("not all was read").word, "panic");
     }
-    Loading { stamps, newest_s, report, result, took: started.elapsed() }
 }

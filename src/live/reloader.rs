@@ -157,6 +157,11 @@ impl Reloader {
         !self.retired.is_empty()
     }
 
+    /// Forgets what was being loaded, which a panic broke off: the next look loads it.
+    pub(super) fn begin_anew(&mut self) {
+        self.busy.clear();
+    }
+
     /// Frees old snapshots that no worker reads any more.
     pub fn free_retired(&mut self) {
         let before = self.retired.len();
@@ -448,3 +453,34 @@ impl Reloader {
 /// Datasets of more octets than that are loaded after all others.
 const SMALL_MAX: u64 = 1 << 20;
 
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        panic::{AssertUnwindSafe, catch_unwind},
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_a_panic_broke_off_is_loaded_by_the_next_look() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("hosts");
+        // It is read until something is written.
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let spec = ZoneSpec::parse(&format!("bl.example:ip4set:{}", file.display())).expect("a specification");
+        let settings = Settings::new(ZoneSource::Specs(vec![spec]), Options::default());
+        let mut reloader = Reloader::new(settings, Cell::default());
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            reloader.look_alert((1, Instant::now()), Occasion::Command(None), &mut |_| {
+                fs::write(&file, "").expect("somebody reads it");
+                panic!("as a bug of ours would");
+            })
+        }));
+        assert!(looked.is_err(), "it panicked");
+        fs::remove_file(&file).expect("removed");
+        fs::write(&file, "127.0.0.2\n").expect("written");
+        reloader.begin_anew();
+        assert_eq!(reloader.reload(2, None).datasets.len(), 1);
+    }
+}

@@ -88,8 +88,10 @@ impl Watch {
             let mut looker = Looker { reloader, watcher, beside: Beside::default() };
             while catch_unwind(AssertUnwindSafe(|| looker.run(&receiver, interval))).is_err() {
                 error!("the reloader panicked and begins anew; please report this");
+                looker.reloader.begin_anew();
                 thread::sleep(PANIC_PAUSE);
             }
+            looker.end();
         })?;
         Ok(Self { sender, thread: Some(thread) })
     }
