@@ -6,16 +6,18 @@
 
 use std::{fmt, net::IpAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 use super::assembly::Good;
 use crate::{
     load::Report,
+    wire::name::{Name, QueryName},
     zone::{
         addresses::Addresses,
-        dataset::{Dataset, Entries, Kind},
+        dataset::{Entries, Kind},
+        names::Names,
         nested::Standings,
-        ruling::{Claim, Context, is_over},
+        ruling::{Claim, Context, Level, is_over},
     },
 };
 
@@ -30,8 +32,9 @@ pub struct Rules {
     pub max_address_share: f64,
     /// More than this share of the lines is bad. Default: a tenth.
     pub max_bad_share: f64,
-    /// Prefixes of which nothing may be listed. 127.0.0.1 is always one of them: clients take a list that has it for broken
-    /// (RFC 5782 section 5).
+    /// Prefixes of which nothing may be listed, those of IPv4 not as IPv4-mapped addresses either. 127.0.0.1 is always one of
+    /// them, and the name `invalid` may not be listed either: clients take a list that has one of these for broken (RFC 5782
+    /// section 5).
     pub never_list: Vec<IpNet>,
     /// Name servers of the zone itself are never listed either. Default: true; an allowlist may well list them.
     pub refuse_own_servers: bool,
@@ -94,6 +97,8 @@ pub enum Refusal {
         /// The type of what lists them.
         kind: Kind,
     },
+    /// The name `invalid` is listed.
+    NeverListedName,
     /// A name server of the zone itself is listed.
     OwnServer {
         /// Its address.
@@ -123,7 +128,7 @@ impl Refusal {
         match self {
             Self::Collapsed { .. } => "collapsed",
             Self::World { .. } => "world",
-            Self::NeverListed { .. } => "never_listed",
+            Self::NeverListed { .. } | Self::NeverListedName => "never_listed",
             Self::OwnServer { .. } => "own_server",
             Self::CutShort { .. } => "cut_short",
             Self::BadLines { .. } => "bad_lines",
@@ -145,8 +150,16 @@ impl fmt::Display for Refusal {
                 share * 100.0
             ),
             Self::NeverListed { prefix, kind } => {
+                let prefix = shown(prefix);
                 write!(out, "it lists addresses of {prefix}, which must never be listed: take them out")?;
                 if kind.has_exclusions() { write!(out, ", or exclude them with a line `!{prefix}`") } else { Ok(()) }
+            }
+            Self::NeverListedName => {
+                let name = String::from_utf8_lossy(NEVER_LISTED_NAME);
+                write!(
+                    out,
+                    "it lists the name {name}, which must never be listed: take it out, or exclude it with a line `!{name}`"
+                )
             }
             Self::OwnServer { address, kind } => {
                 write!(out, "it lists {address}, a name server of its own zone: ")?;
@@ -167,6 +180,25 @@ impl fmt::Display for Refusal {
             Self::Expired => write!(out, "the data have expired already: see their $TIMESTAMP and who makes them"),
         }
     }
+}
+
+/// The name that no list may hold.
+const NEVER_LISTED_NAME: &[u8] = b"invalid";
+
+/// A prefix as files may hold it, which know no dots in IPv6.
+fn shown(prefix: &IpNet) -> String {
+    let IpNet::V6(net) = prefix else { return prefix.to_string() };
+    let Some(address) = net.network().to_ipv4_mapped() else { return prefix.to_string() };
+    let number = u32::from(address);
+    format!("::ffff:{:x}:{:x}/{}", number >> 16, number & 0xffff, net.prefix_len())
+}
+
+/// The same addresses of IPv4 as addresses of IPv6.
+fn mapped(prefix: IpNet) -> Option<IpNet> {
+    const MAPPED_LEN: u8 = 96;
+    let IpNet::V4(net) = prefix else { return None };
+    let mapped = Ipv6Net::new(net.network().to_ipv6_mapped(), MAPPED_LEN + net.prefix_len());
+    Some(mapped.expect("at most 128 bits").into())
 }
 
 /// What the rules look at.
@@ -212,15 +244,26 @@ impl Rules {
             }
             let context = Context { now_s: judged.now_s, keyed: false };
             for section in &data.sections {
-                self.judge_addresses(&section.dataset, judged.servers, &context, &mut refusals);
+                match &section.dataset.entries {
+                    Entries::Addresses(addresses) => {
+                        let watched = self.watched(section.dataset.kind, judged.servers);
+                        self.judge_addresses(addresses, watched, &context, &mut refusals);
+                    }
+                    Entries::Names(names) => refusals.extend(judge_names(names, &context)),
+                    Entries::Records(_) => {}
+                }
             }
         }
         refusals
     }
 
-    fn judge_addresses(&self, dataset: &Dataset, servers: &[IpAddr], context: &Context, refusals: &mut Vec<Refusal>) {
-        let Entries::Addresses(addresses) = &dataset.entries else { return };
-        let mut watched = self.watched(dataset.kind, servers);
+    fn judge_addresses(
+        &self,
+        addresses: &Addresses,
+        mut watched: Vec<Watched>,
+        context: &Context,
+        refusals: &mut Vec<Refusal>,
+    ) {
         let (mut listed_v4, mut listed_v6) = (0u64, 0.0);
         addresses.for_each_v4(|first, last, said| {
             if may_list(addresses, said, context) {
@@ -249,8 +292,9 @@ impl Rules {
     fn watched(&self, kind: Kind, servers: &[IpAddr]) -> Vec<Watched> {
         let localhost = IpNet::from(IpAddr::from([127, 0, 0, 1]));
         let never = std::iter::once(&localhost).chain(&self.never_list);
+        let never = never.flat_map(|&prefix| std::iter::once(prefix).chain(mapped(prefix)));
         let servers = servers.iter().filter(|_| self.refuse_own_servers);
-        let never = never.map(|&prefix| (prefix, Refusal::NeverListed { prefix, kind }));
+        let never = never.map(|prefix| (prefix, Refusal::NeverListed { prefix, kind }));
         let own = servers.map(|&address| (address.into(), Refusal::OwnServer { address, kind }));
         never.chain(own).map(|(prefix, refusal)| Watched { prefix, refusal, is_listed: false }).collect()
     }
@@ -283,7 +327,21 @@ fn may_list(addresses: &Addresses, said: &Standings, context: &Context) -> bool 
     if addresses.decide(said, context).is_listed() {
         return true;
     }
-    for level in addresses.levels(said) {
+    may_decide_to_list(&addresses.levels(said), context)
+}
+
+/// The rules that names break.
+fn judge_names(names: &Names, context: &Context) -> Option<Refusal> {
+    let invalid = Name::parse(NEVER_LISTED_NAME).expect("a name");
+    let mut name = QueryName::new();
+    name.read(invalid.as_wire()).expect("a name");
+    let levels = names.levels(name.relative(name.label_count()));
+    may_decide_to_list(&levels, context).then_some(Refusal::NeverListedName)
+}
+
+/// The same, given what is said by whatever may decide, which is asked in this order.
+fn may_decide_to_list(levels: &[Level], context: &Context) -> bool {
+    for level in levels {
         if level.contains(&Claim::excluded()) {
             return false;
         }
@@ -328,12 +386,40 @@ mod tests {
         assert!(words(Kind::Ip4Set, "192.0.2.1\n", Some(999)).is_empty(), "small lists may drain");
         assert_eq!(words(Kind::Ip4Trie, "64.0.0.0/1\n", None), [] as [&str; 0], "a mistake of the line");
         assert_eq!(words(Kind::Ip4Trie, "0.0.0.0/0\n!127.0.0.1\n!192.0.2.53\n", None), ["world"]);
-        assert_eq!(words(Kind::Ip6Trie, "::/0\n", None), ["world"]);
+        assert_eq!(words(Kind::Ip6Trie, "::/0\n!::ffff:0:0/96\n", None), ["world"]);
         assert_eq!(words(Kind::Ip4Set, "127.0.0.1\n", None), ["never_listed"]);
         assert_eq!(words(Kind::Ip4Set, "192.0.2.0/24\n", None), ["own_server"]);
         assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n198.51.10", None), ["cut_short"]);
         assert_eq!(words(Kind::Ip4Set, &"not an address\n".repeat(10), None), ["bad_lines"]);
         assert_eq!(words(Kind::Ip4Set, "$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", None), ["expired"]);
+    }
+
+    #[test]
+    fn what_no_list_may_hold() {
+        for (kind, line) in [
+            (Kind::Ip4Set, "127.0.0.1"),
+            (Kind::Ip6Trie, "::ffff:7f00:1"),
+            (Kind::Ip6Trie, "::ffff:0:0/96"),
+            (Kind::Ip6Trie, "::/80"),
+            (Kind::DnSet, "invalid"),
+            (Kind::DnSet, ".invalid"),
+            (Kind::DnSet, "INVALID :3:x"),
+            (Kind::DnSet, "invalid @ key=require"),
+            (Kind::DnSet, ".invalid\n!invalid @ until=1800003600"),
+            (Kind::DnHash, "invalid"),
+        ] {
+            assert_eq!(words(kind, &format!("{line}\n"), None), ["never_listed"], "{kind} {line}");
+        }
+        for (kind, lines) in [
+            (Kind::Ip6Trie, "::ffff:7f00:2\n2001:db8::/32"),
+            (Kind::Ip6Trie, "::ffff:0:0/96\n!::ffff:7f00:1/128"),
+            (Kind::DnSet, ".invalid\n!invalid"),
+            (Kind::DnSet, "x.invalid\n*.invalid\ninvalid.example\ntest\n.example"),
+            (Kind::DnSet, "invalid @ until=1799999999\ntest"),
+        ] {
+            assert!(words(kind, &format!("{lines}\n"), None).is_empty(), "{kind} {lines}");
+        }
+        assert!(judge(Kind::DnSet, "invalid\n", None, &Rules::none()).is_empty());
     }
 
     #[test]
@@ -365,6 +451,8 @@ mod tests {
             ("192.0.2.1\n", "`min-share`"),
             ("0.0.0.0/0\n!127.0.0.1\n!192.0.2.53\n", "look for a prefix that is too short"),
             ("127.0.0.1\n", "`!127.0.0.1/32`"),
+            ("::ffff:7f00:1\n", "`!::ffff:7f00:1/128`"),
+            ("invalid\n", "`!invalid`"),
             ("192.0.2.0/24\n", "`!192.0.2.53`"),
             ("198.51.100.1\n198.51.10", "write to another name and rename it"),
             (&"not an address\n".repeat(10), "`max-bad-share`"),
@@ -372,7 +460,12 @@ mod tests {
         ];
         for (text, remedy) in remedies {
             let old_entries = Some(1_000).filter(|_| remedy == "`min-share`");
-            let refusals = judge(Kind::Ip4Trie, text, old_entries, &Rules::default());
+            let kind = match text {
+                "invalid\n" => Kind::DnSet,
+                _ if text.contains("::") => Kind::Ip6Trie,
+                _ => Kind::Ip4Trie,
+            };
+            let refusals = judge(kind, text, old_entries, &Rules::default());
             assert!(refusals[0].to_string().contains(remedy), "{text}: {}", refusals[0]);
         }
     }
@@ -411,6 +504,7 @@ mod tests {
     fn what_the_operator_names_is_never_listed() {
         let rules = Rules { never_list: vec!["203.0.113.0/24".parse().expect("a prefix")], ..Rules::default() };
         assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
+        assert_eq!(judge(Kind::Ip6Trie, "::ffff:cb00:7109\n", None, &rules)[0].word(), "never_listed");
         assert!(judge(Kind::Ip4Set, "0/8\n203.0.113.9\n", Some(5_000_000), &Rules::none()).is_empty());
         // Whoever switches all others off has said nothing of these.
         let shares = Rules { min_share: 0.0, max_address_share: 1.0, max_bad_share: 1.0, ..rules };

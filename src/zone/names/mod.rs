@@ -327,6 +327,22 @@ impl Names {
         standing.claims(&self.rulings)
     }
 
+    /// What is said of a name, by whatever may decide at some time: its own claims, then those of the wildcards above it, the
+    /// closest first.
+    pub fn levels(&self, name: RelativeName<'_>) -> Vec<Level> {
+        let mut node = self.arena.parent(APEX);
+        let mut levels = vec![self.claims(self.arena.wildcard(node.at))];
+        for (depth, label) in (1..).zip(name.labels_down()) {
+            let Some(child) = self.child(node, depth, label) else { break };
+            node = child;
+            let is_own = depth == name.label_count();
+            let said = if is_own { self.arena.read(node.at).0.exact } else { self.arena.wildcard(node.at) };
+            levels.push(self.claims(said));
+        }
+        levels.reverse();
+        levels
+    }
+
     /// How much of it ends, and when.
     pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
         let standings = self.arena.nodes().flat_map(|(_, node)| [node.exact, node.wildcard]);
