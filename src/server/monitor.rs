@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     thread,
     time::Duration,
 };
@@ -19,7 +19,7 @@ use crate::{
     control::show_expired,
     live::{
         clock,
-        served::{Cell, LiveCell},
+        served::{Cell, LiveCell, Served},
     },
     turns,
     wire::name::Name,
@@ -85,14 +85,13 @@ impl Monitor {
     pub(super) async fn run(self, cell: Cell, live: LiveCell) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut tested: Option<(usize, tokio::time::Instant)> = None;
+        let mut tested: Option<Tested> = None;
         let mut expired = HashSet::new();
         loop {
             ticks.tick().await;
             tell_expired(&cell.load().snapshot, clock::now_s(), &mut expired);
-            // An address tells enough: an old one is not used again while it is served.
-            let served = Arc::as_ptr(&cell.load()) as usize;
-            if tested.is_some_and(|(known, at)| known == served && at.elapsed() < INTERVAL) {
+            let served = Arc::downgrade(&cell.load());
+            if tested.as_ref().is_some_and(|tested| tested.is_current(&served)) {
                 continue;
             }
             let (monitor, cell, live) = (self.clone(), Arc::clone(&cell), Arc::clone(&live));
@@ -108,8 +107,22 @@ impl Monitor {
                 Ok(_) => {}
                 Err(error) => warn!("no self-test, for want of a thread: {error}"),
             }
-            tested = Some((served, tokio::time::Instant::now()));
+            tested = Some(Tested { served, at: tokio::time::Instant::now() });
         }
+    }
+}
+
+/// What was tested, and when.
+struct Tested {
+    /// While this is kept, nothing else can be where that was.
+    served: Weak<Served>,
+    at: tokio::time::Instant,
+}
+
+impl Tested {
+    /// Whether what is served now need not be tested yet.
+    fn is_current(&self, served: &Weak<Served>) -> bool {
+        self.served.ptr_eq(served) && self.at.elapsed() < INTERVAL
     }
 }
 
@@ -154,4 +167,20 @@ fn check_up(snapshot: &Snapshot, live: &Live, zone: &Zone, now_s: u64) -> (Check
     let lifetimes = datasets.map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
     checkup.next_expiry_s = lifetimes.next_s;
     (checkup, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_the_place_of_what_was_tested_is_tested_at_once() {
+        for _ in 0..100 {
+            let first = Arc::new(Served::default());
+            let tested = Tested { served: Arc::downgrade(&first), at: tokio::time::Instant::now() };
+            assert!(tested.is_current(&Arc::downgrade(&first)));
+            drop(first);
+            assert!(!tested.is_current(&Arc::downgrade(&Arc::new(Served::default()))));
+        }
+    }
 }
