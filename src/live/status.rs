@@ -1,7 +1,7 @@
 //! What others may know of reloads: metrics and the control socket read it, the reloader writes it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -83,6 +83,15 @@ impl SharedStatus {
     /// Takes note of what of the zones folder is passed over.
     pub(super) fn passes_over(&self, files: &[(PathBuf, String)]) {
         self.read().passed_over = files.to_vec();
+    }
+
+    /// Forgets when zones went live that are in none of these, and how long that took: it would grow old for ever. What was
+    /// counted of them stays.
+    pub(super) fn keep_to(&self, specs: &[ZoneSpec]) {
+        let zones: HashSet<String> = specs.iter().filter_map(|spec| spec.zone.as_ref()).map(Name::to_string).collect();
+        let mut status = self.read();
+        status.loaded_s.retain(|zone, _| zones.contains(zone));
+        status.load_took.retain(|zone, _| zones.contains(zone));
     }
 
     /// Takes note of how long loading took, added up for each zone.

@@ -251,8 +251,13 @@ fn a_file_that_vanishes_keeps_its_data() {
     // It is to be gone.
     fs::remove_file(place.zone(FILE)).expect("removed");
     super::live::await_true("noticed", || live.status().contains("gone"), || live.log());
+    let is_told_of = |family: &str| live.metrics().contains(&format!("dnsbld_zone_{family}{{zone=\"bl.example\""));
+    assert!(is_told_of("loaded_timestamp_seconds") && is_told_of("load_duration_seconds"), "{}", live.metrics());
     assert!(live.tell(&["reload", "--accept", "bl.example"]).0);
     assert_eq!(live.ask(NAME), "REFUSED");
+    // Nobody is called because it grows old.
+    assert!(!is_told_of("loaded_timestamp_seconds") && !is_told_of("load_duration_seconds"), "{}", live.metrics());
+    assert!(is_told_of("load_failed_total"), "{}", live.metrics());
 }
 
 #[test]

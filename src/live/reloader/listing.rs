@@ -76,7 +76,11 @@ impl Reloader {
         let named: HashSet<&DatasetSpec> = specs.iter().map(|spec| &spec.dataset).collect();
         self.held.retain(|dataset, _| named.contains(dataset));
         self.specs = specs;
-        self.specs != before
+        let has_changed = self.specs != before;
+        if has_changed {
+            self.status.keep_to(&self.specs);
+        }
+        has_changed
     }
 
     /// Says what is wrong with the zones folder, once.
