@@ -490,6 +490,23 @@ fn a_connection_has_so_many_queries_and_so_long() {
 }
 
 #[test]
+fn what_is_held_longer_than_its_connection_is_not_to_be_had_earlier() {
+    let limits = Limits { lifetime_ms: 400, stall_close_ms: 60_000, ..Limits::default() };
+    let server = serve(&["127.0.0.1:0"], with_limits(limits));
+    let mut stream = tcp_client(server.addresses()[0]);
+    stream.write_all(&framed(&query(1, HOLD_ONE_SECOND))).expect("write");
+    assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
+    eventually("it is counted", || tcp_count(&server, "closed_lifetime") == 1);
+    // Nor is a client stalled that has not read for longer than that.
+    let mut deaf = tcp_client(server.addresses()[0]);
+    deaf.set_write_timeout(Some(Duration::from_millis(50))).expect("timeout");
+    let all: Vec<_> = (0..1000).flat_map(|id| framed(&query(id, SAY_MUCH))).collect();
+    let _ = deaf.write(&all);
+    eventually("it is counted", || tcp_count(&server, "closed_lifetime") == 2);
+    end(server);
+}
+
+#[test]
 fn one_client_has_so_many_connections() {
     let limits = Limits { max_connections_per_client: 3, ..Limits::default() };
     let server = serve(&["127.0.0.1:0"], with_limits(limits));

@@ -119,8 +119,12 @@ impl Connection {
             self.write_unsent(Duration::from_millis(room.limits.stall_close_ms)).await?;
             if let Some((due, answer)) = self.held.take() {
                 // Until then the silence is ours, not the client's.
-                let due = due.min(self.closes_at);
-                seat.quiet_since.set(due);
+                seat.quiet_since.set(due.min(self.closes_at));
+                if due > self.closes_at {
+                    // What is held is not to be had earlier by that.
+                    sleep_until(self.closes_at).await;
+                    return Ok(Closed::Lifetime);
+                }
                 sleep_until(due).await;
                 self.unsent = answer;
                 continue;
@@ -283,7 +287,8 @@ impl Connection {
                     match timeout_at(stalled_at.min(self.closes_at), self.stream.writable()).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => return Err(Closed::Failed),
-                        Err(_) => return Err(Closed::Stalled),
+                        Err(_) if stalled_at < self.closes_at => return Err(Closed::Stalled),
+                        Err(_) => return Err(Closed::Lifetime),
                     }
                 }
                 Err(_) => return Err(Closed::Failed),
