@@ -280,11 +280,12 @@ impl Bound {
             attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await
         })?;
 
-        server.stop();
+        // Queries are answered until everything else is over, which may take a while.
         watch.stop();
         if let Some(listings) = &running.listings {
             listings.stop();
         }
+        server.stop();
         server.join().context("a worker failed")?;
         personality.ending(&running);
         Ok(())

@@ -34,6 +34,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(1);
 const RETIRE: Duration = Duration::from_millis(300);
 /// After a panic, so that the log says no more than once a second what it was.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
+/// After so long at the end no other dataset is kept: whoever waits for the end need not wait for gigabytes, and what is not kept
+/// is judged anew at the next start, as after a crash.
+const KEEP_AT_END: Duration = Duration::from_secs(5);
 
 /// What the reloading thread is told.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl Watch {
         self.sender.clone()
     }
 
-    /// Ends the thread after the reload in hand.
+    /// Ends the thread after the reload in hand, and after a few seconds in which what went live is kept.
     pub fn stop(mut self) {
         self.finish();
     }
@@ -182,7 +185,15 @@ impl Looker {
                 }
             }
         }
-        while self.reloader.keep_next() {}
+    }
+
+    /// Keeps what is not kept yet, as far as the time allows.
+    fn end(&mut self) {
+        let ends_at = Instant::now() + KEEP_AT_END;
+        while Instant::now() < ends_at && self.reloader.keep_next() {}
+        if self.reloader.has_unkept() {
+            warn!("some of what went live is not kept for the next start, for want of time");
+        }
     }
 
     fn obey(&mut self, accept: Option<&Name>, done: Option<Done>, triggers: &Receiver<Trigger>) {
@@ -225,7 +236,14 @@ impl Beside {
     /// Looks what came while a large file is read or copied, and has others that changed loaded beside it.
     fn look(&mut self, reloader: &mut Reloader, triggers: &Receiver<Trigger>) {
         let mut occasion = reloader.has_unquiet().then_some(Occasion::Change);
-        while let Ok(trigger) = triggers.try_recv() {
+        while !self.is_to_end() {
+            let Ok(trigger) = triggers.try_recv() else { break };
+            if matches!(trigger, Trigger::Stop) {
+                // Who waits for what is left is told by that it is dropped.
+                self.left.clear();
+                self.left.push_back(trigger);
+                break;
+            }
             let is_change = matches!(trigger, Trigger::Changed);
             if let Trigger::Now { .. } = trigger {
                 occasion = Some(Occasion::Command(None));
@@ -236,10 +254,15 @@ impl Beside {
                 self.left.push_back(trigger);
             }
         }
-        if let Some(occasion) = occasion {
+        if let Some(occasion) = occasion.filter(|_| !self.is_to_end()) {
             let loaded = reloader.look_beside(clock::now_s(), occasion);
             self.loaded += if matches!(occasion, Occasion::Command(_)) { loaded } else { 0 };
         }
+    }
+
+    /// Whether nothing else is to be begun.
+    fn is_to_end(&self) -> bool {
+        matches!(self.left.front(), Some(Trigger::Stop))
     }
 }
 

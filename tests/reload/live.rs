@@ -258,6 +258,18 @@ impl Live {
         states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
+    /// Waits until it has ended by itself; whether it says that all was well.
+    pub(crate) fn await_end(&mut self) -> bool {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status.success();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Kills it without a word, and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.end();

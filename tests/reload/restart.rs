@@ -1,10 +1,14 @@
 //! A server that starts finds something good to serve, whatever state its files are in and however the one before it ended.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
+
+use nix::sys::signal::Signal;
 
 use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept};
 
@@ -122,6 +126,40 @@ fn a_drop_that_was_interrupted_is_taken_up_again() {
     append(&place.zone(FILE), &whole[20_000..]);
     live.await_answer(&host_name(2_999, "bl.example"), "3", PROMPT);
     assert!(live.tell(&["status"]).0, "{}", live.status());
+}
+
+/// Opens a pipe for writing as soon as somebody reads from it.
+fn open_when_read(pipe: &Path, live: &Live) -> File {
+    let (mut opened, without_waiting) = (None, nix::fcntl::OFlag::O_NONBLOCK.bits());
+    let mut open = || {
+        opened = File::options().write(true).custom_flags(without_waiting).open(pipe).ok();
+        opened.is_some()
+    };
+    await_true("it is being read", &mut open, || live.log());
+    opened.expect("it was awaited")
+}
+
+#[test]
+fn queries_are_answered_until_the_reload_in_hand_is_over() {
+    let place = Place::new();
+    place.drop_file("hosts", hosts(3, 2));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.arg("serve").arg(format!("bl.example:ip4set:{}", place.zone("hosts").display()));
+    command.arg("--state").arg(place.state());
+    let mut live = Live::spawn(command, &place);
+    place.await_kept("hosts");
+    // A file that takes as long to read as we like.
+    nix::unistd::mkfifo(&place.at("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    fs::rename(place.at("pipe"), place.zone("hosts")).expect("renamed");
+    live.send(Signal::SIGHUP);
+    let in_hand = open_when_read(&place.zone("hosts"), &live);
+    live.send(Signal::SIGTERM);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert_eq!(live.ask(NAME), "2", "{}", live.log());
+    }
+    drop(in_hand);
+    assert!(live.await_end(), "{}", live.log());
 }
 
 #[test]
