@@ -364,8 +364,8 @@ impl Reloader {
             servers: &servers,
             now_s,
         });
-        let is_judged = !(is_accepted && was_told) && !is_unchanged;
-        let broken: Vec<String> = refusals.iter().filter(|_| is_judged).map(ToString::to_string).collect();
+        let is_taken = is_unchanged || is_accepted && was_told;
+        let broken: Vec<String> = refusals.iter().filter(|_| !is_taken).map(ToString::to_string).collect();
         if !broken.is_empty() {
             let text = broken.join("; ");
             if old_entries.is_some() && !is_kept {
