@@ -8,6 +8,9 @@ use super::class;
 /// What marks a pointer.
 pub(super) const POINTER: u16 = 0xc000;
 
+/// The last offset that a pointer leads to.
+pub(super) const POINTED_MAX: usize = !POINTER as usize;
+
 /// Records in wire format. Their pointers lead into the apex, as if it stood at offset 0 of the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Laid {

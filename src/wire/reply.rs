@@ -1,12 +1,12 @@
 //! Writing a response into a lent buffer.
 //!
 //! The question is echoed as it came, so that resolvers that mix the case of its letters find them again. Owner names are
-//! pointers into it: every owner that we answer with is the question's name, or the end of it. A record that does not fit is
-//! taken back whole and the caller is told; nothing is dropped in silence.
+//! pointers into it: every owner that we answer with is the question's name, or the end of it, but for the name servers whose
+//! addresses come last. A record that does not fit is taken back whole and the caller is told; nothing is dropped in silence.
 
 use super::{
     ExtendedError, HEADER_LEN, Rcode, class,
-    laid::{FIXED_LEN, Laid, POINTER},
+    laid::{FIXED_LEN, Laid, POINTED_MAX, POINTER},
     query::{Edns, FLAG_AA, FLAG_QR, FLAG_TC, FLAGS_ECHOED, Header, OPTION_COOKIE, OPTION_EXTENDED_ERROR, OPTION_NSID},
     rr,
 };
@@ -150,7 +150,7 @@ impl<'a> Reply<'a> {
     /// Appends a record whose owner is the name at offset `owner_at`; `data` writes its RDATA.
     ///
     /// # Errors
-    /// [`Full`] if it does not fit; then nothing was written.
+    /// [`Full`] if it does not fit, or no pointer reaches its owner; then nothing was written.
     #[inline]
     pub fn record(
         &mut self,
@@ -162,7 +162,8 @@ impl<'a> Reply<'a> {
     ) -> Result<(), Full> {
         let start = self.len;
         let data_start = start + FIXED_LEN;
-        if data_start > self.limit {
+        // RFC 1035 section 4.1.4: a name server behind a long answer may stand where no pointer leads.
+        if data_start > self.limit || owner_at > POINTED_MAX {
             return Err(Full);
         }
         let mut rdata = Data { room: &mut self.buffer[..self.limit], len: data_start };
@@ -170,7 +171,6 @@ impl<'a> Reply<'a> {
         let end = rdata.len;
         let fixed: &mut [u8; FIXED_LEN] =
             self.buffer[start..].first_chunk_mut().expect("the limit is within the buffer");
-        // RFC 1035 section 4.1.4; offsets into a question are below 2^14
         fixed[..2].copy_from_slice(&(POINTER | owner_at as u16).to_be_bytes());
         fixed[2..4].copy_from_slice(&kind.to_be_bytes());
         fixed[4..6].copy_from_slice(&self.class.to_be_bytes());
