@@ -288,13 +288,14 @@ impl Seal {
         if self.error == Error::BadTime { self.now_s.to_be_bytes()[2..].to_vec() } else { Vec::new() }
     }
 
-    /// Signs a reply: the request's signature, the reply, the record's own fields (RFC 8945 section 5.3).
+    /// Signs a reply: the request's signature, the reply, the record's own fields (RFC 8945 section 5.3). What is signed has the
+    /// id that the record tells, whatever a forwarder made of it since (section 4.3.2).
     pub fn sign(&self, reply: &mut Vec<u8>) {
         let other = self.other();
         let variables = variables(&self.key_name, &self.algorithm, self.signed_s, FUDGE_S, self.error as u16, &other);
         let mac = self.key.as_ref().map_or_else(Vec::new, |key| {
             let prior_len = (self.prior_mac.len() as u16).to_be_bytes();
-            key.mac(&[&prior_len, &self.prior_mac, reply, &variables])
+            key.mac(&[&prior_len, &self.prior_mac, &self.original_id.to_be_bytes(), &reply[2..], &variables])
         });
         let mut data = self.algorithm.as_wire().to_vec();
         data.extend_from_slice(&self.signed_s.to_be_bytes()[2..]);

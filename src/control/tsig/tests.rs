@@ -136,6 +136,22 @@ fn replies_are_signed_over_the_request() {
 }
 
 #[test]
+fn a_reply_by_way_of_a_forwarder_is_signed_with_the_id_of_its_client() {
+    let keys = [key(Algorithm::HmacSha256)];
+    let mut request = octets(CAPTURED[0].1);
+    let original_id = [request[0], request[1]];
+    request[0] ^= 0xff;
+    let seal = verify(&request, &keys, SIGNED_S).expect("believed");
+    let mut reply = [&request[..2], &[0xa8, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let signed = [&original_id, &reply[2..]].concat();
+    seal.sign(&mut reply);
+    assert_eq!(reply[..2], request[..2], "what is sent has the forwarder's");
+    let signature = Signature::find(&reply).expect("readable").expect("signed");
+    let request_mac = &request[request.len() - 38..request.len() - 6];
+    assert!(keys[0].is_mac(&[&[0, 32], request_mac, &signed, &signature.variables()], signature.mac));
+}
+
+#[test]
 fn a_wrong_clock_is_told_the_time_in_terms_it_can_check() {
     let keys = [key(Algorithm::HmacSha256)];
     let request = octets(CAPTURED[0].1);
