@@ -13,7 +13,11 @@ use dnsbld::{
     control::{
         api, rspamd,
         tsig::{Algorithm, Key as Secret, Signature},
-        update::{self, owner::Holds, plan::Planner},
+        update::{
+            self,
+            owner::Holds,
+            plan::{Codes, Planner},
+        },
     },
     live::listings::{Change, Door, Key, Origin, Record, Verdict},
     load::{self, Loaded, Options, Report, Source, ZoneData},
@@ -230,7 +234,7 @@ pub(crate) fn update(input: &[u8]) {
     let Ok(update) = update::read(input) else { return };
     for holds in all_holds() {
         let lookup = |zone: &Name, key: &Key| key.to_string().len().is_multiple_of(2).then(|| listing(zone, key));
-        if let Ok(changes) = (Planner { update: &update, holds, now_s: NOW_S }).plan(&lookup) {
+        if let Ok(changes) = (Planner { update: &update, holds, codes: Codes::default(), now_s: NOW_S }).plan(&lookup) {
             assert!(changes.len() <= update.edits.len(), "more changes than edits");
             check_changes(&update.zone, &changes);
         }

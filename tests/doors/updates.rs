@@ -131,6 +131,20 @@ fn prerequisites_hold_or_nothing_is_done() {
 }
 
 #[test]
+fn a_record_is_what_is_served() {
+    let files = [("zones/bl.example.ip4set", "$SOA 3600 localhost hostmaster.bl.example 7 600 300 86400 120\n:127.0.0.9:def $\n")];
+    let server = Server::with_config(&files, &format!("[keys.scanner]\nsecret = \"{SECRET}\"\nzones = [\"*\"]\n"));
+    let owner = "1.2.0.192.bl.example";
+    update(&server, &format!("update add {owner} 60 TXT \"hi\""));
+    assert_eq!(ask(&server, owner, 1), "No Error 127.0.0.9");
+    assert!(refusal(&server, &format!("prereq yxrrset {owner} A 127.0.0.2\nupdate delete {owner}")).contains("NXRRSET"));
+    update(&server, &format!("update delete {owner} A 127.0.0.2"));
+    assert!(is_listed(&server, owner), "there is no such record");
+    update(&server, &format!("prereq yxrrset {owner} A 127.0.0.9\nupdate delete {owner} A 127.0.0.9"));
+    assert!(!is_listed(&server, owner));
+}
+
+#[test]
 fn who_may_not_is_told_so() {
     let server = open();
     let add = "update add 1.2.0.192.bl.example 60 A 127.0.0.2";

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::{
     Update,
     owner::Holds,
-    plan::{Lookup, Planner},
+    plan::{Codes, Lookup, Planner},
     read, read_zone,
     recent::{Recent, Seen},
 };
@@ -186,6 +186,7 @@ struct Attempt {
     reply: Answerer,
     update: Arc<Update>,
     holds: Holds,
+    codes: Codes,
     origin: Origin,
     now_s: u64,
     tries: u32,
@@ -259,18 +260,18 @@ impl Attendant {
         let who = signature.key_name.to_string();
         reply.seal = Some(seal);
         match permitted {
-            Ok((update, holds)) => {
+            Ok((update, holds, codes)) => {
                 let origin = Origin { door: Door::DnsUpdate, who, from: Some(client.ip().to_canonical()) };
                 // The time as the listings see it.
                 let now_s = self.desk.listings.as_ref().map_or(now_s, Listings::now_s);
-                self.attempt(Attempt { reply, update: Arc::new(update), holds, origin, now_s, tries: 0 });
+                self.attempt(Attempt { reply, update: Arc::new(update), holds, codes, origin, now_s, tries: 0 });
             }
             Err(rcode) => reply.send(rcode),
         }
     }
 
     /// Reads an update, if its sender may change its zone (RFC 2136 sections 3.1 and 3.3).
-    fn permit(&self, message: &[u8], seal: &Seal) -> Result<(Update, Holds), Rcode> {
+    fn permit(&self, message: &[u8], seal: &Seal) -> Result<(Update, Holds, Codes), Rcode> {
         let zone = read_zone(message)?;
         let served = self.desk.cell.load();
         let found = served.snapshot.zone(&zone.name).filter(|_| zone.class == class::IN).ok_or(Rcode::NotAuth)?;
@@ -278,7 +279,7 @@ impl Attendant {
             return Err(Rcode::Refused);
         }
         let content = found.content.as_ref().ok_or(Rcode::ServFail)?;
-        Ok((read(message)?, Holds::of(content)))
+        Ok((read(message)?, Holds::of(content), Codes::of(content)))
     }
 
     /// Plans an update and has it done if its plan still holds by then.
@@ -291,10 +292,10 @@ impl Attendant {
             Err(rcode) => return attempt.reply.send(rcode),
         };
         let stale = Arc::new(Mutex::new(None));
-        let (update, holds, now_s) = (Arc::clone(&attempt.update), attempt.holds, attempt.now_s);
+        let (update, holds, codes, now_s) = (Arc::clone(&attempt.update), attempt.holds, attempt.codes, attempt.now_s);
         let (expected, found) = (changes.clone(), Arc::clone(&stale));
         let condition = move |lookup: Lookup<'_>| {
-            let planned = Planner { update: &update, holds, now_s }.plan(lookup);
+            let planned = Planner { update: &update, holds, codes, now_s }.plan(lookup);
             let holds = planned.as_ref() == Ok(&expected);
             *found.lock().unwrap_or_else(PoisonError::into_inner) = planned.err();
             holds
@@ -367,7 +368,8 @@ impl Attendant {
 
 impl Attempt {
     fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Rcode> {
-        Planner { update: &self.update, holds: self.holds, now_s: self.now_s }.plan(lookup)
+        let Self { holds, codes, now_s, .. } = *self;
+        Planner { update: &self.update, holds, codes, now_s }.plan(lookup)
     }
 
     /// What is done is done as a whole, so one refusal tells it all.

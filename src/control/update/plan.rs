@@ -6,6 +6,8 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use ipnet::IpNet;
+
 use super::{
     Datum, Edit, Prerequisite, Update,
     owner::{self, Holds},
@@ -13,10 +15,44 @@ use super::{
 use crate::{
     live::listings::{Change, Key, Lifetime, Op, Record, Verdict},
     wire::{Rcode, name::Name, rr},
+    zone::{dataset::Shape, live::BUILT_IN, snapshot::Content},
 };
 
-/// What a listing without a return code of its own answers (RFC 5782 section 2.1).
-const DEFAULT_CODE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// What listings without a return code of their own are answered with, by the shape of their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes {
+    /// Of IPv4 addresses and prefixes.
+    pub v4: Ipv4Addr,
+    /// Of IPv6 ones.
+    pub v6: Ipv4Addr,
+    /// Of names.
+    pub name: Ipv4Addr,
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self { v4: BUILT_IN, v6: BUILT_IN, name: BUILT_IN }
+    }
+}
+
+impl Codes {
+    /// Those of a zone.
+    pub fn of(content: &Content) -> Self {
+        let code = |shape| {
+            let model = content.model(shape);
+            model.and_then(|model| Some(model.values.address(model.default_value?))).unwrap_or(BUILT_IN)
+        };
+        Self { v4: code(Shape::V4), v6: code(Shape::V6), name: code(Shape::Name) }
+    }
+
+    fn of_key(&self, key: &Key) -> Ipv4Addr {
+        match key {
+            Key::Prefix(IpNet::V4(_)) => self.v4,
+            Key::Prefix(IpNet::V6(_)) => self.v6,
+            Key::Name { .. } => self.name,
+        }
+    }
+}
 
 /// What is said of a key at that moment.
 pub type Lookup<'a> = &'a dyn Fn(&Name, &Key) -> Option<Record>;
@@ -29,9 +65,10 @@ struct Value {
 }
 
 impl Value {
-    fn is(&self, datum: &Datum) -> bool {
+    /// Whether that is a record of it; `code` is what it is answered with if it has no code of its own.
+    fn is(&self, datum: &Datum, code: Ipv4Addr) -> bool {
         match datum {
-            Datum::A(address) => self.address.unwrap_or(DEFAULT_CODE) == *address,
+            Datum::A(address) => self.address.unwrap_or(code) == *address,
             Datum::Txt(text) => self.text.as_ref() == Some(text),
             Datum::Other(_) => false,
         }
@@ -56,6 +93,8 @@ pub struct Planner<'a> {
     pub update: &'a Update,
     /// Which keys its zone takes.
     pub holds: Holds,
+    /// What it answers where a listing leaves that to it.
+    pub codes: Codes,
     /// Seconds since the epoch.
     pub now_s: u64,
 }
@@ -75,7 +114,7 @@ impl Planner<'_> {
                 targets.push(Target::new(key.clone(), self.standing(&key, lookup)));
                 targets.len() - 1
             });
-            targets[index].take(edit)?;
+            targets[index].take(edit, self.codes.of_key(&key))?;
         }
         Ok(targets.into_iter().filter_map(|target| target.change(&self.update.zone, self.now_s)).collect())
     }
@@ -96,9 +135,12 @@ impl Planner<'_> {
 
     /// RFC 2136 section 3.2.
     fn check_prerequisites(&self, lookup: Lookup<'_>) -> Result<(), Rcode> {
-        let value_at = |owner: &Name| match owner::key(owner, self.holds).map(|key| self.standing(&key, lookup)) {
-            Some(Standing::Listed(value)) => Some(value),
-            _ => None,
+        let value_at = |owner: &Name| {
+            let key = owner::key(owner, self.holds)?;
+            match self.standing(&key, lookup) {
+                Standing::Listed(value) => Some((value, self.codes.of_key(&key))),
+                Standing::Nothing | Standing::Excluded => None,
+            }
         };
         let holds = |has: bool, wanted: bool, missing, existing| match (has, wanted) {
             (true, false) => Err(existing),
@@ -114,11 +156,11 @@ impl Planner<'_> {
                 }
                 Prerequisite::Rrset { owner, rtype, exists } => {
                     let is_own = owner.is_root() && matches!(*rtype, rr::SOA | rr::NS);
-                    let has = is_own || value_at(owner).is_some_and(|value| value.has(*rtype));
+                    let has = is_own || value_at(owner).is_some_and(|(value, _)| value.has(*rtype));
                     holds(has, *exists, Rcode::NxRrset, Rcode::YxRrset)?;
                 }
                 Prerequisite::Value { owner, datum } => {
-                    let has = value_at(owner).is_some_and(|value| value.is(datum));
+                    let has = value_at(owner).is_some_and(|(value, code)| value.is(datum, code));
                     holds(has, true, Rcode::NxRrset, Rcode::NxRrset)?;
                 }
             }
@@ -162,7 +204,7 @@ impl Target {
         Self { key, is_excluded, was_listed: value.is_some(), value, is_deleted: false, added: None }
     }
 
-    fn take(&mut self, edit: &Edit) -> Result<(), Rcode> {
+    fn take(&mut self, edit: &Edit, code: Ipv4Addr) -> Result<(), Rcode> {
         match edit {
             Edit::Add { .. } if self.is_excluded => return Err(Rcode::Refused),
             Edit::Add { datum, ttl_s, .. } => {
@@ -180,7 +222,7 @@ impl Target {
             }
             Edit::DeleteRrset { rtype, .. } => self.delete(*rtype),
             Edit::DeleteOne { datum, .. } => {
-                if self.value.as_ref().is_some_and(|value| value.is(datum)) {
+                if self.value.as_ref().is_some_and(|value| value.is(datum, code)) {
                     self.delete(datum.rtype());
                 }
             }

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{owner::Holds, plan::Planner, *};
+use super::{
+    owner::Holds,
+    plan::{Codes, Planner},
+    *,
+};
 use crate::{
     live::listings::{Change, Door, Key, Lifetime, Op, Origin, Record as Listing, Verdict},
     wire::query::OPCODE_UPDATE,
@@ -118,9 +122,9 @@ fn mistakes_have_their_codes() {
 
 const NOW_S: u64 = 1_800_000_000;
 
-/// What is listed, by key.
+/// What is listed, by key, and with what where that is not said.
 #[derive(Default)]
-struct World(HashMap<String, Listing>);
+struct World(HashMap<String, Listing>, Codes);
 
 impl World {
     fn with(mut self, key: &str, verdict: Verdict, until_s: Option<u64>) -> Self {
@@ -149,7 +153,7 @@ impl World {
     fn plan(&self, prerequisites: &[Raw<'_>], edits: &[Raw<'_>]) -> Result<Vec<Change>, Rcode> {
         let update = read(&message(prerequisites, edits))?;
         let holds = Holds { v4: true, v6: true, names: true };
-        let planner = Planner { update: &update, holds, now_s: NOW_S };
+        let planner = Planner { update: &update, holds, codes: self.1, now_s: NOW_S };
         planner.plan(&|zone: &Name, key: &Key| {
             assert_eq!(zone, &name("bl.example"));
             self.0.get(&key.to_string()).cloned()
@@ -277,6 +281,20 @@ fn prerequisites_hold_against_what_is_listed_live() {
     assert_eq!(outcome(("bl.example", 254, rr::ANY, 0, b"")), yx_domain);
 }
 
+#[test]
+fn what_a_listing_leaves_to_its_zone_is_what_the_zone_answers() {
+    let nine = [127, 0, 0, 9].into();
+    let mut world = World::default().listed("192.0.2.1", None, Some("hi")).listed("spam.example", None, None);
+    world.1 = Codes { v4: nine, ..Codes::default() };
+    assert_eq!(world.plan(&[(OWNER, 1, rr::A, 0, &[127, 0, 0, 9])], &[]), Ok(Vec::new()));
+    assert_eq!(world.plan(&[(OWNER, 1, rr::A, 0, CODE)], &[]), Err(Rcode::NxRrset));
+    let nothing: [&str; 0] = [];
+    assert_eq!(world.shown(&[(OWNER, 254, rr::A, 0, CODE)]), nothing);
+    assert_eq!(world.shown(&[(OWNER, 254, rr::A, 0, &[127, 0, 0, 9])]), ["192.0.2.1 delist"]);
+    let name = "spam.example.bl.example";
+    assert_eq!(world.shown(&[(name, 254, rr::A, 0, CODE)]), ["spam.example delist"], "names have another");
+}
+
 proptest::proptest! {
     /// Strangers' octets: whatever stands in a message, it is read or it is not, and what was read can be planned.
     #[test]
@@ -292,7 +310,7 @@ proptest::proptest! {
         if let Ok(update) = read(&message) {
             let holds = Holds { v4: true, v6: true, names: true };
             let world = World::default().listed("192.0.2.1", Some(2), Some("bad"));
-            let planner = Planner { update: &update, holds, now_s: NOW_S };
+            let planner = Planner { update: &update, holds, codes: Codes::default(), now_s: NOW_S };
             let _ = planner.plan(&|_: &Name, key: &Key| world.0.get(&key.to_string()).cloned());
         }
     }
