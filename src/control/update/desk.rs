@@ -450,13 +450,28 @@ fn edns(message: &[u8]) -> Option<u16> {
     None
 }
 
-/// Leaves the header and the question, and says that more was to be said (RFC 8945 section 5.3).
+/// Leaves the header, without its code, and the question, and says that more was to be said (RFC 8945 section 5.3).
 fn cut(reply: &mut Vec<u8>) {
     let mut reader = Reader::new(reply);
     let end = if reader.question().is_ok() { reader.position() } else { HEADER_LEN };
     reply.truncate(end);
     reply[6..HEADER_LEN].fill(0);
     reply[2] |= (FLAG_TC >> 8) as u8;
+    reply[3] &= 0xf0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_has_a_question_and_no_code() {
+        let question = b"\x02bl\x07example\x00\x00\x10\x00\x01";
+        let header = [0x12, 0x34, 0x85, 0x13, 0, 1, 0, 0, 0, 1, 0, 1];
+        let mut reply = [&header[..], question, b"\xc0\x0c\x00\x06 and more"].concat();
+        cut(&mut reply);
+        assert_eq!(reply, [&[0x12, 0x34, 0x87, 0x10, 0, 1, 0, 0, 0, 0, 0, 0], &question[..]].concat());
+    }
 }
 
 #[cfg(test)]
