@@ -178,7 +178,8 @@ impl Decision {
     }
 }
 
-/// Answers one request into `buffer`, which must hold 512 octets at least and the request's header and question.
+/// Answers one request into `buffer`, which must hold the request's header and question and an OPT record of ours; what a
+/// client takes and the buffer does not hold is left out or cut as what the client does not take.
 ///
 /// # Panics
 /// With a shorter buffer; the transports lend longer ones.

@@ -11,6 +11,7 @@ mod datagrams;
 mod held;
 mod http;
 mod real;
+mod signed;
 mod updates;
 
 use std::{

@@ -54,6 +54,9 @@ const COMPLAIN_S: u64 = 60;
 /// How often an update is planned anew because what it is about has changed meanwhile.
 const TRIES_MAX: u32 = 8;
 
+/// Octets that an OPT record of ours may take, and some more.
+const OPT_ROOM_LEN: usize = 128;
+
 /// A request that a worker gave away.
 pub struct Job {
     /// Who sent it.
@@ -340,17 +343,19 @@ impl Attendant {
         let (served, live) = (self.desk.cell.load(), self.desk.live.load());
         let world = World { snapshot: &served.snapshot, policy: &self.desk.policy, now_s, live: &live };
         let client = Client { address: reply.client.ip(), transport };
-        let (room_len, limit) = match transport {
-            Transport::Tcp => (TCP_REPLY_MAX_LEN, TCP_REPLY_MAX_LEN),
-            Transport::Udp => (UDP_REPLY_MAX_LEN, self.udp_limit(message)),
+        let limit = match transport {
+            Transport::Tcp => TCP_REPLY_MAX_LEN,
+            Transport::Udp => self.udp_limit(message).min(UDP_REPLY_MAX_LEN),
         };
-        let mut octets = vec![0; room_len];
+        // What is kept for the signature is first taken from what need not be said (RFC 2181 section 9), and the question and
+        // an OPT record fit in any case.
+        let mut octets = vec![0; limit.saturating_sub(seal.wire_len()).max(message.len() + OPT_ROOM_LEN)];
         let outcome = answer::answer(world, client, message, &mut octets);
         if outcome.reply_len == 0 {
             return;
         }
         octets.truncate(outcome.reply_len.into());
-        if octets.len() + seal.wire_len() > limit {
+        if outcome.truncated || octets.len() + seal.wire_len() > limit {
             cut(&mut octets);
         }
         octets[..2].copy_from_slice(&reply.request[..2]);
