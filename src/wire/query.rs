@@ -151,24 +151,31 @@ impl<'a> Query<'a> {
             _ => None,
         };
         let question_len = question.filter(|(len, ..)| *len > 0).map_or(0, |(len, ..)| len + 4);
-        let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, rcode, question_len, edns });
+        let refusal = |rcode, edns| Refusal { header, rcode, question_len, edns };
+        let refuse = |rcode, edns| Unanswerable::Refuse(refusal(rcode, edns));
+        let elsewhere = || Unanswerable::Elsewhere(refusal(Rcode::NotImp, None));
+        let (at, before) = (HEADER_LEN + question_len, u32::from(answers) + u32::from(authorities));
         if header.opcode() != 0 {
-            let refusal = Refusal { header, rcode: Rcode::NotImp, question_len, edns: None };
-            let is_update = heeds && header.opcode() == OPCODE_UPDATE;
-            return Err(if is_update { Unanswerable::Elsewhere(refusal) } else { Unanswerable::Refuse(refusal) });
+            if heeds && header.opcode() == OPCODE_UPDATE {
+                return Err(elsewhere());
+            }
+            // RFC 6891 section 6.1.1: an OPT record for an OPT record, if one can be found in such a message.
+            let records = question.map_or(Ok(None), |_| read_records(request, at, before, additionals, heeds));
+            return Err(match records {
+                Err(Fault::Signed) => elsewhere(),
+                Err(Fault::Unreadable) => refuse(Rcode::NotImp, None),
+                Err(Fault::Refused(_, edns)) => refuse(Rcode::NotImp, Some(edns)),
+                Ok(edns) => refuse(Rcode::NotImp, edns),
+            });
         }
         let form_err = || refuse(Rcode::FormErr, None);
         let (qname_len, qtype, qclass) = question.ok_or_else(form_err)?;
-        let at = HEADER_LEN + question_len;
         let mut edns = None;
-        if answers | authorities | additionals != 0 {
-            let before = u32::from(answers) + u32::from(authorities);
+        if before + u32::from(additionals) != 0 {
             edns = read_records(request, at, before, additionals, heeds).map_err(|fault| match fault {
                 Fault::Unreadable => form_err(),
-                Fault::Signed => {
-                    Unanswerable::Elsewhere(Refusal { header, rcode: Rcode::NotImp, question_len, edns: None })
-                }
-                Fault::Version(edns) => refuse(Rcode::BadVers, Some(edns)),
+                Fault::Signed => elsewhere(),
+                Fault::Refused(rcode, edns) => refuse(rcode, Some(edns)),
             })?;
         }
         // RFC 7873 section 5.4: without a question, only a cookie can be asked for.
@@ -190,7 +197,8 @@ fn read_question(request: &[u8], name: &mut QueryName) -> Option<(usize, u16, u1
 enum Fault<'a> {
     Unreadable,
     Signed,
-    Version(Edns<'a>),
+    /// The OPT record can be read, and asks for what is refused with this code.
+    Refused(Rcode, Edns<'a>),
 }
 
 /// Walks the records after the question, and reads the OPT record among the additional ones.
@@ -201,7 +209,7 @@ fn read_records(
     additionals: u16,
     heeds_signature: bool,
 ) -> Result<Option<Edns<'_>>, Fault<'_>> {
-    let (mut found, mut version) = (None, 0);
+    let (mut found, mut rcode) = (None, Rcode::NoError);
     for index in 0..before + u32::from(additionals) {
         let owner_len = skip_name(request, at).ok_or(Fault::Unreadable)?;
         let fixed: &[u8; 10] =
@@ -226,15 +234,15 @@ fn read_records(
             dnssec_ok: fixed[6] & 0x80 != 0,
             ..Edns::default()
         };
-        version = fixed[5];
-        if version == 0 {
-            read_options(data, &mut edns).ok_or(Fault::Unreadable)?;
-        }
+        rcode = match fixed[5] {
+            0 => read_options(data, &mut edns).ok_or(Fault::Unreadable)?,
+            // RFC 6891 section 6.1.3
+            _ => Rcode::BadVers,
+        };
         found = Some(edns);
     }
     match found {
-        // RFC 6891 section 6.1.3
-        Some(edns) if version > 0 => Err(Fault::Version(edns)),
+        Some(edns) if rcode != Rcode::NoError => Err(Fault::Refused(rcode, edns)),
         found => Ok(found),
     }
 }
@@ -261,8 +269,10 @@ pub(super) const OPTION_COOKIE: u16 = 10;
 /// RFC 8914 section 2.
 pub(super) const OPTION_EXTENDED_ERROR: u16 = 15;
 
-/// Reads the options that we know; others are ignored (RFC 6891 section 6.1.2).
-fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<()> {
+/// Reads the options that we know; others are ignored (RFC 6891 section 6.1.2). Says how the request is to be refused for them
+/// if it is.
+fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<Rcode> {
+    let mut rcode = Rcode::NoError;
     while !data.is_empty() {
         let (head, rest) = data.split_first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
@@ -271,12 +281,12 @@ fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<()> {
         match u16::from_be_bytes([head[0], head[1]]) {
             OPTION_NSID => edns.wants_nsid = true,
             // RFC 7873 section 5.2.2: other lengths are malformed, and of several cookies the first counts.
-            OPTION_COOKIE if !matches!(length, 8 | 16..=40) => return None,
+            OPTION_COOKIE if !matches!(length, 8 | 16..=40) => rcode = Rcode::FormErr,
             OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(value),
             _ => {}
         }
     }
-    Some(())
+    Some(rcode)
 }
 
 #[cfg(test)]
