@@ -325,7 +325,7 @@ fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Opti
 #[cold]
 fn of_other_class(asked: &Asked<'_>, qname_len: usize, qclass: u16, reply: &mut Reply<'_>) -> Option<Decision> {
     if qname_len == 0 {
-        return Some(Decision::new(Rcode::NoError, None)); // only a cookie was asked for
+        return Some(Decision::new(of_cookie_alone(asked), None));
     }
     match qclass {
         // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
@@ -333,6 +333,15 @@ fn of_other_class(asked: &Asked<'_>, qname_len: usize, qclass: u16, reply: &mut 
         class::CH => Some(chaos::answer(asked, reply)),
         _ => Some(refuse(reply, ExtendedError::NotAuthoritative)),
     }
+}
+
+/// The code of the answer where nothing but a cookie is asked for (RFC 7873 section 5.4): there, an old one or that of another
+/// server is an error, and the reply has a new one all the same.
+fn of_cookie_alone(asked: &Asked<'_>) -> Rcode {
+    let World { policy, now_s, .. } = *asked.world;
+    let presented = asked.query.edns.and_then(|edns| edns.cookie).filter(|cookie| cookie.len() > cookie::CLIENT_LEN);
+    let is_bad = |cookie| !cookie::is_valid(&policy.cookie_secret, cookie, asked.client.address, now_s);
+    if presented.is_some_and(is_bad) { Rcode::BadCookie } else { Rcode::NoError }
 }
 
 /// Answers from a zone that is served, to a client that may ask. `left` labels of the name stand left of the apex, `relative`

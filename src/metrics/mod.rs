@@ -83,8 +83,16 @@ fn type_index(qtype: u16) -> usize {
 }
 
 /// The response codes, in the order in which they are counted.
-pub const RCODES: [Rcode; 7] =
-    [Rcode::NoError, Rcode::NxDomain, Rcode::Refused, Rcode::ServFail, Rcode::FormErr, Rcode::NotImp, Rcode::BadVers];
+pub const RCODES: [Rcode; 8] = [
+    Rcode::NoError,
+    Rcode::NxDomain,
+    Rcode::Refused,
+    Rcode::ServFail,
+    Rcode::FormErr,
+    Rcode::NotImp,
+    Rcode::BadVers,
+    Rcode::BadCookie,
+];
 
 /// The place of each code among [`RCODES`]. Those that only updates get are counted by the door that takes updates; here they
 /// would be refusals.

@@ -81,6 +81,8 @@ pub enum Rcode {
     NotZone = 10,
     /// A version of EDNS beyond 0.
     BadVers = 16,
+    /// A server's cookie that is not ours, where nothing but a cookie is asked for (RFC 7873 section 5.4).
+    BadCookie = 23,
 }
 
 impl Rcode {
@@ -99,6 +101,7 @@ impl Rcode {
             Self::NotAuth => "NOTAUTH",
             Self::NotZone => "NOTZONE",
             Self::BadVers => "BADVERS",
+            Self::BadCookie => "BADCOOKIE",
         }
     }
 }
