@@ -356,7 +356,6 @@ fn in_zone(
     reply: &mut Reply<'_>,
 ) -> Decision {
     let (apex_at, is_apex) = (HEADER_LEN + asked.name.start(left), left == 0);
-    let qtype = asked.query.qtype;
     if is_apex && let Some(decision) = apex::answer(asked, content, apex_at, reply) {
         return decision;
     }
@@ -378,7 +377,7 @@ fn in_zone(
     };
     if reply.answer_count() > 0 {
         apex::add_servers(asked, content, apex_at, reply);
-    } else if !reply.is_truncated() && qtype != rr::OPT {
+    } else if !reply.is_truncated() {
         negative::add_soa(content, apex_at, reply);
     }
     decision

@@ -47,7 +47,7 @@ rules! {
     StrayFlags: "AA, TC and an rcode mean nothing in a query; rbldnsd says NOTIMP, and copies the rcode into its version",
     CheckingDisabled: "CD is copied (RFC 4035 section 3.1.6)",
     UnknownTypes: "types of 256 and more are types like any other (RFC 3597); rbldnsd says NOTIMP",
-    MetaTypes: "TKEY asks for an operation (RFC 2930), and a question for OPT gets no SOA; rbldnsd takes both for types",
+    MetaTypes: "TKEY asks for an operation (RFC 2930); rbldnsd takes it for a type",
     ChaosVersion: "the server's own name and version",
     ChaosIdentity: "id.server and hostname.bind are answered if an identity is configured (RFC 4892), and ANY as TXT",
     ServerOrder: "the first of several name servers varies, and the order of a set means nothing",

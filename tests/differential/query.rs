@@ -14,7 +14,6 @@ pub(crate) const NS: u16 = 2;
 pub(crate) const SOA: u16 = 6;
 pub(crate) const TXT: u16 = 16;
 pub(crate) const AAAA: u16 = 28;
-pub(crate) const OPT: u16 = 41;
 pub(crate) const ANY: u16 = 255;
 
 pub(crate) const IN: u16 = 1;

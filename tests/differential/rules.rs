@@ -11,7 +11,7 @@ use super::{
     differences::Rule,
     names::{Labels, lower},
     query::{
-        A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, OPT, Opt, Query, SOA, TXT,
+        A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT,
     },
     query::{ask_all, ask_on_stream},
     records::{check, dotted, is_subset, long_texts, quoted, raise_glue, same, small_letters, sorted, without_ttl},
@@ -180,10 +180,6 @@ impl<'s> Judge<'s> {
             check(sorted(&theirs.answers) == sorted(&theirs.authorities), "the same servers twice")?;
             theirs.authorities.clear();
             used.push(Rule::NsOnlyInAnswer);
-        }
-        if query.kind == OPT && ours.authorities.is_empty() && !theirs.authorities.is_empty() {
-            theirs.authorities.clear();
-            used.push(Rule::MetaTypes);
         }
         self.negative_ttl(query, &mut theirs, &ours, &mut used)?;
         quoted(&mut theirs.answers, &ours.answers, &mut used);
