@@ -60,7 +60,9 @@ impl RecordLines {
         let asterisk = bare_asterisk(&owner_start.rest()[..cursor.at() - owner_start.at()]);
         cursor.skip_blanks();
         let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
-            ttl_s(&mut cursor, settings.ttl_s, reading.options).map_err(|wrong| Wrong {
+            let (options, line) = (reading.options, cursor.line());
+            let mut remark = |wrong| reading.remark(line, wrong);
+            ttl_s(&mut cursor, settings.ttl_s, options, &mut remark).map_err(|wrong| Wrong {
                 fault: Fault::Record,
                 expected: "a TTL as 60 or 1h, or a type".into(),
                 ..wrong

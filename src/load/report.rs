@@ -91,6 +91,8 @@ faults! {
     RecordType, Warning, "record type not served";
     /// A `$` line that cannot be read.
     Special, Warning, "invalid or unrecognized special entry";
+    /// A TTL beyond what DNS knows, which is cut.
+    LongTtl, Warning, "TTL too large";
     /// A `$TIMESTAMP` whose end is over.
     PastEnd, Note, "data have expired";
     /// A `$MAXRANGE4` above an earlier one.

@@ -15,6 +15,9 @@ use crate::{
 /// Most name servers that count.
 const SERVERS_MAX: usize = 32;
 
+/// The longest TTL that there is (RFC 2181 section 8).
+const TTL_MAX_S: u32 = i32::MAX as u32;
+
 /// What holds for the entries of one dataset.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -122,10 +125,10 @@ pub(super) fn apply(
 ) -> Result<Effect, Wrong> {
     match keyword {
         Keyword::Soa if head.soa.is_some() => {}
-        Keyword::Soa => head.soa = Some(soa(cursor, settings.ttl_s, options)?),
+        Keyword::Soa => head.soa = Some(soa(cursor, settings.ttl_s, options, remark)?),
         Keyword::Servers if head.servers.is_some() => {}
         Keyword::Servers => head.servers = servers(cursor, settings.ttl_s, options, remark)?,
-        Keyword::Ttl => settings.ttl_s = last(cursor, |cursor| ttl_s(cursor, options.default_ttl_s, options))?,
+        Keyword::Ttl => settings.ttl_s = last(cursor, |cursor| ttl_s(cursor, options.default_ttl_s, options, remark))?,
         Keyword::Lifetime => {
             settings.lifetime_s = last(cursor, time_s).map_err(|wrong| without_end(wrong, settings))?;
         }
@@ -159,18 +162,35 @@ fn time_s(cursor: &mut Cursor<'_>) -> Result<u32, Wrong> {
     cursor.time_s().ok_or_else(|| cursor.wrong(Fault::Special, "a time as 2100, 35m, 2h or 1d"))
 }
 
-/// Reads a TTL; 0 stands for `default_s`, and the limits of the options hold for others.
-pub(super) fn ttl_s(cursor: &mut Cursor<'_>, default_s: u32, options: &Options) -> Result<u32, Wrong> {
-    Ok(match time_s(cursor)? {
+/// Reads a TTL; 0 stands for `default_s`, and the limits of the options hold for others. One that caches would take for 0 is
+/// cut (RFC 2181 section 8).
+pub(super) fn ttl_s(
+    cursor: &mut Cursor<'_>,
+    default_s: u32,
+    options: &Options,
+    remark: &mut dyn FnMut(Wrong),
+) -> Result<u32, Wrong> {
+    cursor.skip_blanks();
+    let start = *cursor;
+    let ttl_s = match time_s(cursor)? {
         0 => default_s,
         ttl_s if options.max_ttl_s > 0 => ttl_s.max(options.min_ttl_s).min(options.max_ttl_s),
         ttl_s => ttl_s.max(options.min_ttl_s),
-    })
+    };
+    if ttl_s > TTL_MAX_S {
+        remark(start.wrong(Fault::LongTtl, "at most 2147483647 seconds, which it is read as"));
+    }
+    Ok(ttl_s.min(TTL_MAX_S))
 }
 
 /// Reads `ttl origin person serial refresh retry expire minimum`.
-fn soa(cursor: &mut Cursor<'_>, default_ttl_s: u32, options: &Options) -> Result<Soa, Wrong> {
-    let ttl_s = ttl_s(cursor, default_ttl_s, options)?;
+fn soa(
+    cursor: &mut Cursor<'_>,
+    default_ttl_s: u32,
+    options: &Options,
+    remark: &mut dyn FnMut(Wrong),
+) -> Result<Soa, Wrong> {
+    let ttl_s = ttl_s(cursor, default_ttl_s, options, remark)?;
     let (origin, person) = (soa_name(cursor)?, soa_name(cursor)?);
     cursor.skip_blanks();
     let serial = cursor.whole_number().ok_or_else(|| cursor.wrong(Fault::Special, "a serial up to 4294967295"))?;
@@ -195,7 +215,7 @@ fn servers(
     options: &Options,
     remark: &mut dyn FnMut(Wrong),
 ) -> Result<Option<NameServers>, Wrong> {
-    let ttl_s = ttl_s(cursor, default_ttl_s, options)?;
+    let ttl_s = ttl_s(cursor, default_ttl_s, options, remark)?;
     if cursor.is_done() {
         return Err(cursor.wrong(Fault::Special, "the name of a name server"));
     }

@@ -370,6 +370,17 @@ fn plain_records() {
 }
 
 #[test]
+fn a_ttl_ends_where_caches_take_it_for_none() {
+    let lines = "$TTL 2147483648\n$SOA 4294967295 a b 1 2 3 4 5\n$NS 25000d ns\na A 5\na 2147483648 A 6\na 2147483647 A 7\n";
+    let (data, report) = data(Kind::Generic, &[lines]);
+    let longest_s = i32::MAX as u32;
+    assert_eq!(records(&data, 0, "a").iter().map(|record| record.ttl_s).collect::<Vec<_>>(), [longest_s; 3]);
+    let head = (data.soa.expect("a SOA").ttl_s, data.servers.expect("a server").ttl_s);
+    assert_eq!(head, (longest_s, longest_s));
+    assert_eq!(faults(&report), [(1, 6), (2, 6), (3, 5), (5, 3)].map(|(line, column)| (Fault::LongTtl, line, column)));
+}
+
+#[test]
 fn plain_records_that_are_refused() {
     let lines = "a NS ns.x.\na CNAME b.\na DS 1 2 3\na WHAT x\na 5x A 1.2.3.4\na IN 60 A 1.2.3.4\na MX 10\na MX 10 m. x\n\
                  a MX 70000 m.\n. A 1.2.3.4\na\na AAAA 1.2.3.4\na SRV 1 2\na A 1.2.3.400\na CH A 1.2.3.4\na CAA \u{e9}\na TXT \n";
