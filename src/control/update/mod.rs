@@ -125,6 +125,8 @@ impl Datum {
                 let octets: [u8; 4] = data.try_into().map_err(|_| Rcode::FormErr)?;
                 Ok(Self::A(octets.into()))
             }
+            // RFC 1035 section 3.3.14: one string at least.
+            rr::TXT if data.is_empty() => Err(Rcode::FormErr),
             rr::TXT => {
                 let (mut rest, mut text) = (data, Vec::new());
                 while let Some((&length, after)) = rest.split_first() {

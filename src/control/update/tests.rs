@@ -109,6 +109,8 @@ fn mistakes_have_their_codes() {
     assert_eq!(edit((OWNER, 3, rr::A, 60, CODE)), form_err, "another class");
     assert_eq!(edit((OWNER, 1, rr::A, 60, b"\x7f")), form_err, "an address of one octet");
     assert_eq!(edit((OWNER, 1, rr::TXT, 60, b"\x05abc")), form_err, "a string cut short");
+    assert_eq!(edit((OWNER, 1, rr::TXT, 60, b"")), form_err, "no string");
+    assert_eq!(edit((OWNER, 1, rr::TXT, 60, b"\0")), None, "an empty one");
     assert_eq!(edit((OWNER, 1, rr::TXT, 60, b"\x01\xff")), Some(Rcode::Refused), "not UTF-8");
     assert_eq!(edit(("example", 1, rr::A, 60, CODE)), Some(Rcode::NotZone));
     let mut no_zone = message(&[], &[]);
