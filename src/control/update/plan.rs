@@ -192,6 +192,8 @@ struct Target {
     is_deleted: bool,
     /// The longest lifetime of what is added.
     added: Option<u32>,
+    /// What is added, for each type.
+    data: Vec<Datum>,
 }
 
 impl Target {
@@ -201,13 +203,18 @@ impl Target {
             Standing::Excluded => (None, true),
             Standing::Listed(value) => (Some(value), false),
         };
-        Self { key, is_excluded, was_listed: value.is_some(), value, is_deleted: false, added: None }
+        Self { key, is_excluded, was_listed: value.is_some(), value, is_deleted: false, added: None, data: Vec::new() }
     }
 
     fn take(&mut self, edit: &Edit, code: Ipv4Addr) -> Result<(), Rcode> {
         match edit {
             Edit::Add { .. } if self.is_excluded => return Err(Rcode::Refused),
+            // A listing has one record of a type: to lose one of two in silence would be a lie.
+            Edit::Add { datum, .. } if self.data.iter().any(|added| added.rtype() == datum.rtype() && added != datum) => {
+                return Err(Rcode::Refused);
+            }
             Edit::Add { datum, ttl_s, .. } => {
+                self.data.push(datum.clone());
                 let value = self.value.get_or_insert_default();
                 match datum {
                     Datum::A(address) => value.address = Some(*address),
@@ -219,6 +226,7 @@ impl Target {
             Edit::DeleteName { .. } => {
                 self.is_deleted |= self.was_listed;
                 (self.value, self.added) = (None, None);
+                self.data.clear();
             }
             Edit::DeleteRrset { rtype, .. } => self.delete(*rtype),
             Edit::DeleteOne { datum, .. } => {
@@ -239,6 +247,7 @@ impl Target {
         }
         self.is_deleted |= self.was_listed;
         self.added = None;
+        self.data.retain(|added| added.rtype() != rtype);
     }
 
     fn change(self, zone: &Name, now_s: u64) -> Option<Change> {

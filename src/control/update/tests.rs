@@ -200,6 +200,20 @@ fn added_records_are_listings() {
 }
 
 #[test]
+fn a_listing_has_one_record_of_a_type() {
+    let world = World::default().listed("192.0.2.1", Some(3), Some("old"));
+    let (two, four) = ((OWNER, 1, rr::A, 60, CODE), (OWNER, 1, rr::A, 60, &[127, 0, 0, 4][..]));
+    let (one_text, other_text) = ((OWNER, 1, rr::TXT, 60, &b"\x03one"[..]), (OWNER, 1, rr::TXT, 60, &b"\x05other"[..]));
+    assert_eq!(world.plan(&[], &[two, four]), Err(Rcode::Refused));
+    assert_eq!(world.plan(&[], &[one_text, two, other_text]), Err(Rcode::Refused));
+    assert_eq!(world.shown(&[two, two, one_text]), ["192.0.2.1 2 one for 60"], "the same twice is one");
+    assert_eq!(world.shown(&[two, (OWNER, 255, rr::A, 0, b""), four]), ["192.0.2.1 4 old until +60"]);
+    assert_eq!(world.shown(&[two, (OWNER, 254, rr::A, 0, CODE), four]), ["192.0.2.1 4 old until +60"]);
+    let elsewhere = ("2.2.0.192.bl.example", 1, rr::A, 60, &[127, 0, 0, 4][..]);
+    assert_eq!(world.shown(&[two, elsewhere]), ["192.0.2.1 2 old for 60", "192.0.2.2 4 - for 60"]);
+}
+
+#[test]
 fn deleted_records_delist() {
     let world = World::default().listed("192.0.2.1", Some(3), Some("bad")).listed("192.0.2.2", None, None);
     let delists = ["192.0.2.1 delist"];
