@@ -201,6 +201,25 @@ enum Fault<'a> {
     Refused(Rcode, Edns<'a>),
 }
 
+/// Reads the OPT record of a request of any kind, whatever else it says.
+///
+/// # Errors
+/// The code to refuse it with, and the OPT record if it can be answered with one.
+pub fn read_edns(request: &[u8]) -> Result<Option<Edns<'_>>, (Rcode, Option<Edns<'_>>)> {
+    let form_err = (Rcode::FormErr, None);
+    let header = request.first_chunk::<HEADER_LEN>().ok_or(form_err)?;
+    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let mut at = HEADER_LEN;
+    for _ in 0..field(4) {
+        at += skip_name(request, at).ok_or(form_err)? + 4;
+    }
+    let before = u32::from(field(6)) + u32::from(field(8));
+    read_records(request, at, before, field(10), false).map_err(|fault| match fault {
+        Fault::Unreadable | Fault::Signed => form_err,
+        Fault::Refused(rcode, edns) => (rcode, Some(edns)),
+    })
+}
+
 /// Walks the records after the question, and reads the OPT record among the additional ones.
 fn read_records(
     request: &[u8],
@@ -366,6 +385,23 @@ mod tests {
         assert_eq!(rcode(&version_1), Some(Rcode::BadVers));
         let short_cookie = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x08\x00\x0a\x00\x041234";
         assert_eq!(rcode(&request([1, 0, 0, 1], short_cookie)), Some(Rcode::FormErr));
+    }
+
+    #[test]
+    fn edns_of_any_request() {
+        let mut update = request([1, 1, 0, 1], &[b"\xc0\x0c\x00\xff\x00\xff\x00\x00\x00\x00\x00\x00", OPT].concat());
+        update[2] = 0x28;
+        let payload_len = read_edns(&update).expect("readable").map(|edns| edns.payload_len);
+        assert_eq!(payload_len, Some(0x1000));
+        let version_at = update.len() - 5;
+        update[version_at] = 1;
+        let refused = read_edns(&update).expect_err("another version");
+        assert_eq!((refused.0, refused.1.is_some()), (Rcode::BadVers, true));
+        for length in 0..update.len() {
+            let refused = read_edns(&update[..length]).expect_err("cut short");
+            assert_eq!((refused.0, refused.1.is_some()), (Rcode::FormErr, false), "{length}");
+        }
+        assert!(read_edns(&request([1, 0, 0, 0], b"")).expect("readable").is_none());
     }
 
     #[test]

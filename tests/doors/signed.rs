@@ -31,10 +31,10 @@ fn signed(message: &[u8]) -> Vec<u8> {
     signed
 }
 
-/// The code of a reply, with the higher bits that its OPT record has.
+/// The code of a reply to an update of `bl.example`, with the higher bits that its OPT record has.
 fn code(reply: &[u8]) -> u16 {
-    let message = hickory_proto::op::Message::from_vec(reply).expect("a message");
-    u16::from(message.metadata.response_code)
+    let higher = if reply[11] == 2 { u16::from(reply[12 + 16 + 5]) } else { 0 };
+    higher << 4 | u16::from(reply[3] & 0xf)
 }
 
 /// Whether the last record of a reply is a signature of that key.
@@ -59,4 +59,54 @@ fn what_need_not_be_said_makes_room_for_the_signature() {
     let reply = server.ask_udp(None, &signed(&query), false).expect("an answer");
     assert_eq!((reply[2] & 2, reply[7], reply[9], reply[11]), (0, 1, 0, 1), "whole, with a signature in place of servers");
     assert!(is_signed(&reply) && reply.len() <= 512);
+}
+
+/// An update that adds one record, with these octets behind it as so many additional records.
+fn update(additional: &[u8], count: u8) -> Vec<u8> {
+    let header = [0x12, 0x34, 0x28, 0, 0, 1, 0, 0, 0, 1, 0, count];
+    let zone = b"\x02bl\x07example\x00\x00\x06\x00\x01";
+    let record = b"\x011\x012\x010\x03192\xc0\x0c\x00\x01\x00\x01\x00\x00\x02\x58\x00\x04\x7f\x00\x00\x02";
+    [&header[..], zone, record, additional].concat()
+}
+
+/// An OPT record with DO.
+fn opt(version: u8, options: &[u8]) -> Vec<u8> {
+    [&[0, 0, 41, 0x10, 0, 0, version, 0x80, 0, 0, options.len() as u8], options].concat()
+}
+
+#[test]
+fn an_update_has_an_opt_record_as_a_query_has() {
+    let server = open();
+    let cookie = b"\x00\x0a\x00\x0812345678";
+    let ask = |additional: &[u8], count| server.ask_udp(None, &signed(&update(additional, count)), false).expect("an answer");
+    let twice = [opt(0, b""), opt(0, b"")].concat();
+    for (additional, count, expected, has_opt) in [
+        (opt(1, b""), 1, 16, true),
+        (twice, 2, 1, false),
+        (opt(0, b"\x00\x0a\x00\x041234"), 1, 1, true),
+        (opt(0, b"\x00\x0a\x00\x09123"), 1, 1, false),
+        (opt(0, cookie), 1, 0, true),
+    ] {
+        let reply = ask(&additional, count);
+        assert_eq!((code(&reply), reply[11]), (expected, 1 + u8::from(has_opt)), "{additional:x?}");
+        assert!(is_signed(&reply));
+        assert_eq!(super::is_listed(&server, "1.2.0.192.bl.example"), expected == 0, "{additional:x?}");
+    }
+    let reply = ask(&opt(0, cookie), 1);
+    let at = 12 + 16;
+    assert_eq!(reply[at..at + 9], [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0], "1232 octets, version 0, DO");
+    assert_eq!(reply[at + 9..at + 23], [&[0, 28, 0, 10, 0, 24][..], b"12345678"].concat());
+}
+
+#[test]
+fn what_is_signed_and_not_for_us_is_answered_signed() {
+    let server = open();
+    let notify = Query { flags: 0x2110, ..Query::new("bl.example", 6) }.octets();
+    let reply = server.ask_udp(None, &signed(&notify), false).expect("an answer");
+    assert_eq!((reply[2], reply[3] & 0x1f, is_signed(&reply)), (0xa1, 0x14, true), "NOTIMP, with RD and CD");
+    let mut wrong = signed(&Query { flags: 0x0110, edns: Some(Edns::default()), ..Query::new("bl.example", 6) }.octets());
+    let mac_end = wrong.len() - 6;
+    wrong[mac_end - 1] ^= 1;
+    let reply = server.ask_udp(None, &wrong, false).expect("an answer");
+    assert_eq!((reply[2], reply[3] & 0x1f), (0x81, 0x19), "NOTAUTH, with RD and CD");
 }

@@ -37,11 +37,10 @@ use crate::{
     },
     net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
     wire::{
-        HEADER_LEN, Rcode, class,
+        self, HEADER_LEN, Rcode, class, cookie,
         name::Name,
-        query::{FLAG_QR, FLAG_TC, FLAGS_OPCODE, OPCODE_UPDATE},
-        reply::opt_record,
-        rr,
+        query::{self, FLAG_TC, OPCODE_UPDATE, read_edns},
+        reply::OptOptions,
     },
 };
 
@@ -201,9 +200,7 @@ struct Answerer {
     late: Late,
     seal: Option<Seal>,
     client: SocketAddr,
-    /// What we take over UDP.
-    udp_payload_len: u16,
-    tally: Arc<Tally>,
+    attendant: Arc<Attendant>,
     /// Where it is remembered how an update was answered.
     recent: Option<Arc<Mutex<Recent>>>,
 }
@@ -221,8 +218,7 @@ impl Attendant {
     /// Finds out who asks, and for what.
     fn take(self: &Arc<Self>, job: Job, now_s: u64) {
         let Job { client, transport, request, late } = job;
-        let (udp_payload_len, tally) = (self.desk.policy.udp_payload_len, Arc::clone(&self.desk.tally));
-        let mut reply = Answerer { request, late, seal: None, client, udp_payload_len, tally, recent: None };
+        let mut reply = Answerer { request, late, seal: None, client, attendant: Arc::clone(self), recent: None };
         let signature = match Signature::find(&reply.request) {
             Ok(Some(signature)) => signature,
             // Only an update comes here unsigned: no key, no update.
@@ -275,6 +271,7 @@ impl Attendant {
 
     /// Reads an update, if its sender may change its zone (RFC 2136 sections 3.1 and 3.3).
     fn permit(&self, message: &[u8], seal: &Seal) -> Result<(Update, Holds, Codes), Rcode> {
+        read_edns(message).map_err(|(rcode, _)| rcode)?;
         let zone = read_zone(message)?;
         let served = self.desk.cell.load();
         let found = served.snapshot.zone(&zone.name).filter(|_| zone.class == class::IN).ok_or(Rcode::NotAuth)?;
@@ -366,7 +363,8 @@ impl Attendant {
 
     /// What the client takes over UDP.
     fn udp_limit(&self, message: &[u8]) -> usize {
-        let announced = edns(message).unwrap_or(0).min(self.desk.policy.udp_payload_len);
+        let edns = read_edns(message).unwrap_or_else(|(_, edns)| edns);
+        let announced = edns.map_or(0, |edns| edns.payload_len).min(self.desk.policy.udp_payload_len);
         announced.max(PLAIN_UDP_LEN).into()
     }
 }
@@ -408,23 +406,27 @@ impl Answerer {
 
     /// The header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
     fn reply(self, rcode: Rcode, fate: Fate) {
-        self.tally.count(Door::DnsUpdate, fate);
+        let Desk { tally, policy, .. } = &self.attendant.desk;
+        tally.count(Door::DnsUpdate, fate);
         let Ok(header) = Header::read(&self.request) else { return };
         let zone_end = (header.counts[0] == 1)
             .then(|| {
                 let mut reader = Reader::new(&self.request);
                 reader.question().map(|_| reader.position())
             })
-            .and_then(Result::ok);
-        let mut octets = self.request[..zone_end.unwrap_or(HEADER_LEN)].to_vec();
-        let flags = FLAG_QR | header.flags & FLAGS_OPCODE | rcode as u16;
-        octets[2..4].copy_from_slice(&flags.to_be_bytes());
-        octets[4..HEADER_LEN].fill(0);
-        octets[5] = u8::from(zone_end.is_some());
-        if edns(&self.request).is_some() {
-            octets.extend_from_slice(&opt_record(self.udp_payload_len, 0, false, 0));
-            octets[11] = 1;
-        }
+            .and_then(Result::ok)
+            .unwrap_or(HEADER_LEN);
+        let edns = read_edns(&self.request).unwrap_or_else(|(_, edns)| edns);
+        let mut octets = vec![0; zone_end + OPT_ROOM_LEN];
+        let (limit, asked) = (octets.len(), query::Header { id: header.id, flags: header.flags });
+        let mut reply =
+            wire::reply::Reply::new(&mut octets, limit, &self.request, asked, zone_end - HEADER_LEN, edns.as_ref());
+        reply.set_rcode(rcode);
+        let (client, now_s) = (self.client.ip(), clock::now_s());
+        let cookie = edns.and_then(|edns| edns.cookie);
+        let cookie = cookie.map(|presented| cookie::answer(&policy.cookie_secret, presented, client, now_s));
+        let len = reply.finish(policy.udp_payload_len, &OptOptions { cookie, ..OptOptions::default() });
+        octets.truncate(len);
         if let Some(seal) = &self.seal {
             seal.sign(&mut octets);
         }
@@ -436,23 +438,6 @@ fn send(late: Late, octets: Vec<u8>, client: SocketAddr) {
     if let Err(error) = late.send(octets) {
         debug!(%client, "a reply cannot be sent: {error}");
     }
-}
-
-/// The payload size in a message's OPT record.
-fn edns(message: &[u8]) -> Option<u16> {
-    let counts = Header::read(message).ok()?.counts;
-    let mut reader = Reader::new(message);
-    for _ in 0..counts[0] {
-        reader.question().ok()?;
-    }
-    let before = usize::from(counts[1]) + usize::from(counts[2]);
-    for index in 0..before + usize::from(counts[3]) {
-        let record = reader.record().ok()?;
-        if index >= before && record.rtype == rr::OPT {
-            return Some(record.class);
-        }
-    }
-    None
 }
 
 /// Leaves the header, without its code, and the question, and says that more was to be said (RFC 8945 section 5.3).
@@ -505,32 +490,6 @@ mod tests {
         drop(receiver);
         inbox.leave(job());
         assert_eq!(failed(&inbox.tally), 3, "nor is there anybody");
-    }
-
-    #[test]
-    fn replies_say_how_much_is_taken() {
-        const ZONE: &[u8] = b"\x02bl\x07example\0\0\x06\0\x01";
-        const OPT: &[u8] = b"\0\0\x29\x02\0\0\0\0\0\0\0";
-        let reply_to = |opt: &[u8]| {
-            let head = [7, 7, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!opt.is_empty())];
-            let (late, mut answer) = Late::tcp();
-            let request = [&head, ZONE, opt].concat().into();
-            let client = ([192, 0, 2, 1], 53).into();
-            let answerer = Answerer {
-                request,
-                late,
-                seal: None,
-                client,
-                udp_payload_len: 1_400,
-                tally: Arc::default(),
-                recent: None,
-            };
-            answerer.send(Rcode::Refused);
-            answer.try_recv().expect("a reply")
-        };
-        assert_eq!(reply_to(b"")[2..12], [0xa8, 5, 0, 1, 0, 0, 0, 0, 0, 0]);
-        let reply = reply_to(OPT);
-        assert_eq!((reply[11], edns(&reply)), (1, Some(1_400)));
     }
 
     #[test]
