@@ -371,7 +371,8 @@ fn plain_records() {
 
 #[test]
 fn a_ttl_ends_where_caches_take_it_for_none() {
-    let lines = "$TTL 2147483648\n$SOA 4294967295 a b 1 2 3 4 5\n$NS 25000d ns\na A 5\na 2147483648 A 6\na 2147483647 A 7\n";
+    let lines =
+        "$TTL 2147483648\n$SOA 4294967295 a b 1 2 3 4 5\n$NS 25000d ns\na A 5\na 2147483648 A 6\na 2147483647 A 7\n";
     let (data, report) = data(Kind::Generic, &[lines]);
     let longest_s = i32::MAX as u32;
     assert_eq!(records(&data, 0, "a").iter().map(|record| record.ttl_s).collect::<Vec<_>>(), [longest_s; 3]);

@@ -377,6 +377,13 @@ impl Snapshot {
         self.zones.iter().find(|zone| zone.apex == *apex)
     }
 
+    /// The zone in which a name is asked for that is told relative to another: that one, or one of its own below.
+    pub fn zone_of(&self, owner: &Name, apex: &Name) -> Option<&Zone> {
+        let mut name = QueryName::new();
+        name.read(owner.below(apex).ok()?.as_wire())?;
+        self.find(&name).map(|(place, _)| &self.zones[place])
+    }
+
     /// Fills in the addresses of name servers whose names are in zones of ours, from the records there.
     fn find_server_addresses(&mut self) {
         for zone in 0..self.zones.len() {

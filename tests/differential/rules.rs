@@ -10,9 +10,7 @@ use std::{
 use super::{
     differences::Rule,
     names::{Labels, lower},
-    query::{
-        A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT,
-    },
+    query::{A, AAAA, ANY, CH, CLASS_ANY, Damage, FLAG_AA, FLAG_CD, FLAG_RD, FLAG_TC, IN, NS, Opt, Query, SOA, TXT},
     query::{ask_all, ask_on_stream},
     records::{check, dotted, is_subset, long_texts, quoted, raise_glue, same, small_letters, sorted, without_ttl},
     reply::{BADVERS, Data, FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, Reply, Rr, SERVFAIL},

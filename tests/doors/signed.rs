@@ -57,7 +57,11 @@ fn what_need_not_be_said_makes_room_for_the_signature() {
     let plain = server.ask_udp(None, &query, false).expect("an answer");
     assert_eq!((plain[2] & 2, plain[7], plain[9]), (0, 1, 8), "whole, with all servers");
     let reply = server.ask_udp(None, &signed(&query), false).expect("an answer");
-    assert_eq!((reply[2] & 2, reply[7], reply[9], reply[11]), (0, 1, 0, 1), "whole, with a signature in place of servers");
+    assert_eq!(
+        (reply[2] & 2, reply[7], reply[9], reply[11]),
+        (0, 1, 0, 1),
+        "whole, with a signature in place of servers"
+    );
     assert!(is_signed(&reply) && reply.len() <= 512);
 }
 
@@ -78,7 +82,8 @@ fn opt(version: u8, options: &[u8]) -> Vec<u8> {
 fn an_update_has_an_opt_record_as_a_query_has() {
     let server = open();
     let cookie = b"\x00\x0a\x00\x0812345678";
-    let ask = |additional: &[u8], count| server.ask_udp(None, &signed(&update(additional, count)), false).expect("an answer");
+    let ask =
+        |additional: &[u8], count| server.ask_udp(None, &signed(&update(additional, count)), false).expect("an answer");
     let twice = [opt(0, b""), opt(0, b"")].concat();
     for (additional, count, expected, has_opt) in [
         (opt(1, b""), 1, 16, true),
@@ -104,7 +109,8 @@ fn what_is_signed_and_not_for_us_is_answered_signed() {
     let notify = Query { flags: 0x2110, ..Query::new("bl.example", 6) }.octets();
     let reply = server.ask_udp(None, &signed(&notify), false).expect("an answer");
     assert_eq!((reply[2], reply[3] & 0x1f, is_signed(&reply)), (0xa1, 0x14, true), "NOTIMP, with RD and CD");
-    let mut wrong = signed(&Query { flags: 0x0110, edns: Some(Edns::default()), ..Query::new("bl.example", 6) }.octets());
+    let mut wrong =
+        signed(&Query { flags: 0x0110, edns: Some(Edns::default()), ..Query::new("bl.example", 6) }.octets());
     let mac_end = wrong.len() - 6;
     wrong[mac_end - 1] ^= 1;
     let reply = server.ask_udp(None, &wrong, false).expect("an answer");

@@ -132,16 +132,36 @@ fn prerequisites_hold_or_nothing_is_done() {
 
 #[test]
 fn a_record_is_what_is_served() {
-    let files = [("zones/bl.example.ip4set", "$SOA 3600 localhost hostmaster.bl.example 7 600 300 86400 120\n:127.0.0.9:def $\n")];
+    let files = [(
+        "zones/bl.example.ip4set",
+        "$SOA 3600 localhost hostmaster.bl.example 7 600 300 86400 120\n:127.0.0.9:def $\n",
+    )];
     let server = Server::with_config(&files, &format!("[keys.scanner]\nsecret = \"{SECRET}\"\nzones = [\"*\"]\n"));
     let owner = "1.2.0.192.bl.example";
     update(&server, &format!("update add {owner} 60 TXT \"hi\""));
     assert_eq!(ask(&server, owner, 1), "No Error 127.0.0.9");
-    assert!(refusal(&server, &format!("prereq yxrrset {owner} A 127.0.0.2\nupdate delete {owner}")).contains("NXRRSET"));
+    assert!(
+        refusal(&server, &format!("prereq yxrrset {owner} A 127.0.0.2\nupdate delete {owner}")).contains("NXRRSET")
+    );
     update(&server, &format!("update delete {owner} A 127.0.0.2"));
     assert!(is_listed(&server, owner), "there is no such record");
     update(&server, &format!("prereq yxrrset {owner} A 127.0.0.9\nupdate delete {owner} A 127.0.0.9"));
     assert!(!is_listed(&server, owner));
+}
+
+#[test]
+fn a_name_in_a_zone_of_its_own_is_not_in_the_one_above() {
+    let files =
+        ["dn.example", "a.b.dn.example"].map(|zone| (format!("zones/{zone}.dnset"), format!("{}test\n", super::HEAD)));
+    let files = files.each_ref().map(|(name, text)| (&**name, &**text));
+    let server = Server::with_config(&files, &format!("[keys.scanner]\nsecret = \"{SECRET}\"\nzones = [\"*\"]\n"));
+    let zone = "zone dn.example\nupdate";
+    for owner in ["foo.a.b.dn.example", "*.a.b.dn.example", "a.b.dn.example"] {
+        assert!(refusal(&server, &format!("{zone} add {owner} 60 A 127.0.0.2")).contains("NOTZONE"), "{owner}");
+    }
+    assert!(refusal(&server, &format!("{zone} delete foo.a.b.dn.example")).contains("NOTZONE"));
+    update(&server, &format!("{zone} add foo.b.dn.example 60 A 127.0.0.2"));
+    assert!(is_listed(&server, "foo.b.dn.example"));
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn what_must_not_be_listed_is_refused() {
         ("virbl.tee.gr.ip4set", "127.0.0.2\n"),
         ("grwhitelist.tee.gr.ip4set", "198.51.100.0/24\n!198.51.100.7\n"),
         ("rhsbl.tee.gr.dnset", "a.test\n"),
+        ("own.rhsbl.tee.gr.dnset", "a.test\n"),
     ];
     let world = World::with_rules(&files, rules(rule));
     let list = |zone: &str, text: &str| refusal(&world.list(zone, text, Lifetime::Default));
@@ -97,6 +98,10 @@ fn what_must_not_be_listed_is_refused() {
     assert_eq!(list("nowhere.example", "203.0.113.9"), "no zone nowhere.example is served here");
     assert_eq!(list("virbl.tee.gr", "a.test"), "zone virbl.tee.gr holds addresses, and this is not one");
     assert_eq!(list("rhsbl.tee.gr", "203.0.113.9"), "zone rhsbl.tee.gr holds names, and this is an address");
+    assert_eq!(
+        list("rhsbl.tee.gr", "b.own"),
+        "this name is in zone own.rhsbl.tee.gr, which is served here too, and nobody asks zone rhsbl.tee.gr for it: list it there"
+    );
     assert!(matches!(world.exclude("virbl.tee.gr", "192.0.2.9"), Outcome::Excluded { .. }), "may always be excluded");
     let until = |until_s| refusal(&world.list("virbl.tee.gr", "203.0.113.9", Lifetime::Until(until_s)));
     assert_eq!(until(TEN), "the time is over already");

@@ -279,7 +279,14 @@ impl Attendant {
             return Err(Rcode::Refused);
         }
         let content = found.content.as_ref().ok_or(Rcode::ServFail)?;
-        Ok((read(message)?, Holds::of(content), Codes::of(content)))
+        let update = read(message)?;
+        // RFC 2136 sections 3.2.1 and 3.4.1: a name below another zone of ours is not in this one.
+        let is_in_zone =
+            |owner| served.snapshot.zone_of(owner, &zone.name).is_some_and(|other| other.apex == zone.name);
+        if !update.owners().all(is_in_zone) {
+            return Err(Rcode::NotZone);
+        }
+        Ok((update, Holds::of(content), Codes::of(content)))
     }
 
     /// Plans an update and has it done if its plan still holds by then.

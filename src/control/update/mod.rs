@@ -37,6 +37,24 @@ pub struct Update {
     pub edits: Vec<Edit>,
 }
 
+impl Update {
+    /// The names that it is about, relative to the zone.
+    pub fn owners(&self) -> impl Iterator<Item = &Name> {
+        let of_prerequisites = self.prerequisites.iter().map(|prerequisite| match prerequisite {
+            Prerequisite::Name { owner, .. }
+            | Prerequisite::Rrset { owner, .. }
+            | Prerequisite::Value { owner, .. } => owner,
+        });
+        let of_edits = self.edits.iter().map(|edit| match edit {
+            Edit::Add { owner, .. }
+            | Edit::DeleteName { owner }
+            | Edit::DeleteRrset { owner, .. }
+            | Edit::DeleteOne { owner, .. } => owner,
+        });
+        of_prerequisites.chain(of_edits)
+    }
+}
+
 /// What an update may ask for first (RFC 2136 section 2.4); owners are relative to the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prerequisite {

@@ -210,7 +210,9 @@ impl Target {
         match edit {
             Edit::Add { .. } if self.is_excluded => return Err(Rcode::Refused),
             // A listing has one record of a type: to lose one of two in silence would be a lie.
-            Edit::Add { datum, .. } if self.data.iter().any(|added| added.rtype() == datum.rtype() && added != datum) => {
+            Edit::Add { datum, .. }
+                if self.data.iter().any(|added| added.rtype() == datum.rtype() && added != datum) =>
+            {
                 return Err(Rcode::Refused);
             }
             Edit::Add { datum, ttl_s, .. } => {

@@ -170,6 +170,16 @@ pub enum Refusal {
         /// What it holds.
         holds: String,
     },
+    /// The name is in a zone of its own, so nobody would ask this one.
+    #[error(
+        "this name is in zone {other}, which is served here too, and nobody asks zone {zone} for it: list it there"
+    )]
+    OtherZone {
+        /// The zone.
+        zone: String,
+        /// The zone that is asked.
+        other: String,
+    },
     /// The rule says that this is never listed.
     #[error("{never} is never listed in zone {zone} (never-list)")]
     NeverListed {

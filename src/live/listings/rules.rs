@@ -126,6 +126,12 @@ impl Rule {
         if let Some(holds) = zone.content.as_ref().and_then(|content| other_shape(content, &change.key)) {
             return Some(Refusal::Shape { zone: zone_name(), holds: holds.to_owned() });
         }
+        if let Key::Name { name, .. } = &change.key
+            && let Some(other) =
+                situation.snapshot.zone_of(name, &change.zone).filter(|other| other.apex != change.zone)
+        {
+            return Some(Refusal::OtherZone { zone: zone_name(), other: other.apex.to_string() });
+        }
         let Verdict::Listed { address, text } = verdict else { return None };
         if let Some(address) = address.filter(std::net::Ipv4Addr::is_unspecified) {
             return Some(Refusal::Value { address });
