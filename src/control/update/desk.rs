@@ -469,11 +469,6 @@ mod tests {
         cut(&mut reply);
         assert_eq!(reply, [&[0x12, 0x34, 0x87, 0x10, 0, 1, 0, 0, 0, 0, 0, 0], &question[..]].concat());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     fn failed(tally: &Tally) -> u64 {
         tally.rows().filter(|(door, fate, _)| (*door, *fate) == ("dns-update", "failed")).map(|row| row.2).sum()
