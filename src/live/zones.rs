@@ -251,6 +251,11 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
         match read_file_name(name) {
             Ok((zone, kind)) if is_file => {
                 listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
+        if name.contains(char::is_control) {
+            let reason = "its name has control characters, which could forge lines of a log: rename it";
+            listing.ignored.extend(is_file.then(|| (path, reason.to_owned())));
+            continue;
+        }
             }
             Ok(_) => listing.ignored.extend(no_file(&path).map(|reason| (path, reason))),
             Err(reason) => listing.ignored.extend(is_file.then_some((path, reason))),
