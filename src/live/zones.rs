@@ -194,9 +194,9 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Ends of names that files have before they are complete, or after they were replaced: those of editors, of programs that copy,
-/// and of package managers. `deploy/reload.md` lists them.
-const UNFINISHED: [&str; 34] = [
+/// Ends of names that files have before they are complete, or after they were replaced, those of editors, of programs that copy,
+/// and of package managers; and of what is made of files to check them by. `deploy/reload.md` lists them.
+const UNFINISHED: [&str; 40] = [
     "~",
     ".tmp",
     ".temp",
@@ -231,6 +231,12 @@ const UNFINISHED: [&str; 34] = [
     ".pacsave",
     ".pacorig",
     ".apk-new",
+    ".md5",
+    ".sha1",
+    ".sha256",
+    ".sha512",
+    ".asc",
+    ".sig",
 ];
 
 fn list_folder(folder: &Path) -> io::Result<FolderListing> {
@@ -245,17 +251,17 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
             listing.ignored.extend(is_file.then(|| (path, "its name is not UTF-8".to_owned())));
             continue;
         };
+        if name.contains(char::is_control) {
+            let reason = "its name has control characters, which could forge lines of a log: rename it";
+            listing.ignored.extend(is_file.then(|| (path, reason.to_owned())));
+            continue;
+        }
         if name.starts_with(['.', '#']) || UNFINISHED.iter().any(|end| name.ends_with(end)) {
             continue;
         }
         match read_file_name(name) {
             Ok((zone, kind)) if is_file => {
                 listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
-        if name.contains(char::is_control) {
-            let reason = "its name has control characters, which could forge lines of a log: rename it";
-            listing.ignored.extend(is_file.then(|| (path, reason.to_owned())));
-            continue;
-        }
             }
             Ok(_) => listing.ignored.extend(no_file(&path).map(|reason| (path, reason))),
             Err(reason) => listing.ignored.extend(is_file.then_some((path, reason))),
@@ -391,6 +397,21 @@ mod tests {
             let mistake = mistake(name);
             assert!(mistake.contains(near) && mistake.contains("ip4tset, ip4trie"), "{name}: {mistake}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_a_zone_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let beside = ["", ".md5", ".sha1", ".sha256", ".sha512", ".asc", ".sig"];
+        for end in beside {
+            fs::write(folder.path().join(format!("a.test.ip4set{end}")), "").expect("written");
+        }
+        let forged = "b.test.ip4set\nERROR all is lost";
+        fs::write(folder.path().join(forged), "").expect("written");
+        let listing = list_folder(folder.path()).expect("readable");
+        assert_eq!(listing.specs.len(), 1);
+        let [(path, reason)] = &listing.ignored[..] else { panic!("{:?}", listing.ignored) };
+        assert!(path.ends_with(forged) && reason.starts_with("its name has control characters"), "{reason}");
     }
 
     /// Nothing that bears the name of a zone's file vanishes without a word, but for what programs leave behind.
