@@ -75,10 +75,17 @@ pub(super) fn read(cursor: Cursor<'_>, mut remark: impl FnMut(Wrong)) -> Params 
         if let Err(expected) = read_one(&mut params, name, value) {
             let mut there = cursor;
             there.skip(offset);
-            remark(there.wrong(Fault::Parameter, expected));
+            let joined = if is_joined_otherwise(value) { ", and `;` before the next parameter" } else { "" };
+            remark(there.wrong(Fault::Parameter, format!("{expected}{joined}")));
         }
     }
     params
+}
+
+/// Whether another parameter follows within a value, and something else than `;` was taken for what joins them.
+fn is_joined_otherwise(value: &[u8]) -> bool {
+    let joins = |octet: u8| is_blank(octet) || matches!(octet, b',' | b'&');
+    value.iter().enumerate().any(|(at, &octet)| joins(octet) && starts_param(&value[at + 1..]))
 }
 
 fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
@@ -153,6 +160,17 @@ mod tests {
             ["", "a@ts=1", "mail me @ home", "x @", "x @ ts", "x @ ts=1;foo=2", "x @ # c", "x @ TS=1", "x @ts =1"]
         {
             assert_eq!(params(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_joins_parameters_is_told_where_something_else_stands() {
+        for (value, is_told) in
+            [("5 lifetime=7d", true), ("5, lifetime=7d", true), ("5&ts=6", true), ("5 days", false), ("x", false)]
+        {
+            let mut said = String::new();
+            read(Cursor::new(format!("ts={value}").as_bytes()), |wrong| said += &wrong.expected);
+            assert_eq!(said.contains("`;` before the next"), is_told, "{value}: {said}");
         }
     }
 
