@@ -7,9 +7,12 @@ use super::{
     name::{NameBuffer, bare_asterisk},
     report::Fault,
 };
-use crate::zone::{
-    names::{Names, NamesBuilder, Scope},
-    values::ValueId,
+use crate::{
+    wire::international::ascii_form,
+    zone::{
+        names::{Names, NamesBuilder, Scope},
+        values::ValueId,
+    },
 };
 
 const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk (`\\042` if that is meant)";
@@ -58,6 +61,9 @@ impl NameLines {
         cursor.skip(mark_len);
         let mut start = cursor;
         self.name.read_below_root(&mut cursor)?;
+        if !self.name.as_wire().is_ascii() {
+            reading.remark(start.line(), not_ascii(start));
+        }
         self.name.make_lowercase();
         let asterisk = bare_asterisk(&start.rest()[..cursor.at() - start.at()]);
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
@@ -74,6 +80,15 @@ impl NameLines {
     pub(super) fn build(self) -> Names {
         self.builder.build()
     }
+}
+
+/// What is wrong with the name at a place that is not in ASCII.
+#[cold]
+fn not_ascii(mut place: Cursor<'_>) -> Wrong {
+    let start = place;
+    let ascii = std::str::from_utf8(place.word()).ok().filter(|name| !name.is_ascii()).and_then(ascii_form);
+    let meant = ascii.map_or_else(|| "its labels in the form `xn--...`".to_owned(), |name| format!("`{name}`"));
+    start.wrong(Fault::NotAscii, format!("{meant}, as queries have it: as it is, nobody asks for it"))
 }
 
 /// Which names an entry is about, and how many octets say so before its name.

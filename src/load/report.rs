@@ -65,6 +65,8 @@ faults! {
     Name, Warning, "invalid domain name";
     /// A name with an asterisk that is no wildcard: nobody asks for it.
     Asterisk, Warning, "asterisk that stands for itself";
+    /// A name that no query carries.
+    NotAscii, Warning, "domain name not in ASCII";
     /// Not an A record.
     ARecord, Warning, "invalid A RR";
     /// Neither an A record nor a text nor both.

@@ -518,6 +518,19 @@ fn ttl_limits() {
 }
 
 #[test]
+fn names_that_no_query_carries() {
+    let text =
+        b"b\xc3\xbccher.de\n*.b\xc3\xbccher.de :2:x\nb\xfccher.de\nb\\252cher.de\nxn--bcher-kva.de b\xc3\xbccher\n";
+    let mut report = Report::keeping(9);
+    load_files(Kind::DnSet, &[text], &mut report).expect("loads");
+    let columns = [(1, 1), (2, 3), (3, 1), (4, 1)];
+    assert_eq!(faults(&report), columns.map(|(line, column)| (Fault::NotAscii, line, column)));
+    let expected: Vec<bool> =
+        report.remarks().iter().map(|remark| remark.expected.contains("`xn--bcher-kva.de`")).collect();
+    assert_eq!(expected, [true, true, false, false]);
+}
+
+#[test]
 fn an_access_list() {
     let text = b"$SOA 0 example.org. hostmaster.example.com. 0 1h 1h 2d 1h\n127.0.0.1 :refuse\n10/8 =Empty # c\n:refuse\n\
         11/8\n12/8 text\n13/8 :5\n0::1 :pass\n14/8 =bad\n15/8 :bad\n:5:five\n16/8\n:6\n17/8\n10/8 :pass\n!18/8\n1.2.3.0-9\n";

@@ -6,7 +6,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    wire::name::{Name, NameError},
+    wire::{
+        international::ascii_form,
+        name::{Name, NameError},
+    },
     zone::live::{Place, reverse, unreverse},
 };
 
@@ -54,6 +57,14 @@ pub enum KeyError {
     Both {
         /// The name, as it was written.
         name: String,
+    },
+    /// A name in other letters than queries have.
+    #[error("`{text}` is not in ASCII, and nobody asks for it as it is: take {meant}, as queries have it")]
+    NotAscii {
+        /// As it was written.
+        text: String,
+        /// What to write.
+        meant: String,
     },
     /// No name at all.
     #[error("an empty key")]
@@ -145,6 +156,10 @@ impl FromStr for Key {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::address(address));
         }
+        if !text.is_ascii() {
+            let meant = ascii_form(text).map_or_else(|| "the form `xn--...`".to_owned(), |name| format!("`{name}`"));
+            return Err(KeyError::NotAscii { text: text.to_owned(), meant });
+        }
         // A dot at the end makes anything a name.
         if text.contains('/') && !text.ends_with('.') {
             let net: IpNet = text.parse().map_err(|_| KeyError::Prefix { text: text.to_owned() })?;
@@ -234,6 +249,10 @@ mod tests {
         }
         assert_eq!("::ffff:192.0.2.0/120".parse(), Ok(prefix("192.0.2.0/24")));
         assert_eq!(".a.example".parse::<Key>(), Err(KeyError::Both { name: "a.example".to_owned() }));
+        let refused = "*.b\u{fc}cher.de".parse::<Key>().expect_err("not in ASCII").to_string();
+        assert!(refused.contains("take `*.xn--bcher-kva.de`"), "{refused}");
+        let escaped: Key = r"b\195\188cher.de".parse().expect("whatever was listed before can be named");
+        assert_eq!(escaped.to_string(), r"b\195\188cher.de");
         assert_eq!(("*".parse::<Key>(), "*.".parse::<Key>()), (Err(KeyError::Everything), Err(KeyError::Empty)));
         assert_eq!(
             "::ffff:0:0/95".parse::<Key>(),
