@@ -1,9 +1,18 @@
 //! `dnsbld check`: what it reports, and when it fails.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Output},
+};
 
 /// Writes files into a folder, checks it, and returns the exit code with what was printed.
 fn check(files: &[(&str, &str)], options: &[&str]) -> (i32, String) {
+    let (output, _) = check_both(files, options);
+    (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same with what it said besides.
+fn check_both(files: &[(&str, &str)], options: &[&str]) -> (Output, String) {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in files {
         fs::write(folder.path().join(name), text).expect("written");
@@ -15,8 +24,8 @@ fn check(files: &[(&str, &str)], options: &[&str]) -> (i32, String) {
         .arg(".")
         .output()
         .expect("runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code().expect("no signal"), said)
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output, errors)
 }
 
 const HEAD: &str = "$SOA 1h ns.example.org host.example.org 0 1h 1h 1d 5m\n$NS 1h ns.example.org\n";
@@ -53,6 +62,30 @@ fn what_cannot_be_loaded_fails() {
     );
     let (code, said) = check(&[("notes.txt", "127.0.0.2\n")], &[]);
     assert!(code == 1 && said.contains("nothing to serve"), "{said}");
+}
+
+/// Whoever mends a list sees what there is to mend.
+#[test]
+fn every_fault_is_shown() {
+    let bad = (0..300).map(|number| format!("192.0.2.256 :2:{number}\n")).collect::<String>();
+    let text = format!("{HEAD}127.0.0.2\n{}{bad}", "192.0.2.7\n".repeat(3_000));
+    let mut files = vec![("a.example.ip4set".to_owned(), text)];
+    files.extend((0..8).map(|number| (format!("{number}.example.ip4sett"), String::new())));
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let (_, said) = check(&files, &[]);
+    assert_eq!(said.matches("invalid address `192.0.2.256").count(), 300, "{said}");
+    let (_, said) = check(&files, &["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let faults = told["faults"].as_array().expect("faults");
+    assert_eq!((faults.len(), &told["faults_left_out"]), (300, &0.into()));
+    assert_eq!(faults[299]["line"], 3_303);
+    let (_, errors) = check_both(&files, &[]);
+    assert_eq!(errors.matches("ip4sett is no type").count(), 8, "{errors}");
+    // And not a million of them.
+    let text = format!("{HEAD}127.0.0.2\n{}", "192.0.2.256\n".repeat(10_003));
+    let (_, said) = check(&[("a.example.ip4set", &text)], &[]);
+    assert_eq!(said.matches("invalid address `").count(), 10_000);
+    assert!(said.contains("ip4set:./a.example.ip4set: 3 more of these\n"), "{}", &said[said.len() - 2_000..]);
 }
 
 /// A gate in a cron job takes nothing that the server would not.

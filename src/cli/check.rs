@@ -19,7 +19,11 @@ use super::{
 use crate::{
     config::{Config, Oddity},
     control::{Comparison, ToldChange, show_expired},
-    live::{clock, reloader::Reloader, zones::NamedZone},
+    live::{
+        clock,
+        reloader::{DatasetReport, Reloader},
+        zones::NamedZone,
+    },
     net,
     server::{
         probe::{Probe, probes, without_access_lists},
@@ -135,6 +139,8 @@ struct Checked {
     warnings: u64,
     /// The first faults of each sort.
     faults: Vec<FoundFault>,
+    /// How many more there are.
+    faults_left_out: u64,
     /// Files of the zones folder that are not served, and why.
     passed_over: Vec<(String, String)>,
     /// What is odd about the configuration.
@@ -214,12 +220,16 @@ fn hold_against(
 /// Changes of each kind that are shown.
 const SHOWN: usize = 5;
 
+/// Faults of one sort and dataset that are told one by one. A list may have millions, and who mends them begins with these.
+const TOLD_MAX: usize = 10_000;
+
 /// Loads everything, and prints all faults and what each zone keeps of RFC 5782.
 fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Checked> {
     let cell = crate::live::served::Cell::default();
     let mut settings = reloader_settings(config);
     // Nothing else is served meanwhile, and every fault is to be told.
     settings.options.remembered_max = usize::MAX;
+    settings.options.told_max = TOLD_MAX;
     let mut reloader = Reloader::new(settings, cell.clone());
     let bar = Bar::start(reloader.progress());
     let report = reloader.reload(clock::now_s(), None);
@@ -227,30 +237,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     let mut checked = Checked::default();
     report_setup(config, &reloader, &cell.load().snapshot, &mut checked, out)?;
     for dataset in &report.datasets {
-        for remark in dataset.report.remarks() {
-            writeln!(out, "{remark}")?;
-            checked.faults.push(FoundFault {
-                severity: remark.fault.severity().to_string(),
-                file: remark.file.clone(),
-                line: remark.line,
-                column: remark.column,
-                text: remark.to_string(),
-            });
-        }
-        checked.warnings += dataset.report.warnings();
-        for rule in &dataset.broken_rules {
-            checked.warnings += 1;
-            writeln!(out, "{}: warning: a reload would refuse this: {rule}", dataset.dataset)?;
-            checked.refusals.push((dataset.dataset.to_string(), rule.clone()));
-        }
-        match &dataset.failure {
-            Some(failure) => {
-                checked.errors += 1;
-                writeln!(out, "{}: error: {failure}", dataset.dataset)?;
-                checked.failures.push((dataset.dataset.to_string(), failure.clone()));
-            }
-            None => writeln!(out, "{}: {}", dataset.dataset, dataset.report)?,
-        }
+        report_dataset(dataset, &mut checked, out)?;
     }
     let snapshot = without_access_lists(&cell.load().snapshot);
     let now_s = clock::now_s();
@@ -302,6 +289,40 @@ fn report_setup(
         checked.oddities.push(format!("xdp: {text}"));
     }
     checked.warnings += (checked.passed_over.len() + checked.oddities.len()) as u64;
+    Ok(())
+}
+
+/// Says what is wrong with a dataset.
+fn report_dataset(dataset: &DatasetReport, checked: &mut Checked, out: &mut impl Write) -> io::Result<()> {
+    for remark in dataset.report.remarks() {
+        writeln!(out, "{remark}")?;
+        checked.faults.push(FoundFault {
+            severity: remark.fault.severity().to_string(),
+            file: remark.file.clone(),
+            line: remark.line,
+            column: remark.column,
+            text: remark.to_string(),
+        });
+    }
+    let all = dataset.report.warnings() + dataset.report.notes();
+    if let left_out @ 1.. = all - dataset.report.remarks().len() as u64 {
+        checked.faults_left_out += left_out;
+        writeln!(out, "{}: {left_out} more of these", dataset.dataset)?;
+    }
+    checked.warnings += dataset.report.warnings();
+    for rule in &dataset.broken_rules {
+        checked.warnings += 1;
+        writeln!(out, "{}: warning: a reload would refuse this: {rule}", dataset.dataset)?;
+        checked.refusals.push((dataset.dataset.to_string(), rule.clone()));
+    }
+    match &dataset.failure {
+        Some(failure) => {
+            checked.errors += 1;
+            writeln!(out, "{}: error: {failure}", dataset.dataset)?;
+            checked.failures.push((dataset.dataset.to_string(), failure.clone()));
+        }
+        None => writeln!(out, "{}: {}", dataset.dataset, dataset.report)?,
+    }
     Ok(())
 }
 

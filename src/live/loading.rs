@@ -220,7 +220,7 @@ fn load_with(
     threads: usize,
 ) -> Loading {
     let started = Instant::now();
-    let mut report = Report::default();
+    let mut report = Report::keeping(options.told_max);
     let look = || files.iter().map(|file| Stamp::read(file.as_deref()?)).collect::<Vec<_>>();
     let stamps = look();
     let there: Vec<PathBuf> = files.iter().flatten().cloned().collect();

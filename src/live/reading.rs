@@ -33,7 +33,8 @@ pub(super) fn read(
     report: &mut Report,
     threads: usize,
 ) -> Result<Loaded, LoadError> {
-    let first = Piece { loader: Loader::new(kind, label, options), report: Report::default(), rest: None };
+    let first =
+        Piece { loader: Loader::new(kind, label, options), report: Report::keeping(options.told_max), rest: None };
     let mut pieces = vec![first];
     let mut result = Ok(());
     for file in files {
@@ -66,7 +67,7 @@ fn begin<'a>(
 ) -> Result<(), LoadError> {
     let fork = |pieces: &[Piece<'a>], rest| {
         let loader = pieces.last()?.loader.fork()?;
-        Some(Piece { loader, report: Report::default(), rest })
+        Some(Piece { loader, report: Report::keeping(options.told_max), rest })
     };
     // The lines of the piece before come first, so those of this file do not go there.
     if pieces.last().is_some_and(|last| last.rest.is_some()) {

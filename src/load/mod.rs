@@ -127,6 +127,8 @@ pub struct Options {
     pub decompress: bool,
     /// So many prefixes are remembered, to tell which of them come again: each takes up to 32 octets while it is loaded.
     pub remembered_max: usize,
+    /// So many faults of one sort are told one by one, and the rest in number.
+    pub told_max: usize,
     /// The time, in seconds since the epoch.
     pub now_s: u64,
 }
@@ -140,6 +142,7 @@ impl Default for Options {
             allow_host_bits: false,
             decompress: true,
             remembered_max: 1 << 16,
+            told_max: report::KEPT_DEFAULT,
             now_s: 0,
         }
     }

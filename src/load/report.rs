@@ -11,7 +11,7 @@ const SHOWN_LEN: usize = 72;
 const SHOWN_BEFORE: usize = 24;
 
 /// Remarks of one sort that are kept in full.
-const KEPT_DEFAULT: usize = 5;
+pub(super) const KEPT_DEFAULT: usize = 5;
 
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,9 +208,11 @@ impl Report {
 
     /// Takes over what was found in lines that follow.
     pub fn absorb(&mut self, later: Self) {
+        let mut counts = self.counts.clone();
         for remark in later.remarks {
-            let kept = self.remarks.iter().filter(|kept| kept.fault == remark.fault).count();
-            if kept < self.kept_per_fault {
+            let count = &mut counts[remark.fault as usize];
+            *count += 1;
+            if *count <= self.kept_per_fault as u64 {
                 self.remarks.push(remark);
             }
         }

@@ -106,7 +106,6 @@ impl Reloader {
 
     /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
     fn mention(&mut self, ignored: Vec<(PathBuf, String)>) {
-        const MENTIONED: usize = 5;
         let mut news = 0;
         for (path, reason) in ignored {
             if self.complained.insert(path.clone()) {
