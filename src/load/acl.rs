@@ -82,6 +82,10 @@ impl Actions {
         if let Some(action) = keyword(&mut cursor)? {
             return Ok(action);
         }
+        if let Some(word) = bare_keyword(cursor.rest()) {
+            let expected = format!("`:{word}`; without the colon it is a text, and everything is listed with it");
+            reading.remark(cursor.line(), cursor.wrong(Fault::Keyword, expected));
+        }
         let given = read_value(&mut cursor, reading)?;
         Ok(Action::Listed(self.values.id(given)))
     }
@@ -102,6 +106,12 @@ fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
             Err(cursor.wrong(Fault::Keyword, "ignore, refuse, empty or pass"))
         }
     }
+}
+
+/// The keyword that a text consists of: its mark was forgotten. A comment may follow.
+fn bare_keyword(text: &[u8]) -> Option<&'static str> {
+    let word = text.split(|&octet| is_comment(octet)).next()?.trim_ascii_end();
+    KEYWORDS.iter().map(|(name, _)| *name).find(|name| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// An access list by client address while its files are read.

@@ -561,6 +561,20 @@ fn an_access_list() {
 }
 
 #[test]
+fn a_keyword_without_its_mark_is_a_text_and_a_mistake() {
+    for (kind, key) in [(Kind::Acl, "127.0.0.1"), (Kind::AclKey, "secret")] {
+        for (value, is_mistake) in
+            [("pass", true), ("Refuse # all", true), ("pass on", false), ("refused", false), (":5:pass", false)]
+        {
+            let mut report = Report::default();
+            load_files(kind, &[format!("{key} {value}\n").as_bytes()], &mut report).expect("loads");
+            let expected: &[_] = if is_mistake { &[(Fault::Keyword, 1, key.len() + 2)] } else { &[] };
+            assert_eq!(faults(&report), expected, "{value}");
+        }
+    }
+}
+
+#[test]
 fn access_keys() {
     let mut report = Report::default();
     let long = "k".repeat(64);
