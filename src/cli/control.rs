@@ -207,6 +207,9 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             }
             _ if listing.dataset.starts_with("command: ") => "until it is delisted".to_owned(),
             _ => "until it is taken out of its file".to_owned(),
+            _ if zone.troubles.iter().any(|(dataset, _)| *dataset == listing.dataset) => {
+                "until a newer version of its file is taken".to_owned()
+            }
         };
         line(&format!(
             "{}: {would_be}listed as {} by {}, {until} (TTL {})",
@@ -231,3 +234,8 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
         line(&format!("    {note}"));
     }
 }
+    for (dataset, trouble) in &zone.troubles {
+        line(&format!(
+            "    {dataset}: {trouble}; what is answered is of the version before, and lines are of the file as it is now"
+        ));
+    }

@@ -41,6 +41,10 @@ pub struct Explanation {
     pub lines: Vec<Citation>,
     /// Files that cannot be read again, and why: lines of theirs are missing here.
     pub unread: Vec<String>,
+    /// Datasets of the zone whose files were refused or cannot be loaded, and why: what is answered is of versions before, and the
+    /// lines are those of the files as they are now.
+    #[serde(default)]
+    pub troubles: Vec<(String, String)>,
 }
 
 /// One value that a key is listed with.
@@ -145,6 +149,7 @@ fn explain_zone(
             excluded_by: Vec::new(),
             lines: lines_of(part, &lines),
             unread: unread.clone(),
+            troubles: Vec::new(),
         };
         let by_command = by_command.filter(|_| part.name.is_root());
         let mut is_silenced = false;

@@ -444,7 +444,10 @@ impl Desk {
         let by_command = ByCommand { live: self.live.load_full(), listings: self.listings.clone() };
         let work = move || explain(&served.snapshot, &specs, &options, Some(&by_command), &key, &zones);
         match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(zones)) => Answer::Explained { zones },
+            Ok(Ok(mut zones)) => {
+                self.add_troubles(&mut zones);
+                Answer::Explained { zones }
+            }
             Ok(Err(text)) => Answer::Error { text },
             Err(error) => Answer::Error { text: format!("the server failed to look: {error}") },
         }
@@ -455,6 +458,18 @@ impl Desk {
         let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
         let options = self.options.clone();
         let work = move || compare_drops(&served, &specs, &drops, &options, show);
+    /// Says where what is answered is not what the files say now.
+    fn add_troubles(&self, explanations: &mut [Explanation]) {
+        let status = self.status.read();
+        for explanation in explanations {
+            let is_of = |zone: &String| {
+                explanation.zone.strip_suffix(&**zone).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+            };
+            let troubles = status.troubles.iter().filter(|(_, trouble)| trouble.zones.iter().any(is_of));
+            explanation.troubles = troubles.map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone())).collect();
+        }
+    }
+
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
             Ok(Err(text)) => Answer::Error { text },

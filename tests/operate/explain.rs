@@ -152,6 +152,27 @@ fn a_line_behind_a_live_exclusion_would_list() {
     }
 }
 
+/// Lines are those of the file as it is, and answers those of the version before: whoever asks is told so.
+#[test]
+fn what_was_refused_is_told() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    place.drop_file("bl.example.ip4set", "198.51.100.1\n127.0.0.1\n");
+    live.await_words("127.0.0.1/32, which must never be listed");
+    let (_, said) = live.tell(&["explain", "192.0.2.8", "bl.example"]);
+    assert!(
+        said.contains("listed as 127.0.0.2 by ") && said.contains("until a newer version of its file is taken"),
+        "{said}"
+    );
+    let trouble = "bl.example.ip4set: refused: it lists addresses of 127.0.0.1/32, which must never be listed";
+    assert!(said.contains(trouble) && said.contains("what is answered is of the version before"), "{said}");
+    assert!(!said.contains("taken out of its file") && !said.contains("ip4set:3: lists it"), "{said}");
+    let (_, said) = live.tell(&["explain", "2001:db8::1", "bl.example"]);
+    assert!(said.contains("until it is taken out of its file"), "another file of the zone is as it was: {said}");
+    let (_, said) = live.tell(&["explain", "good.spam.example", "names.example"]);
+    assert!(!said.contains("refused"), "another zone: {said}");
+}
+
 /// The only listing in an explanation.
 fn listing(said: &str) -> Value {
     let answer: Value = serde_json::from_str(said).expect("JSON");
