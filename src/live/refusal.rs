@@ -2,7 +2,7 @@
 //!
 //! A list that shrank to nothing opens the gates, one that lists everything closes them, and both have happened to large
 //! lists. A reload that breaks a rule is refused, the data before it are served on, and the message says how to take it after
-//! all. A first load has nothing better to fall back on, so there the rules only warn.
+//! all. A first load has nothing better to fall back on, so there the rules only warn; 
 
 use std::{fmt, net::IpAddr};
 
@@ -26,11 +26,12 @@ use crate::{
 pub struct Rules {
     /// The new data have less than this share of the old entries; 0 switches the rule off. Default: a half.
     pub min_share: f64,
-    /// ... and the old data had so many entries at least: small lists may drain. Default: 1,000.
+    /// ... and the old data had so many entries at least: small lists may drain, unless ten go at once and none is left. Default:
+    /// 1,000.
     pub floor_entries: usize,
     /// More than this share of all IPv4 addresses, or of the IPv6 ones in use (`2000::/3`), is listed. Default: a quarter.
     pub max_address_share: f64,
-    /// More than this share of the lines is bad. Default: a tenth.
+    /// More than this share of the lines is bad, and ten at least; or one, and there is no entry. Default: a tenth.
     pub max_bad_share: f64,
     /// Prefixes of which nothing may be listed, those of IPv4 not as IPv4-mapped addresses either. 127.0.0.1 is always one of
     /// them, and the name `invalid` may not be listed either: clients take a list that has one of these for broken (RFC 5782
@@ -223,18 +224,7 @@ impl Rules {
         if self.is_off {
             return refusals;
         }
-        let new = judged.loaded.entries();
-        if let Some(old) = judged.old_entries
-            && old >= self.floor_entries
-            && (new as f64) < old as f64 * self.min_share
-        {
-            refusals.push(Refusal::Collapsed { old, new });
-        }
-        let (bad, lines) = (judged.report.bad_lines, judged.report.lines);
-        // A handful of bad lines in a short file is a handful of mistakes.
-        if bad >= 10 && bad as f64 > lines as f64 * self.max_bad_share {
-            refusals.push(Refusal::BadLines { bad, lines });
-        }
+        self.judge_amounts(judged, &mut refusals);
         if let Some(file) = judged.report.cut_short.as_ref().filter(|_| self.refuse_cut_short) {
             refusals.push(Refusal::CutShort { file: file.clone() });
         }
@@ -255,6 +245,25 @@ impl Rules {
             }
         }
         refusals
+    }
+
+    fn judge_amounts(&self, judged: &Judged<'_>, refusals: &mut Vec<Refusal>) {
+        let new = judged.loaded.entries();
+        // Those that are over were written all the same.
+        let has_entries = new > 0 || judged.report.expired > 0;
+        let floor = if has_entries { self.floor_entries } else { self.floor_entries.min(EMPTIED_MIN) };
+        if let Some(old) = judged.old_entries
+            && old >= floor
+            && (new as f64) < old as f64 * self.min_share
+        {
+            refusals.push(Refusal::Collapsed { old, new });
+        }
+        let (bad, lines) = (judged.report.bad_lines, judged.report.lines);
+        // A handful of bad lines in a short file is a handful of mistakes, unless there is nothing else.
+        let bad_min = if has_entries { 10 } else { 1 };
+        if bad >= bad_min && bad as f64 > lines as f64 * self.max_bad_share {
+            refusals.push(Refusal::BadLines { bad, lines });
+        }
     }
 
     fn judge_addresses(
@@ -299,6 +308,9 @@ impl Rules {
         never.chain(own).map(|(prefix, refusal)| Watched { prefix, refusal, is_listed: false }).collect()
     }
 }
+
+/// A list that had so many entries has not lost all of them by itself, however few a list may have that drains.
+const EMPTIED_MIN: usize = 10;
 
 /// Addresses that must not be listed, and whether they are.
 struct Watched {
@@ -384,7 +396,7 @@ mod tests {
     fn each_rule() {
         assert_eq!(words(Kind::Ip4Set, "192.0.2.1\n", Some(1_000)), ["collapsed"]);
         assert!(words(Kind::Ip4Set, "192.0.2.1\n", Some(999)).is_empty(), "small lists may drain");
-        assert_eq!(words(Kind::Ip4Trie, "64.0.0.0/1\n", None), [] as [&str; 0], "a mistake of the line");
+        assert_eq!(words(Kind::Ip4Trie, "64.0.0.0/1\n192.0.2.1\n", None), [] as [&str; 0], "a mistake of the line");
         assert_eq!(words(Kind::Ip4Trie, "0.0.0.0/0\n!127.0.0.1\n!192.0.2.53\n", None), ["world"]);
         assert_eq!(words(Kind::Ip6Trie, "::/0\n!::ffff:0:0/96\n", None), ["world"]);
         assert_eq!(words(Kind::Ip4Set, "127.0.0.1\n", None), ["never_listed"]);
@@ -498,6 +510,28 @@ mod tests {
         assert_eq!(words(Kind::Ip4Trie, "128.0.0.0/2\n1.2.3.4\n", None), ["world"]);
         assert_eq!(words(Kind::Ip6Trie, "2000::/5\n", None), [] as [&str; 0]);
         assert_eq!(words(Kind::Ip6Trie, "2000::/5\n2800::/16\n", None), ["world"]);
+    }
+
+    #[test]
+    fn what_is_left_without_entries() {
+        let over = "192.0.2.1 @ until=1799999999\n";
+        for kind in [Kind::Ip4Set, Kind::Ip6Trie, Kind::DnSet, Kind::Generic] {
+            for text in ["", "# nobody\n", "$TTL 1h\n"] {
+                assert_eq!(words(kind, text, Some(10)), ["collapsed"], "{kind}: {text}");
+                assert!(words(kind, text, Some(9)).is_empty(), "{kind}: {text}: a few may go");
+            }
+        }
+        // An error's page, whose blank lines are no better.
+        assert_eq!(words(Kind::Ip4Set, "<html>\n\n404\n\n\n", Some(3)), ["bad_lines"]);
+        assert_eq!(words(Kind::Ip4Set, "<html>\n", Some(30)), ["collapsed", "bad_lines"]);
+        assert_eq!(words(Kind::Ip4Set, "<html>\n", None), ["bad_lines"]);
+        assert!(words(Kind::Ip4Set, &format!("<html>\n{over}"), Some(3)).is_empty(), "that was an entry");
+        assert!(words(Kind::Ip4Set, over, Some(999)).is_empty(), "so was that");
+        let free = Rules { min_share: 0.0, max_bad_share: 1.0, ..Rules::default() };
+        for text in ["", "<html>\n"] {
+            assert!(judge(Kind::Ip4Set, text, Some(999), &free).is_empty(), "{text}");
+            assert!(judge(Kind::Ip4Set, text, Some(999), &Rules::none()).is_empty(), "{text}");
+        }
     }
 
     #[test]

@@ -356,7 +356,8 @@ impl Reloader {
         let loaded = loading.result.as_ref().map_err(Clone::clone)?;
         // Entries that are over are not missed.
         let held_entries = held.good.as_ref().map(|good| good.live_entries(now_s));
-        let old_entries = held_entries.or_else(|| kept.as_ref().map(|kept| self.live_kept(dataset, kept)));
+        let old_entries =
+            held_entries.or_else(|| kept.as_ref().map(|kept| self.live_kept(dataset, kept, loaded.entries())));
         let refusals = self.settings.rules.judge(&Judged {
             loaded,
             report: &loading.report,

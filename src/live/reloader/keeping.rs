@@ -37,9 +37,9 @@ impl Reloader {
         is_accepted && was_told || was_accepted()
     }
 
-    /// How many entries of what is kept are not over.
-    pub(super) fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion) -> usize {
-        if kept.entries < self.settings.rules.floor_entries {
+    /// How many entries of what is kept are not over, where it matters: a list with few entries may have any number but none.
+    pub(super) fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion, new: usize) -> usize {
+        if kept.entries < self.settings.rules.floor_entries && new > 0 {
             return kept.entries;
         }
         let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);

@@ -13,6 +13,10 @@ use crate::{
     wire::name::Name,
 };
 
+    /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
+    fn mention(&mut self, ignored: Vec<(PathBuf, String)>) {
+        const MENTIONED: usize = 5;
+
 impl Reloader {
     /// Looks up what is to be served; true if that changed.
     pub(super) fn list(&mut self, accepted: Option<&Name>) -> bool {
