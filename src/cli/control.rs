@@ -47,7 +47,8 @@ pub(super) struct ExplainArguments {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadArguments {
-    /// Take what was refused of this zone after all, and let go of what is gone of it. What is told only now takes another time
+    /// Take what was refused of this zone after all, and let go of what is gone of it; `@` is the access lists for all. What is
+    /// told only now takes another time
     #[arg(long, value_name = "ZONE")]
     accept: Option<String>,
     #[command(flatten)]
@@ -206,10 +207,10 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
                 format!("until {until}, {} from now", humantime::format_duration(Duration::from_secs(left_s)))
             }
             _ if listing.dataset.starts_with("command: ") => "until it is delisted".to_owned(),
-            _ => "until it is taken out of its file".to_owned(),
             _ if zone.troubles.iter().any(|(dataset, _)| *dataset == listing.dataset) => {
                 "until a newer version of its file is taken".to_owned()
             }
+            _ => "until it is taken out of its file".to_owned(),
         };
         line(&format!(
             "{}: {would_be}listed as {} by {}, {until} (TTL {})",
@@ -233,9 +234,9 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
     for note in &zone.unread {
         line(&format!("    {note}"));
     }
-}
     for (dataset, trouble) in &zone.troubles {
         line(&format!(
             "    {dataset}: {trouble}; what is answered is of the version before, and lines are of the file as it is now"
         ));
     }
+}

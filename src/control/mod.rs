@@ -47,6 +47,7 @@ use crate::{
         clock,
         drops::{Drop, compare_drops},
         listings::{Door, Listings, Origin},
+        reloader::ALL_ZONES,
         served::{Cell, LiveCell},
         status::SharedStatus,
         watch::{Done, Trigger},
@@ -419,7 +420,11 @@ impl Desk {
 
     async fn reload(&self, accept: Option<String>) -> Answer {
         let served = self.cell.load();
-        let accept = match accept.map(|zone| served_zone(&served.snapshot, &zone)).transpose() {
+        let zone_of = |text: String| match &*text {
+            ALL_ZONES => Ok(Name::root()),
+            zone => served_zone(&served.snapshot, zone),
+        };
+        let accept = match accept.map(zone_of).transpose() {
             Ok(accept) => accept,
             Err(text) => return Answer::Error { text },
         };
@@ -453,11 +458,6 @@ impl Desk {
         }
     }
 
-    /// Loads files aside, so not on the thread that attends to everyone.
-    async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
-        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
-        let options = self.options.clone();
-        let work = move || compare_drops(&served, &specs, &drops, &options, show);
     /// Says where what is answered is not what the files say now.
     fn add_troubles(&self, explanations: &mut [Explanation]) {
         let status = self.status.read();
@@ -470,6 +470,11 @@ impl Desk {
         }
     }
 
+    /// Loads files aside, so not on the thread that attends to everyone.
+    async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
+        let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
+        let options = self.options.clone();
+        let work = move || compare_drops(&served, &specs, &drops, &options, show);
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
             Ok(Err(text)) => Answer::Error { text },

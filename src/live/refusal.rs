@@ -2,7 +2,8 @@
 //!
 //! A list that shrank to nothing opens the gates, one that lists everything closes them, and both have happened to large
 //! lists. A reload that breaks a rule is refused, the data before it are served on, and the message says how to take it after
-//! all. A first load has nothing better to fall back on, so there the rules only warn; 
+//! all. A first load has nothing better to fall back on, so there the rules only warn; but nothing is better than half an access
+//! list.
 
 use std::{fmt, net::IpAddr};
 
@@ -10,7 +11,7 @@ use ipnet::{IpNet, Ipv6Net};
 
 use super::assembly::Good;
 use crate::{
-    load::Report,
+    load::{Fault, Report},
     wire::name::{Name, QueryName},
     zone::{
         addresses::Addresses,
@@ -41,7 +42,7 @@ pub struct Rules {
     pub refuse_own_servers: bool,
     /// A last line without its end is the sign of a file that was cut short.
     pub refuse_cut_short: bool,
-    /// No rule is in force, not even those that nothing else switches off.
+    /// No rule is in force, not even those that nothing else switches off, but for that of access lists.
     pub is_off: bool,
 }
 
@@ -61,7 +62,8 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// No rule at all, for those who are used to rbldnsd: whatever loads is served.
+    /// No rule for data, for those who are used to rbldnsd: whatever loads is served. An access list that breaks would open what
+    /// it closes, so a reload of one keeps its rule.
     pub fn none() -> Self {
         Self {
             min_share: 0.0,
@@ -121,6 +123,16 @@ pub enum Refusal {
     },
     /// The data had expired before they came.
     Expired,
+    /// An access list has bad lines: what they would keep out is let in.
+    AccessLines {
+        /// Bad lines.
+        bad: u64,
+    },
+    /// An access list says nothing any more.
+    AccessEmpty {
+        /// Entries before.
+        old: usize,
+    },
 }
 
 impl Refusal {
@@ -134,7 +146,13 @@ impl Refusal {
             Self::CutShort { .. } => "cut_short",
             Self::BadLines { .. } => "bad_lines",
             Self::Expired => "expired",
+            Self::AccessLines { .. } | Self::AccessEmpty { .. } => "access",
         }
+    }
+
+    /// Whether it is of an access list, and to serve nothing is better.
+    pub(super) const fn is_of_access(&self) -> bool {
+        matches!(self, Self::AccessLines { .. } | Self::AccessEmpty { .. })
     }
 }
 
@@ -179,6 +197,15 @@ impl fmt::Display for Refusal {
                 write!(out, "{bad} of {lines} lines are bad: see whether it is a file of that type (`max-bad-share`)")
             }
             Self::Expired => write!(out, "the data have expired already: see their $TIMESTAMP and who makes them"),
+            Self::AccessLines { bad } => write!(
+                out,
+                "{bad} {} bad in this access list, and whom they would keep out would be let in: mend them",
+                if *bad == 1 { "line is" } else { "lines are" }
+            ),
+            Self::AccessEmpty { old } => write!(
+                out,
+                "no entries where there were {old}, so that this access list would keep out nobody: see whether the file is complete"
+            ),
         }
     }
 }
@@ -221,6 +248,9 @@ impl Rules {
     /// The rules that new data break.
     pub(super) fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
+        if !matches!(judged.loaded, Good::Data(_)) {
+            judge_access(judged, &mut refusals);
+        }
         if self.is_off {
             return refusals;
         }
@@ -261,7 +291,8 @@ impl Rules {
         let (bad, lines) = (judged.report.bad_lines, judged.report.lines);
         // A handful of bad lines in a short file is a handful of mistakes, unless there is nothing else.
         let bad_min = if has_entries { 10 } else { 1 };
-        if bad >= bad_min && bad as f64 > lines as f64 * self.max_bad_share {
+        let is_data = matches!(judged.loaded, Good::Data(_)); // access lists have a sterner rule
+        if is_data && bad >= bad_min && bad as f64 > lines as f64 * self.max_bad_share {
             refusals.push(Refusal::BadLines { bad, lines });
         }
     }
@@ -311,6 +342,18 @@ impl Rules {
 
 /// A list that had so many entries has not lost all of them by itself, however few a list may have that drains.
 const EMPTIED_MIN: usize = 10;
+
+/// An access list is a door: half of one is open.
+fn judge_access(judged: &Judged<'_>, refusals: &mut Vec<Refusal>) {
+    // What is said twice is said.
+    let bad = judged.report.bad_lines.saturating_sub(judged.report.count(Fault::Duplicate));
+    if bad > 0 {
+        refusals.push(Refusal::AccessLines { bad });
+    }
+    if let Some(old) = judged.old_entries.filter(|&old| old > 0 && judged.loaded.entries() == 0) {
+        refusals.push(Refusal::AccessEmpty { old });
+    }
+}
 
 /// Addresses that must not be listed, and whether they are.
 struct Watched {
@@ -396,6 +439,7 @@ mod tests {
     fn each_rule() {
         assert_eq!(words(Kind::Ip4Set, "192.0.2.1\n", Some(1_000)), ["collapsed"]);
         assert!(words(Kind::Ip4Set, "192.0.2.1\n", Some(999)).is_empty(), "small lists may drain");
+        assert_eq!(words(Kind::Acl, "127.0.0.1 :pass\n0/0 :refse\n", Some(2)), ["access"]);
         assert_eq!(words(Kind::Ip4Trie, "64.0.0.0/1\n192.0.2.1\n", None), [] as [&str; 0], "a mistake of the line");
         assert_eq!(words(Kind::Ip4Trie, "0.0.0.0/0\n!127.0.0.1\n!192.0.2.53\n", None), ["world"]);
         assert_eq!(words(Kind::Ip6Trie, "::/0\n!::ffff:0:0/96\n", None), ["world"]);
@@ -531,6 +575,31 @@ mod tests {
         for text in ["", "<html>\n"] {
             assert!(judge(Kind::Ip4Set, text, Some(999), &free).is_empty(), "{text}");
             assert!(judge(Kind::Ip4Set, text, Some(999), &Rules::none()).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn half_an_access_list_is_none() {
+        for rules in [Rules::default(), Rules::none()] {
+            let said = |kind, text: &str, old_entries| {
+                judge(kind, text, old_entries, &rules).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            };
+            assert_eq!(said(Kind::Acl, "127.0.0.1 :pass\n0/0 :refuse\n", Some(3)), "");
+            assert_eq!(said(Kind::AclKey, ":refuse\nsecret :pass\n", Some(3)), "");
+            assert_eq!(said(Kind::Acl, "0/0 :refuse\n0/0 :refuse\n", Some(3)), "");
+            assert_eq!((said(Kind::Acl, "", None), said(Kind::AclKey, "", Some(0))), Default::default());
+            assert!(said(Kind::Acl, "127.0.0.1 :pass\n0/0 :refse\n", Some(2)).starts_with("1 line is bad"));
+            assert!(said(Kind::Acl, "127.0.0.1 :pass\n0/0 refuse\n", Some(2)).starts_with("1 line is bad"));
+            assert!(said(Kind::AclKey, "a :b\nb :c\n", None).starts_with("2 lines are bad"));
+            assert!(said(Kind::Acl, "# open\n", Some(1)).starts_with("no entries where there were 1"));
+            let both = said(Kind::AclKey, "a :b\n", Some(7));
+            assert!(both.contains("1 line is bad") && both.contains("there were 7"), "{both}");
+        }
+        for text in ["", "127.0.0.1 :pass\n"] {
+            assert_eq!(
+                words(Kind::Acl, text, Some(1_000)).first(),
+                Some(&if text.is_empty() { "access" } else { "collapsed" })
+            );
         }
     }
 

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | load and break no rule | go live | go live |
 //! | break a [rule](super::refusal) | are refused, until they are accepted as they are | give way to the last good version, else go live with a warning |
+//! | are an access list with bad lines | are refused, until they are accepted as they are | give way to the last good version, else the zone answers SERVFAIL |
 //! | cannot be loaded | change nothing | give way to the last good version, else the zone answers SERVFAIL |
 //! | are gone | change nothing, until accepted | give way to the last good version, else the zone answers SERVFAIL |
 
@@ -289,7 +290,7 @@ impl Reloader {
             let now = stamps(dataset);
             let held = self.held.entry(dataset.clone()).or_default();
             let (is_changed, is_missing) = (held.tried != now, held.misses_any(&now));
-            let is_accepted = matches!(occasion, Occasion::Command(Some(accepted)) if Some(accepted) == zone.as_ref());
+            let is_accepted = matches!(occasion, Occasion::Command(accepted) if is_of(zone.as_ref(), accepted));
             let is_stale = if is_accepted && held.failure.is_some() {
                 true
             } else if is_missing && held.good.is_some() && (is_folder || !is_changed) {
@@ -317,7 +318,8 @@ impl Reloader {
 
     /// Whether a dataset is of the zone whose data are accepted.
     fn is_accepted(&self, dataset: &DatasetSpec, accepted: Option<&Name>) -> bool {
-        accepted.is_some() && self.zones_of(dataset).any(|zone| Some(zone) == accepted)
+        let mut specs = self.specs.iter().filter(|spec| spec.dataset == *dataset);
+        specs.any(|spec| is_of(spec.zone.as_ref(), accepted))
     }
 
     /// Whether somebody set the clock since it was last read here: then what was left out as over may not be over, and times
@@ -369,7 +371,9 @@ impl Reloader {
         let broken: Vec<String> = refusals.iter().filter(|_| !is_taken).map(ToString::to_string).collect();
         if !broken.is_empty() {
             let text = broken.join("; ");
-            if old_entries.is_some() && !is_kept {
+            // An access list that is half read opens what it closes. Who comes from rbldnsd knows it so.
+            let is_closed = !self.settings.rules.is_off && refusals.iter().any(Refusal::is_of_access);
+            if (old_entries.is_some() || is_closed) && !is_kept {
                 let words: Vec<&'static str> = refusals.iter().map(Refusal::word).collect();
                 self.status.count_failures(self.zones_of(dataset), &words);
                 return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
@@ -430,9 +434,9 @@ impl Reloader {
         }
         let served = self.cell.load();
         if self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some())) {
-            error!(dataset = %dataset, "{text}; its zones are served without it until it loads");
+            error!(dataset = %dataset, "{text}; its zones are served without it until it loads{accept}");
         } else {
-            error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads");
+            error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads{accept}");
         }
         false
     }
@@ -444,12 +448,21 @@ impl Reloader {
 
     fn how_to_accept(&self, zone: Option<&Name>) -> String {
         let command = &self.settings.accept_command;
-        match zone {
-            Some(zone) if !command.is_empty() => format!("until you accept it: {command} {zone}"),
-            _ => "until the server restarts".to_owned(),
+        if command.is_empty() {
+            return "until the server restarts".to_owned();
         }
+        let zone = zone.map_or_else(|| ALL_ZONES.to_owned(), Name::to_string);
+        format!("until you accept it: {command} {zone}")
     }
 }
+
+/// Whether what is of a zone, or of all, is accepted.
+fn is_of(zone: Option<&Name>, accepted: Option<&Name>) -> bool {
+    accepted.is_some_and(|accepted| zone.map_or(accepted.is_root(), |zone| zone == accepted))
+}
+
+/// What access lists for all zones are called, in names of files and where they are accepted; to the reloader they are of the root.
+pub const ALL_ZONES: &str = "@";
 
 /// Datasets of more octets than that are loaded after all others.
 const SMALL_MAX: u64 = 1 << 20;

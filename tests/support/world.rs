@@ -17,7 +17,7 @@ use dnsbld::{
     control,
     live::{
         kept::Kept,
-        reloader::{Occasion, Reloader, Settings},
+        reloader::{ALL_ZONES, Occasion, Reloader, Settings},
         served::Cell,
         zones::DatasetSpec,
     },
@@ -106,6 +106,7 @@ impl World {
             self.failed.clear();
         }
         let zone = match action {
+            Action::Accept(zone) if zone == ALL_ZONES => Some(Name::root()),
             Action::Accept(zone) => Some(Name::parse(zone.as_bytes()).expect("a zone's name")),
             _ => None,
         };

@@ -4,7 +4,7 @@ use std::{collections::HashSet, io, path::PathBuf};
 
 use tracing::{error, info, warn};
 
-use super::Reloader;
+use super::{Reloader, is_of};
 use crate::{
     live::{
         loading::{MISSING, stamps},
@@ -12,10 +12,6 @@ use crate::{
     },
     wire::name::Name,
 };
-
-    /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
-    fn mention(&mut self, ignored: Vec<(PathBuf, String)>) {
-        const MENTIONED: usize = 5;
 
 impl Reloader {
     /// Looks up what is to be served; true if that changed.
@@ -44,7 +40,7 @@ impl Reloader {
                 continue;
             }
             let was_told = self.complained.contains(&old.dataset.files[0]);
-            if was_told && old.zone.as_ref() == accepted && accepted.is_some() {
+            if was_told && is_of(old.zone.as_ref(), accepted) {
                 self.let_go(&old.dataset);
                 continue;
             }
@@ -110,6 +106,7 @@ impl Reloader {
 
     /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
     fn mention(&mut self, ignored: Vec<(PathBuf, String)>) {
+        const MENTIONED: usize = 5;
         let mut news = 0;
         for (path, reason) in ignored {
             if self.complained.insert(path.clone()) {
