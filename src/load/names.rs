@@ -7,12 +7,9 @@ use super::{
     name::{NameBuffer, bare_asterisk},
     report::Fault,
 };
-use crate::{
-    wire::international::ascii_form,
-    zone::{
-        names::{Names, NamesBuilder, Scope},
-        values::ValueId,
-    },
+use crate::zone::{
+    names::{Names, NamesBuilder, Scope},
+    values::ValueId,
 };
 
 const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk (`\\042` if that is meant)";
@@ -86,7 +83,8 @@ impl NameLines {
 #[cold]
 fn not_ascii(mut place: Cursor<'_>) -> Wrong {
     let start = place;
-    let ascii = std::str::from_utf8(place.word()).ok().filter(|name| !name.is_ascii()).and_then(ascii_form);
+    let name = std::str::from_utf8(place.word()).ok().filter(|name| !name.is_ascii());
+    let ascii = name.and_then(|name| idna::domain_to_ascii(name).ok());
     let meant = ascii.map_or_else(|| "its labels in the form `xn--...`".to_owned(), |name| format!("`{name}`"));
     start.wrong(Fault::NotAscii, format!("{meant}, as queries have it: as it is, nobody asks for it"))
 }

@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cookie;
-pub mod international;
 pub mod laid;
 pub mod name;
 pub mod plain;

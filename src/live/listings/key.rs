@@ -6,10 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    wire::{
-        international::ascii_form,
-        name::{Name, NameError},
-    },
+    wire::name::{Name, NameError},
     zone::live::{Place, reverse, unreverse},
 };
 
@@ -157,7 +154,8 @@ impl FromStr for Key {
             return Ok(Self::address(address));
         }
         if !text.is_ascii() {
-            let meant = ascii_form(text).map_or_else(|| "the form `xn--...`".to_owned(), |name| format!("`{name}`"));
+            let ascii = idna::domain_to_ascii(text);
+            let meant = ascii.map_or_else(|_| "the form `xn--...`".to_owned(), |name| format!("`{name}`"));
             return Err(KeyError::NotAscii { text: text.to_owned(), meant });
         }
         // A dot at the end makes anything a name.
