@@ -47,6 +47,7 @@ use crate::{
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, LiveCell, Served},
+        state::FOLDER_MODE,
         status::SharedStatus,
         watch::{Trigger, Watch},
         zones::ZoneSource,
@@ -274,8 +275,9 @@ impl Bound {
         notifier.ready();
         runtime.block_on(async {
             tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell), Arc::clone(&running.live)));
-            if let Some(listener) = control {
-                tokio::spawn(control::serve(tokio::net::UnixListener::from_std(listener)?, desk));
+            if let Some((listener, state)) = control.zip(state) {
+                let listener = tokio::net::UnixListener::from_std(listener)?;
+                tokio::spawn(control::serve(listener, state.to_owned(), desk));
             }
             attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await
         })?;
@@ -336,7 +338,7 @@ fn prepare_state(state: &Path, zones: &ZoneSource) -> bool {
         );
         return false;
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(state);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(state);
     if let Err(error) = &made {
         warn!(
             state = %state.display(),

@@ -50,6 +50,7 @@ use crate::{
         reloader::ALL_ZONES,
         served::{Cell, LiveCell},
         status::SharedStatus,
+        state::make_again,
         watch::{Done, Trigger},
     },
     load::Options,
@@ -308,11 +309,31 @@ pub struct Desk {
     pub doors: Arc<Tally>,
 }
 
-/// Serves requests until the runtime ends.
-pub async fn serve(listener: UnixListener, desk: Desk) {
+/// Serves requests until the runtime ends, at the socket of that state folder; one that is removed is made again.
+pub async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     const PAUSE: Duration = Duration::from_millis(100);
     loop {
-        match listener.accept().await {
+    const LOOK: Duration = Duration::from_secs(2);
+    let mut looks = tokio::time::interval(LOOK);
+    let mut is_complaining = true;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = looks.tick() => {
+                match bind_again(&state) {
+                    Ok(bound) => {
+                        listener = bound.unwrap_or(listener);
+                        is_complaining = true;
+                    }
+                    Err(error) if is_complaining => {
+                        warn!(socket = %socket_path(&state).display(), "the control socket is gone: {error}");
+                        is_complaining = false;
+                    }
+                    Err(_) => {}
+                }
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let desk = desk.clone();
                 tokio::spawn(async move {
@@ -330,6 +351,18 @@ pub async fn serve(listener: UnixListener, desk: Desk) {
 }
 
 /// Reads the name of a zone, which must be served; if it is not, says which are.
+/// Makes the socket again where nothing is at its place any more, and its folder as well.
+fn bind_again(state: &Path) -> io::Result<Option<UnixListener>> {
+    let path = socket_path(state);
+    if std::fs::symlink_metadata(&path).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true) {
+        return Ok(None);
+    }
+    make_again(state)?;
+    let listener = UnixListener::from_std(bind(state)?)?;
+    warn!(socket = %path.display(), "the control socket was removed under the running server, and is made again");
+    Ok(Some(listener))
+}
+
 fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
     /// A hosting provider has thousands.
     const NAMED: usize = 20;

@@ -13,6 +13,7 @@ use std::{
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -23,6 +24,7 @@ use tracing::{info, warn};
 
 use super::{
     loading::{Files, Stamp, stamps},
+    state::FOLDER_MODE,
     zones::{DatasetSpec, absolute},
 };
 
@@ -92,7 +94,7 @@ impl Kept {
         if total > self.max_bytes {
             return Err(io::Error::other(format!("{total} octets are more than the {} that are kept", self.max_bytes)));
         }
-        fs::create_dir_all(&aside)?;
+        fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&aside)?;
         let written = write_version(&aside, dataset, loaded, entries).and_then(|()| {
             let has_changed = stamps(dataset) != loaded;
             if has_changed {

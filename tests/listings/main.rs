@@ -15,5 +15,6 @@ mod crash;
 mod day;
 mod exact;
 mod process;
+mod removed;
 mod rules;
 mod world;

@@ -259,6 +259,9 @@ pub enum StoreError {
     /// The store cannot be written. What is served is served on.
     #[error("the store of live listings cannot be written: {0}; nothing was changed, what is listed stays listed")]
     Unwritable(String),
+    /// A copy cannot be written.
+    #[error("the copy cannot be written: {0}; the store itself is well")]
+    NotCopied(String),
     /// The store cannot be opened or read.
     #[error("the store of live listings cannot be read: {0}")]
     Unreadable(String),

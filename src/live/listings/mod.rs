@@ -148,6 +148,8 @@ impl Listings {
     fn open_with(settings: Settings, places: Places, opener: Box<Opener>) -> Result<Self, StoreError> {
         let path = store::path_in(&settings.state);
         let database = store::open(&path, &*opener)?;
+        let file =
+            store::file_at(&path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
         let mut serving = Serving::new(places.live, places.slots, settings.ttl_s);
         store::for_each_served(&database, |zone, place, own, until_s| serving.take(zone, place, own, until_s))?;
         serving.publish_all();
@@ -170,6 +172,7 @@ impl Listings {
             served: places.served,
             rules: settings.rules,
             confidence: Confidence::new(&*shared.clock),
+            file,
         };
         let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;

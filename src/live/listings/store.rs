@@ -36,6 +36,7 @@ use super::{
 };
 use crate::{
     wire::name::Name,
+    live::state::make_again,
     zone::live::{OwnValue, Place},
 };
 
@@ -105,6 +106,20 @@ pub(super) fn open_file(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 /// Opens a store, and makes its tables.
+/// Which file that is, by device and inode: a file that another one was put in the place of is open still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+/// Which file is there; none if there is none.
+pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
+    use std::os::unix::fs::MetadataExt as _;
+    match fs::metadata(path) {
+        Ok(file) => Ok(Some(FileId(file.dev(), file.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreError> {
     let database = opener(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
@@ -362,7 +377,7 @@ pub(super) fn history_bytes(database: &Database) -> Result<u64, Fault> {
 
 /// Copies everything, as it is at one moment, into a new file.
 pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
-    let unwritable = |error: &dyn std::fmt::Display| StoreError::Unwritable(format!("{}: {error}", to.display()));
+    let unwritable = |error: &dyn std::fmt::Display| StoreError::NotCopied(format!("{}: {error}", to.display()));
     if to.exists() {
         return Err(unwritable(&"there is such a file already"));
     }
@@ -402,6 +417,18 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
 }
 
 #[cfg(test)]
+/// Writes all of a store whose file was removed to the place where that was.
+pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreError> {
+    let failed = |why: &dyn std::fmt::Display| {
+        StoreError::Unwritable(format!("{} was removed, and cannot be written anew: {why}", path.display()))
+    };
+    path.parent().map_or(Ok(()), make_again).map_err(|error| failed(&error))?;
+    copy(database, path).map_err(|why| match why {
+        StoreError::NotCopied(why) => failed(&why),
+        why => failed(&why),
+    })
+}
+
 mod tests {
     use redb::{ReadableTableMetadata as _, backends::InMemoryBackend};
 

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     path::PathBuf,
     sync::{
         Arc,
@@ -26,7 +27,7 @@ use super::{
     decide::{Group, Order, expired},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
-    store::{self, Fault, Opener, Tables},
+    store::{self, Fault, FileId, Opener, Tables},
 };
 use crate::{live::served::Cell, wire::name::Name};
 
@@ -85,6 +86,8 @@ pub(super) struct Writer {
     pub(super) served: Cell,
     pub(super) rules: Rules,
     pub(super) confidence: Confidence,
+    /// The file that is open.
+    pub(super) file: Option<FileId>,
 }
 
 impl Writer {
@@ -137,7 +140,11 @@ impl Writer {
                 }
                 done(total);
             }
-            Message::Stop => return false,
+            Message::Stop => {
+                // What was removed since the last look is written anew, or nothing is left at the next start.
+                let _said_if_not = self.ready();
+                return false;
+            }
         }
         true
     }
@@ -285,10 +292,7 @@ impl Writer {
 
     /// The store, if there is room in it; opened again if it had failed.
     fn ready(&mut self) -> Result<Arc<Database>, StoreError> {
-        let opened = store::check_room(&self.shared.path).and_then(|()| match self.shared.database.load_full() {
-            Some(database) => Ok(database),
-            None => store::open(&self.shared.path, &*self.shared.opener),
-        });
+        let opened = store::check_room(&self.shared.path).and_then(|()| self.in_place());
         match opened {
             Ok(database) => {
                 if self.shared.database.load().is_none() {
@@ -306,6 +310,38 @@ impl Writer {
                 };
                 self.alarm(&why);
                 Err(why)
+            }
+        }
+    }
+
+    /// The store in the file at its place. One that was removed while it was open is written anew, with all that is in it;
+    /// otherwise what is acknowledged would be gone with the next restart.
+    fn in_place(&mut self) -> Result<Arc<Database>, StoreError> {
+        let (database, path) = (self.shared.database.load_full(), &self.shared.path);
+        let unwritable = |why: &dyn fmt::Display| StoreError::Unwritable(format!("{} {why}", path.display()));
+        let there = store::file_at(path).map_err(|error| unwritable(&error))?;
+        match (database, there) {
+            (Some(database), there) if there == self.file => Ok(database),
+            (None, there) if there == self.file => store::open(path, &*self.shared.opener),
+            (_, Some(_)) => Err(unwritable(
+                &"is another file than the one that is served from: restart the server to serve what is in it, or move it away, \
+                  and what is served now is written there",
+            )),
+            (None, None) => Err(unwritable(
+                &"was removed after it had failed: put a backup there, and restart the server, or it begins with nothing",
+            )),
+            (Some(database), None) => {
+                store::write_anew(&database, path)?;
+                drop(database);
+                self.shared.database.store(None);
+                self.file = store::file_at(path).map_err(|error| unwritable(&error))?;
+                error!(
+                    store = %path.display(),
+                    "the store of live listings was removed under the running server, and is written anew with all that was in \
+                     it; whatever copies folders must leave it alone (rsync --delete --exclude=.dnsbld), or the state folder \
+                     must be elsewhere (`state` or --state)"
+                );
+                store::open(path, &*self.shared.opener)
             }
         }
     }
