@@ -92,3 +92,15 @@ fn commands_find_the_server_again() {
     assert!(said.contains("192.0.2.1 listed") && said.contains("192.0.2.2 listed"), "{said}");
     assert_eq!(site.run(&["history", "192.0.2.1"]).0.lines().count(), 1);
 }
+
+#[test]
+fn an_empty_store_is_told_of() {
+    let mut site = Site::new(&FILES, "");
+    assert!(site.run(&["list", ZONE, "192.0.2.1"]).1);
+    site.kill();
+    fs::write(site.state().join("listings.redb"), "").expect("cut off");
+    site.start();
+    let said = fs::read_to_string(site.root.path().join("log")).expect("a log");
+    assert!(said.contains("ERROR") && said.contains("is an empty file") && said.contains("backup"), "{said}");
+    assert!(site.run(&["list", ZONE, "192.0.2.1"]).1);
+}

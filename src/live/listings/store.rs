@@ -26,6 +26,7 @@ use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable, Table, TableDefinition,
     WriteTransaction,
 };
+use tracing::error;
 
 use super::{
     Event, Key, Record, StoreError,
@@ -121,6 +122,13 @@ pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
 }
 
 pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreError> {
+    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        error!(
+            store = %path.display(),
+            "the store of live listings is an empty file, and a new one is begun, WITHOUT what was listed or excluded by command \
+             and its history; if there is a backup, stop the server, and put that in its place"
+        );
+    }
     let database = opener(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
         error => StoreError::Unreadable(format!("{}: {error}", path.display())),
