@@ -88,7 +88,7 @@ impl Watch {
         let watcher = interval.is_some().then(|| FolderWatcher::start(&sender)).flatten();
         let thread = thread::Builder::new().name("reloader".to_owned()).spawn(move || {
             turns::give_way();
-            let mut looker = Looker { reloader, watcher, beside: Beside::default() };
+            let mut looker = Looker { reloader, watcher, beside: Beside::default(), looked: Instant::now() };
             while catch_unwind(AssertUnwindSafe(|| looker.run(&receiver, interval))).is_err() {
                 error!("the reloader panicked and begins anew; please report this");
                 looker.reloader.begin_anew();
@@ -131,6 +131,8 @@ struct Looker {
     reloader: Reloader,
     watcher: Option<FolderWatcher>,
     beside: Beside,
+    /// When it last looked.
+    looked: Instant,
 }
 
 /// What came while a large file was read.
@@ -170,8 +172,10 @@ impl Looker {
                 Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     self.reloader.free_retired();
+                    // A first start keeps thousands: what changes meanwhile does not wait for that.
+                    let is_due = Instant::now() >= next_look || self.has_become_quiet();
                     let Self { reloader, beside, .. } = self;
-                    if reloader.keep_next_alert(&mut |reloader| beside.look(reloader, triggers)) {
+                    if !is_due && reloader.keep_next_alert(&mut |reloader| beside.look(reloader, triggers)) {
                         continue;
                     }
                     if Instant::now() >= next_look {
@@ -221,7 +225,14 @@ impl Looker {
     fn look_once(&mut self, occasion: Occasion<'_>, triggers: &Receiver<Trigger>) -> ReloadReport {
         let Self { reloader, beside, .. } = self;
         let moment = (clock::now_s(), Instant::now());
-        reloader.look_alert(moment, occasion, &mut |reloader| beside.look(reloader, triggers))
+        let report = reloader.look_alert(moment, occasion, &mut |reloader| beside.look(reloader, triggers));
+        self.looked = Instant::now();
+        report
+    }
+
+    /// Whether files that were not quiet may be so by now.
+    fn has_become_quiet(&self) -> bool {
+        self.reloader.has_unquiet() && self.looked.elapsed() >= QUIET
     }
 
     /// Watches where the files are now; true if that is elsewhere than before: what happened there before it was watched,

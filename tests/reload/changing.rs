@@ -11,7 +11,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::live::{Live, PATIENCE, Place, host_name, hosts};
+use super::live::{Live, PATIENCE, PROMPT, Place, host_name, hosts, kept_files};
 
 const COUNT: u32 = 60_000;
 /// A file may be read before anybody sees that it is open.
@@ -108,4 +108,19 @@ fn a_new_file_that_changes_while_it_is_read_is_not_served_until_it_is_quiet() {
         }
     }
     panic!("not once in {TRIES} tries was the file seen open while it was read\n{}", live.log());
+}
+
+/// A first start copies each file for the next one, which takes a disk seconds where there are many.
+#[test]
+fn a_change_does_not_wait_until_all_is_kept() {
+    const ZONES: usize = 2_000;
+    let place = Place::new();
+    for number in 0..ZONES {
+        fs::write(place.zone(&format!("z{number}.example.ip4set")), "127.0.0.2\n").expect("written");
+    }
+    let live = Live::start(&place, &[]);
+    place.drop_file("z7.example.ip4set", "127.0.0.2\n127.0.0.3\n");
+    let took = live.await_answer("3.0.0.127.z7.example", "2", PROMPT);
+    let kept = kept_files(&place.good()).count();
+    assert!(kept < ZONES || took < Duration::from_secs(2), "live after {took:?}, when {kept} were kept");
 }
