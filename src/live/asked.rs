@@ -32,10 +32,11 @@ impl AskedKey {
             Ok(IpAddr::V4(address)) => Ok(Self::V4(address.into())),
             Ok(IpAddr::V6(address)) => Ok(Self::V6(address.into())),
             Err(_) => {
-                // No domain ends in a number; RFC 3696 section 2.
+                // No domain ends in a number (RFC 3696 section 2), but with a dot at its end anything is a name.
                 let is_number =
                     text.rsplit('.').next().is_some_and(|last| last.bytes().all(|octet| octet.is_ascii_digit()));
-                let name = Name::parse(text.as_bytes()).ok().filter(|_| !text.contains(['/', ':']) && !is_number);
+                let is_name = !text.contains(['/', ':']) && (!is_number || text.ends_with('.'));
+                let name = Name::parse(text.as_bytes()).ok().filter(|name| is_name && !name.is_root());
                 name.map(Self::Name).ok_or_else(|| {
                     format!("{text}: neither an address such as 192.0.2.1 or 2001:db8::1, nor a domain name such as example.com")
                 })
@@ -56,7 +57,10 @@ mod tests {
         assert_eq!(mapped.clone().readings(), [mapped, AskedKey::V4(0xc000_0201)]);
         assert!(matches!(AskedKey::parse("2001:db8::1"), Ok(AskedKey::V6(_))));
         assert!(matches!(AskedKey::parse("Example.COM"), Ok(AskedKey::Name(_))));
-        for wrong in ["", "192.0.2.0/24", "192.0.2", "300.0.0.1", "2001:db8::x", "a..b"] {
+        for name in ["example.com.", "1.2.0.192."] {
+            assert_eq!(AskedKey::parse(name), Ok(AskedKey::Name(Name::parse(name.as_bytes()).expect("a name"))));
+        }
+        for wrong in ["", ".", "192.0.2.0/24", "192.0.2", "300.0.0.1", "2001:db8::x", "a..b"] {
             assert!(AskedKey::parse(wrong).is_err(), "{wrong}");
         }
     }

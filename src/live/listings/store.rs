@@ -361,6 +361,23 @@ pub(super) fn of_zone(
     Ok(records)
 }
 
+/// How many listings of a zone after a key are in force.
+pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: u64) -> Result<usize, Fault> {
+    let table = database.begin_read()?.open_table(LISTINGS)?;
+    let mut first = encode_key(zone, &after.place());
+    first.push(0); // the first key beyond
+    let mut count = 0;
+    for entry in table.range::<&[u8]>(&*first..)? {
+        let (key, octets) = entry?;
+        if !key.value().starts_with(zone.as_wire()) {
+            break;
+        }
+        let (_, until_s) = decode_served(octets.value())?;
+        count += usize::from(until_s.is_none_or(|until_s| now_s < until_s));
+    }
+    Ok(count)
+}
+
 /// The last events of a key, oldest first.
 pub(super) fn history(database: &Database, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, Fault> {
     let transaction = database.begin_read()?;
