@@ -80,7 +80,7 @@ pub(super) struct ListingsArguments {
     #[arg(required = true)]
     zone: Option<String>,
     /// Most listings that are shown
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
     limit: usize,
     /// From the one after this key on
     #[arg(long, value_name = "KEY")]
@@ -121,7 +121,7 @@ pub(super) struct HistoryArguments {
     /// Only in these zones
     zones: Vec<String>,
     /// Most events of each zone, the last ones
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
     limit: usize,
     #[command(flatten)]
     state: StateArgument,
@@ -204,7 +204,11 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
 pub(super) fn history(arguments: &HistoryArguments) -> anyhow::Result<ExitCode> {
     let (key, zones) = (arguments.key.clone(), arguments.zones.clone());
     let request = ListingsRequest::History { zones, key, limit: arguments.limit };
-    show(ask(&arguments.state.folder()?, &Request::Listings { request })?, &arguments.state)
+    show(arguments.state.request(&Request::Listings { request })?, &arguments.state)
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
 fn parse_until(text: &str) -> anyhow::Result<u64> {
@@ -242,8 +246,13 @@ fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
     match told {
         ListingsAnswer::Changed { changes } => changes.iter().map(|change| show_change(change, now_s)).collect(),
         ListingsAnswer::Report { report } => show_report(report),
-        ListingsAnswer::Listings { listings } if listings.is_empty() => vec!["nothing is listed by command".to_owned()],
-        ListingsAnswer::Listings { listings } => listings.iter().map(|record| show_record(record, now_s)).collect(),
+        ListingsAnswer::Listings { listings, .. } if listings.is_empty() => {
+            vec!["nothing is listed by command".to_owned()]
+        }
+        ListingsAnswer::Listings { listings, more } => {
+            let shown = listings.iter().map(|record| show_record(record, now_s));
+            shown.chain(listings.last().filter(|_| *more > 0).map(|last| show_more(last, *more))).collect()
+        }
         ListingsAnswer::History { events } if events.is_empty() => vec!["nothing is known of it".to_owned()],
         ListingsAnswer::History { events } => events.iter().map(show_event).collect(),
         ListingsAnswer::Exporting => Vec::new(),
@@ -329,6 +338,13 @@ fn show_event(event: &Event) -> String {
         }
         Some(until_s) => format!(" until {}", clock::date(until_s)),
         None => " with no end".to_owned(),
+fn show_more(last: &Record, more: usize) -> String {
+    let Record { zone, key, .. } = last;
+    format!(
+        "and {more} more: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time"
+    )
+}
+
     };
     let (at, origin) = (clock::date(event.at_s), &event.origin);
     format!(

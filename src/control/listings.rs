@@ -133,6 +133,9 @@ pub enum ListingsAnswer {
         /// In the order of the store.
         listings: Vec<Record>,
     },
+        /// So many are behind the last of these.
+        #[serde(default)]
+        more: usize,
     /// What happened to a key.
     History {
         /// Zone by zone, oldest first.
@@ -473,9 +476,14 @@ impl Clerk<'_> {
 
     async fn show(&self, zone: &str, after: Option<Key>, limit: usize) -> Result<Answer, String> {
         let (listings, zone) = (self.listings.clone(), self.zone(zone)?);
-        let page = task::spawn_blocking(move || listings.of_zone(&zone, after.as_ref(), limit)).await;
-        let listings = page.map_err(|error| error.to_string())?.map_err(|why| why.to_string())?;
-        Ok(answer(ListingsAnswer::Listings { listings }))
+        let look = move || {
+            let page = listings.of_zone(&zone, after.as_ref(), limit)?;
+            let last = page.last().filter(|_| page.len() == limit);
+            let more = last.map_or(Ok(0), |last| listings.count_after(&zone, &last.key))?;
+            Ok::<_, StoreError>(ListingsAnswer::Listings { listings: page, more })
+        };
+        let looked = task::spawn_blocking(look).await;
+        Ok(answer(looked.map_err(|error| error.to_string())?.map_err(|why| why.to_string())?))
     }
 
     fn history(&self, zones: &[String], key: &str, limit: usize) -> Result<Answer, String> {

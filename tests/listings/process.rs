@@ -235,7 +235,24 @@ fn many_lines_and_one_report() {
     let copy = site.root.path().join("copy.redb");
     let (text, is_well) = site.run(&["listings", "backup", copy.to_str().expect("a path")]);
     assert!(is_well && text.starts_with("backed up, "), "{text}");
-    assert!(!site.run(&["listings", "backup", copy.to_str().expect("a path")]).1, "nothing is written over");
+    let (text, is_well) = site.run(&["listings", "backup", copy.to_str().expect("a path")]);
+    assert!(!is_well, "nothing is written over");
+    assert!(text.contains("the copy cannot be written: ") && text.contains("the store itself is well"), "{text}");
+    let (text, is_well) = site.run(&["listings", "virbl.tee.gr", "--limit", "2"]);
+    let last = text.lines().last().unwrap_or_default();
+    assert!(is_well && text.lines().count() == 3 && last.starts_with("and 100000 more: "), "{text}");
+    let after = last.split_once("--after '").and_then(|(_, rest)| rest.split_once('\'')).expect("a key").0;
+    assert_eq!(
+        site.run(&["listings", "virbl.tee.gr", "--limit", "200000", "--after", after]).0.lines().count(),
+        100_000
+    );
+    let (text, _) = site.run(&["listings", "virbl.tee.gr", "--limit", "2", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["more"], 100_000);
+    for command in ["listings", "history"] {
+        let (text, is_well) = site.run(&[command, "virbl.tee.gr", "--limit", "0"]);
+        assert!(!is_well && text.contains("expected a whole number from 1"), "{text}");
+    }
     let (text, is_well) = site.run_with(&["delist", "virbl.tee.gr", "-"], &lines);
     assert!(is_well && text == "100000 delisted\n", "{text}");
     assert_eq!(site.ask("3.1.0.10.virbl.tee.gr", 1), ["NXDOMAIN"]);

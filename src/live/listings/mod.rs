@@ -256,6 +256,14 @@ impl Listings {
         Ok(records)
     }
 
+    /// How many listings of a zone after this key are in force.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn count_after(&self, zone: &Name, after: &Key) -> Result<usize, StoreError> {
+        Ok(store::count_after(&*self.0.shared.database()?, zone, after, self.now_s())?)
+    }
+
     /// What happened to a key in a zone, oldest first, at most the last `limit` events.
     ///
     /// # Errors

@@ -36,8 +36,8 @@ use super::{
     },
 };
 use crate::{
-    wire::name::Name,
     live::state::make_again,
+    wire::name::Name,
     zone::live::{OwnValue, Place},
 };
 
@@ -106,7 +106,6 @@ pub(super) fn open_file(path: &Path) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).create(path)
 }
 
-/// Opens a store, and makes its tables.
 /// Which file that is, by device and inode: a file that another one was put in the place of is open still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId(u64, u64);
@@ -121,6 +120,7 @@ pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
     }
 }
 
+/// Opens a store, and makes its tables.
 pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreError> {
     if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
         error!(
@@ -417,6 +417,18 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
     fs::rename(&aside, to).and_then(|()| sync_folder(to)).map_err(|error| unwritable(&error))
 }
 
+/// Writes all of a store whose file was removed to the place where that was.
+pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreError> {
+    let failed = |why: &dyn std::fmt::Display| {
+        StoreError::Unwritable(format!("{} was removed, and cannot be written anew: {why}", path.display()))
+    };
+    path.parent().map_or(Ok(()), make_again).map_err(|error| failed(&error))?;
+    copy(database, path).map_err(|why| match why {
+        StoreError::NotCopied(why) => failed(&why),
+        why => failed(&why),
+    })
+}
+
 fn copy_tables(database: &Database, to: &Path) -> Result<(), Fault> {
     let from = database.begin_read()?;
     let to = open_file(to)?;
@@ -442,18 +454,6 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
 }
 
 #[cfg(test)]
-/// Writes all of a store whose file was removed to the place where that was.
-pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreError> {
-    let failed = |why: &dyn std::fmt::Display| {
-        StoreError::Unwritable(format!("{} was removed, and cannot be written anew: {why}", path.display()))
-    };
-    path.parent().map_or(Ok(()), make_again).map_err(|error| failed(&error))?;
-    copy(database, path).map_err(|why| match why {
-        StoreError::NotCopied(why) => failed(&why),
-        why => failed(&why),
-    })
-}
-
 mod tests {
     use redb::{ReadableTableMetadata as _, backends::InMemoryBackend};
 
