@@ -269,14 +269,7 @@ fn show_change(change: &Changed, now_s: u64) -> String {
         }
         Outcome::Excluded { until_s } => format!("{key}: excluded {}", until(*until_s, now_s)),
         Outcome::Delisted => format!("{key}: delisted"),
-        Outcome::Unchanged => {
-            // explain takes neither prefixes nor wildcards.
-            let is_explained = AskedKey::parse(key).is_ok();
-            let says = if is_explained { format!(" (dnsbld explain {key} says)") } else { String::new() };
-            format!(
-                "{key}: was not listed by command; if files list it{says}, hide it: dnsbld list --exclude ZONE {key}"
-            )
-        }
+        Outcome::Unchanged => show_unchanged(key, change.within.as_deref()),
         Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),
     }
 }
@@ -284,6 +277,19 @@ fn show_change(change: &Changed, now_s: u64) -> String {
 fn nth(times: u32) -> String {
     if times > 1 { format!(", for the {times}{} time", ordinal(times)) } else { String::new() }
 }
+fn show_unchanged(key: &str, within: Option<&str>) -> String {
+    if let Some(within) = within {
+        return format!(
+            "{key}: was not listed by itself, but {within} is, by command: delist that, or except this one: dnsbld list \
+             --exclude ZONE {key}"
+        );
+    }
+    // explain takes neither prefixes nor wildcards.
+    let is_explained = AskedKey::parse(key).is_ok();
+    let says = if is_explained { format!(" (dnsbld explain {key} says)") } else { String::new() };
+    format!("{key}: was not listed by command; if files list it{says}, hide it: dnsbld list --exclude ZONE {key}")
+}
+
 
 fn ordinal(number: u32) -> &'static str {
     match (number % 10, number % 100 / 10) {

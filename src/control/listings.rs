@@ -19,6 +19,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use super::changed::Changed;
 use super::{Answer, lines::Lines, served_zone, tally::Fate};
 use crate::{
     live::{
@@ -132,10 +133,10 @@ pub enum ListingsAnswer {
     Listings {
         /// In the order of the store.
         listings: Vec<Record>,
-    },
         /// So many are behind the last of these.
         #[serde(default)]
         more: usize,
+    },
     /// What happened to a key.
     History {
         /// Zone by zone, oldest first.
@@ -148,16 +149,6 @@ pub enum ListingsAnswer {
         /// Octets of it.
         bytes: u64,
     },
-}
-
-/// What became of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// The key as it was given.
-    pub key: String,
-    /// What became of it.
-    #[serde(flatten)]
-    pub outcome: Outcome,
 }
 
 /// What became of many lines.
@@ -387,9 +378,12 @@ impl Clerk<'_> {
                 changes.push(Change { zone: zone.clone(), key, op: op.clone(), reason: reason.cloned() });
             }
         }
-        let keys: Vec<String> = changes.iter().map(|change| change.key.to_string()).collect();
+        let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
         let outcomes = self.submit(changes).await.unwrap_or(Err(StoreError::Ending)).map_err(|why| why.to_string())?;
-        let changes = keys.into_iter().zip(outcomes).map(|(key, outcome)| Changed { key, outcome }).collect();
+        let listings = self.listings.clone();
+        let tell = move |(key, outcome): (Key, Outcome)| Changed::new(&listings, &zone, &key, outcome);
+        let told = task::spawn_blocking(move || keys.into_iter().zip(outcomes).map(tell).collect()).await;
+        let changes = told.map_err(|error| error.to_string())?;
         Ok(answer(ListingsAnswer::Changed { changes }))
     }
 

@@ -4,6 +4,7 @@
 
 pub mod api;
 mod by_command;
+mod changed;
 mod compare;
 mod explain;
 mod lines;

@@ -269,6 +269,22 @@ fn many_lines_and_one_report() {
 }
 
 #[test]
+fn a_delisting_in_vain_names_what_lists_it() {
+    let site = Site::new(&FILES, "");
+    assert!(site.run(&["list", "virbl.tee.gr", "10.5.0.0/16"]).1);
+    let (said, _) = site.run(&["delist", "virbl.tee.gr", "10.5.1.1", "10.6.1.1"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("10.5.1.1: was not listed by itself, but 10.5.0.0/16 is, by command"), "{said}");
+    assert!(lines[1].starts_with("10.6.1.1: was not listed by command"), "{said}");
+    assert!(site.run(&["list", "rhsbl.tee.gr", "*.b.test", "1.2.0.192."]).1);
+    let (said, _) = site.run(&["delist", "rhsbl.tee.gr", "x.y.b.test", "b.test"]);
+    assert!(said.contains("x.y.b.test: was not listed by itself, but *.b.test is"), "{said}");
+    assert!(said.contains("\nb.test: was not listed by command"), "the name is not below itself: {said}");
+    let (said, is_well) = site.run(&["explain", "1.2.0.192."]);
+    assert!(is_well && said.contains("rhsbl.tee.gr: listed as"), "{said}");
+}
+
+#[test]
 fn only_one_and_only_its_owner() {
     use std::os::unix::fs::PermissionsExt as _;
     let site = Site::new(&FILES, "");

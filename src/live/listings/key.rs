@@ -129,6 +129,22 @@ impl Key {
         }
     }
 
+    /// The keys that this one is a part of, the narrowest first.
+    pub(super) fn wider(&self) -> impl Iterator<Item = Self> + use<> {
+        std::iter::successors(self.next_wider(), Self::next_wider)
+    }
+
+    fn next_wider(&self) -> Option<Self> {
+        match self {
+            Self::Prefix(net) => net.supernet().map(Self::Prefix),
+            Self::Name { name, .. } => {
+                let wire = name.as_wire();
+                let above = Name::from_wire(&wire[1 + usize::from(wire[0])..]);
+                (!above.is_root()).then_some(Self::Name { name: above, is_wildcard: true })
+            }
+        }
+    }
+
     /// The key of a name, or of all names below it.
     pub fn name(name: Name, is_wildcard: bool) -> Self {
         Self::Name { name, is_wildcard }

@@ -264,6 +264,14 @@ impl Listings {
         Ok(store::count_after(&*self.0.shared.database()?, zone, after, self.now_s())?)
     }
 
+    /// The narrowest listing or exclusion in force that this key is a part of, but for its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn around(&self, zone: &Name, key: &Key) -> Result<Option<Record>, StoreError> {
+        key.wider().map(|wider| self.get(zone, &wider)).find(|found| !matches!(found, Ok(None))).unwrap_or(Ok(None))
+    }
+
     /// What happened to a key in a zone, oldest first, at most the last `limit` events.
     ///
     /// # Errors

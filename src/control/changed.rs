@@ -1,0 +1,30 @@
+//! What became of a key that somebody wanted to list or delist.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    live::listings::{Key, Listings, Outcome, Verdict},
+    wire::name::Name,
+};
+
+/// What became of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The key as it was given.
+    pub key: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What else lists it by command, where nothing was said of the key itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+}
+
+impl Changed {
+    /// Looks what whoever delisted it in vain has to delist.
+    pub(super) fn new(listings: &Listings, zone: &Name, key: &Key, outcome: Outcome) -> Self {
+        let around = (outcome == Outcome::Unchanged).then(|| listings.around(zone, key).ok().flatten()).flatten();
+        let within = around.filter(|record| record.verdict != Verdict::Excluded).map(|record| record.key.to_string());
+        Self { key: key.to_string(), outcome, within }
+    }
+}
