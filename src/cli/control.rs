@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -96,7 +96,13 @@ impl StateArgument {
 
     /// What the server answers.
     pub(super) fn request(&self, request: &Request) -> anyhow::Result<Answer> {
-        ask(&self.folder()?, request)
+        self.answer(|folder| ask(folder, request))
+    }
+
+    /// The same where there is more to it than a request. Where JSON is to be printed, that nobody answers is an answer as well.
+    pub(super) fn answer(&self, ask: impl FnOnce(&Path) -> anyhow::Result<Answer>) -> anyhow::Result<Answer> {
+        let answer = self.folder().and_then(|folder| ask(&folder));
+        answer.or_else(|error| if self.json { Ok(Answer::Error { text: format!("{error:#}") }) } else { Err(error) })
     }
 
     /// Whether JSON is to be printed.

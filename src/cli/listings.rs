@@ -154,14 +154,16 @@ fn change(
     reason: Option<String>,
     state: &StateArgument,
 ) -> anyhow::Result<ExitCode> {
-    let (folder, zone) = (state.folder()?, zone.to_owned());
-    let answer = if keys == ["-"] {
-        let request = ListingsRequest::Bulk { zone, terms, reason };
-        ask_with_lines(&folder, &Request::Listings { request }, &mut io::stdin().lock())?
-    } else {
-        let request = ListingsRequest::Change { zone, keys: keys.to_vec(), terms, reason };
-        ask(&folder, &Request::Listings { request })?
-    };
+    let zone = zone.to_owned();
+    let answer = state.answer(|folder| {
+        if keys == ["-"] {
+            let request = ListingsRequest::Bulk { zone, terms, reason };
+            ask_with_lines(folder, &Request::Listings { request }, &mut io::stdin().lock())
+        } else {
+            let request = ListingsRequest::Change { zone, keys: keys.to_vec(), terms, reason };
+            ask(folder, &Request::Listings { request })
+        }
+    })?;
     show(answer, state)
 }
 
@@ -172,7 +174,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
             let after = arguments.after.as_deref().map(str::parse).transpose()?;
             let zone = arguments.zone.clone().unwrap_or_default();
             let show_request = ListingsRequest::Show { zone, after, limit: arguments.limit };
-            show(ask(&arguments.state.folder()?, &request(show_request))?, &arguments.state)
+            show(arguments.state.request(&request(show_request))?, &arguments.state)
         }
         Some(ListingsCommand::Export { zones, state }) => {
             let export = request(ListingsRequest::Export { zones: zones.clone() });
@@ -185,18 +187,19 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
         }
         Some(ListingsCommand::Import { file, state }) => {
             let import = request(ListingsRequest::Import);
-            let answer = if file == Path::new("-") {
-                ask_with_lines(&state.folder()?, &import, &mut io::stdin().lock())?
-            } else {
+            let answer = state.answer(|folder| {
+                if file == Path::new("-") {
+                    return ask_with_lines(folder, &import, &mut io::stdin().lock());
+                }
                 let mut file = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-                ask_with_lines(&state.folder()?, &import, &mut file)?
-            };
+                ask_with_lines(folder, &import, &mut file)
+            })?;
             show(answer, state)
         }
         Some(ListingsCommand::Backup { file, state }) => {
             // The server may work elsewhere.
             let path = std::path::absolute(file)?;
-            show(ask(&state.folder()?, &request(ListingsRequest::Backup { path }))?, state)
+            show(state.request(&request(ListingsRequest::Backup { path }))?, state)
         }
     }
 }
@@ -220,7 +223,7 @@ fn parse_until(text: &str) -> anyhow::Result<u64> {
 fn show(answer: Answer, state: &StateArgument) -> anyhow::Result<ExitCode> {
     let told = match answer {
         Answer::Listings { told } => told,
-        Answer::Error { text } => anyhow::bail!("{text}"),
+        answer @ Answer::Error { .. } => return state.print(&answer),
         _ => anyhow::bail!("the server answered something else: is it of another version?"),
     };
     let mut out = io::stdout().lock();
@@ -274,9 +277,6 @@ fn show_change(change: &Changed, now_s: u64) -> String {
     }
 }
 
-fn nth(times: u32) -> String {
-    if times > 1 { format!(", for the {times}{} time", ordinal(times)) } else { String::new() }
-}
 fn show_unchanged(key: &str, within: Option<&str>) -> String {
     if let Some(within) = within {
         return format!(
@@ -290,6 +290,9 @@ fn show_unchanged(key: &str, within: Option<&str>) -> String {
     format!("{key}: was not listed by command; if files list it{says}, hide it: dnsbld list --exclude ZONE {key}")
 }
 
+fn nth(times: u32) -> String {
+    if times > 1 { format!(", for the {times}{} time", ordinal(times)) } else { String::new() }
+}
 
 fn ordinal(number: u32) -> &'static str {
     match (number % 10, number % 100 / 10) {
@@ -335,6 +338,13 @@ fn show_record(record: &Record, now_s: u64) -> String {
     format!("{} {what} since {since} {until}, by {} ({}){reason}", record.key, record.origin.who, record.origin.door)
 }
 
+fn show_more(last: &Record, more: usize) -> String {
+    let Record { zone, key, .. } = last;
+    format!(
+        "and {more} more: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time"
+    )
+}
+
 fn show_event(event: &Event) -> String {
     let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let from = event.origin.from.map(|from| format!(" from {from}")).unwrap_or_default();
@@ -344,13 +354,6 @@ fn show_event(event: &Event) -> String {
         }
         Some(until_s) => format!(" until {}", clock::date(until_s)),
         None => " with no end".to_owned(),
-fn show_more(last: &Record, more: usize) -> String {
-    let Record { zone, key, .. } = last;
-    format!(
-        "and {more} more: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time"
-    )
-}
-
     };
     let (at, origin) = (clock::date(event.at_s), &event.origin);
     format!(

@@ -45,7 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!every.is_zero(), "--every: a rate takes some time");
     let ask = || match arguments.state.request(&Request::Stats)? {
         Answer::Stats { statistics } => Ok(statistics),
-        Answer::Error { text } => anyhow::bail!("{text}"),
+        answer @ Answer::Error { .. } => {
+            arguments.state.print(&answer)?;
+            anyhow::bail!("the server failed")
+        }
         _ => anyhow::bail!("the server answered something else: is it of another version?"),
     };
     let mut before = ask()?;

@@ -285,6 +285,28 @@ fn a_delisting_in_vain_names_what_lists_it() {
 }
 
 #[test]
+fn programs_get_errors_as_answers() {
+    let site = Site::new(&FILES, "");
+    let nowhere = site.root.path().join("nowhere");
+    let ask = |words: &[&str], state: &Path| {
+        let output = dnsbld().args(words).args(["--json", "--state"]).arg(state).output().expect("the program runs");
+        assert!(!output.status.success() && !output.stderr.is_empty(), "{words:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    };
+    for words in [&["list", "nozone", "192.0.2.1"][..], &["listings", "nozone"]] {
+        let told = ask(words, &site.state());
+        assert_eq!(told["answer"], "error", "{words:?}");
+        assert!(told["text"].as_str().is_some_and(|text| text.contains("no zone nozone")), "{told}");
+    }
+    for words in
+        [&["status"][..], &["reload"], &["stats"], &["list", "virbl.tee.gr", "192.0.2.1"], &["history", "a.test"]]
+    {
+        let told = ask(words, &nowhere);
+        assert!(told["text"].as_str().is_some_and(|text| text.contains("no server answers")), "{words:?}: {told}");
+    }
+}
+
+#[test]
 fn only_one_and_only_its_owner() {
     use std::os::unix::fs::PermissionsExt as _;
     let site = Site::new(&FILES, "");
