@@ -160,6 +160,10 @@ fn problems_have_details() {
     check("PUT", "/v1/zones/bl.example/listings/192.0.2.1/24", token, "", 400, "192.0.2.0/24");
     check("PUT", key, token, "{\"colour\":1}", 400, "colour");
     check("PUT", key, token, "[", 400, "cannot be read");
+    check("PUT", key, token, "[]", 400, "array, expected an object, as {\"for\": \"1h\"}");
+    check("PUT", key, token, "{\"for\":-1}", 400, "integer `-1`, expected seconds or a text as 90s");
+    check("PUT", key, token, "{\"until\":[]}", 400, "array, expected seconds since 1970 or a text as 2026");
+    check("POST", "/v1/zones/bl.example/listings", token, "{}", 400, "object, expected an array, as [{\"key\"");
     check("PUT", key, token, "{\"for\":\"soon\"}", 400, "90s, 35m or 1h");
     check("PUT", key, token, "{\"until\":\"tomorrow\"}", 400, "RFC 3339");
     check("PUT", key, token, "{\"for\":1,\"forever\":true}", 400, "only one");
@@ -167,8 +171,8 @@ fn problems_have_details() {
     check("PUT", key, token, "{\"until\":1000}", 422, "over already");
     check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, and this is not one");
     let all = "/v1/zones/bl.example/listings";
-    check("GET", &format!("{all}?limit=x"), token, "", 400, "limit: invalid digit");
-    check("GET", &format!("{all}?limit=-1"), token, "", 400, "limit: invalid digit");
+    check("GET", &format!("{all}?limit=x"), token, "", 400, "limit: expected a whole number");
+    check("GET", &format!("{all}?limit=-1"), token, "", 400, "limit: expected a whole number");
     check("GET", &format!("{all}?limit=1&limit=2"), token, "", 400, "duplicate field `limit`");
     check("DELETE", &format!("{key}?reason=1&reason=2"), token, "", 400, "duplicate field `reason`");
     check("GET", &format!("{all}/%FF"), token, "", 400, "UTF-8");

@@ -1,9 +1,13 @@
 //! The bodies of requests and replies; `openapi.json` describes the same, and a test holds both together.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{fmt, net::Ipv4Addr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 
+use super::problem::plain;
 use crate::live::{
     clock,
     listings::{Door, Event, Key, Lifetime, Op, Outcome, Record, Verdict, What},
@@ -31,21 +35,50 @@ pub(super) struct PutBody {
     pub(super) reason: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Span {
+/// Seconds or a text; `SINCE` if it is a moment.
+#[derive(Clone, Debug)]
+enum Time<const SINCE: bool> {
     Seconds(u64),
     Text(String),
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Moment {
-    Seconds(u64),
-    Text(String),
+type Span = Time<false>;
+type Moment = Time<true>;
+
+impl<'de, const SINCE: bool> Deserialize<'de> for Time<SINCE> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TimeVisitor::<SINCE>)
+    }
+}
+
+struct TimeVisitor<const SINCE: bool>;
+
+impl<const SINCE: bool> Visitor<'_> for TimeVisitor<SINCE> {
+    type Value = Time<SINCE>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if SINCE {
+            "seconds since 1970 or a text as 2026-12-24T18:00:00Z (until)"
+        } else {
+            "seconds or a text as 90s, 35m or 1h (for)"
+        })
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Self::Value, E> {
+        Ok(Time::Seconds(seconds))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Time::Text(text.to_owned()))
+    }
 }
 
 impl PutBody {
+    /// Reads the fields of an object; an array of values would do as well where it is read at once.
+    pub(super) fn read(fields: serde_json::Map<String, serde_json::Value>) -> Result<Self, String> {
+        serde_json::from_value(fields.into()).map_err(|error| plain(&error))
+    }
+
     /// What is asked for.
     pub(super) fn op(self) -> Result<Op, String> {
         let lifetime = match (self.r#for, self.until, self.forever) {

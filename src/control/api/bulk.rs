@@ -14,7 +14,7 @@ use super::{
     Caller, Desk,
     bodies::{PutBody, word},
     json,
-    problem::{Body, Path, Problem, parse},
+    problem::{Body, Path, Problem, parse, plain},
 };
 use crate::{
     live::listings::{Change, Key, Op, Outcome},
@@ -115,13 +115,13 @@ fn lines(body: &[u8]) -> Result<Vec<&str>, Problem> {
 
 fn read(zone: &Name, text: &str) -> Result<Change, String> {
     let mut fields: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| error.to_string())?;
+        serde_json::from_str(text).map_err(|error| plain(&error))?;
     let mut head = serde_json::Map::new();
     for name in ["key", "delist"] {
         head.extend(fields.remove_entry(name));
     }
     let head: Head = serde_json::from_value(head.into()).map_err(|error| error.to_string())?;
-    let body: PutBody = serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
+    let body = PutBody::read(fields)?;
     let reason = body.reason.clone();
     let op = if head.delist { Op::Delist } else { body.op()? };
     Ok(Change { zone: zone.clone(), key: head.key, op, reason })

@@ -188,10 +188,15 @@ async fn put(
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
-    let asked: PutBody = if body.is_empty() { PutBody::default() } else { problem::parse(&body)? };
+    let asked: PutBody = if body.is_empty() { PutBody::default() } else { read_put(&body)? };
     let reason = asked.reason.clone();
     let op = asked.op().map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail))?;
     change(&desk, &caller, Change { zone, key, op, reason }).await
+}
+
+fn read_put(body: &[u8]) -> Result<PutBody, Problem> {
+    let read = PutBody::read(problem::parse(body)?);
+    read.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))
 }
 
 /// What a `DELETE` may say besides.

@@ -81,7 +81,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = extract::Query::from_request_parts(parts, state).await;
-        let extract::Query(told) = read.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        let extract::Query(told) = read.map_err(|error| {
+            let text = error.body_text();
+            let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            let why = why.replace("invalid digit found in string", "expected a whole number");
+            Problem::new(error.status(), format!("what stands behind the question mark cannot be read: {why}"))
+        })?;
         Ok(Self(told))
     }
 }
@@ -107,5 +112,15 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 /// Reads a body.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}")))
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {}", plain(&error))))
+}
+
+/// What is wrong with JSON, in the words of JSON.
+pub(super) fn plain(error: &serde_json::Error) -> String {
+    error
+        .to_string()
+        .replace("expected a map", "expected an object, as {\"for\": \"1h\"}")
+        .replace("expected a sequence", "expected an array, as [{\"key\": \"192.0.2.1\"}]")
+        .replace("sequence, ", "array, ")
+        .replace("map, ", "object, ")
 }
