@@ -199,7 +199,7 @@ impl DatagramsSpec {
         } else {
             anyhow::ensure!(
                 self.listen.contains('/'),
-                "`listen` = {:?}: expected an address such as 127.0.0.1:5392, or a path",
+                "`listen` = {:?}: expected an address such as 127.0.0.1:5392, or a path with a slash, as ./updates",
                 self.listen
             );
             DatagramSocket::Unix { path: beside.join(self.listen), mode: mode.unwrap_or(DEFAULT_MODE) }
@@ -295,7 +295,7 @@ mod tests {
         assert!(mistake("[tokens.a]\nfile = 'short'\nzones = ['*']").contains("16 visible"));
         assert!(mistake("[tokens.a]\nzones = ['*']").contains("`tokens.a`: give either"));
         assert!(mistake("[datagrams]\nlisten = '192.0.2.1:5392'\nzones = ['*']").contains("loopback"));
-        assert!(mistake("[datagrams]\nlisten = 'localhost'\nzones = ['*']").contains("or a path"));
+        assert!(mistake("[datagrams]\nlisten = 'localhost'\nzones = ['*']").contains("or a path with a slash, as ./"));
         assert!(mistake("[datagrams]\nlisten = '/x'\nmode = '888'\nzones = ['*']").contains("0660"));
         let unix = open("[datagrams]\nlisten = 'run/updates'\nzones = ['*']", Path::new("/srv")).expect("valid");
         let socket = DatagramSocket::Unix { path: "/srv/run/updates".into(), mode: 0o660 };

@@ -86,6 +86,9 @@ pub fn read_secret(text: &str) -> Result<ReadSecret, String> {
         Ok(octets) => octets,
         Err(_) => read_clause(text, &mut read)?,
     };
+    if octets.is_empty() {
+        return Err("the secret is empty; `tsig-keygen NAME` makes a good one".to_owned());
+    }
     if octets.len() < SECRET_MIN_LEN {
         return Err(format!("the secret has less than {SECRET_MIN_LEN} octets; `tsig-keygen NAME` makes a good one"));
     }
@@ -170,6 +173,7 @@ mod tests {
     fn mistakes_in_key_files() {
         let mistake = |text: &str| read_secret(text).err().unwrap_or_default();
         assert!(mistake("key a { algorithm hmac-md5; secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };").contains("hmac-md5"));
+        assert!(mistake(" \n").contains("the secret is empty"));
         assert!(mistake("key a { algorithm hmac-sha256; };").contains("without a secret"));
         assert!(mistake("not/base64!").contains("base64"));
         assert!(mistake("c2hvcnQ=").contains("tsig-keygen"));
