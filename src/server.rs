@@ -439,7 +439,7 @@ async fn attend(
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => {
                 personality.signalled(Signal::Hangup, running);
-                watch.sender().send(Trigger::Now { accept: None, done: None }).context("the reloader has ended")?;
+                watch.sender().send(Trigger::Now { accept: Vec::new(), done: None }).context("the reloader has ended")?;
             }
             _ = signals.user_1.recv() => personality.signalled(Signal::User1, running),
             _ = signals.user_2.recv() => personality.signalled(Signal::User2, running),

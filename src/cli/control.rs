@@ -47,10 +47,10 @@ pub(super) struct ExplainArguments {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadArguments {
-    /// Take what was refused of this zone after all, and let go of what is gone of it; `@` is the access lists for all. What is
-    /// told only now takes another time
+    /// Take what was refused of this zone after all, and let go of what is gone of it; `@` is the access lists for all, and
+    /// several zones take several of these. What is told only now takes another time
     #[arg(long, value_name = "ZONE")]
-    accept: Option<String>,
+    accept: Vec<String>,
     #[command(flatten)]
     state: StateArgument,
 }

@@ -50,8 +50,8 @@ use crate::{
         listings::{Door, Listings, Origin},
         reloader::ALL_ZONES,
         served::{Cell, LiveCell},
-        status::SharedStatus,
         state::make_again,
+        status::SharedStatus,
         watch::{Done, Trigger},
     },
     load::Options,
@@ -74,8 +74,8 @@ const REQUEST_MAX_LEN: u64 = 64 * 1024;
 pub enum Request {
     /// Look at the files now.
     Reload {
-        /// Take what was refused of this zone after all.
-        accept: Option<String>,
+        /// Take what was refused of these zones after all.
+        accept: Vec<String>,
     },
     /// Why, and for how long, is this listed?
     Explain {
@@ -313,10 +313,10 @@ pub struct Desk {
 /// Serves requests until the runtime ends, at the socket of that state folder; one that is removed is made again.
 pub async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     const PAUSE: Duration = Duration::from_millis(100);
-    loop {
     const LOOK: Duration = Duration::from_secs(2);
     let mut looks = tokio::time::interval(LOOK);
     let mut is_complaining = true;
+    loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = looks.tick() => {
@@ -351,7 +351,6 @@ pub async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     }
 }
 
-/// Reads the name of a zone, which must be served; if it is not, says which are.
 /// Makes the socket again where nothing is at its place any more, and its folder as well.
 fn bind_again(state: &Path) -> io::Result<Option<UnixListener>> {
     let path = socket_path(state);
@@ -364,6 +363,7 @@ fn bind_again(state: &Path) -> io::Result<Option<UnixListener>> {
     Ok(Some(listener))
 }
 
+/// Reads the name of a zone, which must be served; if it is not, says which are.
 fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
     /// A hosting provider has thousands.
     const NAMED: usize = 20;
@@ -452,13 +452,13 @@ impl Desk {
         }
     }
 
-    async fn reload(&self, accept: Option<String>) -> Answer {
+    async fn reload(&self, accept: Vec<String>) -> Answer {
         let served = self.cell.load();
-        let zone_of = |text: String| match &*text {
+        let zone_of = |text: &String| match &**text {
             ALL_ZONES => Ok(Name::root()),
             zone => served_zone(&served.snapshot, zone),
         };
-        let accept = match accept.map(zone_of).transpose() {
+        let accept = match accept.iter().map(zone_of).collect::<Result<_, _>>() {
             Ok(accept) => accept,
             Err(text) => return Answer::Error { text },
         };

@@ -46,8 +46,8 @@ pub enum Occasion<'a> {
     Change,
     /// Some time has passed.
     Interval,
-    /// Somebody says that all is ready, and may accept what was refused of a zone.
-    Command(Option<&'a Name>),
+    /// Somebody says that all is ready, and may accept what was refused of these zones.
+    Command(&'a [Name]),
 }
 
 /// What a reloader is made of.
@@ -175,7 +175,7 @@ impl Reloader {
     /// Loads what changed and publishes it, at once. What was refused of the zone `accepted` is taken if it still is what was
     /// refused, and what of it is gone is let go.
     pub fn reload(&mut self, now_s: u64, accepted: Option<&Name>) -> ReloadReport {
-        self.look(now_s, Occasion::Command(accepted))
+        self.look(now_s, Occasion::Command(accepted.map_or(&[], std::slice::from_ref)))
     }
 
     /// Loads what changed and is quiet, and publishes it.
@@ -196,7 +196,7 @@ impl Reloader {
         occasion: Occasion<'_>,
         meanwhile: &mut dyn FnMut(&mut Self),
     ) -> ReloadReport {
-        let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { None };
+        let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { &[] };
         let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
         let mut has_changed = self.list(accepted) && self.ripe_specs() != self.published;
@@ -227,10 +227,10 @@ impl Reloader {
     /// was.
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
-        let mut has_changed = self.list(None) && self.ripe_specs() != self.published;
+        let mut has_changed = self.list(&[]) && self.ripe_specs() != self.published;
         let stale = self.stale(Instant::now(), occasion, false);
         let mut report = ReloadReport::default();
-        has_changed |= self.load(stale, None, &mut report, &mut |_| {});
+        has_changed |= self.load(stale, &[], &mut report, &mut |_| {});
         self.publish_if(has_changed, &mut report);
         report.datasets.len()
     }
@@ -239,7 +239,7 @@ impl Reloader {
     fn load(
         &mut self,
         stale: Vec<DatasetSpec>,
-        accepted: Option<&Name>,
+        accepted: &[Name],
         report: &mut ReloadReport,
         meanwhile: &mut dyn FnMut(&mut Self),
     ) -> bool {
@@ -316,8 +316,8 @@ impl Reloader {
         stale
     }
 
-    /// Whether a dataset is of the zone whose data are accepted.
-    fn is_accepted(&self, dataset: &DatasetSpec, accepted: Option<&Name>) -> bool {
+    /// Whether a dataset is of a zone whose data are accepted.
+    fn is_accepted(&self, dataset: &DatasetSpec, accepted: &[Name]) -> bool {
         let mut specs = self.specs.iter().filter(|spec| spec.dataset == *dataset);
         specs.any(|spec| is_of(spec.zone.as_ref(), accepted))
     }
@@ -457,8 +457,8 @@ impl Reloader {
 }
 
 /// Whether what is of a zone, or of all, is accepted.
-fn is_of(zone: Option<&Name>, accepted: Option<&Name>) -> bool {
-    accepted.is_some_and(|accepted| zone.map_or(accepted.is_root(), |zone| zone == accepted))
+fn is_of(zone: Option<&Name>, accepted: &[Name]) -> bool {
+    accepted.iter().any(|accepted| zone.map_or(accepted.is_root(), |zone| zone == accepted))
 }
 
 /// What access lists for all zones are called, in names of files and where they are accepted; to the reloader they are of the root.
@@ -486,7 +486,7 @@ mod tests {
         let settings = Settings::new(ZoneSource::Specs(vec![spec]), Options::default());
         let mut reloader = Reloader::new(settings, Cell::default());
         let looked = catch_unwind(AssertUnwindSafe(|| {
-            reloader.look_alert((1, Instant::now()), Occasion::Command(None), &mut |_| {
+            reloader.look_alert((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
                 fs::write(&file, "").expect("somebody reads it");
                 panic!("as a bug of ours would");
             })

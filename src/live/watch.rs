@@ -45,8 +45,8 @@ pub enum Trigger {
     Changed,
     /// Look now.
     Now {
-        /// Take what was refused of this zone after all.
-        accept: Option<Name>,
+        /// Take what was refused of these zones after all.
+        accept: Vec<Name>,
         /// Who waits for it.
         done: Option<Done>,
     },
@@ -165,10 +165,10 @@ impl Looker {
             match self.beside.left.pop_front().map_or_else(|| triggers.recv_timeout(wait), Ok) {
                 Ok(Trigger::Changed) => match settle(triggers) {
                     Some(Trigger::Stop) => break,
-                    Some(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done, triggers),
+                    Some(Trigger::Now { accept, done }) => self.obey(&accept, done, triggers),
                     Some(Trigger::Changed) | None => self.look(Occasion::Change, triggers),
                 },
-                Ok(Trigger::Now { accept, done }) => self.obey(accept.as_ref(), done, triggers),
+                Ok(Trigger::Now { accept, done }) => self.obey(&accept, done, triggers),
                 Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     self.reloader.free_retired();
@@ -200,7 +200,7 @@ impl Looker {
         }
     }
 
-    fn obey(&mut self, accept: Option<&Name>, done: Option<Done>, triggers: &Receiver<Trigger>) {
+    fn obey(&mut self, accept: &[Name], done: Option<Done>, triggers: &Receiver<Trigger>) {
         let report = self.look_once(Occasion::Command(accept), triggers);
         if let Some(done) = done {
             done.tell(report.datasets.len() + std::mem::take(&mut self.beside.loaded));
@@ -257,7 +257,7 @@ impl Beside {
             }
             let is_change = matches!(trigger, Trigger::Changed);
             if let Trigger::Now { .. } = trigger {
-                occasion = Some(Occasion::Command(None));
+                occasion = Some(Occasion::Command(&[]));
             } else if is_change {
                 occasion = occasion.or(Some(Occasion::Change));
             }

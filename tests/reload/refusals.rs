@@ -185,6 +185,21 @@ fn the_access_list_for_all_zones_is_accepted_by_its_name() {
 }
 
 #[test]
+fn several_zones_are_accepted_at_once() {
+    let place = Place::new();
+    let zones = ["one.example", "two.example", "three.example"];
+    let drop = |value| zones.iter().for_each(|zone| place.drop_file(&format!("{zone}.ip4set"), value));
+    drop("127.0.0.2\n");
+    let live = Live::start(&place, &[]);
+    drop("127.0.0.0/24 :3:\n");
+    for zone in zones {
+        live.await_words(&format!("--accept {zone}"));
+    }
+    live.tell(&["reload", "--accept", zones[0], "--accept", zones[1]]);
+    assert_eq!(zones.map(|zone| live.ask(&format!("9.0.0.127.{zone}"))), ["3", "3", "NXDOMAIN"]);
+}
+
+#[test]
 fn what_cannot_be_loaded_cannot_be_accepted() {
     let place = Place::new();
     place.drop_file("bl.example.ip4set.gz", gzip(&hosts(3_000, 2)));

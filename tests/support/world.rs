@@ -113,7 +113,7 @@ impl World {
         let occasion = match action {
             Action::Change => Occasion::Change,
             Action::Check => Occasion::Interval,
-            Action::Start | Action::Reload | Action::Accept(_) => Occasion::Command(zone.as_ref()),
+            Action::Start | Action::Reload | Action::Accept(_) => Occasion::Command(zone.as_slice()),
         };
         let time = (at.now_s(), self.began + at.passed);
         let (before, reloader) = (self.cell.load_full(), &mut self.reloader);

@@ -15,7 +15,7 @@ use crate::{
 
 impl Reloader {
     /// Looks up what is to be served; true if that changed.
-    pub(super) fn list(&mut self, accepted: Option<&Name>) -> bool {
+    pub(super) fn list(&mut self, accepted: &[Name]) -> bool {
         let listing = match self.settings.source.list() {
             Ok(listing) => listing,
             Err(error) => {
