@@ -161,6 +161,26 @@ fn statistics_log_and_signals() {
 }
 
 #[test]
+fn a_query_log_that_cannot_be_opened_stops_nothing() {
+    let folder = folder();
+    let address = free_address();
+    let mut command = rbldnsd(folder.path());
+    command.args(["-n", "-l", "later/queries", &bind(address), "bl.example:ip4set:hosts"]);
+    let server = Daemon::start(command, address, &folder.path().join("said")).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(ask(address, LISTED).map(|(_, code)| code), Some(0));
+    assert!(server.said().contains("unable to open logfile later/queries: No such file"), "{}", server.said());
+    // It is tried again when it is to be reopened.
+    let later = folder.path().join("later");
+    fs::create_dir(&later).expect("a folder");
+    fs::set_permissions(&later, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("permitted");
+    kill(server.pid(), Signal::SIGHUP).expect("sent");
+    wait_until("the log", || {
+        ask(address, LISTED);
+        fs::read_to_string(folder.path().join("later/queries")).is_ok_and(|log| log.contains("2.0.0.127.bl.example"))
+    });
+}
+
+#[test]
 fn a_log_that_takes_nothing_costs_the_log_alone() {
     let folder = folder();
     let zones = folder.path().join("zones");

@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use tracing::warn;
 
 use crate::{
@@ -37,17 +36,21 @@ pub(super) struct QueryLogFile {
 }
 
 impl QueryLogFile {
-    /// Opens `[+]FILE`, where `-` is standard output; an empty name is no log.
+    /// Opens `[+]FILE`, where `-` is standard output; an empty name is no log. One that cannot be opened is tried again when it is
+    /// to be reopened, as by rbldnsd.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When the system gives no thread.
     pub(super) fn start(text: &str) -> anyhow::Result<Option<Self>> {
         let (is_unbuffered, path) = text.strip_prefix('+').map_or((false, text), |path| (true, path));
         if path.is_empty() {
             return Ok(None);
         }
         let path = (path != "-").then(|| PathBuf::from(path));
-        let target = open(path.as_ref()).with_context(|| format!("unable to open logfile {text}"))?;
+        let target = open(path.as_ref()).unwrap_or_else(|error| {
+            warn!("unable to open logfile {text}: {error}; nothing is logged there until SIGHUP");
+            BufWriter::new(Box::new(io::sink()))
+        });
         let (sender, receiver) = mpsc::sync_channel(QUEUE_LEN);
         let (reopen, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let flags = (Arc::clone(&reopen), Arc::clone(&ended));
