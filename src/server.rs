@@ -52,7 +52,7 @@ use crate::{
         watch::{Trigger, Watch},
         zones::ZoneSource,
     },
-    metrics::{Totals, ZoneCounters},
+    metrics::{LogDrops, Totals, ZoneCounters},
     net::{Counters, Listeners, Settings},
 };
 
@@ -83,6 +83,8 @@ pub struct Running {
     pub listings: Option<Listings>,
     /// Counts of what came in by the doors for live listings.
     pub doors: Arc<Tally>,
+    /// Log lines that were not written.
+    pub log_drops: LogDrops,
 }
 
 impl Running {
@@ -139,6 +141,9 @@ pub trait Personality {
     /// Ends the server.
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()>;
 
+    /// Queries are about to be answered.
+    fn ready(&mut self) {}
+
     /// Queries are answered from now on.
     ///
     /// # Errors
@@ -157,6 +162,11 @@ pub trait Personality {
     /// Where queries are logged.
     fn query_log(&self) -> Option<QueryLog> {
         None
+    }
+
+    /// Where log lines are counted that are not written.
+    fn log_drops(&self) -> LogDrops {
+        LogDrops::default()
     }
 }
 
@@ -252,6 +262,7 @@ impl Bound {
         };
         let query_tap = Arc::clone(&shared.tap);
         let (runtime, signals) = runtime()?;
+        personality.ready();
         let server = listeners.start(shared.into_factory()).context("cannot start the workers")?;
         let running = Running {
             cell,
@@ -266,6 +277,7 @@ impl Bound {
             has_state: config.state.is_some(),
             listings,
             doors: tally,
+            log_drops: personality.log_drops(),
         };
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;

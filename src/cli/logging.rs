@@ -1,5 +1,7 @@
 //! Where messages go: lines with a time and a level, JSON, or what rbldnsd would print.
 
+mod queue;
+
 use std::{
     fmt, io,
     os::unix::net::UnixDatagram,
@@ -13,10 +15,14 @@ use clap::ValueEnum;
 use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
     EnvFilter, Layer,
+    fmt::writer::BoxMakeWriter,
     layer::{Context, SubscriberExt as _},
     registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
+
+use self::queue::Queue;
+use crate::metrics::LogDrops;
 
 /// The form of messages.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -34,22 +40,60 @@ fn filter(default_level: &str) -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level))
 }
 
+/// The log of a server. What waits to be written is written when it is dropped, if somebody reads.
+pub(super) struct ServerLog(Option<Queue>);
+
+impl ServerLog {
+    /// What was not written, since whoever reads did not keep up.
+    pub(super) fn drops(&self) -> LogDrops {
+        self.0.as_ref().map(Queue::drops).unwrap_or_default()
+    }
+
+    /// Waits until what was said so far is written, for a moment if nobody reads.
+    pub(super) fn flush(&self) {
+        if let Some(queue) = &self.0 {
+            queue.flush();
+        }
+    }
+}
+
+impl Drop for ServerLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The same as [`start`] for a server, which does not wait for whoever reads standard error.
+pub(super) fn start_for_server(format: LogFormat, default_level: &str) -> ServerLog {
+    let queue = Queue::start().ok();
+    let writer = queue.clone().map_or_else(|| BoxMakeWriter::new(io::stderr), BoxMakeWriter::new);
+    start_to(format, default_level, writer);
+    ServerLog(queue)
+}
+
 /// Sends messages to standard error or to the journal. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
 pub(super) fn start(format: LogFormat, default_level: &str) {
+    start_to(format, default_level, BoxMakeWriter::new(io::stderr));
+}
+
+fn start_to(format: LogFormat, default_level: &str, writer: BoxMakeWriter) {
+    if let LogFormat::Journald = format {
+        return to_journal(default_level, writer);
+    }
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter(default_level)).with_writer(io::stderr).with_target(false);
+        tracing_subscriber::fmt().with_env_filter(filter(default_level)).with_writer(writer).with_target(false);
     // What cannot be written is dropped: to complain of it on standard error would be a panic where that is what failed.
     let builder = builder.log_internal_errors(false);
-    let started = match format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Journald => return to_journal(default_level),
+    let started = if let LogFormat::Json = format {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
     };
     debug_assert!(started.is_ok(), "one command, one log");
 }
 
 /// Sends messages to the journal; where there is none, to standard error, which says so.
-fn to_journal(default_level: &str) {
+fn to_journal(default_level: &str, writer: BoxMakeWriter) {
     let filter = filter(default_level);
     match tracing_journald::layer() {
         Ok(journal) => {
@@ -58,7 +102,7 @@ fn to_journal(default_level: &str) {
             debug_assert!(started.is_ok(), "one command, one log");
         }
         Err(error) => {
-            start(LogFormat::Text, default_level);
+            start_to(LogFormat::Text, default_level, writer);
             tracing::warn!("no journal: {error}; messages go to standard error");
         }
     }
@@ -86,6 +130,8 @@ impl RbldnsdLog {
         let syslog = with_syslog.then(|| UnixDatagram::unbound().ok()).flatten();
         // Before a chroot, or the socket would be out of reach.
         let syslog = syslog.filter(|socket| socket.connect("/dev/log").is_ok());
+        // A log that takes nothing any more is not waited for.
+        let syslog = syslog.filter(|socket| socket.set_nonblocking(true).is_ok());
         let layer = Self { program: program.to_owned(), quiet, syslog: Mutex::new(syslog), facility };
         let started = tracing_subscriber::registry().with(layer).try_init();
         debug_assert!(started.is_ok(), "one command, one log");

@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use tracing::{info, warn};
 
 use super::{
-    logging::{self, LogFormat},
+    logging::{self, LogFormat, ServerLog},
     zones_args::ZonesArguments,
 };
 use crate::{
     config::{self, Oddity},
     live::{reloader::ReloadReport, zones::ZoneSource},
+    metrics::LogDrops,
     server::{Bound, Personality, Running, Signal},
 };
 
@@ -53,7 +54,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    logging::start(arguments.log, "info");
+    let log = logging::start_for_server(arguments.log, "info");
     let mut config = arguments.zones.config()?;
     for Oddity { place, text } in &config.oddities {
         warn!("{place}: {text}");
@@ -95,20 +96,26 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let server = Bound::new(config)?;
     server.confine()?;
-    server.run(&mut Plain { folder })?;
+    server.run(&mut Plain { folder, log: &log })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The server as it is.
-struct Plain {
+struct Plain<'l> {
     /// The zones folder, if there is one.
     folder: Option<PathBuf>,
+    log: &'l ServerLog,
 }
 
-impl Personality for Plain {
+impl Personality for Plain<'_> {
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
         anyhow::ensure!(!report.is_all_lost(), "nothing could be loaded");
         Ok(())
+    }
+
+    /// Whoever gets an answer finds in the log how the start went.
+    fn ready(&mut self) {
+        self.log.flush();
     }
 
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
@@ -127,5 +134,9 @@ impl Personality for Plain {
 
     fn ending(&mut self, _: &Running) {
         info!("ended");
+    }
+
+    fn log_drops(&self) -> LogDrops {
+        self.log.drops()
     }
 }

@@ -15,11 +15,32 @@
 
 pub mod family;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use crate::{
     answer::{Ignored, Outcome, Transport, Verdict},
     net::Counter,
     wire::{Rcode, rr},
 };
+
+/// Counts log lines that found no room, from whatever thread; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct LogDrops(Arc<AtomicU64>);
+
+impl LogDrops {
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A way on which requests come: transport and family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -87,6 +87,8 @@ families! {
     counter UPDATES "dnsbld_updates_total" ["zone", "door", "op", "result"]
         "Changes to listings by command, by their end: listed, extended, excluded, delisted, unchanged, refused, failed.";
     gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";
+    counter LOG_DROPPED "dnsbld_log_lines_dropped_total" []
+        "Log lines that were not written, since whoever reads standard error did not keep up.";
     gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served.";
 }
 
@@ -122,6 +124,7 @@ impl Collector for ServerCollector {
             doors.add(&[door, fate], count as f64);
         }
         families.push(doors.finish());
+        families.push(LOG_DROPPED.alone(self.running.log_drops.count() as f64));
         let mut build = BUILD.samples();
         build.add(&[env!("CARGO_PKG_VERSION")], 1.0);
         families.push(build.finish());

@@ -32,6 +32,9 @@ use crate::{
     zone::snapshot::Snapshot,
 };
 
+/// The target of its lines, by which they are known among others.
+pub const TARGET: &str = "dnsbld::query";
+
 /// Queries that wait to be written.
 const QUEUE_LEN: usize = 4_096;
 
@@ -220,7 +223,7 @@ fn write(noted: &Noted) {
     let outcome = &noted.outcome;
     let result = RESULTS.iter().find(|(verdict, _)| *verdict == outcome.verdict).map_or("-", |(_, word)| word);
     info!(
-        target: "dnsbld::query",
+        target: TARGET,
         client = %noted.client.ip(),
         zone = noted.zone.as_deref().unwrap_or("-"),
         name = %name_of(&noted.request).unwrap_or_else(|| "-".to_owned()),

@@ -16,4 +16,5 @@ mod diff;
 mod explain;
 mod metrics;
 mod prometheus;
+mod stalled;
 mod watching;
