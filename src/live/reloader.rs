@@ -230,7 +230,11 @@ impl Reloader {
         let mut has_changed = self.list(&[]) && self.ripe_specs() != self.published;
         let stale = self.stale(Instant::now(), occasion, false);
         let mut report = ReloadReport::default();
-        has_changed |= self.load(stale, &[], &mut report, &mut |_| {});
+        let (small, large) = stale.into_iter().partition::<Vec<_>, _>(|dataset| size(dataset) <= SMALL_MAX);
+        for stale in [small, large].into_iter().filter(|stale| !stale.is_empty()) {
+            has_changed |= self.load(stale, &[], &mut report, &mut |_| {});
+            self.publish_if(std::mem::take(&mut has_changed), &mut report);
+        }
         self.publish_if(has_changed, &mut report);
         report.datasets.len()
     }
