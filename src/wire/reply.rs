@@ -283,9 +283,14 @@ impl<'a> Reply<'a> {
 
     fn write_opt(&mut self, our_payload_len: u16, options: &OptOptions<'_>) {
         let mut options = *options;
-        // The identity is the one part whose length is not ours to choose: it goes where it fits.
-        if self.len + OPT_FIXED_LEN + options.wire_len() > self.whole_limit {
+        // No room is kept for what is only told besides (RFC 8914 section 3 and RFC 5001): it goes where it fits.
+        let whole_limit = self.whole_limit;
+        let fits = |options: &OptOptions<'_>| self.len + OPT_FIXED_LEN + options.wire_len() <= whole_limit;
+        if !fits(&options) {
             options.nsid = None;
+        }
+        if !fits(&options) {
+            options.extended_error = None;
         }
         let len = options.wire_len();
         let mut data = Data { room: &mut self.buffer[..], len: self.len };
