@@ -291,11 +291,10 @@ impl Bound {
                 let listener = tokio::net::UnixListener::from_std(listener)?;
                 tokio::spawn(control::serve(listener, state.to_owned(), desk));
             }
-            attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await
+            attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await?;
+            // Queries and operators are answered until the reload in hand is over, which may take a while.
+            tokio::task::spawn_blocking(move || watch.stop()).await.context("the reloader cannot be stopped")
         })?;
-
-        // Queries are answered until everything else is over, which may take a while.
-        watch.stop();
         if let Some(listings) = &running.listings {
             listings.stop();
         }

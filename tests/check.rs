@@ -77,6 +77,14 @@ fn every_fault_is_shown() {
     assert!(said.contains("ip4set:./a.example.ip4set: 3 more of these\n"), "{}", &said[said.len() - 2_000..]);
 }
 
+/// Whoever drops a file chooses its name.
+#[test]
+fn a_name_forges_no_line() {
+    let (_, said) = check(&[("a.example.ip4set", HEAD), ("b\nz.example.ip4set: error: \u{1b}[31mlost", "")], &[]);
+    assert!(said.contains("b\\nz.example.ip4set: error: \\u{1b}[31mlost: warning: not served"), "{said}");
+    assert!(!said.contains("\nz.example") && !said.contains('\u{1b}'), "{said}");
+}
+
 /// A gate in a cron job takes nothing that the server would not.
 #[test]
 fn what_a_reload_would_refuse_is_told_and_fails_the_strict() {

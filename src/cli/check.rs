@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     control::StateArgument,
-    diff, logging,
+    diff, logging, printable,
     zones_args::{ZonesArguments, reloader_settings},
 };
 use crate::{
@@ -40,13 +40,13 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit code: 0 all is well, or worth a warning; 1 something cannot be loaded or has expired, or with --strict \
-    there is a warning, as of what a reload would refuse or a file that is passed over; 2 the arguments cannot be understood; 3 with --against, more would \
-    change than the limits allow."
+    there is a warning, as of what a reload would refuse, a file that is passed over, or a setting that does nothing; \
+    2 the arguments cannot be understood; 3 with --against, more would change than the limits allow."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     zones: ZonesArguments,
-    /// Fail on warnings too, and so on whatever a reload would refuse and on files that are passed over
+    /// Fail on warnings too, as of what a reload would refuse, files that are passed over, and settings that do nothing
     #[arg(long)]
     strict: bool,
     /// Say besides what would change against this, and fail with 3 if that is too much: `running`, or another folder or file
@@ -269,9 +269,10 @@ fn report_setup(
     out: &mut impl Write,
 ) -> io::Result<()> {
     for (file, reason) in &reloader.status().read().passed_over {
-        let file = file.display().to_string();
+        // Whoever drops a file chooses its name.
+        let (file, reason) = (printable(&file.to_string_lossy()).into_owned(), printable(reason).into_owned());
         writeln!(out, "{file}: warning: not served: {reason}")?;
-        checked.passed_over.push((file, reason.clone()));
+        checked.passed_over.push((file, reason));
     }
     for NamedZone { place, zone } in config.named_zones.iter().filter(|named| snapshot.zone(&named.zone).is_none()) {
         let text = format!("zone {zone} is not served, so this does nothing until it is");
@@ -282,13 +283,13 @@ fn report_setup(
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }
-    // No error: the configuration may be for another machine.
+    checked.warnings += (checked.passed_over.len() + checked.oddities.len()) as u64;
+    // No warning: the configuration may be for another machine.
     for interface in config.xdp.iter().filter(|name| !net::has_interface(name)) {
         let text = format!("this machine has no interface {interface} (`ip link` shows those it has)");
-        writeln!(out, "xdp: warning: {text}")?;
+        writeln!(out, "xdp: note: {text}")?;
         checked.oddities.push(format!("xdp: {text}"));
     }
-    checked.warnings += (checked.passed_over.len() + checked.oddities.len()) as u64;
     Ok(())
 }
 

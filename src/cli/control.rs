@@ -242,7 +242,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
     }
     for (dataset, trouble) in &zone.troubles {
         line(&format!(
-            "    {dataset}: {trouble}; what is answered is of the version before, and lines are of the file as it is now"
+            "    {dataset}: {trouble}; answers are of the last good version, lines of the file as it is now, if any"
         ));
     }
 }

@@ -272,12 +272,18 @@ fn show_change(change: &Changed, now_s: u64) -> String {
         }
         Outcome::Excluded { until_s } => format!("{key}: excluded {}", until(*until_s, now_s)),
         Outcome::Delisted => format!("{key}: delisted"),
-        Outcome::Unchanged => show_unchanged(key, change.within.as_deref()),
+        Outcome::Unchanged => show_unchanged(change),
         Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),
     }
 }
 
-fn show_unchanged(key: &str, within: Option<&str>) -> String {
+fn show_unchanged(change: &Changed) -> String {
+    let Changed { key, within, excluded_by, .. } = change;
+    if let Some(excluded_by) = excluded_by {
+        return format!(
+            "{key}: was not listed by command, and is hidden already: {excluded_by} is excluded by command"
+        );
+    }
     if let Some(within) = within {
         return format!(
             "{key}: was not listed by itself, but {within} is, by command: delist that, or except this one: dnsbld list \

@@ -9,6 +9,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use clap::ValueEnum;
@@ -117,6 +118,9 @@ pub(super) struct RbldnsdLog {
     facility: u8,
 }
 
+/// How long a line waits for the system's log.
+const SYSLOG_WAIT: Duration = Duration::from_millis(100);
+
 static IN_BACKGROUND: AtomicBool = AtomicBool::new(false);
 
 /// From now on nobody reads standard output and error.
@@ -130,8 +134,8 @@ impl RbldnsdLog {
         let syslog = with_syslog.then(|| UnixDatagram::unbound().ok()).flatten();
         // Before a chroot, or the socket would be out of reach.
         let syslog = syslog.filter(|socket| socket.connect("/dev/log").is_ok());
-        // A log that takes nothing any more is not waited for.
-        let syslog = syslog.filter(|socket| socket.set_nonblocking(true).is_ok());
+        // A log that takes nothing any more is not waited for; one that is busy is, or a start with many faults loses some.
+        let syslog = syslog.filter(|socket| socket.set_write_timeout(Some(SYSLOG_WAIT)).is_ok());
         let layer = Self { program: program.to_owned(), quiet, syslog: Mutex::new(syslog), facility };
         let started = tracing_subscriber::registry().with(layer).try_init();
         debug_assert!(started.is_ok(), "one command, one log");

@@ -45,11 +45,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!every.is_zero(), "--every: a rate takes some time");
     let ask = || match arguments.state.request(&Request::Stats)? {
         Answer::Stats { statistics } => Ok(statistics),
-        answer @ Answer::Error { .. } => {
-            arguments.state.print(&answer)?;
-            anyhow::bail!("the server failed")
-        }
-        _ => anyhow::bail!("the server answered something else: is it of another version?"),
+        // To print an error is one.
+        answer => arguments
+            .state
+            .print(&answer)
+            .and_then(|_| anyhow::bail!("the server answered something else: is it of another version?")),
     };
     let mut before = ask()?;
     loop {

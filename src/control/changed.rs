@@ -18,13 +18,18 @@ pub struct Changed {
     /// What else lists it by command, where nothing was said of the key itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
+    /// What else excludes it by command, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded_by: Option<String>,
 }
 
 impl Changed {
     /// Looks what whoever delisted it in vain has to delist.
     pub(super) fn new(listings: &Listings, zone: &Name, key: &Key, outcome: Outcome) -> Self {
         let around = (outcome == Outcome::Unchanged).then(|| listings.around(zone, key).ok().flatten()).flatten();
-        let within = around.filter(|record| record.verdict != Verdict::Excluded).map(|record| record.key.to_string());
-        Self { key: key.to_string(), outcome, within }
+        let is_excluded = around.as_ref().is_some_and(|record| record.verdict == Verdict::Excluded);
+        let around = around.map(|record| record.key.to_string());
+        let (within, excluded_by) = if is_excluded { (None, around) } else { (around, None) };
+        Self { key: key.to_string(), outcome, within, excluded_by }
     }
 }

@@ -315,7 +315,7 @@ pub async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     const PAUSE: Duration = Duration::from_millis(100);
     const LOOK: Duration = Duration::from_secs(2);
     let mut looks = tokio::time::interval(LOOK);
-    let mut is_complaining = true;
+    let mut may_complain = true;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -323,11 +323,11 @@ pub async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
                 match bind_again(&state) {
                     Ok(bound) => {
                         listener = bound.unwrap_or(listener);
-                        is_complaining = true;
+                        may_complain = true;
                     }
-                    Err(error) if is_complaining => {
+                    Err(error) if may_complain => {
                         warn!(socket = %socket_path(&state).display(), "the control socket is gone: {error}");
-                        is_complaining = false;
+                        may_complain = false;
                     }
                     Err(_) => {}
                 }
@@ -494,12 +494,15 @@ impl Desk {
 
     /// Says where what is answered is not what the files say now.
     fn add_troubles(&self, explanations: &mut [Explanation]) {
-        let status = self.status.read();
+        let (status, served) = (self.status.read(), self.cell.load());
         for explanation in explanations {
-            let is_of = |zone: &String| {
-                explanation.zone.strip_suffix(&**zone).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+            // What is explained may be a subzone of the zone.
+            let is_at_or_above = |apex: &String| {
+                explanation.zone.strip_suffix(&**apex).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
             };
-            let troubles = status.troubles.iter().filter(|(_, trouble)| trouble.zones.iter().any(is_of));
+            let apexes = served.snapshot.zones().iter().map(|zone| zone.apex.to_string());
+            let Some(apex) = apexes.filter(is_at_or_above).max_by_key(String::len) else { continue };
+            let troubles = status.troubles.iter().filter(|(_, trouble)| trouble.zones.contains(&apex));
             explanation.troubles = troubles.map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone())).collect();
         }
     }

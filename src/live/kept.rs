@@ -13,7 +13,6 @@ use std::{
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -24,7 +23,7 @@ use tracing::{info, warn};
 
 use super::{
     loading::{Files, Stamp, stamps},
-    state::FOLDER_MODE,
+    state::make_again,
     zones::{DatasetSpec, absolute},
 };
 
@@ -73,6 +72,11 @@ impl Kept {
         Ok(Self { folder, max_bytes })
     }
 
+    /// Whether somebody removed it.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(fs::metadata(&self.folder), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
     fn place(&self, dataset: &DatasetSpec) -> PathBuf {
         let mut hasher = SipHasher13::new();
         hasher.write(identity(dataset).as_bytes());
@@ -94,7 +98,9 @@ impl Kept {
         if total > self.max_bytes {
             return Err(io::Error::other(format!("{total} octets are more than the {} that are kept", self.max_bytes)));
         }
-        fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&aside)?;
+        for folder in [self.folder.parent().unwrap_or(&self.folder), &self.folder, &aside] {
+            make_again(folder)?;
+        }
         let written = write_version(&aside, dataset, loaded, entries).and_then(|()| {
             let has_changed = stamps(dataset) != loaded;
             if has_changed {

@@ -194,7 +194,8 @@ impl fmt::Display for Refusal {
             }
             Self::CutShort { file } => write!(
                 out,
-                "{file} ends in the middle of a line, as a file does that is still being written: write to another name and rename it (`refuse-cut-short`)"
+                "{file} ends in the middle of a line, as a file does that is still being written: write to another name and \
+                 rename it (`refuse-cut-short`)"
             ),
             Self::BadLines { bad, lines } => {
                 write!(out, "{bad} of {lines} lines are bad: see whether it is a file of that type (`max-bad-share`)")

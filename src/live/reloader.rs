@@ -6,8 +6,8 @@
 //! | the new data | a reload | the first load |
 //! |---|---|---|
 //! | load and break no rule | go live | go live |
-//! | break a [rule](super::refusal) | are refused, until they are accepted as they are | give way to the last good version, else go live with a warning |
-//! | are an access list with bad lines | are refused, until they are accepted as they are | give way to the last good version, else the zone answers SERVFAIL |
+//! | break a [rule](super::refusal) | are refused, until accepted as they are | give way to the last good version, else go live, with a warning |
+//! | are an access list with bad lines | are refused, likewise | give way to the last good version, else the zone answers SERVFAIL |
 //! | cannot be loaded | change nothing | give way to the last good version, else the zone answers SERVFAIL |
 //! | are gone | change nothing, until accepted | give way to the last good version, else the zone answers SERVFAIL |
 
@@ -26,7 +26,7 @@ use tracing::{debug, error, info, warn};
 
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
-    assembly::server_addresses,
+    assembly::{apexes, server_addresses},
     held::{GoodVersion, Held},
     kept::Kept,
     loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size, stamps},
@@ -216,6 +216,7 @@ impl Reloader {
         has_changed |= is_clock_set && self.recover();
         self.publish_if(has_changed, &mut report);
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
+        self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
             kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
         }
@@ -379,7 +380,7 @@ impl Reloader {
             let is_closed = !self.settings.rules.is_off && refusals.iter().any(Refusal::is_of_access);
             if (old_entries.is_some() || is_closed) && !is_kept {
                 let words: Vec<&'static str> = refusals.iter().map(Refusal::word).collect();
-                self.status.count_failures(self.zones_of(dataset), &words);
+                self.status.count_failures(self.affected(dataset), &words);
                 return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
             }
             let reason = if is_kept { "as before the restart" } else { "since there is nothing better" };
@@ -419,9 +420,9 @@ impl Reloader {
         held.failure = Some(failure.clone());
         let (has_good, text) = (held.good.is_some(), &failure.text);
         let is_gone = failure.word == MISSING && held.tried.contains(&None) && !dataset.kind.is_access();
-        self.status.trouble(dataset, self.zones_of(dataset), &failure.text);
+        self.status.trouble(dataset, self.affected(dataset), &failure.text);
         if failure.word != REFUSED {
-            self.status.count_failures(self.zones_of(dataset), &[failure.word]);
+            self.status.count_failures(self.affected(dataset), &[failure.word]);
         }
         if !is_news {
             debug!(dataset = %dataset, "still: {text}");
@@ -437,10 +438,11 @@ impl Reloader {
             return true;
         }
         let served = self.cell.load();
-        if self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some())) {
-            error!(dataset = %dataset, "{text}; its zones are served without it until it loads{accept}");
-        } else {
+        let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
+        if dataset.kind.is_access() || !self.zones_of(dataset).all(is_served) {
             error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads{accept}");
+        } else {
+            error!(dataset = %dataset, "{text}; its zones are served without it until it loads{accept}");
         }
         false
     }
@@ -448,6 +450,13 @@ impl Reloader {
     fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
         let dataset = dataset.clone();
         self.specs.iter().filter(move |spec| spec.dataset == dataset).filter_map(|spec| spec.zone.as_ref())
+    }
+
+    /// The zones that are not as their files say without a dataset; an access list for all zones is of each.
+    fn affected(&self, dataset: &DatasetSpec) -> impl Iterator<Item = &Name> {
+        let is_for_all = self.specs.iter().any(|spec| spec.zone.is_none() && spec.dataset == *dataset);
+        let all = if is_for_all { apexes(&self.specs) } else { Vec::new() };
+        self.zones_of(dataset).chain(all)
     }
 
     fn how_to_accept(&self, zone: Option<&Name>) -> String {

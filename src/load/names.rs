@@ -12,7 +12,8 @@ use crate::zone::{
     values::ValueId,
 };
 
-const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk (`\\042` if that is meant)";
+const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk \
+                                 (`\\042` if that is meant)";
 
 /// Entries of a dataset of names while its files are read.
 #[derive(Default)]

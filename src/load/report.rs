@@ -46,6 +46,13 @@ macro_rules! faults {
                 match self { $(Self::$name => Severity::$severity,)* }
             }
 
+            /// Whether a line with it says less than was meant, so that many of them tell of a file that is broken.
+            const fn spoils_line(self) -> bool {
+                let is_read_whole =
+                    matches!(self, Self::Asterisk | Self::NotAscii | Self::LongTtl | Self::RaisedLimit | Self::ManyServers);
+                matches!(self.severity(), Severity::Warning) && !is_read_whole
+            }
+
             /// What it is called; rbldnsd's words where it has some.
             pub const fn words(self) -> &'static str {
                 match self { $(Self::$name => $words,)* }
@@ -228,7 +235,7 @@ impl Report {
     #[cold]
     pub(super) fn add(&mut self, file: &str, line: u64, text: &[u8], wrong: Wrong) {
         let Wrong { fault, at, expected } = wrong;
-        if line > 0 && fault.severity() == Severity::Warning && (line != self.last_bad.1 || file != self.last_bad.0) {
+        if line > 0 && fault.spoils_line() && (line != self.last_bad.1 || file != self.last_bad.0) {
             self.bad_lines += 1;
             self.last_bad = (file.to_owned(), line);
         }

@@ -165,7 +165,7 @@ fn what_was_refused_is_told() {
         "{said}"
     );
     let trouble = "bl.example.ip4set: refused: it lists addresses of 127.0.0.1/32, which must never be listed";
-    assert!(said.contains(trouble) && said.contains("what is answered is of the version before"), "{said}");
+    assert!(said.contains(trouble) && said.contains("answers are of the last good version"), "{said}");
     assert!(!said.contains("taken out of its file") && !said.contains("ip4set:3: lists it"), "{said}");
     let (_, said) = live.tell(&["explain", "2001:db8::1", "bl.example"]);
     assert!(said.contains("until it is taken out of its file"), "another file of the zone is as it was: {said}");

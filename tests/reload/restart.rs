@@ -112,6 +112,22 @@ pub(crate) fn value_of_all(live: &Live, count: u32) -> String {
 }
 
 #[test]
+fn what_is_kept_is_kept_anew_when_it_was_removed() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3_000, 2));
+    let live = Live::start(&place, &[]);
+    place.await_kept(FILE);
+    fs::remove_dir_all(place.state()).expect("removed");
+    // Whatever looks at the files, unasked or not.
+    place.drop_file("other.example.ip4set", hosts(30, 3));
+    live.await_words("the last good versions were removed from the state folder");
+    place.await_kept(FILE);
+    drop(live);
+    place.drop_file(FILE, "");
+    assert_eq!(Live::start(&place, &[]).ask(NAME), "2");
+}
+
+#[test]
 fn a_drop_that_was_interrupted_is_taken_up_again() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3_000, 2));

@@ -95,8 +95,9 @@ impl Shared {
             let mut waiting = idle.unwrap_or_else(PoisonError::into_inner);
             let Some(line) = waiting.lines.pop_front() else { continue };
             drop(waiting);
-            if out.write_all(&line).is_err() {
-                self.drops.add(); // whoever closed the stream does not want it
+            let is_written = out.write_all(&line).is_ok();
+            if !is_written {
+                self.drops.add(); // whoever closed the stream does not want it, and a full disk may have room again
             }
             let mut waiting = self.waiting();
             waiting.octets -= line.len();
@@ -105,8 +106,9 @@ impl Shared {
             drop(waiting);
             self.changed.notify_all();
             let dropped = self.drops.count();
-            if is_room && dropped > complained {
-                warn!(lines = dropped - complained, "not logged: whoever reads standard error did not keep up");
+            // To complain where nothing can be written would be one more line that cannot be, and so on.
+            if is_written && is_room && dropped > complained {
+                warn!(lines = dropped - complained, "not logged: standard error did not take them");
                 complained = dropped;
             }
         }
@@ -160,6 +162,19 @@ mod tests {
     use std::{io::Read as _, os::unix::net::UnixStream, time::Instant};
 
     use super::*;
+
+    #[test]
+    fn a_stream_that_is_closed_is_not_told_of_it() {
+        let (reader, writer) = UnixStream::pair().expect("a pair");
+        drop(reader);
+        let queue = Queue::start_to(writer).expect("a thread");
+        let log = tracing_subscriber::fmt().with_writer(queue.clone()).finish();
+        tracing::subscriber::with_default(log, || warn!("to nobody"));
+        queue.flush();
+        thread::sleep(Duration::from_millis(50));
+        queue.flush();
+        assert_eq!(queue.drops().count(), 1);
+    }
 
     #[test]
     fn a_reader_that_stalls_holds_nobody() {

@@ -160,7 +160,9 @@ impl Inbox {
         }
         self.tally.count(Door::DnsUpdate, Fate::Failed);
         if let Some(count) = self.dropped.add(clock::now_s()) {
-            warn!("more updates and signed queries come in than can be met: {count} dropped");
+            warn!(
+                "more updates and signed queries come in than can be met, and {count} were dropped until now; metrics count them all"
+            );
         }
     }
 }

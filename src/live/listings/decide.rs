@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{wire::name::Name, zone::live::Place};
 
+/// So many exclusions have places in a zone that is full.
+const EXCLUSIONS_BEYOND: usize = 100_000;
+
 /// One thing to be done.
 pub(super) enum Work {
     Change(Change),
@@ -118,9 +121,10 @@ impl Group<'_, '_> {
         if refusal.is_some() || is_there {
             return refusal;
         }
-        // An exclusion has its place in a full zone as well: it is the brake when a list has gone mad.
+        // Exclusions have places in a full zone as well: they are the brake when a list has gone mad.
+        let more = if *verdict == Verdict::Excluded { EXCLUSIONS_BEYOND } else { 0 };
         let count = self.serving.len(zone) + added.map_or(0, HashSet::len);
-        if *verdict != Verdict::Excluded && count >= rule.max_listings {
+        if count >= rule.max_listings.saturating_add(more) {
             return Some(Refusal::Full { zone: zone.to_string(), max: rule.max_listings });
         }
         self.added.entry(zone.clone()).or_default().insert(place.clone());

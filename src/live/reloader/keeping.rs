@@ -5,8 +5,9 @@ use tracing::{error, warn};
 
 use super::{Reloader, SMALL_MAX};
 use crate::live::{
+    clock,
     held::{GoodVersion, Held},
-    kept::KeptVersion,
+    kept::{Kept, KeptVersion},
     loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
     zones::{DatasetSpec, ZoneSource},
 };
@@ -46,6 +47,22 @@ impl Reloader {
         loading.result.map_or(kept.entries, |loaded| loaded.entries())
     }
 
+    /// Has all of what is good kept anew if somebody removed what was.
+    pub(super) fn keep_what_was_removed(&mut self) {
+        if !self.settings.kept.as_ref().is_some_and(Kept::is_gone) {
+            return;
+        }
+        let good = self.held.iter().filter(|(_, held)| held.good.is_some()).map(|(dataset, _)| dataset);
+        let lost: Vec<_> = good.filter(|dataset| !self.unkept.contains(dataset)).cloned().collect();
+        if !lost.is_empty() {
+            warn!(
+                datasets = lost.len(),
+                "the last good versions were removed from the state folder, and are kept anew"
+            );
+            self.unkept.extend(lost);
+        }
+    }
+
     /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
     /// is done when nothing else is to be done.
     pub fn keep_next(&mut self) -> bool {
@@ -82,7 +99,7 @@ impl Reloader {
             dataset = %dataset,
             "{}; the last good version is served instead, kept at {} with {} entries, until it is mended{or_accept}",
             failure.map_or("", |failure| &failure.text),
-            humantime::format_rfc3339_seconds(kept.saved),
+            clock::date(clock::seconds(kept.saved)),
             kept.entries
         );
         true
