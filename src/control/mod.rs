@@ -497,11 +497,9 @@ impl Desk {
         let (status, served) = (self.status.read(), self.cell.load());
         for explanation in explanations {
             // What is explained may be a subzone of the zone.
-            let is_at_or_above = |apex: &String| {
-                explanation.zone.strip_suffix(&**apex).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
-            };
-            let apexes = served.snapshot.zones().iter().map(|zone| zone.apex.to_string());
-            let Some(apex) = apexes.filter(is_at_or_above).max_by_key(String::len) else { continue };
+            let name = Name::parse(explanation.zone.as_bytes()).ok();
+            let zone = name.and_then(|name| served.snapshot.zone_of(&name, &Name::root()));
+            let Some(apex) = zone.map(|zone| zone.apex.to_string()) else { continue };
             let troubles = status.troubles.iter().filter(|(_, trouble)| trouble.zones.contains(&apex));
             explanation.troubles = troubles.map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone())).collect();
         }

@@ -22,7 +22,7 @@ use siphasher::sip::SipHasher13;
 use tracing::{info, warn};
 
 use super::{
-    loading::{Files, Stamp, stamps},
+    loading::{Files, Stamp, is_gone, stamps},
     state::make_again,
     zones::{DatasetSpec, absolute},
 };
@@ -74,7 +74,7 @@ impl Kept {
 
     /// Whether somebody removed it.
     pub(super) fn is_gone(&self) -> bool {
-        matches!(fs::metadata(&self.folder), Err(error) if error.kind() == io::ErrorKind::NotFound)
+        is_gone(&self.folder)
     }
 
     fn place(&self, dataset: &DatasetSpec) -> PathBuf {

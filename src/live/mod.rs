@@ -20,6 +20,7 @@
 //! asked.rs      what people ask about
 //! drops.rs      what would change if files were dropped
 //! citations.rs  which line of which file says so
+//! printable.rs  what others wrote, so that it forges no line of a log and commands no terminal
 //! ways.rs       where the kernel is to look: folders, and the links on the way to them
 //! ```
 
@@ -33,6 +34,7 @@ pub mod kept;
 pub mod listings;
 pub mod loading;
 pub mod memory;
+pub mod printable;
 mod reading;
 pub mod refusal;
 pub mod reloader;

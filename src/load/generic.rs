@@ -12,7 +12,7 @@ use hickory_proto::{
 use super::{
     cursor::{Cursor, Wrong},
     dataset::Reading,
-    name::{NameBuffer, bare_asterisk},
+    name::{NameBuffer, asterisk},
     report::Fault,
     special::{Settings, ttl_s},
     value,
@@ -55,9 +55,9 @@ impl RecordLines {
         settings: &Settings,
         reading: &mut Reading<'_>,
     ) -> Result<(), Wrong> {
-        let mut owner_start = cursor;
+        let owner_start = cursor;
         let name = owner(&mut cursor)?;
-        let asterisk = bare_asterisk(&owner_start.rest()[..cursor.at() - owner_start.at()]);
+        let asterisk = asterisk(owner_start, cursor, ASTERISK_EXPECTED);
         cursor.skip_blanks();
         let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
             let (options, line) = (reading.options, cursor.line());
@@ -86,9 +86,8 @@ impl RecordLines {
             b"MX" => (rr::MX, mail_exchange(&mut cursor)?),
             word => other(word, start, cursor)?,
         };
-        if let Some(at) = asterisk {
-            owner_start.skip(at);
-            reading.remark(owner_start.line(), owner_start.wrong(Fault::Asterisk, ASTERISK_EXPECTED));
+        if let Some(wrong) = asterisk {
+            reading.remark(owner_start.line(), wrong);
         }
         let name = name.as_wire();
         self.records.add(&name[..name.len() - 1], Record { kind, ttl_s, data: data.into() });

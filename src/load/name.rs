@@ -139,8 +139,14 @@ impl NameBuffer {
     }
 }
 
+/// What is wrong with a name that was read from `start` to `end`, if it has an asterisk with no backslash before it.
+pub(super) fn asterisk(mut start: Cursor<'_>, end: Cursor<'_>, expected: &'static str) -> Option<Wrong> {
+    start.skip(bare_asterisk(&start.rest()[..end.at() - start.at()])?);
+    Some(start.wrong(Fault::Asterisk, expected))
+}
+
 /// The first asterisk of a name as it is written that has no backslash before it.
-pub(super) fn bare_asterisk(word: &[u8]) -> Option<usize> {
+fn bare_asterisk(word: &[u8]) -> Option<usize> {
     let mut is_escaped = false;
     word.iter().position(|&octet| {
         let is_bare = octet == b'*' && !is_escaped;

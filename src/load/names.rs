@@ -4,7 +4,7 @@ use super::{
     addresses::{claim, takes_exclamation},
     cursor::{Cursor, Wrong},
     dataset::{Reading, Shared, Usual},
-    name::{NameBuffer, bare_asterisk},
+    name::{NameBuffer, asterisk},
     report::Fault,
 };
 use crate::zone::{
@@ -57,17 +57,16 @@ impl NameLines {
         let is_exclusion = takes_exclamation(&mut cursor);
         let (scope, mark_len) = scope(cursor.rest());
         cursor.skip(mark_len);
-        let mut start = cursor;
+        let start = cursor;
         self.name.read_below_root(&mut cursor)?;
         if !self.name.as_wire().is_ascii() {
             reading.remark(start.line(), not_ascii(start));
         }
         self.name.make_lowercase();
-        let asterisk = bare_asterisk(&start.rest()[..cursor.at() - start.at()]);
+        let asterisk = asterisk(start, cursor, ASTERISK_EXPECTED);
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            if let Some(at) = asterisk {
-                start.skip(at);
-                reading.remark(start.line(), start.wrong(Fault::Asterisk, ASTERISK_EXPECTED));
+            if let Some(wrong) = asterisk {
+                reading.remark(start.line(), wrong);
             }
             self.builder.add(self.name.as_wire(), scope, claim);
         }

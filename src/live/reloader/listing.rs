@@ -8,6 +8,7 @@ use super::{Reloader, is_of};
 use crate::{
     live::{
         loading::{MISSING, stamps},
+        printable::printable,
         zones::{DatasetSpec, NamedZone, ZoneSource, absolute},
     },
     wire::name::Name,
@@ -112,7 +113,7 @@ impl Reloader {
             if self.complained.insert(path.clone()) {
                 news += 1;
                 if news <= MENTIONED {
-                    warn!(file = %one_line(&path.to_string_lossy()), "not served: {}", one_line(&reason));
+                    warn!(file = %printable(&path.to_string_lossy()), "not served: {}", printable(&reason));
                 }
             }
         }
@@ -147,24 +148,5 @@ impl Reloader {
         {
             warn!(dataset = %dataset, "its last good version cannot be removed: {error}");
         }
-    }
-}
-
-/// Names that others gave to files, as a log may have them: none ends a line and begins another.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_forges_no_line() {
-        assert_eq!(one_line("b.test.ip4set\nERROR \u{e9}\\ \u{1b}[2J"), "b.test.ip4set\\nERROR \u{e9}\\ \\u{1b}[2J");
     }
 }
