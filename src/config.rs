@@ -6,6 +6,7 @@
 mod doors;
 mod listings;
 mod place;
+mod reload;
 mod user;
 
 use std::{
@@ -20,10 +21,10 @@ use std::{
 use anyhow::Context as _;
 pub use doors::{DatagramSocket, Datagrams, Doors};
 use doors::{DatagramsSpec, KeySpec, TokenSpec};
-use ipnet::IpNet;
 pub use listings::ListingsConfig;
 use listings::ListingsSpec;
 use place::{AtKey as _, misread, mistaken};
+use reload::ReloadSpec;
 use serde::Deserialize;
 pub use user::find_user;
 
@@ -170,7 +171,12 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
         let named = spec.named_zones();
-        let config = spec.validate(path.parent().unwrap_or(Path::new("")));
+        let mut beside = path.parent().unwrap_or(Path::new("")).to_owned();
+        if spec.workdir.is_some() {
+            // What is beside the file is to be found from there, too.
+            beside = std::path::absolute(path)?.with_file_name("");
+        }
+        let config = spec.validate(&beside);
         let config = config.and_then(|(mut config, odd)| {
             let placed =
                 |(keys, zone): (Vec<String>, Name)| NamedZone { place: place::place(path, &text, &keys), zone };
@@ -179,6 +185,10 @@ impl Config {
                 |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
             config.oddities = odd.into_iter().map(placed).collect();
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
+            for (folder, key) in [(&config.process.chroot, "chroot"), (&config.process.workdir, "workdir")] {
+                let is_there = folder.as_ref().is_none_or(|folder| folder.is_dir()).then_some(());
+                is_there.context("there is no such folder").at_key(key)?;
+            }
             Ok(config)
         });
         config.map_err(|error| mistaken(path, &text, error))
@@ -215,7 +225,7 @@ struct Spec {
     chroot: Option<PathBuf>,
     workdir: Option<PathBuf>,
     pidfile: Option<PathBuf>,
-    state: Option<PathBuf>,
+    state: Option<Switchable>,
     #[serde(default)]
     tcp: TcpSpec,
     #[serde(default)]
@@ -272,39 +282,6 @@ struct TcpSpec {
     max_queries: Option<u32>,
     idle_close: Option<String>,
     lifetime: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct ReloadSpec {
-    min_share: Option<f64>,
-    floor: Option<usize>,
-    max_address_share: Option<f64>,
-    max_bad_share: Option<f64>,
-    never_list: Option<Vec<IpNet>>,
-    refuse_own_servers: Option<bool>,
-    refuse_cut_short: Option<bool>,
-    keep_max_bytes: Option<u64>,
-}
-
-impl ReloadSpec {
-    fn apply(self, rules: &mut Rules, kept_max_bytes: &mut u64) -> anyhow::Result<()> {
-        for (field, share, key) in [
-            (&mut rules.min_share, self.min_share, "min-share"),
-            (&mut rules.max_address_share, self.max_address_share, "max-address-share"),
-            (&mut rules.max_bad_share, self.max_bad_share, "max-bad-share"),
-        ] {
-            let is_share = share.is_none_or(|share| (0.0..=1.0).contains(&share));
-            is_share.then_some(()).context("must be 0 to 1, as in 0.5 for the half").at_key(key).at_key("reload")?;
-            set(field, share);
-        }
-        set(&mut rules.floor_entries, self.floor);
-        set(&mut rules.never_list, self.never_list);
-        set(&mut rules.refuse_own_servers, self.refuse_own_servers);
-        set(&mut rules.refuse_cut_short, self.refuse_cut_short);
-        set(kept_max_bytes, self.keep_max_bytes);
-        Ok(())
-    }
 }
 
 /// What a folder or specifications are to be served from.
@@ -366,11 +343,20 @@ impl Spec {
         switch(&mut config.identity, self.identity);
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().at_key("cookie-secret")?;
         self.tcp.apply(&mut config.tcp).at_key("tcp")?;
-        self.reload.apply(&mut config.rules, &mut config.kept_max_bytes)?;
+        self.reload.apply(&mut config.rules, &mut config.kept_max_bytes).at_key("reload")?;
         let oddities = self.listings.apply(&mut config.listings).at_key("listings")?;
-        config.state = self.state.map(|state| beside.join(state)).or(config.state);
+        match self.state {
+            None | Some(Switchable::Switch(true)) => {}
+            Some(Switchable::Switch(false)) => config.state = None,
+            Some(Switchable::Text(text)) => {
+                config.state =
+                    Some(beside.join(not_off(&text, "folder: write false, without quotes, for none").at_key("state")?))
+            }
+        }
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
-        config.process = Process { user: self.user, chroot: self.chroot, workdir: self.workdir, pidfile: self.pidfile };
+        let [chroot, workdir, pidfile] =
+            [self.chroot, self.workdir, self.pidfile].map(|path| path.map(|path| beside.join(path)));
+        config.process = Process { user: self.user, chroot, workdir, pidfile };
         Ok((config, oddities))
     }
 }
@@ -420,11 +406,16 @@ fn http_address(spec: &Switchable) -> anyhow::Result<Option<SocketAddr>> {
     match spec {
         Switchable::Switch(false) => Ok(None),
         Switchable::Switch(true) => anyhow::bail!("must be an address such as {DEFAULT_HTTP:?}, or false"),
-        Switchable::Text(text) if matches!(&**text, "off" | "no" | "none" | "false") => {
-            anyhow::bail!("{text:?} is no address: write false, without quotes, for no HTTP")
-        }
-        Switchable::Text(text) => socket_address(text).map(Some).map_err(anyhow::Error::msg),
+        Switchable::Text(text) => socket_address(not_off(text, "address: write false, without quotes, for no HTTP")?)
+            .map(Some)
+            .map_err(anyhow::Error::msg),
     }
+}
+
+/// A text that does not mean "not at all", as it might on a command line.
+fn not_off<'a>(text: &'a str, hint: &str) -> anyhow::Result<&'a str> {
+    anyhow::ensure!(!matches!(text, "off" | "no" | "none" | "false"), "{text:?} is no {hint}");
+    Ok(text)
 }
 
 /// Reads `ttl`, `min-ttl` and `max-ttl`, which must not contradict each other.
@@ -567,7 +558,8 @@ mod tests {
         assert_eq!(full.state.as_deref(), Some(Path::new("/var/lib/dnsbld")));
         // Every key that there is stands in it.
         assert_eq!(full.listings.rules, plain.listings.rules, "the defaults");
-        let spec = concat!(include_str!("config.rs"), include_str!("config/listings.rs"));
+        let spec =
+            concat!(include_str!("config.rs"), include_str!("config/reload.rs"), include_str!("config/listings.rs"));
         for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {", "\npub(super) struct ListingsSpec {"]
         {
             let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");

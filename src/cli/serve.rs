@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// Leave the name servers out of answers that do not ask for them
     #[arg(long)]
     minimal: bool,
-    /// How often files are looked at even if nothing is heard of them; 0 for never [default: 1m]
+    /// How often files are looked at even if nothing is heard of them; 0: only at SIGHUP and `dnsbld reload` [default: 1m]
     #[arg(long, value_name = "TIME")]
     check: Option<String>,
     /// Folder for the control socket and the last good versions, or `off` [default: `$STATE_DIRECTORY`, or .dnsbld in the

@@ -172,6 +172,11 @@ fn state(zone: &ZoneStatistics) -> String {
         let age_s = clock::now_s().saturating_sub(loaded_s);
         words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));
     }
+    match zone.live_listings {
+        0 => {}
+        1 => words.push("1 listing by command".to_owned()),
+        count => words.push(format!("{count} listings by command")),
+    }
     if let Some(next_s) = zone.next_expiry_s {
         words.push(format!("next listing ends {}", clock::date(next_s)));
     }

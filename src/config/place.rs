@@ -97,6 +97,7 @@ fn plain_words(message: &str, value: &str) -> String {
         let words = match expected {
             "a sequence" => format!("a list{}", write(Some(format!("[{value}]")))),
             "usize" | "u64" | "u32" => format!("a whole number{}", write(number::<u32>(bare))),
+            "u8" => format!("a whole number up to 255{}", write(number::<u8>(bare))),
             "u16" => format!("a whole number up to 65535{}", write(number::<u16>(bare))),
             "f64" => format!("a number such as 0.5{}", write(share(bare))),
             "a boolean" => {
@@ -114,7 +115,6 @@ fn plain_words(message: &str, value: &str) -> String {
     }
     let hint = match message {
         "invalid socket address syntax" => ": write ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
-        "invalid IP address syntax" => ": write a prefix, as in 192.0.2.0/24 or 2001:db8::1/128",
         _ => "",
     };
     format!("{message}{hint}")
@@ -163,17 +163,14 @@ mod tests {
             ),
             ("minimal = \"true\"", ":2:11: invalid type: string \"true\", expected true or false: write true"),
             ("check = 60", ":2:9: invalid type: integer `60`, expected a text in quotes: write \"60\""),
-            ("state = 60", ":2:9: invalid type: integer `60`, expected a text in quotes: write \"60\""),
+            ("user = 60", ":2:8: invalid type: integer `60`, expected a text in quotes: write \"60\""),
             ("version = 1.5", ":2:11: invalid type: floating point `1.5`, expected a text in quotes, or false"),
             ("tcp = 5", ":2:7: invalid type: integer `5`, expected a table of keys"),
             (
                 "[reload]\nmin-share = \"50%\"",
                 ":3:13: invalid type: string \"50%\", expected a number such as 0.5: write 0.5",
             ),
-            (
-                "[reload]\nnever-list = [\"192.0.2.1\"]",
-                ":3:15: invalid IP address syntax: write a prefix, as in 192.0.2.0/24 or 2001:db8::1/128",
-            ),
+            ("[listings]\nwidest-name = 300", ":3:15: invalid value: integer `300`, expected a whole number up to 255"),
             (
                 "listen = [\"localhost\"]",
                 ":2:11: invalid socket address syntax: write ADDRESS:PORT, as in 127.0.0.1:53 or [::1]:53",
@@ -217,6 +214,12 @@ mod tests {
             ("http = 9153", ":2:1: `http`: \"9153\" is not ADDRESS:PORT, as in 127.0.0.1:9153"),
             ("http = \"::1\"", ":2:1: `http`: \"::1\" is not ADDRESS:PORT, as in [::1]:53"),
             ("http = \"off\"", ":2:1: `http`: \"off\" is no address: write false, without quotes, for no HTTP"),
+            ("state = \"off\"", ":2:1: `state`: \"off\" is no folder: write false, without quotes, for none"),
+            ("workdir = \"nowhere\"", ":2:1: `workdir`: there is no such folder"),
+            (
+                "[reload]\nnever-list = [\"192.0.2.1/24\"]",
+                ":3:1: `reload.never-list`: `192.0.2.1/24` has bits set beyond its prefix",
+            ),
             ("workers = 0", ":2:1: `workers`: 0 must be 1 to 256"),
             ("  udp-payload = 99", ":2:3: `udp-payload`: 99 must be 512 to 4096 octets"),
             ("check = \"soon\"", ":2:1: `check`: \"soon\" is not a time such as 90s, 35m or 1h"),

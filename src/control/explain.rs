@@ -7,16 +7,23 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{by_command::ByCommand, served_zone};
+use ipnet::IpNet;
+
+use super::{
+    by_command::ByCommand,
+    served_zone,
+    update::owner::{self, Holds},
+};
 use crate::{
     live::{
         asked::AskedKey,
         citations::{Citation, Effect, cite},
         clock,
+        listings::Key,
         zones::ZoneSpec,
     },
     load::Options,
-    wire::name::QueryName,
+    wire::name::{Name, QueryName},
     zone::{
         dataset::{Dataset, Entries},
         ruling::{Context, FOREVER_S, Finding},
@@ -110,15 +117,32 @@ pub fn explain(
     wanted: &[String],
 ) -> Result<Vec<Explanation>, String> {
     let wanted = wanted.iter().map(|text| served_zone(snapshot, text)).collect::<Result<Vec<_>, _>>()?;
-    let asked = AskedKey::parse(key)?.readings();
+    let asked = AskedKey::parse(key)?;
+    let queried = queried(snapshot, &asked);
+    let asked = asked.readings();
     let mut explanations = Vec::new();
     for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
         if zone.content.is_none() {
             return Err(format!("zone {} is not loaded: `dnsbld status` says why", zone.apex));
         }
+        let own = queried.iter().filter(|(apex, _)| *apex == zone.apex).flat_map(|(_, key)| key.clone().readings());
+        let asked: Vec<AskedKey> = asked.iter().cloned().chain(own).collect();
         explain_zone(zone, specs, options, by_command, &asked, &mut explanations);
     }
     Ok(explanations)
+}
+
+/// The zone that a name is asked of and what it stands for there, if it is the name of a query: `2.0.0.127.bl.example`.
+fn queried(snapshot: &Snapshot, asked: &AskedKey) -> Option<(Name, AskedKey)> {
+    let AskedKey::Name(name) = asked else { return None };
+    let zone = snapshot.zone_of(name, &Name::root())?;
+    let key = match owner::key(&name.strip(&zone.apex)?, Holds::of(zone.content.as_ref()?))? {
+        Key::Prefix(IpNet::V4(net)) if net.prefix_len() == net.max_prefix_len() => AskedKey::V4(net.network().into()),
+        Key::Prefix(IpNet::V6(net)) if net.prefix_len() == net.max_prefix_len() => AskedKey::V6(net.network().into()),
+        Key::Name { name, is_wildcard: false } => AskedKey::Name(name),
+        _ => return None,
+    };
+    Some((zone.apex.clone(), key))
 }
 
 fn explain_zone(

@@ -30,6 +30,9 @@ pub struct ZoneStatistics {
     pub lookups: BTreeMap<String, u64>,
     /// Entries as they stand in the files; none while it is not loaded.
     pub entries: Option<u64>,
+    /// Listings by command, until they are swept.
+    #[serde(default)]
+    pub live_listings: u64,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL.
     #[serde(default)]
     pub expired_s: Option<u64>,

@@ -1,7 +1,7 @@
 //! What came in by the doors that take messages, counted for Prometheus. Some thousand a second at most, so one cell for all
 //! threads will do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::live::listings::Door;
 
@@ -30,22 +30,36 @@ const DOORS: [(Door, &str); 4] =
 
 /// Counts by door and fate.
 #[derive(Debug, Default)]
-pub struct Tally([[AtomicU64; Fate::ALL.len()]; DOORS.len()]);
+pub struct Tally([Row; DOORS.len()]);
+
+/// What came in by one door.
+#[derive(Debug, Default)]
+struct Row {
+    is_open: AtomicBool,
+    counts: [AtomicU64; Fate::ALL.len()],
+}
 
 impl Tally {
+    /// A door opens. From then on it is among the [rows](Self::rows), so that whoever looks at what grows sees the first message.
+    pub fn open(&self, door: Door) {
+        let own = DOORS.iter().zip(&self.0).filter(|((one, _), _)| *one == door);
+        own.for_each(|(_, row)| row.is_open.store(true, Ordering::Relaxed));
+    }
+
     /// Counts a message.
     pub fn count(&self, door: Door, fate: Fate) {
         let (row, column) =
             (DOORS.iter().position(|(one, _)| *one == door), Fate::ALL.iter().position(|(one, _)| *one == fate));
         if let (Some(row), Some(column)) = (row, column) {
-            self.0[row][column].fetch_add(1, Ordering::Relaxed);
+            self.0[row].counts[column].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The counts with the names of door and fate.
+    /// The counts of the doors that are open, with the names of door and fate.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        DOORS.iter().zip(&self.0).flat_map(|((_, door), row)| {
-            Fate::ALL.iter().zip(row).map(|((_, fate), count)| (*door, *fate, count.load(Ordering::Relaxed)))
+        let open = DOORS.iter().zip(&self.0).filter(|(_, row)| row.is_open.load(Ordering::Relaxed));
+        open.flat_map(|((_, door), row)| {
+            Fate::ALL.iter().zip(&row.counts).map(|((_, fate), count)| (*door, *fate, count.load(Ordering::Relaxed)))
         })
     }
 }
@@ -57,10 +71,13 @@ mod tests {
     #[test]
     fn each_is_counted_in_its_own_cell() {
         let tally = Tally::default();
+        assert_eq!(tally.rows().count(), 0, "all are shut");
+        tally.open(Door::Rspamd);
+        assert!(tally.rows().eq(Fate::ALL.map(|(_, fate)| ("rspamd", fate, 0))));
         for (times, (fate, _)) in Fate::ALL.into_iter().enumerate() {
             (0..=times).for_each(|_| tally.count(Door::Rspamd, fate));
         }
-        let counted: Vec<_> = tally.rows().filter(|(.., count)| *count > 0).collect();
+        let counted: Vec<_> = tally.rows().collect();
         assert_eq!(
             counted,
             [("rspamd", "done", 1), ("rspamd", "answered", 2), ("rspamd", "refused", 3), ("rspamd", "failed", 4)]

@@ -249,6 +249,18 @@ pub enum Error {
     BadTime = 18,
 }
 
+impl Error {
+    /// As it is written (RFC 8945 section 3).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "NOERROR",
+            Self::BadSig => "BADSIG",
+            Self::BadKey => "BADKEY",
+            Self::BadTime => "BADTIME",
+        }
+    }
+}
+
 /// What a reply is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {

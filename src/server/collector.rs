@@ -120,7 +120,7 @@ impl Collector for ServerCollector {
         families.extend(self.checkups());
         families.extend(self.live_listings(served.snapshot.zones()));
         let mut doors = DOORS.samples();
-        for (door, fate, count) in self.running.doors.rows().filter(|(.., count)| *count > 0) {
+        for (door, fate, count) in self.running.doors.rows() {
             doors.add(&[door, fate], count as f64);
         }
         families.push(doors.finish());
@@ -142,7 +142,7 @@ impl ServerCollector {
         for zone in zones.iter().filter(|_| self.running.has_state) {
             let of_zone = live.zone(zone.live_slot);
             let (name, excluded) = (zone.apex.to_string(), of_zone.map_or(0, LiveZone::exclusion_count));
-            counts.add(&[&name], (of_zone.map_or(0, LiveZone::len) - excluded) as f64);
+            counts.add(&[&name], of_zone.map_or(0, LiveZone::listing_count) as f64);
             exclusions.add(&[&name], excluded as f64);
             memory.add(&[&name], of_zone.map_or(0, LiveZone::memory_bytes) as f64);
         }

@@ -10,7 +10,7 @@ use crate::{
     config::{Config, DatagramSocket},
     control::{api, rspamd, tally::Tally, update},
     live::{
-        listings::Listings,
+        listings::{Door, Listings},
         served::{Cell, LiveCell},
     },
 };
@@ -62,18 +62,22 @@ pub(super) fn open(
     let tally = Arc::new(Tally::default());
     let mut open = Open { updates: None, api: None, tally: Arc::clone(&tally) };
     if !doors.keys.is_empty() {
+        tally.open(Door::DnsUpdate);
         let policy = Policy { leaves_signed: false, ..policy.clone() };
         let (keys, cell, live) = (doors.keys.clone(), Arc::clone(cell), Arc::clone(live));
         let desk = update::Desk { keys, cell, live, policy, listings: listings.clone(), tally: Arc::clone(&tally) };
         open.updates = Some(update::serve(desk).context("cannot start the thread for updates")?);
     }
     let Some(listings) = listings else { return Ok(open) };
+    tally.open(Door::Command);
     if let (Some(socket), Some(configured)) = (datagrams, &doors.datagrams) {
+        tally.open(Door::Rspamd);
         let (cell, listings, scope) = (Arc::clone(cell), listings.clone(), configured.scope.clone());
         let desk = rspamd::Desk { cell, listings, scope, tally: Arc::clone(&tally) };
         rspamd::serve(socket, desk).context("cannot start the thread for datagrams")?;
     }
     if !doors.tokens.is_empty() {
+        tally.open(Door::Http);
         open.api = Some(api::Desk::new(doors.tokens.clone(), Arc::clone(cell), listings, tally));
     }
     Ok(open)

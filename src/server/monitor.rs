@@ -165,7 +165,8 @@ fn check_up(snapshot: &Snapshot, live: &Live, zone: &Zone, now_s: u64) -> (Check
     }
     let datasets = zone.content.iter().flat_map(|content| content.datasets());
     let lifetimes = datasets.map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
-    checkup.next_expiry_s = lifetimes.next_s;
+    let by_command = live.zone(zone.live_slot).and_then(|listings| listings.next_end_s(now_s));
+    checkup.next_expiry_s = lifetimes.next_s.into_iter().chain(by_command).min();
     (checkup, faults)
 }
 

@@ -7,12 +7,12 @@ use crate::{
     control::{Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
     live::clock,
     metrics::{IGNORED, RCODES, RESULTS, Totals},
-    zone::ruling::Context,
+    zone::{live::LiveZone, ruling::Context},
 };
 
 impl Operator for Running {
     fn statistics(&self) -> Statistics {
-        let served = self.cell.load();
+        let (served, live) = (self.cell.load(), self.live.load());
         let (status, checkups) = (self.status.read(), self.monitor.read());
         let context = Context { now_s: clock::now_s(), keyed: false };
         let mut all = self.outside.totals();
@@ -23,6 +23,7 @@ impl Operator for Running {
             let mut told = counts(&totals);
             let datasets = zone.content.as_ref().map(|content| content.datasets());
             told.entries = datasets.map(|datasets| datasets.iter().map(|dataset| dataset.len() as u64).sum());
+            told.live_listings = live.zone(zone.live_slot).map_or(0, LiveZone::listing_count) as u64;
             told.expired_s = zone.expired_s(&context);
             told.loaded_s = status.loaded_s.get(&name).copied();
             if let Some(checkup) = checkups.get(&name) {

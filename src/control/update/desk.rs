@@ -16,7 +16,7 @@ use std::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Update,
+    Objection, Update,
     owner::Holds,
     plan::{Codes, Lookup, Planner},
     read, read_zone,
@@ -47,7 +47,7 @@ use crate::{
 /// Requests that wait at most. At the rate of a slow disk, some seconds.
 const QUEUE_LEN: usize = 2_048;
 
-/// How often it is said at most that requests find no room.
+/// How often it is said at most what anybody can cause: that requests find no room, or have no key.
 const COMPLAIN_S: u64 = 60;
 
 /// How often an update is planned anew because what it is about has changed meanwhile.
@@ -123,19 +123,19 @@ pub struct Desk {
 pub struct Inbox {
     sender: SyncSender<Work>,
     tally: Arc<Tally>,
-    dropped: Arc<Dropped>,
+    dropped: Arc<Sparing>,
 }
 
-/// Requests that found no room.
+/// What is said once in [`COMPLAIN_S`] at most.
 #[derive(Default)]
-struct Dropped {
-    /// Since it was last said.
+struct Sparing {
+    /// How often it happened since it was last said.
     count: AtomicU64,
     /// When it was last said.
     said_s: AtomicU64,
 }
 
-impl Dropped {
+impl Sparing {
     /// Counts one more; how many are to be told of, if it is time for that.
     fn add(&self, now_s: u64) -> Option<u64> {
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -174,15 +174,25 @@ impl Inbox {
 pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
     let (sender, receiver) = sync_channel(QUEUE_LEN);
     let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::default() };
-    let desk = Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Arc::default() });
+    let desk =
+        Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Arc::default(), strangers: Sparing::default() });
     std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
     Ok(inbox)
 }
+
+const UNKNOWN_ZONE: Objection = Objection { rcode: Rcode::NotAuth, why: "its zone is not served here" };
+const OTHER_KEY: Objection =
+    Objection { rcode: Rcode::Refused, why: "its key is not for this zone (`keys` says for which)" };
+const NOT_LOADED: Objection = Objection { rcode: Rcode::ServFail, why: "its zone is not loaded" };
+const BELOW_OTHER: Objection =
+    Objection { rcode: Rcode::NotZone, why: "a name lies in another zone of ours, below this one" };
 
 struct Attendant {
     desk: Desk,
     inbox: Inbox,
     recent: Arc<Mutex<Recent>>,
+    /// Requests without a key of ours.
+    strangers: Sparing,
 }
 
 /// An update on its way to be done.
@@ -224,14 +234,18 @@ impl Attendant {
         let signature = match Signature::find(&reply.request) {
             Ok(Some(signature)) => signature,
             // Only an update comes here unsigned: no key, no update.
-            Ok(None) => return reply.send(Rcode::Refused),
+            Ok(None) => {
+                self.tell_of_stranger(client, "it is not signed", now_s);
+                return reply.send(Rcode::Refused);
+            }
             Err(_) => return reply.send(Rcode::FormErr),
         };
         let seal = match signature.verify(&reply.request, &self.desk.keys.keys, now_s) {
             Ok(seal) => seal,
             Err(fault) => {
-                let error = fault.seal.as_ref().map(|seal| seal.error);
-                debug!(%client, key = %signature.key_name, ?error, "a signature is not believed");
+                let error = fault.seal.as_ref().map_or("unreadable", |seal| seal.error.name());
+                let why = format!("{error}, by a key that is called {}", signature.key_name);
+                self.tell_of_stranger(client, &why, now_s);
                 reply.seal = fault.seal.map(|seal| *seal);
                 return reply.send(fault.rcode);
             }
@@ -267,26 +281,33 @@ impl Attendant {
                 let now_s = self.desk.listings.as_ref().map_or(now_s, Listings::now_s);
                 self.attempt(Attempt { reply, update: Arc::new(update), holds, codes, origin, now_s, tries: 0 });
             }
-            Err(rcode) => reply.send(rcode),
+            Err(objection) => reply.object(&objection, &who),
+        }
+    }
+
+    /// Says now and then that somebody who has no key of ours, or not the right time, is not heard.
+    fn tell_of_stranger(&self, client: SocketAddr, why: &str, now_s: u64) {
+        if let Some(count) = self.strangers.add(now_s) {
+            info!(%client, "an update or signed query is refused: {why}; {count} like it came since this was last said, at most once a minute");
         }
     }
 
     /// Reads an update, if its sender may change its zone (RFC 2136 sections 3.1 and 3.3).
-    fn permit(&self, message: &[u8], seal: &Seal) -> Result<(Update, Holds, Codes), Rcode> {
-        read_edns(message).map_err(|(rcode, _)| rcode)?;
+    fn permit(&self, message: &[u8], seal: &Seal) -> Result<(Update, Holds, Codes), Objection> {
+        read_edns(message).map_err(|(rcode, _)| Objection { rcode, why: "its OPT record is wrong" })?;
         let zone = read_zone(message)?;
         let served = self.desk.cell.load();
-        let found = served.snapshot.zone(&zone.name).filter(|_| zone.class == class::IN).ok_or(Rcode::NotAuth)?;
+        let found = served.snapshot.zone(&zone.name).filter(|_| zone.class == class::IN).ok_or(UNKNOWN_ZONE)?;
         if seal.key.as_ref().is_none_or(|key| !self.desk.keys.may_change(key, &zone.name)) {
-            return Err(Rcode::Refused);
+            return Err(OTHER_KEY);
         }
-        let content = found.content.as_ref().ok_or(Rcode::ServFail)?;
+        let content = found.content.as_ref().ok_or(NOT_LOADED)?;
         let update = read(message)?;
         // RFC 2136 sections 3.2.1 and 3.4.1: a name below another zone of ours is not in this one.
         let is_in_zone =
             |owner| served.snapshot.zone_of(owner, &zone.name).is_some_and(|other| other.apex == zone.name);
         if !update.owners().all(is_in_zone) {
-            return Err(Rcode::NotZone);
+            return Err(BELOW_OTHER);
         }
         Ok((update, Holds::of(content), Codes::of(content)))
     }
@@ -298,7 +319,7 @@ impl Attendant {
         let changes = match attempt.plan(lookup) {
             Ok(changes) if changes.is_empty() => return attempt.reply.send(Rcode::NoError),
             Ok(changes) => changes,
-            Err(rcode) => return attempt.reply.send(rcode),
+            Err(objection) => return attempt.object(&objection),
         };
         let stale = Arc::new(Mutex::new(None));
         let (update, holds, codes, now_s) = (Arc::clone(&attempt.update), attempt.holds, attempt.codes, attempt.now_s);
@@ -317,10 +338,10 @@ impl Attendant {
                 Ok(outcomes) => attempt.rcode_of(&outcomes),
                 Err(StoreError::ConditionFailed) => {
                     let found = stale.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    match found {
-                        Some(rcode) => rcode,
-                        None => return attendant.again(attempt),
-                    }
+                    return match found {
+                        Some(objection) => attempt.object(&objection),
+                        None => attendant.again(attempt),
+                    };
                 }
                 Err(error) => {
                     debug!("an update failed: {error}");
@@ -379,9 +400,14 @@ impl Attendant {
 }
 
 impl Attempt {
-    fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Rcode> {
+    fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Objection> {
         let Self { holds, codes, now_s, .. } = *self;
         Planner { update: &self.update, holds, codes, now_s }.plan(lookup)
+    }
+
+    fn object(self, objection: &Objection) {
+        let Self { reply, origin, .. } = self;
+        reply.object(objection, &origin.who);
     }
 
     /// What is done is done as a whole, so one refusal tells it all.
@@ -400,6 +426,18 @@ impl Attempt {
 }
 
 impl Answerer {
+    /// Says why not. That a prerequisite does not hold is what whoever sets one wants to know, and no trouble.
+    fn object(self, objection: &Objection, key: &str) {
+        let Objection { rcode, why } = *objection;
+        match rcode {
+            Rcode::NxDomain | Rcode::YxDomain | Rcode::NxRrset | Rcode::YxRrset => {
+                debug!(client = %self.client, key, "an update is answered {}: {why}", rcode.name());
+            }
+            _ => info!(client = %self.client, key, "an update is answered {}: {why}", rcode.name()),
+        }
+        self.send(rcode);
+    }
+
     /// Replies with a code, and remembers it.
     fn send(self, rcode: Rcode) {
         let fate = match rcode {
@@ -486,6 +524,7 @@ mod tests {
             let late = Late::tcp().0;
             Job { client, transport: Transport::Udp, request: Box::default(), late }
         };
+        inbox.tally.open(Door::DnsUpdate);
         inbox.leave(job());
         assert_eq!(failed(&inbox.tally), 0, "there is room for one");
         inbox.leave(job());
@@ -498,7 +537,7 @@ mod tests {
 
     #[test]
     fn it_is_said_once_a_minute() {
-        let dropped = Dropped::default();
+        let dropped = Sparing::default();
         let said: Vec<_> = [1_000, 1_000, 1_059, 1_060, 1_061, 10].map(|now_s| dropped.add(now_s)).into();
         assert_eq!(said, [Some(1), None, None, Some(3), None, Some(2)]);
     }

@@ -137,53 +137,74 @@ impl Datum {
         }
     }
 
-    fn read(rtype: u16, data: &[u8]) -> Result<Self, Rcode> {
+    fn read(rtype: u16, data: &[u8]) -> Result<Self, Objection> {
         match rtype {
             rr::A => {
-                let octets: [u8; 4] = data.try_into().map_err(|_| Rcode::FormErr)?;
+                let octets: [u8; 4] = data.try_into().map_err(|_| NO_SUCH_RECORD)?;
                 Ok(Self::A(octets.into()))
             }
             // RFC 1035 section 3.3.14: one string at least.
-            rr::TXT if data.is_empty() => Err(Rcode::FormErr),
+            rr::TXT if data.is_empty() => Err(NO_SUCH_RECORD),
             rr::TXT => {
                 let (mut rest, mut text) = (data, Vec::new());
                 while let Some((&length, after)) = rest.split_first() {
-                    let (string, after) = after.split_at_checked(length.into()).ok_or(Rcode::FormErr)?;
+                    let (string, after) = after.split_at_checked(length.into()).ok_or(NO_SUCH_RECORD)?;
                     text.extend_from_slice(string);
                     rest = after;
                 }
                 // Listings keep their texts as UTF-8.
-                String::from_utf8(text).map(Self::Txt).map_err(|_| Rcode::Refused)
+                let not_utf8 = Objection::new(Rcode::Refused, "a text is not UTF-8");
+                String::from_utf8(text).map(Self::Txt).map_err(|_| not_utf8)
             }
             rtype => Ok(Self::Other(rtype)),
         }
     }
 }
 
-impl From<Unreadable> for Rcode {
-    fn from(_: Unreadable) -> Self {
-        Self::FormErr
+/// Why an update is not done: the code for the reply, and what the log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// The code.
+    pub rcode: Rcode,
+    /// The reason, for whoever looks after the server.
+    pub why: &'static str,
+}
+
+impl Objection {
+    const fn new(rcode: Rcode, why: &'static str) -> Self {
+        Self { rcode, why }
     }
 }
+
+impl From<Unreadable> for Objection {
+    fn from(_: Unreadable) -> Self {
+        Self::new(Rcode::FormErr, "it ends too soon, or has a name that cannot be read")
+    }
+}
+
+const NO_SUCH_RECORD: Objection =
+    Objection::new(Rcode::FormErr, "a record has a class, type, TTL or data that none may have");
+const OTHER_ZONE: Objection = Objection::new(Rcode::NotZone, "a name is not in the zone");
 
 /// The zone that an update is for (RFC 2136 section 3.1.1).
 ///
 /// # Errors
 /// FORMERR.
-pub fn read_zone(message: &[u8]) -> Result<Question, Rcode> {
+pub fn read_zone(message: &[u8]) -> Result<Question, Objection> {
+    const NO_ZONE: Objection = Objection::new(Rcode::FormErr, "it does not name one zone");
     let header = Header::read(message)?;
     if header.opcode() != OPCODE_UPDATE || header.counts[0] != 1 {
-        return Err(Rcode::FormErr);
+        return Err(NO_ZONE);
     }
     let zone = Reader::new(message).question()?;
-    if zone.rtype == rr::SOA { Ok(zone) } else { Err(Rcode::FormErr) }
+    if zone.rtype == rr::SOA { Ok(zone) } else { Err(NO_ZONE) }
 }
 
 /// Reads an update whose zone is served.
 ///
 /// # Errors
-/// The code for the reply.
-pub fn read(message: &[u8]) -> Result<Update, Rcode> {
+/// What is wrong with it.
+pub fn read(message: &[u8]) -> Result<Update, Objection> {
     let zone = read_zone(message)?;
     let counts = Header::read(message)?.counts;
     let mut reader = Reader::new(message);
@@ -200,40 +221,40 @@ pub fn read(message: &[u8]) -> Result<Update, Rcode> {
         reader.record()?;
     }
     if reader.position() != message.len() {
-        return Err(Rcode::FormErr);
+        return Err(Objection::new(Rcode::FormErr, "more follows than it counts"));
     }
     Ok(Update { zone: zone.name, prerequisites, edits })
 }
 
 /// RFC 2136 section 3.2.5.
-fn prerequisite(record: &Record<'_>, zone: &Question) -> Result<Prerequisite, Rcode> {
+fn prerequisite(record: &Record<'_>, zone: &Question) -> Result<Prerequisite, Objection> {
     if record.ttl_s != 0 {
-        return Err(Rcode::FormErr);
+        return Err(NO_SUCH_RECORD);
     }
-    let owner = record.owner.strip(&zone.name).ok_or(Rcode::NotZone)?;
+    let owner = record.owner.strip(&zone.name).ok_or(OTHER_ZONE)?;
     let is_valueless = record.class == class::ANY || record.class == CLASS_NONE;
     if is_valueless && !record.data.is_empty() {
-        return Err(Rcode::FormErr);
+        return Err(NO_SUCH_RECORD);
     }
     let exists = record.class == class::ANY;
     match record.rtype {
         rr::ANY if is_valueless => Ok(Prerequisite::Name { owner, in_use: exists }),
-        rtype if is_meta(rtype) => Err(Rcode::FormErr),
+        rtype if is_meta(rtype) => Err(NO_SUCH_RECORD),
         rtype if is_valueless => Ok(Prerequisite::Rrset { owner, rtype, exists }),
         rtype if record.class == zone.class => {
             Ok(Prerequisite::Value { owner, datum: Datum::read(rtype, record.data)? })
         }
-        _ => Err(Rcode::FormErr),
+        _ => Err(NO_SUCH_RECORD),
     }
 }
 
 /// RFC 2136 section 3.4.1.3.
-fn edit(record: &Record<'_>, zone: &Question) -> Result<Edit, Rcode> {
-    let owner = record.owner.strip(&zone.name).ok_or(Rcode::NotZone)?;
+fn edit(record: &Record<'_>, zone: &Question) -> Result<Edit, Objection> {
+    let owner = record.owner.strip(&zone.name).ok_or(OTHER_ZONE)?;
     let is_bare = record.ttl_s == 0 && record.data.is_empty();
     match (record.class, record.rtype) {
         (class::ANY, rr::ANY) if is_bare => Ok(Edit::DeleteName { owner }),
-        (_, rtype) if is_meta(rtype) => Err(Rcode::FormErr),
+        (_, rtype) if is_meta(rtype) => Err(NO_SUCH_RECORD),
         (class::ANY, rtype) if is_bare => Ok(Edit::DeleteRrset { owner, rtype }),
         (CLASS_NONE, rtype) if record.ttl_s == 0 => {
             Ok(Edit::DeleteOne { owner, datum: Datum::read(rtype, record.data)? })
@@ -243,7 +264,7 @@ fn edit(record: &Record<'_>, zone: &Question) -> Result<Edit, Rcode> {
             let ttl_s = if record.ttl_s > i32::MAX as u32 { 0 } else { record.ttl_s };
             Ok(Edit::Add { owner, datum: Datum::read(rtype, record.data)?, ttl_s })
         }
-        _ => Err(Rcode::FormErr),
+        _ => Err(NO_SUCH_RECORD),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Datum, Edit, Prerequisite, Update,
+    Datum, Edit, Objection, Prerequisite, Update,
     owner::{self, Holds},
 };
 use crate::{
@@ -53,6 +53,14 @@ impl Codes {
         }
     }
 }
+
+const UNMET: &str = "a prerequisite does not hold";
+const OTHER_TYPE: Objection =
+    Objection::new(Rcode::Refused, "a record is neither A nor TXT, and the zone's own records come from its files");
+const NO_KEY: Objection =
+    Objection::new(Rcode::Refused, "a name stands for no address, prefix or domain that the zone takes");
+const EXCLUDED: Objection = Objection::new(Rcode::Refused, "a key was excluded by command, and no update undoes that");
+const TWO_VALUES: Objection = Objection::new(Rcode::Refused, "a name has two records of one type");
 
 /// What is said of a key at that moment.
 pub type Lookup<'a> = &'a dyn Fn(&Name, &Key) -> Option<Record>;
@@ -103,8 +111,8 @@ impl Planner<'_> {
     /// The changes that do what the update says; none if all is as it should be.
     ///
     /// # Errors
-    /// The code for the reply: a prerequisite that does not hold, or something that is not for updates.
-    pub fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Rcode> {
+    /// A prerequisite that does not hold, or something that is not for updates.
+    pub fn plan(&self, lookup: Lookup<'_>) -> Result<Vec<Change>, Objection> {
         self.check_prerequisites(lookup)?;
         let mut targets: Vec<Target> = Vec::new();
         for edit in &self.update.edits {
@@ -120,12 +128,12 @@ impl Planner<'_> {
     }
 
     /// What an edit is about; `None` if there is nothing to be done: what is not there need not be deleted.
-    fn key_of(&self, edit: &Edit) -> Result<Option<Key>, Rcode> {
+    fn key_of(&self, edit: &Edit) -> Result<Option<Key>, Objection> {
         match edit {
             Edit::Add { owner, datum, .. } => match datum {
                 // The zone's own records come from its files.
-                Datum::Other(_) => Err(Rcode::Refused),
-                Datum::A(_) | Datum::Txt(_) => owner::key(owner, self.holds).map(Some).ok_or(Rcode::Refused),
+                Datum::Other(_) => Err(OTHER_TYPE),
+                Datum::A(_) | Datum::Txt(_) => owner::key(owner, self.holds).map(Some).ok_or(NO_KEY),
             },
             Edit::DeleteName { owner } | Edit::DeleteRrset { owner, .. } | Edit::DeleteOne { owner, .. } => {
                 Ok(owner::key(owner, self.holds))
@@ -134,7 +142,7 @@ impl Planner<'_> {
     }
 
     /// RFC 2136 section 3.2.
-    fn check_prerequisites(&self, lookup: Lookup<'_>) -> Result<(), Rcode> {
+    fn check_prerequisites(&self, lookup: Lookup<'_>) -> Result<(), Objection> {
         let value_at = |owner: &Name| {
             let key = owner::key(owner, self.holds)?;
             match self.standing(&key, lookup) {
@@ -143,8 +151,8 @@ impl Planner<'_> {
             }
         };
         let holds = |has: bool, wanted: bool, missing, existing| match (has, wanted) {
-            (true, false) => Err(existing),
-            (false, true) => Err(missing),
+            (true, false) => Err(Objection::new(existing, UNMET)),
+            (false, true) => Err(Objection::new(missing, UNMET)),
             _ => Ok(()),
         };
         for prerequisite in &self.update.prerequisites {
@@ -206,14 +214,14 @@ impl Target {
         Self { key, is_excluded, was_listed: value.is_some(), value, is_deleted: false, added: None, data: Vec::new() }
     }
 
-    fn take(&mut self, edit: &Edit, code: Ipv4Addr) -> Result<(), Rcode> {
+    fn take(&mut self, edit: &Edit, code: Ipv4Addr) -> Result<(), Objection> {
         match edit {
-            Edit::Add { .. } if self.is_excluded => return Err(Rcode::Refused),
+            Edit::Add { .. } if self.is_excluded => return Err(EXCLUDED),
             // A listing has one record of a type: to lose one of two in silence would be a lie.
             Edit::Add { datum, .. }
                 if self.data.iter().any(|added| added.rtype() == datum.rtype() && added != datum) =>
             {
-                return Err(Rcode::Refused);
+                return Err(TWO_VALUES);
             }
             Edit::Add { datum, ttl_s, .. } => {
                 self.data.push(datum.clone());
@@ -221,7 +229,7 @@ impl Target {
                 match datum {
                     Datum::A(address) => value.address = Some(*address),
                     Datum::Txt(text) => value.text = Some(text.clone()),
-                    Datum::Other(_) => return Err(Rcode::Refused),
+                    Datum::Other(_) => return Err(OTHER_TYPE),
                 }
                 self.added = Some(self.added.unwrap_or(0).max(*ttl_s));
             }

@@ -30,7 +30,7 @@ use self::{
     ordered::Ordered,
     prefixes::{PIECES_MAX, Prefixes},
 };
-use super::subject::Run;
+use super::{ruling::FOREVER_S, subject::Run};
 use crate::wire::name::RelativeName;
 
 /// All live listings that are served at one moment, by the slots of their zones.
@@ -230,6 +230,17 @@ impl LiveZone {
         }
     }
 
+    /// When the next of the listings that are in force ends, in seconds since the epoch. Looks at all of them.
+    pub fn next_end_s(&self, now_s: u64) -> Option<u32> {
+        let mut next_s = None;
+        self.for_each(|_, entry| {
+            if entry.value().is_some() && entry.in_force(now_s) && entry.until_s != FOREVER_S {
+                next_s = Some(next_s.map_or(entry.until_s, |next_s: u32| next_s.min(entry.until_s)));
+            }
+        });
+        next_s
+    }
+
     /// At most `limit` of what is over at this second.
     pub fn over(&self, now_s: u64, limit: usize) -> Vec<Place> {
         let mut over = Vec::new();
@@ -265,6 +276,11 @@ impl LiveZone {
     pub fn exclusion_count(&self) -> usize {
         let names = self.names.exact.exclusion_count() + self.names.wildcards.exclusion_count();
         self.v4.exclusion_count() + self.v6.exclusion_count() + names
+    }
+
+    /// Number of listings among the entries.
+    pub fn listing_count(&self) -> usize {
+        self.len() - self.exclusion_count()
     }
 
     /// Bytes of memory held.
