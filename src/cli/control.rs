@@ -199,6 +199,9 @@ fn show_status(answer: &Answer, line: &mut impl FnMut(&str)) -> bool {
 }
 
 fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
+    if zone.is_unloaded {
+        return line(&format!("{}: not loaded, answers SERVFAIL (dnsbld status says why)", zone.zone));
+    }
     let would_be = if zone.expired_s.is_some() { "would be " } else { "" };
     if let Some(ended_s) = zone.expired_s {
         line(&format!("{}: {}", zone.zone, control::show_expired(ended_s)));

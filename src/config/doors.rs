@@ -2,7 +2,7 @@
 //! the file opens them, but for one token that may come in the environment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -117,6 +117,15 @@ impl Doors {
             .into_iter()
             .map(|(name, spec)| spec.open(&name, beside).at_key(&name).at_key("keys"))
             .collect::<anyhow::Result<_>>()?;
+        // Names of keys are domain names, so case does not tell them apart, and one would have the zones of the other.
+        let mut names = HashSet::new();
+        for name in permits.iter().map(|permit| &permit.key.name) {
+            let is_new = names.insert(name).then_some(());
+            is_new
+                .context("two keys have this name, in whatever case: rename one")
+                .at_key(&name.to_string())
+                .at_key("keys")?;
+        }
         let mut doors = Self { keys: Keys::new(permits), ..Self::default() };
         for (name, spec) in tokens {
             let (secret, scope) = spec.open(beside).at_key(&name).at_key("tokens")?;
@@ -290,6 +299,8 @@ mod tests {
         assert!(mistake(&format!("[keys.a]\n{secret}\nzones = []")).contains("\"*\" for all"));
         assert!(mistake(&format!("[keys.a]\n{secret}\nzones = ['*', 'x']")).contains("every zone"));
         assert!(mistake(&format!("[keys.a]\n{secret}\nalgorithm = 'hmac-md5'\nzones = ['*']")).contains("hmac-sha512"));
+        let both = format!("[keys.a]\n{secret}\nzones = ['x']\n[keys.A]\n{secret}\nzones = ['y']");
+        assert!(mistake(&both).contains("`keys.a`: two keys have this name"));
         assert!(mistake("[keys.a]\nsecret-file = 'other'\nzones = ['*']").contains("of key `b`"));
         assert!(mistake("[keys.a]\nsecret-file = 'missing'\nzones = ['*']").contains("cannot read"));
         assert!(mistake("[tokens.a]\nfile = 'short'\nzones = ['*']").contains("16 visible"));

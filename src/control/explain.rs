@@ -32,10 +32,13 @@ use crate::{
 };
 
 /// What one zone, or one subzone of it, says of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The zone or subzone.
     pub zone: String,
+    /// It has no data, and answers SERVFAIL.
+    #[serde(default)]
+    pub is_unloaded: bool,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL, and what follows is what it
     /// would say with data that are current.
     #[serde(default)]
@@ -123,7 +126,9 @@ pub fn explain(
     let mut explanations = Vec::new();
     for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
         if zone.content.is_none() {
-            return Err(format!("zone {} is not loaded: `dnsbld status` says why", zone.apex));
+            let zone = zone.apex.to_string();
+            explanations.push(Explanation { zone, is_unloaded: true, ..Explanation::default() });
+            continue;
         }
         let own = queried.iter().filter(|(apex, _)| *apex == zone.apex).flat_map(|(_, key)| key.clone().readings());
         let asked: Vec<AskedKey> = asked.iter().cloned().chain(own).collect();
@@ -169,11 +174,9 @@ fn explain_zone(
         let mut explanation = Explanation {
             zone: name.to_string(),
             expired_s: zone.expired_s(&context),
-            listings: Vec::new(),
-            excluded_by: Vec::new(),
             lines: lines_of(part, &lines),
             unread: unread.clone(),
-            troubles: Vec::new(),
+            ..Explanation::default()
         };
         let by_command = by_command.filter(|_| part.name.is_root());
         let mut is_silenced = false;

@@ -60,6 +60,31 @@ fn explain(live: &Live, place: &Place, words: &[&str]) -> Vec<Value> {
 }
 
 #[test]
+fn the_name_of_a_query_stands_for_what_it_asks() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    let codes = |key: &str| {
+        let zones = explain(&live, &place, &[key]);
+        zones.iter().map(|zone| zone["listings"][0]["address"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("7.2.0.192.BL.example"), [Some("127.0.0.3".to_owned()), None]);
+    assert_eq!(codes("9.2.0.192.bl.example."), [None, None], "excluded");
+    assert_eq!(codes("www.spam.example.names.example"), [None, Some("127.0.0.5".to_owned())]);
+    assert_eq!(codes("2.0.192.bl.example"), [None, None], "no address");
+}
+
+#[test]
+fn a_zone_that_is_not_loaded_hides_no_other() {
+    let place = place();
+    place.drop_file("broken.example.ip4set.gz", b"\x1f\x8b");
+    let live = Live::start(&place, &[]);
+    let (is_well, said) = live.tell(&["explain", "192.0.2.7"]);
+    assert!(is_well, "{said}");
+    assert!(said.contains("bl.example: listed as 127.0.0.3"), "{said}");
+    assert!(said.contains("broken.example: not loaded, answers SERVFAIL"), "{said}");
+}
+
+#[test]
 fn the_answer_the_line_and_what_stands_behind() {
     let place = place();
     let live = Live::start(&place, &[]);

@@ -15,6 +15,7 @@ mod desk;
 pub mod owner;
 pub mod plan;
 mod recent;
+mod sparing;
 
 pub use desk::{Desk, Inbox, Job, Keys, Permit, serve};
 
