@@ -559,7 +559,7 @@ mod tests {
         // Every key that there is stands in it.
         assert_eq!(full.listings.rules, plain.listings.rules, "the defaults");
         let spec =
-            concat!(include_str!("config.rs"), include_str!("config/reload.rs"), include_str!("config/listings.rs"));
+            concat!(include_str!("config/reload.rs"), include_str!("config.rs"), include_str!("config/listings.rs"));
         for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {", "\npub(super) struct ListingsSpec {"]
         {
             let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");

@@ -274,7 +274,7 @@ impl<W: Write> PartDump<'_, W> {
         let child: Vec<u8> = [b"\x0bdnsbld-dump", node].concat();
         is_written |= self.print_name_entries(&child, &below)?;
         let has_to_exist = begins_with_asterisk || !is_written;
-        if has_to_exist && !node.is_empty() && is_said && self.is_excluded(node) {
+        if has_to_exist && is_said && self.is_excluded(node) && self.is_below_wildcard(node) {
             // The name must exist, or the wildcard above would list it: a dangling alias, as rbldnsd has it.
             writeln!(self.out, "{owner}\t{EXCLUDED_TTL_S}\tCNAME\texcluded")?;
         }
@@ -324,6 +324,18 @@ impl<W: Write> PartDump<'_, W> {
             is_written |= print_finding(dataset, found.finding, owner, &key, self.context, self.out)?;
         }
         Ok(is_written)
+    }
+
+    /// Whether a wildcard lists what is beside a name.
+    fn is_below_wildcard(&self, node: &[u8]) -> bool {
+        let Some((&length, _)) = node.split_first() else { return false };
+        let Some(name) = query_name(&[b"\x0bdnsbld-dump", &node[1 + usize::from(length)..]].concat()) else {
+            return false;
+        };
+        self.part.datasets.iter().any(|dataset| match &dataset.entries {
+            Entries::Names(names) => names.look_up(name.relative(name.label_count()), self.context).finding.is_listed(),
+            _ => false,
+        })
     }
 
     fn is_excluded(&self, wire: &[u8]) -> bool {
