@@ -1,7 +1,7 @@
 //! What was listed or excluded by command, in front of what the files say.
 //!
-//! A live listing adds its value to those of the files; a live exclusion silences all of them. Which entry decides among live
-//! ones is for [`LiveZone`] to say. Whether a name that is not listed has anything below it is exact here too, net of live
+//! A live listing adds its value to those of the files; a live exclusion silences all of them, in the zone and in its subzones,
+//! into which no listing reaches. Which entry decides among live ones is for [`LiveZone`] to say. Whether a name that is not listed has anything below it is exact here too, net of live
 //! exclusions.
 
 use std::sync::Arc;
@@ -60,6 +60,7 @@ impl<'a> Answers<'a, '_, '_> {
         if let Some((label_count, entry)) = live.find_name(subject.name, now_s) {
             take(Some(entry), Shape::Name, Key::Name(subject.name.last(label_count)));
         }
+        is_excluded |= sought.is_in_subzone() && is_excluded_by(live, &sought.subject, now_s);
         if is_excluded && !self.found.exists {
             sought.for_each(|dataset, subject| self.ask_below(dataset, subject));
         }
@@ -84,6 +85,17 @@ impl<'a> Answers<'a, '_, '_> {
             Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
         };
     }
+}
+
+/// Whether a key was excluded by command, whatever was listed.
+fn is_excluded_by(live: &LiveZone, subject: &Subject<'_>, now_s: u64) -> bool {
+    let v6 = subject.v6.filter(|run| run.address().is_some());
+    let behind = v6.map_or([None; 2], |_| subject.v4_behind_nibbles());
+    let v4 = subject.v4.into_iter().chain(behind.into_iter().flatten()).filter_map(Run::address);
+    let v4 = v4.filter_map(|address| live.find_v4(address, now_s));
+    let v6 = v6.and_then(Run::address).and_then(|address| live.find_v6(address, now_s));
+    let name = live.find_name(subject.name, now_s).map(|(_, entry)| entry);
+    v4.chain(v6).chain(name).any(|entry| entry.value().is_none())
 }
 
 /// What a live listing says to a question of that type, and for how long: its own value, as far as it has one, else that of the
@@ -132,7 +144,7 @@ fn any_name_left(context: &Context, live: &LiveZone, sought: &Sought<'_>, name: 
     let is_left_out = |reversed: &[u8], is_wildcard| live.leaves_out(reversed, is_wildcard, context.now_s);
     sought.any(|dataset, subject| match &dataset.entries {
         Entries::Addresses(_) => false,
-        // What a subzone says is of no name that a live listing can be about.
+        // In a subzone a name may seem to have something below it that is all excluded: then there is no data instead of no name.
         Entries::Names(names) if subject.name.label_count() == name.label_count() => {
             names.any_below_but(name, context, is_left_out)
         }

@@ -29,10 +29,11 @@ pub struct ByCommand {
 }
 
 impl ByCommand {
-    /// Adds what was listed by command; true if the key was excluded, and the files have nothing to say.
+    /// Adds what was listed by command; true if the key was excluded, and the files have nothing to say. Listings are in the zone
+    /// itself, exclusions hold in its subzones, too.
     pub(super) fn explain(
         &self,
-        zone: &Zone,
+        (zone, is_subzone): (&Zone, bool),
         key: &AskedKey,
         context: &Context,
         explanation: &mut Explanation,
@@ -51,6 +52,9 @@ impl ByCommand {
             explanation.excluded_by.push(format!("command: {listed}{why}"));
             return true;
         };
+        if is_subzone {
+            return false;
+        }
         let shape = match place {
             Place::V4(..) => Shape::V4,
             Place::V6(..) => Shape::V6,

@@ -119,12 +119,14 @@ pub fn explain(
     key: &str,
     wanted: &[String],
 ) -> Result<Vec<Explanation>, String> {
-    let wanted = wanted.iter().map(|text| served_zone(snapshot, text)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = wanted.iter().map(|text| wanted_zone(snapshot, text)).collect::<Result<Vec<_>, _>>()?;
     let asked = AskedKey::parse(key)?;
     let queried = queried(snapshot, &asked);
     let asked = asked.readings();
     let mut explanations = Vec::new();
-    for zone in snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.contains(&zone.apex)) {
+    for zone in
+        snapshot.zones().iter().filter(|zone| wanted.is_empty() || wanted.iter().any(|(apex, _)| *apex == zone.apex))
+    {
         if zone.content.is_none() {
             let zone = zone.apex.to_string();
             explanations.push(Explanation { zone, is_unloaded: true, ..Explanation::default() });
@@ -134,7 +136,24 @@ pub fn explain(
         let asked: Vec<AskedKey> = asked.iter().cloned().chain(own).collect();
         explain_zone(zone, specs, options, by_command, &asked, &mut explanations);
     }
+    let is_wanted = |explained: &Explanation| {
+        let is_it = |(apex, subzone): &(Name, Option<String>)| match subzone {
+            Some(subzone) => *subzone == explained.zone,
+            None => Name::parse(explained.zone.as_bytes()).is_ok_and(|name| name.strip(apex).is_some()),
+        };
+        wanted.is_empty() || wanted.iter().any(is_it)
+    };
+    explanations.retain(is_wanted);
     Ok(explanations)
+}
+
+/// A zone that somebody asks about, by its apex, and the subzone if it is one.
+fn wanted_zone(snapshot: &Snapshot, text: &str) -> Result<(Name, Option<String>), String> {
+    let subzone = Name::parse(text.as_bytes()).ok().and_then(|name| Some((snapshot.subzone(&name)?, name.to_string())));
+    match subzone {
+        Some((zone, subzone)) => Ok((zone.apex.clone(), Some(subzone))),
+        None => Ok((served_zone(snapshot, text)?, None)),
+    }
 }
 
 /// The zone that a name is asked of and what it stands for there, if it is the name of a query: `2.0.0.127.bl.example`.
@@ -178,10 +197,10 @@ fn explain_zone(
             unread: unread.clone(),
             ..Explanation::default()
         };
-        let by_command = by_command.filter(|_| part.name.is_root());
         let mut is_silenced = false;
         for key in asked {
-            is_silenced |= by_command.is_some_and(|listed| listed.explain(zone, key, &context, &mut explanation));
+            is_silenced |= by_command
+                .is_some_and(|listed| listed.explain((zone, !part.name.is_root()), key, &context, &mut explanation));
         }
         for line in explanation.lines.iter_mut().filter(|line| is_silenced && line.effect == Effect::Decides) {
             line.effect = Effect::Behind;

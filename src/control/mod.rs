@@ -371,6 +371,9 @@ fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
     if snapshot.zone(&name).is_some() {
         return Ok(name);
     }
+    if let Some(zone) = snapshot.subzone(&name) {
+        return Err(format!("{name} is a subzone of zone {}: name that", zone.apex));
+    }
     let mut served: Vec<String> = snapshot.zones().iter().take(NAMED).map(|zone| zone.apex.to_string()).collect();
     if let more @ 1.. = snapshot.zones().len().saturating_sub(NAMED) {
         served.push(format!("{more} more (`dnsbld status`)"));

@@ -276,6 +276,12 @@ impl<'a> Sought<'a> {
         });
     }
 
+    /// Whether the part is a subzone.
+    #[inline]
+    pub fn is_in_subzone(&self) -> bool {
+        self.part.label_count > 0
+    }
+
     /// The name as it is seen from the zone's apex.
     #[inline]
     pub fn from_apex(&self) -> Subject<'a> {
@@ -375,6 +381,14 @@ impl Snapshot {
     /// The zone of that name.
     pub fn zone(&self, apex: &Name) -> Option<&Zone> {
         self.zones.iter().find(|zone| zone.apex == *apex)
+    }
+
+    /// The zone that has a subzone of that name.
+    pub fn subzone(&self, name: &Name) -> Option<&Zone> {
+        let zone = self.zone_of(name, &Name::root())?;
+        let relative = name.strip(&zone.apex)?;
+        let is_it = |part: &Part| part.name == relative && !relative.is_root();
+        zone.content.as_ref()?.parts().iter().any(is_it).then_some(zone)
     }
 
     /// The zone in which a name is asked for that is told relative to another: that one, or one of its own below.

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use dnsbld::live::listings::{Key, Lifetime, Rule, Rules, Verdict};
+use dnsbld::live::listings::{Key, Lifetime, Outcome, Rule, Rules, Verdict};
 use ipnet::IpNet;
 use proptest::{collection::vec, prelude::*};
 
@@ -188,4 +188,41 @@ fn a_bounded_look() {
     world.apply(vec![put(ZONE, "10.0.0.0/8", Verdict::Excluded, Lifetime::Endless)]);
     assert_eq!(answer(&world, "10"), (code(false), false));
     assert_eq!(answer(&world, "1.2.3.10"), (code(false), false));
+}
+
+/// A feed of several lists in one file: what is excluded by command is so in all of them, what is listed is in the zone itself.
+#[test]
+fn subzones() {
+    let combined = "$DATASET ip4set sbl @\n:2:sbl\n127.0.0.2\n192.0.2.0/24\n$DATASET ip4trie xbl\n:4:xbl\n127.0.0.2\n\
+        $DATASET ip6trie xbl\n:6:six\n2001:db8::/32\n$DATASET dnset dbl\n:5:dbl\n.spam.example\n";
+    let world = World::new(&[("zen.example.combined", combined)]);
+    let codes = |name: &str| world.ask(&format!("{name}.zen.example"), "A")[1..].to_vec();
+    let address = labels(address(1, false)).join(".");
+    for name in ["2.0.0.127", "2.0.0.127.sbl", "2.0.0.127.xbl", "www.spam.example.dbl", &format!("{address}.xbl")] {
+        assert_eq!(codes(name).len(), 1, "{name}");
+    }
+    for key in ["127.0.0.2", "2001:db8::/32", "*.spam.example"] {
+        let outcome = world.exclude("zen.example", key);
+        assert!(matches!(outcome, Outcome::Excluded { .. }), "{key}: {outcome:?}");
+    }
+    for name in ["2.0.0.127", "2.0.0.127.sbl", "2.0.0.127.xbl", "www.spam.example.dbl", &format!("{address}.xbl")] {
+        assert_eq!(codes(name).len(), 0, "{name}");
+    }
+    assert_eq!(codes("spam.example.dbl").len(), 1, "only what is below it was excluded");
+    assert_eq!(codes("1.2.0.192.sbl").len(), 1);
+    world.list("zen.example", "198.51.100.1", Lifetime::Endless);
+    assert_eq!((codes("1.100.51.198").len(), codes("1.100.51.198.sbl").len()), (1, 0));
+    world.exclude("zen.example", "0.0.0.0/0");
+    assert_eq!((codes("1.2.0.192").len(), codes("1.2.0.192.sbl").len(), codes("1.100.51.198").len()), (0, 0, 1));
+    for (zone, key) in [
+        ("zen.example", "spam.example"),
+        ("zen.example", "2.0.0.127.xbl."),
+        ("zen.example", "bad.example.dbl"),
+        ("xbl.zen.example", "192.0.2.1"),
+    ] {
+        let outcome = world.list(zone, key, Lifetime::Endless);
+        assert!(matches!(outcome, Outcome::Refused { .. }), "{zone} {key}: {outcome:?}");
+    }
+    let Outcome::Refused { refusal } = world.exclude("zen.example", "bad.example.dbl") else { panic!("not refused") };
+    assert!(refusal.to_string().starts_with("dbl.zen.example is a subzone of zone zen.example"), "{refusal}");
 }

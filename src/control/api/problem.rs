@@ -44,7 +44,7 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::NoZone { .. } => StatusCode::NOT_FOUND,
+            Refusal::NoZone { .. } | Refusal::Subzone { .. } => StatusCode::NOT_FOUND,
             Refusal::Shape { .. } | Refusal::Time { .. } | Refusal::Value { .. } | Refusal::TooLong { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

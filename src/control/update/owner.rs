@@ -21,9 +21,10 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// What a zone holds, by its datasets: one of IPv4 addresses takes IPv6 ones besides, one without any takes everything.
+    /// What a zone holds, by its datasets, those of subzones apart: one of IPv4 addresses takes IPv6 ones besides, one without any
+    /// takes everything.
     pub fn of(content: &Content) -> Self {
-        let datasets = content.datasets();
+        let datasets = content.own_datasets();
         let v4 = datasets.iter().any(|dataset| dataset.kind.holds_v4());
         let v6 = v4 || datasets.iter().any(|dataset| dataset.kind.holds_v6());
         let names = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));

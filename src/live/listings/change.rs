@@ -180,6 +180,16 @@ pub enum Refusal {
         /// The zone that is asked.
         other: String,
     },
+    /// It is in a subzone of a combined dataset, or is one.
+    #[error(
+        "{subzone} is a subzone of zone {zone}, and what it lists comes from files; what is excluded in {zone} is excluded there, too"
+    )]
+    Subzone {
+        /// The zone.
+        zone: String,
+        /// The subzone, in full.
+        subzone: String,
+    },
     /// The rule says that this is never listed.
     #[error("{never} is never listed in zone {zone} (never-list)")]
     NeverListed {

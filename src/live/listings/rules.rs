@@ -104,7 +104,9 @@ impl Rule {
     pub(super) fn refuse(&self, change: &Change, situation: &Situation<'_>) -> Option<Refusal> {
         let zone_name = || change.zone.to_string();
         let Some(zone) = situation.snapshot.zone(&change.zone) else {
-            return Some(Refusal::NoZone { zone: zone_name() });
+            let of = situation.snapshot.subzone(&change.zone);
+            let subzone = |of: &Zone| Refusal::Subzone { zone: of.apex.to_string(), subzone: zone_name() };
+            return Some(of.map_or_else(|| Refusal::NoZone { zone: zone_name() }, subzone));
         };
         if change.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX_LEN) {
             return Some(Refusal::TooLong { what: "reason".into(), max_len: REASON_MAX_LEN });
@@ -123,7 +125,7 @@ impl Rule {
         {
             return Some(Refusal::TooLong { what: "name in its zone".into(), max_len: NAME_MAX });
         }
-        if let Some(holds) = zone.content.as_ref().and_then(|content| other_shape(content, &change.key)) {
+        if let Some(holds) = zone.content.as_ref().and_then(|content| other_shape(content, verdict, &change.key)) {
             return Some(Refusal::Shape { zone: zone_name(), holds: holds.to_owned() });
         }
         if let Key::Name { name, .. } = &change.key
@@ -131,6 +133,9 @@ impl Rule {
                 situation.snapshot.zone_of(name, &change.zone).filter(|other| other.apex != change.zone)
         {
             return Some(Refusal::OtherZone { zone: zone_name(), other: other.apex.to_string() });
+        }
+        if let Some(subzone) = subzone_of(zone, &change.key) {
+            return Some(Refusal::Subzone { zone: zone_name(), subzone });
         }
         let Verdict::Listed { address, text } = verdict else { return None };
         if let Some(address) = address.filter(std::net::Ipv4Addr::is_unspecified) {
@@ -216,9 +221,19 @@ impl Rule {
     }
 }
 
-/// What a zone holds, if that is not of the key's shape. A zone of plain records, or of nothing yet, takes any.
-fn other_shape(content: &Content, key: &Key) -> Option<&'static str> {
-    let datasets = content.datasets();
+/// The subzone that a name is in: there nobody asks for it, but for what stands left of the subzone.
+fn subzone_of(zone: &Zone, key: &Key) -> Option<String> {
+    let (Key::Name { name, .. }, Some(content)) = (key, &zone.content) else { return None };
+    let mut subzones = content.parts().iter().filter(|part| !part.name.is_root());
+    let part = subzones.find(|part| name.strip(&part.name).is_some())?;
+    Some(part.name.below(&zone.apex).map_or_else(|_| part.name.to_string(), |subzone| subzone.to_string()))
+}
+
+/// What a zone holds, if that is not of the key's shape. A zone of plain records, or of nothing yet, takes any. What is listed is
+/// so in the zone itself, what is excluded in its subzones, too.
+fn other_shape(content: &Content, verdict: &Verdict, key: &Key) -> Option<&'static str> {
+    let own = || content.own_datasets().iter().collect();
+    let datasets: Vec<_> = if *verdict == Verdict::Excluded { content.datasets() } else { own() };
     let has_addresses = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Addresses(_)));
     let has_names = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
     match key {
