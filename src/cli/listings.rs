@@ -33,11 +33,11 @@ pub(super) struct ListArguments {
     #[arg(required = true)]
     keys: Vec<String>,
     /// How long: 90s, 1h, 7d, or a number of seconds [default: what the zone's rule says]
-    #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "forever"])]
-    for_time: Option<String>,
+    #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "forever"], value_parser = for_time)]
+    for_time: Option<Hold>,
     /// Until when: 2026-11-23T10:00:00Z, or seconds since 1970; may shorten what holds already
-    #[arg(long, value_name = "WHEN", conflicts_with = "forever")]
-    until: Option<String>,
+    #[arg(long, value_name = "WHEN", conflicts_with = "forever", value_parser = until_when)]
+    until: Option<Hold>,
     /// Until it is delisted, or as long as the zone's rule allows
     #[arg(long)]
     forever: bool,
@@ -128,11 +128,7 @@ pub(super) struct HistoryArguments {
 }
 
 pub(super) fn list(arguments: &ListArguments) -> anyhow::Result<ExitCode> {
-    let hold = match (&arguments.for_time, &arguments.until) {
-        (Some(time), _) => parse_hold(time).map_err(anyhow::Error::msg).context("--for")?,
-        (_, Some(until)) => Some(Hold::UntilS(parse_until(until)?)),
-        (None, None) => arguments.forever.then_some(Hold::Endless),
-    };
+    let hold = arguments.for_time.or(arguments.until).or(arguments.forever.then_some(Hold::Endless));
     let terms = Terms {
         is_excluded: arguments.exclude,
         hold,
@@ -160,11 +156,45 @@ fn change(
             let request = ListingsRequest::Bulk { zone, terms, reason };
             ask_with_lines(folder, &Request::Listings { request }, &mut io::stdin().lock())
         } else {
-            let request = ListingsRequest::Change { zone, keys: keys.to_vec(), terms, reason };
-            ask(folder, &Request::Listings { request })
+            change_piecewise(folder, keys, |keys| ListingsRequest::Change {
+                zone: zone.clone(),
+                keys: keys.to_vec(),
+                terms: terms.clone(),
+                reason: reason.clone(),
+            })
         }
     })?;
     show(answer, state)
+}
+
+/// Asks for as many changes at once as a request takes: a shell passes on more keys than that.
+fn change_piecewise(
+    folder: &Path,
+    keys: &[String],
+    request: impl Fn(&[String]) -> ListingsRequest,
+) -> anyhow::Result<Answer> {
+    /// Half of what a request takes, since what is not plain is written longer there.
+    const PIECE_MAX_LEN: usize = 32 * 1024;
+    let (mut all, mut rest) = (Vec::new(), keys);
+    while let Some(first) = rest.first() {
+        let mut len = 0;
+        let fits = |key: &&String| {
+            len += key.len() + "\"\",".len();
+            len <= PIECE_MAX_LEN
+        };
+        let (piece, after) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+        match ask(folder, &Request::Listings { request: request(piece) })? {
+            Answer::Listings { told: ListingsAnswer::Changed { changes } } => all.extend(changes),
+            Answer::Error { text } if !all.is_empty() => {
+                return Ok(Answer::Error {
+                    text: format!("{text}; what stands before {first} was met, the rest was not"),
+                });
+            }
+            other => return Ok(other),
+        }
+        rest = after;
+    }
+    Ok(Answer::Listings { told: ListingsAnswer::Changed { changes: all } })
 }
 
 pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode> {
@@ -174,7 +204,13 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
             let after = arguments.after.as_deref().map(str::parse).transpose()?;
             let zone = arguments.zone.clone().unwrap_or_default();
             let show_request = ListingsRequest::Show { zone, after, limit: arguments.limit };
-            show(arguments.state.request(&request(show_request))?, &arguments.state)
+            let answer = arguments.state.request(&request(show_request))?;
+            let is_over = matches!(&answer, Answer::Listings { told: ListingsAnswer::Listings { listings, .. } } if listings.is_empty());
+            if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !arguments.state.is_json()) {
+                writeln!(io::stdout(), "nothing more is listed by command after {}", printable(after))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            show(answer, &arguments.state)
         }
         Some(ListingsCommand::Export { zones, state }) => {
             let export = request(ListingsRequest::Export { zones: zones.clone() });
@@ -214,9 +250,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
-fn parse_until(text: &str) -> anyhow::Result<u64> {
-    clock::parse_date(text)
-        .with_context(|| format!("--until {text}: expected a time such as 2026-11-23T10:00:00Z, or seconds since 1970"))
+fn for_time(text: &str) -> Result<Hold, String> {
+    parse_hold(text)?.ok_or_else(|| "expected a time such as 90s, 1h or 7d, or a number of seconds".to_owned())
+}
+
+fn until_when(text: &str) -> Result<Hold, String> {
+    let until_s = clock::parse_date(text).map(Hold::UntilS);
+    until_s.ok_or_else(|| "expected a time such as 2026-11-23T10:00:00Z, or seconds since 1970".to_owned())
 }
 
 /// Prints an answer, and decides the exit code: a key that was refused is a failure.

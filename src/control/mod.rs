@@ -229,6 +229,11 @@ fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
+    let len = line.len();
+    anyhow::ensure!(
+        len as u64 <= REQUEST_MAX_LEN,
+        "the request has {len} octets, more than the {REQUEST_MAX_LEN} that are read"
+    );
     stream.write_all(&line)?;
     Ok(stream)
 }

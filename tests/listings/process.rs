@@ -257,6 +257,24 @@ fn many_lines_and_one_report() {
     assert!(is_well && text == "100000 delisted\n", "{text}");
     assert_eq!(site.ask("3.1.0.10.virbl.tee.gr", 1), ["NXDOMAIN"]);
 
+    let (text, is_well) = site.run(&["listings", "virbl.tee.gr", "--after", "255.255.255.255"]);
+    assert!(is_well && text == "nothing more is listed by command after 255.255.255.255\n", "{text}");
+
+    // More keys than one request takes.
+    let keys: Vec<String> = (0..6_000).map(|number| format!("10.7.{}.{}", number / 250, number % 250)).collect();
+    let words = |command: &'static str| [command, "virbl.tee.gr"].into_iter().chain(keys.iter().map(String::as_str));
+    let (text, is_well) = site.run(&words("list").collect::<Vec<_>>());
+    assert!(is_well && text.lines().filter(|line| line.contains(": listed ")).count() == keys.len());
+    let (text, is_well) = site.run(&words("delist").collect::<Vec<_>>());
+    assert!(is_well && text.lines().filter(|line| line.ends_with(": delisted")).count() == keys.len());
+    let (text, is_well) = site.run(&["list", "virbl.tee.gr", "10.7.0.1", "--reason", &"x".repeat(70_000)]);
+    assert!(!is_well && text.contains("octets, more than the 65536 that are read"), "{text}");
+    for time in [["--for", "0"], ["--for", "1x"], ["--until", "tomorrow"]] {
+        let words = ["list", "virbl.tee.gr", "10.7.0.1", time[0], time[1]];
+        let output = site.command(&words).output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+
     // What was exported comes back as it was; and so does a backup.
     let (text, is_well) = site.run_with(&["listings", "import", "-"], &exported);
     assert!(is_well && text == "100001 listed, 1 excluded\n", "{text}");
