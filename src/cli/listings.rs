@@ -29,7 +29,7 @@ pub(super) struct ListArguments {
     /// The zone
     zone: String,
     /// Addresses, prefixes, names, *.names (all below) or .names (both); `-` reads lines of KEY [TIME [REASON]] from standard
-    /// input
+    /// input, each with a newline at its end
     #[arg(required = true)]
     keys: Vec<String>,
     /// How long: 90s, 1h, 7d, or a number of seconds [default: what the zone's rule says]
@@ -61,7 +61,8 @@ pub(super) struct ListArguments {
 pub(super) struct DelistArguments {
     /// The zone
     zone: String,
-    /// Addresses, prefixes and names as they were listed; `-` reads them from standard input, one a line
+    /// Addresses, prefixes and names as they were listed; `-` reads them from standard input, one a line, each with a newline at
+    /// its end
     #[arg(required = true)]
     keys: Vec<String>,
     /// Why, for the history

@@ -1,4 +1,7 @@
 //! Lines behind a request: they come as fast as a file is read, or one by one for hours.
+//!
+//! A line counts with its end. Whoever is killed in the middle of `10.0.0.124` has written `10.0.0.12`, and that is somebody
+//! else; a file that is cut short is not reloaded for the same reason.
 
 use std::io;
 
@@ -22,7 +25,8 @@ impl<'r, R: AsyncBufRead + Unpin> Lines<'r, R> {
         Self { reader, line: Vec::new(), is_out: true, number: 0 }
     }
 
-    /// The next line. A wait that is broken off loses nothing: what came of the line is kept for the next call.
+    /// The next line, or what is wrong with it. A wait that is broken off loses nothing: what came of the line is kept for the
+    /// next call.
     pub(super) async fn next(&mut self) -> io::Result<Option<(usize, Result<&str, String>)>> {
         if std::mem::take(&mut self.is_out) {
             self.line.clear();
@@ -34,10 +38,22 @@ impl<'r, R: AsyncBufRead + Unpin> Lines<'r, R> {
         if self.line.is_empty() {
             return Ok(None);
         }
-        if self.line.len() as u64 == LINE_MAX_LEN && self.line.last() != Some(&b'\n') {
-            return Err(io::Error::other(format!("line {} is longer than {LINE_MAX_LEN} octets", self.number)));
-        }
-        Ok(Some((self.number, std::str::from_utf8(&self.line).map_err(|error| error.to_string()))))
+        let line = match self.line.last() {
+            Some(b'\n') => std::str::from_utf8(&self.line).map_err(|error| error.to_string()),
+            _ if self.line.len() as u64 == LINE_MAX_LEN => {
+                return Err(io::Error::other(format!("a line is longer than {LINE_MAX_LEN} octets")));
+            }
+            _ => {
+                Err("the last line has no end, as if whoever wrote it was stopped in the middle: end it with a newline"
+                    .into())
+            }
+        };
+        Ok(Some((self.number, line)))
+    }
+
+    /// The number of the line in hand.
+    pub(super) const fn number(&self) -> usize {
+        self.number
     }
 }
 
@@ -56,7 +72,7 @@ mod tests {
         let mut reader = BufReader::new(server);
         let mut lines = Lines::new(&mut reader);
         for (octets, expected) in
-            [("one\ntw", Some((1, "one\n"))), ("", None), ("o\n", Some((2, "two\n"))), ("end", None), ("", None)]
+            [("one\ntw", Some((1, "one\n"))), ("", None), ("o\n", Some((2, "two\n"))), ("en", None), ("d", None)]
         {
             client.write_all(octets.as_bytes()).await.expect("room");
             let next = tokio::time::timeout(WAIT, lines.next()).await;
@@ -64,7 +80,8 @@ mod tests {
             assert_eq!(next.map(|(number, line)| (number, line.expect("UTF-8"))), expected, "{octets:?}");
         }
         drop(client);
-        assert_eq!(lines.next().await.expect("readable"), Some((3, Ok("end"))), "the last line needs no end");
+        let (number, line) = lines.next().await.expect("readable").expect("what is left");
+        assert!(number == 3 && line.expect_err("nobody knows what was to follow").contains("has no end"));
         assert_eq!(lines.next().await.expect("readable"), None);
     }
 
@@ -72,6 +89,6 @@ mod tests {
     async fn a_line_has_its_longest() {
         let long = vec![b'x'; LINE_MAX_LEN as usize];
         let error = Lines::new(&mut &*long).next().await.expect_err("too long");
-        assert!(error.to_string().contains("line 1 is longer than 16384 octets"), "{error}");
+        assert!(error.to_string().contains("longer than 16384 octets"), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fmt, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
@@ -340,10 +340,10 @@ impl Clerk<'_> {
                 self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await.unwrap_or_else(error)
             }
             ListingsRequest::Bulk { zone, terms, reason } => match self.zone(&zone) {
-                Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await?,
+                Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await,
                 Err(why) => error(why),
             },
-            ListingsRequest::Import => self.import(reader).await?,
+            ListingsRequest::Import => self.import(reader).await,
             ListingsRequest::Show { zone, after, limit } => self.show(&zone, after, limit).await.unwrap_or_else(error),
             ListingsRequest::History { zones, key, limit } => self.history(&zones, &key, limit).unwrap_or_else(error),
             ListingsRequest::Export { zones } => self.export(&zones, writer).await?,
@@ -400,7 +400,7 @@ impl Clerk<'_> {
         &self,
         reader: &mut (impl AsyncBufRead + Unpin),
         parse: impl Fn(&str) -> Result<Vec<Change>, String>,
-    ) -> io::Result<Answer> {
+    ) -> Answer {
         let mut report = BulkReport::default();
         let mut on_their_way = VecDeque::new();
         let (mut changes, mut lines) = (Vec::new(), Vec::new());
@@ -408,7 +408,7 @@ impl Clerk<'_> {
         loop {
             let next = if lines.is_empty() { Ok(reading.next().await) } else { timeout_at(due, reading.next()).await };
             let is_due = next.is_err();
-            let line = next.unwrap_or(Ok(None))?;
+            let (line, fault) = apart(next.unwrap_or(Ok(None)));
             let is_end = line.is_none() && !is_due;
             if let Some((number, line)) = line {
                 match line.and_then(&parse) {
@@ -429,21 +429,21 @@ impl Clerk<'_> {
             while on_their_way.len() > if is_end { 0 } else { BLOCKS_ON_THEIR_WAY } {
                 let Some((lines, block)) = on_their_way.pop_front() else { break };
                 if let Err(why) = settle(&mut report, &lines, block.await.unwrap_or(Err(StoreError::Ending))) {
-                    return Ok(error(stopped(&why, lines.first(), &report)));
+                    return error(stopped(why, lines.first(), &report));
                 }
             }
             if is_end {
-                return Ok(answer(ListingsAnswer::Report { report }));
+                return ended(fault, reading.number(), report);
             }
         }
     }
 
-    async fn import(&self, reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Answer> {
+    async fn import(&self, reader: &mut (impl AsyncBufRead + Unpin)) -> Answer {
         let mut report = BulkReport::default();
         let mut reading = Lines::new(reader);
         let (mut records, mut lines) = (Vec::new(), Vec::new());
         loop {
-            let line = reading.next().await?;
+            let (line, fault) = apart(reading.next().await);
             let is_end = line.is_none();
             if let Some((number, line)) = line {
                 match line.and_then(|line| serde_json::from_str(line).map_err(|error| error.to_string())) {
@@ -456,14 +456,15 @@ impl Clerk<'_> {
             }
             if records.len() >= BLOCK_LINES || is_end && !records.is_empty() {
                 let (listings, block) = (self.listings.clone(), std::mem::take(&mut records));
-                let applied = task::spawn_blocking(move || listings.restore(block)).await?;
+                let applied =
+                    task::spawn_blocking(move || listings.restore(block)).await.unwrap_or(Err(StoreError::Ending));
                 let lines = std::mem::take(&mut lines);
                 if let Err(why) = settle(&mut report, &lines, applied) {
-                    return Ok(error(stopped(&why, lines.first(), &report)));
+                    return error(stopped(why, lines.first(), &report));
                 }
             }
             if is_end {
-                return Ok(answer(ListingsAnswer::Report { report }));
+                return ended(fault, reading.number(), report);
             }
         }
     }
@@ -540,7 +541,20 @@ fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<
     Ok(())
 }
 
-fn stopped(why: &StoreError, line: Option<&usize>, report: &BulkReport) -> String {
+/// What was read, and why nothing follows, if that is not the end.
+fn apart<T>(read: io::Result<Option<T>>) -> (Option<T>, Option<io::Error>) {
+    read.map_or_else(|why| (None, Some(why)), |read| (read, None))
+}
+
+/// The answer when all that could be read is done.
+fn ended(fault: Option<io::Error>, line: usize, report: BulkReport) -> Answer {
+    match fault {
+        Some(why) => error(stopped(why, Some(&line), &report)),
+        None => answer(ListingsAnswer::Report { report }),
+    }
+}
+
+fn stopped(why: impl fmt::Display, line: Option<&usize>, report: &BulkReport) -> String {
     let done = report.listed + report.extended + report.excluded + report.delisted;
     format!("{why}; stopped at line {}, after {done} changes", line.copied().unwrap_or(0))
 }

@@ -195,7 +195,7 @@ pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read
     let mut stream = send(state, request)?;
     match io::copy(lines, &mut stream) {
         // The server has said why it reads no further.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
         copied => {
             copied.context("the lines cannot be passed on")?;
             stream.shutdown(Shutdown::Write)?;

@@ -287,6 +287,29 @@ fn many_lines_and_one_report() {
 }
 
 #[test]
+fn a_line_counts_with_its_end() {
+    let site = Site::new(&FILES, "");
+    let listed = || site.run(&["listings", "virbl.tee.gr"]).0;
+    let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-"], "10.0.0.1\n10.0.0.12");
+    assert!(!is_well && text.starts_with("line 2: the last line has no end"), "{text}");
+    assert!(text.ends_with("\n1 listed, 1 NOT DONE\n") && !listed().contains("10.0.0.12"), "{text}");
+    assert!(site.run_with(&["list", "virbl.tee.gr", "-"], "10.0.0.12\n10.0.0.124\n").1);
+    let (text, is_well) = site.run_with(&["delist", "virbl.tee.gr", "-"], "10.0.0.124\n10.0.0.12");
+    assert!(!is_well && text.ends_with("\n1 delisted, 1 NOT DONE\n") && listed().contains("10.0.0.12 "), "{text}");
+    let exported = site.run(&["listings", "export"]).0;
+    let (text, is_well) = site.run_with(&["listings", "import", "-"], exported.trim_end());
+    assert!(!is_well && text.starts_with("line 2: the last line has no end"), "{text}");
+
+    // What stands before a line that is too long is done, also where there is much behind it.
+    let long = format!("10.0.0.3\n10.0.0.x\n10.0.0.4 1h {}\n{}", "x".repeat(20_000), "10.0.0.5\n".repeat(100_000));
+    let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-"], &long);
+    assert!(!is_well && text.contains("longer than 16384 octets; stopped at line 3, after 1 changes"), "{text}");
+    assert!(listed().contains("10.0.0.3 ") && !listed().contains("10.0.0.5"), "{}", listed());
+    let (text, is_well) = site.run_with(&["listings", "import", "-"], &format!("{exported}{}", "x".repeat(20_000)));
+    assert!(!is_well && text.contains("stopped at line 3, after 2 changes"), "{text}");
+}
+
+#[test]
 fn a_delisting_in_vain_names_what_lists_it() {
     let site = Site::new(&FILES, "");
     assert!(site.run(&["list", "virbl.tee.gr", "10.5.0.0/16"]).1);
