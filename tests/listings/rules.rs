@@ -123,6 +123,38 @@ fn what_must_not_be_listed_is_refused() {
 }
 
 #[test]
+fn a_zone_yields_to_all_that_the_other_lists() {
+    let files = [("rhsbl.tee.gr.dnset", "a.test\n"), ("wins.example.dnset", "*.wild.test\nmail.file.test\n")];
+    let rule = Rule { yields_to: vec![name("wins.example")], ..Rule::default() };
+    let yields = Rules { general: Rule::default(), zones: HashMap::from([(name("rhsbl.tee.gr"), rule)]) };
+    let world = World::with_rules(&files, yields);
+    let wins = |text: &str| world.list("wins.example", text, Lifetime::Default);
+    let is_taken = |text: &str| match world.list("rhsbl.tee.gr", text, Lifetime::Default) {
+        Outcome::Listed { .. } => world.delist("rhsbl.tee.gr", text) == Outcome::Delisted,
+        other => !refusal(&other).contains("wins.example lists it, and wins"),
+    };
+    wins("*.example.com");
+    wins("mail.spam.org");
+    for listed in ["*.example.com", "*.a.example.com", "x.example.com", "*.spam.org", "mail.spam.org"] {
+        assert!(!is_taken(listed), "{listed} by command");
+    }
+    for listed in ["*.wild.test", "*.a.wild.test", "x.wild.test", "*.file.test", "mail.file.test"] {
+        assert!(!is_taken(listed), "{listed} by file");
+    }
+    for free in ["example.com", "spam.org", "*.mail.spam.org", "wild.test", "*.mail.file.test", "*.other.test"] {
+        assert!(is_taken(free), "{free}");
+    }
+    // What is excluded there is not listed there, though its file says so.
+    world.exclude("wins.example", "mail.file.test");
+    world.exclude("wins.example", "*.wild.test");
+    for free in ["mail.file.test", "*.file.test", "*.wild.test", "x.wild.test"] {
+        assert!(is_taken(free), "{free}");
+    }
+    wins("x.wild.test");
+    assert!(!is_taken("*.wild.test") && is_taken("*.y.wild.test"), "the narrower one decides");
+}
+
+#[test]
 fn all_or_none_and_only_if() {
     use dnsbld::live::listings::{Batch, Change, Op, StoreError};
     let world = World::new(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")]);

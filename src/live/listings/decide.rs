@@ -1,5 +1,6 @@
-//! What becomes of each change: within the tables of one transaction, so that a change sees those before it, and nothing counts
-//! until all of it is committed.
+//! What becomes of each change: within the tables of one transaction, so that a change sees those before it of the same key, and
+//! nothing counts until all of it is committed. What other zones list (`yields-to`) is what they serve: whoever was told that it
+//! is listed there finds it so, and what comes in at the same time as that is as if it had come before.
 
 use std::{
     cell::RefCell,

@@ -9,7 +9,7 @@ use crate::{
     wire::name::{NAME_MAX, Name, QueryName},
     zone::{
         dataset::Entries,
-        live::{Live, LiveZone},
+        live::{Below, Live, LiveZone},
         ruling::Context,
         snapshot::{Content, Snapshot, Zone},
         subject::Run,
@@ -50,7 +50,8 @@ pub struct Rule {
     pub widest_v6: u8,
     /// Labels of the widest name below which all is listed at once.
     pub widest_name: u8,
-    /// Zones that win: what they list is not listed here.
+    /// Zones that win: what they list is not listed here. They are asked for what they serve, so changes that come together do
+    /// not see each other here.
     pub yields_to: Vec<Name>,
     /// Most live listings.
     pub max_listings: usize,
@@ -91,7 +92,7 @@ impl Rules {
     }
 }
 
-/// What decides besides a rule: everything that is served, and the time.
+/// What decides besides a rule: everything that is served, without what is to be committed now, and the time.
 #[derive(Clone, Copy)]
 pub(super) struct Situation<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -272,17 +273,23 @@ fn lists(zone: &Zone, key: &Key, situation: &Situation<'_>) -> bool {
                 return false;
             }
             let relative = query_name.relative(query_name.label_count());
-            let found = live.find_name(relative, situation.now_s);
-            if let Some((_, entry)) = found.filter(|_| !*is_wildcard) {
-                return entry.value().is_some();
+            let mut names = datasets.iter().filter_map(|dataset| match &dataset.entries {
+                Entries::Names(names) => Some(names),
+                _ => None,
+            });
+            if !*is_wildcard {
+                return match live.find_name(relative, situation.now_s) {
+                    Some((_, entry)) => entry.value().is_some(),
+                    None => names.any(|names| names.look_up(relative, &context).finding.is_listed()),
+                };
             }
-            datasets.iter().any(|dataset| match &dataset.entries {
-                Entries::Names(names) => {
-                    let found = names.look_up(relative, &context);
-                    found.finding.is_listed() && !*is_wildcard || found.listed_below && *is_wildcard
-                }
-                _ => false,
-            })
+            let is_left_out = |reversed: &[u8], is_wildcard| live.leaves_out(reversed, is_wildcard, situation.now_s);
+            match live.below(relative, situation.now_s) {
+                Below::Listed => true,
+                Below::AllExcluded => false,
+                Below::Nothing => names.any(|names| names.look_up(relative, &context).listed_below),
+                Below::SomeExcluded => names.any(|names| names.any_below_but(relative, &context, is_left_out)),
+            }
         }
     }
 }
