@@ -151,8 +151,7 @@ impl Listings {
         let file =
             store::file_at(&path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
         let mut serving = Serving::new(places.live, places.slots, settings.ttl_s);
-        store::for_each_served(&database, |zone, place, own, until_s| serving.take(zone, place, own, until_s))?;
-        serving.publish_all();
+        writer::read_served(&database, &mut serving)?;
         let shared = Arc::new(Shared {
             database: ArcSwapOption::new(Some(database)),
             waiting: AtomicUsize::new(0),
@@ -173,6 +172,7 @@ impl Listings {
             rules: settings.rules,
             confidence: Confidence::new(&*shared.clock),
             file,
+            is_doubtful: false,
         };
         let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;

@@ -60,6 +60,12 @@ impl Serving {
         Self { cell, slots, ttl_s, zones: HashMap::new(), live: Live::default(), retired: Vec::new() }
     }
 
+    /// For the same places, with nothing taken yet. Versions that workers may read still come along.
+    pub(super) fn anew(&mut self) -> Self {
+        let anew = Self::new(Arc::clone(&self.cell), self.slots.clone(), self.ttl_s);
+        Self { retired: std::mem::take(&mut self.retired), ..anew }
+    }
+
     fn held(&mut self, zone: &Name) -> &mut Held {
         // A lookup by reference first: the name is cloned once a zone, not once a change.
         if !self.zones.contains_key(zone) {

@@ -59,11 +59,16 @@ impl StorageBackend for Disk {
     }
 }
 
-struct Moved(AtomicU64);
+#[derive(Default)]
+struct Moved {
+    now_s: AtomicU64,
+    is_broken: AtomicBool,
+}
 
 impl Clock for Moved {
     fn now_s(&self) -> u64 {
-        self.0.load(Relaxed)
+        assert!(!self.is_broken.load(Relaxed), "as a bug of ours would");
+        self.now_s.load(Relaxed)
     }
 
     fn running_s(&self) -> u64 {
@@ -86,7 +91,7 @@ impl World {
         let root = tempfile::tempdir().expect("a folder");
         std::fs::write(root.path().join("bl.example.ip4set"), "127.0.0.2\n").expect("written");
         let is_full = Arc::new(AtomicBool::new(false));
-        let clock = Arc::new(Moved(AtomicU64::new(NOW_S)));
+        let clock = Arc::new(Moved { now_s: AtomicU64::new(NOW_S), ..Moved::default() });
         let (live, listings) = open(root.path(), &is_full, &clock, history_max_bytes);
         Self { root, live, is_full, clock, listings }
     }
@@ -157,6 +162,52 @@ fn a_full_disk_refuses_and_serves_on() {
 }
 
 #[test]
+fn a_panic_of_the_writer_ends_nothing() {
+    let mut world = World::new(1 << 30);
+    let submit = |world: &World, number: u32, condition: Option<Condition>, fails: bool| {
+        let key = Key::address(std::net::Ipv4Addr::from(0x0a00_0000 + number).into());
+        let op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Endless };
+        let changes = vec![Change { zone: zone(), key, op, reason: None }];
+        let origin = Origin { door: Door::Command, who: "test".into(), from: None };
+        let (sender, receiver) = mpsc::channel();
+        world.listings.submit(Batch { changes, origin, is_atomic: true, condition }, move |applied| {
+            sender.send(applied).expect("awaited");
+            assert!(!fails, "as a bug of ours would");
+        });
+        receiver
+    };
+    assert!(world.put(1).is_ok());
+    // While the writer waits for the first one, the others gather for one commit.
+    let ((begun, has_begun), (go, wait)) = (mpsc::channel(), mpsc::channel::<()>());
+    let waits: Condition = Box::new(move |_| begun.send(()).is_ok() && wait.recv().is_ok());
+    let first = submit(&world, 2, Some(waits), false);
+    has_begun.recv().expect("it is decided");
+    let panics: Condition = Box::new(|_| panic!("as a bug of ours would"));
+    let together = [submit(&world, 3, Some(panics), false), submit(&world, 4, None, false)];
+    go.send(()).expect("it waits");
+    assert!(first.recv().expect("told").is_ok());
+    for receiver in together {
+        let refused = receiver.recv().expect("told").expect_err("nothing of that commit is done");
+        assert!(matches!(&refused, StoreError::Unwritable(why) if why.contains("panicked")), "{refused}");
+    }
+    assert!(world.put(5).is_ok(), "it goes on");
+    assert_eq!(world.listings.alarm(), None);
+    let served = |world: &World| [1, 2, 3, 4, 5, 6, 7].map(|number| world.is_served(number));
+    assert_eq!(served(&world), [true, true, false, false, true, false, false]);
+
+    // An asker's fault is nobody else's, and a sweep's fault is over with the next one.
+    assert!(submit(&world, 6, None, true).recv().expect("told").is_ok());
+    world.clock.is_broken.store(true, Relaxed);
+    assert_eq!(world.listings.sweep(), 0);
+    world.clock.is_broken.store(false, Relaxed);
+    assert!(world.put(7).is_ok());
+    assert_eq!(served(&world), [true, true, false, false, true, true, true]);
+    world.listings.stop();
+    (world.live, world.listings) = open(world.root.path(), &world.is_full, &world.clock, 1 << 30);
+    assert_eq!(served(&world), [true, true, false, false, true, true, true], "after a restart too");
+}
+
+#[test]
 fn an_alarm_ends_when_there_is_room_again() {
     let world = World::new(1 << 30);
     // As it is said when the disk is nearly full: the store stays open.
@@ -164,7 +215,7 @@ fn an_alarm_ends_when_there_is_room_again() {
     alarm();
     world.listings.sweep();
     assert_eq!(world.listings.alarm(), None, "though no change came, and nothing may be thrown away yet");
-    world.clock.0.fetch_add(clock::SETTLE_S, Relaxed);
+    world.clock.now_s.fetch_add(clock::SETTLE_S, Relaxed);
     alarm();
     world.listings.sweep();
     assert_eq!(world.listings.alarm(), None);
@@ -202,12 +253,12 @@ fn history_is_bounded_by_time_and_size() {
         assert!(world.put(number).is_ok());
     }
     assert!(world.listings.history_bytes().expect("readable") > 4_000);
-    world.clock.0.fetch_add(clock::SETTLE_S, Relaxed);
+    world.clock.now_s.fetch_add(clock::SETTLE_S, Relaxed);
     assert!(world.listings.sweep() > 10);
     assert!(world.listings.history_bytes().expect("readable") <= 4_000);
     assert_eq!((events(0), events(99)), (0, 1), "the oldest goes first");
     assert!(world.is_served(0), "and takes no listing with it");
-    world.clock.0.fetch_add(DEFAULT_HISTORY_S + 4_000, Relaxed);
+    world.clock.now_s.fetch_add(DEFAULT_HISTORY_S + 4_000, Relaxed);
     world.listings.sweep();
     assert_eq!(events(99), 0);
     assert!(world.live.load().zone(0).is_none(), "what is over is swept, and gives its memory back");

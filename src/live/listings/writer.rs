@@ -3,10 +3,14 @@
 //! It takes all that waits, decides it in order within one transaction of the store, commits (one `fsync` for all of it),
 //! publishes what is served, and then tells each asker. While it waits for the disk, the next changes gather: the slower the
 //! disk, the more of them share a commit. Between changes it throws away what is over.
+//!
+//! After a panic it begins anew: whatever was in hand is refused, the store is opened again, and what is served is read from
+//! it before anything more is decided.
 
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc,
@@ -76,6 +80,13 @@ impl Shared {
     }
 }
 
+/// Serves all that is in the store.
+pub(super) fn read_served(database: &Database, serving: &mut Serving) -> Result<(), Fault> {
+    store::for_each_served(database, |zone, place, own, until_s| serving.take(zone, place, own, until_s))?;
+    serving.publish_all();
+    Ok(())
+}
+
 /// What each asker is told, and what is to be served.
 type Decided = (Vec<Applied>, Vec<(Name, Edit)>);
 
@@ -88,34 +99,18 @@ pub(super) struct Writer {
     pub(super) confidence: Confidence,
     /// The file that is open.
     pub(super) file: Option<FileId>,
+    /// It panicked: what is served may be other than what the store says.
+    pub(super) is_doubtful: bool,
 }
 
 impl Writer {
     /// Works until it is told to stop, or nobody is left who could tell it anything.
     pub(super) fn run(mut self) {
         let mut swept = Instant::now();
-        loop {
-            let until_sweep = SWEEP_EVERY.saturating_sub(swept.elapsed());
-            let patience = if self.serving.has_retired() { RETIRED_EVERY.min(until_sweep) } else { until_sweep };
-            match self.receiver.recv_timeout(patience) {
-                Ok(Message::Order(order)) => {
-                    if let Some(message) = self.gather(order)
-                        && !self.attend(message)
-                    {
-                        break;
-                    }
-                }
-                Ok(message) => {
-                    if !self.attend(message) {
-                        break;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => self.serving.free_retired(),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            // A full sweep leaves more to be swept, but what waits goes first.
-            if swept.elapsed() >= SWEEP_EVERY && self.sweep() < GROUP_MAX {
-                swept = Instant::now();
+        while self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
+            if self.is_doubtful {
+                // Otherwise questions about listings would wait for the next change.
+                let _said_if_not = self.guard(Self::ready);
             }
         }
         for message in self.receiver.try_iter() {
@@ -123,6 +118,41 @@ impl Writer {
                 self.shared.tell(order, Err(StoreError::Ending));
             }
         }
+    }
+
+    /// Waits for something to do, and does it; false to end.
+    fn turn(&mut self, swept: &mut Instant) -> bool {
+        let until_sweep = SWEEP_EVERY.saturating_sub(swept.elapsed());
+        let patience = if self.serving.has_retired() { RETIRED_EVERY.min(until_sweep) } else { until_sweep };
+        let message = match self.receiver.recv_timeout(patience) {
+            Ok(Message::Order(order)) => self.gather(order),
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => {
+                self.serving.free_retired();
+                None
+            }
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        if message.is_some_and(|message| !self.attend(message)) {
+            return false;
+        }
+        if swept.elapsed() >= SWEEP_EVERY {
+            // First of all, lest a sweep that panics is tried again at once.
+            let before = std::mem::replace(swept, Instant::now());
+            // A full sweep leaves more to be swept, but what waits goes first.
+            if self.sweep() >= GROUP_MAX {
+                *swept = before;
+            }
+        }
+        true
+    }
+
+    /// Does something that may panic. Then nothing of it is trusted but the store, see [`Self::ready`].
+    fn guard<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, StoreError> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| {
+            self.is_doubtful = true;
+            self.fail(&"its writer panicked, and begins anew; please report this")
+        })
     }
 
     /// Attends to what is no change; false to end.
@@ -173,32 +203,29 @@ impl Writer {
 
     fn commit(&mut self, mut orders: Vec<Order>) {
         let count = orders.iter().map(|order| order.work.len()).sum();
-        let written = self.write(&mut orders);
+        let written = self.guard(|writer| writer.write(&mut orders)).flatten();
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-        match written {
-            Ok((answers, edits)) => {
-                self.serve(&edits);
-                for (order, answer) in orders.into_iter().zip(answers) {
-                    self.shared.tell(order, answer);
-                }
-            }
-            Err(why) => {
-                for order in orders {
-                    self.shared.tell(order, Err(why.clone()));
-                }
-            }
+        let served = written.and_then(|(answers, edits)| self.serve(&edits).map(|()| answers));
+        let answers = served.map_or_else(|why| vec![Err(why); orders.len()], |answers| answers);
+        for (order, answer) in orders.into_iter().zip(answers) {
+            let _said_if_not = self.guard(|writer| writer.shared.tell(order, answer));
         }
     }
 
-    fn serve(&mut self, edits: &[(Name, Edit)]) {
+    /// Serves what was committed.
+    fn serve(&mut self, edits: &[(Name, Edit)]) -> Result<(), StoreError> {
         if edits.is_empty() {
-            return;
+            return Ok(());
         }
-        for (zone, edit) in edits {
-            self.serving.edit(zone, edit);
-        }
-        let touched: HashSet<&Name> = edits.iter().map(|(zone, _)| zone).collect();
-        self.serving.publish(touched.into_iter());
+        let publish = |writer: &mut Self| {
+            for (zone, edit) in edits {
+                writer.serving.edit(zone, edit);
+            }
+            let touched: HashSet<&Name> = edits.iter().map(|(zone, _)| zone).collect();
+            writer.serving.publish(touched.into_iter());
+        };
+        // It is in the store, from which all is served when that is opened again.
+        self.guard(publish).or_else(|_| self.guard(Self::ready).flatten().map(drop))
     }
 
     /// Decides and writes; what is to be served of it, and what each asker is told.
@@ -249,7 +276,7 @@ impl Writer {
         let Some(past_s) = past_s else { return 0 };
         match self.sweep_in(&database, past_s) {
             Ok((count, edits)) => {
-                self.serve(&edits);
+                let _said_if_not = self.serve(&edits);
                 count
             }
             Err(fault) => {
@@ -290,9 +317,10 @@ impl Writer {
         Ok((count, edits))
     }
 
-    /// The store, if there is room in it; opened again if it had failed.
+    /// The store, if there is room in it; opened again if it had failed, and served anew if that may be needed.
     fn ready(&mut self) -> Result<Arc<Database>, StoreError> {
         let opened = store::check_room(&self.shared.path).and_then(|()| self.in_place());
+        let opened = opened.and_then(|database| self.trust(&database).map(|()| database));
         match opened {
             Ok(database) => {
                 if self.shared.database.load().is_none() {
@@ -312,6 +340,17 @@ impl Writer {
                 Err(why)
             }
         }
+    }
+
+    /// Serves what the store says, if what is served may be something else.
+    fn trust(&mut self, database: &Database) -> Result<(), StoreError> {
+        if self.is_doubtful {
+            let mut serving = self.serving.anew();
+            read_served(database, &mut serving)?;
+            self.serving = serving;
+            self.is_doubtful = false;
+        }
+        Ok(())
     }
 
     /// The store in the file at its place. One that was removed while it was open is written anew, with all that is in it;
@@ -347,7 +386,7 @@ impl Writer {
     }
 
     /// After a fault redb must be opened again: it does not know what is on the disk.
-    fn fail(&mut self, fault: &Fault) -> StoreError {
+    fn fail(&mut self, fault: &dyn fmt::Display) -> StoreError {
         self.shared.database.store(None);
         let why = StoreError::Unwritable(format!("{}: {fault}", self.shared.path.display()));
         self.alarm(&why);
