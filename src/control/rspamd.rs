@@ -5,7 +5,7 @@
 //! fork says so whatever became of the line; `FAIL` means that nothing was changed, and the log says why.
 //!
 //! Nothing is signed, so the socket is one that only this machine reaches; who sent a datagram to a path is told by the
-//! kernel.
+//! kernel. A path that is removed is made again.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -50,6 +50,9 @@ const DATAGRAM_MAX_LEN: usize = 4_095;
 
 /// A pause after a failed receive, lest the thread spins on it.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the path is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Datagrams that wait for the disk at most; one more is answered `FAIL`.
 const WAITING_MAX: usize = 2_048;
@@ -144,8 +147,8 @@ fn keys(subject: Subject) -> Result<Vec<Key>, String> {
 pub enum Socket {
     /// UDP on a loopback address.
     Udp(UdpSocket),
-    /// A path.
-    Unix(UnixDatagram),
+    /// A path, and its permissions.
+    Unix(UnixDatagram, PathBuf, u32),
 }
 
 impl Socket {
@@ -172,7 +175,19 @@ impl Socket {
         let socket = UnixDatagram::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         setsockopt(&socket, PassCred, &true)?;
-        Ok(Self::Unix(socket))
+        socket.set_read_timeout(Some(LOOK_EVERY))?;
+        Ok(Self::Unix(socket, path.to_owned(), mode))
+    }
+
+    /// Binds the path again where nothing is at its place any more.
+    fn again(&self) -> io::Result<Option<Self>> {
+        let Self::Unix(_, path, mode) = self else { return Ok(None) };
+        if std::fs::symlink_metadata(path).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true) {
+            return Ok(None);
+        }
+        let socket = Self::unix(path, *mode)?;
+        warn!(socket = %path.display(), "the socket for datagrams was removed under the running server, and is made again");
+        Ok(Some(socket))
     }
 }
 
@@ -192,7 +207,7 @@ impl Socket {
                 let (length, sender) = socket.recv_from(buffer)?;
                 Ok((length, Sender::Udp(sender), origin("datagram".to_owned(), Some(sender.ip()))))
             }
-            Self::Unix(socket) => {
+            Self::Unix(socket, ..) => {
                 // There is room for the sender only, so file descriptors are not let in; the kernel cuts them off.
                 let mut space = nix::cmsg_space!(UnixCredentials);
                 let mut places = [io::IoSliceMut::new(buffer)];
@@ -215,7 +230,7 @@ impl Socket {
     fn reply(&self, to: &Sender, words: &[u8]) {
         let sent = match (self, to) {
             (Self::Udp(socket), Sender::Udp(sender)) => socket.send_to(words, sender).map(drop),
-            (Self::Unix(socket), Sender::Unix(path, Some(sender)))
+            (Self::Unix(socket, ..), Sender::Unix(path, Some(sender)))
                 if path.is_some() || sender.as_abstract().is_some() =>
             {
                 sendto(socket.as_raw_fd(), words, sender, MsgFlags::MSG_DONTWAIT).map(drop).map_err(io::Error::from)
@@ -251,12 +266,27 @@ pub struct Desk {
 /// When the system gives no thread.
 pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
     let attend = move || {
-        let (socket, waiting) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
+        let (mut socket, waiting) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
         let mut buffer = [0; DATAGRAM_MAX_LEN + 1];
+        let (mut looked, mut may_complain) = (Instant::now(), true);
         loop {
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                match socket.again() {
+                    Ok(bound) => {
+                        socket = bound.map_or(socket, Arc::new);
+                        may_complain = true;
+                    }
+                    Err(error) if may_complain => {
+                        warn!("the socket for datagrams is gone, and cannot be made again: {error}");
+                        may_complain = false;
+                    }
+                    Err(_) => {}
+                }
+            }
             match socket.receive(&mut buffer) {
                 Ok((length, sender, origin)) => desk.take(&buffer[..length], sender, origin, &socket, &waiting),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => {
                     error!("a datagram cannot be received: {error}");
                     desk.tally.count(Door::Rspamd, Fate::Failed);

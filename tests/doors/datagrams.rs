@@ -7,7 +7,7 @@ use std::{
         fd::AsRawFd as _,
         unix::{fs::PermissionsExt as _, net::UnixDatagram},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
@@ -89,6 +89,21 @@ fn descriptors_are_not_let_in_and_shut_no_door() {
         let descriptors = [file.as_raw_fd(); 3];
         assert_eq!(send_with(&server, datagram.as_bytes(), &[ControlMessage::ScmRights(&descriptors)]), "FAIL");
         assert!(!is_listed(&server, &format!("{number}.2.0.192.bl.example")), "nobody is known to have said so");
+    }
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
+    assert!(is_listed(&server, "1.2.0.192.bl.example"));
+}
+
+#[test]
+fn a_path_that_is_removed_is_made_again() {
+    let server = open();
+    let path = server.folder().join("updates.sock");
+    std::fs::remove_file(&path).expect("removed");
+    let begun = Instant::now();
+    // It is bound first, and then gets its permissions.
+    while !std::fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o777 == 0o660) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no socket");
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
     assert!(is_listed(&server, "1.2.0.192.bl.example"));
