@@ -3,13 +3,7 @@
 //! A few keys go in one request. Many go as lines behind it, until the client closes its side, and are answered with one report
 //! at the end. What the server tells of many (an export) comes as lines behind its answer.
 
-use std::{
-    collections::VecDeque,
-    fmt, io,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt, io, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -345,9 +339,11 @@ impl Clerk<'_> {
             },
             ListingsRequest::Import => self.import(reader).await,
             ListingsRequest::Show { zone, after, limit } => self.show(&zone, after, limit).await.unwrap_or_else(error),
-            ListingsRequest::History { zones, key, limit } => self.history(&zones, &key, limit).unwrap_or_else(error),
+            ListingsRequest::History { zones, key, limit } => {
+                self.history(&zones, &key, limit).await.unwrap_or_else(error)
+            }
             ListingsRequest::Export { zones } => self.export(&zones, writer).await?,
-            ListingsRequest::Backup { path } => self.backup(path).await,
+            ListingsRequest::Backup { path } => self.backup(path).await.unwrap_or_else(error),
         })
     }
 
@@ -475,20 +471,21 @@ impl Clerk<'_> {
             let page = listings.of_zone(&zone, after.as_ref(), limit)?;
             let last = page.last().filter(|_| page.len() == limit);
             let more = last.map_or(Ok(0), |last| listings.count_after(&zone, &last.key))?;
-            Ok::<_, StoreError>(ListingsAnswer::Listings { listings: page, more })
+            Ok(ListingsAnswer::Listings { listings: page, more })
         };
-        let looked = task::spawn_blocking(look).await;
-        Ok(answer(looked.map_err(|error| error.to_string())?.map_err(|why| why.to_string())?))
+        look_aside(look).await
     }
 
-    fn history(&self, zones: &[String], key: &str, limit: usize) -> Result<Answer, String> {
-        let mut events = Vec::new();
-        for zone in self.zones(zones)? {
-            for key in parse_keys(key)? {
-                events.extend(self.listings.history(&zone, &key, limit).map_err(|why| why.to_string())?);
+    async fn history(&self, zones: &[String], key: &str, limit: usize) -> Result<Answer, String> {
+        let (listings, zones, keys) = (self.listings.clone(), self.zones(zones)?, parse_keys(key)?);
+        let look = move || {
+            let mut events = Vec::new();
+            for (zone, key) in zones.iter().flat_map(|zone| keys.iter().map(move |key| (zone, key))) {
+                events.extend(listings.history(zone, key, limit)?);
             }
-        }
-        Ok(answer(ListingsAnswer::History { events }))
+            Ok(ListingsAnswer::History { events })
+        };
+        look_aside(look).await
     }
 
     /// Writes the answer and the lines behind it; what is returned is the last line.
@@ -520,18 +517,22 @@ impl Clerk<'_> {
         Ok(answer(ListingsAnswer::Exporting))
     }
 
-    async fn backup(&self, path: PathBuf) -> Answer {
+    async fn backup(&self, path: PathBuf) -> Result<Answer, String> {
         let listings = self.listings.clone();
         let copy = move || {
-            listings.backup(&path).map_err(|why| why.to_string())?;
-            Ok::<u64, String>(std::fs::metadata(Path::new(&path)).map_or(0, |file| file.len()))
+            listings.backup(&path)?;
+            Ok(ListingsAnswer::BackedUp { bytes: std::fs::metadata(&path).map_or(0, |file| file.len()) })
         };
-        match task::spawn_blocking(copy).await {
-            Ok(Ok(bytes)) => answer(ListingsAnswer::BackedUp { bytes }),
-            Ok(Err(why)) => error(why),
-            Err(why) => error(why),
-        }
+        look_aside(copy).await
     }
+}
+
+/// Reads the store, so not on the thread that attends to everyone.
+async fn look_aside(
+    look: impl FnOnce() -> Result<ListingsAnswer, StoreError> + Send + 'static,
+) -> Result<Answer, String> {
+    let looked = task::spawn_blocking(look).await.map_err(|error| error.to_string())?;
+    looked.map(answer).map_err(|why| why.to_string())
 }
 
 fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<(), StoreError> {

@@ -1,6 +1,31 @@
-//! Asking and telling a running server, over a Unix socket in its state folder: permissions of the folder decide who may.
+//! Asking and telling a running server. Nothing here is on the way of a query.
 //!
-//! A request is one line of JSON, and so is its answer; then the server closes. Nothing here is on the way of a query.
+//! | door | who may | where |
+//! |---|---|---|
+//! | the control socket, a Unix socket in the state folder | whom the permissions of the folder let in | here |
+//! | HTTP with JSON | the holder of a token | `api/` |
+//! | DNS UPDATE (RFC 2136) | the holder of a key, who signs | `update/` |
+//! | rspamd's datagrams | this machine, or whom the permissions of a path let in | `rspamd.rs` |
+//!
+//! Over the control socket anything can be asked, and over the others live listings only. A request there is one line of JSON,
+//! and so is its answer; then the server closes.
+//!
+//! ```text
+//! listings.rs    lists, delists, and tells of listings over the control socket
+//! lines.rs       many lines behind a request
+//! changed.rs     what became of a change, and what else lists its key
+//! explain.rs     why a key is listed; by_command.rs, as far as that was by command
+//! compare.rs     what would change if files were dropped
+//! stats.rs       what was counted, as it is told
+//! query_log.rs   the query log, as it is switched
+//! permit.rs      keys, tokens, and the zones that they are for
+//! tally.rs       what came in by each door, counted
+//! api/           HTTP: requests, bodies, many changes at once, errors
+//! update/        DNS UPDATE: from a message to changes and back
+//! message.rs     DNS messages with all their records
+//! tsig.rs        who signed one (RFC 8945)
+//! rspamd.rs      datagrams
+//! ```
 
 pub mod api;
 mod by_command;
@@ -30,7 +55,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixListener,
 };
 use tracing::warn;
@@ -388,7 +413,7 @@ fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
 
 async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(10);
-    let who = peer(&stream);
+    let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader);
@@ -397,18 +422,7 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
         return Ok(()); // somebody looked whether anybody is there
     }
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Listings { request }) => match &desk.listings {
-            Some(listings) => {
-                let origin = Origin { door: Door::Command, who, from: None };
-                let clerk = Clerk { listings, cell: &desk.cell, origin };
-                let asks_only = request.asks_only();
-                let answer = clerk.meet(request, &mut reader, &mut writer).await?;
-                desk.doors.count(Door::Command, listings::fate(&answer, asks_only, listings.alarm().is_some()));
-                answer
-            }
-            None => Answer::Error { text: "this server has no store for live listings: see its log".to_owned() },
-        },
-        Ok(request) => desk.meet(request).await,
+        Ok(request) => desk.meet(request, uid, &mut reader, &mut writer).await?,
         Err(error) => Answer::Error { text: format!("the request cannot be read: {error}") },
     };
     let mut line = serde_json::to_vec(&answer)?;
@@ -416,20 +430,37 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     writer.write_all(&line).await
 }
 
-/// The name of the user at the other end, or the number where there is no name.
-fn peer(stream: &tokio::net::UnixStream) -> String {
-    let Ok(peer) = stream.peer_cred() else { return "unknown".to_owned() };
-    let user = nix::unistd::User::from_uid(peer.uid().into()).ok().flatten();
-    user.map_or_else(|| format!("uid {}", peer.uid()), |user| user.name)
+/// The name of a user, or the number where there is no name. It may be asked of another machine, and waited for.
+fn user_name(uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    user.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
 impl Desk {
-    async fn meet(&self, request: Request) -> Answer {
-        match request {
+    /// Meets a request of that user; lines behind it are read from `reader`, and those behind the answer are written.
+    async fn meet(
+        &self,
+        request: Request,
+        uid: u32,
+        reader: &mut (impl AsyncBufRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<Answer> {
+        Ok(match request {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Status => self.report(),
-            Request::Listings { .. } => Answer::Error { text: "not here".to_owned() }, // it was met before
+            Request::Listings { request } => match &self.listings {
+                Some(listings) => {
+                    let who = tokio::task::spawn_blocking(move || user_name(uid)).await?;
+                    let origin = Origin { door: Door::Command, who, from: None };
+                    let clerk = Clerk { listings, cell: &self.cell, origin };
+                    let asks_only = request.asks_only();
+                    let answer = clerk.meet(request, reader, writer).await?;
+                    self.doors.count(Door::Command, listings::fate(&answer, asks_only, listings.alarm().is_some()));
+                    answer
+                }
+                None => Answer::Error { text: "this server has no store for live listings: see its log".to_owned() },
+            },
             Request::Stats => Answer::Stats { statistics: self.operator.statistics() },
             Request::QueryLog => Answer::QueryLog { state: self.operator.query_log() },
             Request::SwitchQueryLog { rules } => match self.operator.switch_query_log(rules) {
@@ -437,7 +468,7 @@ impl Desk {
                 Err(text) => Answer::Error { text },
             },
             Request::Diff { drops, show } => self.compare(drops, show).await,
-        }
+        })
     }
 
     fn report(&self) -> Answer {

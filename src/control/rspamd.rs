@@ -23,11 +23,8 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use nix::{
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, sendto, setsockopt, sockopt::PassCred,
-    },
-    unistd::{Uid, User},
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, sendto, setsockopt, sockopt::PassCred,
 };
 use tracing::{error, info, warn};
 
@@ -35,6 +32,7 @@ use super::{
     permit::Scope,
     tally::{Fate, Tally},
     update::owner::Holds,
+    user_name,
 };
 use crate::{
     live::{
@@ -220,7 +218,7 @@ impl Socket {
                         _ => None,
                     })
                 });
-                let origin = credentials.and_then(|credentials| origin(user(credentials.uid()), None));
+                let origin = credentials.and_then(|credentials| origin(user_name(credentials.uid()), None));
                 let path = received.address.as_ref().and_then(UnixAddr::path).map(Path::to_owned);
                 Ok((received.bytes, Sender::Unix(path, received.address), origin))
             }
@@ -241,11 +239,6 @@ impl Socket {
             warn!("a datagram cannot be answered: {error}");
         }
     }
-}
-
-fn user(uid: u32) -> String {
-    let named = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    named.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
 /// What datagrams are met from.
