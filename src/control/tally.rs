@@ -19,18 +19,14 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// All of them with their names, in the order in which they are counted.
+    /// All of them with their names, each at its number.
     pub const ALL: [(Self, &str); 4] =
         [(Self::Done, "done"), (Self::Answered, "answered"), (Self::Refused, "refused"), (Self::Failed, "failed")];
 }
 
-/// The doors that take messages.
-const DOORS: [(Door, &str); 4] =
-    [(Door::Command, "command"), (Door::Http, "http"), (Door::DnsUpdate, "dns-update"), (Door::Rspamd, "rspamd")];
-
 /// Counts by door and fate.
 #[derive(Debug, Default)]
-pub struct Tally([Row; DOORS.len()]);
+pub struct Tally([Row; Door::ALL.len()]);
 
 /// What came in by one door.
 #[derive(Debug, Default)]
@@ -42,24 +38,20 @@ struct Row {
 impl Tally {
     /// A door opens. From then on it is among the [rows](Self::rows), so that whoever looks at what grows sees the first message.
     pub fn open(&self, door: Door) {
-        let own = DOORS.iter().zip(&self.0).filter(|((one, _), _)| *one == door);
-        own.for_each(|(_, row)| row.is_open.store(true, Ordering::Relaxed));
+        self.0[door as usize].is_open.store(true, Ordering::Relaxed);
     }
 
     /// Counts a message.
     pub fn count(&self, door: Door, fate: Fate) {
-        let (row, column) =
-            (DOORS.iter().position(|(one, _)| *one == door), Fate::ALL.iter().position(|(one, _)| *one == fate));
-        if let (Some(row), Some(column)) = (row, column) {
-            self.0[row].counts[column].fetch_add(1, Ordering::Relaxed);
-        }
+        self.0[door as usize].counts[fate as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// The counts of the doors that are open, with the names of door and fate.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        let open = DOORS.iter().zip(&self.0).filter(|(_, row)| row.is_open.load(Ordering::Relaxed));
-        open.flat_map(|((_, door), row)| {
-            Fate::ALL.iter().zip(&row.counts).map(|((_, fate), count)| (*door, *fate, count.load(Ordering::Relaxed)))
+        let open = Door::ALL.iter().zip(&self.0).filter(|(_, row)| row.is_open.load(Ordering::Relaxed));
+        open.flat_map(|(door, row)| {
+            let count = |((_, fate), count): (&(_, _), &AtomicU64)| (door.word(), *fate, count.load(Ordering::Relaxed));
+            Fate::ALL.iter().zip(&row.counts).map(count)
         })
     }
 }
@@ -71,6 +63,7 @@ mod tests {
     #[test]
     fn each_is_counted_in_its_own_cell() {
         let tally = Tally::default();
+        assert!(Door::ALL.iter().enumerate().all(|(number, door)| *door as usize == number));
         assert_eq!(tally.rows().count(), 0, "all are shut");
         tally.open(Door::Rspamd);
         assert!(tally.rows().eq(Fate::ALL.map(|(_, fate)| ("rspamd", fate, 0))));

@@ -39,7 +39,10 @@ fn each_change_is_counted_once_with_its_end() {
     let unless_listed = "prereq nxdomain 4.2.0.192.bl.example\nupdate delete 4.2.0.192.bl.example";
     assert!(refusal(&server, unless_listed).contains("YXDOMAIN"), "no change comes of it");
     assert_eq!(send(&server, b"bl.example\x00-192.0.2.9"), "OK");
-    let foreign = r#"{"zone":"elsewhere.example","key":"192.0.2.1","verdict":"excluded","since_s":1,"changed_s":1,"until_s":null,"times":0,"counted_s":0,"door":"http","who":"moved"}"#;
+    let foreign = concat!(
+        r#"{"zone":"elsewhere.example","key":"192.0.2.1","verdict":"excluded","since_s":1,"changed_s":1,"until_s":null,"times":0,"counted_s":0,"door":"http","who":"moved"}"#,
+        "\n"
+    );
     assert!(!command(&server, &["listings", "import", "-"], foreign), "not served here");
     let expected = [
         ("command", "delist", "delisted", "bl.example", 1),

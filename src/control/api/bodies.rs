@@ -126,19 +126,7 @@ impl ChangeReply {
             Outcome::Excluded { until_s } => (*until_s, None),
             Outcome::Delisted | Outcome::Unchanged | Outcome::Refused { .. } => (None, None),
         };
-        Self { zone, key, outcome: word(outcome), until: until_s.map(clock::date), times }
-    }
-}
-
-/// The word for an outcome.
-pub(super) const fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Listed { .. } => "listed",
-        Outcome::Extended { .. } => "extended",
-        Outcome::Excluded { .. } => "excluded",
-        Outcome::Delisted => "delisted",
-        Outcome::Unchanged => "unchanged",
-        Outcome::Refused { .. } => "refused",
+        Self { zone, key, outcome: outcome.word(), until: until_s.map(clock::date), times }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Caller, Desk,
-    bodies::{PutBody, word},
+    bodies::PutBody,
     json,
     problem::{Body, Path, Problem, parse, plain},
 };
@@ -88,7 +88,7 @@ pub(super) async fn post(
         for (index, outcome) in places.into_iter().zip(desk.apply(changes, caller.origin()).await?) {
             match outcome {
                 Outcome::Refused { refusal } => reply.refuse(index, refusal.to_string()),
-                done => reply.count(word(&done)),
+                done => reply.count(done.word()),
             }
         }
     }

@@ -94,14 +94,28 @@ pub enum Door {
     Server,
 }
 
+impl Door {
+    /// All of them, each at its number.
+    pub const ALL: [Self; 5] = [Self::Command, Self::Http, Self::DnsUpdate, Self::Rspamd, Self::Server];
+
+    /// Its word in metrics, as in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Http => "http",
+            Self::DnsUpdate => "dns-update",
+            Self::Rspamd => "rspamd",
+            Self::Server => "server",
+        }
+    }
+}
+
 impl fmt::Display for Door {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Command => "command",
             Self::Http => "HTTP",
             Self::DnsUpdate => "DNS UPDATE",
-            Self::Rspamd => "rspamd",
-            Self::Server => "server",
+            other => other.word(),
         })
     }
 }
@@ -150,6 +164,20 @@ pub enum Outcome {
         /// Why.
         refusal: Refusal,
     },
+}
+
+impl Outcome {
+    /// Its word in metrics and replies.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Listed { .. } => "listed",
+            Self::Extended { .. } => "extended",
+            Self::Excluded { .. } => "excluded",
+            Self::Delisted => "delisted",
+            Self::Unchanged => "unchanged",
+            Self::Refused { .. } => "refused",
+        }
+    }
 }
 
 /// Why a change is not done.

@@ -49,14 +49,17 @@ impl UpdateCounts {
             return;
         }
         let served = self.served.load();
-        let door = door(order.origin.door);
+        // What was exported is taken back by command.
+        let door = if order.origin.door == Door::Server { Door::Command } else { order.origin.door }.word();
         let mut index = 0;
         let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
         for run in order.work.chunk_by(|one, next| zone(one) == zone(next)) {
             let zone = run.first().map(zone).filter(|zone| served.snapshot.zone(zone).is_some());
             let counts = zones.entry(zone.cloned()).or_default();
             for work in run {
-                *counts.entry((door, op(work), result(applied, index))).or_default() += 1;
+                let result =
+                    applied.as_ref().ok().and_then(|outcomes| outcomes.get(index)).map_or("failed", Outcome::word);
+                *counts.entry((door, op(work), result)).or_default() += 1;
                 index += 1;
             }
         }
@@ -80,16 +83,6 @@ fn zone(work: &Work) -> &Name {
     }
 }
 
-fn door(door: Door) -> &'static str {
-    match door {
-        // What was exported is taken back by command.
-        Door::Command | Door::Server => "command",
-        Door::Http => "http",
-        Door::DnsUpdate => "dns-update",
-        Door::Rspamd => "rspamd",
-    }
-}
-
 fn op(work: &Work) -> &'static str {
     let verdict = match work {
         Work::Change(Change { op: Op::Delist, .. }) => return "delist",
@@ -97,16 +90,4 @@ fn op(work: &Work) -> &'static str {
         Work::Restore(record) => &record.verdict,
     };
     if *verdict == Verdict::Excluded { "exclude" } else { "list" }
-}
-
-fn result(applied: &Applied, index: usize) -> &'static str {
-    match applied.as_ref().map(|outcomes| outcomes.get(index)) {
-        Ok(Some(Outcome::Listed { .. })) => "listed",
-        Ok(Some(Outcome::Extended { .. })) => "extended",
-        Ok(Some(Outcome::Excluded { .. })) => "excluded",
-        Ok(Some(Outcome::Delisted)) => "delisted",
-        Ok(Some(Outcome::Unchanged)) => "unchanged",
-        Ok(Some(Outcome::Refused { .. })) => "refused",
-        Ok(None) | Err(_) => "failed",
-    }
 }
