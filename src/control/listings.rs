@@ -375,7 +375,7 @@ impl Clerk<'_> {
             }
         }
         let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
-        let outcomes = self.submit(changes).await.unwrap_or(Err(StoreError::Ending)).map_err(|why| why.to_string())?;
+        let outcomes = self.order(changes).await.unwrap_or(Err(StoreError::Ending)).map_err(|why| why.to_string())?;
         let listings = self.listings.clone();
         let tell = move |(key, outcome): (Key, Outcome)| Changed::new(&listings, &zone, &key, outcome);
         let told = task::spawn_blocking(move || keys.into_iter().zip(outcomes).map(tell).collect()).await;
@@ -383,13 +383,8 @@ impl Clerk<'_> {
         Ok(answer(ListingsAnswer::Changed { changes }))
     }
 
-    fn submit(&self, changes: Vec<Change>) -> oneshot::Receiver<Applied> {
-        let (sender, receiver) = oneshot::channel();
-        let batch = Batch { changes, origin: self.origin.clone(), is_atomic: false, condition: None };
-        self.listings.submit(batch, move |applied| {
-            let _nobody_waits = sender.send(applied);
-        });
-        receiver
+    fn order(&self, changes: Vec<Change>) -> oneshot::Receiver<Applied> {
+        self.listings.order(Batch::each(changes, self.origin.clone()))
     }
 
     async fn bulk(
@@ -419,7 +414,7 @@ impl Clerk<'_> {
                 }
             }
             if changes.len() >= BLOCK_LINES || (is_due || is_end) && !changes.is_empty() {
-                let block = self.submit(std::mem::take(&mut changes));
+                let block = self.order(std::mem::take(&mut changes));
                 on_their_way.push_back((std::mem::take(&mut lines), block));
             }
             while on_their_way.len() > if is_end { 0 } else { BLOCKS_ON_THEIR_WAY } {

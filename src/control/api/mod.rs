@@ -88,10 +88,7 @@ impl Desk {
 
     /// Has changes done, and waits until they are durable and served.
     async fn apply(&self, changes: Vec<Change>, origin: Origin) -> Applied {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let batch = Batch { changes, origin, is_atomic: false, condition: None };
-        self.0.listings.submit(batch, move |applied| drop(sender.send(applied)));
-        receiver.await.unwrap_or(Err(StoreError::Ending))
+        self.0.listings.order(Batch::each(changes, origin)).await.unwrap_or(Err(StoreError::Ending))
     }
 
     /// Reads the store on a thread that may wait for the disk.

@@ -39,6 +39,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::oneshot;
 
 pub use change::{
     Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, StoreError, Verdict, What,
@@ -75,6 +76,13 @@ pub struct Batch {
     pub is_atomic: bool,
     /// Done only if this holds (the prerequisites of RFC 2136 section 2.4).
     pub condition: Option<Condition>,
+}
+
+impl Batch {
+    /// Changes that are done or refused each by itself.
+    pub fn each(changes: Vec<Change>, origin: Origin) -> Self {
+        Self { changes, origin, is_atomic: false, condition: None }
+    }
 }
 
 /// The live listings of a running server; clones are the same.
@@ -184,19 +192,21 @@ impl Listings {
     /// # Errors
     /// When nothing could be done; see [`StoreError`].
     pub fn apply(&self, changes: Vec<Change>, origin: &Origin) -> Applied {
-        let (sender, receiver) = mpsc::channel();
-        let batch = Batch { changes, origin: origin.clone(), is_atomic: false, condition: None };
-        self.submit(batch, move |applied| {
-            let _nobody_waits = sender.send(applied);
-        });
-        receiver.recv().unwrap_or(Err(StoreError::Ending))
+        self.order(Batch::each(changes, origin.clone())).blocking_recv().unwrap_or(Err(StoreError::Ending))
+    }
+
+    /// Has a batch done; what becomes of it is received when it is durable and served.
+    pub fn order(&self, batch: Batch) -> oneshot::Receiver<Applied> {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(batch, move |applied| drop(sender.send(applied)));
+        receiver
     }
 
     /// Has a batch done, and calls `done` on the writer's thread when it is durable and served. Does not block.
     pub fn submit(&self, batch: Batch, done: impl FnOnce(Applied) + Send + 'static) {
         let Batch { changes, origin, is_atomic, condition } = batch;
         let work = changes.into_iter().map(Work::Change).collect();
-        self.order(Order { work, origin, is_atomic, condition, done: Box::new(done) });
+        self.send(Order { work, origin, is_atomic, condition, done: Box::new(done) });
     }
 
     /// Takes records as they were exported, times and all, as far as the rules allow; returns when they are durable and served.
@@ -204,17 +214,15 @@ impl Listings {
     /// # Errors
     /// As [`Self::apply`].
     pub fn restore(&self, records: Vec<Record>) -> Applied {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = oneshot::channel();
         let work = records.into_iter().map(|record| Work::Restore(Box::new(record))).collect();
         let origin = Origin { door: Door::Server, who: "dnsbld".into(), from: None };
-        let done = Box::new(move |applied| {
-            let _nobody_waits = sender.send(applied);
-        });
-        self.order(Order { work, origin, is_atomic: false, condition: None, done });
-        receiver.recv().unwrap_or(Err(StoreError::Ending))
+        let done = Box::new(move |applied| drop(sender.send(applied)));
+        self.send(Order { work, origin, is_atomic: false, condition: None, done });
+        receiver.blocking_recv().unwrap_or(Err(StoreError::Ending))
     }
 
-    fn order(&self, order: Order) {
+    fn send(&self, order: Order) {
         let count = order.work.len();
         let waiting = self.0.shared.waiting.fetch_add(count, Ordering::Relaxed);
         if waiting > 0 && waiting + count > WAITING_MAX {
