@@ -172,7 +172,7 @@ impl Writer {
             }
             Message::Stop => {
                 // What was removed since the last look is written anew, or nothing is left at the next start.
-                let _said_if_not = self.ready();
+                let _said_if_not = self.guard(Self::ready);
                 return false;
             }
         }
@@ -206,7 +206,7 @@ impl Writer {
         let written = self.guard(|writer| writer.write(&mut orders)).flatten();
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
         let served = written.and_then(|(answers, edits)| self.serve(&edits).map(|()| answers));
-        let answers = served.map_or_else(|why| vec![Err(why); orders.len()], |answers| answers);
+        let answers = served.unwrap_or_else(|why| vec![Err(why); orders.len()]);
         for (order, answer) in orders.into_iter().zip(answers) {
             let _said_if_not = self.guard(|writer| writer.shared.tell(order, answer));
         }
