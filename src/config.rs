@@ -349,8 +349,8 @@ impl Spec {
             None | Some(Switchable::Switch(true)) => {}
             Some(Switchable::Switch(false)) => config.state = None,
             Some(Switchable::Text(text)) => {
-                config.state =
-                    Some(beside.join(not_off(&text, "folder: write false, without quotes, for none").at_key("state")?))
+                let folder = not_off(&text, "folder: write false, without quotes, for none").at_key("state")?;
+                config.state = Some(beside.join(folder));
             }
         }
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;

@@ -166,14 +166,19 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
 
 /// Says what is served and what is wrong; true if nothing is. A file that is passed over may be nobody's list.
 fn show_status(answer: &Answer, line: &mut impl FnMut(&str)) -> bool {
-    let Answer::Status { zones, expired, troubles, interfaces, passed_over } = answer else { return true };
+    let Answer::Status { zones, listings, expired, troubles, interfaces, passed_over } = answer else { return true };
     let mut is_well = troubles.is_empty();
     for (zone, entries) in zones {
         let ended = expired.iter().find(|(other, _)| other == zone);
+        let by_command = match listings.iter().find(|(other, _)| other == zone) {
+            None => String::new(),
+            Some((_, 1)) => ", 1 listing by command".to_owned(),
+            Some((_, count)) => format!(", {count} listings by command"),
+        };
         match (entries, ended) {
-            (Some(entries), None) => line(&format!("{zone}: {entries} entries")),
+            (Some(entries), None) => line(&format!("{zone}: {entries} entries{by_command}")),
             (Some(entries), Some((_, ended_s))) => {
-                line(&format!("{zone}: {entries} entries, but {}", control::show_expired(*ended_s)));
+                line(&format!("{zone}: {entries} entries{by_command}, but {}", control::show_expired(*ended_s)));
             }
             (None, _) => line(&format!("{zone}: not loaded, answers SERVFAIL")),
         }

@@ -13,6 +13,7 @@
 //! ```text
 //! listings.rs    lists, delists, and tells of listings over the control socket
 //! lines.rs       many lines behind a request
+//! client.rs      who asks
 //! changed.rs     what became of a change, and what else lists its key
 //! explain.rs     why a key is listed; by_command.rs, as far as that was by command
 //! compare.rs     what would change if files were dropped
@@ -30,6 +31,7 @@
 pub mod api;
 mod by_command;
 mod changed;
+mod client;
 mod compare;
 mod explain;
 mod lines;
@@ -44,15 +46,13 @@ pub mod tsig;
 pub mod update;
 
 use std::{
-    io::{self, BufRead as _, BufReader, Write as _},
-    net::Shutdown,
+    io,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::Duration,
 };
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -61,6 +61,7 @@ use tokio::{
 use tracing::warn;
 
 pub use by_command::ByCommand;
+pub use client::{ask, ask_for_lines, ask_with_lines};
 pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
@@ -81,7 +82,7 @@ use crate::{
     },
     load::Options,
     wire::name::Name,
-    zone::{ruling::Context, snapshot::Snapshot},
+    zone::{live::LiveZone, ruling::Context, snapshot::Snapshot},
 };
 
 /// The socket's name in the state folder.
@@ -154,6 +155,9 @@ pub enum Answer {
     Status {
         /// Zones with their numbers of entries; none where a zone cannot be served.
         zones: Vec<(String, Option<usize>)>,
+        /// Zones that have listings by command, and how many.
+        #[serde(default)]
+        listings: Vec<(String, usize)>,
         /// Zones whose data have expired, so that they answer SERVFAIL, with the last second for which they were good.
         #[serde(default)]
         expired: Vec<(String, u64)>,
@@ -201,84 +205,6 @@ pub fn socket_path(state: &Path) -> PathBuf {
 /// The command by which an operator accepts what was refused, up to the zone's name; nothing without a state folder.
 pub fn accept_command(state: Option<&Path>) -> String {
     state.map(|state| format!("dnsbld reload --state {} --accept", state.display())).unwrap_or_default()
-}
-
-/// Asks the server with that state folder.
-///
-/// # Errors
-/// When there is none, or it does not answer.
-pub fn ask(state: &Path, request: &Request) -> anyhow::Result<Answer> {
-    let stream = send(state, request)?;
-    read_answer(&mut BufReader::new(stream))
-}
-
-/// Asks, with lines behind the request.
-///
-/// # Errors
-/// When there is no server, or it does not answer, or the lines cannot be read.
-pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read) -> anyhow::Result<Answer> {
-    let mut stream = send(state, request)?;
-    match io::copy(lines, &mut stream) {
-        // The server has said why it reads no further.
-        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
-        copied => {
-            copied.context("the lines cannot be passed on")?;
-            stream.shutdown(Shutdown::Write)?;
-        }
-    }
-    read_answer(&mut BufReader::new(stream))
-}
-
-/// Asks for lines, which are written to `out`; the answer is behind them.
-///
-/// # Errors
-/// When there is no server, or it does not answer, or `out` cannot be written.
-pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) -> anyhow::Result<Answer> {
-    let mut reader = BufReader::new(send(state, request)?);
-    let (mut line, mut next) = (Vec::new(), Vec::new());
-    loop {
-        next.clear();
-        reader.read_until(b'\n', &mut next)?;
-        if next.is_empty() {
-            return read_answer(&mut &*line);
-        }
-        out.write_all(&line)?;
-        std::mem::swap(&mut line, &mut next);
-    }
-}
-
-fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
-    const PATIENCE: Duration = Duration::from_secs(600); // a reload of a very large list
-    let path = socket_path(state);
-    let mut stream = UnixStream::connect(&path).map_err(|error| anyhow::anyhow!(no_answer(&path, &error)))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    let len = line.len();
-    anyhow::ensure!(
-        len as u64 <= REQUEST_MAX_LEN,
-        "the request has {len} octets, more than the {REQUEST_MAX_LEN} that are read"
-    );
-    stream.write_all(&line)?;
-    Ok(stream)
-}
-
-/// Why nobody could be asked, and what to do about it.
-fn no_answer(path: &Path, error: &io::Error) -> String {
-    let place = path.display();
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        return format!(
-            "you may not ask the server at {place}: run this as the server's user or as one of its group, whom the permissions of that folder let in: {error}"
-        );
-    }
-    format!("no server answers at {place}: is it running, and is that its state folder (--state)?: {error}")
-}
-
-fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
-    let mut answer = String::new();
-    reader.read_line(&mut answer).context("the server did not answer")?;
-    anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
-    serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
 }
 
 /// Binds the socket. One that a server left behind is taken over; one that a server answers is not.
@@ -482,8 +408,14 @@ impl Desk {
         let expired = expired.filter_map(|zone| Some((zone.apex.to_string(), zone.expired_s(&context)?)));
         let passed_over = self.status.read().passed_over.clone();
         let passed_over = passed_over.into_iter().map(|(file, why)| (file.display().to_string(), why));
+        let live = self.live.load();
+        let listings = served.snapshot.zones().iter().filter_map(|zone| {
+            let count = live.zone(zone.live_slot).map_or(0, LiveZone::listing_count);
+            (count > 0).then(|| (zone.apex.to_string(), count))
+        });
         Answer::Status {
             zones: zones.collect(),
+            listings: listings.collect(),
             expired: expired.collect(),
             troubles: self.troubles(),
             interfaces: self.operator.interfaces(),
@@ -573,7 +505,7 @@ mod tests {
 
     #[test]
     fn whoever_may_not_ask_is_told_so() {
-        let said = |kind: io::ErrorKind| no_answer(Path::new("state/control"), &kind.into());
+        let said = |kind: io::ErrorKind| client::no_answer(Path::new("state/control"), &kind.into());
         assert!(
             said(io::ErrorKind::PermissionDenied)
                 .starts_with("you may not ask the server at state/control: run this as")

@@ -16,7 +16,7 @@ mod bodies;
 mod bulk;
 mod problem;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use axum::{
     Router,
@@ -198,6 +198,7 @@ fn read_put(body: &[u8]) -> Result<PutBody, Problem> {
 
 /// What a `DELETE` may say besides.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DelistQuery {
     reason: Option<String>,
 }
@@ -238,14 +239,15 @@ async fn read(
 
 /// Where a page begins, and how long it may be.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PageQuery {
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
 }
 
 impl PageQuery {
     fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)
+        self.limit.map_or(PAGE_MAX, |limit| limit.get().min(PAGE_MAX))
     }
 }
 

@@ -1,0 +1,91 @@
+//! Who asks a running server over its control socket: the program, when it is called by a command.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Write as _},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::{Answer, REQUEST_MAX_LEN, Request, socket_path};
+
+/// Asks the server with that state folder.
+///
+/// # Errors
+/// When there is none, or it does not answer.
+pub fn ask(state: &Path, request: &Request) -> anyhow::Result<Answer> {
+    let stream = send(state, request)?;
+    read_answer(&mut BufReader::new(stream))
+}
+
+/// Asks, with lines behind the request.
+///
+/// # Errors
+/// When there is no server, or it does not answer, or the lines cannot be read.
+pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read) -> anyhow::Result<Answer> {
+    let mut stream = send(state, request)?;
+    match io::copy(lines, &mut stream) {
+        // The server has said why it reads no further.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+        copied => {
+            copied.context("the lines cannot be passed on")?;
+            stream.shutdown(Shutdown::Write)?;
+        }
+    }
+    read_answer(&mut BufReader::new(stream))
+}
+
+/// Asks for lines, which are written to `out`; the answer is behind them.
+///
+/// # Errors
+/// When there is no server, or it does not answer, or `out` cannot be written.
+pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) -> anyhow::Result<Answer> {
+    let mut reader = BufReader::new(send(state, request)?);
+    let (mut line, mut next) = (Vec::new(), Vec::new());
+    loop {
+        next.clear();
+        reader.read_until(b'\n', &mut next)?;
+        if next.is_empty() {
+            return read_answer(&mut &*line);
+        }
+        out.write_all(&line)?;
+        std::mem::swap(&mut line, &mut next);
+    }
+}
+
+fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
+    const PATIENCE: Duration = Duration::from_secs(600); // a reload of a very large list
+    let path = socket_path(state);
+    let mut stream = UnixStream::connect(&path).map_err(|error| anyhow::anyhow!(no_answer(&path, &error)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    let len = line.len();
+    anyhow::ensure!(
+        len as u64 <= REQUEST_MAX_LEN,
+        "the request has {len} octets, more than the {REQUEST_MAX_LEN} that are read"
+    );
+    stream.write_all(&line)?;
+    Ok(stream)
+}
+
+/// Why nobody could be asked, and what to do about it.
+pub(super) fn no_answer(path: &Path, error: &io::Error) -> String {
+    let place = path.display();
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return format!(
+            "you may not ask the server at {place}: run this as the server's user or as one of its group, whom the permissions of that folder let in: {error}"
+        );
+    }
+    format!("no server answers at {place}: is it running, and is that its state folder (--state)?: {error}")
+}
+
+fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
+    let mut answer = String::new();
+    reader.read_line(&mut answer).context("the server did not answer")?;
+    anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
+    serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
+}
