@@ -1,7 +1,23 @@
 //! A running server: sockets, workers, reloader, metrics and signals, tied together.
 //!
 //! The order matters. Sockets are bound first, while that is still allowed; then privileges go; then the zones are loaded;
-//! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet.
+//! and only then does anything answer, so that no client ever hears of a zone that is merely not there yet. At the end those that
+//! ask go first, then what they ask for.
+//!
+//! ```text
+//! doors.rs       the doors for changing live listings by message
+//! listings.rs    live listings, opened before anything is answered
+//! responder.rs   what each worker does with a request: answer, count, note
+//! query_log.rs   the query log that is switched on while the server runs
+//! collector.rs   what is told to Prometheus
+//! statistics.rs  what is told to those who control it
+//! http.rs        metrics, readiness and the door for live listings over HTTP
+//! monitor.rs     the self-test, once a minute and when something new is served
+//! probe.rs       the questions that it asks
+//! progress.rs    a bar for a first load that takes long
+//! notify.rs      telling systemd that the service is up
+//! privileges.rs  giving up what is no longer needed
+//! ```
 
 pub mod collector;
 mod doors;
@@ -19,9 +35,9 @@ mod statistics;
 use std::{
     net::{Ipv6Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -233,44 +249,71 @@ impl Bound {
     /// # Errors
     /// When the personality wants none of it, or the system gives no threads.
     pub fn run(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
+        self.prepare(personality)?.serve(personality)
+    }
+
+    /// Loads, and opens what is changed and asked while it serves.
+    fn prepare(self, personality: &mut dyn Personality) -> anyhow::Result<Prepared> {
         let Self { config, listeners, http, datagrams, notifier } = self;
         let worker_count = listeners.worker_count();
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
         let live_cell = LiveCell::default();
         personality.bound()?;
         memory::keep_large_blocks_apart();
-        let state = config.state.as_deref().filter(|state| prepare_state(state, &config.zones));
-        let mut reloader = Reloader::new(reloader_settings(&config, state, worker_count), Arc::clone(&cell));
-        let status = reloader.status();
+        let state = config.state.clone().filter(|state| prepare_state(state, &config.zones));
+        let settings = reloader_settings(&config, state.as_deref(), worker_count);
+        let mut reloader = Reloader::new(settings, Arc::clone(&cell));
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
         let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live_cell), slots: reloader.live_slots() };
-        let listings = listings::open(&config, state, places);
-        let outside = Arc::new(ZoneCounters::new(worker_count));
+        let listings = listings::open(&config, state.as_deref(), places);
         let policy = Arc::new(policy(&config)?);
         let cells = (&cell, &live_cell);
         let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
         let shared = Shared {
-            cell: Arc::clone(&cell),
-            live_cell: Arc::clone(&live_cell),
+            cell,
+            live_cell,
             policy,
-            outside: Arc::clone(&outside),
+            outside: Arc::new(ZoneCounters::new(worker_count)),
             log: personality.query_log(),
             tap: Arc::new(QueryTap::new(worker_count)),
             updates,
         };
-        let query_tap = Arc::clone(&shared.tap);
+        let http = http.map(|listener| (listener, api));
+        Ok(Prepared { config, state, listeners, http, notifier, reloader, listings, tally, shared })
+    }
+}
+
+/// What is loaded, and does not answer yet.
+struct Prepared {
+    config: Config,
+    /// The state folder, if there is one.
+    state: Option<PathBuf>,
+    listeners: Listeners,
+    http: Option<(TcpListener, Option<api::Desk>)>,
+    notifier: Notifier,
+    reloader: Reloader,
+    listings: Option<Listings>,
+    tally: Arc<Tally>,
+    shared: Shared,
+}
+
+impl Prepared {
+    /// Answers until a signal ends it.
+    fn serve(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
+        let Self { config, state, listeners, http, notifier, reloader, listings, tally, shared } = self;
         let (runtime, signals) = runtime()?;
+        let Shared { cell, live_cell, outside, tap, .. } = shared.clone();
         personality.ready();
         let server = listeners.start(shared.into_factory()).context("cannot start the workers")?;
         let running = Running {
             cell,
             outside,
             transports: server.counters(),
-            status,
+            status: reloader.status(),
             monitor: Monitor::default(),
-            query_tap,
+            query_tap: tap,
             started: Instant::now(),
             registry: prometheus::Registry::new(),
             live: live_cell,
@@ -282,28 +325,36 @@ impl Bound {
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
         let desk = running.desk(&config, watch.sender());
-        let control = state.and_then(open_control);
+        let control = state.as_deref().and_then(open_control);
         personality.started(&running)?;
         notifier.ready();
-        runtime.block_on(async {
+        let attended = runtime.block_on(async {
             tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell), Arc::clone(&running.live)));
             if let Some((listener, state)) = control.zip(state) {
                 let listener = tokio::net::UnixListener::from_std(listener)?;
-                tokio::spawn(control::serve(listener, state.to_owned(), desk));
+                tokio::spawn(control::serve(listener, state, desk));
             }
-            attend(signals, &config, http.map(|http| (http, api)), &running, &watch, personality).await?;
+            attend(signals, &config, http, &running, &watch, personality).await?;
             // Queries and operators are answered until the reload in hand is over, which may take a while.
             tokio::task::spawn_blocking(move || watch.stop()).await.context("the reloader cannot be stopped")
-        })?;
+        });
+        // Those who change listings go before the listings: what comes in while these end would be met from nothing.
+        server.stop();
+        let joined = server.join();
+        runtime.shutdown_timeout(LAST_COMMANDS);
         if let Some(listings) = &running.listings {
             listings.stop();
         }
-        server.stop();
-        server.join().context("a worker failed")?;
+        attended?;
+        joined.context("a worker failed")?;
         personality.ending(&running);
         Ok(())
     }
 }
+
+/// How long the end waits for what was asked by command. A backup or an import may yet be done; but a file that is compared may
+/// be a pipe into which nobody writes, and whoever asked hears of nothing any more.
+const LAST_COMMANDS: Duration = Duration::from_secs(1);
 
 /// What waits for operators and signals. The signals must have their handlers before anyone is told that the server runs.
 fn runtime() -> anyhow::Result<(tokio::runtime::Runtime, Signals)> {

@@ -58,14 +58,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Makes the worker of a number, under which it counts. One that begins anew goes on with the counts that it left.
-    pub(super) fn into_factory(self) -> impl Fn(usize) -> Worker + Send + Sync + 'static {
-        move |number| Worker::new(number, self.clone())
+    /// Makes the responder of the worker with a number, under which it counts. One that begins anew goes on with the counts that it left.
+    pub(super) fn into_factory(self) -> impl Fn(usize) -> ZoneResponder + Send + Sync + 'static {
+        move |number| ZoneResponder::new(number, self.clone())
     }
 }
 
-/// A worker's own things.
-pub(super) struct Worker {
+/// Answers from the zones: a worker's own things.
+pub(super) struct ZoneResponder {
     number: usize,
     shared: Shared,
     served: View<Served>,
@@ -77,7 +77,7 @@ pub(super) struct Worker {
     name: QueryName,
 }
 
-impl Worker {
+impl ZoneResponder {
     fn new(number: usize, shared: Shared) -> Self {
         let (served, live) = (View::new(Arc::clone(&shared.cell)), View::new(Arc::clone(&shared.live_cell)));
         let listener = Listener::new(Arc::clone(&shared.tap), number);
@@ -132,7 +132,7 @@ fn world<'a>(served: &'a Served, live: &'a Live, policy: &'a Policy, now_s: u64)
     World { snapshot: &served.snapshot, policy, now_s, live }
 }
 
-impl Responder for Worker {
+impl Responder for ZoneResponder {
     fn begin_batch(&mut self) {
         self.now_s = clock::now_s();
         self.served.look();

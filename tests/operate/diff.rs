@@ -1,12 +1,16 @@
 //! What a file will change: in addresses and not in lines, against files and against a running server, and as a gate.
 
-use std::fs;
+use std::{fs, os::unix::fs::OpenOptionsExt as _, process::Stdio};
 
+use nix::{
+    fcntl::OFlag,
+    sys::{signal::Signal, stat::Mode},
+};
 use serde_json::Value;
 
 use super::{
     explain::dnsbld,
-    live::{Live, Place},
+    live::{Live, Place, await_true},
 };
 
 /// Two folders of zones: what there is, and what is to come.
@@ -89,6 +93,37 @@ fn a_drop_is_held_against_a_running_server() {
     let (is_well, said) = live.tell(&["diff", "running", &path(&new, "bl.example.ip4set.gz")]);
     assert!(!is_well && said.contains("cannot be unpacked"), "{said}");
     assert_eq!(live.ask("1.100.51.198.bl.example"), "2", "nothing has changed by asking");
+}
+
+/// A file that is compared may be a pipe into which nobody writes: the end does not wait for it.
+#[test]
+fn a_comparison_that_never_ends_does_not_hold_the_end() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    let mut live = Live::start(&place, &[]);
+    let pipe = place.at("pipe");
+    nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe");
+    let mut command = super::daemon::dnsbld();
+    command
+        .args(["diff", "--state"])
+        .arg(place.state())
+        .arg("running")
+        .arg(format!("bl.example:ip4set:{}", pipe.display()));
+    let mut asking = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let mut writer = None;
+    await_true(
+        "somebody reads the pipe",
+        || {
+            writer = fs::File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&pipe).ok();
+            writer.is_some()
+        },
+        || live.log(),
+    );
+    live.send(Signal::SIGTERM);
+    let is_well = live.await_end();
+    let _ = asking.kill();
+    let _ = asking.wait();
+    assert!(is_well, "{}", live.log());
 }
 
 #[test]
