@@ -110,7 +110,7 @@ impl fmt::Display for Limit {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // All of it is in the report; what the log of a server says beside that is not so here.
-    logging::start(logging::LogFormat::Text, "off");
+    logging::start("off");
     let mut text = Vec::new();
     let mut checked = load_and_report(&arguments.zones.config()?, &mut text)?;
     let mut code = checked.code(arguments.strict);

@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    logging::start(logging::LogFormat::Text, "warn");
+    logging::start("warn");
     print(&arguments.zones.config()?, &mut io::stdout().lock())
 }
 

@@ -1,10 +1,12 @@
 //! Where messages go: lines with a time and a level, JSON, or what rbldnsd would print.
 
+mod journal;
 mod queue;
 
 use std::{
     fmt, io,
     os::unix::net::UnixDatagram,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +24,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use self::queue::Queue;
+use self::{
+    journal::{Journal, JournalLayer},
+    queue::Queue,
+};
 use crate::metrics::LogDrops;
 
 /// The form of messages.
@@ -64,23 +69,31 @@ impl Drop for ServerLog {
     }
 }
 
-/// The same as [`start`] for a server, which does not wait for whoever reads standard error.
+/// The same as [`start`] for a server, which does not wait for whoever reads its log. Where there is no journal, messages go to
+/// standard error, which says so.
 pub(super) fn start_for_server(format: LogFormat, default_level: &str) -> ServerLog {
+    if let LogFormat::Journald = format {
+        return match Journal::open(Path::new(journal::SOCKET)).and_then(Queue::start_to) {
+            Ok(queue) => to_journal(queue, default_level),
+            Err(error) => {
+                let log = start_for_server(LogFormat::Text, default_level);
+                tracing::warn!("no journal: {error}; messages go to standard error");
+                log
+            }
+        };
+    }
     let queue = Queue::start().ok();
     let writer = queue.clone().map_or_else(|| BoxMakeWriter::new(io::stderr), BoxMakeWriter::new);
-    start_to(format, default_level, writer);
+    to_stderr(format, default_level, writer);
     ServerLog(queue)
 }
 
-/// Sends messages to standard error or to the journal. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
-pub(super) fn start(format: LogFormat, default_level: &str) {
-    start_to(format, default_level, BoxMakeWriter::new(io::stderr));
+/// Sends messages to standard error, as lines for people. `RUST_LOG` chooses which, as in `RUST_LOG=dnsbld=debug`.
+pub(super) fn start(default_level: &str) {
+    to_stderr(LogFormat::Text, default_level, BoxMakeWriter::new(io::stderr));
 }
 
-fn start_to(format: LogFormat, default_level: &str, writer: BoxMakeWriter) {
-    if let LogFormat::Journald = format {
-        return to_journal(default_level, writer);
-    }
+fn to_stderr(format: LogFormat, default_level: &str, writer: BoxMakeWriter) {
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter(default_level)).with_writer(writer).with_target(false);
     // What cannot be written is dropped: to complain of it on standard error would be a panic where that is what failed.
@@ -93,20 +106,11 @@ fn start_to(format: LogFormat, default_level: &str, writer: BoxMakeWriter) {
     debug_assert!(started.is_ok(), "one command, one log");
 }
 
-/// Sends messages to the journal; where there is none, to standard error, which says so.
-fn to_journal(default_level: &str, writer: BoxMakeWriter) {
-    let filter = filter(default_level);
-    match tracing_journald::layer() {
-        Ok(journal) => {
-            let journal = journal.with_field_prefix(Some("DNSBLD".to_owned()));
-            let started = tracing_subscriber::registry().with(filter).with(journal).try_init();
-            debug_assert!(started.is_ok(), "one command, one log");
-        }
-        Err(error) => {
-            start_to(LogFormat::Text, default_level, writer);
-            tracing::warn!("no journal: {error}; messages go to standard error");
-        }
-    }
+fn to_journal(queue: Queue, default_level: &str) -> ServerLog {
+    let layer = JournalLayer::new(queue.clone());
+    let started = tracing_subscriber::registry().with(filter(default_level)).with(layer).try_init();
+    debug_assert!(started.is_ok(), "one command, one log");
+    ServerLog(Some(queue))
 }
 
 /// Prints messages as rbldnsd does: what it does on standard output, what is wrong on standard error, and once it is a

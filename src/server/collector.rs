@@ -88,7 +88,7 @@ families! {
         "Changes to listings by command, by their end: listed, extended, excluded, delisted, unchanged, refused, failed.";
     gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";
     counter LOG_DROPPED "dnsbld_log_lines_dropped_total" []
-        "Log lines that were not written, since standard error did not take them.";
+        "Log lines that were not written, since whoever reads the log did not take them.";
     gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served.";
 }
 

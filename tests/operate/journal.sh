@@ -35,5 +35,22 @@ is_logged() {
 }
 await is_logged
 journal
-kill $server $journald
-wait $server || true
+
+# A journal that stands still: more is said than its socket takes, a change goes live, and the end comes.
+kill -STOP $journald
+for _ in $(seq 100); do
+    dig @127.0.0.1 -p 5300 +tries=3 2.0.0.127.bl.example TXT >/dev/null
+done
+printf '127.0.0.2\n127.0.0.77\nwhat is this?\n' >"$zones/new"
+mv "$zones/new" "$zones/bl.example.ip4set"
+is_live() {
+    dig @127.0.0.1 -p 5300 +tries=1 +short 77.0.0.127.bl.example A | grep -q 127.0.0.2
+}
+await is_live
+kill $server
+has_ended() {
+    ! kill -0 $server 2>/dev/null
+}
+await has_ended
+kill -CONT $journald
+kill $journald

@@ -1,4 +1,4 @@
-//! Log lines on their way to standard error: a bounded queue, from which one thread writes.
+//! Log lines on their way to standard error or to the journal: a bounded queue, from which one thread writes.
 //!
 //! Whoever reads the log may stop reading, and then a write does not return. Only that one thread waits for it: queries, reloads
 //! and the end go on. What finds no room is dropped and counted. Warnings and errors have room of their own, so that many lines of
@@ -62,7 +62,8 @@ impl Queue {
         Self::start_to(File::from(io::stderr().as_fd().try_clone_to_owned()?))
     }
 
-    fn start_to(out: impl Write + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread that writes to something else, each line at once.
+    pub(super) fn start_to(out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_writer = Arc::clone(&shared);
         thread::Builder::new().name("log".to_owned()).spawn(move || of_writer.write_all(out))?;
@@ -108,7 +109,7 @@ impl Shared {
             let dropped = self.drops.count();
             // To complain where nothing can be written would be one more line that cannot be, and so on.
             if is_written && is_room && dropped > complained {
-                warn!(lines = dropped - complained, "not logged: standard error did not take them");
+                warn!(lines = dropped - complained, "not logged: whoever reads the log did not take them");
                 complained = dropped;
             }
         }
