@@ -1,8 +1,8 @@
 //! A reply that takes longer than a batch: it is made on another thread, or held for a while, and leaves by the socket that was
 //! asked.
 //!
-//! Only messages that change something take so long, because they wait for a disk, and few are held. So this may allocate, and a datagram's
-//! reply is sent by itself; what it must not do is keep a worker waiting.
+//! Only messages that change something take so long, because they wait for a disk, and few are held. So this may allocate, and a
+//! datagram's reply is sent by itself; what it must not do is keep a worker waiting.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
@@ -12,9 +12,9 @@ use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::sync::oneshot;
 
 /// The way back to a client. Without a reply, a datagram is met with silence and a stream goes on to its next query.
-pub struct Late(Way);
+pub struct Late(Route);
 
-enum Way {
+enum Route {
     /// The control message, if there is one, makes the reply leave from the address that was asked.
     Udp {
         socket: Arc<UdpSocket>,
@@ -26,12 +26,12 @@ enum Way {
 
 impl Late {
     pub(super) fn udp(socket: Arc<UdpSocket>, client: SocketAddr, control: Box<[u8]>) -> Self {
-        Self(Way::Udp { socket, client, control })
+        Self(Route::Udp { socket, client, control })
     }
 
     pub(crate) fn tcp() -> (Self, oneshot::Receiver<Vec<u8>>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(Way::Tcp(sender)), receiver)
+        (Self(Route::Tcp(sender)), receiver)
     }
 
     /// Sends the reply, from whatever thread. A client that is gone by then is not missed.
@@ -40,7 +40,7 @@ impl Late {
     /// When the kernel takes no datagram, as a worker's own sending may find.
     pub fn send(self, reply: Vec<u8>) -> io::Result<()> {
         match self.0 {
-            Way::Udp { socket, client, control } => {
+            Route::Udp { socket, client, control } => {
                 let client = SockAddr::from(client);
                 let octets = [IoSlice::new(&reply)];
                 let message = MsgHdr::new().with_addr(&client).with_buffers(&octets);
@@ -49,7 +49,7 @@ impl Late {
                     control => SockRef::from(&*socket).sendmsg(&message.with_control(control), 0)?,
                 };
             }
-            Way::Tcp(sender) => drop(sender.send(reply)),
+            Route::Tcp(sender) => drop(sender.send(reply)),
         }
         Ok(())
     }

@@ -78,8 +78,9 @@ impl Worker {
     /// would go on receiving its share of the traffic with no one to read it.
     pub(super) fn run<R: Responder>(self, carrier: &mut impl Carrier, new_responder: &impl Fn(usize) -> R) {
         while !self.stop.is_set() {
-            let serve = || Desk::new(&self, carrier, new_responder(self.number)).serve();
+            let serve = || Serving::new(&self, carrier, new_responder(self.number)).serve();
             if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                self.counters.held.set(0);
                 self.counters.panics.add(1);
                 tracing::error!("a UDP worker panicked while answering and begins anew; please report this");
                 thread::sleep(Duration::from_millis(ERROR_PAUSE_MS));
@@ -89,7 +90,7 @@ impl Worker {
 }
 
 /// What a worker works with.
-struct Desk<'a, C, R> {
+struct Serving<'a, C, R> {
     carrier: &'a mut C,
     counters: &'a UdpCounters,
     stop: &'a Stop,
@@ -97,7 +98,7 @@ struct Desk<'a, C, R> {
     held: Held,
 }
 
-impl<'a, C: Carrier, R: Responder> Desk<'a, C, R> {
+impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
     fn new(worker: &'a Worker, carrier: &'a mut C, responder: R) -> Self {
         let Worker { counters, stop, .. } = worker;
         Self { carrier, counters, stop, responder, held: Held::default() }
@@ -200,12 +201,19 @@ impl<'a, C: Carrier, R: Responder> Desk<'a, C, R> {
         self.counters.held.set(self.held.len() as u64);
     }
 
-    /// Send the held replies that are due, after the batch in hand was sent.
+    /// Send the held replies that are due, after the batch in hand was sent, for as long as the kernel takes them.
     fn release(&mut self) {
         let now = Instant::now();
         while let Some((late, reply)) = self.held.pop_due(now) {
-            let counter = if late.send(reply).is_ok() { &self.counters.sent } else { &self.counters.send_errors };
-            counter.add(1);
+            let Err(error) = late.send(reply) else {
+                self.counters.sent.add(1);
+                continue;
+            };
+            self.counters.send_errors.add(1);
+            // The queue did not drain within SO_SNDTIMEO, and each further one would wait as long again: they stay held.
+            if error.kind() == io::ErrorKind::WouldBlock {
+                break;
+            }
         }
         self.counters.held.set(self.held.len() as u64);
     }
@@ -283,5 +291,87 @@ impl PartialOrd for Waiting {
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> cmp::Ordering {
         self.rank().cmp(&other.rank())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::net::Reply;
+
+    struct Nothing;
+
+    impl Carrier for Nothing {
+        fn receive(&mut self) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn datagram(&mut self, _: usize) -> Datagram<'_> {
+            unreachable!("none was received")
+        }
+
+        fn queue(&mut self, _: usize, _: usize) {}
+
+        fn way_back(&mut self, _: usize, _: SocketAddr) -> Late {
+            unreachable!("none was received")
+        }
+
+        fn send(&mut self) -> Sent {
+            Sent::default()
+        }
+    }
+
+    impl Responder for Nothing {
+        fn begin_batch(&mut self) {}
+
+        fn respond(&mut self, _: &Peer, _: Transport, _: &[u8], _: &mut [u8]) -> Reply {
+            Reply::NONE
+        }
+    }
+
+    /// The one end of a stream whose other end does not read, which takes nothing any more. To a datagram's way back it is a
+    /// socket like others, and the only one whose queue can be filled where nothing leaves the machine.
+    fn stalled_stream(wait: Duration) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a stream");
+        let (reader, _) = listener.accept().expect("a stream");
+        stream.set_write_timeout(Some(wait)).expect("set");
+        while io::Write::write(&mut &stream, &[0; 16 << 10]).is_ok() {}
+        (stream, reader)
+    }
+
+    #[test]
+    fn held_replies_wait_once_a_round_for_a_queue_that_is_full() {
+        const WAIT: Duration = Duration::from_millis(50);
+        let (stream, mut reader) = stalled_stream(WAIT);
+        let socket = Arc::new(UdpSocket::from(OwnedFd::from(stream)));
+        let client = (Ipv4Addr::LOCALHOST, 53).into();
+        let worker = Worker { number: 0, counters: Arc::default(), stop: Arc::default() };
+        let mut carrier = Nothing;
+        let mut serving = Serving::new(&worker, &mut carrier, Nothing);
+        for _ in 0..100 {
+            serving.held.push(Instant::now(), Late::udp(Arc::clone(&socket), client, Box::default()), vec![1; 40]);
+        }
+        let begun = Instant::now();
+        serving.release();
+        let waited = begun.elapsed();
+        assert!(waited < WAIT * 50, "{waited:?}");
+        let counters = &worker.counters;
+        assert_eq!((counters.sent.value(), counters.send_errors.value(), counters.held.value()), (0, 1, 99));
+
+        let drained = thread::spawn(move || while reader.read(&mut [0; 16 << 10]).is_ok_and(|read| read > 0) {});
+        let begun = Instant::now();
+        while !serving.held.is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(5), "they stay held");
+            serving.release();
+        }
+        assert_eq!(counters.sent.value() + counters.send_errors.value(), 100, "each is told of");
+        assert!(counters.sent.value() > 50 && counters.held.value() == 0);
+        drop((serving, socket));
+        drained.join().expect("the reader ends");
     }
 }
