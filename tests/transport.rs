@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use dnsbld::net::{Limits, Listeners, Peer, Reply, Responder, Server, Settings, Transport};
+use dnsbld::net::{Counter, Limits, Listeners, Peer, Reply, Responder, Server, Settings, Transport, UdpCounters};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -118,9 +118,8 @@ fn udp_id(socket: &UdpSocket) -> u16 {
     !u16::from_be_bytes([buffer[0], buffer[1]])
 }
 
-fn sum_of(server: &Server, name: &str) -> u64 {
-    let counters = server.counters().udp;
-    counters.iter().flat_map(|worker| worker.rows()).filter(|row| row.0 == name).map(|row| row.1).sum()
+fn sum_of(server: &Server, of: fn(&UdpCounters) -> &Counter) -> u64 {
+    server.counters().udp.iter().map(|worker| of(worker).value()).sum()
 }
 
 #[test]
@@ -149,10 +148,10 @@ fn every_datagram_is_answered_once_to_its_sender() {
         }
     }
     let total = u64::from(CLIENTS * ROUNDS) * u64::from(WINDOW) * server.addresses().len() as u64;
-    eventually("all are counted", || sum_of(&server, "sent") == total);
-    assert_eq!(sum_of(&server, "received"), total);
-    assert_eq!(sum_of(&server, "replied"), total);
-    assert_eq!(sum_of(&server, "send_errors"), 0);
+    eventually("all are counted", || sum_of(&server, |udp| &udp.sent) == total);
+    assert_eq!(sum_of(&server, |udp| &udp.received), total);
+    assert_eq!(sum_of(&server, |udp| &udp.replied), total);
+    assert_eq!(sum_of(&server, |udp| &udp.send_errors), 0);
     end(server);
 }
 
@@ -216,15 +215,15 @@ fn held_replies_come_late_and_delay_no_one() {
         assert_eq!(udp_id(&socket), 100 + id);
     }
     assert!(begun.elapsed() < Duration::from_millis(900), "those behind were not delayed");
-    eventually("20 wait", || sum_of(&server, "held") == 20);
+    eventually("20 wait", || sum_of(&server, |udp| &udp.held) == 20);
     // More of them than a batch holds, in order, on a socket that is idle by now.
     for id in 0..20 {
         assert_eq!(udp_id(&socket), id);
     }
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1900), "{waited:?}");
-    eventually("none waits", || sum_of(&server, "held") == 0);
-    assert_eq!((sum_of(&server, "replied"), sum_of(&server, "sent")), (40, 40));
+    eventually("none waits", || sum_of(&server, |udp| &udp.held) == 0);
+    assert_eq!((sum_of(&server, |udp| &udp.replied), sum_of(&server, |udp| &udp.sent)), (40, 40));
     end(server);
 }
 
@@ -238,11 +237,11 @@ fn what_cannot_be_a_query_is_dropped_and_counted() {
     socket.send(&query(1, SAY_NOTHING)).expect("send");
     socket.send(&query(2, ECHO)).expect("send");
     assert_eq!(udp_id(&socket), 2);
-    eventually("all are counted", || sum_of(&server, "received") == 7);
-    assert_eq!(sum_of(&server, "dropped_short"), 3);
-    assert_eq!(sum_of(&server, "dropped_long"), 2);
-    assert_eq!(sum_of(&server, "unanswered"), 1);
-    assert_eq!(sum_of(&server, "replied"), 1);
+    eventually("all are counted", || sum_of(&server, |udp| &udp.received) == 7);
+    assert_eq!(sum_of(&server, |udp| &udp.dropped_short), 3);
+    assert_eq!(sum_of(&server, |udp| &udp.dropped_long), 2);
+    assert_eq!(sum_of(&server, |udp| &udp.unanswered), 1);
+    assert_eq!(sum_of(&server, |udp| &udp.replied), 1);
     end(server);
 }
 
@@ -250,16 +249,19 @@ fn what_cannot_be_a_query_is_dropped_and_counted() {
 fn a_bug_in_the_responder_costs_a_batch_or_a_connection_not_a_worker() {
     let server = serve(&["127.0.0.1:0"], Settings { udp_workers: 1, ..Settings::default() });
     let socket = udp_client("127.0.0.1:0", server.addresses()[0]);
+    socket.send(&query(1, HOLD_ONE_SECOND)).expect("send");
+    eventually("it waits", || sum_of(&server, |udp| &udp.held) == 1);
     socket.send(&query(1, PANIC)).expect("send");
-    eventually("it is counted", || sum_of(&server, "panics") == 1);
+    eventually("it is counted", || sum_of(&server, |udp| &udp.panics) == 1);
+    assert_eq!(sum_of(&server, |udp| &udp.held), 0, "what was held is lost with it");
     socket.send(&query(2, ECHO)).expect("send");
     assert_eq!(udp_id(&socket), 2);
     let mut stream = tcp_client(server.addresses()[0]);
     stream.write_all(&framed(&query(1, PANIC))).expect("write");
     expect_close(&mut stream);
     ask(&mut tcp_client(server.addresses()[0]), 3);
-    eventually("it is counted", || tcp_count(&server, "closed_aborted") == 1);
-    assert_eq!(tcp_count(&server, "panics"), 1);
+    eventually("it is counted", || server.counters().tcp.closed_aborted.value() == 1);
+    assert_eq!(server.counters().tcp.panics.value(), 1);
     end(server);
 }
 
@@ -326,16 +328,12 @@ fn expect_close(stream: &mut TcpStream) {
     }
 }
 
-fn tcp_count(server: &Server, name: &str) -> u64 {
-    server.counters().tcp.rows().find(|row| row.0 == name).map(|row| row.1).expect("a counter")
-}
-
 /// The sum that must hold when nothing is under way.
 fn expect_balance(server: &Server) {
     eventually("accepted = open + closed", || {
-        let rows: Vec<_> = server.counters().tcp.rows().collect();
-        let closed: u64 = rows.iter().filter(|row| row.0.starts_with("closed_")).map(|row| row.1).sum();
-        tcp_count(server, "accepted") == tcp_count(server, "open") + closed
+        let tcp = server.counters().tcp;
+        let closed: u64 = tcp.closed().iter().map(|(_, count)| count).sum();
+        tcp.accepted.value() == tcp.open.value() + closed
     });
 }
 
@@ -354,7 +352,7 @@ fn a_hundred_queries_in_one_segment_are_answered_in_order() {
             }
         }
     }
-    assert_eq!(tcp_count(&server, "replied"), 200 * server.addresses().len() as u64);
+    assert_eq!(server.counters().tcp.replied.value(), 200 * server.addresses().len() as u64);
     expect_balance(&server);
     end(server);
 }
@@ -395,7 +393,7 @@ fn queries_may_be_cut_anywhere() {
         }
         answers.join().expect("all in order");
     }
-    assert_eq!(tcp_count(&server, "replied"), 2000);
+    assert_eq!(server.counters().tcp.replied.value(), 2000);
     end(server);
 }
 
@@ -417,7 +415,7 @@ fn a_client_that_has_said_all_still_gets_its_answers() {
         assert_eq!(tcp_id(&mut stream), id);
     }
     assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
-    eventually("it is counted", || tcp_count(&server, "closed_ended") == 1);
+    eventually("it is counted", || server.counters().tcp.closed_ended.value() == 1);
     expect_balance(&server);
     end(server);
 }
@@ -439,7 +437,7 @@ fn a_silent_client_is_closed_and_half_a_query_is_silence() {
     assert!(begun.elapsed() >= Duration::from_millis(200));
     assert!(!sender.join().expect("ends"), "the slow sender was cut off");
     assert!(begun.elapsed() < Duration::from_millis(1500));
-    eventually("both are counted", || tcp_count(&server, "closed_idle") == 2);
+    eventually("both are counted", || server.counters().tcp.closed_idle.value() == 2);
     end(server);
 }
 
@@ -457,7 +455,7 @@ fn impossible_lengths_close_after_what_was_asked_before() {
         }
         assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
     }
-    eventually("all are counted", || tcp_count(&server, "closed_bad_length") == 4);
+    eventually("all are counted", || server.counters().tcp.closed_bad_length.value() == 4);
     end(server);
 }
 
@@ -484,8 +482,8 @@ fn a_connection_has_so_many_queries_and_so_long() {
         thread::sleep(Duration::from_millis(10));
     }
     assert!(asked < 50 && begun.elapsed() >= Duration::from_millis(350) && begun.elapsed() < Duration::from_secs(2));
-    eventually("it is counted", || tcp_count(&server, "closed_lifetime") == 1);
-    assert_eq!(tcp_count(&server, "closed_query_limit"), 1);
+    eventually("it is counted", || server.counters().tcp.closed_lifetime.value() == 1);
+    assert_eq!(server.counters().tcp.closed_query_limit.value(), 1);
     end(server);
 }
 
@@ -496,13 +494,13 @@ fn what_is_held_longer_than_its_connection_is_not_to_be_had_earlier() {
     let mut stream = tcp_client(server.addresses()[0]);
     stream.write_all(&framed(&query(1, HOLD_ONE_SECOND))).expect("write");
     assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
-    eventually("it is counted", || tcp_count(&server, "closed_lifetime") == 1);
+    eventually("it is counted", || server.counters().tcp.closed_lifetime.value() == 1);
     // Nor is a client stalled that has not read for longer than that.
     let mut deaf = tcp_client(server.addresses()[0]);
     deaf.set_write_timeout(Some(Duration::from_millis(50))).expect("timeout");
     let all: Vec<_> = (0..1000).flat_map(|id| framed(&query(id, SAY_MUCH))).collect();
     let _ = deaf.write(&all);
-    eventually("it is counted", || tcp_count(&server, "closed_lifetime") == 2);
+    eventually("it is counted", || server.counters().tcp.closed_lifetime.value() == 2);
     end(server);
 }
 
@@ -515,13 +513,13 @@ fn one_client_has_so_many_connections() {
         ask(stream, 1);
     }
     expect_close(&mut tcp_client(server.addresses()[0]));
-    assert_eq!(tcp_count(&server, "refused_per_client"), 1);
+    assert_eq!(server.counters().tcp.refused_per_client.value(), 1);
     for stream in &mut streams {
         ask(stream, 2);
     }
     // A seat that is left can be taken again.
     streams.pop();
-    eventually("it has left", || tcp_count(&server, "open") == 2);
+    eventually("it has left", || server.counters().tcp.open.value() == 2);
     ask(&mut tcp_client(server.addresses()[0]), 3);
     expect_balance(&server);
     end(server);
@@ -539,7 +537,7 @@ fn a_thousand_idle_connections_starve_no_one() {
     let limits = Limits { crowded_idle_close_ms: 60_000, ..limits };
     let server = serve(&["127.0.0.1:0"], with_limits(limits));
     let mut idle: Vec<_> = (0..IDLE).map(|_| tcp_client(server.addresses()[0])).collect();
-    eventually("all are in", || tcp_count(&server, "open") == IDLE as u64);
+    eventually("all are in", || server.counters().tcp.open.value() == IDLE as u64);
     ask(&mut idle[0], 1);
     let begun = Instant::now();
     let mut newcomer = tcp_client(server.addresses()[0]);
@@ -551,8 +549,8 @@ fn a_thousand_idle_connections_starve_no_one() {
     expect_close(&mut idle[1]);
     ask(&mut idle[0], 2);
     ask(&mut idle[2], 3);
-    assert_eq!(tcp_count(&server, "closed_evicted"), 1);
-    assert_eq!(tcp_count(&server, "open"), IDLE as u64);
+    assert_eq!(server.counters().tcp.closed_evicted.value(), 1);
+    assert_eq!(server.counters().tcp.open.value(), IDLE as u64);
     expect_balance(&server);
     end(server);
 }
@@ -565,14 +563,14 @@ fn in_a_crowd_silence_ends_sooner() {
     // An answer held is not the client's silence.
     streams[0].write_all(&framed(&query(1, HOLD_ONE_SECOND))).expect("write");
     // Three quarters may stay.
-    eventually("two have gone", || tcp_count(&server, "closed_idle") == 2);
+    eventually("two have gone", || server.counters().tcp.closed_idle.value() == 2);
     expect_close(&mut streams[1]);
     expect_close(&mut streams[2]);
     for stream in &mut streams[3..] {
         ask(stream, 2);
     }
     assert_eq!(tcp_id(&mut streams[0]), 1);
-    assert_eq!(tcp_count(&server, "open"), 6);
+    assert_eq!(server.counters().tcp.open.value(), 6);
     end(server);
 }
 
@@ -590,8 +588,8 @@ fn a_client_that_does_not_read_is_closed_and_delays_no_one() {
         ask(&mut other, id);
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
-    eventually("it is closed", || tcp_count(&server, "closed_stalled") == 1);
-    assert!(tcp_count(&server, "replied") < 500, "it was not answered without end");
+    eventually("it is closed", || server.counters().tcp.closed_stalled.value() == 1);
+    assert!(server.counters().tcp.replied.value() < 500, "it was not answered without end");
     expect_balance(&server);
     end(server);
 }

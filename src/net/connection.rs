@@ -1,12 +1,13 @@
 //! One TCP connection: messages behind their lengths (RFC 1035, section 4.2.2), many to a connection and many at once
 //! (RFC 7766, sections 6.2.1 and 7), answered in order.
 //!
-//! It goes round in turns. A turn reads once, answers every whole query read, and writes the answers together, each with
-//! its length (RFC 7766, section 8); in between nothing is kept but what could not be finished. A client who does not read its answers is not read from either, so it
-//! slows itself down before the deadlines end it.
+//! It goes round in turns. A turn reads once, answers every whole query read, and writes the answers together, each with its
+//! length (RFC 7766, section 8); in between nothing is kept but what could not be finished. A client who does not read its
+//! answers is not read from either, so it slows itself down before the deadlines end it.
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -16,8 +17,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::counters::Stopwatch;
-use super::tcp::{Desk, GATHER_LEN, Room, Seat};
-use super::{HEADER_LEN, Late, Peer, REQUEST_MAX_LEN, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
+use super::tcp::{Answering, GATHER_LEN, Room, Seat};
+use super::{HEADER_LEN, Late, Peer, REQUEST_MAX_LEN, Reply, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
 
 /// How long, and for how many octets, a client that we part from is still listened to. Closing with its octets unread would
 /// send a reset, which takes back answers still on their way.
@@ -65,14 +66,20 @@ pub(super) struct Connection {
     ended: bool,
     /// Answers that the kernel did not take yet.
     unsent: Vec<u8>,
-    /// An answer to be sent only from that moment on. Those behind it wait with it, for the order's sake.
-    held: Option<(Instant, Vec<u8>)>,
-    /// An answer that another thread makes. What the client asks behind it waits, for the order's sake.
-    late: Option<oneshot::Receiver<Vec<u8>>>,
+    /// An answer that is not to leave yet. What the client asks behind it waits, for the order's sake.
+    pending: Option<Pending>,
     /// Set when no further query is taken: what is unsent is sent, then the connection is closed for this reason.
     parting: Option<Closed>,
     queries: u32,
     closes_at: Instant,
+}
+
+/// The answer to the last query of a turn.
+enum Pending {
+    /// It is made, with its length, and is sent only from that moment on.
+    Held(Instant, Vec<u8>),
+    /// Another thread makes it.
+    Late(oneshot::Receiver<Vec<u8>>),
 }
 
 /// How far one turn came in its input and its output.
@@ -80,10 +87,22 @@ pub(super) struct Connection {
 struct Progress {
     consumed: usize,
     written: usize,
-    /// The last answer begins here and is to be held until then.
-    held: Option<(usize, Instant)>,
-    /// The last query was given away, and its answer comes from here.
-    late: Option<oneshot::Receiver<Vec<u8>>>,
+    pending: Option<Pending>,
+}
+
+impl Progress {
+    /// Put the length before a reply that was laid into the output behind the room for it.
+    fn put(&mut self, reply: Reply, output: &mut [u8]) {
+        let len = reply.len.min(TCP_REPLY_MAX_LEN);
+        let message = &mut output[self.written..self.written + 2 + len];
+        message[..2].copy_from_slice(&(len as u16).to_be_bytes());
+        if reply.hold_s > 0 {
+            let due = Instant::now() + Duration::from_secs(reply.hold_s.into());
+            self.pending = Some(Pending::Held(due, message.to_vec()));
+        } else {
+            self.written += message.len();
+        }
+    }
 }
 
 impl Connection {
@@ -95,8 +114,7 @@ impl Connection {
             more: false,
             ended: false,
             unsent: Vec::new(),
-            held: None,
-            late: None,
+            pending: None,
             parting: None,
             queries: 0,
             closes_at,
@@ -117,27 +135,8 @@ impl Connection {
     async fn take_turns<R: Responder>(&mut self, room: &Room<R>, seat: &Seat) -> Result<Closed, Closed> {
         loop {
             self.write_unsent(Duration::from_millis(room.limits.stall_close_ms)).await?;
-            if let Some((due, answer)) = self.held.take() {
-                // Until then the silence is ours, not the client's.
-                seat.quiet_since.set(due.min(self.closes_at));
-                if due > self.closes_at {
-                    // What is held is not to be had earlier by that.
-                    sleep_until(self.closes_at).await;
-                    return Ok(Closed::Lifetime);
-                }
-                sleep_until(due).await;
-                self.unsent = answer;
-                continue;
-            }
-            if let Some(late) = self.late.take() {
-                seat.quiet_since.set(Instant::now());
-                // Nobody answers if the sender is dropped; then the next query has its turn.
-                if let Ok(answer) = timeout_at(self.closes_at, late).await.map_err(|_| Closed::Lifetime)? {
-                    let len = answer.len().min(TCP_REPLY_MAX_LEN);
-                    self.unsent = [&(len as u16).to_be_bytes()[..], &answer[..len]].concat();
-                    room.counters.replied.add(1);
-                }
-                seat.quiet_since.set(Instant::now());
+            if let Some(pending) = self.pending.take() {
+                self.unsent = self.wait_for_answer(pending, room, seat).await?;
                 continue;
             }
             if let Some(reason) = self.parting {
@@ -153,11 +152,34 @@ impl Connection {
                 self.wait_for_input(seat.quiet_since.get() + Duration::from_millis(room.limits.idle_close_ms)).await?;
             }
             let before = self.queries;
-            self.turn(&mut room.desk.borrow_mut(), room.limits.max_queries, &room.counters)?;
+            self.turn(&mut room.answering.borrow_mut(), room.limits.max_queries, &room.counters)?;
             if self.queries != before {
                 seat.quiet_since.set(Instant::now());
                 // A client that always has more to ask must not keep the thread from the others.
                 yield_now().await;
+            }
+        }
+    }
+
+    /// Wait for an answer, with its length; it may be none. The silence until then is ours, not the client's.
+    async fn wait_for_answer<R>(&self, pending: Pending, room: &Room<R>, seat: &Seat) -> Result<Vec<u8>, Closed> {
+        match pending {
+            Pending::Held(due, answer) => {
+                // What is held is not to be had earlier because the connection's time is over.
+                let until = due.min(self.closes_at);
+                seat.quiet_since.set(until);
+                sleep_until(until).await;
+                if due > self.closes_at { Err(Closed::Lifetime) } else { Ok(answer) }
+            }
+            Pending::Late(answer) => {
+                seat.quiet_since.set(Instant::now());
+                let answer = timeout_at(self.closes_at, answer).await.map_err(|_| Closed::Lifetime)?;
+                seat.quiet_since.set(Instant::now());
+                // Nobody answers if the sender is dropped; then the next query has its turn.
+                let Ok(answer) = answer else { return Ok(Vec::new()) };
+                room.counters.replied.add(1);
+                let len = answer.len().min(TCP_REPLY_MAX_LEN);
+                Ok([&(len as u16).to_be_bytes()[..], &answer[..len]].concat())
             }
         }
     }
@@ -175,41 +197,39 @@ impl Connection {
     /// Read once, answer what is whole, write the answers together.
     fn turn<R: Responder>(
         &mut self,
-        desk: &mut Desk<R>,
+        answering: &mut Answering<R>,
         max_queries: u32,
         counters: &TcpCounters,
     ) -> Result<(), Closed> {
         let mut filled = self.backlog.len();
-        desk.input[..filled].copy_from_slice(&self.backlog);
+        answering.input[..filled].copy_from_slice(&self.backlog);
         if !self.more {
             // Without `more` the backlog is less than one query, so there is room to read.
-            match self.stream.try_read(&mut desk.input[filled..]) {
+            match self.stream.try_read(&mut answering.input[filled..]) {
                 Ok(0) => self.ended = true,
                 Ok(read) => filled += read,
                 Err(error) if is_passing(&error) => return Ok(()),
                 Err(_) => return Err(Closed::Failed),
             }
         }
-        let progress = self.answer(desk, filled, max_queries, counters);
-        self.backlog = desk.input[progress.consumed..filled].to_vec();
-        let at_once = progress.held.map_or(progress.written, |(start, _)| start);
-        if at_once > 0 {
-            let taken = match self.stream.try_write(&desk.output[..at_once]) {
+        let progress = self.answer(answering, filled, max_queries, counters);
+        self.backlog = answering.input[progress.consumed..filled].to_vec();
+        if progress.written > 0 {
+            let taken = match self.stream.try_write(&answering.output[..progress.written]) {
                 Ok(taken) => taken,
                 Err(error) if is_passing(&error) => 0,
                 Err(_) => return Err(Closed::Failed),
             };
-            self.unsent = desk.output[taken..at_once].to_vec();
+            self.unsent = answering.output[taken..progress.written].to_vec();
         }
-        self.late = progress.late;
-        self.held = progress.held.map(|(start, due)| (due, desk.output[start..progress.written].to_vec()));
+        self.pending = progress.pending;
         Ok(())
     }
 
     /// Answer the whole queries among the first `filled` octets of input, as far as the output has room.
     fn answer<R: Responder>(
         &mut self,
-        desk: &mut Desk<R>,
+        answering: &mut Answering<R>,
         filled: usize,
         max_queries: u32,
         counters: &TcpCounters,
@@ -218,27 +238,18 @@ impl Connection {
         let mut begun = false;
         self.more = false;
         while self.parting.is_none()
-            && let Some((&[high, low], rest)) = desk.input[progress.consumed..filled].split_first_chunk()
+            && let Some(request) = self.whole_query(&answering.input[..filled], progress.consumed)
         {
-            let len = usize::from(u16::from_be_bytes([high, low]));
-            if !(HEADER_LEN..=REQUEST_MAX_LEN).contains(&len) {
-                self.parting = Some(Closed::BadLength);
-                break;
-            }
-            if rest.len() < len {
-                break;
-            }
-            if progress.written >= GATHER_LEN || progress.held.is_some() || progress.late.is_some() {
+            if progress.written >= GATHER_LEN || progress.pending.is_some() {
                 self.more = true;
                 break;
             }
             if !begun {
-                desk.responder.begin_batch();
+                answering.responder.begin_batch();
                 begun = true;
             }
-            let (started, start) = (Stopwatch::start(), progress.consumed + 2);
-            let request = start..start + len;
-            let Some(reply) = desk.respond(&self.client, request.clone(), progress.written + 2) else {
+            let started = Stopwatch::start();
+            let Some(reply) = answering.respond(&self.client, request.clone(), progress.written + 2) else {
                 counters.panics.add(1);
                 tracing::error!("a TCP query was lost to a panic, and its connection with it; please report this");
                 self.parting = Some(Closed::Aborted);
@@ -247,30 +258,32 @@ impl Connection {
             counters.durations.observe(1, started.elapsed_ns());
             self.queries += 1;
             counters.received.add(1);
-            progress.consumed += 2 + len;
+            progress.consumed = request.end;
             if self.queries >= max_queries {
                 self.parting = Some(Closed::QueryLimit);
             }
             if reply.is_late {
                 let (late, answer) = Late::tcp();
-                let request = desk.input[request].into();
-                desk.responder.take_over(self.client.socket_addr(), Transport::Tcp, request, late);
-                progress.late = Some(answer);
-                continue;
+                let request = answering.input[request].into();
+                answering.responder.take_over(self.client.socket_addr(), Transport::Tcp, request, late);
+                progress.pending = Some(Pending::Late(answer));
+            } else if reply.len > 0 {
+                counters.replied.add(1);
+                progress.put(reply, &mut answering.output);
             }
-            let reply_len = reply.len.min(TCP_REPLY_MAX_LEN);
-            if reply_len == 0 {
-                continue;
-            }
-            counters.replied.add(1);
-            let place = progress.written..progress.written + 2;
-            desk.output[place].copy_from_slice(&(reply_len as u16).to_be_bytes());
-            if reply.hold_s > 0 {
-                progress.held = Some((progress.written, Instant::now() + Duration::from_secs(reply.hold_s.into())));
-            }
-            progress.written += 2 + reply_len;
         }
         progress
+    }
+
+    /// Where the query is whose length stands at `start`, if it is there as a whole. One that cannot be a query is the last.
+    fn whole_query(&mut self, input: &[u8], start: usize) -> Option<Range<usize>> {
+        let (&[high, low], rest) = input[start..].split_first_chunk()?;
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if !(HEADER_LEN..=REQUEST_MAX_LEN).contains(&len) {
+            self.parting = Some(Closed::BadLength);
+            return None;
+        }
+        (rest.len() >= len).then_some(start + 2..start + 2 + len)
     }
 
     /// Write what the kernel did not take at once. Each time that it takes some, the client has `stall` once more.
@@ -307,7 +320,7 @@ impl Connection {
         let mut heard = 0;
         while heard < PARTING_LEN {
             let Ok(Ok(())) = timeout_at(until, self.stream.readable()).await else { return };
-            match self.stream.try_read(&mut room.desk.borrow_mut().input) {
+            match self.stream.try_read(&mut room.answering.borrow_mut().input) {
                 Ok(0) => return,
                 Ok(read) => heard += read,
                 Err(error) if is_passing(&error) => {}

@@ -1,7 +1,7 @@
 //! What only the transport knows, counted. Each struct has one writing thread, so that counting is a load and a store in
 //! that thread's own cache lines, and any number of readers, who may see the fields of one moment a few datagrams apart.
 //!
-//! Sums that hold when nothing is under way:
+//! Sums that hold when nothing is under way, and nothing was lost to a panic:
 //!
 //! - UDP: `received` = `replied` + `late` + `unanswered` + `dropped_long` + `dropped_short` + `dropped_port_zero`, and
 //!   `replied` = `sent` + `send_errors` + `dropped_hold_full` + replies still held.
@@ -104,97 +104,97 @@ impl Durations {
     }
 }
 
-/// Declare a struct of counters whose names a scraper can walk.
-macro_rules! counters {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
-        $(#[$about])*
-        // Two cache lines apart: neighbours are fetched in pairs on x86-64.
-        #[derive(Debug, Default)]
-        #[repr(align(128))]
-        pub struct $name {
-            $($(#[$doc])* pub $field: Counter,)*
-            /// How long requests took.
-            pub durations: Durations,
-        }
-
-        impl $name {
-            /// Every counter with its name, in order of declaration.
-            pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($field), self.$field.value()),)*].into_iter()
-            }
-        }
-    };
+/// One UDP worker's counts.
+// Two cache lines apart: neighbours are fetched in pairs on x86-64.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct UdpCounters {
+    /// Datagrams received.
+    pub received: Counter,
+    /// Batches received; `received / batches` says how well the load fills them.
+    pub batches: Counter,
+    /// Requests that the responder answered.
+    pub replied: Counter,
+    /// Requests handed over to be answered by another thread.
+    pub late: Counter,
+    /// Requests that it chose not to answer.
+    pub unanswered: Counter,
+    /// Datagrams handed to the kernel, held replies included.
+    pub sent: Counter,
+    /// Replies that the kernel refused (no route, full queue, filtered).
+    pub send_errors: Counter,
+    /// Requests beyond the longest taken.
+    pub dropped_long: Counter,
+    /// Requests without even a header.
+    pub dropped_short: Counter,
+    /// Requests from port 0, or from nobody that the kernel tells of, to whom no reply can be sent.
+    pub dropped_port_zero: Counter,
+    /// Replies to be held that found the waiting room full.
+    pub dropped_hold_full: Counter,
+    /// Replies waiting now (a gauge).
+    pub held: Counter,
+    /// Failed attempts to receive.
+    pub receive_errors: Counter,
+    /// Batches lost to a panic in the responder: a bug of ours.
+    pub panics: Counter,
+    /// How long requests took.
+    pub durations: Durations,
 }
 
-counters! {
-    /// One UDP worker's counts.
-    UdpCounters {
-        /// Datagrams received.
-        received,
-        /// Batches received; `received / batches` says how well the load fills them.
-        batches,
-        /// Requests that the responder answered.
-        replied,
-        /// Requests handed over to be answered by another thread.
-        late,
-        /// Requests that it chose not to answer.
-        unanswered,
-        /// Datagrams handed to the kernel, held replies included.
-        sent,
-        /// Replies that the kernel refused (no route, full queue, filtered).
-        send_errors,
-        /// Requests beyond the longest taken.
-        dropped_long,
-        /// Requests without even a header.
-        dropped_short,
-        /// Requests from port 0, or from nobody that the kernel tells of, to whom no reply can be sent.
-        dropped_port_zero,
-        /// Replies to be held that found the waiting room full.
-        dropped_hold_full,
-        /// Replies waiting now (a gauge).
-        held,
-        /// Failed attempts to receive.
-        receive_errors,
-        /// Batches lost to a panic in the responder: a bug of ours.
-        panics,
-    }
+/// The TCP thread's counts.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TcpCounters {
+    /// Connections let in.
+    pub accepted: Counter,
+    /// Connections open now (a gauge).
+    pub open: Counter,
+    /// Connections turned away because their client has too many.
+    pub refused_per_client: Counter,
+    /// Failed attempts to accept, lack of file descriptors among them.
+    pub accept_errors: Counter,
+    /// Queries read.
+    pub received: Counter,
+    /// Replies made.
+    pub replied: Counter,
+    /// Closed by the client, all answers delivered: the usual end.
+    pub closed_ended: Counter,
+    /// Closed because no query came for too long.
+    pub closed_idle: Counter,
+    /// Closed because its time was over.
+    pub closed_lifetime: Counter,
+    /// Closed after its last permitted query.
+    pub closed_query_limit: Counter,
+    /// Closed because a length field was too small or too large.
+    pub closed_bad_length: Counter,
+    /// Closed because the client did not read its answers.
+    pub closed_stalled: Counter,
+    /// Closed to make room for a newcomer.
+    pub closed_evicted: Counter,
+    /// Closed by an error of the network.
+    pub closed_failed: Counter,
+    /// Closed because the server stopped, or by a bug of ours.
+    pub closed_aborted: Counter,
+    /// Connections lost to a panic in the responder: a bug of ours.
+    pub panics: Counter,
+    /// How long requests took.
+    pub durations: Durations,
 }
 
-counters! {
-    /// The TCP thread's counts.
-    TcpCounters {
-        /// Connections let in.
-        accepted,
-        /// Connections open now (a gauge).
-        open,
-        /// Connections turned away because their client has too many.
-        refused_per_client,
-        /// Failed attempts to accept, lack of file descriptors among them.
-        accept_errors,
-        /// Queries read.
-        received,
-        /// Replies made.
-        replied,
-        /// Closed by the client, all answers delivered: the usual end.
-        closed_ended,
-        /// Closed because no query came for too long.
-        closed_idle,
-        /// Closed because its time was over.
-        closed_lifetime,
-        /// Closed after its last permitted query.
-        closed_query_limit,
-        /// Closed because a length field was too small or too large.
-        closed_bad_length,
-        /// Closed because the client did not read its answers.
-        closed_stalled,
-        /// Closed to make room for a newcomer.
-        closed_evicted,
-        /// Closed by an error of the network.
-        closed_failed,
-        /// Closed because the server stopped, or by a bug of ours.
-        closed_aborted,
-        /// Connections lost to a panic in the responder: a bug of ours.
-        panics,
+impl TcpCounters {
+    /// Ends of connections by their reason.
+    pub fn closed(&self) -> [(&'static str, u64); 9] {
+        [
+            ("ended", self.closed_ended.value()),
+            ("idle", self.closed_idle.value()),
+            ("lifetime", self.closed_lifetime.value()),
+            ("query_limit", self.closed_query_limit.value()),
+            ("bad_length", self.closed_bad_length.value()),
+            ("stalled", self.closed_stalled.value()),
+            ("evicted", self.closed_evicted.value()),
+            ("failed", self.closed_failed.value()),
+            ("aborted", self.closed_aborted.value()),
+        ]
     }
 }
 

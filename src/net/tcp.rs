@@ -1,6 +1,6 @@
-//! The TCP thread (RFC 7766): who is let in, who must leave, and the one desk at which all connections are answered.
+//! The TCP thread (RFC 7766): who is let in, who must leave, and the one place at which all connections are answered.
 //!
-//! A connection at rest is a socket, a small task and nothing else: its octets are read into the desk's buffer and answered
+//! A connection at rest is a socket, a small task and nothing else: its octets are read into one buffer and answered
 //! there, and only what could not be finished (a query cut in two, answers that the client does not read) is kept with the
 //! connection. So the limit on connections is a limit on file descriptors rather than on memory.
 //!
@@ -99,7 +99,7 @@ impl Service {
     /// Serve until stopped; then every connection is closed.
     pub(super) fn run<R: Responder + 'static>(self, new_responder: impl Fn() -> R + 'static) {
         let room = Rc::new(Room {
-            desk: RefCell::new(Desk {
+            answering: RefCell::new(Answering {
                 responder: new_responder(),
                 new_responder: Box::new(new_responder),
                 input: vec![0; INPUT_LEN].into(),
@@ -126,21 +126,21 @@ impl Service {
 
 /// What all connections share. One thread: each borrow ends before the next await.
 pub(super) struct Room<R> {
-    pub(super) desk: RefCell<Desk<R>>,
+    pub(super) answering: RefCell<Answering<R>>,
     seats: RefCell<Seats>,
     pub(super) limits: Limits,
     pub(super) counters: Arc<TcpCounters>,
 }
 
 /// Where queries are answered, one connection at a time.
-pub(super) struct Desk<R> {
+pub(super) struct Answering<R> {
     pub(super) responder: R,
     new_responder: Box<dyn Fn() -> R>,
     pub(super) input: Box<[u8]>,
     pub(super) output: Box<[u8]>,
 }
 
-impl<R: Responder> Desk<R> {
+impl<R: Responder> Answering<R> {
     /// Answer a request into the output from `start` on; nothing if the responder panics, in whose place another one comes.
     pub(super) fn respond(&mut self, client: &Peer, request: Range<usize>, start: usize) -> Option<Reply> {
         let output = &mut self.output[start..start + TCP_REPLY_MAX_LEN];
@@ -203,7 +203,7 @@ impl<R: Responder + 'static> Room<R> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.desk.borrow_mut().responder.begin_batch();
+            self.answering.borrow_mut().responder.begin_batch();
             self.thin_out();
         }
     }

@@ -15,7 +15,7 @@ use crate::{
         IGNORED, OTHER_TYPE, RCODES, RESULTS, SIZE_BOUNDS, Totals, Way,
         family::{Family, Samples},
     },
-    net::DURATION_BOUNDS_NS,
+    net::{Counter, DURATION_BOUNDS_NS, UdpCounters},
     wire::Rcode,
     zone::{live::LiveZone, snapshot::Zone},
 };
@@ -221,21 +221,17 @@ impl ServerCollector {
     /// What only the transports know.
     fn transports(&self) -> Vec<MetricFamily> {
         let (udp, tcp) = (&self.running.transports.udp, &self.running.transports.tcp);
-        let sum = |name: &str| -> f64 {
-            let rows = udp.iter().flat_map(|counters| counters.rows()).filter(|(row, _)| *row == name);
-            rows.map(|(_, count)| count as f64).sum()
-        };
+        let sum =
+            |of: fn(&UdpCounters) -> &Counter| -> f64 { udp.iter().map(|worker| of(worker).value() as f64).sum() };
         let mut lost = LOST.samples();
-        lost.add(&["send_error"], sum("send_errors"));
-        lost.add(&["hold_full"], sum("dropped_hold_full"));
+        lost.add(&["send_error"], sum(|udp| &udp.send_errors));
+        lost.add(&["hold_full"], sum(|udp| &udp.dropped_hold_full));
         let mut refused = TCP_REFUSED.samples();
         refused.add(&["per_client"], tcp.refused_per_client.value() as f64);
         refused.add(&["accept_error"], tcp.accept_errors.value() as f64);
         let mut closed = TCP_CLOSED.samples();
-        for (row, count) in tcp.rows() {
-            if let Some(reason) = row.strip_prefix("closed_") {
-                closed.add(&[reason], count as f64);
-            }
+        for (reason, count) in tcp.closed() {
+            closed.add(&[reason], count as f64);
         }
         let (mut classes, mut sum_ns) = ([0; DURATION_BOUNDS_NS.len() + 1], 0.0);
         for durations in udp.iter().map(|counters| &counters.durations).chain([&tcp.durations]) {
@@ -254,9 +250,9 @@ impl ServerCollector {
             closed.finish(),
             TCP_OPEN.alone(tcp.open.value() as f64),
             TCP_ACCEPTED.alone(tcp.accepted.value() as f64),
-            HELD.alone(sum("held")),
-            RECEIVE_ERRORS.alone(sum("receive_errors")),
-            PANICS.alone(sum("panics") + tcp.panics.value() as f64),
+            HELD.alone(sum(|udp| &udp.held)),
+            RECEIVE_ERRORS.alone(sum(|udp| &udp.receive_errors)),
+            PANICS.alone(sum(|udp| &udp.panics) + tcp.panics.value() as f64),
         ]
     }
 

@@ -1,9 +1,9 @@
 //! The program that the kernel runs on each frame of an interface: requests to our addresses go to us, all else goes its way.
 //!
-//! A frame is ours if it is sent to this station and is UDP over IPv4 or IPv6 to an address and port that we listen on, in one piece, without options,
-//! extension headers or VLAN tag, and no longer than the room for it. Whatever is otherwise takes the kernel's way and, if it
-//! was for us, arrives at an ordinary socket: long requests, fragments, TCP, and all that comes to an address that is not named.
-//! So do clients on the link itself (`fe80::/10`), whose replies need to say which link.
+//! A frame is ours if it is sent to this station and is UDP over IPv4 or IPv6 to an address and port that we listen on, in one
+//! piece, without options, extension headers or VLAN tag, and no longer than the room for it. Whatever is otherwise takes the
+//! kernel's way and, if it was for us, arrives at an ordinary socket: long requests, fragments, TCP, and all that comes to an
+//! address that is not named. So do clients on the link itself (`fe80::/10`), whose replies need to say which link.
 //!
 //! The instructions are those of RFC 9669, written here one by one: thirty of them need no compiler.
 
