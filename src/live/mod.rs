@@ -1,27 +1,27 @@
 //! What changes while the server runs: which files there are, what was loaded from them, and what is served.
 //!
 //! ```text
-//! zones.rs      what is to be served: folders and specifications become (zone, type, files)
-//! loading.rs    loads them, several at a time
-//! reading.rs    reads the files of one, large ones in parts
-//! assembly.rs   puts zones together from what is good
-//! reloader.rs   which files changed; what of them goes live
-//! report.rs     what a look at the files did
-//! held.rs       what is known of one dataset: whether it is quiet, good, over
-//! status.rs     what others may know of all that
-//! served.rs     the one pointer that workers read
-//! refusal.rs    which of what was loaded must not go live all the same
-//! listings/     what is listed by command, and where that is kept
-//! kept.rs       the last good version of each dataset, for the next start
-//! state.rs      the folder for all that is to outlive the server, made again when it is gone
-//! memory.rs     what a reload took goes back to the system
-//! clock.rs      the one place that reads the wall clock
-//! watch.rs      who says that something may have changed: the kernel, a signal, the clock
-//! asked.rs      what people ask about
-//! drops.rs      what would change if files were dropped
-//! citations.rs  which line of which file says so
-//! printable.rs  what others wrote, so that it forges no line of a log and commands no terminal
-//! ways.rs       where the kernel is to look: folders, and the links on the way to them
+//! zones.rs            what is to be served: folders and specifications become (zone, type, files)
+//! loading.rs          loads them, several at a time
+//! reading.rs          reads the files of one, large ones in parts
+//! assembly.rs         puts zones together from what is good
+//! reloader.rs         which files changed; what of them goes live
+//! report.rs           what a look at the files did
+//! held.rs             what is known of one dataset: whether it is quiet, good, over
+//! status.rs           what others may know of all that
+//! served.rs           the one pointer that workers read
+//! refusal.rs          which of what was loaded must not go live all the same
+//! listings/           what is listed by command, and where that is kept
+//! kept.rs             the last good version of each dataset, for the next start
+//! state.rs            the folder for all that is to outlive the server, made again when it is gone
+//! memory.rs           what a reload took goes back to the system
+//! clock.rs            the one place that reads the wall clock
+//! watch.rs            who says that something may have changed: the kernel, a signal, the clock
+//! asked.rs            what people ask about
+//! drops.rs            what would change if files were dropped
+//! citations.rs        which line of which file says so
+//! printable.rs        what others wrote, so that it forges no line of a log and commands no terminal
+//! watched_folders.rs  where the kernel is to look: folders, and the links on the way to them
 //! ```
 
 pub mod asked;
@@ -43,5 +43,5 @@ pub mod served;
 pub mod state;
 pub mod status;
 pub mod watch;
-mod ways;
+mod watched_folders;
 pub mod zones;

@@ -34,7 +34,7 @@ use super::{
     refusal::{Judged, Refusal, Rules},
     served::{Cell, LiveSlots, Served, free_retired},
     status::SharedStatus,
-    ways::{Places, places},
+    watched_folders::{WatchedFolders, watched_folders},
     zones::{DatasetSpec, NamedZone, ZoneSource, ZoneSpec},
 };
 use crate::{load::Options, metrics::ZoneCounters, wire::name::Name, zone::snapshot::Snapshot};
@@ -142,10 +142,10 @@ impl Reloader {
     }
 
     /// Where files are to be watched.
-    pub(super) fn places(&self) -> Places {
+    pub(super) fn watched_folders(&self) -> WatchedFolders {
         let folders = self.settings.source.folders();
         let files = self.specs.iter().flat_map(|spec| &spec.dataset.files);
-        places(folders.iter().chain(files).map(PathBuf::as_path))
+        watched_folders(folders.iter().chain(files).map(PathBuf::as_path))
     }
 
     /// Whether a file is being changed, so that it must be looked at again soon.

@@ -24,7 +24,7 @@ use super::{
     clock,
     held::QUIET,
     reloader::{Occasion, ReloadReport, Reloader},
-    ways::Places,
+    watched_folders::WatchedFolders,
 };
 use crate::{turns, wire::name::Name};
 
@@ -238,8 +238,8 @@ impl Looker {
     /// Watches where the files are now; true if that is elsewhere than before: what happened there before it was watched,
     /// nobody told.
     fn follow(&mut self) -> bool {
-        let places = self.reloader.places();
-        self.watcher.as_mut().is_some_and(|watcher| watcher.follow(places))
+        let folders = self.reloader.watched_folders();
+        self.watcher.as_mut().is_some_and(|watcher| watcher.follow(folders))
     }
 }
 
@@ -294,7 +294,7 @@ fn settle(triggers: &Receiver<Trigger>) -> Option<Trigger> {
 /// The kernel's word that something changed in a folder.
 struct FolderWatcher {
     watcher: RecommendedWatcher,
-    places: Places,
+    folders: WatchedFolders,
 }
 
 impl FolderWatcher {
@@ -314,7 +314,7 @@ impl FolderWatcher {
             }
         };
         match notify::recommended_watcher(handler) {
-            Ok(watcher) => Some(Self { watcher, places: Places::new() }),
+            Ok(watcher) => Some(Self { watcher, folders: WatchedFolders::new() }),
             Err(error) => {
                 warn!("cannot watch files: {error}; they are looked at every check interval only");
                 None
@@ -323,26 +323,26 @@ impl FolderWatcher {
     }
 
     /// Watches these folders and no others; true if they are not those of before.
-    fn follow(&mut self, places: Places) -> bool {
-        if places == self.places {
+    fn follow(&mut self, folders: WatchedFolders) -> bool {
+        if folders == self.folders {
             return false;
         }
-        for (gone, id) in &self.places {
-            if places.get(gone) != Some(id)
+        for (gone, id) in &self.folders {
+            if folders.get(gone) != Some(id)
                 && let Err(error) = self.watcher.unwatch(gone)
             {
                 // The kernel lets go by itself of a folder that is removed.
                 debug!(folder = %gone.display(), "not watched any more: {error}");
             }
         }
-        for (folder, id) in &places {
-            if self.places.get(folder) != Some(id)
+        for (folder, id) in &folders {
+            if self.folders.get(folder) != Some(id)
                 && let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive)
             {
                 warn!(folder = %folder.display(), "cannot watch: {error}; it is looked at every check interval only");
             }
         }
-        self.places = places;
+        self.folders = folders;
         true
     }
 }

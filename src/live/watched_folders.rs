@@ -16,25 +16,25 @@ use std::{
 const LINKS_MAX: usize = 40;
 
 /// Folders to be watched, with what tells a folder from one of the same name that comes after it.
-pub(super) type Places = BTreeMap<PathBuf, (u64, u64)>;
+pub(super) type WatchedFolders = BTreeMap<PathBuf, (u64, u64)>;
 
 /// All folders in which something may happen that concerns these paths.
-pub(super) fn places<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Places {
-    let mut places = Places::new();
+pub(super) fn watched_folders<'a>(paths: impl IntoIterator<Item = &'a Path>) -> WatchedFolders {
+    let mut folders = WatchedFolders::new();
     let mut known: HashSet<&Path> = HashSet::new();
     for path in paths {
         // A thousand files of one folder are on one way, but for those that are links.
         let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         if is_link || parent.is_none_or(|parent| known.insert(parent)) {
-            go(path, &mut places);
+            go(path, &mut folders);
         }
     }
-    places
+    folders
 }
 
 /// Goes the way to `path`, link by link, and notes the folders in which it could be laid elsewhere.
-fn go(path: &Path, places: &mut Places) {
+fn go(path: &Path, folders: &mut WatchedFolders) {
     let (mut at, mut ahead) = (PathBuf::from("."), VecDeque::new());
     take(path, &mut at, &mut ahead);
     let mut link_count = 0;
@@ -46,7 +46,7 @@ fn go(path: &Path, places: &mut Places) {
         let next = at.join(&word);
         match fs::symlink_metadata(&next) {
             Ok(metadata) if metadata.is_symlink() => {
-                note(&at, places);
+                note(&at, folders);
                 link_count += 1;
                 let Ok(target) = fs::read_link(&next) else { return };
                 if link_count > LINKS_MAX {
@@ -56,13 +56,13 @@ fn go(path: &Path, places: &mut Places) {
             }
             Ok(metadata) if metadata.is_dir() => at = next,
             // A file, or the place where something is to appear.
-            Ok(_) | Err(_) => return note(&at, places),
+            Ok(_) | Err(_) => return note(&at, folders),
         }
     }
     // A folder: it may be replaced, and things may happen in it.
-    note(&at, places);
+    note(&at, folders);
     if let Some(parent) = at.parent() {
-        note(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }, places);
+        note(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }, folders);
     }
 }
 
@@ -78,9 +78,9 @@ fn take(path: &Path, at: &mut PathBuf, ahead: &mut VecDeque<OsString>) {
     }
 }
 
-fn note(folder: &Path, places: &mut Places) {
+fn note(folder: &Path, folders: &mut WatchedFolders) {
     if let Ok(metadata) = fs::metadata(folder) {
-        places.insert(folder.to_owned(), (metadata.dev(), metadata.ino()));
+        folders.insert(folder.to_owned(), (metadata.dev(), metadata.ino()));
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
         fs::write(root.join("data/release-42/hosts"), "").expect("a file");
         symlink("../data/release-42", root.join("links/current")).expect("a link");
         symlink(root.join("links/current/hosts"), root.join("zones/bl.example.ip4set")).expect("a link");
-        let found = places([root.join("zones/bl.example.ip4set").as_path()]);
+        let found = watched_folders([root.join("zones/bl.example.ip4set").as_path()]);
         let found: Vec<_> = found.keys().filter_map(|path| path.canonicalize().ok()).collect();
         for expected in ["links", "data/release-42", "zones"] {
             assert!(found.contains(&root.join(expected)), "{expected} is not among {found:?}");
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_is_waited_for_where_it_will_appear() {
         let root = tempfile::tempdir().expect("a folder");
-        let found = places([root.path().join("later/zones").as_path()]);
+        let found = watched_folders([root.path().join("later/zones").as_path()]);
         assert!(found.contains_key(root.path()), "{found:?}");
     }
 
@@ -119,6 +119,6 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         symlink("b", root.path().join("a")).expect("a link");
         symlink("a", root.path().join("b")).expect("a link");
-        assert!(places([root.path().join("a/hosts").as_path()]).contains_key(root.path()));
+        assert!(watched_folders([root.path().join("a/hosts").as_path()]).contains_key(root.path()));
     }
 }
