@@ -73,7 +73,7 @@ fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
 }
 
 /// Why nobody could be asked, and what to do about it.
-pub(super) fn no_answer(path: &Path, error: &io::Error) -> String {
+fn no_answer(path: &Path, error: &io::Error) -> String {
     let place = path.display();
     if error.kind() == io::ErrorKind::PermissionDenied {
         return format!(
@@ -88,4 +88,19 @@ fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
     reader.read_line(&mut answer).context("the server did not answer")?;
     anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
     serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_not_ask_is_told_so() {
+        let said = |kind: io::ErrorKind| no_answer(Path::new("state/control"), &kind.into());
+        assert!(
+            said(io::ErrorKind::PermissionDenied)
+                .starts_with("you may not ask the server at state/control: run this as")
+        );
+        assert!(said(io::ErrorKind::NotFound).starts_with("no server answers at state/control: is it running"));
+    }
 }

@@ -504,16 +504,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_may_not_ask_is_told_so() {
-        let said = |kind: io::ErrorKind| client::no_answer(Path::new("state/control"), &kind.into());
-        assert!(
-            said(io::ErrorKind::PermissionDenied)
-                .starts_with("you may not ask the server at state/control: run this as")
-        );
-        assert!(said(io::ErrorKind::NotFound).starts_with("no server answers at state/control: is it running"));
-    }
-
-    #[test]
     fn owner_and_group_may_connect() {
         let state = tempfile::tempdir().expect("a folder");
         let listener = bind(state.path()).expect("bound");
