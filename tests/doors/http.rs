@@ -171,7 +171,7 @@ fn problems_have_details() {
     check("PUT", key, token, "{\"until\":1000}", 422, "over already");
     check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, and this is not one");
     let all = "/v1/zones/bl.example/listings";
-    check("GET", &format!("{all}?limit=0"), token, "", 400, "limit: expected a whole number from 1");
+    check("GET", &format!("{all}?limit=0"), token, "", 400, "integer `0`, expected a whole number from 1");
     check("GET", &format!("{all}?lmit=1"), token, "", 400, "unknown field `lmit`");
     check("DELETE", &format!("{all}/192.0.2.1?reaosn=x"), token, "", 400, "unknown field `reaosn`");
     check("GET", &format!("{all}?limit=x"), token, "", 400, "limit: expected a whole number");

@@ -85,7 +85,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             let text = error.body_text();
             let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
             let why = why.replace("invalid digit found in string", "expected a whole number");
-            let why = why.replace("number would be zero for non-zero type", "expected a whole number from 1");
+            let why = why.replace("expected a nonzero usize", "expected a whole number from 1");
             Problem::new(error.status(), format!("what stands behind the question mark cannot be read: {why}"))
         })?;
         Ok(Self(told))
