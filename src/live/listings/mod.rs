@@ -9,7 +9,7 @@
 //! change.rs   what is asked and answered, and what is kept of it
 //! rules.rs    what may be listed, and for how long
 //! writer.rs   the thread that changes anything; decide.rs, what becomes of each change
-//! store.rs    tables on the disk; codec.rs, what stands in them
+//! store.rs    tables on the disk; codec.rs, what stands in them; file.rs, the file they are in
 //! serving.rs  from there to what workers read
 //! counts.rs   what became of changes, counted
 //! clock.rs    the time, and how far it is trusted
@@ -20,6 +20,7 @@ mod clock;
 mod codec;
 mod counts;
 mod decide;
+mod file;
 mod key;
 mod rules;
 mod serving;
@@ -53,8 +54,8 @@ use self::{
     clock::Confidence,
     counts::UpdateCounts,
     decide::{Order, Work},
+    file::Disk,
     serving::Serving,
-    store::Opener,
     writer::{Message, Shared, Writer},
 };
 use super::served::{Cell, LiveCell, LiveSlots};
@@ -150,14 +151,14 @@ impl Listings {
     /// # Errors
     /// When another server uses the store, or it cannot be opened or read.
     pub fn open(settings: Settings, places: Places) -> Result<Self, StoreError> {
-        Self::open_with(settings, places, Box::new(store::open_file))
+        Self::open_with(settings, places, Disk::new())
     }
 
-    fn open_with(settings: Settings, places: Places, opener: Box<Opener>) -> Result<Self, StoreError> {
-        let path = store::path_in(&settings.state);
-        let database = store::open(&path, &*opener)?;
+    fn open_with(settings: Settings, places: Places, disk: Disk) -> Result<Self, StoreError> {
+        let path = file::path_in(&settings.state);
+        let database = file::open(&path, &disk)?;
         let file =
-            store::file_at(&path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
+            file::file_at(&path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
         let mut serving = Serving::new(places.live, places.slots, settings.ttl_s);
         writer::read_served(&database, &mut serving)?;
         let shared = Arc::new(Shared {
@@ -166,7 +167,7 @@ impl Listings {
             alarm: ArcSwapOption::empty(),
             counts: UpdateCounts::new(Arc::clone(&places.served)),
             path,
-            opener,
+            disk,
             clock: settings.clock,
             history_s: settings.history_s,
             history_max_bytes: settings.history_max_bytes,

@@ -3,8 +3,9 @@
 //! redb is a B-tree store in Rust, steadily kept (releases every few weeks, crash images and fuzzers among its own tests) and
 //! of one idea: a commit writes new pages beside the old ones, with checksums, and one `fsync` later they count. After a crash
 //! the last complete commit is there. It has one writer, readers that never wait for it, and a lock on its file against a
-//! second process. LMDB does as much in C; SQL would do, but nothing here needs a query; a log of our own
-//! would be one more file format to get wrong.
+//! second process. The checksums are held against all pages when the file is opened (half a second for a million
+//! listings and their history, where reading them takes longer), so damage is an error and never another list. LMDB does as
+//! much in C; SQL would do, but nothing here needs a query; a log of our own would be one more file format to get wrong.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -18,8 +19,8 @@
 
 use std::{
     fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use redb::{
@@ -34,22 +35,13 @@ use super::{
         Undecodable, decode_event, decode_key, decode_link, decode_record, decode_served, encode_event, encode_key,
         encode_record,
     },
+    file::{open_file, sync_folder},
 };
 use crate::{
     live::state::make_again,
     wire::name::Name,
     zone::live::{OwnValue, Place},
 };
-
-/// Name of the file in the state folder.
-const FILE_NAME: &str = "listings.redb";
-
-/// Memory for pages. What is served is in memory anyway; this is for the writer and for questions about history.
-const CACHE_BYTES: usize = 64 << 20;
-
-/// With less free on the disk, nothing new is taken: a store that finds the disk full in the middle of a commit has to be
-/// opened again, which takes a look at all of it.
-const FREE_MIN_BYTES: u64 = 16 << 20;
 
 type Octets = &'static [u8];
 const LISTINGS: TableDefinition<'_, Octets, Octets> = TableDefinition::new("listings");
@@ -70,6 +62,8 @@ pub(super) enum Fault {
     Redb(#[from] redb::Error),
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
+    #[error("redb panicked, which it does on damaged pages ({0})")]
+    Panicked(String),
 }
 
 macro_rules! faults {
@@ -90,82 +84,25 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// How the file is opened; tests put a failing disk there.
-pub(super) type Opener = dyn Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync;
-
-/// The file of a state folder.
-pub(super) fn path_in(state: &Path) -> PathBuf {
-    state.join(FILE_NAME)
+/// Works on a store, and tells of a panic as of any other fault: redb verifies a page when it opens a file, and believes it
+/// from then on, so that one which the disk damages later is met by an assertion somewhere in it, on whichever thread reads.
+/// The hook has printed where that is.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    // Nothing of ours is left half done: what was read is thrown away, and redb gives up a transaction that unwinds.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let said = payload.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no word");
+        Err(Fault::Panicked(said.to_owned()))
+    })
 }
 
-/// Opens the file, and makes it if it is not there; readable to its owner and group only.
-pub(super) fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    // redb makes the file with the rights that everyone has.
-    fs::File::options().create(true).append(true).mode(0o640).open(path)?;
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
-}
-
-/// Which file that is, by device and inode: a file that another one was put in the place of is open still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId(u64, u64);
-
-/// Which file is there; none if there is none.
-pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
-    use std::os::unix::fs::MetadataExt as _;
-    match fs::metadata(path) {
-        Ok(file) => Ok(Some(FileId(file.dev(), file.ino()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Opens a store, and makes its tables.
-pub(super) fn open(path: &Path, opener: &Opener) -> Result<Arc<Database>, StoreError> {
-    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
-        error!(
-            store = %path.display(),
-            "the store of live listings is an empty file, and a new one is begun, WITHOUT what was listed or excluded by command \
-             and its history; if there is a backup, stop the server, and put that in its place"
-        );
-    }
-    let database = opener(path).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
-        error => StoreError::Unreadable(format!("{}: {error}", path.display())),
-    })?;
-    let make = || -> Result<(), Fault> {
-        let transaction = database.begin_write()?;
-        transaction.open_table(LISTINGS)?;
-        transaction.open_table(DELISTED)?;
-        transaction.open_table(HISTORY)?;
-        transaction.open_table(NUMBERS)?;
-        Ok(transaction.commit()?)
-    };
-    make().map_err(|fault| StoreError::Unwritable(format!("{}: {fault}", path.display())))?;
-    sync_folder(path).map_err(|error| StoreError::Unwritable(format!("{}: {error}", path.display())))?;
-    Ok(Arc::new(database))
-}
-
-/// A file that is new is safe once its folder is on the disk as well.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Whether there is room for more.
-pub(super) fn check_room(path: &Path) -> Result<(), StoreError> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    let Ok(disk) = nix::sys::statvfs::statvfs(folder) else { return Ok(()) };
-    let free = disk.blocks_available() * disk.fragment_size();
-    if free < FREE_MIN_BYTES {
-        return Err(StoreError::Unwritable(format!(
-            "{} has {} MB left, and needs {}: make room there",
-            folder.display(),
-            free >> 20,
-            FREE_MIN_BYTES >> 20
-        )));
-    }
-    Ok(())
+/// Reads a running server's store. Its asker is told what goes wrong, and the log of a panic, lest nobody looks.
+fn reading<T>(database: &Database, read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Fault> {
+    caught(|| read(&database.begin_read()?)).inspect_err(|fault| {
+        if let Fault::Panicked(_) = fault {
+            error!("the store of live listings cannot be read: {fault}; what is served is not touched by that");
+        }
+    })
 }
 
 /// What the store knows of a key.
@@ -175,6 +112,16 @@ pub(super) struct Known {
     last_event: Option<u64>,
     /// It has a row among the delisted.
     is_delisted: bool,
+}
+
+/// Makes the tables that are not there yet.
+pub(super) fn make_tables(database: &Database) -> Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(LISTINGS)?;
+    transaction.open_table(DELISTED)?;
+    transaction.open_table(HISTORY)?;
+    transaction.open_table(NUMBERS)?;
+    Ok(transaction.commit()?)
 }
 
 /// The tables, open for one transaction's changes.
@@ -319,18 +266,19 @@ pub(super) fn for_each_served(
     database: &Database,
     mut visit: impl FnMut(&Name, &Place, Option<&OwnValue>, Option<u64>),
 ) -> Result<(), Fault> {
-    let transaction = database.begin_read()?;
-    for entry in transaction.open_table(LISTINGS)?.iter()? {
-        let (key, octets) = entry?;
-        let (zone, place) = decode_key(key.value())?;
-        let (own, until_s) = decode_served(octets.value())?;
-        visit(&zone, &place, own.as_ref(), until_s);
-    }
-    Ok(())
+    reading(database, |transaction| {
+        for entry in transaction.open_table(LISTINGS)?.iter()? {
+            let (key, octets) = entry?;
+            let (zone, place) = decode_key(key.value())?;
+            let (own, until_s) = decode_served(octets.value())?;
+            visit(&zone, &place, own.as_ref(), until_s);
+        }
+        Ok(())
+    })
 }
 
 pub(super) fn get(database: &Database, zone: &Name, key: &Key) -> Result<Option<Record>, Fault> {
-    Ok(known_in(&database.begin_read()?, zone, key)?.record)
+    reading(database, |transaction| Ok(known_in(transaction, zone, key)?.record))
 }
 
 fn known_in(transaction: &ReadTransaction, zone: &Name, key: &Key) -> Result<Known, Fault> {
@@ -344,60 +292,64 @@ pub(super) fn of_zone(
     after: Option<&Key>,
     limit: usize,
 ) -> Result<Vec<Record>, Fault> {
-    let table = database.begin_read()?.open_table(LISTINGS)?;
     let mut first = after.map_or_else(|| zone.as_wire().to_vec(), |key| encode_key(zone, &key.place()));
     if after.is_some() {
         first.push(0); // the first key beyond
     }
-    let mut records = Vec::new();
-    for entry in table.range::<&[u8]>(&*first..)? {
-        let (key, octets) = entry?;
-        if records.len() == limit || !key.value().starts_with(zone.as_wire()) {
-            break;
+    reading(database, |transaction| {
+        let mut records = Vec::new();
+        for entry in transaction.open_table(LISTINGS)?.range::<&[u8]>(&*first..)? {
+            let (key, octets) = entry?;
+            if records.len() == limit || !key.value().starts_with(zone.as_wire()) {
+                break;
+            }
+            let (_, place) = decode_key(key.value())?;
+            records.push(decode_record(zone, &Key::of(&place), octets.value())?.0);
         }
-        let (_, place) = decode_key(key.value())?;
-        records.push(decode_record(zone, &Key::of(&place), octets.value())?.0);
-    }
-    Ok(records)
+        Ok(records)
+    })
 }
 
 /// How many listings of a zone after a key are in force.
 pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: u64) -> Result<usize, Fault> {
-    let table = database.begin_read()?.open_table(LISTINGS)?;
     let mut first = encode_key(zone, &after.place());
     first.push(0); // the first key beyond
-    let mut count = 0;
-    for entry in table.range::<&[u8]>(&*first..)? {
-        let (key, octets) = entry?;
-        if !key.value().starts_with(zone.as_wire()) {
-            break;
+    reading(database, |transaction| {
+        let mut count = 0;
+        for entry in transaction.open_table(LISTINGS)?.range::<&[u8]>(&*first..)? {
+            let (key, octets) = entry?;
+            if !key.value().starts_with(zone.as_wire()) {
+                break;
+            }
+            let (_, until_s) = decode_served(octets.value())?;
+            count += usize::from(until_s.is_none_or(|until_s| now_s < until_s));
         }
-        let (_, until_s) = decode_served(octets.value())?;
-        count += usize::from(until_s.is_none_or(|until_s| now_s < until_s));
-    }
-    Ok(count)
+        Ok(count)
+    })
 }
 
 /// The last events of a key, oldest first.
 pub(super) fn history(database: &Database, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, Fault> {
-    let transaction = database.begin_read()?;
-    let table = transaction.open_table(HISTORY)?;
-    let mut next = known_in(&transaction, zone, key)?.last_event;
-    let mut events = Vec::new();
-    while let Some(number) = next.filter(|_| events.len() < limit) {
-        let Some(octets) = table.get(number)? else { break };
-        let (event, before) = decode_event(zone, key, octets.value())?;
-        events.push(event);
-        next = before;
-    }
-    events.reverse();
-    Ok(events)
+    reading(database, |transaction| {
+        let table = transaction.open_table(HISTORY)?;
+        let mut next = known_in(transaction, zone, key)?.last_event;
+        let mut events = Vec::new();
+        while let Some(number) = next.filter(|_| events.len() < limit) {
+            let Some(octets) = table.get(number)? else { break };
+            let (event, before) = decode_event(zone, key, octets.value())?;
+            events.push(event);
+            next = before;
+        }
+        events.reverse();
+        Ok(events)
+    })
 }
 
 /// Octets of history.
 pub(super) fn history_bytes(database: &Database) -> Result<u64, Fault> {
-    let table = database.begin_read()?.open_table(NUMBERS)?;
-    Ok(table.get(HISTORY_BYTES)?.map_or(0, |number| number.value()))
+    reading(database, |transaction| {
+        Ok(transaction.open_table(NUMBERS)?.get(HISTORY_BYTES)?.map_or(0, |number| number.value()))
+    })
 }
 
 /// Copies everything, as it is at one moment, into a new file.
@@ -430,14 +382,15 @@ pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreEr
 }
 
 fn copy_tables(database: &Database, to: &Path) -> Result<(), Fault> {
-    let from = database.begin_read()?;
-    let to = open_file(to)?;
-    let transaction = to.begin_write()?;
-    copy_table(&from, &transaction, LISTINGS)?;
-    copy_table(&from, &transaction, DELISTED)?;
-    copy_table(&from, &transaction, HISTORY)?;
-    copy_table(&from, &transaction, NUMBERS)?;
-    Ok(transaction.commit()?)
+    reading(database, |from| {
+        let to = open_file(to)?;
+        let transaction = to.begin_write()?;
+        copy_table(from, &transaction, LISTINGS)?;
+        copy_table(from, &transaction, DELISTED)?;
+        copy_table(from, &transaction, HISTORY)?;
+        copy_table(from, &transaction, NUMBERS)?;
+        Ok(transaction.commit()?)
+    })
 }
 
 fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
@@ -536,6 +489,17 @@ mod tests {
         tables.close().expect("writable");
         transaction.commit().expect("in memory");
         assert!(seconds(&database, &keys[0], 100).is_empty());
+    }
+
+    #[test]
+    fn a_panic_takes_no_reader_with_it() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("in memory");
+        let fault =
+            reading(&database, |_| -> Result<(), Fault> { panic!("a page is damaged") }).expect_err("it panicked");
+        assert!(
+            fault.to_string().contains("redb panicked") && fault.to_string().contains("a page is damaged"),
+            "{fault}"
+        );
     }
 
     #[test]

@@ -16,12 +16,12 @@ use crate::{
 
 /// A file on a disk that is full when the test says so.
 #[derive(Debug)]
-struct Disk {
+struct Backend {
     file: FileBackend,
     is_full: Arc<AtomicBool>,
 }
 
-impl Disk {
+impl Backend {
     fn check(&self) -> Result<(), std::io::Error> {
         if self.is_full.load(Relaxed) {
             return Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
@@ -30,7 +30,7 @@ impl Disk {
     }
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for Backend {
     fn len(&self) -> Result<u64, std::io::Error> {
         self.file.len()
     }
@@ -123,12 +123,12 @@ fn open(root: &Path, is_full: &Arc<AtomicBool>, clock: &Arc<Moved>, history_max_
     let is_full = Arc::clone(is_full);
     let opener = move |path: &Path| {
         let file = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path)?;
-        let disk = Disk { file: FileBackend::new(file)?, is_full: Arc::clone(&is_full) };
+        let disk = Backend { file: FileBackend::new(file)?, is_full: Arc::clone(&is_full) };
         Database::builder().set_cache_size(1 << 20).create_with_backend(disk)
     };
     let settings =
         Settings { clock: Arc::clone(clock) as Arc<dyn Clock>, history_max_bytes, ..Settings::new(root.to_owned()) };
-    (live, Listings::open_with(settings, places, Box::new(opener)).expect("opened"))
+    (live, Listings::open_with(settings, places, Disk { open: Box::new(opener), ..Disk::new() }).expect("opened"))
 }
 
 #[test]

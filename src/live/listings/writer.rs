@@ -29,9 +29,10 @@ use super::{
     clock::{Clock, Confidence},
     counts::UpdateCounts,
     decide::{Group, Order, expired},
+    file::{self, Disk, FileId},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
-    store::{self, Fault, FileId, Opener, Tables},
+    store::{self, Fault, Tables},
 };
 use crate::{live::served::Cell, wire::name::Name};
 
@@ -61,7 +62,7 @@ pub(super) struct Shared {
     /// What became of changes.
     pub(super) counts: UpdateCounts,
     pub(super) path: PathBuf,
-    pub(super) opener: Box<Opener>,
+    pub(super) disk: Disk,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) history_s: u64,
     pub(super) history_max_bytes: u64,
@@ -319,7 +320,7 @@ impl Writer {
 
     /// The store, if there is room in it; opened again if it had failed, and served anew if that may be needed.
     fn ready(&mut self) -> Result<Arc<Database>, StoreError> {
-        let opened = store::check_room(&self.shared.path).and_then(|()| self.in_place());
+        let opened = self.shared.disk.check_room(&self.shared.path).and_then(|()| self.in_place());
         let opened = opened.and_then(|database| self.trust(&database).map(|()| database));
         match opened {
             Ok(database) => {
@@ -358,10 +359,10 @@ impl Writer {
     fn in_place(&mut self) -> Result<Arc<Database>, StoreError> {
         let (database, path) = (self.shared.database.load_full(), &self.shared.path);
         let unwritable = |why: &dyn fmt::Display| StoreError::Unwritable(format!("{} {why}", path.display()));
-        let there = store::file_at(path).map_err(|error| unwritable(&error))?;
+        let there = file::file_at(path).map_err(|error| unwritable(&error))?;
         match (database, there) {
             (Some(database), there) if there == self.file => Ok(database),
-            (None, there) if there == self.file => store::open(path, &*self.shared.opener),
+            (None, there) if there == self.file => file::open(path, &self.shared.disk),
             (_, Some(_)) => Err(unwritable(
                 &"is another file than the one that is served from: restart the server to serve what is in it, or move it away, \
                   and what is served now is written there",
@@ -373,14 +374,14 @@ impl Writer {
                 store::write_anew(&database, path)?;
                 drop(database);
                 self.shared.database.store(None);
-                self.file = store::file_at(path).map_err(|error| unwritable(&error))?;
+                self.file = file::file_at(path).map_err(|error| unwritable(&error))?;
                 error!(
                     store = %path.display(),
                     "the store of live listings was removed under the running server, and is written anew with all that was in \
                      it; whatever copies folders must leave it alone (rsync --delete --exclude=.dnsbld), or the state folder \
                      must be elsewhere (`state` or --state)"
                 );
-                store::open(path, &*self.shared.opener)
+                file::open(path, &self.shared.disk)
             }
         }
     }

@@ -1,0 +1,265 @@
+//! The file of the store: opened and verified, known again, and the room that is left for it.
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use redb::{Database, DatabaseError, RepairSession, backends::FileBackend};
+use tracing::{error, warn};
+
+use super::{
+    StoreError,
+    store::{Fault, caught, make_tables},
+};
+
+/// Name of the file in the state folder.
+const FILE_NAME: &str = "listings.redb";
+
+/// Memory for pages. What is served is in memory anyway; this is for the writer and for questions about history.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// With less free on the disk, no new listing is taken: what is left is for taking back and for exclusions, and a store that
+/// finds the disk full in the middle of a commit has to be opened again, which takes a look at all of it.
+const FREE_MIN_BYTES: u64 = 16 << 20;
+
+/// Opens a file, and makes it if it is not there.
+type Opener = dyn Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync;
+/// Octets that are free in a folder, if that is known.
+type Free = dyn Fn(&Path) -> Option<u64> + Send + Sync;
+
+/// What the store asks of its disk; tests have others.
+pub(super) struct Disk {
+    pub(super) open: Box<Opener>,
+    pub(super) free: Box<Free>,
+}
+
+impl Disk {
+    /// The real one.
+    pub(super) fn new() -> Self {
+        Self { open: Box::new(open_file), free: Box::new(free) }
+    }
+
+    /// Whether there is room for more.
+    pub(super) fn check_room(&self, path: &Path) -> Result<(), StoreError> {
+        let Some((folder, free)) = path.parent().and_then(|folder| Some((folder, (self.free)(folder)?))) else {
+            return Ok(());
+        };
+        if free < FREE_MIN_BYTES {
+            return Err(StoreError::Unwritable(format!(
+                "{} has {} MB left, and new listings need {}: make room there (delisting and excluding go on)",
+                folder.display(),
+                free >> 20,
+                FREE_MIN_BYTES >> 20
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn free(folder: &Path) -> Option<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(disk.blocks_available() * disk.fragment_size())
+}
+
+/// The file of a state folder.
+pub(super) fn path_in(state: &Path) -> PathBuf {
+    state.join(FILE_NAME)
+}
+
+/// Opens the file, verifies every page of it, and makes it if it is not there; readable to its owner and group only.
+pub(super) fn open_file(path: &Path) -> Result<Database, DatabaseError> {
+    let file = open_regular(path)?;
+    let mut builder = Database::builder();
+    // A file that was closed well would be believed otherwise, and what the disk made of it since be served, or met by a panic.
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).set_repair_callback(tell_repair);
+    builder.create_with_backend(FileBackend::new(file)?)
+}
+
+/// Opens what is there if it is a file. Whatever else has that name must not hold up the start, as a pipe does that nobody
+/// writes to, nor be filled.
+fn open_regular(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::File::options();
+    // redb would make the file with the rights that everyone has.
+    options.create(true).truncate(false).read(true).write(true).mode(0o640);
+    let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Says if a commit is taken back: of redb's three looks at a file the first was not passed, so that the second, at the commit
+/// before, begins.
+fn tell_repair(session: &mut RepairSession) {
+    if (0.1..0.5).contains(&session.progress()) {
+        warn!(
+            "the last commit to the store of live listings is not whole, as after a crash in the middle of it, and the one before \
+             it counts; unless the disk has damaged what was written, nothing of it was acknowledged"
+        );
+    }
+}
+
+/// Which file that is, by device and inode: a file that another one was put in the place of is open still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+/// Which file is there; none if there is none.
+pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
+    match fs::metadata(path) {
+        Ok(file) => Ok(Some(FileId(file.dev(), file.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a store, and makes its tables.
+pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError> {
+    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+        error!(
+            store = %path.display(),
+            "the store of live listings is an empty file, and a new one is begun, WITHOUT what was listed or excluded by command \
+             and its history; if there is a backup, stop the server, and put that in its place"
+        );
+    }
+    let database = caught(|| Ok((disk.open)(path)?)).map_err(|fault| match fault {
+        Fault::Redb(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse(path.display().to_string()),
+        fault @ (Fault::Redb(redb::Error::Corrupted(_)) | Fault::Panicked(_)) => StoreError::Unreadable(format!(
+            "{} is damaged ({fault}): stop the server, and put a backup in its place",
+            path.display()
+        )),
+        fault => StoreError::Unreadable(format!("{}: {fault}", path.display())),
+    })?;
+    let unwritable = |why: &dyn std::fmt::Display| StoreError::Unwritable(format!("{}: {why}", path.display()));
+    caught(|| make_tables(&database)).map_err(|fault| unwritable(&fault))?;
+    sync_folder(path).map_err(|error| unwritable(&error))?;
+    Ok(Arc::new(database))
+}
+
+/// A file that is new is safe once its folder is on the disk as well.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::{
+        super::{
+            Door, Key, Origin, Record, Verdict,
+            store::{Tables, of_zone},
+        },
+        *,
+    };
+    use crate::wire::name::Name;
+
+    fn zone() -> Name {
+        Name::parse(b"bl.example").expect("a name")
+    }
+
+    /// Lists so many addresses from a number on, with one commit.
+    fn list(database: &Database, from: u32, count: u32) {
+        let transaction = database.begin_write().expect("writable");
+        let mut tables = Tables::open(&transaction).expect("tables");
+        for number in from..from + count {
+            // In no order, as they come.
+            let key = Key::address(Ipv4Addr::from(number.wrapping_mul(0x9e37_79b1)).into());
+            let known = tables.known(&zone(), &key).expect("readable");
+            let origin = Origin { door: Door::Command, who: "scan".into(), from: None };
+            let record = Record {
+                zone: zone(),
+                key,
+                verdict: Verdict::LISTED,
+                since_s: 1_000,
+                changed_s: 1_000,
+                until_s: Some(5_000),
+                times: 1,
+                counted_s: 1_000,
+                reason: None,
+                origin,
+            };
+            tables.put(&record, &known).expect("writable");
+        }
+        tables.close().expect("writable");
+        transaction.commit().expect("written");
+    }
+
+    /// A store of two commits, closed well.
+    fn closed(path: &Path) -> Vec<Record> {
+        let database = open(path, &Disk::new()).expect("made");
+        list(&database, 0, 1_500);
+        list(&database, 1_500, 500);
+        of_zone(&database, &zone(), None, usize::MAX).expect("readable")
+    }
+
+    fn listed(path: &Path) -> Result<Vec<Record>, StoreError> {
+        let database = open(path, &Disk::new())?;
+        Ok(of_zone(&database, &zone(), None, usize::MAX)?)
+    }
+
+    #[test]
+    fn damage_is_noticed_and_never_served() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_in(folder.path());
+        let all = closed(&path);
+        let image = fs::read(&path).expect("readable");
+        let mut damaged_count = 0;
+        for (turn, offset) in (0..320).step_by(5).chain((320..image.len()).step_by(4_093)).enumerate() {
+            let mut damaged = image.clone();
+            damaged[offset] ^= if turn % 3 == 0 { 0xff } else { 1 << (turn % 8) };
+            fs::write(&path, &damaged).expect("written");
+            for start in ["the first", "the second"] {
+                match listed(&path) {
+                    Ok(records) => assert!(records == all, "octet {offset} at {start} start"),
+                    Err(why) => {
+                        assert!(matches!(&why, StoreError::Unreadable(_)), "octet {offset} at {start} start: {why}");
+                        damaged_count += u32::from(why.to_string().contains("put a backup in its place"));
+                    }
+                }
+            }
+        }
+        assert!(damaged_count > 50, "damage in pages that count: {damaged_count}");
+    }
+
+    #[test]
+    fn what_a_crash_leaves_is_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_in(folder.path());
+        let database = open(&path, &Disk::new()).expect("made");
+        list(&database, 0, 100);
+        let crashed = folder.path().join("crashed");
+        fs::copy(&path, &crashed).expect("copied");
+        assert_eq!(listed(&crashed).expect("opened").len(), 100);
+    }
+
+    #[test]
+    fn a_panic_is_a_fault_like_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Disk { open: Box::new(|path| panic!("at page {}", path.is_absolute())), ..Disk::new() };
+        let why = open(&path_in(folder.path()), &disk).expect_err("it panicked");
+        assert!(matches!(&why, StoreError::Unreadable(text) if text.contains("redb panicked")), "{why}");
+        assert!(why.to_string().contains("at page true"), "{why}");
+    }
+
+    #[test]
+    fn only_a_file_is_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_in(folder.path());
+        let refuse = || {
+            let why = open(&path, &Disk::new()).expect_err("it is no file");
+            assert!(matches!(&why, StoreError::Unreadable(text) if text.contains("not a regular file")), "{why}");
+            fs::remove_file(&path).expect("removed");
+        };
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        refuse();
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+        refuse();
+        closed(&folder.path().join("elsewhere"));
+        std::os::unix::fs::symlink("elsewhere", &path).expect("a link");
+        assert_eq!(listed(&path).expect("a link to a file is as good").len(), 2_000);
+    }
+}
