@@ -35,6 +35,18 @@ pub(super) struct Order {
     pub(super) done: Box<dyn FnOnce(Applied) + Send>,
 }
 
+impl Order {
+    /// Whether it lists nothing. When a list has gone mad, and has filled the disk perhaps, what takes back and excludes is the
+    /// brake.
+    pub(super) fn lists_nothing(&self) -> bool {
+        self.work.iter().all(|work| match work {
+            Work::Change(Change { op: Op::Put { verdict, .. }, .. }) => *verdict == Verdict::Excluded,
+            Work::Change(Change { op: Op::Delist, .. }) => true,
+            Work::Restore(record) => record.verdict == Verdict::Excluded,
+        })
+    }
+}
+
 /// The event of a listing whose time is over.
 pub(super) fn expired(record: &Record) -> Event {
     Event {

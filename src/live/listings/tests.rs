@@ -76,12 +76,17 @@ impl Clock for Moved {
     }
 }
 
+const LIST: Op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Default };
+const EXCLUDE: Op = Op::Put { verdict: Verdict::Excluded, lifetime: Lifetime::Default };
+
 const NOW_S: u64 = 1_795_341_600;
 
 struct World {
     root: tempfile::TempDir,
     live: LiveCell,
     is_full: Arc<AtomicBool>,
+    /// Octets that are said to be free.
+    free: Arc<AtomicU64>,
     clock: Arc<Moved>,
     listings: Listings,
 }
@@ -91,16 +96,25 @@ impl World {
         let root = tempfile::tempdir().expect("a folder");
         std::fs::write(root.path().join("bl.example.ip4set"), "127.0.0.2\n").expect("written");
         let is_full = Arc::new(AtomicBool::new(false));
+        let free = Arc::new(AtomicU64::new(1 << 40));
         let clock = Arc::new(Moved { now_s: AtomicU64::new(NOW_S), ..Moved::default() });
-        let (live, listings) = open(root.path(), &is_full, &clock, history_max_bytes);
-        Self { root, live, is_full, clock, listings }
+        let (live, listings) = open(root.path(), (&is_full, &free), &clock, history_max_bytes);
+        Self { root, live, is_full, free, clock, listings }
     }
 
     fn put(&self, number: u32) -> Applied {
+        self.apply(number, LIST)
+    }
+
+    fn apply(&self, number: u32, op: Op) -> Applied {
         let key = Key::address(std::net::Ipv4Addr::from(0x0a00_0000 + number).into());
-        let op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Default };
         let origin = Origin { door: Door::Command, who: "test".into(), from: None };
         self.listings.apply(vec![Change { zone: zone(), key, op, reason: None }], &origin)
+    }
+
+    fn reopen(&mut self) {
+        self.listings.stop();
+        (self.live, self.listings) = open(self.root.path(), (&self.is_full, &self.free), &self.clock, 1 << 30);
     }
 
     fn is_served(&self, number: u32) -> bool {
@@ -114,13 +128,18 @@ fn zone() -> Name {
     Name::parse(b"bl.example").expect("a name")
 }
 
-fn open(root: &Path, is_full: &Arc<AtomicBool>, clock: &Arc<Moved>, history_max_bytes: u64) -> (LiveCell, Listings) {
+fn open(
+    root: &Path,
+    (is_full, free): (&Arc<AtomicBool>, &Arc<AtomicU64>),
+    clock: &Arc<Moved>,
+    history_max_bytes: u64,
+) -> (LiveCell, Listings) {
     let (served, live) = (Cell::default(), LiveCell::default());
     let settings = reloader::Settings::new(ZoneSource::Folder(root.to_owned()), load::Options::default());
     let mut reloader = Reloader::new(settings, Arc::clone(&served));
     reloader.reload(NOW_S, None);
     let places = Places { served, live: Arc::clone(&live), slots: reloader.live_slots() };
-    let is_full = Arc::clone(is_full);
+    let (is_full, free) = (Arc::clone(is_full), Arc::clone(free));
     let opener = move |path: &Path| {
         let file = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path)?;
         let disk = Backend { file: FileBackend::new(file)?, is_full: Arc::clone(&is_full) };
@@ -128,7 +147,8 @@ fn open(root: &Path, is_full: &Arc<AtomicBool>, clock: &Arc<Moved>, history_max_
     };
     let settings =
         Settings { clock: Arc::clone(clock) as Arc<dyn Clock>, history_max_bytes, ..Settings::new(root.to_owned()) };
-    (live, Listings::open_with(settings, places, Disk { open: Box::new(opener), ..Disk::new() }).expect("opened"))
+    let disk = Disk { open: Box::new(opener), free: Box::new(move |_| Some(free.load(Relaxed))) };
+    (live, Listings::open_with(settings, places, disk).expect("opened"))
 }
 
 #[test]
@@ -156,8 +176,7 @@ fn a_full_disk_refuses_and_serves_on() {
         "what the disk did not take is counted too"
     );
     assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3));
-    world.listings.stop();
-    (world.live, world.listings) = open(world.root.path(), &world.is_full, &world.clock, 1 << 30);
+    world.reopen();
     assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3), "after a restart too");
 }
 
@@ -202,9 +221,47 @@ fn a_panic_of_the_writer_ends_nothing() {
     world.clock.is_broken.store(false, Relaxed);
     assert!(world.put(7).is_ok());
     assert_eq!(served(&world), [true, true, false, false, true, true, true]);
-    world.listings.stop();
-    (world.live, world.listings) = open(world.root.path(), &world.is_full, &world.clock, 1 << 30);
+    world.reopen();
     assert_eq!(served(&world), [true, true, false, false, true, true, true], "after a restart too");
+}
+
+#[test]
+fn the_brake_works_on_a_disk_that_is_nearly_full() {
+    let mut world = World::new(1 << 30);
+    for number in 1..4 {
+        assert!(world.put(number).is_ok());
+    }
+    world.free.store(1 << 20, Relaxed);
+    let refused = world.put(4).expect_err("there is little room");
+    assert!(refused.to_string().contains("has 1 MB left, and new listings need 16"), "{refused}");
+    assert_eq!(world.apply(1, Op::Delist), Ok(vec![Outcome::Delisted]));
+    assert!(matches!(world.apply(2, EXCLUDE).as_deref(), Ok([Outcome::Excluded { .. }])));
+    assert!(world.listings.alarm().is_some_and(|alarm| alarm.contains("1 MB left")), "nothing new is taken");
+    // A batch that lists something as well is refused as a whole, whatever waits beside it.
+    let change = |number: u8, op| {
+        let key = Key::address(std::net::Ipv4Addr::new(10, 0, 0, number).into());
+        Change { zone: zone(), key, op, reason: None }
+    };
+    let origin = Origin { door: Door::Command, who: "test".into(), from: None };
+    let mixed = world.listings.apply(vec![change(3, Op::Delist), change(5, LIST)], &origin);
+    assert!(matches!(mixed, Err(StoreError::Unwritable(_))), "{mixed:?}");
+    assert!(world.is_served(3) && !world.is_served(5));
+
+    // Without any room the commit fails, and all is as it was.
+    world.is_full.store(true, Relaxed);
+    let failed = world.apply(3, Op::Delist);
+    assert!(matches!(&failed, Err(StoreError::Unwritable(_))), "{failed:?}");
+    assert!(world.apply(3, EXCLUDE).is_err());
+    assert!(world.is_served(3), "what is listed stays listed");
+    world.is_full.store(false, Relaxed);
+    assert_eq!(world.apply(3, Op::Delist), Ok(vec![Outcome::Delisted]), "as soon as there is some");
+    world.free.store(1 << 40, Relaxed);
+    assert!(world.put(6).is_ok());
+    assert_eq!(world.listings.alarm(), None);
+    world.reopen();
+    let records = world.listings.of_zone(&zone(), None, 10).expect("readable");
+    let kept: Vec<_> = records.iter().map(|record| (record.key.to_string(), record.verdict.clone())).collect();
+    assert_eq!(kept, [("10.0.0.2".to_owned(), Verdict::Excluded), ("10.0.0.6".to_owned(), Verdict::LISTED)]);
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Writer {
         while self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
             if self.is_doubtful {
                 // Otherwise questions about listings would wait for the next change.
-                let _said_if_not = self.guard(Self::ready);
+                let _said_if_not = self.guard(Self::ready_anyway);
             }
         }
         for message in self.receiver.try_iter() {
@@ -173,7 +173,7 @@ impl Writer {
             }
             Message::Stop => {
                 // What was removed since the last look is written anew, or nothing is left at the next start.
-                let _said_if_not = self.guard(Self::ready);
+                let _said_if_not = self.guard(Self::ready_with_room);
                 return false;
             }
         }
@@ -202,9 +202,24 @@ impl Writer {
         next
     }
 
-    fn commit(&mut self, mut orders: Vec<Order>) {
+    /// Commits changes; with little room, only those that list nothing: they are what makes a mad list harmless.
+    fn commit(&mut self, orders: Vec<Order>) {
+        let room = self.shared.disk.check_room(&self.shared.path);
+        let Err(why) = &room else { return self.commit_all(orders, &room) };
+        let (orders, refused): (Vec<_>, Vec<_>) = orders.into_iter().partition(Order::lists_nothing);
+        self.alarm(why);
+        for order in refused {
+            self.shared.waiting.fetch_sub(order.work.len(), Ordering::Relaxed);
+            let _said_if_not = self.guard(|writer| writer.shared.tell(order, Err(why.clone())));
+        }
+        if !orders.is_empty() {
+            self.commit_all(orders, &room);
+        }
+    }
+
+    fn commit_all(&mut self, mut orders: Vec<Order>, room: &Result<(), StoreError>) {
         let count = orders.iter().map(|order| order.work.len()).sum();
-        let written = self.guard(|writer| writer.write(&mut orders)).flatten();
+        let written = self.guard(|writer| writer.write(&mut orders, room)).flatten();
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
         let served = written.and_then(|(answers, edits)| self.serve(&edits).map(|()| answers));
         let answers = served.unwrap_or_else(|why| vec![Err(why); orders.len()]);
@@ -226,12 +241,12 @@ impl Writer {
             writer.serving.publish(touched.into_iter());
         };
         // It is in the store, from which all is served when that is opened again.
-        self.guard(publish).or_else(|_| self.guard(Self::ready).flatten().map(drop))
+        self.guard(publish).or_else(|_| self.guard(Self::ready_anyway).flatten().map(drop))
     }
 
     /// Decides and writes; what is to be served of it, and what each asker is told.
-    fn write(&mut self, orders: &mut [Order]) -> Result<Decided, StoreError> {
-        let database = self.ready()?;
+    fn write(&mut self, orders: &mut [Order], room: &Result<(), StoreError>) -> Result<Decided, StoreError> {
+        let database = self.ready(room)?;
         let written = self.write_to(&database, orders);
         drop(database);
         written.map_err(|fault| self.fail(&fault))
@@ -273,7 +288,7 @@ impl Writer {
         let clock = Arc::clone(&self.shared.clock);
         let past_s = self.confidence.past_s(&*clock);
         // Also while nothing may be thrown away: an alarm ends with its cause.
-        let Ok(database) = self.ready() else { return 0 };
+        let Ok(database) = self.ready_with_room() else { return 0 };
         let Some(past_s) = past_s else { return 0 };
         match self.sweep_in(&database, past_s) {
             Ok((count, edits)) => {
@@ -318,18 +333,36 @@ impl Writer {
         Ok((count, edits))
     }
 
-    /// The store, if there is room in it; opened again if it had failed, and served anew if that may be needed.
-    fn ready(&mut self) -> Result<Arc<Database>, StoreError> {
-        let opened = self.shared.disk.check_room(&self.shared.path).and_then(|()| self.in_place());
-        let opened = opened.and_then(|database| self.trust(&database).map(|()| database));
+    /// The store, if there is room in it for anything.
+    fn ready_with_room(&mut self) -> Result<Arc<Database>, StoreError> {
+        let room = self.shared.disk.check_room(&self.shared.path);
+        if let Err(why) = room {
+            self.alarm(&why);
+            return Err(why);
+        }
+        self.ready(&room)
+    }
+
+    /// The store, also if there is little room in it.
+    fn ready_anyway(&mut self) -> Result<Arc<Database>, StoreError> {
+        let room = self.shared.disk.check_room(&self.shared.path);
+        self.ready(&room)
+    }
+
+    /// The store; opened again if it had failed, and served anew if that may be needed.
+    fn ready(&mut self, room: &Result<(), StoreError>) -> Result<Arc<Database>, StoreError> {
+        let opened = self.in_place().and_then(|database| self.trust(&database).map(|()| database));
         match opened {
             Ok(database) => {
                 if self.shared.database.load().is_none() {
                     info!(store = %self.shared.path.display(), "the store of live listings is open again");
                     self.shared.database.store(Some(Arc::clone(&database)));
                 }
-                // A fault closes the store, so whatever the alarm was about is over.
-                self.settle();
+                // A fault closes the store, so whatever the alarm was about is over, but for want of room.
+                match room {
+                    Ok(()) => self.settle(),
+                    Err(why) => self.alarm(why),
+                }
                 Ok(database)
             }
             Err(why) => {
