@@ -330,9 +330,8 @@ impl Prepared {
         notifier.ready();
         let attended = runtime.block_on(async {
             tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell), Arc::clone(&running.live)));
-            if let Some((listener, state)) = control.zip(state) {
-                let listener = tokio::net::UnixListener::from_std(listener)?;
-                tokio::spawn(control::serve(listener, state, desk));
+            if let Some(state) = state {
+                tokio::spawn(control::serve_in_turn(control, state, desk));
             }
             attend(signals, &config, http, &running, &watch, personality).await?;
             // Queries and operators are answered until the reload in hand is over, which may take a while.

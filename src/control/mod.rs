@@ -58,7 +58,7 @@ use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixListener,
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 pub use by_command::ByCommand;
 pub use client::{ask, ask_for_lines, ask_with_lines};
@@ -266,8 +266,28 @@ pub struct Desk {
     pub doors: Arc<Tally>,
 }
 
+/// Serves requests as [`serve`] does. If the socket could not be bound, as another server has it, that is tried again from time
+/// to time.
+pub async fn serve_in_turn(mut bound: Option<std::os::unix::net::UnixListener>, state: PathBuf, desk: Desk) {
+    const TRY_EVERY: Duration = Duration::from_secs(10);
+    loop {
+        match bound.take().map(UnixListener::from_std) {
+            Some(Ok(listener)) => return serve(listener, state, desk).await,
+            Some(Err(error)) => warn!(socket = %socket_path(&state).display(), "no control socket: {error}"),
+            None => {}
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+        // To look whether somebody is there may take a while.
+        let folder = state.clone();
+        bound = tokio::task::spawn_blocking(move || bind(&folder)).await.ok().and_then(Result::ok);
+        if bound.is_some() {
+            info!(socket = %socket_path(&state).display(), "the control socket is free, and this server's from now on");
+        }
+    }
+}
+
 /// Serves requests until the runtime ends, at the socket of that state folder; one that is removed is made again.
-pub async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
+async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     const PAUSE: Duration = Duration::from_millis(100);
     const LOOK: Duration = Duration::from_secs(2);
     let mut looks = tokio::time::interval(LOOK);

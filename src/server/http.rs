@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `/metrics` | all metrics | |
 //! | `/healthz` | the process answers | |
-//! | `/readyz` | every zone is loaded and none has expired | names those that are not, or there is no zone at all |
+//! | `/readyz` | every zone is loaded and none has expired | names those that are not; or no zone at all, or another server has the live listings |
 //! | `/v1` | see [`api`] | |
 //!
 //! Whoever connects takes a descriptor that DNS over TCP, drops and commands need too: so there is a most of connections, each
@@ -38,7 +38,11 @@ use tokio::{
 use tracing::warn;
 
 use super::Running;
-use crate::{control::api, live::clock, zone::ruling::Context};
+use crate::{
+    control::api,
+    live::{clock, listings::Listings},
+    zone::ruling::Context,
+};
 
 /// Most connections open at once: monitoring and a few programs. More of them wait, without a descriptor of ours.
 const CONNECTIONS_MAX: usize = 64;
@@ -137,7 +141,11 @@ async fn ready(State(running): State<Arc<Running>>) -> impl IntoResponse {
         let why = if zone.content.is_some() { "has expired" } else { "is not loaded" };
         format!("zone {} {why}\n", zone.apex)
     });
-    let missing: String = missing.collect();
+    let mut missing: String = missing.collect();
+    if let Some(why) = running.listings.as_ref().filter(|listings| listings.waits()).and_then(Listings::alarm) {
+        missing.push_str(&why);
+        missing.push('\n');
+    }
     if missing.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, missing) }
 }
 

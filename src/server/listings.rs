@@ -30,6 +30,12 @@ pub(super) fn open(config: &Config, state: Option<&Path>, places: Places) -> Opt
             if count > 0 {
                 info!("{count} live listings, {exclusion_count} of them exclusions");
             }
+            if let Some(why) = listings.alarm().filter(|_| listings.waits()) {
+                error!(
+                    "{why}; until that ends, zones are served as their files say, WITHOUT what was listed or excluded by \
+                     command, and /readyz answers 503"
+                );
+            }
             Some(listings)
         }
         Err(why) => {

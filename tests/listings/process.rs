@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -353,16 +353,36 @@ fn programs_get_errors_as_answers() {
 #[test]
 fn only_one_and_only_its_owner() {
     use std::os::unix::fs::PermissionsExt as _;
-    let site = Site::new(&FILES, "");
+    let mut site = Site::new(&FILES, "");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&site.state()), 0o750, "permissions of the folder decide who may");
     assert_eq!(mode(&site.state().join("listings.redb")), 0o640);
     let mut command = dnsbld();
     let address = free_address();
-    command.args(["serve", "--listen", &address.to_string(), "--config"]).arg(site.root.path().join("dnsbld.toml"));
-    let second = Daemon::start(command, address, &site.root.path().join("second"));
+    let http = free_address().to_string();
+    command.args(["serve", "--listen", &address.to_string(), "--http", &http, "--config"]);
+    command.arg(site.root.path().join("dnsbld.toml"));
+    let ready = || {
+        let mut stream = TcpStream::connect(&http).expect("it listens");
+        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").expect("written");
+        io::read_to_string(stream).expect("a reply")
+    };
+    let log_path = site.root.path().join("second");
+    let second = Daemon::start(command, address, &log_path);
     assert!(second.is_ok(), "it serves what the files say");
-    let log = fs::read_to_string(site.root.path().join("second")).expect("a log");
+    let log = fs::read_to_string(&log_path).expect("a log");
     assert!(log.contains("another server uses the store of live listings"), "{log}");
     assert!(site.run(&["list", "virbl.tee.gr", "192.0.2.5"]).1, "the first goes on");
+    let reply = ready();
+    assert!(reply.starts_with("HTTP/1.0 503") && reply.contains("another server uses the store"), "{reply}");
+    // Once that has ended, its listings and its socket are the second one's.
+    site.kill();
+    let begun = Instant::now();
+    let told = || site.run(&["listings", "virbl.tee.gr"]);
+    while !told().0.contains("192.0.2.5 listed") {
+        assert!(begun.elapsed() < Duration::from_secs(40), "{}", fs::read_to_string(&log_path).expect("a log"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(site.run(&["list", "virbl.tee.gr", "192.0.2.6"]).1);
+    assert!(ready().starts_with("HTTP/1.0 200"), "{}", ready());
 }

@@ -228,9 +228,23 @@ fn what_was_refused_as_a_whole_takes_no_room() {
 fn one_server_for_one_store() {
     use dnsbld::live::listings::StoreError;
     let world = World::new(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")]);
-    assert!(matches!(world.second(), Err(StoreError::InUse(_))), "the second is kept out");
+    world.list("virbl.tee.gr", "192.0.2.1", Lifetime::Endless);
+    let second = world.second().expect("it waits");
+    let change = || vec![put("virbl.tee.gr", "192.0.2.2", Verdict::LISTED, Lifetime::Endless)];
+    assert!(matches!(second.apply(change(), &somebody()), Err(StoreError::InUse(_))), "the second is kept out");
+    assert!(second.waits() && second.alarm().is_some_and(|alarm| alarm.contains("another server uses the store")));
+    assert!(second.of_zone(&name("virbl.tee.gr"), None, 10).is_err(), "it does not know");
+    std::fs::remove_file(world.root.path().join("state/listings.redb")).expect("removed");
+    second.sweep();
+    assert!(second.waits(), "and takes no advantage");
+    world.listings.sweep();
+    assert_eq!(world.listings.alarm(), None, "the first one writes it anew");
     world.listings.stop();
-    assert!(world.second().is_ok());
+    second.sweep();
+    assert!(!second.waits() && second.alarm().is_none(), "{:?}", second.alarm());
+    assert!(second.apply(change(), &somebody()).is_ok());
+    let served = second.of_zone(&name("virbl.tee.gr"), None, 10).expect("readable");
+    assert_eq!(served.len(), 2, "what the first one listed is there");
     assert_eq!(
         world.listings.apply(vec![put("virbl.tee.gr", "192.0.2.1", Verdict::LISTED, Lifetime::Default)], &somebody()),
         Err(StoreError::Ending)

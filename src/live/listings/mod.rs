@@ -33,7 +33,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -146,43 +146,44 @@ pub struct Places {
 }
 
 impl Listings {
-    /// Opens the store, serves what is in it, and begins to take changes.
+    /// Opens the store, serves what is in it, and begins to take changes. If another server has it, that comes to pass once it
+    /// lets go of it, and until then nothing is taken and [`Self::waits`].
     ///
     /// # Errors
-    /// When another server uses the store, or it cannot be opened or read.
+    /// When the store cannot be opened or read.
     pub fn open(settings: Settings, places: Places) -> Result<Self, StoreError> {
         Self::open_with(settings, places, Disk::new())
     }
 
     fn open_with(settings: Settings, places: Places, disk: Disk) -> Result<Self, StoreError> {
-        let path = file::path_in(&settings.state);
-        let database = file::open(&path, &disk)?;
-        let file =
-            file::file_at(&path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
-        let mut serving = Serving::new(places.live, places.slots, settings.ttl_s);
-        writer::read_served(&database, &mut serving)?;
         let shared = Arc::new(Shared {
-            database: ArcSwapOption::new(Some(database)),
+            database: ArcSwapOption::empty(),
+            is_loaded: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             alarm: ArcSwapOption::empty(),
             counts: UpdateCounts::new(Arc::clone(&places.served)),
-            path,
+            path: file::path_in(&settings.state),
             disk,
             clock: settings.clock,
             history_s: settings.history_s,
             history_max_bytes: settings.history_max_bytes,
         });
         let (sender, receiver) = mpsc::channel();
-        let writer = Writer {
+        let mut writer = Writer {
             receiver,
             shared: Arc::clone(&shared),
-            serving,
+            serving: Serving::new(places.live, places.slots, settings.ttl_s),
             served: places.served,
             rules: settings.rules,
             confidence: Confidence::new(&*shared.clock),
-            file,
+            file: None,
             is_doubtful: false,
         };
+        match writer.load() {
+            Ok(_) => {}
+            Err(why @ StoreError::InUse(_)) => shared.alarm.store(Some(Arc::new(why.to_string()))),
+            Err(why) => return Err(why),
+        }
         let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;
         Ok(Self(Arc::new(Inner { sender, shared, thread: Mutex::new(Some(thread)) })))
@@ -308,6 +309,11 @@ impl Listings {
             return 0;
         }
         receiver.recv().unwrap_or(0)
+    }
+
+    /// Whether another server still has the store, so that nothing of it is served.
+    pub fn waits(&self) -> bool {
+        !self.0.shared.is_loaded.load(Ordering::Relaxed)
     }
 
     /// Why nothing new is taken, if so.

@@ -14,7 +14,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::{Duration, Instant},
@@ -40,6 +40,8 @@ use crate::{live::served::Cell, wire::name::Name};
 const GROUP_MAX: usize = 4_096;
 /// How often what is over is thrown away.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How soon it is looked again whether another server still has the store.
+const TRY_EVERY: Duration = Duration::from_secs(10);
 /// How soon a version that was replaced is looked at again: a worker without queries lets go of it within a quarter of a second.
 const RETIRED_EVERY: Duration = Duration::from_millis(250);
 
@@ -55,6 +57,8 @@ pub(super) enum Message {
 pub(super) struct Shared {
     /// The store; none while it cannot be opened.
     pub(super) database: ArcSwapOption<Database>,
+    /// What is in it is served: not before another server has let go of it.
+    pub(super) is_loaded: AtomicBool,
     /// Changes that wait.
     pub(super) waiting: AtomicUsize,
     /// Why nothing new is taken, if so.
@@ -81,13 +85,6 @@ impl Shared {
     }
 }
 
-/// Serves all that is in the store.
-pub(super) fn read_served(database: &Database, serving: &mut Serving) -> Result<(), Fault> {
-    store::for_each_served(database, |zone, place, own, until_s| serving.take(zone, place, own, until_s))?;
-    serving.publish_all();
-    Ok(())
-}
-
 /// What each asker is told, and what is to be served.
 type Decided = (Vec<Applied>, Vec<(Name, Edit)>);
 
@@ -105,6 +102,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Opens the store for the first time, and serves what is in it.
+    pub(super) fn load(&mut self) -> Result<Arc<Database>, StoreError> {
+        let path = &self.shared.path;
+        let database = file::open(path, &self.shared.disk)?;
+        self.file =
+            file::file_at(path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
+        self.serve_store(&database)?;
+        self.shared.database.store(Some(Arc::clone(&database)));
+        self.shared.is_loaded.store(true, Ordering::Relaxed);
+        Ok(database)
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.shared.is_loaded.load(Ordering::Relaxed)
+    }
+
     /// Works until it is told to stop, or nobody is left who could tell it anything.
     pub(super) fn run(mut self) {
         let mut swept = Instant::now();
@@ -123,7 +136,8 @@ impl Writer {
 
     /// Waits for something to do, and does it; false to end.
     fn turn(&mut self, swept: &mut Instant) -> bool {
-        let until_sweep = SWEEP_EVERY.saturating_sub(swept.elapsed());
+        let sweep_every = if self.is_loaded() { SWEEP_EVERY } else { TRY_EVERY };
+        let until_sweep = sweep_every.saturating_sub(swept.elapsed());
         let patience = if self.serving.has_retired() { RETIRED_EVERY.min(until_sweep) } else { until_sweep };
         let message = match self.receiver.recv_timeout(patience) {
             Ok(Message::Order(order)) => self.gather(order),
@@ -137,7 +151,7 @@ impl Writer {
         if message.is_some_and(|message| !self.attend(message)) {
             return false;
         }
-        if swept.elapsed() >= SWEEP_EVERY {
+        if swept.elapsed() >= sweep_every {
             // First of all, lest a sweep that panics is tried again at once.
             let before = std::mem::replace(swept, Instant::now());
             // A full sweep leaves more to be swept, but what waits goes first.
@@ -173,7 +187,9 @@ impl Writer {
             }
             Message::Stop => {
                 // What was removed since the last look is written anew, or nothing is left at the next start.
-                let _said_if_not = self.guard(Self::ready_with_room);
+                if self.is_loaded() {
+                    let _said_if_not = self.guard(Self::ready_with_room);
+                }
                 return false;
             }
         }
@@ -336,9 +352,10 @@ impl Writer {
     /// The store, if there is room in it for anything.
     fn ready_with_room(&mut self) -> Result<Arc<Database>, StoreError> {
         let room = self.shared.disk.check_room(&self.shared.path);
-        if let Err(why) = room {
-            self.alarm(&why);
-            return Err(why);
+        // To serve what is there takes none.
+        if let (Err(why), true) = (&room, self.is_loaded()) {
+            self.alarm(why);
+            return Err(why.clone());
         }
         self.ready(&room)
     }
@@ -378,18 +395,32 @@ impl Writer {
 
     /// Serves what the store says, if what is served may be something else.
     fn trust(&mut self, database: &Database) -> Result<(), StoreError> {
-        if self.is_doubtful {
-            let mut serving = self.serving.anew();
-            read_served(database, &mut serving)?;
-            self.serving = serving;
-            self.is_doubtful = false;
-        }
+        if self.is_doubtful { self.serve_store(database) } else { Ok(()) }
+    }
+
+    /// Serves all that is in the store, and nothing else.
+    fn serve_store(&mut self, database: &Database) -> Result<(), StoreError> {
+        let mut serving = self.serving.anew();
+        store::for_each_served(database, |zone, place, own, until_s| serving.take(zone, place, own, until_s))?;
+        serving.publish_all();
+        self.serving = serving;
+        self.is_doubtful = false;
         Ok(())
     }
 
     /// The store in the file at its place. One that was removed while it was open is written anew, with all that is in it;
     /// otherwise what is acknowledged would be gone with the next restart.
     fn in_place(&mut self) -> Result<Arc<Database>, StoreError> {
+        if !self.is_loaded() {
+            // The other server writes one anew that was removed; made here, an empty one would be in its way.
+            if !self.shared.path.exists() {
+                return Err(StoreError::Unwritable(format!("{} is not there", self.shared.path.display())));
+            }
+            let database = self.load()?;
+            let (count, _) = self.serving.live().counts();
+            info!("the other server has let go of the store, and its {count} live listings are served");
+            return Ok(database);
+        }
         let (database, path) = (self.shared.database.load_full(), &self.shared.path);
         let unwritable = |why: &dyn fmt::Display| StoreError::Unwritable(format!("{} {why}", path.display()));
         let there = file::file_at(path).map_err(|error| unwritable(&error))?;
