@@ -14,6 +14,7 @@ use crate::{
         status::SharedStatus,
         zones::{ZoneSource, ZoneSpec, check},
     },
+    load::Options,
     server::progress::Bar,
 };
 
@@ -31,10 +32,11 @@ pub(super) struct ZonesArguments {
     allow_host_bits: bool,
 }
 
-/// How a command that serves nothing loads: nothing is kept.
+/// How a command that serves nothing loads: nothing is kept, and there may be pipes, as `<(...)` is one in a shell.
 pub(super) fn reloader_settings(config: &Config) -> Settings {
     let (rules, named_zones) = (config.rules.clone(), config.named_zones.clone());
-    Settings { rules, named_zones, ..Settings::new(config.zones.clone(), config.load.clone()) }
+    let options = Options { pipes: true, ..config.load.clone() };
+    Settings { rules, named_zones, ..Settings::new(config.zones.clone(), options) }
 }
 
 impl ZonesArguments {

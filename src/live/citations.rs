@@ -6,14 +6,13 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io::{self, BufRead as _, BufReader},
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{asked::AskedKey, clock, zones::DatasetSpec};
+use super::{asked::AskedKey, clock, reading::open_file, zones::DatasetSpec};
 use crate::{
     load::{self, Loaded, Options, Report, Source},
     wire::name::Name,
@@ -180,7 +179,7 @@ impl Preamble {
 impl Search<'_> {
     fn file(&mut self, path: &Path) -> io::Result<()> {
         let file =
-            File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+            open_file(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         let modified_s = file.metadata()?.modified().map_or(0, clock::seconds);
         let mut reader = BufReader::with_capacity(1 << 18, load::unpacked(Box::new(file))?);
         let mut preamble = Preamble { kind: Some(self.spec.kind), ..Preamble::default() };

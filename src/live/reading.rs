@@ -2,16 +2,19 @@
 //!
 //! What stands at the start of a file holds for what follows, so the starts of all files are read one after the other, and what is
 //! left of them in any order. A compressed file is read as a whole, since nobody can say where in it a line begins.
+//!
+//! Only files are read: whoever opened a pipe or a device would wait for as long as somebody else likes, and the reloader with him.
 
 use std::{
     fs::File,
     io::{self, Read, Seek as _, SeekFrom},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread,
 };
 
-use super::{clock, loading::Progress};
+use super::{clock, loading::Progress, zones::no_file};
 use crate::{
     load::{self, LoadError, Loaded, Loader, Options, Part, Report, Source},
     turns,
@@ -45,7 +48,7 @@ pub(super) fn read(
     }
     // What was begun is read even if what follows cannot be, since its faults may say why.
     let mut whole: Option<Loader<'_>> = None;
-    for (piece, finished) in finish_all(pieces, progress, threads) {
+    for (piece, finished) in finish_all(pieces, (options, progress), threads) {
         report.absorb(piece.report);
         match &mut whole {
             Some(whole) => whole.absorb(piece.loader),
@@ -76,7 +79,7 @@ fn begin<'a>(
     let is_parted = threads > 1 && pieces.last().is_some_and(|last| last.loader.fork().is_some());
     let mut parts = if is_parted { parts(file, options, threads)? } else { Vec::new() }.into_iter();
     let start = parts.next().filter(|_| parts.len() > 0);
-    let source = open(file, start, progress)?;
+    let source = open(file, start, options, progress)?;
     let last = pieces.last_mut().expect("one to begin with");
     last.loader.file(source, &mut last.report)?;
     if start.is_some() {
@@ -91,7 +94,11 @@ fn begin<'a>(
 /// Where a file may be parted.
 fn parts(path: &Path, options: &Options, count: usize) -> Result<Vec<Part>, LoadError> {
     let unreadable = |error| LoadError::Read { file: path.display().to_string(), error };
-    let mut file = open_file(path)?;
+    // What is no file has no end that is known, and cannot be opened twice.
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let mut file = open_as_told(path, options)?;
     let len = file.metadata().map_err(unreadable)?.len();
     if options.decompress && load::is_packed(&mut file).map_err(unreadable)? {
         return Ok(Vec::new());
@@ -103,7 +110,7 @@ fn parts(path: &Path, options: &Options, count: usize) -> Result<Vec<Part>, Load
 /// Reads what is left of all pieces, and gives them back in order.
 fn finish_all<'a>(
     pieces: Vec<Piece<'a>>,
-    progress: &Arc<Progress>,
+    (options, progress): (&Options, &Arc<Progress>),
     threads: usize,
 ) -> Vec<(Piece<'a>, Result<(), LoadError>)> {
     let count = pieces.iter().filter(|piece| piece.rest.is_some()).count();
@@ -112,7 +119,7 @@ fn finish_all<'a>(
     let finish_some = || {
         loop {
             let Some((index, mut piece)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
-            let result = piece.finish(progress);
+            let result = piece.finish(options, progress);
             done.lock().unwrap_or_else(PoisonError::into_inner).push((index, piece, result));
         }
     };
@@ -132,21 +139,41 @@ fn finish_all<'a>(
 
 impl Piece<'_> {
     /// Reads what is still to be read.
-    fn finish(&mut self, progress: &Arc<Progress>) -> Result<(), LoadError> {
+    fn finish(&mut self, options: &Options, progress: &Arc<Progress>) -> Result<(), LoadError> {
         let Some((path, part)) = self.rest.take() else { return Ok(()) };
-        let source = open(path, Some(part), progress)?;
+        let source = open(path, Some(part), options, progress)?;
         self.loader.part(source, part.lines_before, &mut self.report)
     }
 }
 
-fn open_file(path: &Path) -> Result<File, LoadError> {
-    File::open(path).map_err(|error| LoadError::Open { file: path.display().to_string(), error })
+/// Opens a file, without waiting for anybody.
+///
+/// # Errors
+/// When it cannot be opened, or is none.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = match opened {
+        // Somebody who holds a lease of this file is told to let go of it: that takes a while, and has an end.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path)?,
+        opened => opened?,
+    };
+    no_file(&file.metadata()?).map_or(Ok(file), |reason| Err(io::Error::other(reason)))
+}
+
+fn open_as_told(path: &Path, options: &Options) -> Result<File, LoadError> {
+    let opened = if options.pipes { File::open(path) } else { open_file(path) };
+    opened.map_err(|error| LoadError::Open { file: path.display().to_string(), error })
 }
 
 /// Opens a file or a part of it.
-fn open(path: &Path, part: Option<Part>, progress: &Arc<Progress>) -> Result<Source<'static>, LoadError> {
+fn open(
+    path: &Path,
+    part: Option<Part>,
+    options: &Options,
+    progress: &Arc<Progress>,
+) -> Result<Source<'static>, LoadError> {
     let name = path.display().to_string();
-    let mut file = open_file(path)?;
+    let mut file = open_as_told(path, options)?;
     let modified_s = file.metadata().and_then(|metadata| metadata.modified()).map_or(0, clock::seconds);
     if let Some(part) = part {
         let moved = file.seek(SeekFrom::Start(part.start));
@@ -173,7 +200,7 @@ impl Read for CountedReader {
 
 #[cfg(test)]
 mod tests {
-    use std::{fmt::Write as _, net::Ipv4Addr};
+    use std::{fmt::Write as _, io::Write as _, net::Ipv4Addr, os::fd::AsRawFd as _, sync::mpsc, time::Duration};
 
     use super::*;
     use crate::zone::{
@@ -225,6 +252,33 @@ mod tests {
         std::fs::write(&one, first).expect("a file");
         std::fs::write(&two, second).expect("a file");
         vec![one, two]
+    }
+
+    #[test]
+    fn nobody_is_waited_for_who_may_never_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, pipe) = (folder.path().join("file"), folder.path().join("pipe"));
+        std::fs::write(&file, "192.0.2.1\n").expect("a file");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let read_all = |files: Vec<PathBuf>, pipes: bool| {
+            let (sender, receiver) = mpsc::channel();
+            thread::spawn(move || {
+                let options = Options { pipes, ..Options::default() };
+                let (mut report, progress) = (Report::default(), Arc::default());
+                let read = read((Kind::Ip4Set, "test"), &files, (&options, &progress), &mut report, 2);
+                sender.send(read.map(|_| report.lines).map_err(|error| error.to_string())).expect("somebody waits");
+            });
+            receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for nobody")
+        };
+        for (other, what) in [(&*pipe, "a pipe"), (Path::new("/dev/zero"), "a device"), (folder.path(), "a folder")] {
+            let error = read_all(vec![file.clone(), other.into()], false).expect_err("no file");
+            assert!(error.contains(what) && error.contains("and no file"), "{error}");
+        }
+        assert_eq!(read_all(vec![file.clone(), "/dev/null".into()], false), Ok(1));
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(b"192.0.2.2\n192.0.2.3\n").expect("written");
+        drop(writer);
+        assert_eq!(read_all(vec![format!("/dev/fd/{}", reader.as_raw_fd()).into()], true), Ok(2));
     }
 
     #[test]

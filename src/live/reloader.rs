@@ -496,7 +496,8 @@ mod tests {
         // It is read until something is written.
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
         let spec = ZoneSpec::parse(&format!("bl.example:ip4set:{}", file.display())).expect("a specification");
-        let settings = Settings::new(ZoneSource::Specs(vec![spec]), Options::default());
+        let options = Options { pipes: true, ..Options::default() };
+        let settings = Settings::new(ZoneSource::Specs(vec![spec]), options);
         let mut reloader = Reloader::new(settings, Cell::default());
         let looked = catch_unwind(AssertUnwindSafe(|| {
             reloader.look_alert((1, Instant::now()), Occasion::Command(&[]), &mut |_| {

@@ -5,6 +5,7 @@
 
 use std::{
     fmt, fs, io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -263,21 +264,32 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
             Ok((zone, kind)) if is_file => {
                 listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
             }
-            Ok(_) => listing.ignored.extend(no_file(&path).map(|reason| (path, reason))),
+            Ok(_) => listing.ignored.extend(not_in_folder(&path).map(|reason| (path, reason))),
             Err(reason) => listing.ignored.extend(is_file.then_some((path, reason))),
         }
     }
     Ok(listing)
 }
 
-/// Why what is there is no file, unless nothing is there any more.
-fn no_file(path: &Path) -> Option<String> {
+/// Why what is there is no file; the one device that is read is that which never has anything.
+pub(super) fn no_file(metadata: &fs::Metadata) -> Option<&'static str> {
+    let is_null = || metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3);
+    if metadata.is_file() || is_null() {
+        None
+    } else if metadata.is_dir() {
+        Some("it is a folder, and no file")
+    } else {
+        Some("it is a pipe, a socket or a device, and no file")
+    }
+}
+
+/// Why what is in a folder is no file of it, unless nothing is there any more.
+fn not_in_folder(path: &Path) -> Option<String> {
     let error = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => return None, // since a moment ago, and the next look will see it
         Ok(metadata) if metadata.is_dir() => {
             return Some("it is a folder: the files belong here, not below".to_owned());
         }
-        Ok(_) => return Some("it is a pipe, a socket or a device, and no file".to_owned()),
+        Ok(metadata) => return no_file(&metadata).map(str::to_owned), // one since a moment ago: the next look will see it
         Err(error) => error,
     };
     match fs::read_link(path) {

@@ -129,6 +129,8 @@ pub struct Options {
     pub remembered_max: usize,
     /// So many faults of one sort are told one by one, and the rest in number.
     pub told_max: usize,
+    /// Read whatever can be opened, and wait for what it gives: for who is handed a pipe and does nothing else meanwhile.
+    pub pipes: bool,
     /// The time, in seconds since the epoch.
     pub now_s: u64,
 }
@@ -143,6 +145,7 @@ impl Default for Options {
             decompress: true,
             remembered_max: 1 << 16,
             told_max: report::KEPT_DEFAULT,
+            pipes: false,
             now_s: 0,
         }
     }

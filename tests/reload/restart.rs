@@ -1,11 +1,10 @@
 //! A server that starts finds something good to serve, whatever state its files are in and however the one before it ended.
 
 use std::{
-    fs::{self, File},
-    os::unix::fs::OpenOptionsExt as _,
+    fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
@@ -144,37 +143,60 @@ fn a_drop_that_was_interrupted_is_taken_up_again() {
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 
-/// Opens a pipe for writing as soon as somebody reads from it.
-fn open_when_read(pipe: &Path, live: &Live) -> File {
-    let (mut opened, without_waiting) = (None, nix::fcntl::OFlag::O_NONBLOCK.bits());
-    let mut open = || {
-        opened = File::options().write(true).custom_flags(without_waiting).open(pipe).ok();
-        opened.is_some()
-    };
-    await_true("it is being read", &mut open, || live.log());
-    opened.expect("it was awaited")
+/// A list that takes seconds to read: a gigabyte of comments, packed.
+fn long_list() -> Vec<u8> {
+    let comments = format!("# {}\n", "never mind ".repeat(90)).repeat(1_000);
+    let mut packed = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
+    for _ in 0..1_000 {
+        packed.write_all(comments.as_bytes()).expect("packed");
+    }
+    packed.write_all(hosts(3, 3).as_bytes()).expect("packed");
+    packed.finish().expect("packed")
+}
+
+/// A server of the file `hosts` by its name.
+fn serve_by_name(place: &Place) -> Live {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.arg("serve").arg(format!("bl.example:ip4set:{}", place.zone("hosts").display()));
+    command.arg("--state").arg(place.state());
+    Live::spawn(command, place)
 }
 
 #[test]
 fn queries_are_answered_until_the_reload_in_hand_is_over() {
     let place = Place::new();
     place.drop_file("hosts", hosts(3, 2));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.arg("serve").arg(format!("bl.example:ip4set:{}", place.zone("hosts").display()));
-    command.arg("--state").arg(place.state());
-    let mut live = Live::spawn(command, &place);
+    let mut live = serve_by_name(&place);
     place.await_kept("hosts");
-    // A file that takes as long to read as we like.
-    nix::unistd::mkfifo(&place.at("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    fs::rename(place.at("pipe"), place.zone("hosts")).expect("renamed");
+    place.drop_file("hosts", long_list());
     live.send(Signal::SIGHUP);
-    let in_hand = open_when_read(&place.zone("hosts"), &live);
+    await_true("it is being read", || live.has_open(&place.zone("hosts")), || live.log());
     live.send(Signal::SIGTERM);
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(1) {
+    for _ in 0..50 {
         assert_eq!(live.ask(NAME), "2", "{}", live.log());
     }
-    drop(in_hand);
+    assert!(live.has_open(&place.zone("hosts")), "it was read as long as it was asked\n{}", live.log());
+    assert!(live.await_end(), "{}", live.log());
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
+    let place = Place::new();
+    place.drop_file("hosts", hosts(3, 2));
+    let mut live = serve_by_name(&place);
+    place.await_kept("hosts");
+    nix::unistd::mkfifo(&place.at("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    fs::rename(place.at("pipe"), place.zone("hosts")).expect("renamed");
+    live.await_words("it is a pipe, a socket or a device, and no file");
+    live.tell(&["reload"]);
+    assert!(live.status().contains("and no file"), "{}", live.status());
+    let spec = format!("bl.example:ip4set:{}", place.zone("hosts").display());
+    for (words, what) in [(["diff", "running", &spec], "and no file"), (["explain", "10.0.0.1", "bl.example"], "2")] {
+        let (_, said) = live.tell(&words);
+        assert!(said.contains(what), "{said}");
+    }
+    assert_eq!(live.ask(NAME), "2");
+    live.send(Signal::SIGTERM);
     assert!(live.await_end(), "{}", live.log());
 }
 
