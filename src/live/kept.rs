@@ -13,6 +13,7 @@ use std::{
     fs::{self, File},
     hash::Hasher as _,
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -23,6 +24,7 @@ use tracing::{info, warn};
 
 use super::{
     loading::{Files, Stamp, is_gone, stamps},
+    reading::open_file,
     state::make_again,
     zones::{DatasetSpec, absolute},
 };
@@ -196,11 +198,12 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], 
             absent.push(index);
             continue;
         }
-        let copy = aside.join(index.to_string());
-        fs::copy(file, &copy)?;
-        let copy = File::options().write(true).open(copy)?;
+        let mut file = open_file(file)?;
+        // Whoever may read the file, the copy is ours: a file that may not be written to is kept too.
+        let mut copy = File::options().write(true).create_new(true).mode(0o600).open(aside.join(index.to_string()))?;
+        io::copy(&mut file, &mut copy)?;
         // The time of a file is the time of its entries.
-        copy.set_modified(fs::metadata(file)?.modified()?)?;
+        copy.set_modified(file.metadata()?.modified()?)?;
         copy.sync_all()?;
     }
     let manifest = Manifest {
@@ -231,6 +234,8 @@ fn remove_if_there(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::zone::dataset::Kind;
 
@@ -325,6 +330,21 @@ mod tests {
         assert!(kept.find(idle).is_some(), "nothing is known of what is used");
         kept.tidy(&HashSet::from([used]));
         assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
+    }
+
+    #[test]
+    fn what_may_not_be_written_to_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let dataset = dataset(folder.path());
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        fs::set_permissions(folder.path().join("hosts"), fs::Permissions::from_mode(0o444)).expect("set");
+        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
+        let version = kept.find(&dataset).expect("there");
+        assert!(version.is_of(&stamps(&dataset)));
+        // Whoever is root may write into it whatever its mode.
+        let mode = fs::metadata(the_file(&version)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
