@@ -6,6 +6,7 @@
 //! ```text
 //! STATE/good/ip4set-9c3a52f10b7e4d21/manifest.json   which files these are, and how many entries they gave
 //!                                   /0 /1 ...        the files
+//!                                   /unused          since its time, no start found anything to serve of these files
 //! ```
 
 use std::{
@@ -60,6 +61,9 @@ pub struct Kept {
     max_bytes: u64,
 }
 
+/// The file in a version that says since when nothing uses it.
+const UNUSED: &str = "unused";
+
 /// Most octets of a dataset that is kept, unless configured otherwise.
 pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
@@ -90,10 +94,10 @@ impl Kept {
     /// # Errors
     /// When they are too large, cannot be copied, or have changed; what was kept before stays.
     pub(super) fn save(&self, dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize) -> io::Result<()> {
-        if self.find(dataset).is_some_and(|version| version.is_of(loaded)) {
-            return Ok(());
-        }
         let place = self.place(dataset);
+        if self.find(dataset).is_some_and(|version| version.is_of(loaded)) {
+            return mark_used(&place);
+        }
         let (aside, before) = (place.with_extension("new"), place.with_extension("old"));
         remove_if_there(&aside)?;
         let total: u64 = dataset.files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
@@ -123,9 +127,9 @@ impl Kept {
         remove_if_there(&before)
     }
 
-    /// Removes what is kept of datasets that were not among these for a long time.
+    /// Removes what is kept of datasets that were not among these for a long time: a mark says since when. The time of what is
+    /// kept says nothing of that, for a list may stay as it is for years.
     pub(super) fn tidy(&self, datasets: &HashSet<&DatasetSpec>) {
-        const LONG: Duration = Duration::from_secs(30 * 86_400);
         let known: HashSet<PathBuf> = datasets.iter().map(|dataset| self.place(dataset)).collect();
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         // An empty folder may be one that is not mounted yet.
@@ -133,15 +137,9 @@ impl Kept {
             return;
         }
         for path in entries.flatten().map(|entry| entry.path()) {
-            let is_old = || {
-                let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-                age.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age > LONG)
-            };
-            if !known.contains(&path.with_extension("")) && is_old() {
-                match remove_if_there(&path) {
-                    Ok(()) => info!(folder = %path.display(), "removed: nothing has used it for a month"),
-                    Err(error) => warn!(folder = %path.display(), "cannot be removed: {error}"),
-                }
+            let tidied = if known.contains(&path.with_extension("")) { mark_used(&path) } else { leave_unused(&path) };
+            if let Err(error) = tidied {
+                warn!(folder = %path.display(), "cannot be tidied: {error}");
             }
         }
     }
@@ -223,6 +221,28 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], 
 fn identity(dataset: &DatasetSpec) -> String {
     let files = dataset.files.iter().map(|file| absolute(file)).collect();
     DatasetSpec { kind: dataset.kind, files }.to_string()
+}
+
+/// Takes away the mark that nothing uses a version.
+fn mark_used(version: &Path) -> io::Result<()> {
+    match fs::remove_file(version.join(UNUSED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Marks a version that nothing uses, and removes it once it has been marked for long.
+fn leave_unused(version: &Path) -> io::Result<()> {
+    const LONG: Duration = Duration::from_secs(30 * 86_400);
+    let mark = version.join(UNUSED);
+    let Ok(marked) = fs::metadata(&mark).and_then(|mark| mark.modified()) else {
+        return File::create(mark).map(drop);
+    };
+    if marked.elapsed().is_ok_and(|age| age > LONG) {
+        remove_if_there(version)?;
+        info!(folder = %version.display(), "removed: nothing has used it for a month");
+    }
+    Ok(())
 }
 
 fn remove_if_there(folder: &Path) -> io::Result<()> {
@@ -322,14 +342,24 @@ mod tests {
             kept.save(dataset, &stamps(dataset), 1).expect("kept");
         }
         let [used, idle, recent] = &datasets;
+        // However old what is kept is, its month begins when it is missed.
+        let place = File::open(kept.place(idle)).expect("a folder");
+        place.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        kept.tidy(&HashSet::from([recent]));
+        assert!(kept.find(used).is_some() && kept.find(idle).is_some());
         for dataset in [used, idle] {
-            let place = File::open(kept.place(dataset)).expect("a folder");
-            place.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+            let mark = File::options().write(true).open(kept.place(dataset).join(UNUSED)).expect("a mark");
+            mark.set_modified(SystemTime::UNIX_EPOCH).expect("set");
         }
         kept.tidy(&HashSet::new());
         assert!(kept.find(idle).is_some(), "nothing is known of what is used");
-        kept.tidy(&HashSet::from([used]));
+        // It came back while the server ran.
+        kept.save(used, &stamps(used), 1).expect("kept already");
+        kept.tidy(&HashSet::from([recent]));
         assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
+        // It is there again at a start.
+        kept.tidy(&HashSet::from([used, recent]));
+        assert!(!kept.place(used).join(UNUSED).exists());
     }
 
     #[test]
