@@ -296,10 +296,13 @@ impl Reloader {
             let held = self.held.entry(dataset.clone()).or_default();
             let (is_changed, is_missing) = (held.tried != now, held.misses_any(&now));
             let is_accepted = matches!(occasion, Occasion::Command(accepted) if is_of(zone.as_ref(), accepted));
-            let is_stale = if is_accepted && held.failure.is_some() {
+            let is_stale = if is_missing && is_folder && (held.good.is_some() || held.failure.is_some()) {
+                // It was complained about when the folder was listed, and may come back any time.
+                false
+            } else if is_accepted && held.failure.is_some() {
                 true
-            } else if is_missing && held.good.is_some() && (is_folder || !is_changed) {
-                // It was complained about (in a folder, when that was listed), and may come back any time.
+            } else if is_missing && held.good.is_some() && !is_changed {
+                // It was complained about likewise.
                 false
             } else if let Some(failure) = &held.failure {
                 // What a rule refused stays refused until it changes or is accepted, or the clock by which it was judged was

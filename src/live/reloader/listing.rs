@@ -45,16 +45,30 @@ impl Reloader {
                 self.let_go(&old.dataset);
                 continue;
             }
+            let has_good = self.held.get(&old.dataset).is_some_and(|held| held.good.is_some());
+            if !has_good && self.busy.contains(&old.dataset) {
+                specs.push(old.clone()); // it may be good yet
+                continue;
+            }
+            // What was never good is mended by that, but for an access list: without it a zone is open to all.
+            if !has_good && !old.dataset.kind.is_access() {
+                info!(dataset = %old.dataset, "the file is gone, and nothing of it was served");
+                self.status.settle(&old.dataset);
+                continue;
+            }
             if self.complained.insert(old.dataset.files[0].clone()) {
-                let text = "the file is gone; its data are served on until it comes back".to_owned();
+                let until = if has_good {
+                    "its data are served on"
+                } else {
+                    "none of it was good, and its zones stay as they are"
+                };
+                let text = format!("the file is gone; {until} until it comes back");
                 error!(dataset = %old.dataset, "{text}, or {}", self.how_to_accept(old.zone.as_ref()));
                 self.status.trouble(&old.dataset, old.zone.iter(), &text);
                 self.status.count_failures(old.zone.iter(), &[MISSING]);
-                // What was refused of it is told again should it come back.
-                if let Some(held) =
-                    self.held.get_mut(&old.dataset).filter(|held| held.good.is_some() && held.failure.is_some())
-                {
-                    held.failure = None;
+                // What was refused of it is told again should it come back; what was never good is waited for no longer.
+                if let Some(held) = self.held.get_mut(&old.dataset).filter(|held| held.failure.is_some()) {
+                    held.failure.take_if(|_| has_good);
                     held.tried.clear();
                 }
             }
