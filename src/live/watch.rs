@@ -202,8 +202,10 @@ impl Looker {
 
     fn obey(&mut self, accept: &[Name], done: Option<Done>, triggers: &Receiver<Trigger>) {
         let report = self.look_once(Occasion::Command(accept), triggers);
+        // Whoever is told nothing, as after a signal, leaves nothing to be told to the next.
+        let beside = std::mem::take(&mut self.beside.loaded);
         if let Some(done) = done {
-            done.tell(report.datasets.len() + std::mem::take(&mut self.beside.loaded));
+            done.tell(report.datasets.len() + beside);
         }
         if self.follow() {
             self.look(Occasion::Change, triggers);
@@ -344,5 +346,27 @@ impl FolderWatcher {
         }
         self.folders = folders;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        live::{reloader::Settings, served::Cell, zones::ZoneSource},
+        load::Options,
+    };
+
+    #[test]
+    fn what_a_signal_had_loaded_is_told_to_nobody_else() {
+        let settings = Settings::new(ZoneSource::Specs(Vec::new()), Options::default());
+        let reloader = Reloader::new(settings, Cell::default());
+        let mut looker = Looker { reloader, watcher: None, beside: Beside::default(), looked: Instant::now() };
+        let (_sender, triggers) = mpsc::channel();
+        looker.beside.loaded = 3;
+        looker.obey(&[], None, &triggers);
+        let (done, mut told) = oneshot::channel();
+        looker.obey(&[], Some(Done::new(done)), &triggers);
+        assert_eq!(told.try_recv(), Ok(0));
     }
 }
