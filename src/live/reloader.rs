@@ -91,6 +91,7 @@ pub struct Reloader {
     held: HashMap<DatasetSpec, Held>,
     counters: HashMap<Name, Arc<ZoneCounters>>,
     retired: Vec<Arc<Served>>,
+    /// Folders that could not be read, and files that are gone: what is the matter with them was told.
     complained: HashSet<PathBuf>,
     /// Zones that the configuration names, and that were not served when that was last looked at.
     unserved: HashSet<Name>,

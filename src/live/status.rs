@@ -80,9 +80,9 @@ impl SharedStatus {
         self.read().specs = specs.to_vec();
     }
 
-    /// Takes note of what of the zones folder is passed over.
-    pub(super) fn passes_over(&self, files: &[(PathBuf, String)]) {
-        self.read().passed_over = files.to_vec();
+    /// Takes note of what of the zones folder is passed over; returns what was before.
+    pub(super) fn passes_over(&self, files: Vec<(PathBuf, String)>) -> Vec<(PathBuf, String)> {
+        std::mem::replace(&mut self.read().passed_over, files)
     }
 
     /// Forgets when zones went live that are in none of these, and how long that took: it would grow old for ever. What was

@@ -28,10 +28,9 @@ impl Reloader {
             self.complained.remove(&folder);
         }
         // Of what was served and is no file any more, more is to be said.
-        let was_served = |path: &PathBuf| self.specs.iter().any(|spec| spec.dataset.files.contains(path));
-        let ignored: Vec<_> = listing.ignored.into_iter().filter(|(path, _)| !was_served(path)).collect();
-        self.status.passes_over(&ignored);
-        self.mention(ignored);
+        let were_served: HashSet<&PathBuf> = self.specs.iter().flat_map(|spec| &spec.dataset.files).collect();
+        let ignored = listing.ignored.into_iter().filter(|(path, _)| !were_served.contains(path)).collect();
+        self.pass_over(ignored);
         let mut specs = listing.specs;
         let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
@@ -119,20 +118,18 @@ impl Reloader {
         }
     }
 
-    /// Says which files of the folder are passed over, once each, and not all of a folder that is another's.
-    fn mention(&mut self, ignored: Vec<(PathBuf, String)>) {
+    /// Takes note of the files of the folder that are passed over, and says which they are, once for as long as they are there,
+    /// and not all of a folder that is another's.
+    fn pass_over(&self, ignored: Vec<(PathBuf, String)>) {
         const MENTIONED: usize = 5;
-        let mut news = 0;
-        for (path, reason) in ignored {
-            if self.complained.insert(path.clone()) {
-                news += 1;
-                if news <= MENTIONED {
-                    warn!(file = %printable(&path.to_string_lossy()), "not served: {}", printable(&reason));
-                }
-            }
+        let before = self.status.passes_over(ignored.clone());
+        let told: HashSet<&PathBuf> = before.iter().map(|(path, _)| path).collect();
+        let news: Vec<_> = ignored.iter().filter(|(path, _)| !told.contains(path)).collect();
+        for (path, reason) in news.iter().take(MENTIONED) {
+            warn!(file = %printable(&path.to_string_lossy()), "not served: {}", printable(reason));
         }
-        if news > MENTIONED {
-            warn!("{} more files are not served", news - MENTIONED);
+        if news.len() > MENTIONED {
+            warn!("{} more files are not served", news.len() - MENTIONED);
         }
     }
 
@@ -157,6 +154,7 @@ impl Reloader {
         info!(dataset = %dataset, "let go");
         self.status.settle(dataset);
         self.held.remove(dataset);
+        self.complained.remove(&dataset.files[0]);
         if let Some(kept) = &self.settings.kept
             && let Err(error) = kept.forget(dataset)
         {
