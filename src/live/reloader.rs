@@ -96,8 +96,8 @@ pub struct Reloader {
     /// Zones that the configuration names, and that were not served when that was last looked at.
     unserved: HashSet<Name>,
     has_unquiet: bool,
-    /// What is being loaded.
-    busy: Vec<DatasetSpec>,
+    /// What is being loaded, or next.
+    busy: HashSet<DatasetSpec>,
     /// What went live and is not kept yet.
     unkept: VecDeque<DatasetSpec>,
     clock: Option<(u64, Instant)>,
@@ -120,7 +120,7 @@ impl Reloader {
             complained: HashSet::new(),
             unserved: HashSet::new(),
             has_unquiet: false,
-            busy: Vec::new(),
+            busy: HashSet::new(),
             unkept: VecDeque::new(),
             clock: None,
             live_slots: LiveSlots::default(),
@@ -176,15 +176,11 @@ impl Reloader {
     /// Loads what changed and publishes it, at once. What was refused of the zone `accepted` is taken if it still is what was
     /// refused, and what of it is gone is let go.
     pub fn reload(&mut self, now_s: u64, accepted: Option<&Name>) -> ReloadReport {
-        self.look(now_s, Occasion::Command(accepted.map_or(&[], std::slice::from_ref)))
+        self.look_at((now_s, Instant::now()), Occasion::Command(accepted.map_or(&[], std::slice::from_ref)))
     }
 
-    /// Loads what changed and is quiet, and publishes it.
-    pub fn look(&mut self, now_s: u64, occasion: Occasion<'_>) -> ReloadReport {
-        self.look_at((now_s, Instant::now()), occasion)
-    }
-
-    /// The same at a moment by both clocks: the one that may be set, and the one that only runs.
+    /// Loads what changed and is quiet, and publishes it, at a moment by both clocks: the one that may be set, and the one that only
+    /// runs.
     pub fn look_at(&mut self, moment: (u64, Instant), occasion: Occasion<'_>) -> ReloadReport {
         self.look_alert(moment, occasion, &mut |_| {})
     }
@@ -200,22 +196,14 @@ impl Reloader {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { &[] };
         let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
-        let mut has_changed = self.list(accepted) && self.ripe_specs() != self.published;
+        let has_changed = self.list(accepted) && self.ripe_specs() != self.published;
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
         let mut report = ReloadReport::default();
-        // A small file does not wait for a large one, but for the first time, when all is served at once.
-        let (small, large) =
-            stale.into_iter().partition::<Vec<_>, _>(|dataset| !is_first && size(dataset) <= SMALL_MAX);
-        if !small.is_empty() && !large.is_empty() {
-            has_changed |= self.load(small, accepted, &mut report, &mut |_| {});
-            self.publish_if(std::mem::take(&mut has_changed), &mut report);
-            has_changed |= self.load(large, accepted, &mut report, meanwhile);
-        } else {
-            has_changed |= self.load([small, large].concat(), accepted, &mut report, meanwhile);
-        }
-        has_changed |= is_clock_set && self.recover();
-        self.publish_if(has_changed, &mut report);
+        let groups = if is_first { vec![stale] } else { small_first(stale) };
+        self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
+        let has_recovered = is_clock_set && self.recover();
+        self.publish_if(has_recovered, &mut report);
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
@@ -229,16 +217,27 @@ impl Reloader {
     /// was.
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
-        let mut has_changed = self.list(&[]) && self.ripe_specs() != self.published;
+        let has_changed = self.list(&[]) && self.ripe_specs() != self.published;
         let stale = self.stale(Instant::now(), occasion, false);
         let mut report = ReloadReport::default();
-        let (small, large) = stale.into_iter().partition::<Vec<_>, _>(|dataset| size(dataset) <= SMALL_MAX);
-        for stale in [small, large].into_iter().filter(|stale| !stale.is_empty()) {
-            has_changed |= self.load(stale, &[], &mut report, &mut |_| {});
-            self.publish_if(std::mem::take(&mut has_changed), &mut report);
-        }
-        self.publish_if(has_changed, &mut report);
+        self.load_in_turn(small_first(stale), (&[], has_changed), &mut report, &mut |_| {});
         report.datasets.len()
+    }
+
+    /// Loads one group after the other, and publishes what each changes, or what has changed already.
+    fn load_in_turn(
+        &mut self,
+        groups: Vec<Vec<DatasetSpec>>,
+        (accepted, mut has_changed): (&[Name], bool),
+        report: &mut ReloadReport,
+        meanwhile: &mut dyn FnMut(&mut Self),
+    ) {
+        self.busy.extend(groups.iter().flatten().cloned());
+        for stale in groups {
+            has_changed |= self.load(stale, accepted, report, meanwhile);
+            self.publish_if(std::mem::take(&mut has_changed), report);
+        }
+        self.publish_if(has_changed, report);
     }
 
     /// Loads these, and decides what of them goes live; true if that changes what is served.
@@ -252,10 +251,10 @@ impl Reloader {
         let files = |dataset: &DatasetSpec| self.files_of(dataset, self.is_accepted(dataset, accepted));
         let to_load: Vec<_> = stale.iter().map(|dataset| (dataset.clone(), files(dataset))).collect();
         let (options, progress) = (self.settings.options.clone(), Arc::clone(&self.progress));
-        let others = self.busy.len();
-        self.busy.extend(stale.iter().cloned());
         let loadings = load_all(&to_load, &options, &progress, &mut || meanwhile(self));
-        self.busy.truncate(others);
+        for dataset in &stale {
+            self.busy.remove(dataset);
+        }
         let prospect = self.prospect(&stale, &loadings);
         let mut has_changed = false;
         for (dataset, loading) in stale.into_iter().zip(loadings) {
@@ -476,6 +475,12 @@ impl Reloader {
 /// Whether what is of a zone, or of all, is accepted.
 fn is_of(zone: Option<&Name>, accepted: &[Name]) -> bool {
     accepted.iter().any(|accepted| zone.map_or(accepted.is_root(), |zone| zone == accepted))
+}
+
+/// In two groups, if there are both: a small file does not wait for a large one.
+fn small_first(datasets: Vec<DatasetSpec>) -> Vec<Vec<DatasetSpec>> {
+    let (small, large) = datasets.into_iter().partition::<Vec<_>, _>(|dataset| size(dataset) <= SMALL_MAX);
+    [small, large].into_iter().filter(|group| !group.is_empty()).collect()
 }
 
 /// What access lists for all zones are called, in names of files and where they are accepted; to the reloader they are of the root.

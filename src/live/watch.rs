@@ -175,7 +175,7 @@ impl Looker {
                     // A first start keeps thousands: what changes meanwhile does not wait for that.
                     let is_due = Instant::now() >= next_look || self.has_become_quiet();
                     let Self { reloader, beside, .. } = self;
-                    if !is_due && reloader.keep_next_alert(&mut |reloader| beside.look(reloader, triggers)) {
+                    if !is_due && reloader.keep_next(&mut |reloader| beside.look(reloader, triggers)) {
                         continue;
                     }
                     if Instant::now() >= next_look {
@@ -194,7 +194,7 @@ impl Looker {
     /// Keeps what is not kept yet, as far as the time allows.
     fn end(&mut self) {
         let ends_at = Instant::now() + KEEP_AT_END;
-        while Instant::now() < ends_at && self.reloader.keep_next() {}
+        while Instant::now() < ends_at && self.reloader.keep_next(&mut |_| {}) {}
         if self.reloader.has_unkept() {
             warn!("some of what went live is not kept for the next start, for want of time");
         }

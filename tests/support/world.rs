@@ -84,7 +84,7 @@ impl World {
 
     fn keep(&mut self) {
         let reloader = &mut self.reloader;
-        self.logged.extend(logged(|| while reloader.keep_next() {}).1);
+        self.logged.extend(logged(|| while reloader.keep_next(&mut |_| {}) {}).1);
     }
 
     /// A file comes, at once and whole.
