@@ -86,6 +86,8 @@ pub struct Reloader {
     progress: Arc<Progress>,
     status: SharedStatus,
     specs: Vec<ZoneSpec>,
+    /// Where among those each dataset is.
+    by_dataset: HashMap<DatasetSpec, Vec<usize>>,
     /// What is served was put together from these.
     published: Vec<ZoneSpec>,
     held: HashMap<DatasetSpec, Held>,
@@ -113,6 +115,7 @@ impl Reloader {
             progress: Arc::default(),
             status: SharedStatus::default(),
             specs: Vec::new(),
+            by_dataset: HashMap::new(),
             published: Vec::new(),
             held: HashMap::new(),
             counters: HashMap::new(),
@@ -256,7 +259,7 @@ impl Reloader {
             self.busy.remove(dataset);
         }
         let prospect = self.prospect(&stale, &loadings);
-        let mut has_changed = false;
+        let (mut has_changed, mut fresh) = (false, Vec::new());
         for (dataset, loading) in stale.into_iter().zip(loadings) {
             let is_accepted = self.is_accepted(&dataset, accepted);
             loading.log(&dataset);
@@ -265,8 +268,7 @@ impl Reloader {
             match self.take(&dataset, loading, is_accepted, &prospect) {
                 Ok(broken) => {
                     broken_rules = broken;
-                    self.unkept.retain(|other| *other != dataset);
-                    self.unkept.push_back(dataset.clone());
+                    fresh.push(dataset.clone());
                 }
                 Err(why) => {
                     is_restored = self.complain(&dataset, &why);
@@ -278,6 +280,9 @@ impl Reloader {
             has_changed |= failure.is_none() || is_restored;
             report.datasets.push(DatasetReport { dataset, report: remarks, broken_rules, failure, is_restored, took });
         }
+        let again: HashSet<&DatasetSpec> = fresh.iter().collect();
+        self.unkept.retain(|other| !again.contains(other));
+        self.unkept.extend(fresh);
         has_changed
     }
 
@@ -285,11 +290,11 @@ impl Reloader {
     fn stale(&mut self, at: Instant, occasion: Occasion<'_>, is_clock_set: bool) -> Vec<DatasetSpec> {
         let now_s = self.settings.options.now_s;
         let is_folder = matches!(self.settings.source, ZoneSource::Folder(_));
-        let mut stale: Vec<DatasetSpec> = Vec::new();
+        let (mut stale, mut known) = (Vec::new(), HashSet::new());
         self.has_unquiet = false;
         for ZoneSpec { zone, dataset } in self.specs.iter().filter(|spec| !self.busy.contains(&spec.dataset)) {
             // In a folder, each file is one of its own.
-            if !is_folder && stale.contains(dataset) {
+            if !is_folder && known.contains(dataset) {
                 continue;
             }
             let now = stamps(dataset);
@@ -319,6 +324,7 @@ impl Reloader {
                 self.has_unquiet = true;
             } else if is_stale {
                 stale.push(dataset.clone());
+                known.insert(dataset);
             }
         }
         stale
@@ -326,8 +332,12 @@ impl Reloader {
 
     /// Whether a dataset is of a zone whose data are accepted.
     fn is_accepted(&self, dataset: &DatasetSpec, accepted: &[Name]) -> bool {
-        let mut specs = self.specs.iter().filter(|spec| spec.dataset == *dataset);
-        specs.any(|spec| is_of(spec.zone.as_ref(), accepted))
+        self.specs_of(dataset).any(|spec| is_of(spec.zone.as_ref(), accepted))
+    }
+
+    /// What is to be served from a dataset.
+    fn specs_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a ZoneSpec> + use<'a> {
+        self.by_dataset.get(dataset).into_iter().flatten().map(|&at| &self.specs[at])
     }
 
     /// Whether somebody set the clock since it was last read here: then what was left out as over may not be over, and times
@@ -451,13 +461,12 @@ impl Reloader {
     }
 
     fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
-        let dataset = dataset.clone();
-        self.specs.iter().filter(move |spec| spec.dataset == dataset).filter_map(|spec| spec.zone.as_ref())
+        self.specs_of(dataset).filter_map(|spec| spec.zone.as_ref())
     }
 
     /// The zones that are not as their files say without a dataset; an access list for all zones is of each.
     fn affected(&self, dataset: &DatasetSpec) -> impl Iterator<Item = &Name> {
-        let is_for_all = self.specs.iter().any(|spec| spec.zone.is_none() && spec.dataset == *dataset);
+        let is_for_all = self.specs_of(dataset).any(|spec| spec.zone.is_none());
         let all = if is_for_all { apexes(&self.specs) } else { Vec::new() };
         self.zones_of(dataset).chain(all)
     }

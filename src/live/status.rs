@@ -81,8 +81,8 @@ impl SharedStatus {
     }
 
     /// Takes note of what of the zones folder is passed over; returns what was before.
-    pub(super) fn passes_over(&self, files: Vec<(PathBuf, String)>) -> Vec<(PathBuf, String)> {
-        std::mem::replace(&mut self.read().passed_over, files)
+    pub(super) fn passes_over(&self, files: &[(PathBuf, String)]) -> Vec<(PathBuf, String)> {
+        std::mem::replace(&mut self.read().passed_over, files.to_vec())
     }
 
     /// Forgets when zones went live that are in none of these, and how long that took: it would grow old for ever. What was

@@ -4,6 +4,7 @@
 //! is a dataset of TYPE in ZONE.
 
 use std::{
+    collections::HashSet,
     fmt, fs, io,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
@@ -104,18 +105,17 @@ fn zone_name(text: &str) -> Result<Name, NameError> {
 /// # Errors
 /// See [`SpecError`].
 pub fn check(specs: &[ZoneSpec]) -> Result<(), SpecError> {
-    for (index, spec) in specs.iter().enumerate() {
-        if spec.dataset.kind.is_access()
-            && specs[..index]
-                .iter()
-                .any(|earlier| earlier.zone == spec.zone && earlier.dataset.kind == spec.dataset.kind)
-        {
-            return Err(SpecError::Repeated(spec.dataset.to_string()));
+    let (access, data) = specs.iter().partition::<Vec<_>, _>(|spec| spec.dataset.kind.is_access());
+    let with_data: HashSet<&Option<Name>> = data.iter().map(|spec| &spec.zone).collect();
+    let mut known = HashSet::new();
+    for ZoneSpec { zone, dataset } in access {
+        if !known.insert((zone, dataset.kind)) {
+            return Err(SpecError::Repeated(dataset.to_string()));
         }
-        if let Some(zone) = &spec.zone
-            && !specs.iter().any(|other| other.zone.as_ref() == Some(zone) && !other.dataset.kind.is_access())
+        if let Some(apex) = zone
+            && !with_data.contains(zone)
         {
-            return Err(SpecError::NoData(zone.clone()));
+            return Err(SpecError::NoData(apex.clone()));
         }
     }
     Ok(())

@@ -332,22 +332,20 @@ impl Snapshot {
     /// Joins zones, each with a name of its own, finds what stands between them, and the addresses of their servers.
     pub fn new(mut zones: Vec<Zone>, acl: Option<Arc<AccessList>>, keys: Option<Arc<KeyList>>) -> Self {
         let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
-        let below = |apex: &Name| -> Vec<Name> {
-            apexes.iter().filter_map(|other| other.strip(apex)).filter(|below| !below.is_root()).collect()
-        };
-        for zone in &mut zones {
+        let by_apex = Catalog::new(&apexes);
+        let below = below(&apexes, &by_apex);
+        for (zone, below) in zones.iter_mut().zip(&below) {
             let Some(content) = &mut zone.content else { continue };
-            for below in below(&zone.apex) {
-                content.add_ancestors(&below);
+            for name in below {
+                content.add_ancestors(name);
             }
         }
         let is_open = acl.is_none() && keys.is_none();
-        let by_apex = Catalog::new(&apexes);
         let mut snapshot = Self { zones, by_apex, usual: Box::default(), usual_lens: 0, acl, keys };
         snapshot.find_server_addresses();
         let usual = |(place, zone): (usize, &Zone)| {
             let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
-            UsualZone::new(place, zone, &below(&zone.apex)).filter(|_| is_open)
+            UsualZone::new(place, zone, &below[place]).filter(|_| is_open)
         };
         snapshot.usual = snapshot.zones.iter().enumerate().map(usual).collect();
         let usual_places = snapshot.usual.iter().zip(&apexes).filter(|(zone, _)| zone.is_some());
@@ -380,7 +378,7 @@ impl Snapshot {
 
     /// The zone of that name.
     pub fn zone(&self, apex: &Name) -> Option<&Zone> {
-        self.zones.iter().find(|zone| zone.apex == *apex)
+        self.by_apex.at(apex.as_wire()).map(|place| &self.zones[place])
     }
 
     /// The zone that has a subzone of that name.
@@ -473,6 +471,21 @@ impl Zone {
     }
 }
 
+/// The names, relative to each apex, of the others that stand below it.
+fn below(apexes: &[Name], by_apex: &Catalog) -> Vec<Vec<Name>> {
+    let mut below = vec![Vec::new(); apexes.len()];
+    for apex in apexes {
+        let mut rest = apex.as_wire();
+        while let Some(length @ 1..) = rest.first() {
+            rest = &rest[1 + usize::from(*length)..];
+            if let Some(above) = by_apex.at(rest) {
+                below[above].extend(apex.strip(&apexes[above]));
+            }
+        }
+    }
+    below
+}
+
 /// The address that a record is about, if it is an A or AAAA record.
 fn address(record: &Record) -> Option<IpAddr> {
     match record.kind {
@@ -513,6 +526,16 @@ mod tests {
         assert_eq!(find("example"), None);
         assert_eq!(find("xbl.example"), None);
         assert_eq!(find("."), None);
+    }
+
+    #[test]
+    fn a_zone_is_below_all_that_its_name_ends_in() {
+        let apexes = ["example", "a.b.example", "b.example", "a.b.test", "xb.example", "."];
+        let apexes = apexes.map(|text| Name::parse(text.as_bytes()).expect("a name"));
+        let below = below(&apexes, &Catalog::new(&apexes));
+        let shown = below.iter().map(|names| names.iter().map(Name::to_string).collect::<Vec<_>>().join(" "));
+        let shown: Vec<String> = shown.collect();
+        assert_eq!(shown, ["a.b b xb", "", "a", "", "", "example a.b.example b.example a.b.test xb.example"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the reloader keeps of what went live, and how it falls back on that: at a start with files that are broken or gone, and
 //! after a clock that was wrong.
 
+use std::collections::HashSet;
+
 use tracing::{error, warn};
 
 use super::{Reloader, SMALL_MAX};
@@ -53,7 +55,8 @@ impl Reloader {
             return;
         }
         let good = self.held.iter().filter(|(_, held)| held.good.is_some()).map(|(dataset, _)| dataset);
-        let lost: Vec<_> = good.filter(|dataset| !self.unkept.contains(dataset)).cloned().collect();
+        let unkept: HashSet<&DatasetSpec> = self.unkept.iter().collect();
+        let lost: Vec<_> = good.filter(|dataset| !unkept.contains(dataset)).cloned().collect();
         if !lost.is_empty() {
             warn!(
                 datasets = lost.len(),

@@ -29,8 +29,8 @@ impl Reloader {
         }
         // Of what was served and is no file any more, more is to be said.
         let were_served: HashSet<&PathBuf> = self.specs.iter().flat_map(|spec| &spec.dataset.files).collect();
-        let ignored = listing.ignored.into_iter().filter(|(path, _)| !were_served.contains(path)).collect();
-        self.pass_over(ignored);
+        let ignored: Vec<_> = listing.ignored.into_iter().filter(|(path, _)| !were_served.contains(path)).collect();
+        self.pass_over(&ignored);
         let mut specs = listing.specs;
         let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
@@ -87,13 +87,16 @@ impl Reloader {
                 }
             }
         }
-        let named: HashSet<&DatasetSpec> = specs.iter().map(|spec| &spec.dataset).collect();
-        self.held.retain(|dataset, _| named.contains(dataset));
+        let has_changed = specs != before;
         self.specs = specs;
-        let has_changed = self.specs != before;
         if has_changed {
+            self.by_dataset.clear();
+            for (at, spec) in self.specs.iter().enumerate() {
+                self.by_dataset.entry(spec.dataset.clone()).or_default().push(at);
+            }
             self.status.keep_to(&self.specs);
         }
+        self.held.retain(|dataset, _| self.by_dataset.contains_key(dataset));
         has_changed
     }
 
@@ -120,9 +123,9 @@ impl Reloader {
 
     /// Takes note of the files of the folder that are passed over, and says which they are, once for as long as they are there,
     /// and not all of a folder that is another's.
-    fn pass_over(&self, ignored: Vec<(PathBuf, String)>) {
+    fn pass_over(&self, ignored: &[(PathBuf, String)]) {
         const MENTIONED: usize = 5;
-        let before = self.status.passes_over(ignored.clone());
+        let before = self.status.passes_over(ignored);
         let told: HashSet<&PathBuf> = before.iter().map(|(path, _)| path).collect();
         let news: Vec<_> = ignored.iter().filter(|(path, _)| !told.contains(path)).collect();
         for (path, reason) in news.iter().take(MENTIONED) {
