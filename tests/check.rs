@@ -1,6 +1,6 @@
 //! `dnsbld check`: what it reports, and when it fails.
 
-use std::{fs, process::Command};
+use std::{fs, io::Write as _, process::Command};
 
 /// Writes files into a folder, checks it, and returns the exit code with what was printed.
 fn check(files: &[(&str, &str)], options: &[&str]) -> (i32, String) {
@@ -29,6 +29,18 @@ fn a_good_list_passes_in_every_way() {
     let (code, said) = check(&files, &["--strict"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.ends_with("3 zones, 0 errors, 0 warnings\n"), "{said}");
+}
+
+/// As a shell's `<(...)` does it.
+#[test]
+fn what_comes_through_a_pipe_is_checked() {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writeln!(writer, "{HEAD}127.0.0.2\n192.0.2.0/24").expect("written");
+    drop(writer);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    let output = command.args(["check", "a.example:ip4set:/dev/stdin"]).stdin(reader).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("zone a.example: 2 entries"), "{said}");
 }
 
 #[test]
