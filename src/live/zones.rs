@@ -271,6 +271,21 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
     Ok(listing)
 }
 
+/// Takes out the access lists of zones that have nothing to give access to, with the words for each file: the name of a zone
+/// may be wrong, and the one that was meant would be open to all.
+pub fn take_lone_access_lists(specs: &mut Vec<ZoneSpec>) -> Vec<(PathBuf, String)> {
+    let with_data: HashSet<Option<Name>> =
+        specs.iter().filter(|spec| !spec.dataset.kind.is_access()).map(|spec| spec.zone.clone()).collect();
+    let is_lone = |spec: &mut ZoneSpec| spec.zone.is_some() && !with_data.contains(&spec.zone);
+    let reason = |zone: &Name| format!("no file here has data for zone {zone}: is that its name?");
+    let lone = specs.extract_if(.., is_lone);
+    lone.flat_map(|ZoneSpec { zone, dataset }| {
+        let reason = zone.as_ref().map_or_else(String::new, reason);
+        dataset.files.into_iter().map(move |file| (file, reason.clone()))
+    })
+    .collect()
+}
+
 /// Why what is there is no file; the one device that is read is that which never has anything.
 pub(super) fn no_file(metadata: &fs::Metadata) -> Option<&'static str> {
     let is_null = || metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3);

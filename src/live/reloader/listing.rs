@@ -9,7 +9,7 @@ use crate::{
     live::{
         loading::{MISSING, stamps},
         printable::printable,
-        zones::{DatasetSpec, NamedZone, ZoneSource, absolute},
+        zones::{DatasetSpec, NamedZone, ZoneSource, absolute, take_lone_access_lists},
     },
     wire::name::Name,
 };
@@ -29,8 +29,7 @@ impl Reloader {
         }
         // Of what was served and is no file any more, more is to be said.
         let were_served: HashSet<&PathBuf> = self.specs.iter().flat_map(|spec| &spec.dataset.files).collect();
-        let ignored: Vec<_> = listing.ignored.into_iter().filter(|(path, _)| !were_served.contains(path)).collect();
-        self.pass_over(&ignored);
+        let mut ignored: Vec<_> = listing.ignored.into_iter().filter(|(path, _)| !were_served.contains(path)).collect();
         let mut specs = listing.specs;
         let there: HashSet<DatasetSpec> = specs.iter().map(|spec| spec.dataset.clone()).collect();
         // What vanished is served on: it may be in the middle of being replaced, or gone by accident.
@@ -74,8 +73,11 @@ impl Reloader {
             specs.push(old.clone());
         }
         if matches!(self.settings.source, ZoneSource::Folder(_)) {
+            // Only now, for a zone whose files vanished goes on and keeps its access list.
+            ignored.extend(take_lone_access_lists(&mut specs));
             specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
         }
+        self.pass_over(&ignored);
         for spec in &specs {
             for file in spec.dataset.files.iter().filter(|file| file.is_file()) {
                 let was_missing = self.complained.remove(file);
