@@ -1,4 +1,7 @@
 //! Several datasets in one file, each in subzones of its own: `$DATASET type[:name] subzone...` begins one.
+//!
+//! Nothing can be said of a section any more once another one has begun, so it is frozen then: a file may have tens of thousands
+//! of them, and what reading takes is taken once.
 
 use super::{
     LoadError, Options, Section, ZoneHead,
@@ -26,7 +29,11 @@ pub(super) struct Sections {
     label: String,
     /// What sections begin with.
     settings: Settings,
-    begun: Vec<(Vec<Name>, Draft)>,
+    finished: Vec<Section>,
+    /// The last section begun, with its subzones.
+    last: Option<(Vec<Name>, Draft)>,
+    /// Why one of them cannot be used, and so none.
+    failure: Option<LoadError>,
     place: Place,
     /// What is set in a section that cannot be read.
     discarded: Settings,
@@ -35,7 +42,15 @@ pub(super) struct Sections {
 impl Sections {
     pub(super) fn new(label: String, options: &Options) -> Self {
         let settings = Settings::new(options);
-        Self { label, discarded: settings.clone(), settings, begun: Vec::new(), place: Place::Outside }
+        Self {
+            label,
+            discarded: settings.clone(),
+            settings,
+            finished: Vec::new(),
+            last: None,
+            failure: None,
+            place: Place::Outside,
+        }
     }
 
     /// Begins another file.
@@ -45,7 +60,7 @@ impl Sections {
 
     /// The settings that a special line changes.
     pub(super) fn settings(&mut self) -> &mut Settings {
-        match (self.place, self.begun.last_mut()) {
+        match (self.place, &mut self.last) {
             (Place::Section, Some((_, draft))) => &mut draft.shared.settings,
             (Place::Broken, _) => &mut self.discarded,
             _ => &mut self.settings,
@@ -74,14 +89,30 @@ impl Sections {
         }
         let name = name.filter(|name| !name.is_empty()).map(String::from_utf8_lossy);
         let label = format!("{}:{}", self.label, name.as_deref().unwrap_or(kind.word()));
-        self.begun.push((subzones, Draft::new(kind, label, self.settings.clone())));
+        let mut draft = Draft::new(kind, label, self.settings.clone());
+        if let Some((_, last)) = &mut self.last {
+            draft.take_words(last);
+        }
+        self.finish(reading.report);
+        self.last = Some((subzones, draft));
         self.place = Place::Section;
         Ok(())
     }
 
+    /// Freezes the last section, unless it is for no subzone.
+    fn finish(&mut self, report: &mut Report) {
+        match self.last.take().filter(|(subzones, _)| !subzones.is_empty()) {
+            None => {}
+            Some((subzones, draft)) => match draft.build(report) {
+                Ok(dataset) => self.finished.push(Section { subzones, dataset: dataset.into() }),
+                Err(error) => self.failure = self.failure.take().or(Some(error)),
+            },
+        }
+    }
+
     /// Takes lines that need no second look from the start of `text`.
     pub(super) fn usual_lines(&mut self, text: &[u8], head: &ZoneHead) -> Usual {
-        match (self.place, self.begun.last_mut()) {
+        match (self.place, &mut self.last) {
             (Place::Section, Some((_, draft))) => draft.usual_lines(text, head),
             _ => Usual::default(),
         }
@@ -89,7 +120,7 @@ impl Sections {
 
     /// Reads a line that is neither empty nor special.
     pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-        match (self.place, self.begun.last_mut()) {
+        match (self.place, &mut self.last) {
             (Place::Section, Some((_, draft))) => draft.line(cursor, head, reading),
             (Place::Broken, _) => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it that can be read")),
             _ => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it in this file")),
@@ -97,9 +128,9 @@ impl Sections {
     }
 
     /// Freezes the sections.
-    pub(super) fn build(self, report: &mut Report) -> Result<Vec<Section>, LoadError> {
-        let used = self.begun.into_iter().filter(|(subzones, _)| !subzones.is_empty());
-        used.map(|(subzones, draft)| Ok(Section { subzones, dataset: draft.build(report)?.into() })).collect()
+    pub(super) fn build(mut self, report: &mut Report) -> Result<Vec<Section>, LoadError> {
+        self.finish(report);
+        self.failure.map_or(Ok(self.finished), Err)
     }
 }
 
@@ -123,4 +154,28 @@ fn subzones(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Vec<Name> {
         }
     }
     subzones
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reading_takes_is_taken_once() {
+        let options = Options::default();
+        let mut sections = Sections::new("label".to_owned(), &options);
+        let mut report = Report::default();
+        let mut reading = Reading { options: &options, report: &mut report, file: "file", line: 1, modified_s: 0 };
+        let head = ZoneHead::default();
+        let mut rooms = Vec::new();
+        for begun in 0..3 {
+            sections.start(Cursor::new(b"ip4set s"), &mut reading).expect("a section");
+            assert_eq!(sections.finished.len(), begun, "the others are frozen");
+            sections.line(Cursor::new(b"192.0.2.1 text"), &head, &mut reading).expect("an entry");
+            let (_, draft) = sections.last.as_ref().expect("one is begun");
+            rooms.push(draft.shared.words.room());
+        }
+        assert!(rooms[0].is_some() && rooms.iter().all(|room| *room == rooms[0]));
+        assert_eq!(sections.build(&mut report).expect("sections").len(), 3);
+    }
 }

@@ -99,6 +99,12 @@ impl Draft {
         }
     }
 
+    /// Takes the room in which a dataset that is complete remembered words.
+    pub(super) fn take_words(&mut self, complete: &mut Self) {
+        self.shared.words = std::mem::take(&mut complete.shared.words);
+        self.shared.words.forget();
+    }
+
     /// A dataset for entries that follow, with nothing in it yet.
     pub(super) fn fork(&self) -> Self {
         let lines = match &self.lines {

@@ -3,7 +3,7 @@
 //! Variables hold for a whole dataset, also for the lines before them, so texts are kept as written and made into templates
 //! when the dataset is complete.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use super::{
     cursor::{Cursor, Wrong, is_comment},
@@ -184,9 +184,9 @@ impl ValueReader {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Variables {
     /// `$0` to `$9`.
-    numbered: [Option<Box<[u8]>>; 10],
+    numbered: [Option<Arc<[u8]>>; 10],
     /// `$=`: the template for entries whose text does not start with `=`.
-    base: Option<Box<[u8]>>,
+    base: Option<Arc<[u8]>>,
 }
 
 impl Variables {

@@ -39,6 +39,12 @@ impl Words {
         self.time += 1;
     }
 
+    /// Where they are kept.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> Option<*const ()> {
+        self.places.first().map(|place| std::ptr::from_ref(place).cast())
+    }
+
     /// What the words say.
     #[inline]
     pub(super) fn claim(&self, words: &[u8], lifetime_s: u32) -> Option<Claim> {
