@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 use super::{
     ZoneHead,
     address::{self, Either, Forms4, Range4},
+    crowd::Rows,
     cursor::{Cursor, Wrong, is_blank},
     dataset::{Reading, Shared, Usual, not_ahead, read_value},
     known::KnownPrefixes,
     params,
-    report::Fault,
+    report::{Fault, Report},
     usual,
     value::{GivenValue, ValueReader},
 };
@@ -71,6 +72,8 @@ pub(super) struct AddressLines {
     /// The prefixes so far, where equal ones deserve a warning and as long as there are not too many to tell.
     known: Option<KnownPrefixes>,
     remembered_max: usize,
+    /// Ranges by their first and last address, where all lines about one count.
+    rows: Rows<(u32, u32)>,
 }
 
 impl AddressLines {
@@ -82,7 +85,8 @@ impl AddressLines {
             _ => Specificity::Prefix(Equals::First),
         };
         let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::default);
-        Self { kind, builder: AddressesBuilder::new(specificity), common: None, known, remembered_max }
+        let builder = AddressesBuilder::new(specificity);
+        Self { kind, builder, common: None, known, remembered_max, rows: Rows::default() }
     }
 
     /// The same with no entries.
@@ -95,6 +99,7 @@ impl AddressLines {
         debug_assert!(self.known.is_none(), "equal prefixes in two parts would not be found");
         self.common = self.common.take().or(later.common);
         self.builder.absorb(later.builder, values);
+        self.rows.absorb(later.rows);
     }
 
     /// Takes lines that need no second look from the start of `text`: whole addresses and prefixes with words behind them that
@@ -203,6 +208,7 @@ impl AddressLines {
         let range = address::read_v4(&mut cursor, forms, reading.options.allow_host_bits)?;
         address::check_size(&start, range, head.max_range_4)?;
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
+            self.rows.note(&(range.first, range.last), &start, reading);
             self.add_range(range, claim);
         }
         Ok(())
@@ -314,8 +320,8 @@ impl AddressLines {
     }
 
     /// Freezes the entries.
-    pub(super) fn build(self, values: &mut ValueReader) -> Addresses {
-        let Self { kind, builder, common, known, .. } = self;
+    pub(super) fn build(self, values: &mut ValueReader, label: &str, report: &mut Report) -> Addresses {
+        let Self { kind, builder, common, known, mut rows, .. } = self;
         drop(known);
         if matches!(kind, Kind::Ip4TSet | Kind::Ip6TSet) {
             let (address, text) = common.unwrap_or_default();
@@ -324,7 +330,11 @@ impl AddressLines {
             let id = values.default_id();
             debug_assert_eq!(id, COMMON, "nothing else was interned");
         }
-        builder.build()
+        builder.build_telling(|first, length| {
+            let last = first | u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            let is_in = |range: &(u32, u32)| range.0 <= first && last <= range.1;
+            rows.tell(is_in, &format!("{}/{length}", Ipv4Addr::from_bits(first)), label, report);
+        })
     }
 }
 

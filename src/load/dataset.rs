@@ -159,8 +159,8 @@ impl Draft {
         let Self { label, kind, shared, lines } = self;
         let mut values = shared.values;
         let entries = match lines {
-            Lines::Addresses(lines) => Entries::Addresses(lines.build(&mut values)),
-            Lines::Names(lines) => Entries::Names(lines.build()),
+            Lines::Addresses(lines) => Entries::Addresses(lines.build(&mut values, &label, report)),
+            Lines::Names(lines) => Entries::Names(lines.build(&label, report)),
             Lines::Records(lines) => Entries::Records(lines.build()),
         };
         let default_value = (!matches!(entries, Entries::Records(_))).then(|| values.first_default_id());

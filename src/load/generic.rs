@@ -2,7 +2,7 @@
 //!
 //! A, TXT and MX are read as rbldnsd reads them; what other types look like is known to hickory-proto.
 
-use std::str::FromStr;
+use std::{collections::HashSet, str::FromStr};
 
 use hickory_proto::{
     rr::{RData, RecordType},
@@ -10,6 +10,7 @@ use hickory_proto::{
 };
 
 use super::{
+    crowd::too_many,
     cursor::{Cursor, Wrong},
     dataset::Reading,
     name::{NameBuffer, asterisk},
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     wire::rr,
     zone::{
-        records::{Record, Records},
+        records::{RECORDS_MAX, Record, Records},
         values::{STRING_MAX, TEMPLATE_MAX},
     },
 };
@@ -46,6 +47,8 @@ const ASTERISK_EXPECTED: &str =
 #[derive(Default)]
 pub(super) struct RecordLines {
     records: Records,
+    /// Names that have more than count, in wire format.
+    crowded: HashSet<Box<[u8]>>,
 }
 
 impl RecordLines {
@@ -90,7 +93,10 @@ impl RecordLines {
             reading.remark(owner_start.line(), wrong);
         }
         let name = name.as_wire();
-        self.records.add(&name[..name.len() - 1], Record { kind, ttl_s, data: data.into() });
+        let is_taken = self.records.add(&name[..name.len() - 1], Record { kind, ttl_s, data: data.into() });
+        if !is_taken && self.crowded.insert(name.into()) {
+            reading.remark(owner_start.line(), too_many(RECORDS_MAX, owner_start.at()));
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@
 //! | `address.rs`, `name.rs` | the grammar of keys |
 //! | `addresses.rs`, `names.rs`, `generic.rs`, `acl.rs`, `combined.rs` | the lines of each kind |
 //! | `dataset.rs` | a dataset while its files are read |
-//! | `known.rs`, `report.rs` | which prefixes come again; what was wrong, and where |
+//! | `known.rs`, `crowd.rs`, `report.rs` | which prefixes come again, which keys too often; what was wrong, and where |
 //! | `single.rs` | one line by itself, as an update brings it |
 
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ mod acl;
 mod address;
 mod addresses;
 mod combined;
+mod crowd;
 mod cursor;
 mod dataset;
 mod generic;

@@ -2,14 +2,18 @@
 
 use super::{
     addresses::{claim, takes_exclamation},
+    crowd::Rows,
     cursor::{Cursor, Wrong},
     dataset::{Reading, Shared, Usual},
     name::{NameBuffer, asterisk},
-    report::Fault,
+    report::{Fault, Report},
 };
-use crate::zone::{
-    names::{Names, NamesBuilder, Scope},
-    values::ValueId,
+use crate::{
+    wire::name::Name,
+    zone::{
+        names::{Names, NamesBuilder, Scope},
+        values::ValueId,
+    },
 };
 
 const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk \
@@ -20,12 +24,15 @@ const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest
 pub(super) struct NameLines {
     builder: NamesBuilder,
     name: NameBuffer,
+    /// Names in wire format.
+    rows: Rows<Vec<u8>>,
 }
 
 impl NameLines {
     /// Takes over entries that follow.
     pub(super) fn absorb(&mut self, later: Self, values: &[ValueId]) {
         self.builder.absorb(later.builder, values);
+        self.rows.absorb(later.rows);
     }
 
     /// Takes lines that need no second look from the start of `text`: names with words behind them that were read before, or
@@ -68,14 +75,18 @@ impl NameLines {
             if let Some(wrong) = asterisk {
                 reading.remark(start.line(), wrong);
             }
+            self.rows.note(self.name.as_wire(), &start, reading);
             self.builder.add(self.name.as_wire(), scope, claim);
         }
         Ok(())
     }
 
     /// Freezes the entries.
-    pub(super) fn build(self) -> Names {
-        self.builder.build()
+    pub(super) fn build(self, label: &str, report: &mut Report) -> Names {
+        let Self { builder, mut rows, .. } = self;
+        builder.build_telling(|name| {
+            rows.tell(|row| row == name, &Name::from_wire(name).to_string(), label, report);
+        })
     }
 }
 

@@ -88,6 +88,8 @@ faults! {
     Time, Warning, "invalid time";
     /// An entry that was there already.
     Duplicate, Warning, "duplicated entry for";
+    /// More values of one key than count, or more records of one name.
+    ManyValues, Warning, "too many values";
     /// A key that was there already; the later line counts.
     DuplicateKey, Note, "duplicate key";
     /// Not an access key.

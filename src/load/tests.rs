@@ -1,5 +1,6 @@
 //! Whole files, from their octets to what is found in the data.
 
+mod many;
 mod speed;
 mod strange;
 

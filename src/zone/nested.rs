@@ -42,7 +42,7 @@ impl Standings {
         let levels = self.0.chunk_by(|narrow, _| narrow.ruling.is_joined());
         let levels = levels.map(|level| match level {
             [standing] => standing.claims(rulings),
-            _ => Equals::All.settle(level.iter().rev().copied(), rulings),
+            _ => Equals::All.settle(level.iter().rev().copied(), rulings).claims,
         });
         levels.collect()
     }

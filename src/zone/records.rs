@@ -7,6 +7,10 @@ use std::collections::HashMap;
 
 use crate::wire::name::RelativeName;
 
+/// So many records of one name count. A reply by UDP has room for 72 addresses, and one by TCP for four times as many as these;
+/// but each query about the name goes over all of them, and so does each line that adds one.
+pub const RECORDS_MAX: usize = 1_024;
+
 /// One record, its RDATA ready for the wire and uncompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -26,18 +30,24 @@ pub struct Records {
 }
 
 impl Records {
-    /// Adds a record at a relative name (wire format, lower case, without the root octet). Equal ones count once.
-    pub fn add(&mut self, name: &[u8], record: Record) {
+    /// Adds a record at a relative name (wire format, lower case, without the root octet). Equal ones count once. Returns
+    /// `false` if there are as many as [can count](RECORDS_MAX), and this is another one.
+    pub fn add(&mut self, name: &[u8], record: Record) -> bool {
         let mut parent = name;
         while let Some((&length, _)) = parent.split_first() {
             parent = &parent[1 + usize::from(length)..];
             self.nodes.entry(parent.into()).or_default();
         }
         let node = self.nodes.entry(name.into()).or_default();
-        if !node.contains(&record) {
-            node.push(record);
-            self.record_count += 1;
+        if node.contains(&record) {
+            return true;
         }
+        if node.len() == RECORDS_MAX {
+            return false;
+        }
+        node.push(record);
+        self.record_count += 1;
+        true
     }
 
     /// The records at a name. `Some` of nothing: an empty non-terminal; `None`: the name does not exist.

@@ -92,7 +92,7 @@ impl Claim {
     }
 
     /// Whether the claim is in force for everyone until the data are replaced.
-    fn is_unconditional(&self) -> bool {
+    pub(super) fn is_unconditional(&self) -> bool {
         self.until_s == FOREVER_S && self.depends_on_its_end_only()
     }
 
@@ -309,16 +309,8 @@ impl RulingsBuilder {
         self.level(vec![claim])
     }
 
-    /// The ruling for claims that count together, in the order of the records in an answer. Equal ones count once.
-    pub fn level(&mut self, mut claims: Level) -> Ruling {
-        let mut seen = 0;
-        while seen < claims.len() {
-            if claims[..seen].contains(&claims[seen]) {
-                claims.remove(seen);
-            } else {
-                seen += 1;
-            }
-        }
+    /// The ruling for different claims that count together, in the order of the records in an answer.
+    pub fn level(&mut self, claims: Level) -> Ruling {
         if claims.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
             return Ruling::EXCLUDED;
         }
@@ -386,7 +378,7 @@ mod tests {
         let mut builder = RulingsBuilder::default();
         let until = |claim, until_s| Claim { until_s, ..claim };
         let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
-        let several = builder.level(vec![until(one, 1_000), until(two, 900), until(one, 1_000)]);
+        let several = builder.level(vec![until(one, 1_000), until(two, 900)]);
         let excluded = builder.level(vec![until(one, 1_000), until(Claim::excluded(), 900)]);
         let rulings = builder.build();
         let values_at = |ruling, now_s| {

@@ -7,7 +7,18 @@
 //!
 //! Here is also the one place that says which lines count, when several are about the same key: see [`Equals`].
 
+use std::collections::HashMap;
+
 use super::ruling::{Claim, Context, FOREVER_S, Finding, KeyRule, Level, Ruling, Rulings, RulingsBuilder, is_over};
+
+/// So many values of one key count, and as many exclusions with conditions. More can hardly be told: a reply by UDP has room for
+/// 72 addresses or a dozen texts, the longest one by TCP for this many texts of two hundred octets, and 127.0.0.0/24 has no more
+/// codes. Each query about such a key goes over all of them, and each piece of the address space where others are beside it
+/// keeps all of them, so that without a limit a small file could take any time and any memory.
+pub const VALUES_MAX: usize = 256;
+
+/// So few claims are compared one by one: to look them up would cost more.
+const COMPARED_MAX: usize = 16;
 
 /// A ruling and the end of its lifetime. A ruling with a link has its times there, and no end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,39 +149,90 @@ impl Standing {
 }
 
 impl Equals {
-    /// What counts of the claims of one key and one specificity, given in the order of their lines.
-    pub fn standing(self, standings: impl IntoIterator<Item = Standing>, rulings: &mut RulingsBuilder) -> Standing {
+    /// What counts of the claims of one key and one specificity, given in the order of their lines; and whether there were
+    /// more than [can count](VALUES_MAX).
+    pub fn standing(
+        self,
+        standings: impl IntoIterator<Item = Standing>,
+        rulings: &mut RulingsBuilder,
+    ) -> (Standing, bool) {
         let mut standings = standings.into_iter();
         match (standings.next(), standings.next()) {
-            (None, _) => Standing::ABSENT,
-            (Some(only), None) => only,
+            (None, _) => (Standing::ABSENT, false),
+            (Some(only), None) => (only, false),
             (Some(first), Some(second)) => {
-                let claims = self.settle([first, second].into_iter().chain(standings), rulings.so_far());
-                Standing::of_level(claims, rulings)
+                let all = [first, second].into_iter().chain(standings);
+                let Kept { claims, is_crowded, .. } = self.settle(all, rulings.so_far());
+                (Standing::of_level(claims, rulings), is_crowded)
             }
         }
     }
 
     /// The claims that count of those of one key and one specificity, given in the order of their lines.
-    pub fn settle(self, standings: impl IntoIterator<Item = Standing>, rulings: &Rulings) -> Level {
-        let mut kept = Level::new();
+    pub(super) fn settle(self, standings: impl IntoIterator<Item = Standing>, rulings: &Rulings) -> Kept {
+        let mut kept = Kept::default();
         for claim in standings.into_iter().flat_map(|standing| standing.claims(rulings)) {
-            let lives_longer = |other: &Claim| claim.until_s > other.until_s;
-            match self {
-                Self::All => {
-                    let renewed = kept.iter_mut().find(|other| claim == Claim { until_s: claim.until_s, ..**other });
-                    match renewed {
-                        Some(other) => other.until_s = other.until_s.max(claim.until_s),
-                        None => kept.push(claim),
-                    }
-                }
-                Self::First if kept.first().is_none_or(lives_longer) => kept = vec![claim],
-                Self::Last if kept.first().is_none_or(|other| claim.until_s >= other.until_s) => kept = vec![claim],
-                Self::First | Self::Last => {}
+            match (self, kept.claims.first_mut()) {
+                (Self::All, _) => kept.add_or_renew(claim),
+                (Self::First | Self::Last, None) => kept.claims.push(claim),
+                (Self::First, Some(other)) if claim.until_s > other.until_s => *other = claim,
+                (Self::Last, Some(other)) if claim.until_s >= other.until_s => *other = claim,
+                (Self::First | Self::Last, Some(_)) => {}
             }
         }
         kept
     }
+}
+
+/// Claims that count, in the order of their lines.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) claims: Level,
+    /// There were more than can count.
+    pub(super) is_crowded: bool,
+    /// So many of them are exclusions.
+    exclusions: usize,
+    /// Once they are many: where each stands, by all but its end.
+    places: HashMap<Claim, usize, foldhash::fast::RandomState>,
+}
+
+impl Kept {
+    /// The next claim. One that differs from another in its end only is the same listing, renewed: it ends with the last.
+    fn add_or_renew(&mut self, claim: Claim) {
+        match self.find(claim) {
+            Some(at) => self.claims[at].until_s = self.claims[at].until_s.max(claim.until_s),
+            None => self.add(claim),
+        }
+    }
+
+    fn find(&self, claim: Claim) -> Option<usize> {
+        if self.claims.len() > COMPARED_MAX {
+            return self.places.get(&endless(claim)).copied();
+        }
+        self.claims.iter().position(|other| claim == Claim { until_s: claim.until_s, ..*other })
+    }
+
+    fn add(&mut self, claim: Claim) {
+        let is_exclusion = claim.value.is_none();
+        let count = if is_exclusion { self.exclusions } else { self.claims.len() - self.exclusions };
+        // Whatever else is said, one that always holds decides.
+        let may_pass = is_exclusion && claim.is_unconditional();
+        if count >= VALUES_MAX && !may_pass {
+            self.is_crowded = true;
+            return;
+        }
+        self.exclusions += usize::from(is_exclusion);
+        self.claims.push(claim);
+        if self.claims.len() > COMPARED_MAX {
+            let claims = self.claims.iter().enumerate().skip(self.places.len());
+            self.places.extend(claims.map(|(at, claim)| (endless(*claim), at)));
+        }
+    }
+}
+
+/// The same without an end.
+fn endless(claim: Claim) -> Claim {
+    Claim { until_s: FOREVER_S, ..claim }
 }
 
 impl Outlook {
@@ -205,7 +267,25 @@ mod tests {
     fn settled(equals: Equals, claims: &[Claim]) -> Vec<Claim> {
         let mut rulings = RulingsBuilder::default();
         let standings: Vec<_> = claims.iter().map(|claim| Standing::of(*claim, &mut rulings)).collect();
-        equals.settle(standings, rulings.so_far())
+        equals.settle(standings, rulings.so_far()).claims
+    }
+
+    #[test]
+    fn so_many_values_count_and_no_more() {
+        let listed = |value| Claim { until_s: 5, ..Claim::listed(ValueId(value)) };
+        let all: Vec<Claim> = (0..100_000).map(listed).collect();
+        let first = &all[..VALUES_MAX];
+        assert_eq!(settled(Equals::All, &all), first);
+        assert_eq!(settled(Equals::All, first), first);
+        // Renewed are those that count; an exclusion counts wherever it stands.
+        let renewed = [&all[..], &[Claim { until_s: 9, ..all[7] }, Claim { until_s: 9, ..all[999] }]].concat();
+        let kept = settled(Equals::All, &renewed);
+        assert_eq!((kept.len(), kept[7].until_s), (VALUES_MAX, 9));
+        let exclusions: Vec<Claim> = (1..1_000).map(|from_s| Claim { from_s, ..Claim::excluded() }).collect();
+        let kept = settled(Equals::All, &[&all, &*exclusions, &[Claim::excluded()]].concat());
+        assert_eq!(kept.len(), 2 * VALUES_MAX + 1);
+        assert_eq!(kept.last(), Some(&Claim::excluded()));
+        assert_eq!(settled(Equals::Last, &all), all[99_999..]);
     }
 
     #[test]

@@ -118,12 +118,27 @@ impl AddressesBuilder {
 
     /// Freezes the set.
     pub fn build(self) -> Addresses {
+        self.build_telling(|_, _| {})
+    }
+
+    /// Freezes the set, and tells the IPv4 prefixes of which more was said than [can count](crate::zone::standing::VALUES_MAX); of one of IPv6, one line
+    /// counts.
+    pub fn build_telling(self, mut tell: impl FnMut(u32, u8)) -> Addresses {
         let entries = self.entries();
         let Self { specificity, v4, v6_deep, v6_wide, has_conditions, mut rulings } = self;
-        let (v4_hosts, v4_segments) = Sweep::new(specificity, has_conditions, &mut rulings).run(v4);
+        let v4 = Sweep::new(specificity, has_conditions, &mut rulings).run(v4);
         let specificity = specificity.for_v6();
-        let (v6_hosts, v6_deep) = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_deep);
-        let (_, v6_wide) = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_wide);
-        Addresses { v4_hosts, v4_segments, v6_hosts, v6_deep, v6_wide, rulings: rulings.build(), entries }
+        let v6_deep = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_deep);
+        let v6_wide = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_wide);
+        v4.crowded.into_iter().for_each(|(start, length)| tell(start, length));
+        Addresses {
+            v4_hosts: v4.hosts,
+            v4_segments: v4.segments,
+            v6_hosts: v6_deep.hosts,
+            v6_deep: v6_deep.segments,
+            v6_wide: v6_wide.segments,
+            rulings: rulings.build(),
+            entries,
+        }
     }
 }

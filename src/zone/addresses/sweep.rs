@@ -21,11 +21,14 @@ use crate::zone::{
 /// A prefix that is open while the sweep passes.
 struct Open<K> {
     last: K,
+    length: u8,
     level: u8,
     own: Standing,
     /// Which one it is.
     serial: u32,
     was_stated: bool,
+    /// What it says together with all around it that count together with it, once that was asked.
+    together: Option<Standing>,
 }
 
 impl<K> Open<K> {
@@ -75,6 +78,15 @@ pub(super) struct Sweep<'r, K> {
     start: Option<K>,
     hosts: HostsBuilder<K>,
     segments: SegmentsBuilder<K>,
+    crowded: Vec<(K, u8)>,
+}
+
+/// What prefixes come to.
+pub(super) struct Swept<K> {
+    pub(super) hosts: Hosts<K>,
+    pub(super) segments: Segments<K>,
+    /// Prefixes of which more was said than [can count](crate::zone::standing::VALUES_MAX).
+    pub(super) crowded: Vec<(K, u8)>,
 }
 
 impl<'r, K: Key> Sweep<'r, K> {
@@ -91,28 +103,35 @@ impl<'r, K: Key> Sweep<'r, K> {
             start: None,
             hosts: HostsBuilder::new(),
             segments: SegmentsBuilder::new(),
+            crowded: Vec::new(),
         }
     }
 
-    pub(super) fn run(mut self, mut gathered: Gathered<K>) -> (Hosts<K>, Segments<K>) {
+    pub(super) fn run(mut self, mut gathered: Gathered<K>) -> Swept<K> {
         if let Some(Ordered { keys, standing, .. }) = gathered.take_ordered() {
-            return (Hosts::alike(keys, standing, self.rulings.so_far()), self.segments.build());
+            let hosts = Hosts::alike(keys, standing, self.rulings.so_far());
+            return Swept { hosts, segments: self.segments.build(), crowded: self.crowded };
         }
         let mut stretches = gathered.into_entries();
         while let Some(entries) = stretches.take() {
             for equal in entries.chunk_by(|one, two| one.key() == two.key()) {
-                let own = if let [only] = equal {
-                    only.standing
-                } else {
-                    self.specificity.equals().standing(equal.iter().map(|entry| entry.standing), self.rulings)
-                };
+                let own = if let [only] = equal { only.standing } else { self.settle(equal) };
                 self.entry(Entry { standing: own, ..equal[0] });
             }
         }
         drop(stretches);
         self.close(|_| true);
         self.piece();
-        (self.hosts.build(), self.segments.build())
+        Swept { hosts: self.hosts.build(), segments: self.segments.build(), crowded: self.crowded }
+    }
+
+    /// What lines about one prefix come to.
+    #[inline(never)]
+    fn settle(&mut self, equal: &[Entry<K>]) -> Standing {
+        let standings = equal.iter().map(|entry| entry.standing);
+        let (own, is_crowded) = self.specificity.equals().standing(standings, self.rulings);
+        self.crowded.extend(is_crowded.then_some((equal[0].start, equal[0].length as u8)));
+        own
     }
 
     #[inline]
@@ -128,7 +147,8 @@ impl<'r, K: Key> Sweep<'r, K> {
         }
         self.cut(start);
         self.serial += 1;
-        self.open.push(Open { last: start.prefix(length).1, level, own, serial: self.serial, was_stated: false });
+        let last = start.prefix(length).1;
+        self.open.push(Open { last, length, level, own, serial: self.serial, was_stated: false, together: None });
     }
 
     /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.
@@ -248,12 +268,21 @@ impl<'r, K: Key> Sweep<'r, K> {
             && !standings.all(Standing::is_endless)
     }
 
-    /// The same together with all prefixes around it that count together with it.
+    /// The same together with all prefixes around it that count together with it. What it is inside of may say thousands of
+    /// things, and is not put together again for each piece.
     #[inline(never)]
     fn level_inside(&mut self, at: usize) -> Standing {
-        let Open { level, .. } = self.open[at];
-        let wider = self.open[..at].iter().rev().take_while(|open| open.level == level).count();
-        let together = self.open[at - wider..=at].iter().map(|open| open.own);
-        self.specificity.equals().standing(together, self.rulings)
+        let Open { last, length, level, together, .. } = self.open[at];
+        if let Some(together) = together {
+            return together;
+        }
+        let around = self.open[..at].iter().rev().take_while(|open| open.level == level);
+        let known = around.clone().position(|open| open.together.is_some());
+        let wider = at - known.map_or(around.count(), |known| known + 1);
+        let standings = self.open[wider..=at].iter().map(|open| open.together.unwrap_or(open.own));
+        let (together, is_crowded) = self.specificity.equals().standing(standings, self.rulings);
+        self.crowded.extend(is_crowded.then_some((last.prefix(length).0, length)));
+        self.open[at].together = Some(together);
+        together
     }
 }

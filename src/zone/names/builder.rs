@@ -14,6 +14,7 @@ use super::{
     label::Label,
     table::Table,
     tops::{TOPS_MAX, Tops},
+    write_name,
 };
 use crate::{
     wire::name::LABELS_MAX,
@@ -73,6 +74,15 @@ impl NamesBuilder {
     /// # Panics
     /// Beyond 4 GiB of names.
     pub fn build(self) -> Names {
+        self.build_telling(|_| {})
+    }
+
+    /// Freezes the set, and tells the names of which more was said than [can count](crate::zone::standing::VALUES_MAX), in wire
+    /// format.
+    ///
+    /// # Panics
+    /// Beyond 4 GiB of names.
+    pub fn build_telling(self, mut tell: impl FnMut(&[u8])) -> Names {
         let entries = self.entries();
         let Self { lines, tally, mut rulings } = self;
         let ends = tally.ends(entries);
@@ -86,6 +96,7 @@ impl NamesBuilder {
             if !is_same || said.is_empty() {
                 let is_begun = common == planter.name.len();
                 planter.plant(said.take(&mut rulings), is_begun, &rulings);
+                said.tell_crowded(&planter.name, &mut tell);
                 planter.begin(name, common);
             }
             said.push(line.scope, line.standing);
@@ -93,6 +104,7 @@ impl NamesBuilder {
         }
         drop(lines);
         planter.plant(said.take(&mut rulings), false, &rulings);
+        said.tell_crowded(&planter.name, &mut tell);
         let (arena, nodes, tops) = planter.finish();
         let (table, tops) = (fill(&arena, nodes), Tops::new(&arena, tops));
         Names { arena, table, tops, rulings: rulings.build(), entries }
@@ -104,6 +116,8 @@ impl NamesBuilder {
 struct Said {
     exact: Vec<Standing>,
     wildcard: Vec<Standing>,
+    /// There was more than can count.
+    is_crowded: bool,
 }
 
 impl Said {
@@ -124,17 +138,38 @@ impl Said {
     /// What counts of it for the name and for all below it, if anything was said.
     fn take(&mut self, rulings: &mut RulingsBuilder) -> Option<(Standing, Standing)> {
         let is_empty = self.is_empty();
+        let Self { exact, wildcard, is_crowded } = self;
         let mut take = |standings: &mut Vec<Standing>| {
             let said = match standings.as_slice() {
                 [] => Standing::ABSENT,
                 [only] => *only,
-                _ => EQUALS.standing(standings.iter().copied(), rulings),
+                _ => {
+                    let (said, more) = EQUALS.standing(standings.iter().copied(), rulings);
+                    *is_crowded |= more;
+                    said
+                }
             };
             standings.clear();
             said
         };
-        let both = (take(&mut self.exact), take(&mut self.wildcard));
+        let both = (take(exact), take(wildcard));
         (!is_empty).then_some(both)
+    }
+
+    /// Tells the name, given as its labels from right to left, if more was taken of it than can count.
+    #[inline]
+    fn tell_crowded(&mut self, labels: &[u8], tell: &mut impl FnMut(&[u8])) {
+        if std::mem::take(&mut self.is_crowded) {
+            let (mut way, mut rest) = (Vec::new(), labels);
+            while let Some((&length, after)) = rest.split_first() {
+                let (label, after) = after.split_at(length.into());
+                way.push(label);
+                rest = after;
+            }
+            let mut name = Vec::new();
+            write_name(&way, &mut name);
+            tell(&name);
+        }
     }
 }
 

@@ -1,0 +1,90 @@
+//! Keys of which more is said than counts, and where that began.
+//!
+//! What counts of a key is found when all its lines are together: sorted, and without their places. Mostly they stand one after
+//! the other, and such rows are watched here, so that the remark has a place; where they do not, it names the key alone.
+
+use std::borrow::Borrow;
+
+use super::{
+    cursor::{Cursor, Wrong},
+    dataset::Reading,
+    report::{Fault, Report},
+};
+use crate::zone::standing::VALUES_MAX;
+
+/// So much of a line is kept for a remark.
+const TEXT_LEN: usize = 400;
+
+/// Lines in a row that are about one key.
+#[derive(Debug, Default)]
+pub(super) struct Rows<K> {
+    key: K,
+    lines: usize,
+    crowded: Vec<Crowded<K>>,
+}
+
+/// Where a row began to be longer than can count.
+#[derive(Debug)]
+struct Crowded<K> {
+    key: K,
+    file: String,
+    line: u64,
+    at: usize,
+    text: Vec<u8>,
+    is_told: bool,
+}
+
+impl<K: Clone> Rows<K> {
+    /// The next line that was read in full, whose key begins at `start`.
+    #[inline]
+    pub(super) fn note<Q>(&mut self, key: &Q, start: &Cursor<'_>, reading: &Reading<'_>)
+    where
+        Q: ?Sized + Eq + ToOwned<Owned = K>,
+        K: Borrow<Q>,
+    {
+        if self.key.borrow() != key {
+            key.clone_into(&mut self.key);
+            self.lines = 0;
+        }
+        self.lines += 1;
+        if self.lines == VALUES_MAX + 1 {
+            self.keep(start, reading);
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, start: &Cursor<'_>, reading: &Reading<'_>) {
+        let text = start.line();
+        self.crowded.push(Crowded {
+            key: self.key.clone(),
+            file: reading.file.to_owned(),
+            line: reading.line,
+            at: start.at(),
+            text: text[..text.len().min(TEXT_LEN)].to_vec(),
+            is_told: false,
+        });
+    }
+
+    /// Takes over rows that follow.
+    pub(super) fn absorb(&mut self, later: Self) {
+        self.crowded.extend(later.crowded);
+    }
+
+    /// Tells of a key of which more was said than counts: at the row that `is_it` holds for, once, or else by what it is called.
+    pub(super) fn tell(&mut self, is_it: impl Fn(&K) -> bool, called: &str, label: &str, report: &mut Report) {
+        match self.crowded.iter_mut().find(|row| is_it(&row.key)) {
+            None => report.add(label, 0, called.as_bytes(), too_many(VALUES_MAX, 0)),
+            Some(row) if row.is_told => {}
+            Some(row) => {
+                row.is_told = true;
+                report.add(&row.file, row.line, &row.text, too_many(VALUES_MAX, row.at));
+            }
+        }
+    }
+}
+
+/// More values of one key than count, or more records of one name.
+pub(super) fn too_many(most: usize, at: usize) -> Wrong {
+    let expected = format!("at most {most} of one key; those after them do not count");
+    Wrong { fault: Fault::ManyValues, at, expected: expected.into() }
+}
