@@ -19,7 +19,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use self::answers::Answers;
 use super::{
@@ -166,16 +166,13 @@ pub fn difference(
         let content = |snapshot: &'_ Snapshot| snapshot.zone(apex).and_then(content_of).cloned().unwrap_or_default();
         let (old, new) = (content(old), content(new));
         let mut parts: Vec<&Name> = old.parts().iter().chain(new.parts()).map(|part| &part.name).collect();
-        parts.sort_by_key(|name| (name.label_count(), name.to_string()));
+        parts.sort_by_cached_key(|name| (name.label_count(), name.to_string()));
         parts.dedup();
+        let [old, new] = [&old, &new].map(datasets);
         for part in parts {
             let Ok(zone) = part.below(apex) else { continue };
-            differences.push(compare(
-                &datasets(&old, part),
-                &datasets(&new, part),
-                context,
-                Difference::new(zone, shown_max),
-            ));
+            let [old, new] = [&old, &new].map(|datasets| datasets.get(part).map_or(&[][..], Vec::as_slice));
+            differences.push(compare(old, new, context, Difference::new(zone, shown_max)));
         }
     }
     differences
@@ -185,10 +182,10 @@ fn content_of(zone: &Zone) -> Option<&Content> {
     zone.content.as_ref()
 }
 
-/// The datasets that have their place at that name.
-fn datasets<'a>(content: &'a Content, part: &Name) -> Vec<&'a Dataset> {
-    let here = content.parts().iter().filter(|own| own.name == *part);
-    here.flat_map(|own| &own.datasets).map(|dataset| &**dataset).collect()
+/// The datasets that have their place at a name, by that name.
+fn datasets(content: &Content) -> HashMap<&Name, Vec<&Dataset>> {
+    let parts = content.parts().iter();
+    parts.map(|part| (&part.name, part.datasets.iter().map(|dataset| &**dataset).collect())).collect()
 }
 
 /// Compares what datasets answer together.
