@@ -257,7 +257,7 @@ pub fn is_packed(reader: &mut dyn Read) -> io::Result<bool> {
 /// What lines of the kinds go into.
 enum Body {
     Entries(Box<Draft>),
-    Sections(Sections),
+    Sections(Box<Sections>),
     Clients(ClientLines),
     Keys(KeyLines),
 }
@@ -267,7 +267,7 @@ impl Body {
         match kind {
             Kind::Acl => Self::Clients(ClientLines::new(options)),
             Kind::AclKey => Self::Keys(KeyLines::new(options)),
-            Kind::Combined => Self::Sections(Sections::new(label.to_owned(), options)),
+            Kind::Combined => Self::Sections(Box::new(Sections::new(label.to_owned(), options))),
             _ => Self::Entries(Box::new(Draft::new(kind, label.to_owned(), Settings::new(options)))),
         }
     }

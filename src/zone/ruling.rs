@@ -306,15 +306,15 @@ pub struct RulingsBuilder {
 impl RulingsBuilder {
     /// The ruling for one claim.
     pub fn claim(&mut self, claim: Claim) -> Ruling {
-        self.level(vec![claim])
+        self.level(&[claim])
     }
 
     /// The ruling for different claims that count together, in the order of the records in an answer.
-    pub fn level(&mut self, claims: Level) -> Ruling {
+    pub fn level(&mut self, claims: &[Claim]) -> Ruling {
         if claims.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
             return Ruling::EXCLUDED;
         }
-        match claims.as_slice() {
+        match claims {
             [] => Ruling::ABSENT,
             [Claim { value: Some(value), .. }] if claims[0].is_unconditional() => Ruling::listed(*value),
             claims => self.link(claims),
@@ -369,7 +369,7 @@ mod tests {
         let mut builder = RulingsBuilder::default();
         assert_eq!(builder.claim(Claim::listed(ValueId(7))), Ruling(7));
         assert_eq!(builder.claim(Claim::excluded()), Ruling::EXCLUDED);
-        assert_eq!(builder.level(vec![]), Ruling::ABSENT);
+        assert_eq!(builder.level(&[]), Ruling::ABSENT);
         assert_eq!(builder.build().memory_bytes(), 0);
     }
 
@@ -378,8 +378,8 @@ mod tests {
         let mut builder = RulingsBuilder::default();
         let until = |claim, until_s| Claim { until_s, ..claim };
         let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
-        let several = builder.level(vec![until(one, 1_000), until(two, 900)]);
-        let excluded = builder.level(vec![until(one, 1_000), until(Claim::excluded(), 900)]);
+        let several = builder.level(&[until(one, 1_000), until(two, 900)]);
+        let excluded = builder.level(&[until(one, 1_000), until(Claim::excluded(), 900)]);
         let rulings = builder.build();
         let values_at = |ruling, now_s| {
             let mut found = Vec::new();
@@ -399,7 +399,7 @@ mod tests {
     fn equal_claims_are_kept_once() {
         let mut builder = RulingsBuilder::default();
         let claims = |value| vec![Claim::listed(ValueId(value)), Claim::listed(ValueId(9))];
-        let rulings: Vec<Ruling> = (0..2_000).map(|line| builder.level(claims(line % 5))).collect();
+        let rulings: Vec<Ruling> = (0..2_000).map(|line| builder.level(&claims(line % 5))).collect();
         assert!(builder.links().eq(rulings[..5].iter().copied()));
         let built = builder.build();
         for (line, ruling) in (0..).zip(rulings) {
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn an_exclusion_decides_its_level() {
         let mut builder = RulingsBuilder::default();
-        let ruling = builder.level(vec![Claim::listed(ValueId(1)), Claim::excluded()]);
+        let ruling = builder.level(&[Claim::listed(ValueId(1)), Claim::excluded()]);
         assert_eq!(ruling, Ruling::EXCLUDED);
     }
 }

@@ -69,8 +69,8 @@ impl Standing {
     }
 
     /// The standing of claims that count together.
-    pub fn of_level(claims: Level, rulings: &mut RulingsBuilder) -> Self {
-        match claims.as_slice() {
+    pub fn of_level(claims: &[Claim], rulings: &mut RulingsBuilder) -> Self {
+        match claims {
             [only] => Self::of(*only, rulings),
             _ => Self { ruling: rulings.level(claims), until_s: FOREVER_S },
         }
@@ -163,7 +163,7 @@ impl Equals {
             (Some(first), Some(second)) => {
                 let all = [first, second].into_iter().chain(standings);
                 let Kept { claims, is_crowded, .. } = self.settle(all, rulings.so_far());
-                (Standing::of_level(claims, rulings), is_crowded)
+                (Standing::of_level(&claims, rulings), is_crowded)
             }
         }
     }
@@ -261,6 +261,8 @@ impl Outlook {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
     use crate::zone::values::ValueId;
 
@@ -268,6 +270,24 @@ mod tests {
         let mut rulings = RulingsBuilder::default();
         let standings: Vec<_> = claims.iter().map(|claim| Standing::of(*claim, &mut rulings)).collect();
         equals.settle(standings, rulings.so_far()).claims
+    }
+
+    proptest! {
+        #[test]
+        fn many_as_if_compared_one_by_one(lines in vec((option::of(0..40_u32), 0..3_u32, 1..9_u32), 0..200)) {
+            let claim = |(value, from_s, until_s): (Option<u32>, u32, u32)| {
+                Claim { value: value.map(ValueId), from_s, until_s, ..Claim::excluded() }
+            };
+            let claims: Vec<Claim> = lines.into_iter().map(claim).collect();
+            let mut expected: Vec<Claim> = Vec::new();
+            for claim in &claims {
+                match expected.iter_mut().find(|other| *claim == Claim { until_s: claim.until_s, ..**other }) {
+                    Some(other) => other.until_s = other.until_s.max(claim.until_s),
+                    None => expected.push(*claim),
+                }
+            }
+            prop_assert_eq!(settled(Equals::All, &claims), expected);
+        }
     }
 
     #[test]
@@ -316,7 +336,7 @@ mod tests {
         let mut builder = RulingsBuilder::default();
         let (one, two) = (Claim::listed(ValueId(1)), Claim::listed(ValueId(2)));
         let mut outlook = |claims: Level| {
-            let standing = Standing::of_level(claims, &mut builder);
+            let standing = Standing::of_level(&claims, &mut builder);
             standing.outlook(builder.so_far())
         };
         let short = Claim { until_s: 9, ..one };

@@ -23,7 +23,7 @@ impl Translation {
             for claim in &mut claims {
                 claim.value = claim.value.map(|value| values[value.0 as usize]);
             }
-            rulings.level(claims)
+            rulings.level(&claims)
         });
         let links: Vec<Ruling> = links.collect();
         let is_same =
