@@ -266,7 +266,7 @@ pub struct Desk {
     pub doors: Arc<Tally>,
 }
 
-/// Serves requests as [`serve`] does. If the socket could not be bound, as another server has it, that is tried again from time
+/// Serves requests until the runtime ends. If the socket could not be bound, as another server has it, that is tried again from time
 /// to time.
 pub async fn serve_in_turn(mut bound: Option<std::os::unix::net::UnixListener>, state: PathBuf, desk: Desk) {
     const TRY_EVERY: Duration = Duration::from_secs(10);

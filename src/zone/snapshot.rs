@@ -1,6 +1,11 @@
 //! Everything served at one moment, and the way from a name to its zone.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::Arc,
+};
 
 use super::{
     access::{AccessList, KeyList},
@@ -43,9 +48,15 @@ pub struct Content {
     pub expires_s: u64,
     /// Its parts, deepest first, the zone itself last.
     parts: Vec<Part>,
+    /// Where each part stands, by its name in wire format without the root octet: a file may have thousands of subzones.
+    places: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
     /// Names without data above subzones and zones of their own, in wire format without the root octet.
-    non_terminals: Vec<Box<[u8]>>,
+    non_terminals: HashSet<Box<[u8]>, foldhash::fast::RandomState>,
 }
+
+/// The datasets of one specification by the subzones that they answer in, as names in wire format; in the order in which they are
+/// asked.
+type Placed<'a> = HashMap<&'a [u8], Vec<&'a Arc<Dataset>>, foldhash::fast::RandomState>;
 
 /// The datasets that answer at and below one name of a zone.
 #[derive(Clone, Debug)]
@@ -84,22 +95,29 @@ impl Content {
         S: IntoIterator<Item = (&'a [Name], &'a Arc<Dataset>)>,
     {
         let mut parts = vec![Part::new(Name::root())];
-        let placed: Vec<Vec<_>> = specifications.into_iter().map(|sections| sections.into_iter().collect()).collect();
-        for (subzones, _) in placed.iter().flatten() {
-            for name in *subzones {
-                if parts.iter().all(|part| part.name != *name) {
-                    parts.push(Part::new(name.clone()));
+        let mut known = HashSet::from([Name::root()]);
+        let mut placed = Vec::new();
+        for sections in specifications {
+            let mut datasets = Placed::default();
+            for (subzones, dataset) in sections {
+                for name in subzones {
+                    datasets.entry(name.as_wire()).or_default().push(dataset);
+                    if known.insert(name.clone()) {
+                        parts.push(Part::new(name.clone()));
+                    }
                 }
             }
+            placed.push(datasets);
         }
         for part in &mut parts {
-            for sections in &placed {
-                part.take(sections);
+            for datasets in &placed {
+                part.take(datasets);
             }
         }
         parts.sort_by_key(|part| std::cmp::Reverse(part.label_count));
-        let mut content =
-            Self { soa, servers, expires_s: expires_s.unwrap_or(u64::MAX), parts, non_terminals: Vec::new() };
+        let places = (0..).zip(&parts).map(|(place, part)| (part.octets().into(), place)).collect();
+        let expires_s = expires_s.unwrap_or(u64::MAX);
+        let mut content = Self { soa, servers, expires_s, parts, places, non_terminals: HashSet::default() };
         for part in 0..content.parts.len() {
             let name = content.parts[part].name.clone();
             content.add_ancestors(&name);
@@ -112,8 +130,8 @@ impl Content {
         let mut rest = &name.as_wire()[..name.as_wire().len() - 1];
         while let Some((&length, _)) = rest.split_first() {
             rest = &rest[1 + usize::from(length)..];
-            if !self.non_terminals.iter().any(|known| **known == *rest) {
-                self.non_terminals.push(rest.into());
+            if !self.non_terminals.contains(rest) {
+                self.non_terminals.insert(rest.into());
             }
         }
     }
@@ -140,15 +158,13 @@ impl Content {
         if let [whole] = &*self.parts {
             return whole;
         }
-        self.parts
-            .iter()
-            .find(|part| {
-                part.label_count == 0 || {
-                    let octets = &part.name.as_wire()[..part.name.as_wire().len() - 1];
-                    name.label_count() >= part.label_count && name.last(part.label_count).octets() == octets
-                }
-            })
-            .expect("the zone itself is a part of every name")
+        self.closest(name)
+    }
+
+    fn closest(&self, name: RelativeName<'_>) -> &Part {
+        let deepest = self.parts.first().map_or(0, |part| part.label_count).min(name.label_count());
+        let place = (0..=deepest).rev().find_map(|count| self.places.get(name.last(count).octets()));
+        &self.parts[*place.expect("the zone itself is a part of every name") as usize]
     }
 
     /// All parts, deepest first, the zone itself last.
@@ -175,18 +191,14 @@ impl Content {
     /// Whether a relative name stands above a subzone or another zone.
     #[inline]
     pub fn is_non_terminal(&self, name: RelativeName<'_>) -> bool {
-        self.non_terminals.iter().any(|known| **known == *name.octets())
+        self.non_terminals.contains(name.octets())
     }
 
     /// Each dataset once, whatever its places.
     pub fn datasets(&self) -> Vec<&Arc<Dataset>> {
-        let mut datasets: Vec<&Arc<Dataset>> = Vec::new();
-        for dataset in self.parts.iter().rev().flat_map(|part| &part.datasets) {
-            if !datasets.iter().any(|known| Arc::ptr_eq(known, dataset)) {
-                datasets.push(dataset);
-            }
-        }
-        datasets
+        let mut known = HashSet::new();
+        let all = self.parts.iter().rev().flat_map(|part| &part.datasets);
+        all.filter(|dataset| known.insert(Arc::as_ptr(dataset))).collect()
     }
 }
 
@@ -196,18 +208,25 @@ impl Part {
         Self { label_count, name, datasets: Vec::new(), above: Vec::new(), holds_addresses: false }
     }
 
+    /// Its name in wire format without the root octet.
+    fn octets(&self) -> &[u8] {
+        let name = self.name.as_wire();
+        &name[..name.len() - 1]
+    }
+
     /// Takes the datasets of one specification that answer here: those of its closest subzone.
-    fn take(&mut self, sections: &[(&[Name], &Arc<Dataset>)]) {
-        let all = || sections.iter().flat_map(|(subzones, dataset)| subzones.iter().map(move |name| (name, *dataset)));
-        let reaches = |name: &Name| self.name.strip(name).is_some();
-        let Some(label_count) = all().map(|(name, _)| name).filter(|name| reaches(name)).map(Name::label_count).max()
-        else {
-            return;
+    fn take(&mut self, placed: &Placed<'_>) {
+        let (mut name, mut label_count) = (self.name.as_wire(), self.label_count);
+        let own = loop {
+            if let Some(own) = placed.get(name) {
+                break own;
+            }
+            if label_count == 0 {
+                return;
+            }
+            name = &name[1 + usize::from(name[0])..];
+            label_count -= 1;
         };
-        let own: Vec<&Arc<Dataset>> = all()
-            .filter(|(name, _)| name.label_count() == label_count && reaches(name))
-            .map(|(_, dataset)| dataset)
-            .collect();
         for dataset in own {
             let dataset = Arc::clone(dataset);
             self.holds_addresses |= matches!(dataset.entries, Entries::Addresses(_));
@@ -504,6 +523,7 @@ fn bit_of(len: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::{dataset::Kind, records::Records, values::Values};
 
     fn zone(apex: &str) -> Zone {
         let apex = Name::parse(apex.as_bytes()).expect("a name");
@@ -536,6 +556,35 @@ mod tests {
         let shown = below.iter().map(|names| names.iter().map(Name::to_string).collect::<Vec<_>>().join(" "));
         let shown: Vec<String> = shown.collect();
         assert_eq!(shown, ["a.b b xb", "", "a", "", "", "example a.b.example b.example a.b.test xb.example"]);
+    }
+
+    #[test]
+    fn the_closest_of_many_subzones_answers() {
+        const SUBZONES: usize = 10_000;
+        let dataset = Arc::new(Dataset {
+            label: "some".into(),
+            kind: Kind::Generic,
+            ttl_s: 60,
+            values: Values::default(),
+            default_value: None,
+            entries: Entries::Records(Records::default()),
+        });
+        let name = |number: usize| Name::parse(format!("s{number}.x").as_bytes()).expect("a name");
+        let names: Vec<Name> = (0..SUBZONES).map(name).chain([Name::root()]).collect();
+        // All of one section, and each of one of its own.
+        let specifications = [vec![(&names[..], &dataset)], names.chunks(1).map(|name| (name, &dataset)).collect()];
+        let content = Content::new(None, None, None, specifications);
+        assert_eq!((content.parts().len(), content.datasets().len()), (SUBZONES + 1, 1));
+        assert!(content.parts().iter().all(|part| part.datasets.len() == 2 && part.above.is_empty()));
+        for (asked, closest) in [("a.s7.x", "s7.x"), ("s9999.x", "s9999.x"), ("s10000.x", "."), ("x", "."), (".", ".")]
+        {
+            let asked = query_name(asked);
+            let relative = asked.relative(asked.label_count());
+            assert_eq!(content.part(relative).name.to_string(), closest);
+        }
+        let x = query_name("x");
+        assert!(content.is_non_terminal(x.relative(1)));
+        assert!(!content.is_non_terminal(query_name("y").relative(1)));
     }
 
     #[test]
