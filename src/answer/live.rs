@@ -1,8 +1,8 @@
 //! What was listed or excluded by command, in front of what the files say.
 //!
 //! A live listing adds its value to those of the files; a live exclusion silences all of them, in the zone and in its subzones,
-//! into which no listing reaches. Which entry decides among live ones is for [`LiveZone`] to say. Whether a name that is not listed has anything below it is exact here too, net of live
-//! exclusions.
+//! into which no listing reaches. Which entry decides among live ones is for [`LiveZone`] to say. Whether a name that is not
+//! listed has anything below it is exact here too, net of live exclusions.
 
 use std::sync::Arc;
 

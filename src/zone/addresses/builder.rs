@@ -121,8 +121,8 @@ impl AddressesBuilder {
         self.build_telling(|_, _| {})
     }
 
-    /// Freezes the set, and tells the IPv4 prefixes of which more was said than [can count](crate::zone::standing::VALUES_MAX); of one of IPv6, one line
-    /// counts.
+    /// Freezes the set, and tells the IPv4 prefixes of which more was said than [can count](crate::zone::standing::VALUES_MAX); of
+    /// one of IPv6, one line counts.
     pub fn build_telling(self, mut tell: impl FnMut(u32, u8)) -> Addresses {
         let entries = self.entries();
         let Self { specificity, v4, v6_deep, v6_wide, has_conditions, mut rulings } = self;
