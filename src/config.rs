@@ -172,7 +172,7 @@ impl Config {
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
         let named = spec.named_zones();
         let mut beside = path.parent().unwrap_or(Path::new("")).to_owned();
-        if spec.workdir.is_some() {
+        if spec.workdir.is_some() && spec.chroot.is_none() {
             // What is beside the file is to be found from there, too.
             beside = std::path::absolute(path)?.with_file_name("");
         }
@@ -185,8 +185,10 @@ impl Config {
                 |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
             config.oddities = odd.into_iter().map(placed).collect();
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
-            for (folder, key) in [(&config.process.chroot, "chroot"), (&config.process.workdir, "workdir")] {
-                let is_there = folder.as_ref().is_none_or(|folder| folder.is_dir()).then_some(());
+            let Process { chroot, workdir, .. } = &config.process;
+            let workdir = workdir.as_ref().filter(|_| chroot.is_none());
+            for (folder, key) in [(chroot.as_ref(), "chroot"), (workdir, "workdir")] {
+                let is_there = folder.is_none_or(|folder| folder.is_dir()).then_some(());
                 is_there.context("there is no such folder").at_key(key)?;
             }
             Ok(config)
@@ -354,8 +356,9 @@ impl Spec {
             }
         }
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
-        let [chroot, workdir, pidfile] =
-            [self.chroot, self.workdir, self.pidfile].map(|path| path.map(|path| beside.join(path)));
+        // What is within a chroot is found there.
+        let workdir = if self.chroot.is_some() { self.workdir } else { self.workdir.map(|path| beside.join(path)) };
+        let [chroot, pidfile] = [self.chroot, self.pidfile].map(|path| path.map(|path| beside.join(path)));
         config.process = Process { user: self.user, chroot, workdir, pidfile };
         Ok((config, oddities))
     }

@@ -351,8 +351,8 @@ impl Prepared {
     }
 }
 
-/// How long the end waits for what was asked by command. A backup or an import may yet be done; but a file that is compared may
-/// be a pipe into which nobody writes, and whoever asked hears of nothing any more.
+/// How long the end waits for what was asked by command. A backup or an import may yet be done; but to compare a large file may take
+/// minutes, and whoever asked hears of nothing any more.
 const LAST_COMMANDS: Duration = Duration::from_secs(1);
 
 /// What waits for operators and signals. The signals must have their handlers before anyone is told that the server runs.

@@ -44,6 +44,7 @@ impl<'a> Answers<'a, '_, '_> {
         let mut take = |entry: Option<Entry>, shape, key| {
             let Some(entry) = entry else { return };
             match entry.value() {
+                Some(_) if sought.is_in_subzone() => {} // such as a wildcard above the subzone
                 Some(_) => self.add_live(live, content, entry, shape, key),
                 None => is_excluded = true,
             }
@@ -130,8 +131,8 @@ pub(super) fn anything_below(
     }
     let subject = sought.from_apex();
     let is_below = match live.below(subject.name, context.now_s) {
-        Below::Listed => true,
-        Below::Nothing => found.below,
+        Below::Listed if !sought.is_in_subzone() => true,
+        Below::Listed | Below::Nothing => found.below,
         Below::AllExcluded => false,
         Below::SomeExcluded => found.below && any_name_left(context, live, sought, subject.name),
     };

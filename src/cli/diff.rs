@@ -20,6 +20,7 @@ use crate::{
         drops::{Drop, compare_drops, drops, drops_of, named_file},
         zones::{ZoneSource, ZoneSpec},
     },
+    load::Options,
     zone::{difference::difference, ruling::Context},
 };
 
@@ -86,7 +87,8 @@ pub(super) fn compare(old: &str, new: &str, show: usize, state: &StateArgument) 
         let drops: Vec<Drop> = drops(new).map_err(anyhow::Error::msg)?;
         let loaded = Loaded::new(&old_config)?;
         let specs: Vec<ZoneSpec> = loaded.status.read().specs.clone();
-        let differences = compare_drops(&loaded.cell.load(), &specs, &drops, &old_config.load, show);
+        let options = Options { pipes: true, ..old_config.load.clone() };
+        let differences = compare_drops(&loaded.cell.load(), &specs, &drops, &options, show);
         return Ok(differences.map_err(anyhow::Error::msg)?.iter().map(Comparison::from).collect());
     }
     let (old, new) = std::thread::scope(|scope| {

@@ -152,50 +152,44 @@ fn change(
     state: &StateArgument,
 ) -> anyhow::Result<ExitCode> {
     let zone = zone.to_owned();
-    let answer = state.answer(|folder| {
-        if keys == ["-"] {
-            let request = ListingsRequest::Bulk { zone, terms, reason };
-            ask_with_lines(folder, &Request::Listings { request }, &mut io::stdin().lock())
-        } else {
-            change_piecewise(folder, keys, |keys| ListingsRequest::Change {
-                zone: zone.clone(),
-                keys: keys.to_vec(),
-                terms: terms.clone(),
-                reason: reason.clone(),
-            })
-        }
-    })?;
-    show(answer, state)
-}
-
-/// Asks for as many changes at once as a request takes: a shell passes on more keys than that.
-fn change_piecewise(
-    folder: &Path,
-    keys: &[String],
-    request: impl Fn(&[String]) -> ListingsRequest,
-) -> anyhow::Result<Answer> {
-    /// Half of what a request takes, since what is not plain is written longer there.
-    const PIECE_MAX_LEN: usize = 32 * 1024;
+    if keys == ["-"] {
+        let request = ListingsRequest::Bulk { zone, terms, reason };
+        let ask = |folder: &Path| ask_with_lines(folder, &Request::Listings { request }, &mut io::stdin().lock());
+        return show(state.answer(ask)?, state);
+    }
     let (mut all, mut rest) = (Vec::new(), keys);
-    while let Some(first) = rest.first() {
-        let mut len = 0;
-        let fits = |key: &&String| {
-            len += key.len() + "\"\",".len();
-            len <= PIECE_MAX_LEN
-        };
-        let (piece, after) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-        match ask(folder, &Request::Listings { request: request(piece) })? {
-            Answer::Listings { told: ListingsAnswer::Changed { changes } } => all.extend(changes),
-            Answer::Error { text } if !all.is_empty() => {
-                return Ok(Answer::Error {
-                    text: format!("{text}; what stands before {first} was met, the rest was not"),
-                });
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(piece_len(rest));
+        let (zone, terms, reason) = (zone.clone(), terms.clone(), reason.clone());
+        let request = ListingsRequest::Change { zone, keys: piece.to_vec(), terms, reason };
+        let answer = state.answer(|folder| ask(folder, &Request::Listings { request }));
+        let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else {
+            // What was done before is done, and is told first.
+            if !all.is_empty() {
+                show(changed(all), state)?;
             }
-            other => return Ok(other),
-        }
+            return show(answer?, state);
+        };
+        all.extend(changes);
         rest = after;
     }
-    Ok(Answer::Listings { told: ListingsAnswer::Changed { changes: all } })
+    show(changed(all), state)
+}
+
+fn changed(changes: Vec<Changed>) -> Answer {
+    Answer::Listings { told: ListingsAnswer::Changed { changes } }
+}
+
+/// How many of these keys go in one request, which has its longest: a shell passes on more.
+fn piece_len(keys: &[String]) -> usize {
+    /// Half of what a request takes, since what is not plain is written longer there.
+    const PIECE_MAX_LEN: usize = 32 * 1024;
+    let mut len = 0;
+    let fits = |key: &&String| {
+        len += key.len() + "\"\",".len();
+        len <= PIECE_MAX_LEN
+    };
+    keys.iter().take_while(fits).count().max(1)
 }
 
 pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode> {

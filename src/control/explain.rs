@@ -160,7 +160,10 @@ fn wanted_zone(snapshot: &Snapshot, text: &str) -> Result<(Name, Option<String>)
 fn queried(snapshot: &Snapshot, asked: &AskedKey) -> Option<(Name, AskedKey)> {
     let AskedKey::Name(name) = asked else { return None };
     let zone = snapshot.zone_of(name, &Name::root())?;
-    let key = match owner::key(&name.strip(&zone.apex)?, Holds::of(zone.content.as_ref()?))? {
+    let (relative, content) = (name.strip(&zone.apex)?, zone.content.as_ref()?);
+    let subzone = content.subzone_of(&relative).cloned().unwrap_or_else(Name::root);
+    let part = content.parts().iter().find(|part| part.name == subzone)?;
+    let key = match owner::key(&relative.strip(&subzone)?, Holds::of_datasets(&part.datasets))? {
         Key::Prefix(IpNet::V4(net)) if net.prefix_len() == net.max_prefix_len() => AskedKey::V4(net.network().into()),
         Key::Prefix(IpNet::V6(net)) if net.prefix_len() == net.max_prefix_len() => AskedKey::V6(net.network().into()),
         Key::Name { name, is_wildcard: false } => AskedKey::Name(name),

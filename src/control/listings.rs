@@ -290,14 +290,15 @@ impl ListingsRequest {
 /// What became of a request that was answered so.
 pub(super) fn fate(answer: &Answer, asks_only: bool, has_alarm: bool) -> Fate {
     let is_refused = match answer {
+        Answer::Error { .. } if has_alarm => return Fate::Failed,
+        Answer::Error { .. } => true,
         Answer::Listings { told: ListingsAnswer::Changed { changes } } => {
             changes.iter().any(|changed| matches!(changed.outcome, Outcome::Refused { .. }))
         }
         Answer::Listings { told: ListingsAnswer::Report { report } } => report.faulty > 0,
-        answer => matches!(answer, Answer::Error { .. }),
+        _ => false,
     };
     match (is_refused, asks_only) {
-        (true, _) if has_alarm => Fate::Failed,
         (true, _) => Fate::Refused,
         (false, true) => Fate::Answered,
         (false, false) => Fate::Done,

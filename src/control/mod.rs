@@ -277,6 +277,10 @@ pub async fn serve_in_turn(mut bound: Option<std::os::unix::net::UnixListener>, 
             None => {}
         }
         tokio::time::sleep(TRY_EVERY).await;
+        // While the other one has the listings, it is to be asked as well.
+        if desk.listings.as_ref().is_some_and(Listings::waits) {
+            continue;
+        }
         // To look whether somebody is there may take a while.
         let folder = state.clone();
         bound = tokio::task::spawn_blocking(move || bind(&folder)).await.ok().and_then(Result::ok);

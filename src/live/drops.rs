@@ -8,7 +8,7 @@ use super::{
     clock,
     reloader::{Reloader, Settings},
     served::{Cell, Served},
-    zones::{DatasetSpec, SpecError, ZoneSource, ZoneSpec, read_file_name},
+    zones::{DatasetSpec, SpecError, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
 };
 use crate::{
     load::Options,
@@ -58,8 +58,11 @@ pub fn drops(word: &str) -> Result<Vec<Drop>, String> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn drops_of(source: &ZoneSource) -> Result<Vec<Drop>, String> {
-    let specs = source.list_or_say()?.specs;
+    let mut specs = source.list_or_say()?.specs;
     let is_named = matches!(source, ZoneSource::Folder(_));
+    if is_named {
+        take_lone_access_lists(&mut specs);
+    }
     specs.iter().filter(|spec| spec.zone.is_some()).map(|spec| Drop::new(spec, is_named)).collect()
 }
 

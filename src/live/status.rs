@@ -85,6 +85,11 @@ impl SharedStatus {
         std::mem::replace(&mut self.read().passed_over, files.to_vec())
     }
 
+    /// Forgets what is wrong with datasets that are none any more.
+    pub(super) fn keep_troubles_of(&self, is_known: impl Fn(&str) -> bool) {
+        self.read().troubles.retain(|dataset, _| is_known(dataset));
+    }
+
     /// Forgets when zones went live that are in none of these, and how long that took: it would grow old for ever. What was
     /// counted of them stays.
     pub(super) fn keep_to(&self, specs: &[ZoneSpec]) {

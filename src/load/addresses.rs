@@ -332,8 +332,8 @@ impl AddressLines {
         }
         builder.build_telling(|first, length| {
             let last = first | u32::MAX.checked_shr(length.into()).unwrap_or(0);
-            let is_in = |range: &(u32, u32)| range.0 <= first && last <= range.1;
-            rows.tell(is_in, &format!("{}/{length}", Ipv4Addr::from_bits(first)), label, report);
+            let width = |range: &(u32, u32)| (range.0 <= first && last <= range.1).then(|| range.1 - range.0);
+            rows.tell(width, &format!("{}/{length}", Ipv4Addr::from_bits(first)), label, report);
         })
     }
 }

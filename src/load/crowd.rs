@@ -70,9 +70,11 @@ impl<K: Clone> Rows<K> {
         self.crowded.extend(later.crowded);
     }
 
-    /// Tells of a key of which more was said than counts: at the row that `is_it` holds for, once, or else by what it is called.
-    pub(super) fn tell(&mut self, is_it: impl Fn(&K) -> bool, called: &str, label: &str, report: &mut Report) {
-        match self.crowded.iter_mut().find(|row| is_it(&row.key)) {
+    /// Tells of a key of which more was said than counts: at the row that is about it, once, or else by what it is called.
+    /// `width` says how wide the keys are that it may be told at, of which the narrowest is taken.
+    pub(super) fn tell(&mut self, width: impl Fn(&K) -> Option<u32>, called: &str, label: &str, report: &mut Report) {
+        let rows = self.crowded.iter_mut().filter_map(|row| Some((width(&row.key)?, row)));
+        match rows.min_by_key(|(width, _)| *width).map(|(_, row)| row) {
             None => report.add(label, 0, called.as_bytes(), too_many(VALUES_MAX, 0)),
             Some(row) if row.is_told => {}
             Some(row) => {

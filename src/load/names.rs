@@ -85,7 +85,7 @@ impl NameLines {
     pub(super) fn build(self, label: &str, report: &mut Report) -> Names {
         let Self { builder, mut rows, .. } = self;
         builder.build_telling(|name| {
-            rows.tell(|row| row == name, &Name::from_wire(name).to_string(), label, report);
+            rows.tell(|row| (row == name).then_some(0), &Name::from_wire(name).to_string(), label, report);
         })
     }
 }

@@ -83,7 +83,7 @@ families! {
     gauge LIVE_EXCLUSIONS "dnsbld_live_exclusions" ["zone"] "Exclusions by command, until they are swept.";
     gauge LIVE_MEMORY "dnsbld_live_memory_bytes" ["zone"] "Memory of listings by command.";
     gauge LIVE_WRITABLE "dnsbld_live_store_writable" []
-        "1 if new listings by command are taken, 0 if the disk is full or failed, or the store could not be opened.";
+        "1 if new listings by command are taken, 0 if the disk is nearly full or failed, or the store could not be opened or is another server's.";
     counter UPDATES "dnsbld_updates_total" ["zone", "door", "op", "result"]
         "Changes to listings by command, by their end: listed, extended, excluded, delisted, unchanged, refused, failed.";
     gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";

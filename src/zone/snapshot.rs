@@ -50,6 +50,8 @@ pub struct Content {
     parts: Vec<Part>,
     /// Where each part stands, by its name in wire format without the root octet: a file may have thousands of subzones.
     places: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
+    has_addresses: bool,
+    has_names: bool,
     /// Names without data above subzones and zones of their own, in wire format without the root octet.
     non_terminals: HashSet<Box<[u8]>, foldhash::fast::RandomState>,
 }
@@ -117,7 +119,13 @@ impl Content {
         parts.sort_by_key(|part| std::cmp::Reverse(part.label_count));
         let places = (0..).zip(&parts).map(|(place, part)| (part.octets().into(), place)).collect();
         let expires_s = expires_s.unwrap_or(u64::MAX);
-        let mut content = Self { soa, servers, expires_s, parts, places, non_terminals: HashSet::default() };
+        let has = |is_such: fn(&Entries) -> bool| {
+            parts.iter().flat_map(|part| &part.datasets).any(|dataset| is_such(&dataset.entries))
+        };
+        let has_addresses = has(|entries| matches!(entries, Entries::Addresses(_)));
+        let has_names = has(|entries| matches!(entries, Entries::Names(_)));
+        let non_terminals = HashSet::default();
+        let mut content = Self { soa, servers, expires_s, parts, places, has_addresses, has_names, non_terminals };
         for part in 0..content.parts.len() {
             let name = content.parts[part].name.clone();
             content.add_ancestors(&name);
@@ -186,6 +194,23 @@ impl Content {
             Shape::Name => first(&has_names),
         }
         .or_else(|| first(&|dataset| has_names(dataset) == (shape == Shape::Name)))
+    }
+
+    /// The name of the deepest subzone that a relative name is in or is.
+    pub fn subzone_of(&self, name: &Name) -> Option<&Name> {
+        let mut rest = &name.as_wire()[..name.as_wire().len() - 1];
+        while let Some((&length, after)) = rest.split_first() {
+            if let Some(place) = self.places.get(rest) {
+                return Some(&self.parts[*place as usize].name);
+            }
+            rest = &after[length.into()..];
+        }
+        None
+    }
+
+    /// Whether any dataset, of subzones too, holds addresses, and whether any holds names.
+    pub fn holds(&self) -> (bool, bool) {
+        (self.has_addresses, self.has_names)
     }
 
     /// Whether a relative name stands above a subzone or another zone.
@@ -404,8 +429,7 @@ impl Snapshot {
     pub fn subzone(&self, name: &Name) -> Option<&Zone> {
         let zone = self.zone_of(name, &Name::root())?;
         let relative = name.strip(&zone.apex)?;
-        let is_it = |part: &Part| part.name == relative && !relative.is_root();
-        zone.content.as_ref()?.parts().iter().any(is_it).then_some(zone)
+        (zone.content.as_ref()?.subzone_of(&relative)? == &relative).then_some(zone)
     }
 
     /// The zone in which a name is asked for that is told relative to another: that one, or one of its own below.
@@ -521,78 +545,4 @@ fn bit_of(len: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::zone::{dataset::Kind, records::Records, values::Values};
-
-    fn zone(apex: &str) -> Zone {
-        let apex = Name::parse(apex.as_bytes()).expect("a name");
-        Zone { apex, content: Some(Content::new(None, None, None, [[]])), acl: None, keys: None, live_slot: 0 }
-    }
-
-    fn query_name(text: &str) -> QueryName {
-        let mut name = QueryName::new();
-        name.read(Name::parse(text.as_bytes()).expect("a name").as_wire()).expect("a name");
-        name
-    }
-
-    #[test]
-    fn the_closest_zone_answers_whatever_the_order() {
-        let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example"), zone("wl.test")], None, None);
-        let find = |text: &str| snapshot.find(&query_name(text));
-        assert_eq!(find("2.0.0.127.bl.example"), Some((0, 4)));
-        assert_eq!(find("x.a.b.bl.example"), Some((1, 1)));
-        assert_eq!(find("BL.Example"), Some((0, 0)));
-        assert_eq!(find("example"), None);
-        assert_eq!(find("xbl.example"), None);
-        assert_eq!(find("."), None);
-    }
-
-    #[test]
-    fn a_zone_is_below_all_that_its_name_ends_in() {
-        let apexes = ["example", "a.b.example", "b.example", "a.b.test", "xb.example", "."];
-        let apexes = apexes.map(|text| Name::parse(text.as_bytes()).expect("a name"));
-        let below = below(&apexes, &Catalog::new(&apexes));
-        let shown = below.iter().map(|names| names.iter().map(Name::to_string).collect::<Vec<_>>().join(" "));
-        let shown: Vec<String> = shown.collect();
-        assert_eq!(shown, ["a.b b xb", "", "a", "", "", "example a.b.example b.example a.b.test xb.example"]);
-    }
-
-    #[test]
-    fn the_closest_of_many_subzones_answers() {
-        const SUBZONES: usize = 10_000;
-        let dataset = Arc::new(Dataset {
-            label: "some".into(),
-            kind: Kind::Generic,
-            ttl_s: 60,
-            values: Values::default(),
-            default_value: None,
-            entries: Entries::Records(Records::default()),
-        });
-        let name = |number: usize| Name::parse(format!("s{number}.x").as_bytes()).expect("a name");
-        let names: Vec<Name> = (0..SUBZONES).map(name).chain([Name::root()]).collect();
-        // All of one section, and each of one of its own.
-        let specifications = [vec![(&names[..], &dataset)], names.chunks(1).map(|name| (name, &dataset)).collect()];
-        let content = Content::new(None, None, None, specifications);
-        assert_eq!((content.parts().len(), content.datasets().len()), (SUBZONES + 1, 1));
-        assert!(content.parts().iter().all(|part| part.datasets.len() == 2 && part.above.is_empty()));
-        for (asked, closest) in [("a.s7.x", "s7.x"), ("s9999.x", "s9999.x"), ("s10000.x", "."), ("x", "."), (".", ".")]
-        {
-            let asked = query_name(asked);
-            let relative = asked.relative(asked.label_count());
-            assert_eq!(content.part(relative).name.to_string(), closest);
-        }
-        let x = query_name("x");
-        assert!(content.is_non_terminal(x.relative(1)));
-        assert!(!content.is_non_terminal(query_name("y").relative(1)));
-    }
-
-    #[test]
-    fn what_stands_above_a_zone_exists() {
-        let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example")], None, None);
-        let content = snapshot.zones()[0].content.as_ref().expect("content");
-        let exists = |text: &str| content.is_non_terminal(query_name(text).relative(1));
-        assert!(exists("b.bl.example"));
-        assert!(!exists("c.bl.example"));
-    }
-}
+mod tests;

@@ -205,6 +205,18 @@ impl Kept {
         }
     }
 
+    /// Puts one that is too many in the place of the one that is over first, if that is so before it is.
+    #[cold]
+    fn replace_shortest(&mut self, claim: Claim) {
+        let alike = self.claims.iter().enumerate().filter(|(_, other)| other.value.is_none() == claim.value.is_none());
+        let Some((at, shortest)) = alike.min_by_key(|(_, other)| rank(other)) else { return };
+        if rank(shortest) < rank(&claim) {
+            self.places.remove(&endless(*shortest));
+            self.places.insert(endless(claim), at);
+            self.claims[at] = claim;
+        }
+    }
+
     fn find(&self, claim: Claim) -> Option<usize> {
         if self.claims.len() > COMPARED_MAX {
             return self.places.get(&endless(claim)).copied();
@@ -219,6 +231,7 @@ impl Kept {
         let may_pass = is_exclusion && claim.is_unconditional();
         if count >= VALUES_MAX && !may_pass {
             self.is_crowded = true;
+            self.replace_shortest(claim);
             return;
         }
         self.exclusions += usize::from(is_exclusion);
@@ -228,6 +241,11 @@ impl Kept {
             self.places.extend(claims.map(|(at, claim)| (endless(*claim), at)));
         }
     }
+}
+
+/// What of claims that are too many goes on to count: those for everybody, and of these the ones that end last.
+fn rank(claim: &Claim) -> (bool, u32) {
+    (claim.key != KeyRule::Required, claim.until_s)
 }
 
 /// The same without an end.
@@ -306,6 +324,16 @@ mod tests {
         assert_eq!(kept.len(), 2 * VALUES_MAX + 1);
         assert_eq!(kept.last(), Some(&Claim::excluded()));
         assert_eq!(settled(Equals::Last, &all), all[99_999..]);
+        // Those that end last count, wherever they stand, and one for everybody does before those with a key.
+        let ending = |at: u32| Claim { until_s: 1 + at * 7 % 1_000, ..listed(at) };
+        let kept = settled(Equals::All, &(0..1_000).map(ending).collect::<Vec<_>>());
+        assert!(kept.len() == VALUES_MAX && kept.iter().all(|claim| claim.until_s > 1_000 - VALUES_MAX as u32));
+        let for_keys = (0..1_000).map(|value| Claim { key: KeyRule::Required, ..Claim::listed(ValueId(value)) });
+        let plain = Claim::listed(ValueId(5_000));
+        assert!(settled(Equals::All, &for_keys.chain([plain]).collect::<Vec<_>>()).contains(&plain));
+        let short = (0..1_000).map(|from_s| Claim { from_s, until_s: 5, ..Claim::excluded() });
+        let long = Claim { until_s: 9, ..Claim::excluded() };
+        assert!(settled(Equals::All, &short.chain([long]).collect::<Vec<_>>()).iter().any(|claim| claim.until_s == 9));
     }
 
     #[test]

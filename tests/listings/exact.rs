@@ -212,6 +212,14 @@ fn subzones() {
     assert_eq!(codes("1.2.0.192.sbl").len(), 1);
     world.list("zen.example", "198.51.100.1", Lifetime::Endless);
     assert_eq!((codes("1.100.51.198").len(), codes("1.100.51.198.sbl").len()), (1, 0));
+    // A wildcard above a subzone lists nothing in it.
+    let deep = World::new(&[(
+        "deep.example.combined",
+        "$DATASET dnset a @\n:2:a\nx.example\n$DATASET ip4set b a.b.c\n:3:b\n127.0.0.2\n",
+    )]);
+    deep.list("deep.example", "*.b.c", Lifetime::Endless);
+    assert_eq!(deep.ask("9.9.9.9.a.b.c.deep.example", "A")[0], "NXDOMAIN");
+    assert_eq!(deep.ask("z.b.c.deep.example", "A").len(), 2);
     world.exclude("zen.example", "0.0.0.0/0");
     assert_eq!((codes("1.2.0.192").len(), codes("1.2.0.192.sbl").len(), codes("1.100.51.198").len()), (0, 0, 1));
     for (zone, key) in [

@@ -71,6 +71,14 @@ fn the_name_of_a_query_stands_for_what_it_asks() {
     assert_eq!(codes("9.2.0.192.bl.example."), [None, None], "excluded");
     assert_eq!(codes("www.spam.example.names.example"), [None, Some("127.0.0.5".to_owned())]);
     assert_eq!(codes("2.0.192.bl.example"), [None, None], "no address");
+    place.drop_file(
+        "zen.example.combined",
+        "$DATASET ip4set sbl @\n:2:sbl\n127.0.0.2\n$DATASET ip4set xbl xbl\n:4:xbl\n127.0.0.4\n",
+    );
+    let (is_well, said) = live.tell(&["reload"]);
+    assert!(is_well, "{said}");
+    let (_, said) = live.tell(&["explain", "4.0.0.127.xbl.zen.example"]);
+    assert!(said.contains("xbl.zen.example: listed as 127.0.0.4"), "{said}");
 }
 
 #[test]

@@ -47,8 +47,9 @@ impl Journal {
 impl Write for Journal {
     fn write(&mut self, message: &[u8]) -> io::Result<usize> {
         let sent = self.socket.send(message);
-        // One that was started anew may listen at another socket of that name.
-        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        // One that was started anew may listen at another socket of that name; and nobody may have done when it was tried before.
+        let is_gone = |kind| matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected);
+        if sent.as_ref().is_err_and(|error| is_gone(error.kind())) {
             self.socket.connect(&self.path)?;
             return self.socket.send(message);
         }
@@ -242,6 +243,8 @@ mod tests {
         drop(first);
         let path = folder.path().join("socket");
         std::fs::remove_file(&path).expect("removed");
+        log_to(&queue, || info!("to nobody"));
+        queue.flush();
         let second = UnixDatagram::bind(&path).expect("a socket");
         second.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
         log_to(&queue, || info!("to the second"));

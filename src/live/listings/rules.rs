@@ -225,18 +225,21 @@ impl Rule {
 /// The subzone that a name is in: there nobody asks for it, but for what stands left of the subzone.
 fn subzone_of(zone: &Zone, key: &Key) -> Option<String> {
     let (Key::Name { name, .. }, Some(content)) = (key, &zone.content) else { return None };
-    let mut subzones = content.parts().iter().filter(|part| !part.name.is_root());
-    let part = subzones.find(|part| name.strip(&part.name).is_some())?;
-    Some(part.name.below(&zone.apex).map_or_else(|_| part.name.to_string(), |subzone| subzone.to_string()))
+    let subzone = content.subzone_of(name)?;
+    Some(subzone.below(&zone.apex).map_or_else(|_| subzone.to_string(), |subzone| subzone.to_string()))
 }
 
 /// What a zone holds, if that is not of the key's shape. A zone of plain records, or of nothing yet, takes any. What is listed is
 /// so in the zone itself, what is excluded in its subzones, too.
 fn other_shape(content: &Content, verdict: &Verdict, key: &Key) -> Option<&'static str> {
-    let own = || content.own_datasets().iter().collect();
-    let datasets: Vec<_> = if *verdict == Verdict::Excluded { content.datasets() } else { own() };
-    let has_addresses = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Addresses(_)));
-    let has_names = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
+    let own = |is_such: fn(&Entries) -> bool| content.own_datasets().iter().any(|dataset| is_such(&dataset.entries));
+    let (has_addresses, has_names) = match verdict {
+        Verdict::Excluded => content.holds(),
+        Verdict::Listed { .. } => (
+            own(|entries| matches!(entries, Entries::Addresses(_))),
+            own(|entries| matches!(entries, Entries::Names(_))),
+        ),
+    };
     match key {
         Key::Prefix(_) if has_names && !has_addresses => Some("names, and this is an address"),
         Key::Name { .. } if has_addresses && !has_names => Some("addresses, and this is not one"),

@@ -254,6 +254,8 @@ fn the_brake_works_on_a_disk_that_is_nearly_full() {
     assert!(world.apply(3, EXCLUDE).is_err());
     assert!(world.is_served(3), "what is listed stays listed");
     world.is_full.store(false, Relaxed);
+    world.listings.sweep();
+    assert!(world.listings.of_zone(&zone(), None, 10).is_ok(), "it can be read though there is little room");
     assert_eq!(world.apply(3, Op::Delist), Ok(vec![Outcome::Delisted]), "as soon as there is some");
     world.free.store(1 << 40, Relaxed);
     assert!(world.put(6).is_ok());

@@ -188,7 +188,7 @@ impl Writer {
             Message::Stop => {
                 // What was removed since the last look is written anew, or nothing is left at the next start.
                 if self.is_loaded() {
-                    let _said_if_not = self.guard(Self::ready_with_room);
+                    let _said_if_not = self.guard(Self::ready_anyway);
                 }
                 return false;
             }
@@ -221,9 +221,14 @@ impl Writer {
     /// Commits changes; with little room, only those that list nothing: they are what makes a mad list harmless.
     fn commit(&mut self, orders: Vec<Order>) {
         let room = self.shared.disk.check_room(&self.shared.path);
-        let Err(why) = &room else { return self.commit_all(orders, &room) };
+        let why = match &room {
+            Err(why) if self.is_loaded() => why,
+            _ => return self.commit_all(orders, &room),
+        };
         let (orders, refused): (Vec<_>, Vec<_>) = orders.into_iter().partition(Order::lists_nothing);
-        self.alarm(why);
+        if orders.is_empty() {
+            self.alarm(why);
+        }
         for order in refused {
             self.shared.waiting.fetch_sub(order.work.len(), Ordering::Relaxed);
             let _said_if_not = self.guard(|writer| writer.shared.tell(order, Err(why.clone())));
@@ -306,13 +311,14 @@ impl Writer {
         // Also while nothing may be thrown away: an alarm ends with its cause.
         let Ok(database) = self.ready_with_room() else { return 0 };
         let Some(past_s) = past_s else { return 0 };
-        match self.sweep_in(&database, past_s) {
+        let swept = self.sweep_in(&database, past_s);
+        drop(database); // a store that is opened again must not be held here
+        match swept {
             Ok((count, edits)) => {
                 let _said_if_not = self.serve(&edits);
                 count
             }
             Err(fault) => {
-                drop(database);
                 self.fail(&fault);
                 0
             }
@@ -352,12 +358,9 @@ impl Writer {
     /// The store, if there is room in it for anything.
     fn ready_with_room(&mut self) -> Result<Arc<Database>, StoreError> {
         let room = self.shared.disk.check_room(&self.shared.path);
+        let database = self.ready(&room)?;
         // To serve what is there takes none.
-        if let (Err(why), true) = (&room, self.is_loaded()) {
-            self.alarm(why);
-            return Err(why.clone());
-        }
-        self.ready(&room)
+        if self.is_loaded() { room.map(|()| database) } else { Ok(database) }
     }
 
     /// The store, also if there is little room in it.

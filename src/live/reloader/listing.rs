@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 use super::{Reloader, is_of};
 use crate::{
     live::{
+        assembly::apexes,
         loading::{MISSING, stamps},
         printable::printable,
         zones::{DatasetSpec, NamedZone, ZoneSource, absolute, take_lone_access_lists},
@@ -62,8 +63,10 @@ impl Reloader {
                 };
                 let text = format!("the file is gone; {until} until it comes back");
                 error!(dataset = %old.dataset, "{text}, or {}", self.how_to_accept(old.zone.as_ref()));
-                self.status.trouble(&old.dataset, old.zone.iter(), &text);
-                self.status.count_failures(old.zone.iter(), &[MISSING]);
+                // An access list without a zone is of all of them.
+                let zones = old.zone.as_ref().map_or_else(|| apexes(&before), |zone| vec![zone]);
+                self.status.trouble(&old.dataset, zones.iter().copied(), &text);
+                self.status.count_failures(zones.into_iter(), &[MISSING]);
                 // What was refused of it is told again should it come back; what was never good is waited for no longer.
                 if let Some(held) = self.held.get_mut(&old.dataset).filter(|held| held.failure.is_some()) {
                     held.failure.take_if(|_| has_good);
@@ -74,7 +77,8 @@ impl Reloader {
         }
         if matches!(self.settings.source, ZoneSource::Folder(_)) {
             // Only now, for a zone whose files vanished goes on and keeps its access list.
-            ignored.extend(take_lone_access_lists(&mut specs));
+            let lone = take_lone_access_lists(&mut specs);
+            ignored.extend(lone.into_iter().filter(|(path, _)| path.exists()));
             specs.sort_by(|a, b| a.dataset.files.cmp(&b.dataset.files));
         }
         self.pass_over(&ignored);
@@ -99,6 +103,11 @@ impl Reloader {
             self.status.keep_to(&self.specs);
         }
         self.held.retain(|dataset, _| self.by_dataset.contains_key(dataset));
+        let has_troubles = !self.status.read().troubles.is_empty();
+        if has_troubles {
+            let known: HashSet<String> = self.by_dataset.keys().map(ToString::to_string).collect();
+            self.status.keep_troubles_of(|dataset| known.contains(dataset));
+        }
         has_changed
     }
 

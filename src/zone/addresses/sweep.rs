@@ -27,8 +27,9 @@ struct Open<K> {
     /// Which one it is.
     serial: u32,
     was_stated: bool,
-    /// What it says together with all around it that count together with it, once that was asked.
-    together: Option<Standing>,
+    /// What it says together with all around it that count together with it, once that was asked, and whether more was said than
+    /// can count.
+    together: Option<(Standing, bool)>,
 }
 
 impl<K> Open<K> {
@@ -273,16 +274,19 @@ impl<'r, K: Key> Sweep<'r, K> {
     #[inline(never)]
     fn level_inside(&mut self, at: usize) -> Standing {
         let Open { last, length, level, together, .. } = self.open[at];
-        if let Some(together) = together {
+        if let Some((together, _)) = together {
             return together;
         }
         let around = self.open[..at].iter().rev().take_while(|open| open.level == level);
         let known = around.clone().position(|open| open.together.is_some());
         let wider = at - known.map_or(around.count(), |known| known + 1);
-        let standings = self.open[wider..=at].iter().map(|open| open.together.unwrap_or(open.own));
+        let standings =
+            self.open[wider..=at].iter().map(|open| open.together.map_or(open.own, |(together, _)| together));
         let (together, is_crowded) = self.specificity.equals().standing(standings, self.rulings);
-        self.crowded.extend(is_crowded.then_some((last.prefix(length).0, length)));
-        self.open[at].together = Some(together);
+        // Of all that is within a prefix of which that was told, it is not told again.
+        let was_crowded = self.open[wider].together.is_some_and(|(_, was_crowded)| was_crowded);
+        self.crowded.extend((is_crowded && !was_crowded).then_some((last.prefix(length).0, length)));
+        self.open[at].together = Some((together, is_crowded || was_crowded));
         together
     }
 }

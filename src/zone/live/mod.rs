@@ -232,13 +232,17 @@ impl LiveZone {
 
     /// When the next of the listings that are in force ends, in seconds since the epoch. Looks at all of them.
     pub fn next_end_s(&self, now_s: u64) -> Option<u32> {
-        let mut next_s = None;
-        self.for_each(|_, entry| {
-            if entry.value().is_some() && entry.in_force(now_s) && entry.until_s != FOREVER_S {
-                next_s = Some(next_s.map_or(entry.until_s, |next_s: u32| next_s.min(entry.until_s)));
+        let mut next_s = FOREVER_S;
+        let mut look = |entry: Entry| {
+            if entry.value().is_some() && entry.in_force(now_s) {
+                next_s = next_s.min(entry.until_s);
             }
-        });
-        next_s
+        };
+        self.v4.for_each(|_, _, entry| look(entry));
+        self.v6.for_each(|_, _, entry| look(entry));
+        self.names.exact.for_each(|_, entry| look(entry));
+        self.names.wildcards.for_each(|_, entry| look(entry));
+        (next_s != FOREVER_S).then_some(next_s)
     }
 
     /// At most `limit` of what is over at this second.
