@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     net::{Ipv4Addr, UdpSocket},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{SECRET, Server, ask, is_listed, open, run};
@@ -188,6 +188,20 @@ fn who_may_not_is_told_so() {
     assert!(refusal(&server, "update add bl.example 60 NS ns.example").contains("REFUSED"));
     assert!(refusal(&server, "update add www.bl.example 60 A 127.0.0.2").contains("REFUSED"), "not an address");
     assert!(!is_listed(&server, "1.2.0.192.bl.example"));
+    // And whoever looks after the server reads why.
+    let why = [
+        "it is not signed; 1 like it",
+        "REFUSED: its key is not for this zone",
+        "NOTAUTH: its zone is not served here",
+        "NOTZONE: a name is not in the zone",
+        "REFUSED: a record is neither A nor TXT",
+        "REFUSED: a name stands for no address, prefix or domain",
+    ];
+    let begun = Instant::now();
+    while !why.iter().all(|why| server.said().contains(why)) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", server.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn octets(hex: &str) -> Vec<u8> {
