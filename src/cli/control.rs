@@ -172,8 +172,7 @@ fn show_status(answer: &Answer, line: &mut impl FnMut(&str)) -> bool {
         let ended = expired.iter().find(|(other, _)| other == zone);
         let by_command = match listings.iter().find(|(other, _)| other == zone) {
             None => String::new(),
-            Some((_, 1)) => ", 1 listing by command".to_owned(),
-            Some((_, count)) => format!(", {count} listings by command"),
+            Some((_, count)) => format!(", {}", super::stats::by_command(*count as u64)),
         };
         match (entries, ended) {
             (Some(entries), None) => line(&format!("{zone}: {entries} entries{by_command}")),

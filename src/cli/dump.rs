@@ -270,9 +270,7 @@ impl<W: Write> PartDump<'_, W> {
         let is_said = !begins_with_asterisk || self.is_entry(node);
         let own_is_listed = !node.is_empty() && is_said && self.print_name_entries(node, &owner)?;
         is_written |= own_is_listed;
-        // A child that surely has no entry of its own shows what the wildcards say below this name.
-        let child: Vec<u8> = [b"\x0bdnsbld-dump", node].concat();
-        is_written |= self.print_name_entries(&child, &below)?;
+        is_written |= self.print_name_entries(&unlisted_child(node), &below)?;
         let has_to_exist = begins_with_asterisk || !is_written;
         if has_to_exist && is_said && self.is_excluded(node) && self.is_below_wildcard(node) {
             // The name must exist, or the wildcard above would list it: a dangling alias, as rbldnsd has it.
@@ -329,22 +327,22 @@ impl<W: Write> PartDump<'_, W> {
     /// Whether a wildcard lists what is beside a name.
     fn is_below_wildcard(&self, node: &[u8]) -> bool {
         let Some((&length, _)) = node.split_first() else { return false };
-        let Some(name) = query_name(&[b"\x0bdnsbld-dump", &node[1 + usize::from(length)..]].concat()) else {
-            return false;
-        };
-        self.part.datasets.iter().any(|dataset| match &dataset.entries {
-            Entries::Names(names) => names.look_up(name.relative(name.label_count()), self.context).finding.is_listed(),
-            _ => false,
-        })
+        self.finds(&unlisted_child(&node[1 + usize::from(length)..]), Finding::is_listed)
     }
 
     fn is_excluded(&self, wire: &[u8]) -> bool {
         let Some(name) = query_name(wire) else { return false };
-        let relative = name.relative(name.label_count());
+        self.finds(wire, |finding| matches!(finding, Finding::Excluded))
+            && !self.content.is_non_terminal(name.relative(name.label_count()))
+    }
+
+    /// Whether any dataset of names finds such a thing.
+    fn finds<'f>(&'f self, wire: &[u8], is_such: impl Fn(&Finding<'f>) -> bool) -> bool {
+        let Some(name) = query_name(wire) else { return false };
         self.part.datasets.iter().any(|dataset| match &dataset.entries {
-            Entries::Names(names) => matches!(names.look_up(relative, self.context).finding, Finding::Excluded),
+            Entries::Names(names) => is_such(&names.look_up(name.relative(name.label_count()), self.context).finding),
             _ => false,
-        }) && !self.content.is_non_terminal(relative)
+        })
     }
 
     fn print_listed<'f>(&mut self, owner: &str, key: &str, find: impl Fn(&'f Dataset) -> Finding<'f>) -> io::Result<()>
@@ -356,6 +354,11 @@ impl<W: Write> PartDump<'_, W> {
         }
         Ok(())
     }
+}
+
+/// A child that surely has no entry of its own: it shows what the wildcards say below a name.
+fn unlisted_child(node: &[u8]) -> Vec<u8> {
+    [b"\x0bdnsbld-dump", node].concat()
 }
 
 /// Prints the values of a finding; true if there were any.

@@ -162,6 +162,11 @@ fn hits(before: &ZoneStatistics, now: &ZoneStatistics) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
 }
 
+/// So many listings by command.
+pub(super) fn by_command(count: u64) -> String {
+    format!("{count} listing{} by command", if count == 1 { "" } else { "s" })
+}
+
 /// How a zone is, in words.
 fn state(zone: &ZoneStatistics) -> String {
     let mut words = Vec::new();
@@ -172,10 +177,8 @@ fn state(zone: &ZoneStatistics) -> String {
         let age_s = clock::now_s().saturating_sub(loaded_s);
         words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));
     }
-    match zone.live_listings {
-        0 => {}
-        1 => words.push("1 listing by command".to_owned()),
-        count => words.push(format!("{count} listings by command")),
+    if zone.live_listings > 0 {
+        words.push(by_command(zone.live_listings));
     }
     if let Some(next_s) = zone.next_expiry_s {
         words.push(format!("next listing ends {}", clock::date(next_s)));

@@ -161,9 +161,8 @@ fn queried(snapshot: &Snapshot, asked: &AskedKey) -> Option<(Name, AskedKey)> {
     let AskedKey::Name(name) = asked else { return None };
     let zone = snapshot.zone_of(name, &Name::root())?;
     let (relative, content) = (name.strip(&zone.apex)?, zone.content.as_ref()?);
-    let subzone = content.subzone_of(&relative).cloned().unwrap_or_else(Name::root);
-    let part = content.parts().iter().find(|part| part.name == subzone)?;
-    let key = match owner::key(&relative.strip(&subzone)?, Holds::of_datasets(&part.datasets))? {
+    let part = content.part_of(&relative)?;
+    let key = match owner::key(&relative.strip(&part.name)?, Holds::of_datasets(&part.datasets))? {
         Key::Prefix(IpNet::V4(net)) if net.prefix_len() == net.max_prefix_len() => AskedKey::V4(net.network().into()),
         Key::Prefix(IpNet::V6(net)) if net.prefix_len() == net.max_prefix_len() => AskedKey::V6(net.network().into()),
         Key::Name { name, is_wildcard: false } => AskedKey::Name(name),

@@ -267,6 +267,15 @@ mod tests {
         version.files[0].as_deref().expect("a file")
     }
 
+    /// A folder with a dataset of one file, and room for what is kept of it.
+    fn one_file() -> (tempfile::TempDir, Kept, DatasetSpec) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = Kept::new(folder.path(), 100).expect("made");
+        let dataset = dataset(folder.path());
+        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        (folder, kept, dataset)
+    }
+
     #[test]
     fn the_last_good_version_comes_back() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -302,10 +311,7 @@ mod tests {
 
     #[test]
     fn half_a_version_is_none() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let kept = Kept::new(folder.path(), 100).expect("made");
-        let dataset = dataset(folder.path());
-        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        let (_folder, kept, dataset) = one_file();
         kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
         let place = kept.place(&dataset);
         // As a crash would leave it between the two renames: only the version before is there.
@@ -364,10 +370,7 @@ mod tests {
 
     #[test]
     fn what_may_not_be_written_to_is_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let kept = Kept::new(folder.path(), 100).expect("made");
-        let dataset = dataset(folder.path());
-        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        let (folder, kept, dataset) = one_file();
         fs::set_permissions(folder.path().join("hosts"), fs::Permissions::from_mode(0o444)).expect("set");
         kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
         let version = kept.find(&dataset).expect("there");
@@ -379,10 +382,7 @@ mod tests {
 
     #[test]
     fn only_what_was_loaded_is_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let kept = Kept::new(folder.path(), 100).expect("made");
-        let dataset = dataset(folder.path());
-        fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
+        let (folder, kept, dataset) = one_file();
         let loaded = stamps(&dataset);
         kept.save(&dataset, &loaded, 1).expect("kept");
         assert!(kept.find(&dataset).expect("there").is_of(&loaded));

@@ -196,16 +196,11 @@ impl Content {
         .or_else(|| first(&|dataset| has_names(dataset) == (shape == Shape::Name)))
     }
 
-    /// The name of the deepest subzone that a relative name is in or is.
-    pub fn subzone_of(&self, name: &Name) -> Option<&Name> {
-        let mut rest = &name.as_wire()[..name.as_wire().len() - 1];
-        while let Some((&length, after)) = rest.split_first() {
-            if let Some(place) = self.places.get(rest) {
-                return Some(&self.parts[*place as usize].name);
-            }
-            rest = &after[length.into()..];
-        }
-        None
+    /// The same for whoever has just a name.
+    pub fn part_of(&self, name: &Name) -> Option<&Part> {
+        let mut query_name = QueryName::new();
+        query_name.read(name.as_wire())?;
+        Some(self.part(query_name.relative(query_name.label_count())))
     }
 
     /// Whether any dataset, of subzones too, holds addresses, and whether any holds names.
@@ -429,7 +424,7 @@ impl Snapshot {
     pub fn subzone(&self, name: &Name) -> Option<&Zone> {
         let zone = self.zone_of(name, &Name::root())?;
         let relative = name.strip(&zone.apex)?;
-        (zone.content.as_ref()?.subzone_of(&relative)? == &relative).then_some(zone)
+        (zone.content.as_ref()?.part_of(&relative)?.name == relative).then_some(zone).filter(|_| !relative.is_root())
     }
 
     /// The zone in which a name is asked for that is told relative to another: that one, or one of its own below.

@@ -1,13 +1,13 @@
 //! What a file will change: in addresses and not in lines, against files and against a running server, and as a gate.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{fs, process::Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
     explain::dnsbld,
-    live::{Live, Place, await_true},
+    live::{Live, Place, await_true, long_list},
 };
 
 /// Two folders of zones: what there is, and what is to come.
@@ -98,14 +98,8 @@ fn a_comparison_that_takes_long_does_not_hold_the_end() {
     let place = Place::new();
     place.drop_file("bl.example.ip4set", "127.0.0.2\n");
     let mut live = Live::start(&place, &[]);
-    // Some gigabytes of comments, packed.
-    let comments = format!("# {}\n", "never mind ".repeat(90)).repeat(1_000);
-    let mut packed = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
-    for _ in 0..4_000 {
-        packed.write_all(comments.as_bytes()).expect("packed");
-    }
     let large = place.at("large.ip4set.zst");
-    fs::write(&large, packed.finish().expect("packed")).expect("written");
+    fs::write(&large, long_list(4, "")).expect("written");
     let mut command = super::daemon::dnsbld();
     command
         .args(["diff", "--state"])

@@ -333,3 +333,14 @@ pub(crate) fn append(path: &Path, text: &str) {
     let mut file = File::options().append(true).create(true).open(path).expect("opened");
     file.write_all(text.as_bytes()).expect("written");
 }
+
+/// A list that takes seconds to read: so many gigabytes of comments, and these entries, packed.
+pub(crate) fn long_list(gigabytes: usize, entries: &str) -> Vec<u8> {
+    let comments = format!("# {}\n", "never mind ".repeat(90)).repeat(1_000);
+    let mut packed = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
+    for _ in 0..1_000 * gigabytes {
+        packed.write_all(comments.as_bytes()).expect("packed");
+    }
+    packed.write_all(entries.as_bytes()).expect("packed");
+    packed.finish().expect("packed")
+}

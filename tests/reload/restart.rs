@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use nix::sys::signal::Signal;
 
-use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept};
+use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept, long_list};
 
 pub(crate) const FILE: &str = "bl.example.ip4set";
 const NAME: &str = "1.0.0.10.bl.example";
@@ -143,17 +142,6 @@ fn a_drop_that_was_interrupted_is_taken_up_again() {
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 
-/// A list that takes seconds to read: a gigabyte of comments, packed.
-fn long_list() -> Vec<u8> {
-    let comments = format!("# {}\n", "never mind ".repeat(90)).repeat(1_000);
-    let mut packed = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
-    for _ in 0..1_000 {
-        packed.write_all(comments.as_bytes()).expect("packed");
-    }
-    packed.write_all(hosts(3, 3).as_bytes()).expect("packed");
-    packed.finish().expect("packed")
-}
-
 /// A server of the file `hosts` by its name.
 fn serve_by_name(place: &Place) -> Live {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
@@ -168,7 +156,7 @@ fn queries_are_answered_until_the_reload_in_hand_is_over() {
     place.drop_file("hosts", hosts(3, 2));
     let mut live = serve_by_name(&place);
     place.await_kept("hosts");
-    place.drop_file("hosts", long_list());
+    place.drop_file("hosts", long_list(1, &hosts(3, 3)));
     live.send(Signal::SIGHUP);
     await_true("it is being read", || live.has_open(&place.zone("hosts")), || live.log());
     live.send(Signal::SIGTERM);

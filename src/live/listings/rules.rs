@@ -225,7 +225,7 @@ impl Rule {
 /// The subzone that a name is in: there nobody asks for it, but for what stands left of the subzone.
 fn subzone_of(zone: &Zone, key: &Key) -> Option<String> {
     let (Key::Name { name, .. }, Some(content)) = (key, &zone.content) else { return None };
-    let subzone = content.subzone_of(name)?;
+    let subzone = content.part_of(name).map(|part| &part.name).filter(|part| !part.is_root())?;
     Some(subzone.below(&zone.apex).map_or_else(|_| subzone.to_string(), |subzone| subzone.to_string()))
 }
 
