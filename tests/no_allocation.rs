@@ -20,7 +20,10 @@ use std::{
 use dnsbld::{
     answer::{self, Client, Transport, Verdict},
     wire::name::Name,
-    zone::live::{Live, LiveZone, OwnValue, Place, ValueNumbers, reverse},
+    zone::{
+        live::{Live, LiveZone, OwnValue, Place, ValueNumbers},
+        reversed::reverse,
+    },
 };
 
 thread_local! {

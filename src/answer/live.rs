@@ -17,6 +17,7 @@ use crate::{
     zone::{
         dataset::{Dataset, Entries, Shape},
         live::{Below, Entry, LiveZone},
+        reversed::Reversed,
         ruling::Context,
         shown::Key,
         snapshot::{Content, Sought},
@@ -142,7 +143,7 @@ pub(super) fn anything_below(
 /// Whether the files list any name below this one that is not excluded by command. Plain records are not looked through.
 #[cold]
 fn any_name_left(context: &Context, live: &LiveZone, sought: &Sought<'_>, name: RelativeName<'_>) -> bool {
-    let is_left_out = |reversed: &[u8], is_wildcard| live.leaves_out(reversed, is_wildcard, context.now_s);
+    let is_left_out = |name: &Reversed, is_wildcard| live.leaves_out(name, is_wildcard, context.now_s);
     sought.any(|dataset, subject| match &dataset.entries {
         Entries::Addresses(_) => false,
         // In a subzone a name may seem to have something below it that is all excluded: then there is no data instead of no name.

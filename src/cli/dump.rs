@@ -242,7 +242,10 @@ impl<W: Write> PartDump<'_, W> {
             match &dataset.entries {
                 Entries::Names(names) => {
                     has_names = true;
-                    names.for_each(|name, _, _| add(&name[..name.len() - 1]));
+                    names.for_each(|name, _, _| {
+                        let name = name.to_name();
+                        add(&name.as_wire()[..name.as_wire().len() - 1]);
+                    });
                 }
                 Entries::Records(records) => records.iter().for_each(|(name, _)| add(name)),
                 Entries::Addresses(_) => {}

@@ -14,7 +14,8 @@ use crate::{
     wire::name::Name,
     zone::{
         dataset::Shape,
-        live::{Live, Place, reverse, unreverse},
+        live::{Live, Place},
+        reversed::{reverse, unreverse},
         ruling::Context,
         snapshot::Zone,
     },

@@ -325,8 +325,8 @@ fn prefix_len(first: u128, last: u128, address: u128, bits: u32) -> u32 {
 
 fn claims_on_name(names: &Names, name: &Name) -> Vec<(Claim, u32)> {
     let mut found = Vec::new();
-    names.for_each(|wire, exact, wildcard| {
-        let entry = Name::from_wire(wire);
+    names.for_each(|entry, exact, wildcard| {
+        let entry = entry.to_name();
         let Some(before) = name.strip(&entry) else { return };
         let (standing, is_exact) = if before.is_root() { (exact, true) } else { (wildcard, false) };
         let rank = 2 * entry.label_count() as u32 + u32::from(is_exact);

@@ -225,6 +225,7 @@ mod tests {
                 say(format!("{first}-{last}"), addresses.decide(standings, &context));
             }),
             Entries::Names(names) => names.for_each(|name, exact, wildcard| {
+                let name = name.to_name();
                 say(format!("{name:?}"), names.decide(exact, &context));
                 say(format!("*{name:?}"), names.decide(wildcard, &context));
             }),

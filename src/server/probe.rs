@@ -110,9 +110,7 @@ fn some_names(dataset: &Dataset, context: &Context) -> Vec<Name> {
             let v6 = addresses.some_listed_v6(OWN_ENTRIES, context).into_iter().map(nibbles);
             v4.chain(v6).filter_map(parse).collect()
         }
-        Entries::Names(names) => {
-            names.some_listed(OWN_ENTRIES, context).iter().map(|wire| Name::from_wire(wire)).collect()
-        }
+        Entries::Names(names) => names.some_listed(OWN_ENTRIES, context),
         Entries::Records(_) => Vec::new(),
     }
 }

@@ -11,6 +11,7 @@
 //! | `subject.rs` | what a name may stand for: an address, a part of one, a name |
 //! | `dataset.rs`, `values.rs`, `shown.rs` | a typed set of entries; A and TXT; the key in a TXT |
 //! | `addresses/`, `names/`, `records.rs` | the three kinds of sets |
+//! | `reversed.rs` | a name from right to left, as sets of names have it |
 //! | `live/` | what is listed by command, in front of all that |
 //!
 //! | what an entry says, from a line's words to an answer | |
@@ -41,6 +42,7 @@ pub mod live;
 pub mod names;
 pub mod nested;
 pub mod records;
+pub mod reversed;
 pub mod ruling;
 mod runs;
 pub mod shown;

@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     wire::name::{Name, NameError},
-    zone::live::{Place, reverse, unreverse},
+    zone::{
+        live::Place,
+        reversed::{reverse, unreverse},
+    },
 };
 
 /// What is listed or excluded.

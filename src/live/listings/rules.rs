@@ -10,6 +10,7 @@ use crate::{
     zone::{
         dataset::Entries,
         live::{Below, Live, LiveZone},
+        reversed::Reversed,
         ruling::Context,
         snapshot::{Content, Snapshot, Zone},
         subject::Run,
@@ -286,7 +287,7 @@ fn lists(zone: &Zone, key: &Key, situation: &Situation<'_>) -> bool {
                     None => names.any(|names| names.look_up(relative, &context).finding.is_listed()),
                 };
             }
-            let is_left_out = |reversed: &[u8], is_wildcard| live.leaves_out(reversed, is_wildcard, situation.now_s);
+            let is_left_out = |name: &Reversed, is_wildcard| live.leaves_out(name, is_wildcard, situation.now_s);
             match live.below(relative, situation.now_s) {
                 Below::Listed => true,
                 Below::AllExcluded => false,

@@ -5,12 +5,10 @@ use super::{
     Change, Difference, Item,
     answers::{Answers, Reader},
 };
-use crate::{
-    wire::name::Name,
-    zone::{
-        dataset::{Dataset, Entries},
-        ruling::{Context, Finding},
-    },
+use crate::zone::{
+    dataset::{Dataset, Entries},
+    reversed::unreverse,
+    ruling::{Context, Finding},
 };
 
 /// Nothing is said; what holds is said above.
@@ -36,7 +34,7 @@ impl Column {
         let mut column = Self::default();
         let Entries::Names(names) = &dataset.entries else { return column };
         let mut reader = Reader::new(dataset);
-        names.for_each(|wire, exact, wildcard| {
+        names.for_each(|name, exact, wildcard| {
             let mut read = |finding: Finding<'_>| match finding {
                 Finding::Absent => UNSAID,
                 finding => reader.read(finding, context, answers),
@@ -45,7 +43,7 @@ impl Column {
             if exact == UNSAID && below == UNSAID {
                 return;
             }
-            push_reversed(wire, &mut column.octets);
+            column.octets.extend_from_slice(name.all());
             column.rows.push(Row { end: column.octets.len(), exact, below });
         });
         column
@@ -55,25 +53,6 @@ impl Column {
         let start = row.checked_sub(1).map_or(0, |before| self.rows[before].end);
         &self.octets[start..self.rows[row].end]
     }
-}
-
-/// Appends a name's labels from right to left.
-fn push_reversed(wire: &[u8], octets: &mut Vec<u8>) {
-    let start = octets.len();
-    let mut at = 0;
-    while let Some(length) = wire.get(at).map(|&length| usize::from(length)).filter(|&length| length > 0) {
-        let label = &wire[at..=at + length];
-        octets.splice(start..start, label.iter().copied());
-        at += 1 + length;
-    }
-}
-
-/// The name of labels from right to left.
-fn name_of(reversed: &[u8]) -> Name {
-    let mut wire = Vec::new();
-    push_reversed(reversed, &mut wire);
-    wire.push(0);
-    Name::from_wire(&wire)
 }
 
 /// What holds below a name on the way.
@@ -121,7 +100,7 @@ pub(super) fn compare(
             let (before, after) = (together(before), together(after));
             difference.before.names += u64::from(before != Answers::NONE);
             if let Some(change) = Change::of(before, after) {
-                difference.add(change, |amounts| amounts.names += 1, || Item::Name(name_of(name)));
+                difference.add(change, |amounts| amounts.names += 1, || Item::Name(unreverse(name)));
             }
         }
         let (before, after) = below.split_at(old.len());
@@ -129,7 +108,7 @@ pub(super) fn compare(
             let (before, after) = (together(before), together(after));
             difference.before.wildcards += u64::from(before != Answers::NONE);
             if let Some(change) = Change::of(before, after) {
-                difference.add(change, |amounts| amounts.wildcards += 1, || Item::Wildcard(name_of(name)));
+                difference.add(change, |amounts| amounts.wildcards += 1, || Item::Wildcard(unreverse(name)));
             }
         }
         if says_below {

@@ -21,16 +21,16 @@ mod values;
 use std::{fmt, sync::Arc};
 
 pub use self::{
-    names::{Below, reverse, unreverse},
+    names::Below,
     ordered::Entry,
     values::{BUILT_IN, LiveValue, LiveValueId, OwnValue, ValueNumbers},
 };
 use self::{
-    names::{LiveNames, Reversed},
+    names::LiveNames,
     ordered::Ordered,
     prefixes::{PIECES_MAX, Prefixes},
 };
-use super::{ruling::FOREVER_S, subject::Run};
+use super::{reversed::Reversed, ruling::FOREVER_S, subject::Run};
 use crate::wire::name::RelativeName;
 
 /// All live listings that are served at one moment, by the slots of their zones.
@@ -77,7 +77,7 @@ pub enum Place {
     V6(u128, u8),
     /// A name, its labels from right to left, or all names below it.
     Name {
-        /// See [`reverse`].
+        /// See [`reverse`](super::reversed::reverse).
         reversed: Box<[u8]>,
         /// All names below, and not itself.
         is_wildcard: bool,
@@ -119,7 +119,7 @@ impl LiveZone {
         if !self.has_names() {
             return None;
         }
-        self.names.find(&Reversed::new(name), now_s)
+        self.names.find(&Reversed::of(name), now_s)
     }
 
     /// Whether anything is said of names.
@@ -148,12 +148,12 @@ impl LiveZone {
         if !self.has_names() {
             return Below::Nothing;
         }
-        self.names.below(&Reversed::new(name), now_s)
+        self.names.below(&Reversed::of(name), now_s)
     }
 
-    /// Whether a name, given as its labels from right to left, or all names below it, are excluded.
-    pub fn leaves_out(&self, reversed: &[u8], is_wildcard: bool, now_s: u64) -> bool {
-        self.names.leaves_out(reversed, is_wildcard, now_s)
+    /// Whether a name, or all names below it, are excluded.
+    pub fn leaves_out(&self, name: &Reversed, is_wildcard: bool, now_s: u64) -> bool {
+        self.names.leaves_out(name, is_wildcard, now_s)
     }
 
     /// The value of an entry.

@@ -14,11 +14,11 @@ use super::{
     label::Label,
     table::Table,
     tops::{TOPS_MAX, Tops},
-    write_name,
 };
 use crate::{
     wire::name::LABELS_MAX,
     zone::{
+        reversed::unreverse,
         ruling::{Claim, FOREVER_S, Ruling, RulingsBuilder},
         runs::common_len,
         standing::{Equals, Outlook, Standing},
@@ -160,15 +160,7 @@ impl Said {
     #[inline]
     fn tell_crowded(&mut self, labels: &[u8], tell: &mut impl FnMut(&[u8])) {
         if std::mem::take(&mut self.is_crowded) {
-            let (mut way, mut rest) = (Vec::new(), labels);
-            while let Some((&length, after)) = rest.split_first() {
-                let (label, after) = after.split_at(length.into());
-                way.push(label);
-                rest = after;
-            }
-            let mut name = Vec::new();
-            write_name(&way, &mut name);
-            tell(&name);
+            tell(unreverse(labels).as_wire());
         }
     }
 }

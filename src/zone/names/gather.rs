@@ -7,8 +7,9 @@ use std::{cmp::Ordering, sync::Arc};
 
 use super::builder::Scope;
 use crate::{
-    wire::name::{LABELS_MAX, NAME_MAX},
+    wire::name::NAME_MAX,
     zone::{
+        reversed::turn,
         ruling::{FOREVER_S, Ruling},
         runs::{Merge, NUMBER_MAX, Packed, Run, common_len, push_number, unzigzag, zigzag},
         sorting::sort_in_place,
@@ -57,21 +58,11 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// The next line. `name` is in wire format and lower case.
+    /// The next line. `name` is in wire format and lower case, the root's octet last.
     pub(super) fn push(&mut self, name: &[u8], scope: Scope, standing: Standing) {
         let at = self.text.len();
-        let mut starts = [0_u8; LABELS_MAX];
-        let (mut count, mut start) = (0, 0);
-        while name[start] != 0 {
-            starts[count] = start as u8;
-            count += 1;
-            start += 1 + usize::from(name[start]);
-        }
-        self.text.push(start as u8);
-        for &start in starts[..count].iter().rev() {
-            let start = usize::from(start);
-            self.text.extend_from_slice(&name[start..=start + usize::from(name[start])]);
-        }
+        self.text.push((name.len() - 1) as u8);
+        turn(name, &mut self.text);
         let head = head(&self.text[at + 1..]);
         self.rows.push(Row { head, at: at as u32, standing, scope });
         let collected = self.text.len() + size_of_val(&*self.rows);
@@ -266,7 +257,10 @@ impl Run for Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{wire::name::Name, zone::values::ValueId};
+    use crate::{
+        wire::name::Name,
+        zone::{reversed::reverse, values::ValueId},
+    };
 
     type Line = (Vec<u8>, Scope, Standing);
 
@@ -278,11 +272,6 @@ mod tests {
             merge.advance();
         }
         all
-    }
-
-    fn reversed(name: &Name) -> Vec<u8> {
-        let labels: Vec<&[u8]> = name.labels().collect();
-        labels.iter().rev().flat_map(|label| [&[label.len() as u8], *label].concat()).collect()
     }
 
     #[test]
@@ -300,7 +289,7 @@ mod tests {
                     1 => Ruling(0x8000_0005),
                     _ => Ruling::listed(ValueId(index % 60)),
                 };
-                let line = (reversed(&name), SCOPES[index as usize % 3], Standing { ruling, until_s });
+                let line = (reverse(&name).into_vec(), SCOPES[index as usize % 3], Standing { ruling, until_s });
                 gathered.push(name.as_wire(), line.1, line.2);
                 lines.push(line);
             }

@@ -30,15 +30,19 @@ use self::{
 };
 use super::{
     lifetimes::Lifetimes,
+    reversed::Reversed,
     ruling::{Context, Finding, Level, Rulings, is_over},
     standing::{Outlook, Standing},
     values::ValueId,
 };
-use crate::wire::name::{LABELS_MAX, NAME_MAX, RelativeName};
+use crate::wire::name::{NAME_MAX, Name, RelativeName};
 
 /// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed.
 /// Beyond that, the answer is that there is one: a question too many, but no listing that cannot be found.
 const SCAN_MAX: usize = 1_024;
+
+/// A label that stands for all below a wildcard, after its length.
+const X: &[u8] = b"\x01x";
 
 /// An immutable set of names with what is said of them.
 #[derive(Debug)]
@@ -209,16 +213,16 @@ impl Names {
         NameFinding { finding, entry_label_count, listed_below }
     }
 
-    /// Whether any name below this one is listed that `is_left_out` does not hold for; it is told a name as its labels from right
-    /// to left, or that all names below that one are meant.
+    /// Whether any name below this one is listed that `is_left_out` does not hold for; it is told a name, and whether all names
+    /// below that are meant.
     pub fn any_below_but(
         &self,
         name: RelativeName<'_>,
         context: &Context,
-        mut is_left_out: impl FnMut(&[u8], bool) -> bool,
+        mut is_left_out: impl FnMut(&Reversed, bool) -> bool,
     ) -> bool {
         let lists = |standing: Standing| standing.decide(&self.rulings, context);
-        let mut way = Way::default();
+        let mut way = Reversed::apex();
         let mut node = self.arena.parent(APEX);
         let mut covering = lists(self.arena.read(node.at).0.wildcard);
         for (depth, label) in (1..).zip(name.labels_down()) {
@@ -234,8 +238,8 @@ impl Names {
         self.scan(node.at, |node| {
             way.return_to(node.depth - 1);
             way.push(node.label);
-            let is_left = |standing, is_wildcard, is_left_out: &mut dyn FnMut(&[u8], bool) -> bool| {
-                lists(standing).is_listed() && !is_left_out(way.octets(), is_wildcard)
+            let is_left = |standing, is_wildcard, is_left_out: &mut dyn FnMut(&Reversed, bool) -> bool| {
+                lists(standing).is_listed() && !is_left_out(&way, is_wildcard)
             };
             is_left(node.exact, false, &mut is_left_out) || is_left(node.wildcard, true, &mut is_left_out)
         })
@@ -265,52 +269,48 @@ impl Names {
         nodes.by_ref().take(SCAN_MAX).any(|(_, node)| test(&node)) || nodes.next().is_some()
     }
 
-    /// Calls `visit` with each name of which something is said, in wire format, what is said of it, and what of all names
-    /// below it. Names come in the order of their labels from right to left, shorter labels first.
-    pub fn for_each(&self, mut visit: impl FnMut(&[u8], Standing, Standing)) {
-        let mut name = Vec::new();
-        self.walk(|_, way, Node { exact, wildcard, .. }| {
+    /// Calls `visit` with each name of which something is said, what is said of it, and what of all names below it. Names come
+    /// in the order of their labels from right to left, shorter labels first.
+    pub fn for_each(&self, mut visit: impl FnMut(&Reversed, Standing, Standing)) {
+        self.walk(|_, name, Node { exact, wildcard, .. }| {
             if exact != Standing::ABSENT || wildcard != Standing::ABSENT {
-                write_name(way, &mut name);
-                visit(&name, exact, wildcard);
+                visit(name, exact, wildcard);
             }
             true
         });
     }
 
-    /// Calls `visit` with each node, its place and its labels from right to left, as long as that returns `true`.
-    fn walk<'a>(&'a self, mut visit: impl FnMut(u32, &[&'a [u8]], Node<'a>) -> bool) {
-        let mut way: Vec<&[u8]> = Vec::new();
+    /// Calls `visit` with each node, its place and its name, as long as that returns `true`.
+    fn walk(&self, mut visit: impl FnMut(u32, &Reversed, Node<'_>) -> bool) {
+        let mut way = Reversed::apex();
         for (at, node) in self.arena.nodes() {
-            way.truncate(node.depth.saturating_sub(1));
-            way.extend(Some(node.label).filter(|label| !label.is_empty()));
+            if let Some(above) = node.depth.checked_sub(1) {
+                way.return_to(above);
+                way.push(node.label);
+            }
             if !visit(at, &way, node) {
                 return;
             }
         }
     }
 
-    /// Up to so many names that are listed now, from all over the set, in wire format: entries themselves, and `x` below
-    /// wildcards.
-    pub fn some_listed(&self, count: usize, context: &Context) -> Vec<Vec<u8>> {
+    /// Up to so many names that are listed now, from all over the set: entries themselves, and `x` below wildcards.
+    pub fn some_listed(&self, count: usize, context: &Context) -> Vec<Name> {
         let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
         let part = |at: u32| at as usize * count / self.arena.len();
-        let mut some: Vec<Vec<u8>> = Vec::new();
+        let mut some = Vec::new();
         let mut wanted = 0;
         // The first one of each part.
-        self.walk(|at, way, node| {
+        self.walk(|at, name, node| {
             if part(at) < wanted {
                 return true;
             }
             let is_exact = lists(node.exact);
-            if wanted < count && (is_exact || lists(node.wildcard)) {
-                let mut name = Vec::new();
-                let below = (!is_exact).then_some(&b"x"[..]);
-                write_name(&[way, below.as_slice()].concat(), &mut name);
-                if name.len() <= NAME_MAX {
-                    wanted = part(at) + 1;
-                    some.push(name);
-                }
+            let has_room_below = || name.all().len() + X.len() < NAME_MAX;
+            if wanted < count && (is_exact || lists(node.wildcard) && has_room_below()) {
+                let x = if is_exact { &[][..] } else { X };
+                wanted = part(at) + 1;
+                some.push(Name::from_wire(&[x, name.to_name().as_wire()].concat()));
             }
             wanted < count
         });
@@ -357,50 +357,5 @@ impl Names {
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.arena.memory_bytes() + self.table.memory_bytes() + self.tops.memory_bytes() + self.rulings.memory_bytes()
-    }
-}
-
-/// Writes a name in wire format, given its labels from right to left.
-fn write_name(labels: &[&[u8]], name: &mut Vec<u8>) {
-    name.clear();
-    for label in labels.iter().rev() {
-        name.push(label.len() as u8);
-        name.extend_from_slice(label);
-    }
-    name.push(0);
-}
-
-/// The labels of a name from right to left.
-struct Way {
-    octets: [u8; NAME_MAX],
-    /// Where each label ends.
-    ends: [u8; LABELS_MAX],
-    count: usize,
-}
-
-impl Default for Way {
-    fn default() -> Self {
-        Self { octets: [0; NAME_MAX], ends: [0; LABELS_MAX], count: 0 }
-    }
-}
-
-impl Way {
-    fn octets(&self) -> &[u8] {
-        let end = self.count.checked_sub(1).map_or(0, |last| usize::from(self.ends[last]));
-        &self.octets[..end]
-    }
-
-    fn push(&mut self, label: &[u8]) {
-        let start = self.octets().len();
-        let end = start + 1 + label.len();
-        self.octets[start] = label.len() as u8;
-        self.octets[start + 1..end].copy_from_slice(label);
-        self.ends[self.count] = end as u8;
-        self.count += 1;
-    }
-
-    /// Goes back to so many labels.
-    fn return_to(&mut self, count: usize) {
-        self.count = count;
     }
 }

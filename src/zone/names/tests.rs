@@ -145,7 +145,7 @@ proptest! {
     fn every_name_is_visited_once(lines in any_lines()) {
         let names = build(&lines);
         let mut visited = Vec::new();
-        names.for_each(|name, exact, wildcard| visited.push((Name::from_wire(name), exact, wildcard)));
+        names.for_each(|name, exact, wildcard| visited.push((name.to_name(), exact, wildcard)));
         let mut expected: Vec<Name> = lines.iter().map(|line| wire(&line.0)).collect();
         expected.sort();
         expected.dedup();
@@ -342,7 +342,7 @@ fn some_that_are_listed_from_all_over() {
     // Below that one no name is short enough.
     add(&long, Scope::Below, value(3));
     let names = builder.build();
-    let some = |count| names.some_listed(count, &NOW).iter().map(|wire| Name::from_wire(wire).to_string()).collect();
+    let some = |count| names.some_listed(count, &NOW).iter().map(Name::to_string).collect();
     let all: Vec<String> = some(50);
     assert_eq!(all, ["a.test", "x500.test", "x.zzzzz.test"]);
     assert_eq!(some(2), ["a.test", "x.zzzzz.test"]);
