@@ -1,11 +1,13 @@
 //! Addresses compared: each side as ranges with their answers, in order, and one sweep over both.
 
 use super::{
-    Change, Difference, Item,
+    Amounts, Change, Difference, Item,
     answers::{Answers, Reader},
 };
 use crate::zone::{
+    addresses::Addresses,
     dataset::{Dataset, Entries},
+    nested::Standings,
     ruling::Context,
 };
 
@@ -18,11 +20,17 @@ struct Run<A> {
 }
 
 /// An address of either family.
-trait Address: Copy + Ord {
+pub(super) trait Address: Copy + Ord {
     /// The one after it, if there is one.
     fn next(self) -> Option<Self>;
     /// The one before it, which there is.
     fn before(self) -> Self;
+    /// Calls `visit` with each range of this family of which the same is said.
+    fn for_each(addresses: &Addresses, visit: impl FnMut(Self, Self, &Standings));
+    /// Adds a range to what is counted.
+    fn count(first: Self, last: Self, amounts: &mut Amounts);
+    /// A range as it is shown.
+    fn item(first: Self, last: Self) -> Item;
 }
 
 impl Address for u32 {
@@ -33,6 +41,18 @@ impl Address for u32 {
     fn before(self) -> Self {
         self - 1
     }
+
+    fn for_each(addresses: &Addresses, visit: impl FnMut(Self, Self, &Standings)) {
+        addresses.for_each_v4(visit);
+    }
+
+    fn count(first: Self, last: Self, amounts: &mut Amounts) {
+        amounts.v4 += u64::from(last - first) + 1;
+    }
+
+    fn item(first: Self, last: Self) -> Item {
+        Item::V4(first, last)
+    }
 }
 
 impl Address for u128 {
@@ -42,6 +62,19 @@ impl Address for u128 {
 
     fn before(self) -> Self {
         self - 1
+    }
+
+    fn for_each(addresses: &Addresses, visit: impl FnMut(Self, Self, &Standings)) {
+        addresses.for_each_v6(visit);
+    }
+
+    /// All of them together are one too many for a count, which then stays one short.
+    fn count(first: Self, last: Self, amounts: &mut Amounts) {
+        amounts.v6 = amounts.v6.saturating_add((last - first).saturating_add(1));
+    }
+
+    fn item(first: Self, last: Self) -> Item {
+        Item::V6(first, last)
     }
 }
 
@@ -84,28 +117,21 @@ fn sweep<A: Address>(one: &[Run<A>], two: &[Run<A>], mut visit: impl FnMut(A, A,
 }
 
 /// The ranges of one dataset.
-fn runs_of<A: Address>(
-    dataset: &Dataset,
-    context: &Context,
-    answers: &mut Answers,
-    walk: impl Fn(&Dataset, &mut dyn FnMut(A, A, u32), &mut Reader<'_>, &Context, &mut Answers),
-) -> Vec<Run<A>> {
+fn runs_of<A: Address>(dataset: &Dataset, context: &Context, answers: &mut Answers) -> Vec<Run<A>> {
     let mut runs = Vec::new();
+    let Entries::Addresses(addresses) = &dataset.entries else { return runs };
     let mut reader = Reader::new(dataset);
-    walk(dataset, &mut |first, last, set| push(&mut runs, first, last, set), &mut reader, context, answers);
+    A::for_each(addresses, |first, last, standings| {
+        push(&mut runs, first, last, reader.read(addresses.decide(standings, context), context, answers));
+    });
     runs
 }
 
 /// The ranges of several datasets together.
-fn runs_of_all<A: Address>(
-    datasets: &[&Dataset],
-    context: &Context,
-    answers: &mut Answers,
-    walk: impl Fn(&Dataset, &mut dyn FnMut(A, A, u32), &mut Reader<'_>, &Context, &mut Answers),
-) -> Vec<Run<A>> {
+fn runs_of_all<A: Address>(datasets: &[&Dataset], context: &Context, answers: &mut Answers) -> Vec<Run<A>> {
     let mut all: Vec<Run<A>> = Vec::new();
     for dataset in datasets {
-        let own = runs_of(dataset, context, answers, &walk);
+        let own = runs_of(dataset, context, answers);
         if all.is_empty() {
             all = own;
         } else if !own.is_empty() {
@@ -115,32 +141,6 @@ fn runs_of_all<A: Address>(
         }
     }
     all
-}
-
-fn walk_v4(
-    dataset: &Dataset,
-    push: &mut dyn FnMut(u32, u32, u32),
-    reader: &mut Reader<'_>,
-    context: &Context,
-    answers: &mut Answers,
-) {
-    let Entries::Addresses(addresses) = &dataset.entries else { return };
-    addresses.for_each_v4(|first, last, standings| {
-        push(first, last, reader.read(addresses.decide(standings, context), context, answers));
-    });
-}
-
-fn walk_v6(
-    dataset: &Dataset,
-    push: &mut dyn FnMut(u128, u128, u32),
-    reader: &mut Reader<'_>,
-    context: &Context,
-    answers: &mut Answers,
-) {
-    let Entries::Addresses(addresses) = &dataset.entries else { return };
-    addresses.for_each_v6(|first, last, standings| {
-        push(first, last, reader.read(addresses.decide(standings, context), context, answers));
-    });
 }
 
 /// Visits each range that changes, neighbours with the same change joined.
@@ -162,37 +162,19 @@ fn changes<A: Address>(old: &[Run<A>], new: &[Run<A>], mut visit: impl FnMut(Cha
     }
 }
 
-/// Compares IPv4 addresses.
-pub(super) fn compare_v4(
+/// Compares the addresses of a family.
+pub(super) fn compare<A: Address>(
     old: &[&Dataset],
     new: &[&Dataset],
     context: &Context,
     answers: &mut Answers,
     difference: &mut Difference,
 ) {
-    let old = runs_of_all(old, context, answers, walk_v4);
-    let new = runs_of_all(new, context, answers, walk_v4);
-    let count = |first: u32, last: u32| u64::from(last - first) + 1;
-    difference.before.v4 = old.iter().map(|run| count(run.first, run.last)).sum();
+    let [old, new] = [old, new].map(|datasets| runs_of_all::<A>(datasets, context, answers));
+    for run in &old {
+        A::count(run.first, run.last, &mut difference.before);
+    }
     changes(&old, &new, |change, first, last| {
-        difference.add(change, |amounts| amounts.v4 += count(first, last), || Item::V4(first, last));
-    });
-}
-
-/// Compares IPv6 addresses. All of them together are one too many for a count, which then stays one short.
-pub(super) fn compare_v6(
-    old: &[&Dataset],
-    new: &[&Dataset],
-    context: &Context,
-    answers: &mut Answers,
-    difference: &mut Difference,
-) {
-    let old = runs_of_all(old, context, answers, walk_v6);
-    let new = runs_of_all(new, context, answers, walk_v6);
-    let count = |first: u128, last: u128| (last - first).saturating_add(1);
-    difference.before.v6 = old.iter().fold(0, |sum, run| sum.saturating_add(count(run.first, run.last)));
-    changes(&old, &new, |change, first, last| {
-        let add = |amounts: &mut super::Amounts| amounts.v6 = amounts.v6.saturating_add(count(first, last));
-        difference.add(change, add, || Item::V6(first, last));
+        difference.add(change, |amounts| A::count(first, last, amounts), || A::item(first, last));
     });
 }

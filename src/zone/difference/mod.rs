@@ -25,7 +25,7 @@ use self::answers::Answers;
 use super::{
     dataset::Dataset,
     ruling::Context,
-    snapshot::{Content, Snapshot, Zone},
+    snapshot::{Content, Snapshot},
 };
 use crate::wire::name::Name;
 
@@ -163,12 +163,10 @@ pub fn difference(
     apexes.dedup();
     let mut differences = Vec::new();
     for apex in apexes.into_iter().filter(|apex| is_wanted(apex)) {
-        let content = |snapshot: &'_ Snapshot| snapshot.zone(apex).and_then(content_of).cloned().unwrap_or_default();
-        let (old, new) = (content(old), content(new));
-        let mut parts: Vec<&Name> = old.parts().iter().chain(new.parts()).map(|part| &part.name).collect();
+        let [old, new] = [old, new].map(|snapshot| datasets(snapshot.zone(apex).and_then(|zone| zone.content.as_ref())));
+        let mut parts: Vec<&Name> = old.keys().chain(new.keys()).copied().collect();
         parts.sort_by_cached_key(|name| (name.label_count(), name.to_string()));
         parts.dedup();
-        let [old, new] = [&old, &new].map(datasets);
         for part in parts {
             let Ok(zone) = part.below(apex) else { continue };
             let [old, new] = [&old, &new].map(|datasets| datasets.get(part).map_or(&[][..], Vec::as_slice));
@@ -178,21 +176,17 @@ pub fn difference(
     differences
 }
 
-fn content_of(zone: &Zone) -> Option<&Content> {
-    zone.content.as_ref()
-}
-
 /// The datasets that have their place at a name, by that name.
-fn datasets(content: &Content) -> HashMap<&Name, Vec<&Dataset>> {
-    let parts = content.parts().iter();
+fn datasets(content: Option<&Content>) -> HashMap<&Name, Vec<&Dataset>> {
+    let parts = content.into_iter().flat_map(Content::parts);
     parts.map(|part| (&part.name, part.datasets.iter().map(|dataset| &**dataset).collect())).collect()
 }
 
 /// Compares what datasets answer together.
 fn compare(old: &[&Dataset], new: &[&Dataset], context: &Context, mut difference: Difference) -> Difference {
     let mut answers = Answers::default();
-    addresses::compare_v4(old, new, context, &mut answers, &mut difference);
-    addresses::compare_v6(old, new, context, &mut answers, &mut difference);
+    addresses::compare::<u32>(old, new, context, &mut answers, &mut difference);
+    addresses::compare::<u128>(old, new, context, &mut answers, &mut difference);
     names::compare(old, new, context, &mut answers, &mut difference);
     records::compare(old, new, &mut difference);
     difference

@@ -11,7 +11,7 @@ use crate::{
     zone::{
         dataset::{Entries, Kind},
         ruling::Finding,
-        snapshot::Snapshot,
+        snapshot::{Snapshot, Zone},
     },
 };
 
