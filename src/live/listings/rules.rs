@@ -1,6 +1,6 @@
 //! What may be listed, and for how long: a rule for each zone.
 
-use std::{collections::HashMap, net::IpAddr, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock};
 
 use ipnet::IpNet;
 
@@ -261,15 +261,17 @@ fn lists(zone: &Zone, key: &Key, situation: &Situation<'_>) -> bool {
         })
     };
     match key {
-        Key::Prefix(net @ IpNet::V4(_)) => {
-            let run = run_v4(net);
-            let mut files = |run: Run<u32>| addresses().any(|set| set.any_listed_v4(run.first, run.last, &context));
-            live.any_listed_v4(run, situation.now_s, &mut files)
+        Key::Prefix(IpNet::V4(net)) => {
+            let run = Run { first: net.network().into(), last: net.broadcast().into() };
+            live.any_listed_v4(run, situation.now_s, |run| {
+                addresses().any(|set| set.any_listed_v4(run.first, run.last, &context))
+            })
         }
         Key::Prefix(IpNet::V6(net)) => {
             let run = Run { first: net.network().into(), last: net.broadcast().into() };
-            let mut files = |run: Run<u128>| addresses().any(|set| set.any_listed_v6(run.first, run.last, &context));
-            live.any_listed_v6(run, situation.now_s, &mut files)
+            live.any_listed_v6(run, situation.now_s, |run| {
+                addresses().any(|set| set.any_listed_v6(run.first, run.last, &context))
+            })
         }
         Key::Name { name, is_wildcard } => {
             let mut query_name = QueryName::new();
@@ -296,14 +298,6 @@ fn lists(zone: &Zone, key: &Key, situation: &Situation<'_>) -> bool {
             }
         }
     }
-}
-
-fn run_v4(net: &IpNet) -> Run<u32> {
-    let number = |address| match address {
-        IpAddr::V4(address) => u32::from(address),
-        IpAddr::V6(_) => 0,
-    };
-    Run { first: number(net.network()), last: number(net.broadcast()) }
 }
 
 #[cfg(test)]

@@ -104,13 +104,13 @@ impl LiveZone {
     /// What is said of an IPv4 address.
     #[inline]
     pub fn find_v4(&self, address: u32, now_s: u64) -> Option<Entry> {
-        self.v4.find(address, now_s).map(|(_, entry)| entry)
+        self.v4.find(address, now_s)
     }
 
     /// What is said of an IPv6 address.
     #[inline]
     pub fn find_v6(&self, address: u128, now_s: u64) -> Option<Entry> {
-        self.v6.find(address, now_s).map(|(_, entry)| entry)
+        self.v6.find(address, now_s)
     }
 
     /// What is said of a name, and how many labels the entry has that says so, `*` not counted.
@@ -128,19 +128,15 @@ impl LiveZone {
         self.names.exact.len() + self.names.wildcards.len() > 0
     }
 
-    /// Whether anything in a run of IPv4 addresses is listed: here, or else by `files`, which is asked for parts of the run
-    /// where nothing is said here.
+    /// Whether anything in a run of IPv4 addresses, which must be a prefix, is listed: here, or else by `files`, which is asked
+    /// for parts of the run where nothing is said here.
     pub fn any_listed_v4(&self, run: Run<u32>, now_s: u64, mut files: impl FnMut(Run<u32>) -> bool) -> bool {
-        let length = (run.first ^ run.last).leading_zeros() as u8;
-        let mut files = |first, last| files(Run { first, last });
-        self.v4.any_listed(run.first, length, now_s, &mut { PIECES_MAX }, &mut files)
+        self.v4.any_listed(run, now_s, &mut { PIECES_MAX }, &mut files)
     }
 
     /// The same for IPv6.
     pub fn any_listed_v6(&self, run: Run<u128>, now_s: u64, mut files: impl FnMut(Run<u128>) -> bool) -> bool {
-        let length = (run.first ^ run.last).leading_zeros() as u8;
-        let mut files = |first, last| files(Run { first, last });
-        self.v6.any_listed(run.first, length, now_s, &mut { PIECES_MAX }, &mut files)
+        self.v6.any_listed(run, now_s, &mut { PIECES_MAX }, &mut files)
     }
 
     /// What is said of the names below one.

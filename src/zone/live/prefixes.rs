@@ -9,6 +9,7 @@ use super::{
     column::{Column, Numbers},
     ordered::{Entry, Ordered, Want},
 };
+use crate::zone::subject::Run;
 
 /// So many pieces of a run are looked at, where exclusions lie in it, before it is said that something is listed there: a
 /// question too many, but no listing that cannot be found.
@@ -18,10 +19,10 @@ pub(super) const PIECES_MAX: u32 = 128;
 pub(super) trait Address: Copy + Ord {
     /// Width.
     const BITS: u8;
-    /// The first and the last address of the prefix of this length around this one.
-    fn prefix(self, length: u8) -> (Self, Self);
-    /// The same prefix's upper half.
-    fn upper_half(self, length: u8) -> Self;
+    /// The prefix of this length around this address.
+    fn prefix(self, length: u8) -> Run<Self>;
+    /// The length of the longest prefix that has both in it.
+    fn common_length(self, other: Self) -> u8;
 }
 
 macro_rules! addresses {
@@ -30,13 +31,13 @@ macro_rules! addresses {
             const BITS: u8 = <$number>::BITS as u8;
 
             #[inline]
-            fn prefix(self, length: u8) -> (Self, Self) {
+            fn prefix(self, length: u8) -> Run<Self> {
                 let host = <$number>::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-                (self & !host, self | host)
+                Run { first: self & !host, last: self | host }
             }
 
-            fn upper_half(self, length: u8) -> Self {
-                self | 1 << (<$number>::BITS - 1 - u32::from(length))
+            fn common_length(self, other: Self) -> u8 {
+                (self ^ other).leading_zeros() as u8
             }
         }
     )*};
@@ -71,17 +72,17 @@ where
 {
     /// What is said of an address: by the longest prefix that is in force.
     #[inline]
-    pub(super) fn find(&self, address: A, now_s: u64) -> Option<(u8, Entry)> {
+    pub(super) fn find(&self, address: A, now_s: u64) -> Option<Entry> {
         self.covering(address, A::BITS, now_s)
     }
 
     /// What the longest prefix in force says that has at most this length.
     #[inline]
-    fn covering(&self, address: A, most: u8, now_s: u64) -> Option<(u8, Entry)> {
-        self.lengths.iter().filter(|(length, _)| *length <= most).find_map(|(length, map)| {
-            let entry = map.find(&address.prefix(*length).0)?;
-            entry.in_force(now_s).then_some((*length, entry))
-        })
+    fn covering(&self, address: A, most: u8, now_s: u64) -> Option<Entry> {
+        let of_length = |(length, map): &(u8, Map<A>)| {
+            map.find(&address.prefix(*length).first).filter(|entry| entry.in_force(now_s))
+        };
+        self.lengths.iter().filter(|(length, _)| *length <= most).find_map(of_length)
     }
 
     /// What is said of exactly this prefix, in force or not.
@@ -115,32 +116,31 @@ where
         before
     }
 
-    /// Whether anything of that sort is in force within a prefix, and more specific than it.
-    fn any_within(&self, want: Want, first: A, length: u8, now_s: u64) -> bool {
-        let last = first.prefix(length).1;
+    /// Whether anything of that sort is in force within the prefix of that length that a run is, and more specific than it.
+    fn any_within(&self, want: Want, run: Run<A>, length: u8, now_s: u64) -> bool {
         let mut longer = self.lengths.iter().take_while(|(other, _)| *other > length);
-        longer.any(|(_, map)| map.any_in_force(want, &first, |key| *key <= last, now_s))
+        longer.any(|(_, map)| map.any_in_force(want, &run.first, |key| *key <= run.last, now_s))
     }
 
-    /// Whether anything of a prefix is listed, here or, where nothing is said here, by `files`, which is asked for prefixes.
+    /// Whether anything of a run is listed, here or, where nothing is said here, by `files`, which is asked for parts of it. The
+    /// run must be a prefix, and so are the parts: what is not would be taken for more than it is.
     pub(super) fn any_listed(
         &self,
-        first: A,
-        length: u8,
+        run: Run<A>,
         now_s: u64,
         pieces_left: &mut u32,
-        files: &mut impl FnMut(A, A) -> bool,
+        files: &mut impl FnMut(Run<A>) -> bool,
     ) -> bool {
-        let covering = self.covering(first, length, now_s).map(|(_, entry)| entry.value().is_some());
-        let has_listed = self.any_within(Want::Listed, first, length, now_s);
-        let is_listed =
-            |files: &mut dyn FnMut(A, A) -> bool| covering.unwrap_or_else(|| files(first, first.prefix(length).1));
-        if !self.any_within(Want::Excluded, first, length, now_s) {
+        let length = run.first.common_length(run.last);
+        debug_assert!(run == run.first.prefix(length), "not a prefix");
+        let covering = self.covering(run.first, length, now_s).map(|entry| entry.value().is_some());
+        let has_listed = self.any_within(Want::Listed, run, length, now_s);
+        let is_listed = |files: &mut dyn FnMut(Run<A>) -> bool| covering.unwrap_or_else(|| files(run));
+        if !self.any_within(Want::Excluded, run, length, now_s) {
             return has_listed || is_listed(files);
         }
         let hosts = self.lengths.first().filter(|(longest, _)| has_listed && *longest == A::BITS);
-        let last = first.prefix(length).1;
-        if hosts.is_some_and(|(_, map)| map.any_in_force(Want::Listed, &first, |key| *key <= last, now_s)) {
+        if hosts.is_some_and(|(_, map)| map.any_in_force(Want::Listed, &run.first, |key| *key <= run.last, now_s)) {
             return true;
         }
         if !has_listed && !is_listed(files) {
@@ -150,8 +150,8 @@ where
             return true;
         }
         *pieces_left -= 1;
-        let mut half = |half| self.any_listed(half, length + 1, now_s, pieces_left, files);
-        half(first) || half(first.upper_half(length))
+        let halves = [run.first, run.last].map(|end| end.prefix(length + 1));
+        halves.into_iter().any(|half| self.any_listed(half, now_s, pieces_left, files))
     }
 
     /// Calls `visit` with each prefix and what is said of it.
@@ -178,5 +178,43 @@ where
 
     pub(super) fn memory_bytes(&self) -> usize {
         self.lengths.iter().map(|(_, map)| map.memory_bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{super::ordered::EXCLUDED, *};
+
+    const BASE: u32 = 0xc000_0200;
+    const LENGTH: u8 = 24;
+
+    proptest! {
+        /// Every prefix of a small network, against each of its addresses.
+        #[test]
+        fn a_run_is_listed_if_an_address_is(
+            lines in vec((LENGTH - 1..=32, 0..256_u32, any::<bool>(), 1..4_u32), 0..8),
+            in_files in vec(0..256_u32, 0..4),
+        ) {
+            let mut prefixes = Prefixes::<u32>::default();
+            for (length, host, is_excluded, until_s) in lines {
+                let entry = Entry { until_s, value: if is_excluded { EXCLUDED } else { 0 } };
+                prefixes.of_length(length).put(&(BASE | host).prefix(length).first, entry);
+            }
+            let now_s = 2;
+            let is_listed = |address: u32| match prefixes.find(address, now_s) {
+                Some(entry) => entry.value().is_some(),
+                None => in_files.contains(&(address & 0xff)),
+            };
+            for length in LENGTH..=32 {
+                for host in 0..256 {
+                    let run = (BASE | host).prefix(length);
+                    let mut files = |run: Run<u32>| (run.first..=run.last).any(|address| in_files.contains(&(address & 0xff)));
+                    let found = prefixes.any_listed(run, now_s, &mut { PIECES_MAX }, &mut files);
+                    prop_assert_eq!(found, (run.first..=run.last).any(is_listed), "{:?}", run);
+                }
+            }
+        }
     }
 }
