@@ -26,10 +26,10 @@
 //! What is beyond the result is in the lines that are collected and in the blocks that are begun and not yet given back, one a
 //! run: it matters less the larger a set is.
 //!
-//! Here are the parts that do not know what entries are: octets that are written at one end and read from the other, and the
-//! merge of names. Addresses, which are numbers, are merged [by stretches](super::addresses).
+//! Here are the parts that do not know what entries are: octets that are written at one end and read from the other. Names are
+//! merged [one by one](super::names), addresses, which are numbers, [by stretches](super::addresses).
 
-use std::{cmp::Ordering, collections::VecDeque};
+use std::collections::VecDeque;
 
 /// Octets of a block: enough that the C library, as the server sets it up, gives a block back to the system when it is freed.
 pub(super) const BLOCK_LEN: usize = 64 * 1024;
@@ -173,85 +173,6 @@ pub(super) fn unzigzag(number: u64, last_s: u32) -> u32 {
     (i64::from(last_s) + difference) as u32
 }
 
-/// Entries in order, one of them at hand.
-pub(super) trait Run {
-    /// Goes on to the next entry; `false` if there is none.
-    fn advance(&mut self) -> bool;
-    /// Compares the entries at hand.
-    fn compare(&self, other: &Self) -> Ordering;
-}
-
-/// Reads runs side by side, in the order of their entries; equal ones in the order of the runs.
-///
-/// A tournament: each inner place of a binary tree, whose leaves are the runs, knows who lost there, so that when the
-/// winner goes on to its next entry, one comparison a level finds the next one.
-#[derive(Debug)]
-pub(super) struct Merge<R> {
-    runs: Vec<R>,
-    /// The losers, from place 1 on; at place 0 the winner. [`OVER`] loses to all.
-    places: Vec<usize>,
-}
-
-/// A run with no more entries.
-const OVER: usize = usize::MAX;
-
-impl<R: Run> Merge<R> {
-    pub(super) fn new(mut runs: Vec<R>) -> Self {
-        let leaves = runs.iter_mut().enumerate().map(|(run, entries)| if entries.advance() { run } else { OVER });
-        let leaves: Vec<usize> = leaves.collect();
-        let count = runs.len();
-        let mut winners: Vec<usize> = [vec![OVER; count], leaves].concat();
-        let mut merge = Self { runs, places: vec![OVER; count] };
-        for place in (1..count).rev() {
-            let (one, two) = (winners[2 * place], winners[2 * place + 1]);
-            let (winner, loser) = if merge.comes_before(two, one) { (two, one) } else { (one, two) };
-            winners[place] = winner;
-            merge.places[place] = loser;
-        }
-        if let Some(place) = merge.places.first_mut() {
-            *place = winners[1];
-        }
-        merge
-    }
-
-    /// The entry that comes next.
-    #[inline]
-    pub(super) fn peek(&self) -> Option<&R> {
-        self.runs.get(*self.places.first()?)
-    }
-
-    /// Goes on to the next entry.
-    #[inline]
-    pub(super) fn advance(&mut self) {
-        let mut winner = self.places[0];
-        let Some(run) = self.runs.get_mut(winner) else { return };
-        let has_next = run.advance();
-        let mut place = usize::midpoint(winner, self.runs.len());
-        if !has_next {
-            winner = OVER;
-        }
-        while place > 0 {
-            let loser = self.places[place];
-            if self.comes_before(loser, winner) {
-                self.places[place] = winner;
-                winner = loser;
-            }
-            place /= 2;
-        }
-        self.places[0] = winner;
-    }
-
-    #[inline]
-    fn comes_before(&self, one: usize, two: usize) -> bool {
-        let (Some(first), Some(second)) = (self.runs.get(one), self.runs.get(two)) else { return one < two };
-        match first.compare(second) {
-            Ordering::Less => true,
-            Ordering::Equal => one < two,
-            Ordering::Greater => false,
-        }
-    }
-}
-
 /// How many octets two texts begin with alike.
 #[inline]
 pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
@@ -285,67 +206,7 @@ fn grow_tight<T>(into: &mut Vec<T>) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    /// Pairs of a key and what must not be compared.
-    struct Pairs {
-        packed: Packed,
-        left: usize,
-        at_hand: (u64, u64),
-    }
-
-    impl Pairs {
-        fn new(mut pairs: Vec<(u64, u64)>) -> Self {
-            pairs.sort_by_key(|pair| pair.0);
-            let mut packed = Packed::default();
-            let mut last = 0;
-            for (key, label) in &pairs {
-                packed.append(2 * NUMBER_MAX, |into| {
-                    push_number(into, key - last);
-                    push_number(into, *label);
-                });
-                last = *key;
-            }
-            packed.turn();
-            Self { packed, left: pairs.len(), at_hand: (0, 0) }
-        }
-    }
-
-    impl Run for Pairs {
-        fn advance(&mut self) -> bool {
-            if self.left == 0 {
-                return false;
-            }
-            self.left -= 1;
-            let (delta, label) = self.packed.take(|octets| (octets.number(), octets.number()));
-            self.at_hand = (self.at_hand.0 + delta, label);
-            true
-        }
-
-        fn compare(&self, other: &Self) -> Ordering {
-            self.at_hand.0.cmp(&other.at_hand.0)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn merged_is_sorted_and_stable(keys in proptest::collection::vec(proptest::collection::vec(0_u64..50, 0..40), 0..9)) {
-            let mut label = 0..;
-            let labelled: Vec<Vec<(u64, u64)>> =
-                keys.into_iter().map(|run| run.into_iter().zip(label.by_ref()).collect()).collect();
-            let mut expected = labelled.concat();
-            expected.sort_by_key(|pair| pair.0);
-            let mut merge = Merge::new(labelled.into_iter().map(Pairs::new).collect());
-            let mut merged = Vec::new();
-            while let Some(run) = merge.peek() {
-                merged.push(run.at_hand);
-                merge.advance();
-            }
-            prop_assert_eq!(merged, expected);
-        }
-    }
 
     #[test]
     fn texts_that_begin_alike() {

@@ -208,7 +208,7 @@ mod tests {
                 None => in_files.contains(&(address & 0xff)),
             };
             for length in LENGTH..=32 {
-                for host in 0..256 {
+                for host in (0..256).step_by(1 << (32 - length)) {
                     let run = (BASE | host).prefix(length);
                     let mut files = |run: Run<u32>| (run.first..=run.last).any(|address| in_files.contains(&(address & 0xff)));
                     let found = prefixes.any_listed(run, now_s, &mut { PIECES_MAX }, &mut files);

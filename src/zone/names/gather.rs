@@ -11,7 +11,7 @@ use crate::{
     zone::{
         reversed::turn,
         ruling::{FOREVER_S, Ruling},
-        runs::{Merge, NUMBER_MAX, Packed, Run, common_len, push_number, unzigzag, zigzag},
+        runs::{NUMBER_MAX, Packed, common_len, push_number, unzigzag, zigzag},
         sorting::sort_in_place,
         standing::Standing,
         translation::Translation,
@@ -115,7 +115,7 @@ impl Gathered {
     }
 
     /// All lines in order; those about equal names as they came.
-    pub(super) fn into_lines(mut self) -> Merge<Reading> {
+    pub(super) fn into_lines(mut self) -> Merge {
         self.pack();
         Merge::new(self.runs.into_iter().map(Packing::read).collect())
     }
@@ -215,9 +215,8 @@ impl Reading {
     pub(super) fn name(&self) -> &[u8] {
         &self.octets[..self.len]
     }
-}
 
-impl Run for Reading {
+    /// Goes on to the next line; `false` if there is none.
     #[inline]
     fn advance(&mut self) -> bool {
         if self.left == 0 {
@@ -248,14 +247,88 @@ impl Run for Reading {
         true
     }
 
+    /// Compares the names at hand.
     #[inline]
     fn compare(&self, other: &Self) -> Ordering {
         self.head.cmp(&other.head).then_with(|| self.name().cmp(other.name()))
     }
 }
 
+/// Reads runs side by side, in the order of their names; lines about equal ones in the order of the runs.
+///
+/// A tournament: each inner place of a binary tree, whose leaves are the runs, knows who lost there, so that when the
+/// winner goes on to its next line, one comparison a level finds the next one.
+#[derive(Debug)]
+pub(super) struct Merge {
+    runs: Vec<Reading>,
+    /// The losers, from place 1 on; at place 0 the winner. [`OVER`] loses to all.
+    places: Vec<usize>,
+}
+
+/// A run with no more lines.
+const OVER: usize = usize::MAX;
+
+impl Merge {
+    fn new(mut runs: Vec<Reading>) -> Self {
+        let leaves = runs.iter_mut().enumerate().map(|(run, lines)| if lines.advance() { run } else { OVER });
+        let leaves: Vec<usize> = leaves.collect();
+        let count = runs.len();
+        let mut winners: Vec<usize> = [vec![OVER; count], leaves].concat();
+        let mut merge = Self { runs, places: vec![OVER; count] };
+        for place in (1..count).rev() {
+            let (one, two) = (winners[2 * place], winners[2 * place + 1]);
+            let (winner, loser) = if merge.comes_before(two, one) { (two, one) } else { (one, two) };
+            winners[place] = winner;
+            merge.places[place] = loser;
+        }
+        if let Some(place) = merge.places.first_mut() {
+            *place = winners[1];
+        }
+        merge
+    }
+
+    /// The line that comes next.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<&Reading> {
+        self.runs.get(*self.places.first()?)
+    }
+
+    /// Goes on to the next line.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        let mut winner = self.places[0];
+        let Some(run) = self.runs.get_mut(winner) else { return };
+        let has_next = run.advance();
+        let mut place = usize::midpoint(winner, self.runs.len());
+        if !has_next {
+            winner = OVER;
+        }
+        while place > 0 {
+            let loser = self.places[place];
+            if self.comes_before(loser, winner) {
+                self.places[place] = winner;
+                winner = loser;
+            }
+            place /= 2;
+        }
+        self.places[0] = winner;
+    }
+
+    #[inline]
+    fn comes_before(&self, one: usize, two: usize) -> bool {
+        let (Some(first), Some(second)) = (self.runs.get(one), self.runs.get(two)) else { return one < two };
+        match first.compare(second) {
+            Ordering::Less => true,
+            Ordering::Equal => one < two,
+            Ordering::Greater => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
     use crate::{
         wire::name::Name,
@@ -264,14 +337,33 @@ mod tests {
 
     type Line = (Vec<u8>, Scope, Standing);
 
-    fn all(gathered: Gathered) -> Vec<Line> {
-        let mut merge = gathered.into_lines();
+    fn all(mut merge: Merge) -> Vec<Line> {
         let mut all = Vec::new();
-        while let Some(run) = merge.peek() {
-            all.push((run.name().to_vec(), run.scope, run.standing));
+        while let Some(line) = merge.peek() {
+            all.push((line.name().to_vec(), line.scope, line.standing));
             merge.advance();
         }
         all
+    }
+
+    proptest! {
+        #[test]
+        fn merged_is_sorted_and_stable(names in vec(vec(0..50_u8, 0..40), 0..9)) {
+            let mut numbers = 0..;
+            let (mut runs, mut expected) = (Vec::new(), Vec::new());
+            for mut names in names {
+                names.sort_unstable();
+                let mut run = Packing::default();
+                for (name, number) in names.into_iter().zip(numbers.by_ref()) {
+                    let line = (vec![1, name], Scope::Exact, Standing { ruling: Ruling(number), until_s: FOREVER_S });
+                    run.push(&line.0, line.1, line.2);
+                    expected.push(line);
+                }
+                runs.push(run.read());
+            }
+            expected.sort_by(|one, two| one.0.cmp(&two.0));
+            prop_assert_eq!(all(Merge::new(runs)), expected);
+        }
     }
 
     #[test]
@@ -296,7 +388,7 @@ mod tests {
             assert_eq!(gathered.count(), lines.len());
             assert!(gathered.runs.len() > 1);
             lines.sort_by(|one, two| one.0.cmp(&two.0));
-            assert!(all(gathered) == lines);
+            assert!(all(gathered.into_lines()) == lines);
         }
         assert!(SCOPES.iter().enumerate().all(|(number, scope)| *scope as usize == number));
     }
