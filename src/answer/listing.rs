@@ -19,7 +19,7 @@ use crate::{
         shown::Key,
         snapshot::{Content, Sought},
         subject::{Run, Subject},
-        values::{Part as TextPart, ValueId, Values},
+        values::{TextPart, ValueId, Values},
     },
 };
 

@@ -23,7 +23,7 @@ use crate::{
         snapshot::ZonePlace,
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
         usual::{Keys, ServerRecords, UsualZone},
-        values::{Part, ValueId, Values},
+        values::{TextPart, ValueId, Values},
     },
 };
 
@@ -387,8 +387,8 @@ fn write_text(values: &Values, value: ValueId, key: Key<'_>, room: &mut [u8]) ->
         let mut end = 1;
         for part in values.parts(text) {
             let octets = match part {
-                Part::Literal(literal) => literal,
-                Part::Key => shown,
+                TextPart::Literal(literal) => literal,
+                TextPart::Key => shown,
             };
             room.get_mut(end..)?.get_mut(..octets.len())?.copy_from_slice(octets);
             end += octets.len();

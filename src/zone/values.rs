@@ -47,7 +47,7 @@ struct Span {
 
 /// One part of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum TextPart<'a> {
     /// Text as it stands, 1 to 255 octets.
     Literal(&'a [u8]),
     /// The listed key goes here.
@@ -81,14 +81,14 @@ impl Values {
     }
 
     /// The parts of a template in order.
-    pub fn parts(&self, text: TextId) -> impl Iterator<Item = Part<'_>> {
+    pub fn parts(&self, text: TextId) -> impl Iterator<Item = TextPart<'_>> {
         let span = self.spans[text.0 as usize];
         let mut rest = &self.octets[span.start as usize..span.end as usize];
         std::iter::from_fn(move || {
             let (&length, after) = rest.split_first()?;
             let (literal, after) = after.split_at(length as usize);
             rest = after;
-            Some(if length == 0 { Part::Key } else { Part::Literal(literal) })
+            Some(if length == 0 { TextPart::Key } else { TextPart::Literal(literal) })
         })
     }
 
@@ -97,8 +97,8 @@ impl Values {
         let mut expanded = Vec::new();
         for part in self.parts(text) {
             expanded.extend_from_slice(match part {
-                Part::Literal(literal) => literal,
-                Part::Key => key,
+                TextPart::Literal(literal) => literal,
+                TextPart::Key => key,
             });
         }
         expanded

@@ -163,7 +163,8 @@ pub fn difference(
     apexes.dedup();
     let mut differences = Vec::new();
     for apex in apexes.into_iter().filter(|apex| is_wanted(apex)) {
-        let [old, new] = [old, new].map(|snapshot| datasets(snapshot.zone(apex).and_then(|zone| zone.content.as_ref())));
+        let [old, new] =
+            [old, new].map(|snapshot| datasets(snapshot.zone(apex).and_then(|zone| zone.content.as_ref())));
         let mut parts: Vec<&Name> = old.keys().chain(new.keys()).copied().collect();
         parts.sort_by_cached_key(|name| (name.label_count(), name.to_string()));
         parts.dedup();

@@ -16,7 +16,7 @@ const UNSAID: u32 = u32::MAX;
 
 /// The names of one dataset, labels from right to left, in their order.
 #[derive(Default)]
-struct Column {
+struct Rows {
     octets: Vec<u8>,
     rows: Vec<Row>,
 }
@@ -29,10 +29,10 @@ struct Row {
     below: u32,
 }
 
-impl Column {
+impl Rows {
     fn new(dataset: &Dataset, context: &Context, answers: &mut Answers) -> Self {
-        let mut column = Self::default();
-        let Entries::Names(names) = &dataset.entries else { return column };
+        let mut own = Self::default();
+        let Entries::Names(names) = &dataset.entries else { return own };
         let mut reader = Reader::new(dataset);
         names.for_each(|name, exact, wildcard| {
             let mut read = |finding: Finding<'_>| match finding {
@@ -43,10 +43,10 @@ impl Column {
             if exact == UNSAID && below == UNSAID {
                 return;
             }
-            column.octets.extend_from_slice(name.all());
-            column.rows.push(Row { end: column.octets.len(), exact, below });
+            own.octets.extend_from_slice(name.all());
+            own.rows.push(Row { end: own.octets.len(), exact, below });
         });
-        column
+        own
     }
 
     fn name(&self, row: usize) -> &[u8] {
@@ -69,20 +69,20 @@ pub(super) fn compare(
     answers: &mut Answers,
     difference: &mut Difference,
 ) {
-    let columns: Vec<Column> = old.iter().chain(new).map(|dataset| Column::new(dataset, context, answers)).collect();
-    let mut at = vec![0; columns.len()];
+    let datasets: Vec<Rows> = old.iter().chain(new).map(|dataset| Rows::new(dataset, context, answers)).collect();
+    let mut at = vec![0; datasets.len()];
     let mut way: Vec<Step> = Vec::new();
-    let (nothing, mut exact, mut below) = (vec![Answers::NONE; columns.len()], Vec::new(), Vec::new());
+    let (nothing, mut exact, mut below) = (vec![Answers::NONE; datasets.len()], Vec::new(), Vec::new());
     loop {
-        let heads = columns.iter().zip(&at).filter(|(column, at)| **at < column.rows.len());
-        let Some(name) = heads.map(|(column, at)| column.name(*at)).min() else { return };
+        let heads = datasets.iter().zip(&at).filter(|(dataset, at)| **at < dataset.rows.len());
+        let Some(name) = heads.map(|(dataset, at)| dataset.name(*at)).min() else { return };
         while way.pop_if(|step| !name.starts_with(&step.name)).is_some() {}
         let above = way.last().map_or(&nothing, |step| &step.below);
         exact.clone_from(above);
         below.clone_from(above);
         let (mut says_exact, mut says_below) = (false, false);
-        for (number, column) in columns.iter().enumerate() {
-            let Some(row) = column.rows.get(at[number]).filter(|_| column.name(at[number]) == name) else { continue };
+        for (number, dataset) in datasets.iter().enumerate() {
+            let Some(row) = dataset.rows.get(at[number]).filter(|_| dataset.name(at[number]) == name) else { continue };
             for (said, says, holds) in
                 [(row.exact, &mut says_exact, &mut exact), (row.below, &mut says_below, &mut below)]
             {

@@ -12,7 +12,7 @@
 //!
 //! What is over is passed over by every lookup, to the second; sweeping only returns memory.
 
-mod column;
+mod keys;
 mod names;
 mod ordered;
 mod prefixes;
@@ -207,7 +207,7 @@ impl LiveZone {
         self.v6.settle();
     }
 
-    fn names_mut(&mut self, is_wildcard: bool) -> &mut Ordered<column::Texts> {
+    fn names_mut(&mut self, is_wildcard: bool) -> &mut Ordered<keys::Texts> {
         Arc::make_mut(if is_wildcard { &mut self.names.wildcards } else { &mut self.names.exact })
     }
 

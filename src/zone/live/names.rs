@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{
-    column::Texts,
+    keys::Texts,
     ordered::{Entry, Ordered, Want},
 };
 use crate::{wire::name::NAME_MAX, zone::reversed::Reversed};

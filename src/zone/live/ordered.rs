@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::column::{CHUNK_MAX, Column};
+use super::keys::{CHUNK_MAX, Keys};
 use crate::zone::ruling::is_over;
 
 /// The value of an exclusion.
@@ -60,12 +60,12 @@ pub(super) enum Want {
 
 /// Until when anything in a chunk is listed, or excluded; 0 if nothing is.
 #[derive(Clone, Copy, Default)]
-struct Ends {
+struct ChunkEnds {
     listed_s: u32,
     excluded_s: u32,
 }
 
-impl Ends {
+impl ChunkEnds {
     fn extend(&mut self, entry: Entry) {
         let end = if entry.value == EXCLUDED { &mut self.excluded_s } else { &mut self.listed_s };
         *end = entry.until_s.max(*end);
@@ -80,26 +80,26 @@ impl Ends {
 }
 
 #[derive(Clone)]
-struct Chunk<C> {
-    keys: C,
+struct Chunk<K> {
+    keys: K,
     entries: [Entry; CHUNK_MAX],
     count: usize,
 }
 
-impl<C: Column> Chunk<C> {
+impl<K: Keys> Chunk<K> {
     const NO_ENTRY: Entry = Entry { until_s: 0, value: 0 };
 
     fn empty() -> Self {
-        Self { keys: C::empty(), entries: [Self::NO_ENTRY; CHUNK_MAX], count: 0 }
+        Self { keys: K::empty(), entries: [Self::NO_ENTRY; CHUNK_MAX], count: 0 }
     }
 
     #[inline]
-    fn find(&self, heads: &C::Heads, key: &C::Key) -> Result<usize, usize> {
+    fn find(&self, heads: &K::Heads, key: &K::Key) -> Result<usize, usize> {
         let at = self.keys.rank(heads, self.count, key);
         if at < CHUNK_MAX && at < self.count && self.keys.key(at) == key { Ok(at) } else { Err(at) }
     }
 
-    fn insert(&mut self, at: usize, key: &C::Key, entry: Entry) {
+    fn insert(&mut self, at: usize, key: &K::Key, entry: Entry) {
         self.keys.insert(self.count, at, key);
         self.entries.copy_within(at..self.count, at + 1);
         self.count += 1;
@@ -127,8 +127,8 @@ impl<C: Column> Chunk<C> {
         self.count = end;
     }
 
-    fn ends(&self) -> Ends {
-        let mut ends = Ends::default();
+    fn ends(&self) -> ChunkEnds {
+        let mut ends = ChunkEnds::default();
         self.entries[..self.count].iter().for_each(|entry| ends.extend(*entry));
         ends
     }
@@ -137,30 +137,30 @@ impl<C: Column> Chunk<C> {
 /// A chunk and what is known of it without reading it: all in one cache line for IPv4 addresses.
 #[derive(Clone)]
 #[repr(align(64))]
-struct Shelf<C: Column> {
-    heads: C::Heads,
-    chunk: Arc<Chunk<C>>,
-    ends: Ends,
+struct Shelf<K: Keys> {
+    heads: K::Heads,
+    chunk: Arc<Chunk<K>>,
+    ends: ChunkEnds,
 }
 
-impl<C: Column> Shelf<C> {
+impl<K: Keys> Shelf<K> {
     /// For a chunk that is not empty.
-    fn new(chunk: Chunk<C>) -> Self {
+    fn new(chunk: Chunk<K>) -> Self {
         Self { heads: chunk.keys.heads(), ends: chunk.ends(), chunk: Arc::new(chunk) }
     }
 
     #[inline]
-    fn first(&self) -> &C::Key {
-        C::first(&self.heads)
+    fn first(&self) -> &K::Key {
+        K::first(&self.heads)
     }
 
     #[inline]
-    fn find(&self, key: &C::Key) -> Result<usize, usize> {
+    fn find(&self, key: &K::Key) -> Result<usize, usize> {
         self.chunk.find(&self.heads, key)
     }
 
     /// Changes the chunk, of which something is left, and brings what is known of it up to date.
-    fn change<T>(&mut self, change: impl FnOnce(&mut Chunk<C>) -> T) -> T {
+    fn change<T>(&mut self, change: impl FnOnce(&mut Chunk<K>) -> T) -> T {
         let chunk = Arc::make_mut(&mut self.chunk);
         let changed = change(chunk);
         chunk.keys.update_heads(&mut self.heads);
@@ -171,33 +171,33 @@ impl<C: Column> Shelf<C> {
 
 /// Keys in order, each with what is said of it.
 #[derive(Clone)]
-pub(super) struct Ordered<C: Column> {
-    shelves: Vec<Shelf<C>>,
+pub(super) struct Ordered<K: Keys> {
+    shelves: Vec<Shelf<K>>,
     /// Leads to the shelf of a key. None while shelves come and go; see [`Ordered::settle`].
-    index: Option<C::Index>,
+    index: Option<K::Index>,
     is_settled: bool,
     entries: usize,
     exclusions: usize,
 }
 
-impl<C: Column> Default for Ordered<C> {
+impl<K: Keys> Default for Ordered<K> {
     fn default() -> Self {
         Self { shelves: Vec::new(), index: None, is_settled: true, entries: 0, exclusions: 0 }
     }
 }
 
-impl<C: Column> Ordered<C> {
+impl<K: Keys> Ordered<K> {
     /// The place of the shelf on which a key is, or would be.
     #[inline]
-    fn place(&self, key: &C::Key) -> usize {
-        let among = self.index.as_ref().map_or(0..self.shelves.len(), |index| C::candidates(index, key));
+    fn place(&self, key: &K::Key) -> usize {
+        let among = self.index.as_ref().map_or(0..self.shelves.len(), |index| K::candidates(index, key));
         let start = among.start;
         (start + self.shelves[among].partition_point(|shelf| shelf.first() <= key)).saturating_sub(1)
     }
 
     /// What is said of a key, in force or not.
     #[inline]
-    pub(super) fn find(&self, key: &C::Key) -> Option<Entry> {
+    pub(super) fn find(&self, key: &K::Key) -> Option<Entry> {
         let shelf = self.shelves.get(self.place(key))?;
         shelf.find(key).ok().map(|at| shelf.chunk.entries[at])
     }
@@ -205,7 +205,7 @@ impl<C: Column> Ordered<C> {
     /// Makes lookups quick again after changes.
     pub(super) fn settle(&mut self) {
         if !self.is_settled {
-            self.index = C::index(self.shelves.iter().map(|shelf| &shelf.heads));
+            self.index = K::index(self.shelves.iter().map(|shelf| &shelf.heads));
             self.is_settled = true;
         }
     }
@@ -221,7 +221,7 @@ impl<C: Column> Ordered<C> {
     }
 
     /// Says something of a key, and returns what was said before.
-    pub(super) fn put(&mut self, key: &C::Key, entry: Entry) -> Option<Entry> {
+    pub(super) fn put(&mut self, key: &K::Key, entry: Entry) -> Option<Entry> {
         if self.shelves.is_empty() {
             self.push(key, entry);
             return None;
@@ -248,7 +248,7 @@ impl<C: Column> Ordered<C> {
     }
 
     /// Says nothing of a key any more, and returns what was said.
-    pub(super) fn remove(&mut self, key: &C::Key) -> Option<Entry> {
+    pub(super) fn remove(&mut self, key: &K::Key) -> Option<Entry> {
         let place = self.place(key);
         let shelf = self.shelves.get_mut(place)?;
         let at = shelf.find(key).ok()?;
@@ -295,7 +295,7 @@ impl<C: Column> Ordered<C> {
     }
 
     /// Appends to a map that is built in the order of its keys.
-    pub(super) fn push(&mut self, key: &C::Key, entry: Entry) {
+    pub(super) fn push(&mut self, key: &K::Key, entry: Entry) {
         match self.shelves.last_mut() {
             Some(shelf) if shelf.chunk.count < BUILT => {
                 let chunk = Arc::make_mut(&mut shelf.chunk);
@@ -318,8 +318,8 @@ impl<C: Column> Ordered<C> {
     pub(super) fn any_in_force(
         &self,
         want: Want,
-        first: &C::Key,
-        is_within: impl Fn(&C::Key) -> bool,
+        first: &K::Key,
+        is_within: impl Fn(&K::Key) -> bool,
         now_s: u64,
     ) -> bool {
         let wanted = if want == Want::Excluded { self.exclusions } else { self.entries - self.exclusions };
@@ -349,12 +349,12 @@ impl<C: Column> Ordered<C> {
         false
     }
 
-    fn chunks(&self) -> impl Iterator<Item = &Chunk<C>> {
+    fn chunks(&self) -> impl Iterator<Item = &Chunk<K>> {
         self.shelves.iter().map(|shelf| &*shelf.chunk)
     }
 
     /// Calls `visit` with all of it in order.
-    pub(super) fn for_each(&self, mut visit: impl FnMut(&C::Key, Entry)) {
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&K::Key, Entry)) {
         for chunk in self.chunks() {
             for at in 0..chunk.count {
                 visit(chunk.keys.key(at), chunk.entries[at]);
@@ -363,7 +363,7 @@ impl<C: Column> Ordered<C> {
     }
 
     /// Calls `visit` with each key whose entry is over, until it has enough.
-    pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(&C::Key) -> bool) {
+    pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(&K::Key) -> bool) {
         for chunk in self.chunks() {
             for (at, entry) in chunk.entries[..chunk.count].iter().enumerate() {
                 if !entry.in_force(now_s) && !visit(chunk.keys.key(at)) {
@@ -382,9 +382,9 @@ impl<C: Column> Ordered<C> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.shelves.capacity() * size_of::<Shelf<C>>()
-            + self.index.as_ref().map_or(0, C::index_bytes)
-            + self.chunks().map(|chunk| size_of::<Chunk<C>>() + 16 + chunk.keys.heap_bytes()).sum::<usize>()
+        self.shelves.capacity() * size_of::<Shelf<K>>()
+            + self.index.as_ref().map_or(0, K::index_bytes)
+            + self.chunks().map(|chunk| size_of::<Chunk<K>>() + 16 + chunk.keys.heap_bytes()).sum::<usize>()
     }
 }
 
@@ -395,15 +395,15 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::{
-        super::column::{Numbers, Texts},
+        super::keys::{Numbers, Texts},
         *,
     };
 
     /// Any changes, held against a map of the standard library; every published version stays as it was.
-    fn as_a_map<C: Column>(keys: &[impl Borrow<C::Key>], changes: &[(usize, Option<(u32, bool)>)]) {
-        let mut ordered = Ordered::<C>::default();
+    fn as_a_map<K: Keys>(keys: &[impl Borrow<K::Key>], changes: &[(usize, Option<(u32, bool)>)]) {
+        let mut ordered = Ordered::<K>::default();
         let mut model: BTreeMap<usize, Entry> = BTreeMap::new();
-        let mut published: Vec<(Ordered<C>, BTreeMap<usize, Entry>)> = Vec::new();
+        let mut published: Vec<(Ordered<K>, BTreeMap<usize, Entry>)> = Vec::new();
         for (step, (key, change)) in changes.iter().enumerate() {
             let key = key % keys.len();
             match change {
@@ -434,11 +434,11 @@ mod tests {
                     let expected = model
                         .range(first..=last)
                         .any(|(_, entry)| entry.in_force(now_s) && entry.value().is_none() == (want == Want::Excluded));
-                    let is_within = |key: &C::Key| key <= keys[last].borrow();
+                    let is_within = |key: &K::Key| key <= keys[last].borrow();
                     assert_eq!(ordered.any_in_force(want, keys[first].borrow(), is_within, now_s), expected);
                 }
             }
-            let mut rebuilt = Ordered::<C>::default();
+            let mut rebuilt = Ordered::<K>::default();
             for (place, entry) in model {
                 rebuilt.push(keys[*place].borrow(), *entry);
             }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    column::{Column, Numbers},
+    keys::{Keys, Numbers},
     ordered::{Entry, Ordered, Want},
 };
 use crate::zone::subject::Run;
@@ -51,7 +51,7 @@ type Map<A> = Arc<Ordered<Numbers<A>>>;
 #[derive(Clone)]
 pub(super) struct Prefixes<A>
 where
-    Numbers<A>: Column,
+    Numbers<A>: Keys,
 {
     /// The lengths that there are, the longest first.
     lengths: Vec<(u8, Map<A>)>,
@@ -59,7 +59,7 @@ where
 
 impl<A> Default for Prefixes<A>
 where
-    Numbers<A>: Column,
+    Numbers<A>: Keys,
 {
     fn default() -> Self {
         Self { lengths: Vec::new() }
@@ -68,7 +68,7 @@ where
 
 impl<A: Address> Prefixes<A>
 where
-    Numbers<A>: Column<Key = A>,
+    Numbers<A>: Keys<Key = A>,
 {
     /// What is said of an address: by the longest prefix that is in force.
     #[inline]

@@ -96,12 +96,12 @@ pub(super) struct Arena {
     octets: Vec<u8>,
     /// The most frequent rulings, the most frequent one first.
     palette: Vec<Ruling>,
-    ends: Ends,
+    ends: EndForm,
 }
 
 /// How ends of nodes are said.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct EndForm {
     /// The first end of all, in seconds since the epoch.
     pub(super) first_s: u32,
     /// Whether most nodes have one.
@@ -110,7 +110,7 @@ pub(super) struct Ends {
     pub(super) are_far: bool,
 }
 
-impl Ends {
+impl EndForm {
     /// How ends are said that are between these, given whether most nodes have one.
     pub(super) fn between(first_s: u32, last_s: u32, of_most: bool) -> Self {
         Self { first_s, of_most, are_far: last_s - first_s > u32::MAX >> 1 }
@@ -149,14 +149,14 @@ pub(super) struct Leaf {
 
 /// Where a node with others below it is, and what is still to be said of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct OpenNode {
     pub(super) at: u32,
     flags_at: u32,
 }
 
 impl Arena {
     /// An empty arena, the rulings that will be most frequent in it, and how their ends are said.
-    pub(super) fn new(palette: Vec<Ruling>, ends: Ends) -> Self {
+    pub(super) fn new(palette: Vec<Ruling>, ends: EndForm) -> Self {
         debug_assert!(palette.len() <= PALETTE_MAX);
         Self { octets: Vec::new(), palette, ends }
     }
@@ -385,7 +385,7 @@ mod tests {
             }
         }
         for (palette_len, of_most) in [(0, false), (2, true), (2, false), (PALETTE_MAX, false)] {
-            let ends = Ends { first_s: 4, of_most, are_far: false };
+            let ends = EndForm { first_s: 4, of_most, are_far: false };
             let others = (100..).map(|value| Ruling::listed(ValueId(value)));
             let palette: Vec<Ruling> = rulings[..2].iter().copied().chain(others).take(palette_len).collect();
             let mut arena = Arena::new(palette, ends);
@@ -432,7 +432,7 @@ mod tests {
         ];
         for (after_s, octets) in cases {
             for (of_most, has_end) in [(true, true), (true, false), (false, true), (false, false)] {
-                let ends = Ends::between(first_s, first_s + after_s, of_most);
+                let ends = EndForm::between(first_s, first_s + after_s, of_most);
                 let mut arena = Arena::new(vec![Ruling::EXCLUDED], ends);
                 let until_s = if has_end { first_s + after_s } else { FOREVER_S };
                 let exact = Standing { ruling: Ruling::EXCLUDED, until_s };
@@ -443,7 +443,7 @@ mod tests {
                 assert_eq!(arena.end_below(APEX), APEX);
             }
         }
-        let mut arena = Arena::new(vec![Ruling::EXCLUDED], Ends::between(1, far_s, true));
+        let mut arena = Arena::new(vec![Ruling::EXCLUDED], EndForm::between(1, far_s, true));
         for until_s in [1, 2, far_s] {
             let at = arena.end();
             let exact = Standing { ruling: Ruling::EXCLUDED, until_s };
@@ -454,10 +454,10 @@ mod tests {
 
     #[test]
     fn many_are_summed_up_behind_the_last() {
-        let mut arena = Arena::new(Vec::new(), Ends::default());
+        let mut arena = Arena::new(Vec::new(), EndForm::default());
         let apex = arena.push_inner(silent(0, b""));
         let mut expected = vec![(0, &b""[..])];
-        let inner: Vec<Place> = [(1, b"a"), (2, b"b")]
+        let inner: Vec<OpenNode> = [(1, b"a"), (2, b"b")]
             .map(|(depth, label)| {
                 expected.push((depth, label));
                 arena.push_inner(silent(depth, label))
@@ -484,7 +484,7 @@ mod tests {
 
     #[test]
     fn children_of_their_parents_only() {
-        let mut arena = Arena::new(Vec::new(), Ends::default());
+        let mut arena = Arena::new(Vec::new(), EndForm::default());
         let apex = arena.push_inner(silent(0, b""));
         let mut places = vec![(apex.at, APEX, 0, &b""[..])];
         // Two tops with the same labels below them, and one of these with the same again.

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Names,
-    arena::{APEX, Arena, Ends, Node, PALETTE_MAX, Place},
+    arena::{APEX, Arena, EndForm, Node, OpenNode, PALETTE_MAX},
     gather::Gathered,
     label::Label,
     table::Table,
@@ -208,9 +208,9 @@ impl Tally {
     }
 
     /// How the ends of so many lines are said.
-    fn ends(&self, entries: usize) -> Ends {
+    fn ends(&self, entries: usize) -> EndForm {
         let (first_s, last_s) = self.ends_s.unwrap_or_default();
-        Ends::between(first_s, last_s, self.ending > entries / 2)
+        EndForm::between(first_s, last_s, self.ending > entries / 2)
     }
 
     fn count_newest(&mut self) {
@@ -233,7 +233,7 @@ impl Tally {
 struct Step {
     /// How many octets of the name it has.
     end: usize,
-    place: Place,
+    place: OpenNode,
     /// So many nodes there were with it.
     nodes: usize,
     /// Whether it lists itself, and whether anything below does.

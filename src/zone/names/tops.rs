@@ -121,7 +121,7 @@ impl Tops {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::arena::{Ends, Node},
+        super::arena::{EndForm, Node},
         *,
     };
     use crate::zone::{
@@ -138,7 +138,7 @@ mod tests {
 
     /// Nodes with these labels, one below each, the last one the largest.
     fn tops_of(labels: &[String], below_apex: Standing, below_tops: Standing) -> Tops {
-        let mut arena = Arena::new(Vec::new(), Ends::default());
+        let mut arena = Arena::new(Vec::new(), EndForm::default());
         let inner =
             |depth, label, wildcard| Node { depth, label, exact: Standing::ABSENT, wildcard, below: Outlook::Never };
         arena.push_inner(inner(0, b"", below_apex));

@@ -2,7 +2,7 @@
 
 use super::{
     Arena, BELOW_ALWAYS, BELOW_FEW, BELOW_NEVER, BELOW_SHIFT, BELOW_SUMMED, BOTH, CERTAIN, COMMON, END_LEN, ENDS,
-    FOREVER_S, HEAD_LEN, INNER, LIFETIME_FORMS, LIFETIME_MAX, NODE_MAX, Node, OCTET, Outlook, PALETTE_MAX, Place,
+    FOREVER_S, HEAD_LEN, INNER, LIFETIME_FORMS, LIFETIME_MAX, NODE_MAX, Node, OCTET, OpenNode, Outlook, PALETTE_MAX,
     Ruling, SHORT_NAME, SHORT_SHIFT, SHORT_WILDCARD, SUMMARY_LEN, SUMMED_FROM, Standing, WHOLE, WILDCARD_SHIFT,
 };
 
@@ -32,14 +32,14 @@ impl Arena {
     }
 
     /// Appends a node with others below it. What those list is told by [`Self::close`].
-    pub(in super::super) fn push_inner(&mut self, node: Node<'_>) -> Place {
+    pub(in super::super) fn push_inner(&mut self, node: Node<'_>) -> OpenNode {
         let at = self.push_label(node, INNER, 0);
         let flags_at = self.push_flags(node);
-        Place { at, flags_at }
+        OpenNode { at, flags_at }
     }
 
     /// All nodes below that one are there, so many, and this is what they list.
-    pub(in super::super) fn close(&mut self, place: Place, below: Outlook, nodes: usize) {
+    pub(in super::super) fn close(&mut self, place: OpenNode, below: Outlook, nodes: usize) {
         let kind = match below {
             Outlook::Never => BELOW_NEVER,
             Outlook::Always => BELOW_ALWAYS,

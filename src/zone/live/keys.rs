@@ -19,7 +19,7 @@ const PARTS: usize = CHUNK_MAX / PART;
 const INDEXED_MIN: usize = 8;
 
 /// Keys in order. How many there are is known to the chunk that has them.
-pub(super) trait Column: Clone {
+pub(super) trait Keys: Clone {
     /// A key as it is compared.
     type Key: ?Sized + Ord;
     /// What is known of the keys of a chunk without reading it: the first one, and more where that helps to find others.
@@ -84,7 +84,7 @@ macro_rules! numbers {
             }
         }
 
-        impl Column for Numbers<$number> {
+        impl Keys for Numbers<$number> {
             type Key = $number;
             type Heads = [$number; PARTS];
             type Index = Index<$number>;
@@ -193,7 +193,7 @@ impl Texts {
     }
 }
 
-impl Column for Texts {
+impl Keys for Texts {
     type Key = [u8];
     type Heads = Arc<[u8]>;
     type Index = Infallible;
