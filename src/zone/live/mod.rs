@@ -243,23 +243,12 @@ impl LiveZone {
 
     /// At most `limit` of what is over at this second.
     pub fn over(&self, now_s: u64, limit: usize) -> Vec<Place> {
-        let mut over = Vec::new();
-        self.v4.for_each_over(now_s, &mut |first, length| {
-            over.push(Place::V4(first, length));
-            over.len() < limit
-        });
-        self.v6.for_each_over(now_s, &mut |first, length| {
-            over.push(Place::V6(first, length));
-            over.len() < limit
-        });
-        for (map, is_wildcard) in [(&self.names.exact, false), (&self.names.wildcards, true)] {
-            map.for_each_over(now_s, &mut |reversed| {
-                over.push(Place::Name { reversed: reversed.into(), is_wildcard });
-                over.len() < limit
-            });
-        }
-        over.truncate(limit);
-        over
+        let v4 = self.v4.over(now_s).map(|(first, length)| Place::V4(first, length));
+        let v6 = self.v6.over(now_s).map(|(first, length)| Place::V6(first, length));
+        let name = |is_wildcard| move |reversed: &[u8]| Place::Name { reversed: reversed.into(), is_wildcard };
+        let exact = self.names.exact.over(now_s).map(name(false));
+        let wildcards = self.names.wildcards.over(now_s).map(name(true));
+        v4.chain(v6).chain(exact).chain(wildcards).take(limit).collect()
     }
 
     /// Number of entries, exclusions included, in force or not.

@@ -362,15 +362,12 @@ impl<K: Keys> Ordered<K> {
         }
     }
 
-    /// Calls `visit` with each key whose entry is over, until it has enough.
-    pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(&K::Key) -> bool) {
-        for chunk in self.chunks() {
-            for (at, entry) in chunk.entries[..chunk.count].iter().enumerate() {
-                if !entry.in_force(now_s) && !visit(chunk.keys.key(at)) {
-                    return;
-                }
-            }
-        }
+    /// The keys whose entries are over.
+    pub(super) fn over(&self, now_s: u64) -> impl Iterator<Item = &K::Key> {
+        self.chunks().flat_map(move |chunk| {
+            let is_over = move |at: &usize| !chunk.entries[*at].in_force(now_s);
+            (0..chunk.count).filter(is_over).map(|at| chunk.keys.key(at))
+        })
     }
 
     pub(super) fn len(&self) -> usize {

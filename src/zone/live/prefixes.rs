@@ -161,11 +161,9 @@ where
         }
     }
 
-    /// Calls `visit` with each prefix that is over, until it has enough.
-    pub(super) fn for_each_over(&self, now_s: u64, visit: &mut dyn FnMut(A, u8) -> bool) {
-        for (length, map) in &self.lengths {
-            map.for_each_over(now_s, &mut |first| visit(*first, *length));
-        }
+    /// The prefixes whose entries are over.
+    pub(super) fn over(&self, now_s: u64) -> impl Iterator<Item = (A, u8)> {
+        self.lengths.iter().flat_map(move |(length, map)| map.over(now_s).map(|first| (*first, *length)))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -12,6 +12,13 @@
 //! compared, so nothing is listed by accident; the hash is seeded, so that no list can be written to make it slow. A name of
 //! fourteen octets costs eighteen, a value of its own two more, its lifetime two to four; and no more is needed while a set is
 //! built from its lines.
+//!
+//! | file | |
+//! |---|---|
+//! | `tops.rs`, `table.rs` | the way down: from a name to a node at the top, from a node and a label to the next one |
+//! | `label.rs` | a label as it is hashed and compared |
+//! | `arena.rs` with `arena/growing.rs` | the nodes, as they are read and as they are written |
+//! | `gather.rs`, `builder.rs` | lines in any order become such a set: packed, sorted and merged; planted |
 
 mod arena;
 mod builder;
