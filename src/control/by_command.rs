@@ -13,6 +13,7 @@ use crate::{
     },
     wire::name::Name,
     zone::{
+        bits::Address,
         dataset::Shape,
         live::{Live, Place},
         reversed::{reverse, unreverse},
@@ -78,12 +79,10 @@ impl ByCommand {
 fn places(key: &AskedKey) -> Vec<Place> {
     match key {
         AskedKey::V4(address) => {
-            let prefix = |length: u8| address & !u32::MAX.checked_shr(length.into()).unwrap_or(0);
-            (0..=32).rev().map(|length| Place::V4(prefix(length), length)).collect()
+            (0..=32_u8).rev().map(|length| Place::V4(address.prefix(length).first, length)).collect()
         }
         AskedKey::V6(address) => {
-            let prefix = |length: u8| address & !u128::MAX.checked_shr(length.into()).unwrap_or(0);
-            (0..=128).rev().map(|length| Place::V6(prefix(length), length)).collect()
+            (0..=128_u8).rev().map(|length| Place::V6(address.prefix(length).first, length)).collect()
         }
         AskedKey::Name(name) => {
             let (wire, mut start) = (name.as_wire(), 0);

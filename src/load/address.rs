@@ -8,6 +8,7 @@ use super::{
     cursor::{Cursor, Wrong, is_blank, is_comment},
     report::Fault,
 };
+use crate::zone::bits::Address;
 
 /// Which forms of IPv4 addresses a dataset takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ fn octets(cursor: &mut Cursor<'_>) -> Option<(u32, u32)> {
 
 /// The bits of an address beyond its first `count` octets.
 fn beyond(count: u32) -> u32 {
-    u32::MAX.checked_shr(8 * count).unwrap_or(0)
+    0_u32.prefix(8 * count).last
 }
 
 /// Whether an address may end here.
@@ -109,8 +110,8 @@ pub(super) fn read_v4(cursor: &mut Cursor<'_>, forms: Forms4, clears_host_bits: 
     }
     let wide = match cursor.peek() {
         Some(b'/') if forms != Forms4::Hosts => slash(cursor, forms).map(|length| {
-            let host_bits = u32::MAX.checked_shr(length).unwrap_or(0);
-            (Range4 { first: first & !host_bits, last: first | host_bits }, first & host_bits != 0)
+            let prefix = first.prefix(length);
+            (Range4 { first: prefix.first, last: prefix.last }, prefix.first != first)
         }),
         Some(b'-') if forms == Forms4::Ranges => {
             cursor.skip(1);
@@ -235,11 +236,11 @@ pub(super) fn read_v6(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result
     let Some(length) = length else {
         return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED));
     };
-    let host_bits = u128::MAX.checked_shr(length).unwrap_or(0);
-    if words.address & host_bits != 0 && !clears_host_bits {
+    let first = words.address.prefix(length).first;
+    if first != words.address && !clears_host_bits {
         return Err(start.wrong(Fault::HostBits, HOST_BITS_EXPECTED));
     }
-    Ok((words.address & !host_bits, length as u8))
+    Ok((first, length as u8))
 }
 
 /// Reads the four words of a /64, or the whole address that is to be excluded from one.

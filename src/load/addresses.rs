@@ -16,6 +16,7 @@ use super::{
 };
 use crate::zone::{
     addresses::{Addresses, AddressesBuilder, Specificity},
+    bits::Address,
     dataset::Kind,
     ruling::{Claim, FOREVER_S},
     standing::Equals,
@@ -331,7 +332,7 @@ impl AddressLines {
             debug_assert_eq!(id, COMMON, "nothing else was interned");
         }
         builder.build_telling(|first, length| {
-            let last = first | u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            let last = first.prefix(length).last;
             let width = |range: &(u32, u32)| (range.0 <= first && last <= range.1).then(|| range.1 - range.0);
             rows.tell(width, &format!("{}/{length}", Ipv4Addr::from_bits(first)), label, report);
         })

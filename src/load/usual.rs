@@ -1,6 +1,8 @@
 //! Whole addresses and prefixes written in the usual way, which nearly all are: read from the block that the file gives, with
 //! nothing said of what else there may be.
 
+use crate::zone::bits::Address;
+
 /// The longest whole IPv4 prefix, and what it ends at.
 const USUAL_MAX: usize = "255.255.255.255/32:".len();
 
@@ -34,7 +36,7 @@ fn read_v4<const TAKES_LENGTH: bool>(text: &[u8]) -> Option<(u32, u8, usize)> {
     }
     at += 1;
     let length = octet(text, &mut at)?;
-    let has_host_bits = address & u32::MAX.checked_shr(length).unwrap_or(0) != 0;
+    let has_host_bits = address.prefix(length).first != address;
     (matches!(length, 1..=32) && !has_host_bits).then_some((address, length as u8, at))
 }
 
@@ -117,8 +119,8 @@ pub(super) fn v6(text: &[u8]) -> Option<(u128, u8, usize)> {
         length = length * 10 + u32::from(digit - b'0');
         at += 1;
     }
-    let host_bits = u128::MAX.checked_shr(length).unwrap_or(0);
-    (at > start && length <= 128 && address & host_bits == 0).then_some((address, length as u8, at))
+    let has_host_bits = address.prefix(length).first != address;
+    (at > start && length <= 128 && !has_host_bits).then_some((address, length as u8, at))
 }
 
 #[inline]

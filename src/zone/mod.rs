@@ -8,7 +8,7 @@
 //!
 //! | from a name to what is listed | |
 //! |---|---|
-//! | `subject.rs` | what a name may stand for: an address, a part of one, a name |
+//! | `subject.rs`, `bits.rs` | what a name may stand for: an address, a part of one, a name; addresses as numbers |
 //! | `dataset.rs`, `values.rs`, `shown.rs` | a typed set of entries; A and TXT; the key in a TXT |
 //! | `addresses/`, `names/`, `records.rs` | the three kinds of sets |
 //! | `reversed.rs` | a name from right to left, as sets of names have it |
@@ -33,6 +33,7 @@
 pub mod access;
 pub mod addresses;
 pub mod apex;
+pub mod bits;
 mod catalog;
 pub mod dataset;
 pub mod difference;

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::zone::{
     addresses::Addresses,
+    bits::Address,
     dataset::{Dataset, Entries},
     nested::Standings,
     ruling::Context,
@@ -19,12 +20,8 @@ struct Run<A> {
     set: u32,
 }
 
-/// An address of either family.
-pub(super) trait Address: Copy + Ord {
-    /// The one after it, if there is one.
-    fn next(self) -> Option<Self>;
-    /// The one before it, which there is.
-    fn before(self) -> Self;
+/// A family of addresses.
+pub(super) trait Family: Address {
     /// Calls `visit` with each range of this family of which the same is said.
     fn for_each(addresses: &Addresses, visit: impl FnMut(Self, Self, &Standings));
     /// Adds a range to what is counted.
@@ -33,15 +30,7 @@ pub(super) trait Address: Copy + Ord {
     fn item(first: Self, last: Self) -> Item;
 }
 
-impl Address for u32 {
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-
-    fn before(self) -> Self {
-        self - 1
-    }
-
+impl Family for u32 {
     fn for_each(addresses: &Addresses, visit: impl FnMut(Self, Self, &Standings)) {
         addresses.for_each_v4(visit);
     }
@@ -55,15 +44,7 @@ impl Address for u32 {
     }
 }
 
-impl Address for u128 {
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-
-    fn before(self) -> Self {
-        self - 1
-    }
-
+impl Family for u128 {
     fn for_each(addresses: &Addresses, visit: impl FnMut(Self, Self, &Standings)) {
         addresses.for_each_v6(visit);
     }
@@ -117,7 +98,7 @@ fn sweep<A: Address>(one: &[Run<A>], two: &[Run<A>], mut visit: impl FnMut(A, A,
 }
 
 /// The ranges of one dataset.
-fn runs_of<A: Address>(dataset: &Dataset, context: &Context, answers: &mut Answers) -> Vec<Run<A>> {
+fn runs_of<A: Family>(dataset: &Dataset, context: &Context, answers: &mut Answers) -> Vec<Run<A>> {
     let mut runs = Vec::new();
     let Entries::Addresses(addresses) = &dataset.entries else { return runs };
     let mut reader = Reader::new(dataset);
@@ -128,7 +109,7 @@ fn runs_of<A: Address>(dataset: &Dataset, context: &Context, answers: &mut Answe
 }
 
 /// The ranges of several datasets together.
-fn runs_of_all<A: Address>(datasets: &[&Dataset], context: &Context, answers: &mut Answers) -> Vec<Run<A>> {
+fn runs_of_all<A: Family>(datasets: &[&Dataset], context: &Context, answers: &mut Answers) -> Vec<Run<A>> {
     let mut all: Vec<Run<A>> = Vec::new();
     for dataset in datasets {
         let own = runs_of(dataset, context, answers);
@@ -163,7 +144,7 @@ fn changes<A: Address>(old: &[Run<A>], new: &[Run<A>], mut visit: impl FnMut(Cha
 }
 
 /// Compares the addresses of a family.
-pub(super) fn compare<A: Address>(
+pub(super) fn compare<A: Family>(
     old: &[&Dataset],
     new: &[&Dataset],
     context: &Context,

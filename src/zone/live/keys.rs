@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, ops::Range, sync::Arc};
 
-use crate::zone::halving::partition_point;
+use crate::zone::{bits::Address, halving::partition_point};
 
 /// Most entries of a chunk. A change copies one chunk.
 pub(super) const CHUNK_MAX: usize = 128;
@@ -74,109 +74,102 @@ pub(super) struct Index<A> {
     starts: Box<[u32]>,
 }
 
-macro_rules! numbers {
-    ($($number:ty),*) => {$(
-        impl Index<$number> {
-            #[inline]
-            fn cell(&self, key: $number) -> usize {
-                let cell = key.saturating_sub(self.base) >> self.shift;
-                usize::try_from(cell).unwrap_or(usize::MAX).min(self.starts.len() - 2)
-            }
-        }
-
-        impl Keys for Numbers<$number> {
-            type Key = $number;
-            type Heads = [$number; PARTS];
-            type Index = Index<$number>;
-
-            fn empty() -> Self {
-                Self([<$number>::MAX; CHUNK_MAX])
-            }
-
-            #[inline]
-            fn key(&self, at: usize) -> &$number {
-                &self.0[at]
-            }
-
-            #[inline]
-            fn heads(&self) -> Self::Heads {
-                std::array::from_fn(|part| self.0[part * PART])
-            }
-
-            #[inline]
-            fn first(heads: &Self::Heads) -> &$number {
-                &heads[0]
-            }
-
-            fn index<'a>(mut chunks: impl ExactSizeIterator<Item = &'a Self::Heads>) -> Option<Self::Index> {
-                if chunks.len() < INDEXED_MIN {
-                    return None;
-                }
-                let firsts: Vec<$number> = chunks.by_ref().map(|heads| heads[0]).collect();
-                let (base, last) = (*firsts.first()?, *firsts.last()?);
-                let cells = firsts.len().next_power_of_two();
-                // The last key falls into the last cell or one before it.
-                let shift = (<$number>::BITS - (last - base).leading_zeros()).saturating_sub(cells.trailing_zeros());
-                let mut index = Index { base, shift, starts: vec![0; cells + 1].into() };
-                for first in &firsts {
-                    let cell = index.cell(*first);
-                    index.starts[cell + 1] += 1;
-                }
-                let mut before = 0;
-                for start in &mut index.starts {
-                    before += *start;
-                    *start = before;
-                }
-                Some(index)
-            }
-
-            #[inline]
-            fn candidates(index: &Self::Index, key: &$number) -> Range<usize> {
-                let cell = index.cell(*key);
-                index.starts[cell] as usize..index.starts[cell + 1] as usize
-            }
-
-            fn index_bytes(index: &Self::Index) -> usize {
-                size_of_val(&*index.starts)
-            }
-
-            #[inline]
-            fn rank(&self, heads: &Self::Heads, _count: usize, key: &$number) -> usize {
-                let part = heads.iter().map(|head| u32::from(head < key)).sum::<u32>().saturating_sub(1) as usize;
-                let start = part.min(PARTS - 1) * PART;
-                let keys = &self.0[start..start + PART];
-                start + keys.iter().map(|other| u32::from(other < key)).sum::<u32>() as usize
-            }
-
-            fn insert(&mut self, count: usize, at: usize, key: &$number) {
-                self.0.copy_within(at..count, at + 1);
-                self.0[at] = *key;
-            }
-
-            fn remove(&mut self, count: usize, at: usize) {
-                self.0.copy_within(at + 1..count, at);
-                self.0[count - 1] = <$number>::MAX;
-            }
-
-            fn split_off(&mut self, count: usize, at: usize) -> Self {
-                let mut rest = Self::empty();
-                rest.0[..count - at].copy_from_slice(&self.0[at..count]);
-                self.0[at..].fill(<$number>::MAX);
-                rest
-            }
-
-            fn append(&mut self, count: usize, other: &Self, other_count: usize) {
-                self.0[count..count + other_count].copy_from_slice(&other.0[..other_count]);
-            }
-
-            fn heap_bytes(&self) -> usize {
-                0
-            }
-        }
-    )*};
+impl<A: Address> Index<A> {
+    #[inline]
+    fn cell(&self, key: A) -> usize {
+        key.steps_above(self.base, self.shift).min(self.starts.len() - 2)
+    }
 }
 
-numbers!(u32, u128);
+impl<A: Address> Keys for Numbers<A> {
+    type Key = A;
+    type Heads = [A; PARTS];
+    type Index = Index<A>;
+
+    fn empty() -> Self {
+        Self([A::MAX; CHUNK_MAX])
+    }
+
+    #[inline]
+    fn key(&self, at: usize) -> &A {
+        &self.0[at]
+    }
+
+    #[inline]
+    fn heads(&self) -> Self::Heads {
+        std::array::from_fn(|part| self.0[part * PART])
+    }
+
+    #[inline]
+    fn first(heads: &Self::Heads) -> &A {
+        &heads[0]
+    }
+
+    fn index<'a>(mut chunks: impl ExactSizeIterator<Item = &'a Self::Heads>) -> Option<Self::Index> {
+        if chunks.len() < INDEXED_MIN {
+            return None;
+        }
+        let firsts: Vec<A> = chunks.by_ref().map(|heads| heads[0]).collect();
+        let (base, last) = (*firsts.first()?, *firsts.last()?);
+        let cells = firsts.len().next_power_of_two();
+        // The last key falls into the last cell or one before it.
+        let shift = last.bits_above(base).saturating_sub(cells.trailing_zeros());
+        let mut index = Index { base, shift, starts: vec![0; cells + 1].into() };
+        for first in &firsts {
+            let cell = index.cell(*first);
+            index.starts[cell + 1] += 1;
+        }
+        let mut before = 0;
+        for start in &mut index.starts {
+            before += *start;
+            *start = before;
+        }
+        Some(index)
+    }
+
+    #[inline]
+    fn candidates(index: &Self::Index, key: &A) -> Range<usize> {
+        let cell = index.cell(*key);
+        index.starts[cell] as usize..index.starts[cell + 1] as usize
+    }
+
+    fn index_bytes(index: &Self::Index) -> usize {
+        size_of_val(&*index.starts)
+    }
+
+    #[inline]
+    fn rank(&self, heads: &Self::Heads, _count: usize, key: &A) -> usize {
+        let part = heads.iter().map(|head| u32::from(head < key)).sum::<u32>().saturating_sub(1) as usize;
+        let start = part.min(PARTS - 1) * PART;
+        let keys = &self.0[start..start + PART];
+        start + keys.iter().map(|other| u32::from(other < key)).sum::<u32>() as usize
+    }
+
+    fn insert(&mut self, count: usize, at: usize, key: &A) {
+        self.0.copy_within(at..count, at + 1);
+        self.0[at] = *key;
+    }
+
+    fn remove(&mut self, count: usize, at: usize) {
+        self.0.copy_within(at + 1..count, at);
+        self.0[count - 1] = A::MAX;
+    }
+
+    fn split_off(&mut self, count: usize, at: usize) -> Self {
+        let mut rest = Self::empty();
+        rest.0[..count - at].copy_from_slice(&self.0[at..count]);
+        self.0[at..].fill(A::MAX);
+        rest
+    }
+
+    fn append(&mut self, count: usize, other: &Self, other_count: usize) {
+        self.0[count..count + other_count].copy_from_slice(&other.0[..other_count]);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
 
 /// Names, each as its labels from right to left with their length octets: all names below one follow it without gap.
 #[derive(Clone)]

@@ -6,70 +6,31 @@
 use std::sync::Arc;
 
 use super::{
-    keys::{Keys, Numbers},
+    keys::Numbers,
     ordered::{Entry, Ordered, Want},
 };
-use crate::zone::subject::Run;
+use crate::zone::{bits::Address, subject::Run};
 
 /// So many pieces of a run are looked at, where exclusions lie in it, before it is said that something is listed there: a
 /// question too many, but no listing that cannot be found.
 pub(super) const PIECES_MAX: u32 = 128;
 
-/// An address as a number.
-pub(super) trait Address: Copy + Ord {
-    /// Width.
-    const BITS: u8;
-    /// The prefix of this length around this address.
-    fn prefix(self, length: u8) -> Run<Self>;
-    /// The length of the longest prefix that has both in it.
-    fn common_length(self, other: Self) -> u8;
-}
-
-macro_rules! addresses {
-    ($($number:ty),*) => {$(
-        impl Address for $number {
-            const BITS: u8 = <$number>::BITS as u8;
-
-            #[inline]
-            fn prefix(self, length: u8) -> Run<Self> {
-                let host = <$number>::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-                Run { first: self & !host, last: self | host }
-            }
-
-            fn common_length(self, other: Self) -> u8 {
-                (self ^ other).leading_zeros() as u8
-            }
-        }
-    )*};
-}
-
-addresses!(u32, u128);
-
 type Map<A> = Arc<Ordered<Numbers<A>>>;
 
 /// A set of prefixes of one family.
 #[derive(Clone)]
-pub(super) struct Prefixes<A>
-where
-    Numbers<A>: Keys,
-{
+pub(super) struct Prefixes<A: Address> {
     /// The lengths that there are, the longest first.
     lengths: Vec<(u8, Map<A>)>,
 }
 
-impl<A> Default for Prefixes<A>
-where
-    Numbers<A>: Keys,
-{
+impl<A: Address> Default for Prefixes<A> {
     fn default() -> Self {
         Self { lengths: Vec::new() }
     }
 }
 
-impl<A: Address> Prefixes<A>
-where
-    Numbers<A>: Keys<Key = A>,
-{
+impl<A: Address> Prefixes<A> {
     /// What is said of an address: by the longest prefix that is in force.
     #[inline]
     pub(super) fn find(&self, address: A, now_s: u64) -> Option<Entry> {
