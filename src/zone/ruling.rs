@@ -259,7 +259,7 @@ impl Rulings {
     }
 
     /// The claims of a link.
-    fn linked(&self, link: u32) -> &[Claim] {
+    pub(super) fn linked(&self, link: u32) -> &[Claim] {
         let end = |link: u32| self.ends[link as usize] as usize;
         &self.claims[link.checked_sub(1).map_or(0, end)..end(link)]
     }
@@ -272,14 +272,6 @@ impl Rulings {
         match ruling.alone() {
             Ruling::ABSENT => Vec::new(),
             alone => vec![alone.value().map_or(Claim::excluded(), Claim::listed)],
-        }
-    }
-
-    /// Whether a ruling decides every query, so that nothing wider is ever asked.
-    pub(super) fn always_decides(&self, ruling: Ruling) -> bool {
-        match ruling.link() {
-            Some(link) => self.linked(link).iter().any(Claim::is_unconditional),
-            None => ruling != Ruling::ABSENT,
         }
     }
 

@@ -85,7 +85,24 @@ impl Standing {
     /// The same, told of those too that are not all said here.
     #[inline]
     pub(super) fn always_decides(self, rulings: &Rulings) -> bool {
-        self.is_unconditional() || self.ruling.link().is_some() && rulings.always_decides(self.ruling)
+        match self.ruling.link() {
+            Some(link) => rulings.linked(link).iter().any(Claim::is_unconditional),
+            None => self.is_unconditional(),
+        }
+    }
+
+    /// Whether it always decides, and the same.
+    #[inline]
+    pub(super) fn never_changes(self, rulings: &Rulings) -> bool {
+        match self.ruling.link() {
+            Some(link) => rulings.linked(link).iter().all(Claim::is_unconditional),
+            None => self.is_unconditional(),
+        }
+    }
+
+    /// How many claims it has, if it is not absent.
+    pub(super) fn claim_count(self, rulings: &Rulings) -> usize {
+        self.ruling.link().map_or(1, |link| rulings.linked(link).len())
     }
 
     /// Whether it is all said here, but for what counts together with it, and holds for ever.

@@ -42,7 +42,7 @@ pub(super) struct Segments<K> {
     blocks: Blocks,
     /// None where nothing is ever behind anything.
     nesting: Option<Nesting>,
-    /// So many say what their prefix said before.
+    /// So many claims are those that their prefix had stated before. None of them ends.
     again: usize,
 }
 
@@ -132,7 +132,7 @@ impl<K: Key> SegmentsBuilder<K> {
         let mut end_s = behind_end_s;
         if standing != Standing::ABSENT {
             self.stated.mark(position);
-            self.again += usize::from(is_again);
+            self.again += if is_again { standing.claim_count(rulings) } else { 0 };
             end_s = end_s.max(self.column.push(standing, rulings));
         }
         self.blocks.push(position, end_s);

@@ -229,9 +229,9 @@ impl<'r, K: Key> Sweep<'r, K> {
     /// A piece that says what the open prefix at `at` does, where nothing before it that is still in force did.
     fn state(&mut self, at: usize) -> (Said, u32) {
         let standing = self.standing_inside(at);
-        let is_base = |standing: Standing| standing.always_decides(self.rulings.so_far());
+        let is_base = |standing: Standing| standing.never_changes(self.rulings.so_far());
         if is_base(standing) && self.stated.iter().all(|stated| is_base(stated.standing)) {
-            // Nothing needs what is behind.
+            // Nothing needs what is behind, and it can be stated again, for nothing of it ends: what does would count again.
             self.stated.clear();
         }
         let (behind_end_s, behind) = self.stated.last().map_or((0, 0), |behind| (behind.end_s, behind.statement));

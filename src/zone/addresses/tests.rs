@@ -534,3 +534,20 @@ fn what_goes_on_counts_once() {
         assert_eq!((lifetimes.all, lifetimes.over), (100 + around.len(), 100));
     }
 }
+
+/// Around a hundred prefixes that never end: one with a value that is over and one that is not, or with two that never end.
+#[test]
+fn what_goes_on_counts_once_with_all_its_values() {
+    for (end_s, over) in [(5, 1), (FOREVER_S, 0)] {
+        let around = [(1, FOREVER_S), (2, end_s)]
+            .map(|(value, until_s)| (0, 8, Claim { until_s, ..Claim::listed(ValueId(value)) }));
+        let within = (0..100).map(|group| (group * 0x2_0000, 24, Claim::listed(ValueId(3))));
+        // Whether anything ends decides how all of it is kept.
+        let ending = (1 << 31, 24, Claim { until_s: 9, ..Claim::listed(ValueId(4)) });
+        let lines: Vec<Line> = around.into_iter().chain(within).chain([ending]).collect();
+        for specificity in [Specificity::Octets, Specificity::Prefix(Equals::All)] {
+            let lifetimes = build_v4(&lines, specificity).lifetimes(6);
+            assert_eq!((lifetimes.all, lifetimes.ending, lifetimes.over), (103, over + 1, over), "{specificity:?}");
+        }
+    }
+}
