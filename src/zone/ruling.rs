@@ -31,6 +31,11 @@ pub fn is_over(until_s: u32, now_s: u64) -> bool {
     until_s != FOREVER_S && now_s >= u64::from(until_s)
 }
 
+/// So many entries are asked for one question whether anything is listed in a range or below a name, where times, keys or
+/// exclusions leave that open. Beyond that, the answer is that something is. Who asks label by label (RFC 9156) then asks a
+/// question too many; but there is no listing that cannot be found, and no question that takes long.
+pub const ASKED_MAX: usize = 1_024;
+
 /// What a lookup may depend on besides its key.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {

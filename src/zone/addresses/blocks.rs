@@ -11,10 +11,6 @@ use crate::zone::ruling::{Context, FOREVER_S};
 /// Entries to a block.
 const BLOCK: usize = 64;
 
-/// So many entries are asked, where keys or delays leave open whether any of them is listed. Beyond that, the answer is that one
-/// is: a question too many, but no listing that cannot be found, and no question that takes long.
-const ASKED_MAX: usize = 1_024;
-
 /// When blocks end.
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -31,24 +27,25 @@ impl Blocks {
     }
 
     /// The first of these positions of which `is_listed` holds, which is not asked where all is over. It is taken to hold where
-    /// too many would have to be asked.
+    /// [no more](crate::zone::ruling::ASKED_MAX) are left to be asked.
     pub(super) fn first_listed(
         &self,
         mut at: Range<usize>,
         context: &Context,
+        asks_left: &mut usize,
         is_listed: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let mut asked = 0;
         while at.start < at.end {
-            if asked >= ASKED_MAX {
+            if *asks_left == 0 {
                 return Some(at.start);
             }
             let block = at.start / BLOCK;
             let end = at.end.min((block + 1) * BLOCK);
             let is_over = self.ends.get(block).is_some_and(|end_s| context.now_s >= u64::from(end_s));
             if !is_over {
-                asked += end - at.start;
                 let found = (at.start..end).find(|&position| is_listed(position));
+                let asked = found.map_or(end, |found| found + 1) - at.start;
+                *asks_left = asks_left.saturating_sub(asked);
                 if found.is_some() {
                     return found;
                 }
@@ -102,6 +99,7 @@ impl BlocksBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::ruling::ASKED_MAX;
 
     #[test]
     fn what_is_over_is_passed_over() {
@@ -117,7 +115,10 @@ mod tests {
                 asked.set(asked.get() + 1);
                 position < 1_000 && now_s < if position == 700 { 90 } else { 50 }
             };
-            (blocks.first_listed(at, &Context { now_s, keyed: false }, is_listed), asked.get())
+            let mut left = ASKED_MAX;
+            let first = blocks.first_listed(at, &Context { now_s, keyed: false }, &mut left, is_listed);
+            assert_eq!(ASKED_MAX - left, asked.get());
+            (first, asked.get())
         };
         assert_eq!(first(3..1_001, 49), (Some(3), 1));
         assert_eq!(first(3..1_001, 50), (Some(700), 700 % BLOCK + 1));
@@ -138,10 +139,13 @@ mod tests {
             false
         };
         let context = Context { now_s: 60, keyed: false };
-        assert_eq!(blocks.first_listed(0..50_900, &context, none_listed), None);
+        assert_eq!(blocks.first_listed(0..50_900, &context, &mut { ASKED_MAX }, none_listed), None);
         assert!(asked.replace(0) <= ASKED_MAX);
-        assert!(blocks.first_listed(0..100_000, &context, none_listed).is_some());
-        assert!(asked.get() <= ASKED_MAX + BLOCK);
+        let mut left = ASKED_MAX;
+        assert!(blocks.first_listed(0..100_000, &context, &mut left, none_listed).is_some());
+        assert!(left == 0 && asked.replace(0) <= ASKED_MAX + BLOCK);
+        assert_eq!(blocks.first_listed(60_000..100_000, &context, &mut left, none_listed), Some(60_000));
+        assert_eq!(asked.get(), 0);
     }
 
     #[test]

@@ -177,18 +177,31 @@ impl<K: Key> Hosts<K> {
         self.keys.memory_bytes() + self.column.memory_bytes() + self.blocks.memory_bytes()
     }
 
-    /// Whether an address from `first` to `last` is listed here.
-    pub(super) fn any_listed(&self, first: K, last: K, rulings: &Rulings, context: &Context) -> bool {
+    /// Whether an address in the range is listed here, or [too many](crate::zone::ruling::ASKED_MAX) had to be asked.
+    pub(super) fn any_listed(
+        &self,
+        (first, last): (K, K),
+        rulings: &Rulings,
+        context: &Context,
+        asks_left: &mut usize,
+    ) -> bool {
         let is_listed = |position: usize| self.column.decide(position, rulings, context).is_listed();
-        self.blocks.first_listed(self.keys.positions(first, last), context, is_listed).is_some()
+        self.blocks.first_listed(self.keys.positions(first, last), context, asks_left, is_listed).is_some()
     }
 
-    /// Whether nothing is said here of some address from `first` to `last`. Looks at single hosts only where they fill the
-    /// whole range.
-    pub(super) fn leave_any(&self, first: K, last: K, rulings: &Rulings, context: &Context) -> bool {
+    /// Whether nothing is said here of some address in the range, or too many had to be asked. Looks at single hosts only where
+    /// they fill the whole range.
+    pub(super) fn leave_any(
+        &self,
+        (first, last): (K, K),
+        rulings: &Rulings,
+        context: &Context,
+        asks_left: &mut usize,
+    ) -> bool {
         let mut positions = self.keys.positions(first, last);
         (positions.len() as u128) <= last.since(first).widen()
-            || positions.any(|position| self.column.decide(position, rulings, context).is_absent())
+            || positions
+                .any(|position| is_last(asks_left) || self.column.decide(position, rulings, context).is_absent())
     }
 
     /// Hosts from all over the set, some more than `count` if there are so many.
@@ -267,26 +280,26 @@ impl<K: Key> Segments<K> {
         self.starts.count_to(first).saturating_sub(1)..self.starts.count_to(last)
     }
 
-    /// Calls `test` with the first and the last key of the segment at `position`, as far as it reaches into the range, unless
-    /// others hide it all.
-    fn test_clipped(&self, position: usize, (first, last): (K, K), mut test: impl FnMut(K, K) -> bool) -> bool {
+    /// The segment at `position`, as far as it reaches into the range, unless others hide it all.
+    fn clipped(&self, position: usize, (first, last): (K, K)) -> Option<(K, K)> {
         let start = self.starts.key(position);
         let next = (position + 1 < self.starts.len()).then(|| self.starts.key(position + 1));
-        next != Some(start) && test(start.max(first), next.map_or(K::MAX, before).min(last))
+        (next != Some(start)).then(|| (start.max(first), next.map_or(K::MAX, before).min(last)))
     }
 
-    /// Whether `test` holds for a piece of the range that is listed here now.
+    /// Whether `test` holds for a piece of the range that is listed here now, or too many had to be asked.
     pub(super) fn any_listed(
         &self,
         range: (K, K),
         rulings: &Rulings,
         context: &Context,
-        mut test: impl FnMut(K, K) -> bool,
+        asks_left: &mut usize,
+        test: impl Fn((K, K), &mut usize) -> bool,
     ) -> bool {
         let mut positions = self.positions(range.0, range.1);
         let is_listed = |position: usize| self.decide(position, rulings, context).is_listed();
-        while let Some(position) = self.blocks.first_listed(positions.clone(), context, is_listed) {
-            if self.test_clipped(position, range, &mut test) {
+        while let Some(position) = self.blocks.first_listed(positions.clone(), context, asks_left, is_listed) {
+            if *asks_left == 0 || self.clipped(position, range).is_some_and(|piece| test(piece, asks_left)) {
                 return true;
             }
             positions.start = position + 1;
@@ -294,23 +307,26 @@ impl<K: Key> Segments<K> {
         false
     }
 
-    /// Whether `test` holds for a piece of the range of which nothing is said here now.
+    /// Whether `test` holds for a piece of the range of which nothing is said here now, or too many had to be asked.
     pub(super) fn any_left(
         &self,
         range: (K, K),
         rulings: &Rulings,
         context: &Context,
-        mut test: impl FnMut(K, K) -> bool,
+        asks_left: &mut usize,
+        test: impl Fn((K, K), &mut usize) -> bool,
     ) -> bool {
         if self.is_empty() {
-            return test(range.0, range.1);
+            return test(range, asks_left);
         }
         let lowest = self.starts.key(0);
-        if range.0 < lowest && test(range.0, range.1.min(before(lowest))) {
+        if range.0 < lowest && test((range.0, range.1.min(before(lowest))), asks_left) {
             return true;
         }
         self.positions(range.0, range.1).any(|position| {
-            self.decide(position, rulings, context).is_absent() && self.test_clipped(position, range, &mut test)
+            is_last(asks_left)
+                || self.decide(position, rulings, context).is_absent()
+                    && self.clipped(position, range).is_some_and(|piece| test(piece, asks_left))
         })
     }
 
@@ -354,6 +370,12 @@ impl<K: Key> Segments<K> {
 fn spread<K: Key>(keys: &Sorted<K>, count: usize) -> impl Iterator<Item = K> {
     let step = (keys.len() / (4 * count).max(1)).max(1);
     (0..keys.len()).step_by(step).map(|position| keys.key(position))
+}
+
+/// Takes one of the entries that may be asked. Returns whether none is left.
+fn is_last(asks_left: &mut usize) -> bool {
+    *asks_left = asks_left.saturating_sub(1);
+    *asks_left == 0
 }
 
 /// The key before one that is not the lowest.

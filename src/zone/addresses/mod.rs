@@ -56,7 +56,7 @@ use self::layers::{Hosts, Segments, overlay};
 use super::{
     lifetimes::Lifetimes,
     nested::{self, Standings},
-    ruling::{Context, Finding, Level, Rulings},
+    ruling::{ASKED_MAX, Context, Finding, Level, Rulings},
 };
 
 /// An immutable set of addresses and prefixes with what is said of them.
@@ -96,24 +96,24 @@ impl Addresses {
         }
     }
 
-    /// Whether any address from `first` to `last` is listed now, net of exclusions.
+    /// Whether any address from `first` to `last` is listed now, net of exclusions, or [too many](ASKED_MAX) had to be asked.
     pub fn any_listed_v4(&self, first: u32, last: u32, context: &Context) -> bool {
-        let rulings = &self.rulings;
-        self.v4_hosts.any_listed(first, last, rulings, context)
-            || self.v4_segments.any_listed((first, last), rulings, context, |first, last| {
-                self.v4_hosts.leave_any(first, last, rulings, context)
-            })
+        let (range, rulings, asks_left) = ((first, last), &self.rulings, &mut { ASKED_MAX });
+        let no_host = |piece, asks_left: &mut _| self.v4_hosts.leave_any(piece, rulings, context, asks_left);
+        self.v4_hosts.any_listed(range, rulings, context, asks_left)
+            || self.v4_segments.any_listed(range, rulings, context, asks_left, no_host)
     }
 
-    /// Whether any address from `first` to `last` is listed now, net of exclusions.
+    /// The same for IPv6.
     pub fn any_listed_v6(&self, first: u128, last: u128, context: &Context) -> bool {
-        let rulings = &self.rulings;
-        let no_host = |first, last| self.v6_hosts.leave_any(first, last, rulings, context);
-        self.v6_hosts.any_listed(first, last, rulings, context)
-            || self.v6_deep.any_listed((first, last), rulings, context, no_host)
-            || self.v6_wide.any_listed(((first >> 64) as u64, (last >> 64) as u64), rulings, context, |start, end| {
+        let (range, rulings, asks_left) = ((first, last), &self.rulings, &mut { ASKED_MAX });
+        let no_host = |piece, asks_left: &mut _| self.v6_hosts.leave_any(piece, rulings, context, asks_left);
+        let wide = ((first >> 64) as u64, (last >> 64) as u64);
+        self.v6_hosts.any_listed(range, rulings, context, asks_left)
+            || self.v6_deep.any_listed(range, rulings, context, asks_left, no_host)
+            || self.v6_wide.any_listed(wide, rulings, context, asks_left, |(start, end), asks_left| {
                 let piece = (first.max(first_below(start)), last.min(last_below(end)));
-                self.v6_deep.any_left(piece, rulings, context, no_host)
+                self.v6_deep.any_left(piece, rulings, context, asks_left, no_host)
             })
     }
 

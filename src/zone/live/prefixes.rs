@@ -11,8 +11,8 @@ use super::{
 };
 use crate::zone::{bits::Address, subject::Run};
 
-/// So many pieces of a run are looked at, where exclusions lie in it, before it is said that something is listed there: a
-/// question too many, but no listing that cannot be found.
+/// So many pieces of a run are looked at, where exclusions lie in it, before it is said that something is listed there. That is
+/// for the reason of [`ASKED_MAX`](crate::zone::ruling::ASKED_MAX), and they are fewer since files are asked for each piece.
 pub(super) const PIECES_MAX: u32 = 128;
 
 type Map<A> = Arc<Ordered<Numbers<A>>>;

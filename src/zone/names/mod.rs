@@ -38,15 +38,15 @@ use self::{
 use super::{
     lifetimes::Lifetimes,
     reversed::Reversed,
-    ruling::{Context, Finding, Level, Rulings, is_over},
+    ruling::{ASKED_MAX, Context, Finding, Level, Rulings, is_over},
     standing::{Outlook, Standing},
     values::ValueId,
 };
 use crate::wire::name::{NAME_MAX, Name, RelativeName};
 
-/// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed.
-/// Beyond that, the answer is that there is one: a question too many, but no listing that cannot be found.
-const SCAN_MAX: usize = 1_024;
+/// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed:
+/// as many as of [all entries](ASKED_MAX).
+const SCAN_MAX: usize = ASKED_MAX;
 
 /// A label that stands for all below a wildcard, after its length.
 const X: &[u8] = b"\x01x";
