@@ -11,7 +11,7 @@ use super::{
 };
 
 /// So many standings may count together: those of prefixes of as many lengths as one octet has, and that of all addresses.
-const TOGETHER_MAX: usize = 9;
+pub(super) const TOGETHER_MAX: usize = 9;
 
 /// Standings by position.
 pub(super) trait Nested {

@@ -280,6 +280,11 @@ impl Rulings {
         }
     }
 
+    /// How many claims all links have.
+    pub(super) fn claim_count(&self) -> usize {
+        self.claims.len()
+    }
+
     /// Whether everything is said without it.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -329,9 +334,10 @@ impl RulingsBuilder {
         for claim in claims {
             push_tight(&mut rulings.claims, *claim);
         }
-        // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do.
+        // The last two rulings with this bit have meanings of their own, and claims reach any limit before links do. A line brings
+        // one, another where its key has several, and nine where prefixes count together: see `sweep.rs`.
         let end = u32::try_from(rulings.claims.len()).ok().filter(|end| *end < LINKED - 2);
-        push_tight(&mut rulings.ends, end.expect("fewer claims than lines, and those are below 2^30"));
+        push_tight(&mut rulings.ends, end.expect("fewer than 190 million lines, whose claims would take 43 GB"));
         known.insert_unique(hash, link, |&link| hasher.hash_one(rulings.linked(link)));
         Ruling::of_link(link)
     }

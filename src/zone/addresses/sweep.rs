@@ -14,9 +14,18 @@ use super::{
     sorted::Key,
 };
 use crate::zone::{
+    nested::TOGETHER_MAX,
     ruling::{Rulings, RulingsBuilder},
-    standing::Standing,
+    standing::{Standing, VALUES_MAX},
 };
+
+/// Prefixes that count together with those around them bring so many claims for each line: where each prefix has as many lines
+/// as those around it, or more, that is enough. One with hundreds of lines around hundreds with one each would bring hundreds
+/// for each of these, and a file of a megabyte become a hundred.
+const TOGETHER_A_LINE: usize = TOGETHER_MAX;
+
+/// And so many for all lines together, since what is small may be dear.
+const TOGETHER_FREE: usize = VALUES_MAX * VALUES_MAX;
 
 /// A prefix that is open while the sweep passes.
 struct Open<K> {
@@ -79,6 +88,8 @@ pub(super) struct Sweep<'r, K> {
     start: Option<K>,
     hosts: HostsBuilder<K>,
     segments: SegmentsBuilder<K>,
+    /// So many claims may still be kept of prefixes that count together with those around them.
+    together_left: usize,
     crowded: Vec<(K, u8)>,
 }
 
@@ -86,7 +97,7 @@ pub(super) struct Sweep<'r, K> {
 pub(super) struct Swept<K> {
     pub(super) hosts: Hosts<K>,
     pub(super) segments: Segments<K>,
-    /// Prefixes of which more was said than [can count](crate::zone::standing::VALUES_MAX).
+    /// Prefixes of which more was said than [can count](VALUES_MAX), or too much to count with all that is within them.
     pub(super) crowded: Vec<(K, u8)>,
 }
 
@@ -104,6 +115,7 @@ impl<'r, K: Key> Sweep<'r, K> {
             start: None,
             hosts: HostsBuilder::new(),
             segments: SegmentsBuilder::new(),
+            together_left: TOGETHER_FREE,
             crowded: Vec::new(),
         }
     }
@@ -116,6 +128,7 @@ impl<'r, K: Key> Sweep<'r, K> {
         let mut stretches = gathered.into_entries();
         while let Some(entries) = stretches.take() {
             for equal in entries.chunk_by(|one, two| one.key() == two.key()) {
+                self.together_left += TOGETHER_A_LINE * equal.len();
                 let own = if let [only] = equal { only.standing } else { self.settle(equal) };
                 self.entry(Entry { standing: own, ..equal[0] });
             }
@@ -269,8 +282,8 @@ impl<'r, K: Key> Sweep<'r, K> {
             && !standings.all(Standing::is_endless)
     }
 
-    /// The same together with all prefixes around it that count together with it. What it is inside of may say thousands of
-    /// things, and is not put together again for each piece.
+    /// The same together with all prefixes around it that count together with it, unless these say [too much](TOGETHER_A_LINE).
+    /// What it is inside of may say hundreds of things, and is not put together again for each piece.
     #[inline(never)]
     fn level_inside(&mut self, at: usize) -> Standing {
         let Open { last, length, level, together, .. } = self.open[at];
@@ -282,11 +295,30 @@ impl<'r, K: Key> Sweep<'r, K> {
         let wider = at - known.map_or(around.count(), |known| known + 1);
         let standings =
             self.open[wider..=at].iter().map(|open| open.together.map_or(open.own, |(together, _)| together));
+        let rulings = self.rulings.so_far();
+        let before = rulings.claim_count();
+        let most: usize = standings.clone().map(|standing| standing.claim_count(rulings)).sum();
+        if most > self.together_left {
+            return self.set_apart(at, wider);
+        }
         let (together, is_crowded) = self.specificity.equals().standing(standings, self.rulings);
+        self.together_left -= self.rulings.so_far().claim_count() - before;
         // Of all that is within a prefix of which that was told, it is not told again.
         let was_crowded = self.open[wider].together.is_some_and(|(_, was_crowded)| was_crowded);
         self.crowded.extend((is_crowded && !was_crowded).then_some((last.prefix(length).0, length)));
         self.open[at].together = Some((together, is_crowded || was_crowded));
         together
+    }
+
+    /// Lets the open prefix at `at` count by itself, for the one at `wider` says too much: of that it is told, once.
+    #[cold]
+    fn set_apart(&mut self, at: usize, wider: usize) -> Standing {
+        let Open { last, length, own, together, .. } = self.open[wider];
+        let (around, was_crowded) = together.unwrap_or((own, false));
+        self.crowded.extend((!was_crowded).then_some((last.prefix(length).0, length)));
+        self.open[wider].together = Some((around, true));
+        let own = self.open[at].own;
+        self.open[at].together = Some((own, true));
+        own
     }
 }

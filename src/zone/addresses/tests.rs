@@ -1,5 +1,7 @@
 //! The set against claims scanned one by one.
 
+mod limits;
+
 use ipnet::Ipv4Net;
 use iptrie::Ipv4RTrieMap;
 use proptest::prelude::*;
@@ -286,33 +288,6 @@ fn exclusions_fill_a_listed_range() {
     assert!(!any(1_999));
     assert!(any(2_000));
     assert!(!set.any_listed_v4(ip("10.0.0.0"), ip("10.0.0.2"), &Context { now_s: 9_999, keyed: false }));
-}
-
-/// Where too many have to be asked, something is taken to be listed: also where all that is listed is excluded piece by piece.
-#[test]
-fn no_question_goes_over_all_that_is_excluded() {
-    let any_v4 = |lines: Vec<Line>| {
-        let set = build_v4(&lines, Specificity::Prefix(Equals::First));
-        set.any_listed_v4(0, u32::MAX, &NOW)
-    };
-    let excluded = |host| (host, 32, Claim::excluded());
-    let pairs = |count: u128| {
-        let pair = |first| [(first, 31, Claim::listed(ValueId(1))), excluded(first), excluded(first + 1)];
-        (0..count).flat_map(|number| pair(4 * number)).collect()
-    };
-    assert!(!any_v4(pairs(200)) && any_v4(pairs(10_000)));
-    let all_of = |length| {
-        let hosts = (0..1_u128 << (32 - length)).map(excluded);
-        hosts.chain([(0, length, Claim::listed(ValueId(1)))]).collect()
-    };
-    assert!(!any_v4(all_of(24)) && any_v4(all_of(16)));
-    let any_v6 = |halvings: u8| {
-        let until = |number| Claim { until_s: 2_000 + number as u32, ..Claim::excluded() };
-        let deep = (0..1 << halvings).map(|number| (number << (64 - halvings), 64 + halvings, until(number)));
-        let lines: Vec<Line> = deep.chain([(0, 64, Claim::listed(ValueId(1)))]).collect();
-        build_v6(&lines).any_listed_v6(0, u128::MAX, &NOW)
-    };
-    assert!(!any_v6(9) && any_v6(12));
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! Sets that small files make, and that would take any time or any memory if there were no limits.
+
+use super::*;
+
+/// Where too many have to be asked, something is taken to be listed: also where all that is listed is excluded piece by piece.
+#[test]
+fn no_question_goes_over_all_that_is_excluded() {
+    let any_v4 = |lines: Vec<Line>| {
+        let set = build_v4(&lines, Specificity::Prefix(Equals::First));
+        set.any_listed_v4(0, u32::MAX, &NOW)
+    };
+    let excluded = |host| (host, 32, Claim::excluded());
+    let pairs = |count: u128| {
+        let pair = |first| [(first, 31, Claim::listed(ValueId(1))), excluded(first), excluded(first + 1)];
+        (0..count).flat_map(|number| pair(4 * number)).collect()
+    };
+    assert!(!any_v4(pairs(200)) && any_v4(pairs(10_000)));
+    let all_of = |length| {
+        let hosts = (0..1_u128 << (32 - length)).map(excluded);
+        hosts.chain([(0, length, Claim::listed(ValueId(1)))]).collect()
+    };
+    assert!(!any_v4(all_of(24)) && any_v4(all_of(16)));
+    let any_v6 = |halvings: u8| {
+        let until = |number| Claim { until_s: 2_000 + number as u32, ..Claim::excluded() };
+        let deep = (0..1 << halvings).map(|number| (number << (64 - halvings), 64 + halvings, until(number)));
+        let lines: Vec<Line> = deep.chain([(0, 64, Claim::listed(ValueId(1)))]).collect();
+        build_v6(&lines).any_listed_v6(0, u128::MAX, &NOW)
+    };
+    assert!(!any_v6(9) && any_v6(12));
+}
+
+/// Hundreds of lines about one prefix, and hundreds within it: what it says is not kept again with each of these.
+#[test]
+fn what_counts_together_is_kept_in_proportion() {
+    const GROUPS: u32 = 40;
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    let value = |id| Claim::listed(ValueId(id));
+    // Wide prefixes and narrow ones of one line each, as many as can be around each other, are kept together after all that.
+    for length in 25..=32 {
+        builder.add_v4(0xf000_0000, length, value(u32::from(length)));
+    }
+    for group in 0..GROUPS {
+        (0..255).for_each(|id| builder.add_v4(group << 8, 25, value(id)));
+        (0..128).for_each(|host| builder.add_v4(group << 8 | host, 32, value(1_000 + 128 * group + host)));
+    }
+    let mut crowded = Vec::new();
+    let set = builder.build_telling(|start, length| crowded.push((start, length)));
+    let count = |address| answer(set.find_v4(address, &NOW), &NOW).map_or(0, |values| values.len());
+    assert_eq!((count(0), count(1), count(128)), (256, 256, 0), "what is small may be dear");
+    assert_eq!(count(0xf000_0000), 8);
+    let last = (GROUPS - 1) << 8;
+    assert!((0..128).filter(|host| count(last | host) == 1).count() > 100);
+    assert_eq!(crowded.last(), Some(&(last, 25)));
+    assert!(crowded.len() < GROUPS as usize, "each is told of once");
+    assert!(set.memory_bytes() < 250 * set.entries() + 20 * (1 << 16), "{}", set.memory_bytes());
+}
