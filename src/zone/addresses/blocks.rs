@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::ends::Ends;
+use super::annotations::Annotations;
 use crate::zone::ruling::{Context, FOREVER_S};
 
 /// Entries to a block.
@@ -15,7 +15,7 @@ const BLOCK: usize = 64;
 #[derive(Debug)]
 pub(super) struct Blocks {
     /// For each block the second from which it lists nothing, if there is one.
-    ends: Ends,
+    ends: Annotations,
 }
 
 impl Blocks {
@@ -63,7 +63,7 @@ impl Blocks {
 /// Builds [`Blocks`] from first to last.
 #[derive(Debug, Default)]
 pub(super) struct BlocksBuilder {
-    ends: Ends,
+    ends: Annotations,
     /// Blocks that are complete.
     count: usize,
     /// From when on the one that is not lists nothing.

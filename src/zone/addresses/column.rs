@@ -1,12 +1,12 @@
 //! What is said of each of a million keys, in as few bytes as it takes.
 //!
-//! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. [Ends] of
-//! lifetimes take two bytes each or three, and only where there are some. What links to claims elsewhere ([`Rulings`]) is kept
-//! [beside](Links) once the palette is full of such.
+//! Most lists say the same of every entry: no byte. Others have a few dozen values: a byte an entry, into a palette. Ends of
+//! lifetimes take two bytes each or three, and only where [there are some](Annotations). What links to claims elsewhere
+//! ([`Rulings`]) is kept so, too, once the palette is full of such.
 
 use std::collections::HashMap;
 
-use super::{ends::Ends, links::Links};
+use super::annotations::Annotations;
 use crate::zone::{
     ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
     runs::push_tight,
@@ -21,9 +21,9 @@ const LINKS_MAX: usize = 128;
 pub(super) struct Column {
     codes: Codes,
     palette: Box<[Ruling]>,
-    ends: Option<Ends>,
+    ends: Option<Annotations>,
     /// Of entries that are absent by their code.
-    links: Option<Links>,
+    links: Option<Annotations>,
 }
 
 #[derive(Debug)]
@@ -78,8 +78,8 @@ impl Column {
             Codes::Pairs(codes) => codes.capacity() * 2,
             Codes::Whole(rulings) => rulings.capacity() * 4,
         };
-        let ends = self.ends.as_ref().map_or(0, Ends::memory_bytes);
-        let links = self.links.as_ref().map_or(0, Links::memory_bytes);
+        let ends = self.ends.as_ref().map_or(0, Annotations::memory_bytes);
+        let links = self.links.as_ref().map_or(0, Annotations::memory_bytes);
         codes + size_of_val(&*self.palette) + ends + links
     }
 }
@@ -109,8 +109,8 @@ pub(super) struct ColumnBuilder {
     last: Option<Last>,
     /// None until something else is said than at first.
     recent: Vec<Option<Last>>,
-    ends: Option<Ends>,
-    links: Option<Links>,
+    ends: Option<Annotations>,
+    links: Option<Annotations>,
     len: usize,
 }
 

@@ -24,20 +24,19 @@
 //! |---|---|
 //! | `layers.rs` | hosts and segments, and what is asked of them |
 //! | `sorted.rs` | their keys |
-//! | `column.rs` with `ends.rs`, `links.rs` | what is said of each, until when |
+//! | `column.rs` with `annotations.rs` | what is said of each, until when |
 //! | `nesting.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
 //! | `which.rs`, `marks.rs`, `sparse.rs`, `packed.rs` | some positions among many, numbers of a few bits |
 //! | `builder.rs` | lines in any order become such a set: |
 //! | `newest.rs`, `packing.rs`, `gather.rs`, `stretches.rs` | collected, packed, sorted, merged, |
 //! | `sweep.rs` | and flattened |
 
+mod annotations;
 mod blocks;
 mod builder;
 mod column;
-mod ends;
 mod gather;
 mod layers;
-mod links;
 mod marks;
 mod nesting;
 mod newest;

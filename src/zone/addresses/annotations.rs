@@ -1,44 +1,46 @@
-//! When entries end, in as few bits as tell the ends apart.
+//! Numbers that only some entries have, in as few bits as tell them apart: ends of lifetimes, and links.
 //!
 //! Ends are seconds since the epoch, but those of a list lie near each other: of each, as many of the lowest bits are kept as
-//! they lie apart. Where all end within a day, that is 17 bits; within half a year, 24; where all end at once, none. [Which
-//! entries](super::which) have one is told apart from when.
+//! they lie apart. Where all end within a day, that is 17 bits; within half a year, 24; where all end at once, none. Links are
+//! numbered from zero. Where lists nest or repeat themselves, what an address gets is often made of several lines, and there are
+//! thousands of such [combinations](crate::zone::ruling::Rulings): they would fill a palette that most entries need for a few
+//! dozen values. [Which entries](super::which) have a number is told apart from what it is.
 
 use super::{packed::Packed, which::Which};
 
-/// The ends of entries, by position.
+/// The numbers of entries, by position.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(super) struct Annotations {
     which: Which,
-    /// From when to when they are, in seconds since the epoch.
-    first_s: u32,
-    last_s: u32,
+    /// The least of them and the greatest.
+    least: u32,
+    greatest: u32,
     /// Their lowest bits.
     packed: Packed,
 }
 
-impl Default for Ends {
+impl Default for Annotations {
     fn default() -> Self {
-        Self { which: Which::default(), first_s: u32::MAX, last_s: 0, packed: Packed::default() }
+        Self { which: Which::default(), least: u32::MAX, greatest: 0, packed: Packed::default() }
     }
 }
 
-impl Ends {
-    /// The second at which the entry at `position` ends, if it does.
+impl Annotations {
+    /// The number of the entry at `position`, if it has one.
     #[inline]
     pub(super) fn get(&self, position: usize) -> Option<u32> {
         let at = self.which.rank(position)?;
-        Some(whole(self.packed.get(at), self.packed.mask(), self.first_s))
+        Some(whole(self.packed.get(at), self.packed.mask(), self.least))
     }
 
-    /// The entry at `position`, above all before it, ends at that second.
-    pub(super) fn push(&mut self, position: usize, end_s: u32) {
+    /// The entry at `position`, above all before it, has that number.
+    pub(super) fn push(&mut self, position: usize, number: u32) {
         self.which.mark(position);
-        let (first_s, last_s) = (end_s.min(self.first_s), end_s.max(self.last_s));
-        let (mask, old_first_s) = (self.packed.mask(), self.first_s);
-        self.packed.reach(last_s - first_s, |bits| whole(bits, mask, old_first_s));
-        (self.first_s, self.last_s) = (first_s, last_s);
-        self.packed.push(end_s);
+        let (least, greatest) = (number.min(self.least), number.max(self.greatest));
+        let (mask, old_least) = (self.packed.mask(), self.least);
+        self.packed.reach(greatest - least, |bits| whole(bits, mask, old_least));
+        (self.least, self.greatest) = (least, greatest);
+        self.packed.push(number);
     }
 
     /// All are there, of so many entries.
@@ -58,26 +60,35 @@ impl Ends {
     }
 }
 
-/// The end with these lowest bits: the first one from `first_s` on.
+/// The number with these lowest bits: the first one from `least` on.
 #[inline]
-fn whole(bits: u32, mask: u32, first_s: u32) -> u32 {
-    first_s.wrapping_add(bits.wrapping_sub(first_s) & mask)
+fn whole(bits: u32, mask: u32, least: u32) -> u32 {
+    least.wrapping_add(bits.wrapping_sub(least) & mask)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::marks::WORD, *};
 
-    fn kept(all: &[Option<u32>]) -> Ends {
-        let mut ends = Ends::default();
-        for (position, end_s) in all.iter().enumerate() {
-            if let Some(end_s) = end_s {
-                ends.push(position, *end_s);
+    fn kept(all: &[Option<u32>]) -> Annotations {
+        let mut annotations = Annotations::default();
+        for (position, number) in all.iter().enumerate() {
+            if let Some(number) = number {
+                annotations.push(position, *number);
             }
         }
-        ends.finish(all.len());
-        assert!(all.iter().enumerate().all(|(position, end_s)| ends.get(position) == *end_s));
-        ends
+        annotations.finish(all.len());
+        assert!(all.iter().enumerate().all(|(position, number)| annotations.get(position) == *number));
+        annotations
+    }
+
+    #[test]
+    fn each_has_its_own() {
+        for (one_in, far) in [(1, 3), (2, 5_000), (7, 1 << 20), (900, (1 << 31) - 1)] {
+            let link = |position: usize| position.is_multiple_of(one_in).then_some(position as u32 / 3 * 7 % (far - 1));
+            let links: Vec<_> = (0..9_000).map(|at| if at == 6_300 { Some(far) } else { link(at) }).collect();
+            kept(&links);
+        }
     }
 
     #[test]
