@@ -12,6 +12,7 @@
 //! | `dataset.rs`, `values.rs`, `shown.rs` | a typed set of entries; A and TXT; the key in a TXT |
 //! | `addresses/`, `names/`, `records.rs` | the three kinds of sets |
 //! | `reversed.rs` | a name from right to left, as sets of names have it |
+//! | `halving.rs` | binary search in them |
 //! | `live/` | what is listed by command, in front of all that |
 //!
 //! | what an entry says, from a line's words to an answer | |
@@ -25,7 +26,7 @@
 //!
 //! | from lines to sets | |
 //! |---|---|
-//! | `runs.rs`, `sorting.rs`, `translation.rs`, `halving.rs` | lines in any order, in little more memory than the entries take |
+//! | `runs.rs`, `sorting.rs`, `translation.rs`, `tight.rs` | lines in any order, in little more memory than the entries take |
 //! | `difference/` | what would be listed, delisted and changed between two sets |
 
 #![forbid(unsafe_code)]
@@ -51,6 +52,7 @@ pub mod snapshot;
 mod sorting;
 pub mod standing;
 pub mod subject;
+mod tight;
 mod translation;
 pub mod usual;
 pub mod values;

@@ -20,7 +20,7 @@ use std::{fmt, hash::BuildHasher};
 
 use hashbrown::HashTable;
 
-use super::{runs::push_tight, values::ValueId};
+use super::{tight::push_tight, values::ValueId};
 
 /// The end of a lifetime that has none.
 pub const FOREVER_S: u32 = u32::MAX;

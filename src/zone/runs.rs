@@ -31,8 +31,10 @@
 
 use std::collections::VecDeque;
 
-/// Octets of a block: enough that the C library, as the server sets it up, gives a block back to the system when it is freed.
-pub(super) const BLOCK_LEN: usize = 64 * 1024;
+use super::tight::LARGE_LEN;
+
+/// Octets of a block, which is given back to the system when it was read.
+pub(super) const BLOCK_LEN: usize = LARGE_LEN;
 
 /// Packed entries: written at the end, read from the start.
 #[derive(Debug, Default)]
@@ -187,21 +189,6 @@ pub(super) fn common_len(one: &[u8], two: &[u8]) -> usize {
         (one_rest, two_rest, common) = (one_after, two_after, common + size_of::<u64>());
     }
     common + one_rest.iter().zip(two_rest).take_while(|(one, two)| one == two).count()
-}
-
-/// Appends without ever holding much more room than is used: what is large moves its pages when it grows, not its octets.
-#[inline]
-pub(super) fn push_tight<T>(into: &mut Vec<T>, item: T) {
-    if into.len() == into.capacity() {
-        grow_tight(into);
-    }
-    into.push(item);
-}
-
-#[cold]
-fn grow_tight<T>(into: &mut Vec<T>) {
-    let is_large = into.len() * size_of::<T>() >= BLOCK_LEN;
-    into.reserve_exact(if is_large { into.len() / 16 } else { into.len().max(16) });
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use super::annotations::Annotations;
 use crate::zone::{
     ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
-    runs::push_tight,
     standing::Standing,
+    tight::push_tight,
 };
 
 /// From so many codes on, the palette takes no more rulings with links.

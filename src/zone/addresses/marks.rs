@@ -3,7 +3,7 @@
 //! A bit for each position, and for each 64 of them how many are set before: where only some positions have something, that
 //! stands without gaps, and is found by its rank. Where all have something there are no bits at all.
 
-use crate::zone::runs::push_tight;
+use crate::zone::tight::push_tight;
 
 /// Positions to a word.
 pub(super) const WORD: usize = u64::BITS as usize;

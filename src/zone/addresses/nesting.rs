@@ -22,7 +22,7 @@ use super::{
     marks::{Marks, WORD, below},
     sparse::Sparse,
 };
-use crate::zone::runs::push_tight;
+use crate::zone::tight::push_tight;
 
 /// How many stand behind pieces, by position.
 #[derive(Debug)]

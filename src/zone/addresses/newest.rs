@@ -10,11 +10,7 @@ use super::{
     packing::{Entry, Shape},
     sorted::Key,
 };
-use crate::zone::{
-    runs::{BLOCK_LEN, push_tight},
-    sorting::sort_in_place,
-    standing::Standing,
-};
+use crate::zone::{runs::BLOCK_LEN, sorting::sort_in_place, standing::Standing, tight::push_tight};
 
 /// So many things that are said have a number. Most of the places in which they are looked for stay empty.
 const SAYINGS_BITS: u32 = 11;

@@ -1,7 +1,7 @@
 //! Numbers of as many bits as the longest of them has, one after another.
 
 use super::marks::WORD;
-use crate::zone::runs::push_tight;
+use crate::zone::tight::push_tight;
 
 /// The numbers.
 #[derive(Debug, Default)]

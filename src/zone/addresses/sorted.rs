@@ -7,7 +7,10 @@
 
 use std::ops::Range;
 
-use crate::zone::runs::{self, Octets, push_tight};
+use crate::zone::{
+    runs::{self, Octets},
+    tight::{LARGE_LEN, push_tight, reserve_tight},
+};
 
 /// From so many IPv4 keys on, 2^16 cells of four bytes cost less than the upper halves of the keys.
 const HALVES_FROM: usize = 1 << 17;
@@ -27,8 +30,8 @@ const FRACTION_BITS: u32 = 16;
 /// After so many windows, keys are not as evenly spread as was guessed, and halving is as good.
 const WINDOWS_MAX: usize = 3;
 
-/// Lower halves to a block while they become more: what the C library, as the server sets it up, gives back when it is freed.
-const BLOCK_LEN: usize = 64 * 1024;
+/// Lower halves to a block while they become more: enough that it is given back to the system when it is freed.
+const BLOCK_LEN: usize = LARGE_LEN;
 
 /// An unsigned integer that stands for an address or for its leading bits.
 pub(super) trait Key: Copy + Ord + 'static {
@@ -278,10 +281,8 @@ impl Blocks {
         let len = self.len();
         let mut all = Vec::new();
         for block in self.full.into_iter().chain([self.last]) {
-            // What is large moves its pages when it grows, not its octets.
-            if all.capacity() - all.len() < block.len() {
-                all.reserve_exact((all.len() / 16).max(block.len()).min(len - all.len()));
-            }
+            let to_come = len - all.len();
+            reserve_tight(&mut all, block.len(), to_come);
             all.extend_from_slice(&block);
         }
         all.into()

@@ -15,7 +15,7 @@ use super::{
     marks::{WORD, below},
     packed::Packed,
 };
-use crate::zone::{halving::partition_point, runs::push_tight};
+use crate::zone::{halving::partition_point, tight::push_tight};
 
 /// Of one zero in so many is kept where it is.
 const ZEROS: usize = 128;

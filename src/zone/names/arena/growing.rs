@@ -5,6 +5,7 @@ use super::{
     FOREVER_S, HEAD_LEN, INNER, LIFETIME_FORMS, LIFETIME_MAX, NODE_MAX, Node, OCTET, OpenNode, Outlook, PALETTE_MAX,
     Ruling, SHORT_NAME, SHORT_SHIFT, SHORT_WILDCARD, SUMMARY_LEN, SUMMED_FROM, Standing, WHOLE, WILDCARD_SHIFT,
 };
+use crate::zone::tight::reserve_tight;
 
 impl Arena {
     /// Appends a node with nothing below it.
@@ -54,24 +55,17 @@ impl Arena {
     }
 
     fn sum_up(&mut self, certainty: u8, until_s: u32) -> u8 {
-        self.make_room(SUMMARY_LEN);
+        reserve_tight(&mut self.octets, SUMMARY_LEN, usize::MAX);
         self.octets.push(certainty);
         self.octets.extend_from_slice(&until_s.to_le_bytes());
         BELOW_SUMMED
-    }
-
-    /// Makes sure that so many octets find room, without ever holding much more room than is used.
-    fn make_room(&mut self, len: usize) {
-        if self.octets.capacity() - self.octets.len() < len {
-            self.octets.reserve_exact((self.octets.len() / 16).max(len));
-        }
     }
 
     /// Begins a node; `mark` is [`INNER`] or nothing.
     fn push_label(&mut self, node: Node<'_>, mark: u8, short: u8) -> u32 {
         let Node { depth, label, .. } = node;
         let at = self.end();
-        self.make_room(NODE_MAX);
+        reserve_tight(&mut self.octets, NODE_MAX, usize::MAX);
         self.octets.push(depth as u8 | mark);
         self.octets.push(short << SHORT_SHIFT | label.len() as u8);
         if Self::is_inner(&self.octets[at as usize..]) {
