@@ -1,5 +1,7 @@
 //! Is the name listed, and with which values? Each dataset of the zone is asked in turn, and what they say adds up.
 
+use std::net::IpAddr;
+
 use super::{
     Asked,
     gate::{Everything, Gate},
@@ -105,7 +107,7 @@ impl<'a> Answers<'a, '_, '_> {
         if let Some(address) = subject.v4.and_then(Run::address) {
             let finding = addresses.find_v4(address, &self.asked.context);
             if finding.is_listed() {
-                self.add(dataset, finding, Key::V4(address));
+                self.add(dataset, finding, Key::Address(IpAddr::V4(address.into())));
             }
         }
         if let Some(address) = subject.v6.and_then(Run::address) {
@@ -116,12 +118,12 @@ impl<'a> Answers<'a, '_, '_> {
     fn ask_v6(&mut self, dataset: &'a Dataset, addresses: &'a Addresses, address: u128, subject: &Subject<'a>) {
         let finding = addresses.find_v6(address, &self.asked.context);
         if finding.is_listed() {
-            self.add(dataset, finding, Key::V6(address));
+            self.add(dataset, finding, Key::Address(IpAddr::V6(address.into())));
         }
         for behind in subject.v4_behind_nibbles().into_iter().flatten() {
             let finding = addresses.find_v4(behind.first, &self.asked.context);
             if finding.is_listed() {
-                self.add(dataset, finding, Key::V4(behind.first));
+                self.add(dataset, finding, Key::Address(IpAddr::V4(behind.first.into())));
             }
         }
     }
@@ -228,7 +230,7 @@ impl<'a> Answers<'a, '_, '_> {
         };
         if could_list {
             self.found.exists = true;
-            self.add_value(all.values, all.value, all.ttl_s, Key::Client(self.asked.client.address));
+            self.add_value(all.values, all.value, all.ttl_s, Key::Address(self.asked.client.address));
         }
     }
 

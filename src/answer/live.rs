@@ -4,7 +4,7 @@
 //! into which no listing reaches. Which entry decides among live ones is for [`LiveZone`] to say. Whether a name that is not
 //! listed has anything below it is exact here too, net of live exclusions.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
     Asked,
@@ -51,12 +51,12 @@ impl<'a> Answers<'a, '_, '_> {
             }
         };
         if let Some(address) = subject.v4.and_then(Run::address) {
-            take(live.find_v4(address, now_s), Shape::V4, Key::V4(address));
+            take(live.find_v4(address, now_s), Shape::V4, Key::Address(IpAddr::V4(address.into())));
         }
         if let Some(address) = subject.v6.and_then(Run::address) {
-            take(live.find_v6(address, now_s), Shape::V6, Key::V6(address));
+            take(live.find_v6(address, now_s), Shape::V6, Key::Address(IpAddr::V6(address.into())));
             for behind in subject.v4_behind_nibbles().into_iter().flatten() {
-                take(live.find_v4(behind.first, now_s), Shape::V4, Key::V4(behind.first));
+                take(live.find_v4(behind.first, now_s), Shape::V4, Key::Address(IpAddr::V4(behind.first.into())));
             }
         }
         if let Some((label_count, entry)) = live.find_name(subject.name, now_s) {

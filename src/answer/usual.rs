@@ -5,6 +5,8 @@
 //! keys, subzones, several values, options but a cookie, replies beyond 512 octets. Whatever has any of that is left to the long way in
 //! [`super`], to which this adds nothing: where both answer, they answer alike.
 
+use std::net::IpAddr;
+
 use super::{Client, Outcome, Verdict, World, listing::remaining_ttl_s, live::value_of};
 use crate::{
     wire::{
@@ -136,7 +138,7 @@ fn answer_v4(
     let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
     match find_v4(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, room),
-        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V4(address), room),
+        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::Address(IpAddr::V4(address.into())), room),
     }
 }
 
@@ -147,7 +149,7 @@ fn answer_v6(setting: Setting<'_>, request: &[u8], room: &mut Room) -> Option<Us
     let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
     match find_v6(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, room),
-        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::V6(address), room),
+        Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::Address(IpAddr::V6(address.into())), room),
     }
 }
 

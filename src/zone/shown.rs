@@ -11,14 +11,10 @@ use crate::wire::name::{NAME_MAX, RelativeName};
 /// The key of a listing.
 #[derive(Clone, Copy)]
 pub enum Key<'a> {
-    /// An IPv4 address.
-    V4(u32),
-    /// An IPv6 address.
-    V6(u128),
+    /// An address; of who asks, where everything is listed for that.
+    Address(IpAddr),
     /// A name.
     Name(RelativeName<'a>),
-    /// The client itself.
-    Client(IpAddr),
 }
 
 impl Key<'_> {
@@ -26,9 +22,7 @@ impl Key<'_> {
     #[inline]
     pub fn show<T>(self, take: impl FnOnce(&[u8]) -> T) -> T {
         let address = match self {
-            Self::V4(address) => IpAddr::V4(address.into()),
-            Self::V6(address) => IpAddr::V6(address.into()),
-            Self::Client(address) => address,
+            Self::Address(address) => address,
             Self::Name(name) => {
                 let mut plain = [PLAIN; PLAIN_ROOM];
                 if let Some(text) = show_plain(name, &mut plain) {
@@ -232,18 +226,17 @@ mod tests {
         let shown = |key: Key<'_>| key.show(|text| String::from_utf8_lossy(text).into_owned());
         for octet in 0..=255 {
             let address = Ipv4Addr::new(octet, 255 - octet, 0, octet);
-            assert_eq!(shown(Key::V4(address.into())), address.to_string());
+            assert_eq!(shown(Key::Address(address.into())), address.to_string());
         }
         // Every pattern of zeros among the groups, with groups of every length.
         for pattern in 0..=255_u128 {
             for (group, step) in [(1, 0), (0xfe80, 0), (0x0a, 0x111), (0xffff, 0)] {
                 let group_at = |index: u128| if pattern >> index & 1 == 0 { 0 } else { group + step * index };
-                let address: u128 = (0..8).map(|index| group_at(index) << (16 * index)).sum();
-                assert_eq!(shown(Key::V6(address)), Ipv6Addr::from(address).to_string());
+                let address = Ipv6Addr::from((0..8).map(|index| group_at(index) << (16 * index)).sum::<u128>());
+                assert_eq!(shown(Key::Address(address.into())), address.to_string());
             }
         }
-        assert_eq!(shown(Key::V6(0xffff_7f00_0002)), "::ffff:127.0.0.2");
-        assert_eq!(shown(Key::Client(Ipv4Addr::LOCALHOST.into())), "127.0.0.1");
+        assert_eq!(shown(Key::Address(Ipv6Addr::from(0xffff_7f00_0002).into())), "::ffff:127.0.0.2");
     }
 
     #[test]

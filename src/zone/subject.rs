@@ -251,11 +251,10 @@ fn read_nibbles(name: RelativeName<'_>) -> Option<Run<u128>> {
         shift += 16;
     }
     for label in rest.as_chunks::<2>().0 {
-        let nibble = match label[1] {
-            digit @ b'0'..=b'9' => digit - b'0',
-            digit @ b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
+        let (nibble, faults) = read_nibble(u16::from_le_bytes(*label));
+        if faults != 0 {
+            return None;
+        }
         first |= u128::from(nibble) << shift;
         shift += 4;
     }

@@ -164,10 +164,6 @@ impl<K: Key> Hosts<K> {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// Whether any host has an end of its own.
     pub(super) fn has_lifetimes(&self) -> bool {
         self.column.has_lifetimes()
@@ -260,7 +256,7 @@ impl<K: Key> Segments<K> {
         nested::decide(self, position, rulings, context)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.starts.is_empty()
     }
 

@@ -160,16 +160,6 @@ impl Addresses {
         self.entries
     }
 
-    /// Whether nothing is said of any IPv4 address.
-    pub fn is_v4_empty(&self) -> bool {
-        self.v4_hosts.is_empty() && self.v4_segments.is_empty()
-    }
-
-    /// Whether nothing is said of any IPv6 address.
-    pub fn is_v6_empty(&self) -> bool {
-        self.v6_hosts.is_empty() && self.v6_deep.is_empty() && self.v6_wide.is_empty()
-    }
-
     /// How much of it ends, and when.
     pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
         let has_ends = self.v4_hosts.has_lifetimes()

@@ -307,7 +307,6 @@ fn the_ends_of_the_space() {
         [(0, u32::MAX / 2, listed(2)), (0xf000_0000, u32::MAX - 1, listed(3)), (u32::MAX, u32::MAX, listed(1))]
     );
     assert!(set.any_listed_v6(0, u128::MAX, &NOW) && !set.any_listed_v6(u128::MAX, u128::MAX, &NOW));
-    assert!(!set.is_v4_empty() && !set.is_v6_empty());
 }
 
 #[test]
@@ -318,7 +317,6 @@ fn a_small_list_costs_its_entries() {
     }
     let set = builder.build();
     assert!(set.memory_bytes() < 600, "{}", set.memory_bytes());
-    assert!(!set.is_v4_empty() && set.is_v6_empty());
 }
 
 #[test]
