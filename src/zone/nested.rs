@@ -60,9 +60,9 @@ pub(super) fn decide<'a>(
         let standing = nested.standing(position);
         match standing.decide(rulings, context) {
             Finding::One(..) if standing.ruling.is_joined() => {
-                return match Few::of(nested, position, context) {
+                return match ValuesTogether::of(nested, position, context) {
                     None => Finding::Excluded,
-                    Some(Few { listed: [(value, until_s), ..], count: 1 }) => Finding::One(value, until_s),
+                    Some(ValuesTogether { listed: [(value, until_s), ..], count: 1 }) => Finding::One(value, until_s),
                     Some(_) => Finding::Together(nested, position as u32),
                 };
             }
@@ -78,19 +78,19 @@ pub(super) fn decide<'a>(
 
 impl<N: Nested> Together for N {
     fn for_each_value(&self, first: u32, context: &Context, visit: &mut dyn FnMut(ValueId, u32)) {
-        let Some(Few { listed, count }) = Few::of(self, first as usize, context) else { return };
+        let Some(ValuesTogether { listed, count }) = ValuesTogether::of(self, first as usize, context) else { return };
         listed[..count].iter().rev().for_each(|&(value, until_s)| visit(value, until_s));
     }
 }
 
 /// A few values, each until then.
-struct Few {
+struct ValuesTogether {
     /// In reverse order.
     listed: [(ValueId, u32); TOGETHER_MAX],
     count: usize,
 }
 
-impl Few {
+impl ValuesTogether {
     /// The values in force that count together from `position` on; none of an exclusion.
     fn of(nested: &impl Nested, mut position: usize, context: &Context) -> Option<Self> {
         // Nothing that counts together has a link.

@@ -38,7 +38,7 @@ pub(super) const BLOCK_LEN: usize = LARGE_LEN;
 
 /// Packed entries: written at the end, read from the start.
 #[derive(Debug, Default)]
-pub(super) struct Packed {
+pub(super) struct Tape {
     /// What is full, and in the end all, but what is read or written now.
     blocks: VecDeque<Vec<u8>>,
     block: Vec<u8>,
@@ -48,7 +48,7 @@ pub(super) struct Packed {
     full_len: usize,
 }
 
-impl Packed {
+impl Tape {
     /// Lets `write` append one entry of at most `len` octets.
     #[inline]
     pub(super) fn append(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
@@ -212,7 +212,7 @@ mod tests {
         let scattered = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let ends = (0..u64::BITS).flat_map(|bits| [(1 << bits) - 1, 1 << bits]).chain([u64::MAX]);
         let numbers: Vec<u64> = (0..200_000_u64).map(|number| scattered(number) >> (number % 64)).chain(ends).collect();
-        let mut packed = Packed::default();
+        let mut packed = Tape::default();
         for &number in &numbers {
             packed.append(NUMBER_MAX, |into| push_number(into, number));
         }

@@ -6,7 +6,7 @@
 //! thousands of such [combinations](crate::zone::ruling::Rulings): they would fill a palette that most entries need for a few
 //! dozen values. [Which entries](super::which) have a number is told apart from what it is.
 
-use super::{packed::Packed, which::Which};
+use super::{bit_numbers::BitNumbers, which::Which};
 
 /// The numbers of entries, by position.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub(super) struct Annotations {
     least: u32,
     greatest: u32,
     /// Their lowest bits.
-    packed: Packed,
+    packed: BitNumbers,
 }
 
 impl Default for Annotations {
     fn default() -> Self {
-        Self { which: Which::default(), least: u32::MAX, greatest: 0, packed: Packed::default() }
+        Self { which: Which::default(), least: u32::MAX, greatest: 0, packed: BitNumbers::default() }
     }
 }
 

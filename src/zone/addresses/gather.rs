@@ -9,7 +9,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     newest::Newest,
-    packing::{Packing, Reading, Shape},
+    packing::{Common, Packing, Reading},
     sorted::{Key, SortedBuilder},
     stretches::Stretches,
 };
@@ -24,9 +24,10 @@ const MERGED_RUNS: usize = 10;
 
 /// Hosts from the first line on, of which all say the same for ever, and each is above the one before it.
 #[derive(Debug)]
-pub(super) struct Ordered<K> {
+pub(super) struct HostsInOrder<K> {
     pub(super) keys: SortedBuilder<K>,
     pub(super) standing: Standing,
+    length: u8,
     highest: K,
     /// Lines, equal ones included.
     count: usize,
@@ -34,11 +35,10 @@ pub(super) struct Ordered<K> {
     is_over: bool,
 }
 
-impl<K: Key> Ordered<K> {
+impl<K: Key> HostsInOrder<K> {
     fn new() -> Self {
-        // Wide keys are rare, and would not be given back while they are read.
-        let is_over = K::BITS > u32::BITS;
-        Self { keys: SortedBuilder::new(), standing: Standing::ABSENT, highest: K::MIN, count: 0, is_over }
+        let is_over = !K::MAY_COME_IN_ORDER;
+        Self { keys: SortedBuilder::new(), standing: Standing::ABSENT, length: 0, highest: K::MIN, count: 0, is_over }
     }
 
     /// Takes a line, if it is as it should be.
@@ -47,7 +47,7 @@ impl<K: Key> Ordered<K> {
         if self.is_over {
             return false;
         }
-        if start > self.highest && standing == self.standing && K::HOST_LENGTH == Some(length) && self.count > 0 {
+        if start > self.highest && standing == self.standing && length == self.length && self.count > 0 {
             self.highest = start;
             self.count += 1;
             self.keys.push(start);
@@ -59,12 +59,11 @@ impl<K: Key> Ordered<K> {
     #[cold]
     fn takes_first_or_equal(&mut self, start: K, length: u8, standing: Standing) -> bool {
         if self.count == 0 && K::HOST_LENGTH == Some(length) && standing.is_endless() {
-            (self.highest, self.standing, self.count) = (start, standing, 1);
+            (self.highest, self.length, self.standing, self.count) = (start, length, standing, 1);
             self.keys.push(start);
             return true;
         }
-        let is_equal = self.count > 0 && (start, standing) == (self.highest, self.standing);
-        if is_equal && K::HOST_LENGTH == Some(length) {
+        if self.count > 0 && (start, length, standing) == (self.highest, self.length, self.standing) {
             self.count += 1;
             return true;
         }
@@ -76,7 +75,7 @@ impl<K: Key> Ordered<K> {
 /// Lines while they are gathered.
 #[derive(Debug)]
 pub(super) struct Gathered<K> {
-    ordered: Ordered<K>,
+    ordered: HostsInOrder<K>,
     newest: Newest<K>,
     /// Octets of newest lines that are enough.
     enough: usize,
@@ -87,7 +86,7 @@ pub(super) struct Gathered<K> {
 
 impl<K: Key> Gathered<K> {
     pub(super) fn new() -> Self {
-        Self { ordered: Ordered::new(), newest: Newest::new(), enough: COLLECTED_MIN, runs: Vec::new(), count: 0 }
+        Self { ordered: HostsInOrder::new(), newest: Newest::new(), enough: COLLECTED_MIN, runs: Vec::new(), count: 0 }
     }
 
     /// The next line. Bits of `start` beyond `length` are zero.
@@ -119,7 +118,7 @@ impl<K: Key> Gathered<K> {
         // Equal lines are counted, and not kept.
         self.count += count + ordered.count - ordered.keys.len();
         for start in ordered.keys.into_keys() {
-            self.push(start, K::HOST_LENGTH.unwrap_or_default(), standing);
+            self.push(start, ordered.length, standing);
         }
         self.pack();
         for mut run in runs {
@@ -135,11 +134,11 @@ impl<K: Key> Gathered<K> {
     fn pack(&mut self) {
         let Self { newest, runs, .. } = self;
         self.count += newest.len();
-        let Some((shape, first)) = newest.sort() else { return };
-        let is_followed = runs.last().is_some_and(|run| run.is_followed_by(shape, first));
+        let Some((common, first)) = newest.sort() else { return };
+        let is_followed = runs.last().is_some_and(|run| run.is_followed_by(common, first));
         if !is_followed {
             runs.last_mut().into_iter().for_each(Packing::shrink_to_fit);
-            runs.push(Packing::new(shape, 0));
+            runs.push(Packing::new(common, 0));
         }
         let run = runs.last_mut().expect("there is one that they follow");
         newest.take(|entry| run.push(entry));
@@ -152,17 +151,16 @@ impl<K: Key> Gathered<K> {
     }
 
     /// All lines, if they are hosts in order.
-    pub(super) fn take_ordered(&mut self) -> Option<Ordered<K>> {
+    pub(super) fn take_ordered(&mut self) -> Option<HostsInOrder<K>> {
         let is_all = self.ordered.count > 0 && self.count() == self.ordered.count;
-        is_all.then(|| std::mem::replace(&mut self.ordered, Ordered::new()))
+        is_all.then(|| std::mem::replace(&mut self.ordered, HostsInOrder::new()))
     }
 
     /// All entries in order; equal prefixes in the order of their lines.
     pub(super) fn into_entries(mut self) -> Stretches<K> {
         self.pack();
-        let Self { ordered: Ordered { keys, standing, .. }, runs, .. } = self;
-        let length = K::HOST_LENGTH.unwrap_or_default().into();
-        let ordered = (keys.len() > 0).then(|| Reading::alike(keys, length, standing));
+        let Self { ordered: HostsInOrder { keys, length, standing, .. }, runs, .. } = self;
+        let ordered = (keys.len() > 0).then(|| Reading::alike(keys, length.into(), standing));
         Stretches::new(ordered.into_iter().chain(runs.into_iter().map(Packing::read)))
     }
 }
@@ -177,8 +175,8 @@ fn runs_to_merge<K: Key>(runs: &[Packing<K>]) -> Option<Range<usize>> {
 /// Makes one run of those before the newest, as long as there are enough.
 fn merge<K: Key>(runs: &mut Vec<Packing<K>>) {
     while let Some(range) = runs_to_merge(runs) {
-        let shape = runs[range.clone()].iter().map(|run| run.shape).reduce(Shape::and).expect("some runs");
-        let mut merged = Packing::new(shape, runs[range.start].merged + 1);
+        let common = runs[range.clone()].iter().map(|run| run.common).reduce(Common::and).expect("some runs");
+        let mut merged = Packing::new(common, runs[range.start].merged + 1);
         let mut stretches = Stretches::new(runs.drain(range.clone()).map(Packing::read));
         while let Some(entries) = stretches.take() {
             for entry in entries {

@@ -26,12 +26,13 @@
 //! | `sorted.rs` | their keys |
 //! | `column.rs` with `annotations.rs` | what is said of each, until when |
 //! | `nesting.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
-//! | `which.rs`, `marks.rs`, `sparse.rs`, `packed.rs` | some positions among many, numbers of a few bits |
+//! | `which.rs`, `marks.rs`, `sparse.rs`, `bit_numbers.rs` | some positions among many, numbers of a few bits |
 //! | `builder.rs` | lines in any order become such a set: |
 //! | `newest.rs`, `packing.rs`, `gather.rs`, `stretches.rs` | collected, packed, sorted, merged, |
 //! | `sweep.rs` | and flattened |
 
 mod annotations;
+mod bit_numbers;
 mod blocks;
 mod builder;
 mod column;
@@ -40,7 +41,6 @@ mod layers;
 mod marks;
 mod nesting;
 mod newest;
-mod packed;
 mod packing;
 mod sorted;
 mod sparse;

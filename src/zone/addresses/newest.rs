@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    packing::{Entry, Shape},
+    packing::{Common, Entry},
     sorted::Key,
 };
 use crate::zone::{runs::BLOCK_LEN, sorting::sort_in_place, standing::Standing, tight::push_tight};
@@ -56,7 +56,7 @@ struct Sayings {
     /// The number of each, or [`EMPTY`], at the place that it leads to or the next that was empty.
     places: Vec<u16>,
     /// What they have in common.
-    shape: Option<Shape>,
+    common: Option<Common>,
 }
 
 impl Sayings {
@@ -84,8 +84,8 @@ impl Sayings {
         self.places.resize(PLACES, EMPTY);
         self.places[place] = self.all.len() as u16;
         self.all.push(saying);
-        let shape = Shape::alike(saying.0, saying.1);
-        self.shape = Some(self.shape.map_or(shape, |all| all.and(shape)));
+        let common = Common::alike(saying.0, saying.1);
+        self.common = Some(self.common.map_or(common, |all| all.and(common)));
         Some(self.all.len() as u32 - 1)
     }
 
@@ -179,11 +179,11 @@ impl<K: Key> Newest<K> {
     }
 
     /// Sorts them by their prefixes, and equal ones by their lines. Returns what they have in common, and the first.
-    pub(super) fn sort(&mut self) -> Option<(Shape, (K, u32))> {
+    pub(super) fn sort(&mut self) -> Option<(Common, (K, u32))> {
         let Self { alike, saying: (length, standing), numbered, sayings, apart, .. } = self;
         if !alike.is_empty() {
             sort(alike, |line| *line, Ord::cmp);
-            return Some((Shape::alike(*length, *standing), (alike[0], *length)));
+            return Some((Common::alike(*length, *standing), (alike[0], *length)));
         }
         if !numbered.is_empty() {
             let key = |line: &Numbered<K>| (sayings.of(line).0, line.tail);
@@ -192,12 +192,12 @@ impl<K: Key> Newest<K> {
                 |line| line.start,
                 |one, two| one.start.cmp(&two.start).then_with(|| key(one).cmp(&key(two))),
             );
-            return Some((sayings.shape?, (numbered[0].start, sayings.of(&numbered[0]).0)));
+            return Some((sayings.common?, (numbered[0].start, sayings.of(&numbered[0]).0)));
         }
         let key = |line: &Line<K>| (line.start, line.tail);
         sort(apart, |line| line.start, |one, two| key(one).cmp(&key(two)));
-        let shapes = apart.iter().map(|line| Shape::alike(line.length(), line.standing));
-        Some((shapes.reduce(Shape::and)?, (apart[0].start, apart[0].length())))
+        let each = apart.iter().map(|line| Common::alike(line.length(), line.standing));
+        Some((each.reduce(Common::and)?, (apart[0].start, apart[0].length())))
     }
 
     /// Gives back what was taken for lines that are no longer there, but for a block in which others can begin.

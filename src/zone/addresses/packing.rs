@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sorted::{IntoKeys, Key, SortedBuilder};
 use crate::zone::{
     ruling::{FOREVER_S, Ruling},
-    runs::{NUMBER_MAX, Octets, Packed, push_number, unzigzag, zigzag},
+    runs::{NUMBER_MAX, Octets, Tape, push_number, unzigzag, zigzag},
     standing::Standing,
     translation::Translation,
 };
@@ -33,13 +33,13 @@ impl<K: Key> Entry<K> {
 
 /// What all entries of a run have in common, and is therefore not packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct Common {
     length: Option<u32>,
     ruling: Option<Ruling>,
     until_s: Option<u32>,
 }
 
-impl Shape {
+impl Common {
     /// That of entries that say the same.
     pub(super) fn alike(length: u32, standing: Standing) -> Self {
         Self { length: Some(length), ruling: Some(standing.ruling), until_s: Some(standing.until_s) }
@@ -58,37 +58,37 @@ impl Shape {
 /// A run while it is written.
 #[derive(Debug)]
 pub(super) struct Packing<K> {
-    pub(super) shape: Shape,
-    packed: Packed,
+    pub(super) common: Common,
+    packed: Tape,
     count: usize,
     /// How often its entries were merged.
     pub(super) merged: u32,
-    /// What its rulings are, if not what they seem; those of its shape are.
+    /// What its rulings are, if not what they seem; what all have in common is.
     translation: Option<Arc<Translation>>,
     /// The newest entry; its end is that of the newest that has one.
     last: Entry<K>,
 }
 
 impl<K: Key> Packing<K> {
-    pub(super) fn new(shape: Shape, merged: u32) -> Self {
-        Self { shape, packed: Packed::default(), count: 0, merged, translation: None, last: nothing() }
+    pub(super) fn new(common: Common, merged: u32) -> Self {
+        Self { common, packed: Tape::default(), count: 0, merged, translation: None, last: nothing() }
     }
 
     /// The next entry.
     #[inline]
     pub(super) fn push(&mut self, entry: Entry<K>) {
-        let Self { shape, last, .. } = self;
+        let Self { common, last, .. } = self;
         let Standing { ruling, until_s } = entry.standing;
         self.packed.append(ENTRY_MAX, |into| {
             entry.start.since(last.start).pack(into);
-            if shape.length.is_none() {
+            if common.length.is_none() {
                 into.push(entry.length as u8);
             }
-            if shape.ruling.is_none() {
+            if common.ruling.is_none() {
                 // Values are small numbers, an exclusion and what is absent are the highest.
                 push_number(into, u64::from(ruling.0.wrapping_add(2)));
             }
-            if shape.until_s.is_none() {
+            if common.until_s.is_none() {
                 push_number(into, if until_s == FOREVER_S { 0 } else { 1 + zigzag(until_s, last.standing.until_s) });
             }
         });
@@ -97,14 +97,14 @@ impl<K: Key> Packing<K> {
         self.count += 1;
     }
 
-    /// Whether entries of that shape, of which that one is the first, can be pushed.
-    pub(super) fn is_followed_by(&self, shape: Shape, first: (K, u32)) -> bool {
-        self.shape == shape && self.translation.is_none() && self.last.key() <= first
+    /// Whether entries that have that in common, of which that one is the first, can be pushed.
+    pub(super) fn is_followed_by(&self, common: Common, first: (K, u32)) -> bool {
+        self.common == common && self.translation.is_none() && self.last.key() <= first
     }
 
     /// Each entry says what it is translated to.
     pub(super) fn translate(&mut self, translation: &Arc<Translation>) {
-        self.shape.ruling = self.shape.ruling.map(|ruling| translation.ruling(ruling));
+        self.common.ruling = self.common.ruling.map(|ruling| translation.ruling(ruling));
         self.translation = Some(translation.clone());
     }
 
@@ -120,9 +120,9 @@ impl<K: Key> Packing<K> {
 
     pub(super) fn read(mut self) -> Reading<K> {
         self.packed.turn();
-        let Self { shape, packed, count, translation, .. } = self;
-        let translation = translation.filter(|_| shape.ruling.is_none());
-        Reading { shape, source: Source::Packed(packed), left: count, newest: nothing(), translation }
+        let Self { common, packed: tape, count, translation, .. } = self;
+        let translation = translation.filter(|_| common.ruling.is_none());
+        Reading { common, source: Source::Tape(tape), left: count, newest: nothing(), translation }
     }
 }
 
@@ -134,7 +134,7 @@ const fn nothing<K: Key>() -> Entry<K> {
 /// Where the entries of a run come from.
 #[derive(Debug)]
 enum Source<K> {
-    Packed(Packed),
+    Tape(Tape),
     /// Keys of which the same is said.
     Keys(IntoKeys<K>),
 }
@@ -142,7 +142,7 @@ enum Source<K> {
 /// A run while it is read.
 #[derive(Debug)]
 pub(super) struct Reading<K> {
-    shape: Shape,
+    common: Common,
     source: Source<K>,
     left: usize,
     /// The newest entry; its end is that of the newest that has one.
@@ -154,8 +154,8 @@ impl<K: Key> Reading<K> {
     /// Prefixes of one length of which the same is said.
     pub(super) fn alike(keys: SortedBuilder<K>, length: u32, standing: Standing) -> Self {
         let newest = Entry { start: K::MIN, length, standing };
-        let (shape, left) = (Shape::alike(length, standing), keys.len());
-        Self { shape, source: Source::Keys(keys.into_keys()), left, newest, translation: None }
+        let (common, left) = (Common::alike(length, standing), keys.len());
+        Self { common, source: Source::Keys(keys.into_keys()), left, newest, translation: None }
     }
 
     /// How many it has not given yet.
@@ -166,11 +166,11 @@ impl<K: Key> Reading<K> {
     /// Gives the entries that follow, one after the other, as long as `is_more_wanted` says so.
     #[inline]
     pub(super) fn give(&mut self, mut is_more_wanted: impl FnMut(Entry<K>) -> bool) {
-        let Self { shape, source, left, newest, translation } = self;
+        let Self { common, source, left, newest, translation } = self;
         while *left > 0 {
             *left -= 1;
             let mut entry = match source {
-                Source::Packed(packed) => packed.take(|octets| read(octets, *shape, newest)),
+                Source::Tape(tape) => tape.take(|octets| read(octets, *common, newest)),
                 Source::Keys(keys) => Entry { start: keys.next().unwrap_or(K::MAX), ..*newest },
             };
             if let Some(translation) = translation {
@@ -185,11 +185,11 @@ impl<K: Key> Reading<K> {
 
 /// Reads an entry, given the one before it.
 #[inline(always)]
-fn read<K: Key>(octets: &mut Octets<'_>, shape: Shape, newest: &mut Entry<K>) -> Entry<K> {
+fn read<K: Key>(octets: &mut Octets<'_>, common: Common, newest: &mut Entry<K>) -> Entry<K> {
     newest.start = newest.start.plus(K::unpack(octets));
-    let length = shape.length.unwrap_or_else(|| octets.octet().into());
-    let ruling = shape.ruling.unwrap_or_else(|| Ruling((octets.number() as u32).wrapping_sub(2)));
-    let until_s = shape.until_s.unwrap_or_else(|| match octets.number() {
+    let length = common.length.unwrap_or_else(|| octets.octet().into());
+    let ruling = common.ruling.unwrap_or_else(|| Ruling((octets.number() as u32).wrapping_sub(2)));
+    let until_s = common.until_s.unwrap_or_else(|| match octets.number() {
         0 => FOREVER_S,
         number => {
             newest.standing.until_s = unzigzag(number - 1, newest.standing.until_s);

@@ -39,6 +39,9 @@ pub(super) trait Key: Copy + Ord + 'static {
     const BITS: u32;
     /// Length of a prefix that is a single address; none for leading bits.
     const HOST_LENGTH: Option<u8>;
+    /// Whether hosts that come in order are kept at once where they stay. Wide keys are rare, and would not be given back while
+    /// they are read.
+    const MAY_COME_IN_ORDER: bool = Self::BITS <= u32::BITS && Self::HOST_LENGTH.is_some();
     /// Zero.
     const MIN: Self;
     /// All ones.
@@ -171,13 +174,13 @@ enum Keys<K> {
 pub(super) struct SortedBuilder<K> {
     whole: Vec<K>,
     /// Once there are many: the lower halves, and how many of them each upper half has.
-    lows: Blocks,
+    lows: Lows,
     counts: Vec<u32>,
 }
 
 impl<K: Key> SortedBuilder<K> {
     pub(super) fn new() -> Self {
-        Self { whole: Vec::new(), lows: Blocks::default(), counts: Vec::new() }
+        Self { whole: Vec::new(), lows: Lows::default(), counts: Vec::new() }
     }
 
     /// The next key, not below those before it.
@@ -250,12 +253,12 @@ impl<K: Key> SortedBuilder<K> {
 
 /// Lower halves while they become more, in blocks that can be given back one by one.
 #[derive(Debug, Default)]
-struct Blocks {
+struct Lows {
     full: Vec<Vec<u16>>,
     last: Vec<u16>,
 }
 
-impl Blocks {
+impl Lows {
     #[inline]
     fn push(&mut self, low: u16) {
         if self.last.len() == self.last.capacity() {

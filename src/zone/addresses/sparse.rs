@@ -12,8 +12,8 @@
 //! ```
 
 use super::{
+    bit_numbers::BitNumbers,
     marks::{WORD, below},
-    packed::Packed,
 };
 use crate::zone::{halving::partition_point, tight::push_tight};
 
@@ -23,7 +23,7 @@ const ZEROS: usize = 128;
 /// The positions.
 #[derive(Debug)]
 pub(super) struct Sparse {
-    low: Packed,
+    low: BitNumbers,
     high: Vec<u64>,
     /// Bits that are zeros, one in [`ZEROS`].
     zeros: Vec<u32>,
@@ -33,7 +33,7 @@ impl Sparse {
     /// Takes so many positions, in order, below `end`.
     pub(super) fn new(positions: impl Iterator<Item = usize>, count: usize, end: usize) -> Self {
         let width = Self::low_bits(count, end);
-        let mut low = Packed::new(width);
+        let mut low = BitNumbers::new(width);
         let bits = if count == 0 { 0 } else { count + (end >> width) + 1 };
         let mut high = vec![0_u64; bits.div_ceil(WORD)];
         for (number, position) in positions.enumerate() {

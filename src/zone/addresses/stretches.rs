@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
     use crate::zone::{
-        addresses::packing::{Packing, Shape},
+        addresses::packing::{Common, Packing},
         ruling::{FOREVER_S, Ruling},
         standing::Standing,
         values::ValueId,
@@ -172,7 +172,7 @@ mod tests {
         let mut values = 0..;
         let mut entries = Vec::new();
         let [one, two] = [(0, 1), (1, 2)].map(|(length, value)| {
-            Shape::alike(length, Standing { ruling: Ruling::listed(ValueId(value)), until_s: FOREVER_S })
+            Common::alike(length, Standing { ruling: Ruling::listed(ValueId(value)), until_s: FOREVER_S })
         });
         let runs: Vec<_> = runs
             .into_iter()

@@ -8,7 +8,7 @@
 
 use super::{
     builder::Specificity,
-    gather::{Gathered, Ordered},
+    gather::{Gathered, HostsInOrder},
     layers::{Hosts, HostsBuilder, Said, Segments, SegmentsBuilder},
     packing::Entry,
     sorted::Key,
@@ -62,7 +62,7 @@ struct Stated {
 }
 
 /// The statement that was made last.
-struct Newest {
+struct LastStatement {
     standing: Standing,
     /// The number of it and all behind it, and that of what is behind it.
     statement: u32,
@@ -81,7 +81,7 @@ pub(super) struct Sweep<'r, K> {
     serial: u32,
     /// By depth.
     stated: Vec<Stated>,
-    newest: Newest,
+    last_statement: LastStatement,
     /// What the piece before says; 0 is nothing.
     statement: u32,
     /// Where the next piece begins, if there turns out to be one.
@@ -110,7 +110,7 @@ impl<'r, K: Key> Sweep<'r, K> {
             open: Vec::new(),
             serial: 0,
             stated: Vec::new(),
-            newest: Newest { standing: Standing::ABSENT, statement: 0, behind: 0 },
+            last_statement: LastStatement { standing: Standing::ABSENT, statement: 0, behind: 0 },
             statement: 0,
             start: None,
             hosts: HostsBuilder::new(),
@@ -121,7 +121,7 @@ impl<'r, K: Key> Sweep<'r, K> {
     }
 
     pub(super) fn run(mut self, mut gathered: Gathered<K>) -> Swept<K> {
-        if let Some(Ordered { keys, standing, .. }) = gathered.take_ordered() {
+        if let Some(HostsInOrder { keys, standing, .. }) = gathered.take_ordered() {
             let hosts = Hosts::alike(keys, standing, self.rulings.so_far());
             return Swept { hosts, segments: self.segments.build(), crowded: self.crowded };
         }
@@ -192,8 +192,8 @@ impl<'r, K: Key> Sweep<'r, K> {
         let innermost = self.open.len().checked_sub(1);
         if !self.has_conditions {
             let standing = innermost.map_or(Standing::ABSENT, |innermost| self.standing_inside(innermost));
-            if standing != self.newest.standing {
-                self.newest.standing = standing;
+            if standing != self.last_statement.standing {
+                self.last_statement.standing = standing;
                 self.segments.push(start, Said::alone(standing), self.rulings.so_far());
             }
             return;
@@ -248,11 +248,13 @@ impl<'r, K: Key> Sweep<'r, K> {
             self.stated.clear();
         }
         let (behind_end_s, behind) = self.stated.last().map_or((0, 0), |behind| (behind.end_s, behind.statement));
-        let newest = &self.newest;
-        let is_newest = newest.statement == self.statement && newest.standing == standing && newest.behind == behind;
-        let statement = newest.statement + u32::from(!is_newest);
+        let last_statement = &self.last_statement;
+        let is_newest = last_statement.statement == self.statement
+            && last_statement.standing == standing
+            && last_statement.behind == behind;
+        let statement = last_statement.statement + u32::from(!is_newest);
         let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
-        self.newest = Newest { standing, statement, behind };
+        self.last_statement = LastStatement { standing, statement, behind };
         let is_again = std::mem::replace(&mut self.open[at].was_stated, true);
         let said = Said { standing, behind: self.stated.len(), behind_end_s, is_again };
         self.stated.push(Stated { at, serial: self.open[at].serial, standing, end_s, statement });

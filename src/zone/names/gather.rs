@@ -11,7 +11,7 @@ use crate::{
     zone::{
         reversed::turn,
         ruling::{FOREVER_S, Ruling},
-        runs::{NUMBER_MAX, Packed, common_len, push_number, unzigzag, zigzag},
+        runs::{NUMBER_MAX, Tape, common_len, push_number, unzigzag, zigzag},
         sorting::sort_in_place,
         standing::Standing,
         translation::Translation,
@@ -141,7 +141,7 @@ fn head(octets: &[u8]) -> u128 {
 /// A run while it is written.
 #[derive(Debug, Default)]
 struct Packing {
-    packed: Packed,
+    packed: Tape,
     count: usize,
     last: Vec<u8>,
     last_end_s: u32,
@@ -196,7 +196,7 @@ impl Packing {
 /// A run while it is read.
 #[derive(Debug)]
 pub(super) struct Reading {
-    packed: Packed,
+    packed: Tape,
     left: usize,
     /// The name at hand.
     octets: [u8; NAME_MAX],

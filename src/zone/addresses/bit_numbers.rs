@@ -5,14 +5,14 @@ use crate::zone::tight::push_tight;
 
 /// The numbers.
 #[derive(Debug, Default)]
-pub(super) struct Packed {
+pub(super) struct BitNumbers {
     /// Bits of each.
     width: u32,
     words: Vec<u64>,
     len: usize,
 }
 
-impl Packed {
+impl BitNumbers {
     /// None so far, of so many bits each.
     pub(super) fn new(width: u32) -> Self {
         Self { width, ..Self::default() }
@@ -89,7 +89,7 @@ mod tests {
     fn numbers_and_back() {
         let number = |at: u32| at.wrapping_mul(2_654_435_761);
         for width in 0..=u32::BITS {
-            let mut packed = Packed::new(width);
+            let mut packed = BitNumbers::new(width);
             (0..1_000).for_each(|at| packed.push(number(at)));
             packed.shrink_to_fit();
             assert!((0..1_000).all(|at| packed.get(at as usize) == number(at) & packed.mask()), "{width}");
