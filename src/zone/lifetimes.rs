@@ -5,7 +5,9 @@ use super::{
     standing::Standing,
 };
 
-/// What was counted. Prefixes that were merged count once, and entries with several claims once for each.
+/// What was counted: of that which is kept, and not of the lines that it came from. Prefixes side by side that say the same are
+/// one; an entry with several claims counts once for each, and where prefixes count together, those of the wider one count with
+/// each within it, too. So it is true in proportion: how much of all is over, and not how many lines are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetimes {
     /// All that was looked at.
