@@ -134,7 +134,12 @@ fn text(cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Vec<u8> {
         // An empty string is a string; a long one becomes several.
         let chunks = string.chunks(STRING_MAX).chain(string.is_empty().then_some(&[][..]));
         for chunk in chunks {
-            let room = (TEMPLATE_MAX - data.len()).saturating_sub(1).min(chunk.len());
+            // Even an empty string takes an octet, which says so.
+            let Some(free) = TEMPLATE_MAX.checked_sub(data.len() + 1) else {
+                is_cut = true;
+                continue;
+            };
+            let room = free.min(chunk.len());
             is_cut |= room < chunk.len();
             if room > 0 || chunk.is_empty() {
                 data.push(room as u8);

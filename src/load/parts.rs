@@ -74,7 +74,8 @@ pub fn parts(mut reader: impl Read, len: u64, count: usize) -> io::Result<Vec<Pa
 /// Cuts at the first place that is possible, and then as evenly as it goes.
 fn choose(cuts: &[Part], whole: Part, count: usize) -> Vec<Part> {
     let Some(head_end) = cuts.first().map(|cut| cut.start) else { return vec![whole] };
-    let share = (whole.end - head_end) / count as u64;
+    // Of a file that grew meanwhile, the last line that changes something may stand behind its end as it was.
+    let share = whole.end.saturating_sub(head_end) / count as u64;
     if share < PART_MIN {
         return vec![whole];
     }
@@ -154,6 +155,9 @@ mod tests {
         assert_eq!(parts_of(&"x".repeat(9 << 20), 2).len(), 1);
         let late = format!("{}$TTL 60\n192.0.2.1\n", "192.0.2.1\n".repeat(1_000_000));
         assert_eq!(parts_of(&late, 2).len(), 1);
+        let len_before = late.len() as u64 / 2;
+        let grown = parts(Slow(late.as_bytes()), len_before, 2).expect("readable");
+        assert_eq!(grown, [Part { start: 0, end: len_before, lines_before: 0 }]);
     }
 
     #[test]

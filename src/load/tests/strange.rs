@@ -39,6 +39,19 @@ fn what_fails_a_load() {
     assert!(error.expect_err("fails").to_string().starts_with("cannot open bl"));
 }
 
+#[test]
+fn strings_of_a_record_have_an_end() {
+    // 235 strings, with the octets that tell how long each is: all that there is room for.
+    let longest = "x".repeat(60_000 - 235);
+    for more in ["\"\"", "\"x\"", "\"\" \"x\"", "\"x\" \"\"", &"\"\" ".repeat(1_900)] {
+        let (data, report) = data(Kind::Generic, &[&format!("a TXT \"{longest}\" {more}\n")]);
+        assert_eq!(records(&data, 0, "a")[0].data.len(), 60_000, "{more}");
+        assert_eq!(faults(&report), [(Fault::LongText, 1, 7)], "{more}");
+    }
+    let whole = clean(Kind::Generic, &format!("a TXT \"{}\" \"\"\n", &longest[1..]));
+    assert_eq!(records(&whole, 0, "a")[0].data.len(), 60_000);
+}
+
 /// Lines of which each has something wrong, for every kind.
 const WRONG: &str = "$TTL x\n1.2.3.x\n1.2.3.4/8 x\n1.2.3.4 :2x\n1.2.3.4 :0\nx WHAT y\n$DATASET x\n1.2.3.4 99999999999\n1.2.3.4 =bad\n!\n";
 
