@@ -1,12 +1,13 @@
 //! Which line of which file says something of a key: the files are read again for it, since no memory is spent on lines.
 //!
-//! Nothing here knows a format. Lines go through the loader in blocks, each behind the lines that set what holds for it
-//! (`$...` and defaults), and where a block says something of the key it is halved until one line is left. So a line counts
-//! here if and only if it counts where it is served, whatever it looks like, and a file takes as long as it takes to load.
+//! Nothing here knows a format. Lines go through the loader in blocks, each with what the lines before it have set, and where a
+//! block says something of the key it is halved until one line is left. So a line counts here if and only if it counts where
+//! it is served, whatever it looks like, and a file takes as long as it takes to load, and no more memory than a block.
 
 use std::{
     collections::HashMap,
-    io::{self, BufRead as _, BufReader},
+    io::{self, Read},
+    ops::Range,
     path::Path,
 };
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{asked::AskedKey, clock, reading::open_file, zones::DatasetSpec};
 use crate::{
-    load::{self, Loaded, Options, Report, Source},
+    load::{self, Lines, Loaded, Loader, Options, Report, Source},
     wire::name::Name,
     zone::{
         addresses::Addresses,
@@ -24,8 +25,9 @@ use crate::{
     },
 };
 
-/// Lines that go through the loader together.
+/// Lines that go through the loader together, and about how many octets of them: a line may be long.
 const BLOCK_LINES: usize = 8_192;
+const BLOCK_LEN: usize = 1 << 20;
 
 /// Most lines that are cited of a dataset; the most specific of more may be among those left out.
 const CITATIONS_MAX: usize = 1_000;
@@ -78,9 +80,10 @@ pub struct Citation {
 /// # Errors
 /// When a file cannot be read.
 pub fn cite(spec: &DatasetSpec, key: &AskedKey, options: &Options) -> io::Result<Vec<Citation>> {
-    let mut search = Search { spec, key, options, found: Vec::new() };
+    let mut search = Search { key, options, found: Vec::new() };
+    let mut loader = Loader::new(spec.kind, &spec.to_string(), options);
     for file in &spec.files {
-        search.file(file)?;
+        loader = search.file(file, loader)?;
     }
     let mut found = search.found;
     found.sort_by_key(|citation| std::cmp::Reverse(citation.rank)); // stable: lines stay in order
@@ -120,132 +123,126 @@ fn judge(found: &mut [Citation]) {
     }
 }
 
-/// A line with its number.
-type Line = (u64, Vec<u8>);
+/// Lines that are looked through together.
+#[derive(Default)]
+struct Block {
+    octets: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where a line stands in its block, with its end, and its number.
+struct Line {
+    at: Range<usize>,
+    number: u64,
+}
+
+impl Block {
+    /// Takes the next lines, of which so many come before.
+    fn read(lines: &mut Lines<impl Read>, lines_before: u64) -> io::Result<Self> {
+        let mut block = Self::default();
+        while block.lines.len() < BLOCK_LINES
+            && block.octets.len() < BLOCK_LEN
+            && let Some(line) = lines.next_line()?
+        {
+            let start = block.octets.len();
+            block.octets.extend_from_slice(line.text);
+            // One is taken off with the end of the line, and was so before.
+            block.octets.extend_from_slice(if line.text.ends_with(b"\r") { b"\r\n" } else { b"\n" });
+            let number = lines_before + block.lines.len() as u64 + 1;
+            block.lines.push(Line { at: start..block.octets.len(), number });
+        }
+        Ok(block)
+    }
+
+    /// What stands on these lines of it.
+    fn text(&self, lines: &[Line]) -> &[u8] {
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return &[] };
+        &self.octets[first.at.start..last.at.end]
+    }
+}
 
 struct Search<'a> {
-    spec: &'a DatasetSpec,
     key: &'a AskedKey,
     options: &'a Options,
     found: Vec<Citation>,
 }
 
-/// What lines read so far set for those after them.
-#[derive(Default)]
-struct Preamble {
-    octets: Vec<u8>,
-    /// Where the default that counts begins, if nothing was set after it.
-    default_at: Option<usize>,
-    kind: Option<Kind>,
+/// Where lines come from.
+struct CitedFile<'a> {
+    path: &'a Path,
+    modified_s: u64,
 }
 
-impl Preamble {
-    /// Takes note of a line if it sets something.
-    fn note(&mut self, line: &[u8]) {
-        let text = line.trim_ascii_start();
-        let special = match text {
-            [b'$', rest @ ..] | [b'#' | b';' | b':', b'$', rest @ ..] => Some(rest),
-            _ => None,
-        };
-        if let Some(rest) = special {
-            self.default_at = None;
-            let mut words = rest.split(u8::is_ascii_whitespace);
-            if words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"dataset")) {
-                let word = words.find(|word| !word.is_empty()).unwrap_or_default();
-                let kind = word.split(|&octet| octet == b':').next().unwrap_or_default();
-                self.kind = str::from_utf8(kind).ok().and_then(|kind| kind.parse().ok());
-            }
-        } else if self.is_default(text) {
-            match (self.default_at, self.kind) {
-                // All entries of these share the first.
-                (Some(_), Some(Kind::Ip4TSet | Kind::Ip6TSet)) => return,
-                (Some(at), _) => self.octets.truncate(at),
-                (None, _) => self.default_at = Some(self.octets.len()),
-            }
-        } else {
-            return;
-        }
-        self.octets.extend_from_slice(line);
-        self.octets.push(b'\n');
-    }
-
-    /// Whether a line gives a default value: a colon does, but for the `::` of an address.
-    fn is_default(&self, text: &[u8]) -> bool {
-        let takes_colons = matches!(self.kind, Some(Kind::Ip4Trie | Kind::Ip6Trie));
-        text.starts_with(b":") && !(takes_colons && text.starts_with(b"::"))
-    }
-}
-
-impl Search<'_> {
-    fn file(&mut self, path: &Path) -> io::Result<()> {
-        let file =
-            open_file(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        let modified_s = file.metadata()?.modified().map_or(0, clock::seconds);
-        let mut reader = BufReader::with_capacity(1 << 18, load::unpacked(Box::new(file))?);
-        let mut preamble = Preamble { kind: Some(self.spec.kind), ..Preamble::default() };
-        let mut number = 0;
-        let place = Place { path, modified_s };
+impl<'a> Search<'a> {
+    /// Looks through a file. `loader` stands before it, and what is returned behind it.
+    fn file(&mut self, path: &Path, mut loader: Loader<'a>) -> io::Result<Loader<'a>> {
+        let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let file = open_file(path).map_err(unreadable)?;
+        let modified_s = file.metadata().and_then(|file| file.modified()).map_or(0, clock::seconds);
+        let mut lines = load::lines(Box::new(file)).map_err(unreadable)?;
+        let file = CitedFile { path, modified_s };
+        let mut lines_before = 0;
+        loader.start_file();
         loop {
-            let mut block: Vec<Line> = Vec::new();
-            let mut octets = Vec::new();
-            while block.len() < BLOCK_LINES && reader.read_until(b'\n', &mut octets)? > 0 {
-                number += 1;
-                let line = octets.strip_suffix(b"\n").unwrap_or(&octets);
-                let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| number == 1).unwrap_or(line);
-                block.push((number, line.to_vec()));
-                octets.clear();
+            let block = Block::read(&mut lines, lines_before).map_err(unreadable)?;
+            if block.lines.is_empty() || self.found.len() >= CITATIONS_MAX {
+                return Ok(loader);
             }
-            if block.is_empty() || self.found.len() >= CITATIONS_MAX {
-                return Ok(());
-            }
-            self.block(&place, &mut preamble, &block);
+            let Some(behind) = self.block(&file, &loader, &block, &block.lines) else { return Ok(loader) };
+            loader = behind;
+            lines_before += block.lines.len() as u64;
         }
     }
 
-    fn block(&mut self, place: &Place<'_>, preamble: &mut Preamble, lines: &[Line]) {
-        let said = self.said(place, preamble, lines);
+    /// Looks through lines of a block. `loader` stands before them, and what is returned behind them; `None` if they cannot be
+    /// loaded, and so nothing of the file.
+    fn block(
+        &mut self,
+        file: &CitedFile<'_>,
+        loader: &Loader<'a>,
+        block: &Block,
+        lines: &[Line],
+    ) -> Option<Loader<'a>> {
+        let mut reading = loader.fork()?;
+        let reader = Box::new(block.text(lines));
+        let source = Source { name: String::new(), modified_s: file.modified_s, reader };
+        reading.part(source, 0, &mut Report::default()).ok()?;
+        let behind = reading.fork()?;
+        let said = self.said(reading);
         if said.is_empty() || self.found.len() >= CITATIONS_MAX {
-            for (_, line) in lines {
-                preamble.note(line);
-            }
-        } else if let [(number, line)] = lines {
-            for Said { section, claim, rank } in said {
-                let text = String::from_utf8_lossy(line);
-                self.found.push(Citation {
-                    file: place.path.display().to_string(),
-                    line: *number,
-                    text: text.trim().chars().take(SHOWN_LEN).collect(),
-                    excludes: claim.value.is_none(),
-                    effect: if is_in_force(&claim, self.options.now_s) { Effect::Behind } else { Effect::NotInForce },
-                    until_s: (claim.until_s != FOREVER_S).then_some(u64::from(claim.until_s)),
-                    dataset: section.dataset.label.to_string(),
-                    subzones: section.subzones,
-                    rank,
-                    kind: Some(section.dataset.kind),
-                });
-            }
-            preamble.note(line);
-        } else {
-            let (first, second) = lines.split_at(lines.len() / 2);
-            self.block(place, preamble, first);
-            self.block(place, preamble, second);
+            return Some(behind);
+        }
+        if let [line] = lines {
+            let text = String::from_utf8_lossy(block.text(lines));
+            let citation = |said| self.citation(file, line.number, &text, said);
+            let cited: Vec<_> = said.into_iter().map(citation).collect();
+            self.found.extend(cited);
+            return Some(behind);
+        }
+        let (first, second) = lines.split_at(lines.len() / 2);
+        let between = self.block(file, loader, block, first)?;
+        self.block(file, &between, block, second)
+    }
+
+    fn citation(&self, file: &CitedFile<'_>, line: u64, text: &str, said: Said) -> Citation {
+        let Said { section, claim, rank } = said;
+        Citation {
+            file: file.path.display().to_string(),
+            line,
+            text: text.trim().chars().take(SHOWN_LEN).collect(),
+            excludes: claim.value.is_none(),
+            effect: if is_in_force(&claim, self.options.now_s) { Effect::Behind } else { Effect::NotInForce },
+            until_s: (claim.until_s != FOREVER_S).then_some(u64::from(claim.until_s)),
+            dataset: section.dataset.label.to_string(),
+            subzones: section.subzones,
+            rank,
+            kind: Some(section.dataset.kind),
         }
     }
 
-    /// What lines say of the key.
-    fn said(&self, place: &Place<'_>, preamble: &Preamble, lines: &[Line]) -> Vec<Said> {
-        let length = preamble.octets.len() + lines.iter().map(|(_, line)| line.len() + 1).sum::<usize>();
-        let mut octets = Vec::with_capacity(length);
-        octets.extend_from_slice(&preamble.octets);
-        for (_, line) in lines {
-            octets.extend_from_slice(line);
-            octets.push(b'\n');
-        }
-        let reader: Box<dyn io::Read> = Box::new(io::Cursor::new(octets));
-        let source = Source { name: String::new(), modified_s: place.modified_s, reader };
-        let label = self.spec.to_string();
-        let loaded = load::load(self.spec.kind, &label, [Ok(source)], self.options, &mut Report::default());
-        let Ok(Loaded::Data(data)) = loaded else { return Vec::new() };
+    /// What was read says of the key.
+    fn said(&self, read: Loader<'_>) -> Vec<Said> {
+        let Ok(Loaded::Data(data)) = read.build(&mut Report::default()) else { return Vec::new() };
         let sections = data.sections.into_iter();
         sections
             .flat_map(|section| {
@@ -262,11 +259,6 @@ impl Search<'_> {
 /// Whether a claim counts for everyone now.
 fn is_in_force(claim: &Claim, now_s: u64) -> bool {
     claim.key != KeyRule::Required && claim.in_force(&Context { now_s, keyed: false })
-}
-
-struct Place<'a> {
-    path: &'a Path,
-    modified_s: u64,
 }
 
 /// What is said of the key.
@@ -337,6 +329,11 @@ fn claims_on_name(names: &Names, name: &Name) -> Vec<(Claim, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::File,
+        time::{Duration, SystemTime},
+    };
+
     use super::*;
 
     #[test]
@@ -347,14 +344,59 @@ mod tests {
         assert_eq!(prefix_len(0, u128::MAX, 7, 128), 0);
     }
 
-    fn lines(kind: Kind, text: &str, key: &str) -> Vec<(u64, bool, Effect)> {
+    /// What files of these texts, modified at second 999,900, say of a key a hundred seconds later.
+    fn cited(kind: Kind, texts: &[&str], key: &str) -> Vec<Citation> {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("file");
-        std::fs::write(&path, text).expect("written");
-        let spec = DatasetSpec { kind, files: vec![path] };
+        let file = |(index, text): (usize, &&str)| {
+            let path = folder.path().join(index.to_string());
+            std::fs::write(&path, text).expect("written");
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(999_900);
+            File::options().append(true).open(&path).and_then(|file| file.set_modified(modified)).expect("set");
+            path
+        };
+        let spec = DatasetSpec { kind, files: texts.iter().enumerate().map(file).collect() };
         let options = Options { now_s: 1_000_000, ..Options::default() };
-        let found = cite(&spec, &AskedKey::parse(key).expect("a key"), &options).expect("readable");
+        cite(&spec, &AskedKey::parse(key).expect("a key"), &options).expect("readable")
+    }
+
+    fn lines(kind: Kind, text: &str, key: &str) -> Vec<(u64, bool, Effect)> {
+        let found = cited(kind, &[text], key);
         found.into_iter().map(|line| (line.line, line.excludes, line.effect)).collect()
+    }
+
+    #[test]
+    fn a_block_is_no_longer_than_lines_may_be() {
+        let block = |text: &mut dyn Read| {
+            Block::read(&mut load::lines(Box::new(text)).expect("readable"), 0).expect("readable")
+        };
+        let endless = block(&mut io::repeat(b'x').take(64 << 20));
+        assert_eq!(endless.lines.len(), 1);
+        assert!(endless.octets.capacity() < 1 << 20, "{}", endless.octets.capacity());
+        let long = [b"x".repeat(60_000), b"\n".to_vec()].concat().repeat(100);
+        let many = block(&mut &*long);
+        assert_eq!(many.lines.len(), BLOCK_LEN / 60_001 + 1, "the next block has the others");
+        assert_eq!(many.text(&many.lines), &long[..many.octets.len()]);
+    }
+
+    #[test]
+    fn lines_count_as_where_they_are_served() {
+        let long = format!("192.0.2.1 {}\n192.0.2.1\n", "x".repeat(200_000));
+        let found = cited(Kind::Ip4Set, &[&long], "192.0.2.1");
+        assert_eq!(found.iter().map(|line| line.line).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(found[0].text.len(), SHOWN_LEN);
+        // Only the start of a file has a mark of its encoding, and only one octet before the end of a line goes with that.
+        let marked = "\u{feff}192.0.2.1\r\n\u{feff}192.0.2.1\n192.0.2.1\r\r\n192.0.2.1\r\n";
+        assert_eq!(
+            cited(Kind::Ip4Set, &[marked], "192.0.2.1").iter().map(|line| line.line).collect::<Vec<_>>(),
+            [1, 4]
+        );
+    }
+
+    #[test]
+    fn what_a_file_sets_holds_for_the_next() {
+        let texts = ["$LIFETIME 1h\n192.0.2.1\n", "192.0.2.1\n"];
+        let found = cited(Kind::Ip4Set, &texts, "192.0.2.1");
+        assert_eq!(found.iter().map(|line| line.until_s).collect::<Vec<_>>(), [Some(1_003_500); 2]);
     }
 
     #[test]

@@ -53,6 +53,19 @@ impl Sections {
         }
     }
 
+    /// The same for lines that follow, with nothing in it yet.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            label: self.label.clone(),
+            settings: self.settings.clone(),
+            finished: Vec::new(),
+            last: self.last.as_ref().map(|(subzones, draft)| (subzones.clone(), draft.fork())),
+            failure: None,
+            place: self.place,
+            discarded: self.discarded.clone(),
+        }
+    }
+
     /// Begins another file.
     pub(super) fn start_file(&mut self) {
         self.place = Place::Outside;

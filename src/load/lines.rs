@@ -81,17 +81,18 @@ impl<R: BufRead> Read for Members<R> {
 }
 
 /// One line without its end.
-pub(super) struct RawLine<'a> {
-    pub(super) text: &'a [u8],
+pub struct RawLine<'a> {
+    /// What stands on it; of one that is too long, its start.
+    pub text: &'a [u8],
     /// It went on beyond [`LINE_MAX`].
     pub(super) is_cut: bool,
     /// The block it comes from has a NUL, perhaps in this line.
     pub(super) may_have_nul: bool,
 }
 
-/// The lines of a reader.
+/// The lines of a reader, none of which takes more memory than the longest line that counts.
 #[allow(clippy::struct_excessive_bools)] // where it stands, in independent ways
-pub(super) struct Lines<R> {
+pub struct Lines<R> {
     reader: R,
     block: Vec<u8>,
     /// Octets of the block that are lines still to be lent.
@@ -142,7 +143,10 @@ impl<R: Read> Lines<R> {
     }
 
     /// The next line, if there is one.
-    pub(super) fn next(&mut self) -> io::Result<Option<RawLine<'_>>> {
+    ///
+    /// # Errors
+    /// When the reader cannot be read, or what is packed is damaged.
+    pub fn next_line(&mut self) -> io::Result<Option<RawLine<'_>>> {
         loop {
             let waiting = &self.block[self.start..self.end];
             let newline = memchr::memchr(b'\n', &waiting[..waiting.len().min(LINE_MAX + 1)]);
@@ -202,7 +206,7 @@ mod tests {
         let (packing, reader) = packing(Box::new(octets)).expect("readable");
         let mut lines = Lines::new(unpack(packing, reader).expect("unpacks")).expect("readable");
         let mut all = Vec::new();
-        while let Some(line) = lines.next().expect("readable") {
+        while let Some(line) = lines.next_line().expect("readable") {
             all.push((line.text.to_vec(), line.is_cut));
         }
         all

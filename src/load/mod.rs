@@ -54,10 +54,11 @@ use self::{
     combined::Sections,
     cursor::{Cursor, Wrong},
     dataset::{Draft, Reading, Usual},
-    lines::{Lines, Packing, RawLine},
+    lines::Packing,
     special::{Effect, Keyword, LineKind, Settings},
 };
 pub use self::{
+    lines::{Lines, RawLine},
     parts::{Part, parts},
     report::{Fault, Remark, Report, Severity},
 };
@@ -237,13 +238,13 @@ pub fn load<'a>(
     loader.build(report)
 }
 
-/// The octets of a file as they are read, whether it is compressed or not.
+/// The lines of a file as they are read, whether it is compressed or not.
 ///
 /// # Errors
 /// When it cannot be read, or is damaged where it begins.
-pub fn unpacked<'a>(reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+pub fn lines<'a>(reader: Box<dyn Read + 'a>) -> io::Result<Lines<Box<dyn Read + 'a>>> {
     let (packing, reader) = lines::packing(reader)?;
-    lines::unpack(packing, reader)
+    lines::unpack(packing, reader).and_then(Lines::new)
 }
 
 /// Whether a file is compressed, by its first octets.
@@ -334,18 +335,28 @@ impl<'o> Loader<'o> {
         Self { kind, label: label.to_owned(), head: ZoneHead::default(), body, options }
     }
 
-    /// Prepares to read lines that follow: with everything that is set now, and no entries. `None`: lists of this kind are
-    /// read in one go: of prefixes, equal ones are looked for among all, and of records and sections there are few.
+    /// Whether forks may read parts of one list, and be absorbed. Others are read in one go: of prefixes, equal ones are looked
+    /// for among all, and of records, sections and clients there are few.
+    pub fn can_fork(&self) -> bool {
+        matches!(self.body, Body::Entries(_)) && !matches!(self.kind, Kind::Ip4Trie | Kind::Ip6Trie | Kind::Generic)
+    }
+
+    /// Prepares to read lines that follow: with everything that is set now, and no entries. `None`: it is an access list.
     pub fn fork(&self) -> Option<Self> {
-        let body = match (&self.body, self.kind) {
-            (_, Kind::Ip4Trie | Kind::Ip6Trie | Kind::Generic) => return None,
-            (Body::Entries(draft), _) => Body::Entries(Box::new(draft.fork())),
-            _ => return None,
+        let body = match &self.body {
+            Body::Entries(draft) => Body::Entries(Box::new(draft.fork())),
+            Body::Sections(sections) => Body::Sections(Box::new(sections.fork())),
+            Body::Clients(_) | Body::Keys(_) => return None,
         };
         Some(Self { kind: self.kind, label: self.label.clone(), head: self.head.clone(), body, options: self.options })
     }
 
-    /// Takes over what a fork has read, whose lines follow those read here.
+    /// Begins another file, whose lines come in [parts](Self::part): default values do not outlive theirs.
+    pub fn start_file(&mut self) {
+        self.body.start_file();
+    }
+
+    /// Takes over what a fork has read, whose lines follow those read here. For those that [can fork](Self::can_fork).
     pub fn absorb(&mut self, later: Self) {
         self.head = later.head;
         match (&mut self.body, later.body) {
@@ -387,7 +398,7 @@ impl<'o> Loader<'o> {
             Packing::Gzip | Packing::Zstd => LoadError::Unpack { file: file.clone(), error },
         };
         let lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;
-        self.body.start_file();
+        self.start_file();
         self.lines(lines, Place { file: &file, modified_s, lines_before: 0 }, report, broken)
     }
 
@@ -415,7 +426,7 @@ impl<'o> Loader<'o> {
             let usual = self.body.usual_lines(lines.at_hand(), &self.head);
             lines.pass(usual.octets);
             reading.line += usual.lines;
-            let Some(line) = lines.next().map_err(&broken)? else { break };
+            let Some(line) = lines.next_line().map_err(&broken)? else { break };
             reading.line += 1;
             self.line(&line, &mut reading)?;
         }
