@@ -95,7 +95,7 @@ pub enum Door {
 }
 
 impl Door {
-    /// All of them, each at its number.
+    /// All of them, each at its number, which is on the disk: one that is added comes last.
     pub const ALL: [Self; 5] = [Self::Command, Self::Http, Self::DnsUpdate, Self::Rspamd, Self::Server];
 
     /// Its word in metrics, as in JSON.
@@ -367,6 +367,11 @@ pub enum What {
     Delisted,
     /// Its time was over.
     Expired,
+}
+
+impl What {
+    /// All of them, each at its number, which is on the disk: one that is added comes last.
+    pub const ALL: [Self; 5] = [Self::Listed, Self::Extended, Self::Excluded, Self::Delisted, Self::Expired];
 }
 
 impl fmt::Display for What {

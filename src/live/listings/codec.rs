@@ -124,16 +124,8 @@ struct StoredEvent<'a> {
     from: Option<IpAddr>,
 }
 
-const DOORS: [Door; 5] = [Door::Command, Door::Http, Door::DnsUpdate, Door::Rspamd, Door::Server];
-const WHATS: [What; 5] = [What::Listed, What::Extended, What::Excluded, What::Delisted, What::Expired];
-
-fn number<T: PartialEq>(all: &[T], one: &T) -> u8 {
-    all.iter().position(|other| other == one).map_or(u8::MAX, |at| at as u8)
-}
-
-fn encode(fields: &impl Serialize) -> Vec<u8> {
-    // Only types that cannot tell their length fail, and none is here.
-    postcard::to_extend(fields, vec![FORMAT]).unwrap_or_default()
+fn encode(format: u8, fields: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(fields, vec![format]).expect("only types that cannot tell their length fail, and none is here")
 }
 
 fn fields<'a, T: Deserialize<'a>>(octets: &'a [u8]) -> Result<T, Undecodable> {
@@ -157,21 +149,24 @@ pub(super) fn encode_record(record: &Record, last_event: Option<u64>) -> Vec<u8>
         Verdict::Listed { address, text } => (address.map(u32::from), text.as_deref()),
         Verdict::Excluded => (None, None),
     };
-    encode(&StoredRecord {
-        last_event,
-        is_listed: record.verdict != Verdict::Excluded,
-        address,
-        text,
-        since_s: record.since_s,
-        changed_s: record.changed_s,
-        until_s: record.until_s,
-        times: record.times,
-        counted_s: record.counted_s,
-        reason: record.reason.as_deref(),
-        door: number(&DOORS, &record.origin.door),
-        who: &record.origin.who,
-        from: record.origin.from,
-    })
+    encode(
+        FORMAT,
+        &StoredRecord {
+            last_event,
+            is_listed: record.verdict != Verdict::Excluded,
+            address,
+            text,
+            since_s: record.since_s,
+            changed_s: record.changed_s,
+            until_s: record.until_s,
+            times: record.times,
+            counted_s: record.counted_s,
+            reason: record.reason.as_deref(),
+            door: record.origin.door as u8,
+            who: &record.origin.who,
+            from: record.origin.from,
+        },
+    )
 }
 
 pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Record, Option<u64>), Undecodable> {
@@ -201,7 +196,7 @@ pub(super) fn decode_served(octets: &[u8]) -> Result<(Option<OwnValue>, Option<u
 }
 
 fn origin(door: u8, who: &str, from: Option<IpAddr>) -> Result<Origin, Undecodable> {
-    let door = *DOORS.get(usize::from(door)).ok_or(Undecodable)?;
+    let door = *Door::ALL.get(usize::from(door)).ok_or(Undecodable)?;
     Ok(Origin { door, who: who.to_owned(), from })
 }
 
@@ -212,17 +207,16 @@ pub(super) fn encode_event(event: &Event, counts: bool, before: Option<u64>, bef
         before,
         key: &encode_key(&event.zone, &event.key.place()),
         at_s: event.at_s,
-        what: number(&WHATS, &event.what),
+        what: event.what as u8,
         until_s: event.until_s,
         times: event.times,
         counts,
         reason: event.reason.as_deref(),
-        door: number(&DOORS, &event.origin.door),
+        door: event.origin.door as u8,
         who: &event.origin.who,
         from: event.origin.from,
     };
-    // As in `encode`.
-    postcard::to_extend(&(stored, before_counts), vec![COUNTED_FORMAT]).unwrap_or_default()
+    encode(COUNTED_FORMAT, &(stored, before_counts))
 }
 
 /// An event of a key, and the number of the one before it.
@@ -232,7 +226,7 @@ pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Eve
         at_s: stored.at_s,
         zone: zone.clone(),
         key: key.clone(),
-        what: *WHATS.get(usize::from(stored.what)).ok_or(Undecodable)?,
+        what: *What::ALL.get(usize::from(stored.what)).ok_or(Undecodable)?,
         until_s: stored.until_s,
         times: stored.times,
         reason: stored.reason.map(str::to_owned),
