@@ -15,7 +15,7 @@ use super::{control::StateArgument, printable};
 use crate::{
     control::{
         Answer, Request, ask, ask_for_lines, ask_with_lines,
-        listings::{BulkReport, Changed, Hold, ListingsAnswer, ListingsRequest, Terms, parse_hold},
+        listings::{BulkReport, Changed, Hold, ListingsAnswer, ListingsRequest, PAGE, Terms, parse_hold},
     },
     live::{
         asked::AskedKey,
@@ -196,10 +196,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
     let request = |request| Request::Listings { request };
     match &arguments.command {
         None => {
-            let after = arguments.after.as_deref().map(str::parse).transpose()?;
-            let zone = arguments.zone.clone().unwrap_or_default();
-            let show_request = ListingsRequest::Show { zone, after, limit: arguments.limit };
-            let answer = arguments.state.request(&request(show_request))?;
+            let answer = listings_of_zone(arguments)?;
             let is_over = matches!(&answer, Answer::Listings { told: ListingsAnswer::Listings { listings, .. } } if listings.is_empty());
             if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !arguments.state.is_json()) {
                 writeln!(io::stdout(), "nothing more is listed by command after {}", printable(after))?;
@@ -232,6 +229,28 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
             let path = std::path::absolute(file)?;
             show(state.request(&request(ListingsRequest::Backup { path }))?, state)
         }
+    }
+}
+
+/// As many listings as are wanted, page by page: the server holds one of them at a time.
+fn listings_of_zone(arguments: &ListingsArguments) -> anyhow::Result<Answer> {
+    let zone = arguments.zone.clone().unwrap_or_default();
+    let mut after = arguments.after.as_deref().map(str::parse).transpose()?;
+    let mut all = Vec::new();
+    loop {
+        let left = arguments.limit.saturating_sub(all.len());
+        let limit = left.min(PAGE);
+        let request = ListingsRequest::Show { zone: zone.clone(), after, limit, counts_more: left == limit };
+        let answer = arguments.state.request(&Request::Listings { request })?;
+        let Answer::Listings { told: ListingsAnswer::Listings { listings: page, more } } = answer else {
+            return Ok(answer);
+        };
+        let is_last = left == limit || page.len() < limit;
+        all.extend(page);
+        if is_last {
+            return Ok(Answer::Listings { told: ListingsAnswer::Listings { listings: all, more } });
+        }
+        after = all.last().map(|record| record.key.clone());
     }
 }
 

@@ -84,8 +84,11 @@ pub enum ListingsRequest {
         zone: String,
         /// From the one after this.
         after: Option<Key>,
-        /// At most so many.
+        /// At most so many, and a [page](PAGE) of them.
         limit: usize,
+        /// Those behind the last of them are counted, for which all are looked at.
+        #[serde(default = "yes")]
+        counts_more: bool,
     },
     /// What happened to a key.
     History {
@@ -181,8 +184,13 @@ const BLOCK_LINES: usize = 1_000;
 const BLOCKS_ON_THEIR_WAY: usize = 4;
 /// After its first line a block waits for more of them this long at most: whoever writes them one by one wants each listed.
 const BLOCK_WAIT: Duration = Duration::from_millis(100);
-/// Listings of a page of an export.
-const PAGE: usize = 1_000;
+/// Listings that are read from the store at once, and told in one answer.
+pub const PAGE: usize = 1_000;
+
+/// What older clients mean, who do not say it.
+const fn yes() -> bool {
+    true
+}
 
 impl Terms {
     fn op(&self) -> Op {
@@ -339,7 +347,9 @@ impl Clerk<'_> {
                 Err(why) => error(why),
             },
             ListingsRequest::Import => self.import(reader).await,
-            ListingsRequest::Show { zone, after, limit } => self.show(&zone, after, limit).await.unwrap_or_else(error),
+            ListingsRequest::Show { zone, after, limit, counts_more } => {
+                self.show(&zone, after, limit, counts_more).await.unwrap_or_else(error)
+            }
             ListingsRequest::History { zones, key, limit } => {
                 self.history(&zones, &key, limit).await.unwrap_or_else(error)
             }
@@ -461,11 +471,11 @@ impl Clerk<'_> {
         }
     }
 
-    async fn show(&self, zone: &str, after: Option<Key>, limit: usize) -> Result<Answer, String> {
-        let (listings, zone) = (self.listings.clone(), self.zone(zone)?);
+    async fn show(&self, zone: &str, after: Option<Key>, limit: usize, counts_more: bool) -> Result<Answer, String> {
+        let (listings, zone, limit) = (self.listings.clone(), self.zone(zone)?, limit.min(PAGE));
         let look = move || {
             let page = listings.of_zone(&zone, after.as_ref(), limit)?;
-            let last = page.last().filter(|_| page.len() == limit);
+            let last = page.last().filter(|_| counts_more && page.len() == limit);
             let more = last.map_or(Ok(0), |last| listings.count_after(&zone, &last.key))?;
             Ok(ListingsAnswer::Listings { listings: page, more })
         };

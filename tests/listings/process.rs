@@ -10,6 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dnsbld::control::{
+    Answer, Request, ask,
+    listings::{ListingsAnswer, ListingsRequest},
+};
+
 use super::{
     daemon::{Daemon, dnsbld, free_address},
     support::message::{Query, show_reply},
@@ -211,6 +216,33 @@ fn an_operators_morning() {
     let words: Vec<&str> = text.lines().map(|line| line.split(' ').nth(2).expect("a word")).collect();
     assert_eq!(words, ["listed", "extended", "delisted"], "{text}");
     assert!(text.contains(": Eicar\n") && text.contains(": cleaned\n"));
+}
+
+#[test]
+fn the_server_tells_a_page_at_a_time_and_the_command_as_many_as_are_wanted() {
+    let site = Site::new(&FILES, "");
+    let line = |number: u32| format!("{}\n", Ipv4Addr::from(0x0a00_0000 + number));
+    let lines = (0..2_500).map(line).collect::<Vec<_>>().concat();
+    let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-"], &lines);
+    assert!(is_well && text == "2500 listed\n", "{text}");
+    let page = |limit: usize, counts_more: bool| {
+        let request = ListingsRequest::Show { zone: "virbl.tee.gr".to_owned(), after: None, limit, counts_more };
+        match ask(&site.state(), &Request::Listings { request }).expect("an answer") {
+            Answer::Listings { told: ListingsAnswer::Listings { listings, more } } => (listings.len(), more),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        [page(9_999_999, true), page(9_999_999, false), page(700, true)],
+        [(1_000, 1_500), (1_000, 0), (700, 1_800)]
+    );
+    for (limit, more) in [(2_300, 200), (2_000, 500), (1_000, 1_500), (2_500, 0), (9_999_999, 0)] {
+        let (text, _) = site.run(&["listings", "virbl.tee.gr", "--limit", &limit.to_string(), "--json"]);
+        let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let mut keys: Vec<_> = told["listings"].as_array().expect("listings").iter().map(|one| &one["key"]).collect();
+        keys.dedup();
+        assert_eq!((keys.len(), &told["more"]), (limit.min(2_500), &more.into()));
+    }
 }
 
 #[test]

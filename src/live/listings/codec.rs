@@ -87,9 +87,9 @@ fn zone_len(key: &[u8]) -> Option<usize> {
     }
 }
 
-/// The fields of a listing that are not its key.
+/// The fields of a listing that are not its key, up to its end.
 #[derive(Serialize, Deserialize)]
-struct StoredRecord<'a> {
+struct StoredStart<'a> {
     last_event: Option<u64>,
     is_listed: bool,
     address: Option<u32>,
@@ -97,6 +97,13 @@ struct StoredRecord<'a> {
     since_s: u64,
     changed_s: u64,
     until_s: Option<u64>,
+}
+
+/// All of them: postcard writes what is nested as if it were not.
+#[derive(Serialize, Deserialize)]
+struct StoredRecord<'a> {
+    #[serde(borrow)]
+    start: StoredStart<'a>,
     times: u32,
     counted_s: u64,
     reason: Option<&'a str>,
@@ -149,50 +156,58 @@ pub(super) fn encode_record(record: &Record, last_event: Option<u64>) -> Vec<u8>
         Verdict::Listed { address, text } => (address.map(u32::from), text.as_deref()),
         Verdict::Excluded => (None, None),
     };
-    encode(
-        FORMAT,
-        &StoredRecord {
-            last_event,
-            is_listed: record.verdict != Verdict::Excluded,
-            address,
-            text,
-            since_s: record.since_s,
-            changed_s: record.changed_s,
-            until_s: record.until_s,
-            times: record.times,
-            counted_s: record.counted_s,
-            reason: record.reason.as_deref(),
-            door: record.origin.door as u8,
-            who: &record.origin.who,
-            from: record.origin.from,
-        },
-    )
+    let start = StoredStart {
+        last_event,
+        is_listed: record.verdict != Verdict::Excluded,
+        address,
+        text,
+        since_s: record.since_s,
+        changed_s: record.changed_s,
+        until_s: record.until_s,
+    };
+    let stored = StoredRecord {
+        start,
+        times: record.times,
+        counted_s: record.counted_s,
+        reason: record.reason.as_deref(),
+        door: record.origin.door as u8,
+        who: &record.origin.who,
+        from: record.origin.from,
+    };
+    encode(FORMAT, &stored)
 }
 
 pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Record, Option<u64>), Undecodable> {
     let stored: StoredRecord<'_> = fields(octets)?;
-    let listed =
-        || Verdict::Listed { address: stored.address.map(Ipv4Addr::from), text: stored.text.map(str::to_owned) };
+    let start = &stored.start;
+    let listed = || Verdict::Listed { address: start.address.map(Ipv4Addr::from), text: start.text.map(str::to_owned) };
     let record = Record {
         zone: zone.clone(),
         key: key.clone(),
-        verdict: if stored.is_listed { listed() } else { Verdict::Excluded },
-        since_s: stored.since_s,
-        changed_s: stored.changed_s,
-        until_s: stored.until_s,
+        verdict: if start.is_listed { listed() } else { Verdict::Excluded },
+        since_s: start.since_s,
+        changed_s: start.changed_s,
+        until_s: start.until_s,
         times: stored.times,
         counted_s: stored.counted_s,
         reason: stored.reason.map(str::to_owned),
         origin: origin(stored.door, stored.who, stored.from)?,
     };
-    Ok((record, stored.last_event))
+    Ok((record, start.last_event))
 }
 
 /// Only what is served of a listing: its value, or that it is excluded, and its end.
 pub(super) fn decode_served(octets: &[u8]) -> Result<(Option<OwnValue>, Option<u64>), Undecodable> {
-    let stored: StoredRecord<'_> = fields(octets)?;
-    let own = OwnValue { address: stored.address.map(Ipv4Addr::from), text: stored.text.map(Into::into) };
-    Ok((stored.is_listed.then_some(own), stored.until_s))
+    let StoredRecord { start, .. } = fields(octets)?;
+    let own = OwnValue { address: start.address.map(Ipv4Addr::from), text: start.text.map(Into::into) };
+    Ok((start.is_listed.then_some(own), start.until_s))
+}
+
+/// Only the end of a listing. Millions may be counted by it, so that what stands behind is not looked at.
+pub(super) fn decode_end(octets: &[u8]) -> Result<Option<u64>, Undecodable> {
+    let octets = octets.strip_prefix(&[FORMAT]).ok_or(Undecodable)?;
+    let (start, _) = postcard::take_from_bytes::<StoredStart<'_>>(octets).map_err(|_| Undecodable)?;
+    Ok(start.until_s)
 }
 
 fn origin(door: u8, who: &str, from: Option<IpAddr>) -> Result<Origin, Undecodable> {
@@ -307,10 +322,12 @@ mod tests {
             let octets = encode_record(&record, Some(300));
             assert_eq!(decode_record(&zone, &key, &octets).expect("decodable"), (record.clone(), Some(300)));
             assert_eq!(decode_served(&octets).expect("decodable").1, record.until_s);
+            assert_eq!(decode_end(&octets).expect("decodable"), record.until_s);
             let line = serde_json::to_string(&record).expect("JSON");
             assert_eq!(serde_json::from_str::<Record>(&line).expect("JSON"), record, "{line}");
             assert!(decode_record(&zone, &key, &octets[..octets.len() - 1]).is_err());
             assert!(decode_record(&zone, &key, &[2, 0, 0]).is_err(), "a format to come");
+            assert!(decode_end(&[2, 0, 0]).is_err() && decode_end(&[FORMAT, 0, 0]).is_err());
         }
         let event = Event {
             at_s: 1,

@@ -32,8 +32,8 @@ use tracing::error;
 use super::{
     Event, Key, Record, StoreError,
     codec::{
-        Undecodable, decode_event, decode_key, decode_link, decode_record, decode_served, encode_event, encode_key,
-        encode_record,
+        Undecodable, decode_end, decode_event, decode_key, decode_link, decode_record, decode_served, encode_event,
+        encode_key, encode_record,
     },
     file::{open_file, sync_folder},
 };
@@ -321,8 +321,7 @@ pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: 
             if !key.value().starts_with(zone.as_wire()) {
                 break;
             }
-            let (_, until_s) = decode_served(octets.value())?;
-            count += usize::from(until_s.is_none_or(|until_s| now_s < until_s));
+            count += usize::from(decode_end(octets.value())?.is_none_or(|until_s| now_s < until_s));
         }
         Ok(count)
     })
