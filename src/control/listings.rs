@@ -14,7 +14,11 @@ use tokio::{
 };
 
 pub use super::changed::Changed;
-use super::{Answer, lines::Lines, served_zone, tally::Fate};
+use super::{
+    lines::Lines,
+    served_zone,
+    unmet::{Told, Unmet},
+};
 use crate::{
     live::{
         listings::{
@@ -295,39 +299,12 @@ impl ListingsRequest {
     }
 }
 
-/// What became of a request that was answered so.
-pub(super) fn fate(answer: &Answer, asks_only: bool, has_alarm: bool) -> Fate {
-    let is_refused = match answer {
-        Answer::Error { .. } if has_alarm => return Fate::Failed,
-        Answer::Error { .. } => true,
-        Answer::Listings { told: ListingsAnswer::Changed { changes } } => {
-            changes.iter().any(|changed| matches!(changed.outcome, Outcome::Refused { .. }))
-        }
-        Answer::Listings { told: ListingsAnswer::Report { report } } => report.faulty > 0,
-        _ => false,
-    };
-    match (is_refused, asks_only) {
-        (true, _) => Fate::Refused,
-        (false, true) => Fate::Answered,
-        (false, false) => Fate::Done,
-    }
-}
-
 /// Who asks, and of what.
 pub(super) struct Clerk<'a> {
     pub(super) listings: &'a Listings,
     /// What is served, looked at for the names of zones and not held on to: lines may come in for hours.
     pub(super) cell: &'a Cell,
     pub(super) origin: Origin,
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it ends what failed")]
-fn error(why: impl ToString) -> Answer {
-    Answer::Error { text: why.to_string() }
-}
-
-fn answer(answer: ListingsAnswer) -> Answer {
-    Answer::Listings { told: answer }
 }
 
 impl Clerk<'_> {
@@ -337,61 +314,52 @@ impl Clerk<'_> {
         request: ListingsRequest,
         reader: &mut (impl AsyncBufRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<Answer> {
+    ) -> io::Result<Told> {
         Ok(match request {
             ListingsRequest::Change { zone, keys, terms, reason } => {
-                self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await.unwrap_or_else(error)
+                self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await
             }
             ListingsRequest::Bulk { zone, terms, reason } => match self.zone(&zone) {
                 Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await,
-                Err(why) => error(why),
+                Err(why) => Err(why),
             },
             ListingsRequest::Import => self.import(reader).await,
             ListingsRequest::Show { zone, after, limit, counts_more } => {
-                self.show(&zone, after, limit, counts_more).await.unwrap_or_else(error)
+                self.show(&zone, after, limit, counts_more).await
             }
-            ListingsRequest::History { zones, key, limit } => {
-                self.history(&zones, &key, limit).await.unwrap_or_else(error)
-            }
+            ListingsRequest::History { zones, key, limit } => self.history(&zones, &key, limit).await,
             ListingsRequest::Export { zones } => self.export(&zones, writer).await?,
-            ListingsRequest::Backup { path } => self.backup(path).await.unwrap_or_else(error),
+            ListingsRequest::Backup { path } => self.backup(path).await,
         })
     }
 
-    fn zone(&self, text: &str) -> Result<Name, String> {
-        served_zone(&self.cell.load().snapshot, text)
+    fn zone(&self, text: &str) -> Result<Name, Unmet> {
+        served_zone(&self.cell.load().snapshot, text).map_err(Unmet::Wrong)
     }
 
-    fn zones(&self, texts: &[String]) -> Result<Vec<Name>, String> {
+    fn zones(&self, texts: &[String]) -> Result<Vec<Name>, Unmet> {
         if texts.is_empty() {
             return Ok(self.cell.load().snapshot.zones().iter().map(|zone| zone.apex.clone()).collect());
         }
         texts.iter().map(|text| self.zone(text)).collect()
     }
 
-    async fn change(
-        &self,
-        zone: &str,
-        texts: &[String],
-        terms: Option<&Terms>,
-        reason: Option<&String>,
-    ) -> Result<Answer, String> {
+    async fn change(&self, zone: &str, texts: &[String], terms: Option<&Terms>, reason: Option<&String>) -> Told {
         let zone = self.zone(zone)?;
         let op = terms.map_or(Op::Delist, Terms::op);
         let reason = terms.and_then(|terms| terms.reason.as_ref()).or(reason);
         let mut changes = Vec::new();
         for text in texts {
-            for key in parse_keys(text)? {
+            for key in parse_keys(text).map_err(Unmet::Wrong)? {
                 changes.push(Change { zone: zone.clone(), key, op: op.clone(), reason: reason.cloned() });
             }
         }
         let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
-        let outcomes = self.order(changes).await.unwrap_or(Err(StoreError::Ending)).map_err(|why| why.to_string())?;
+        let outcomes = self.order(changes).await.unwrap_or(Err(StoreError::Ending))?;
         let listings = self.listings.clone();
         let tell = move |(key, outcome): (Key, Outcome)| Changed::new(&listings, &zone, &key, outcome);
-        let told = task::spawn_blocking(move || keys.into_iter().zip(outcomes).map(tell).collect()).await;
-        let changes = told.map_err(|error| error.to_string())?;
-        Ok(answer(ListingsAnswer::Changed { changes }))
+        let changes = task::spawn_blocking(move || keys.into_iter().zip(outcomes).map(tell).collect()).await?;
+        Ok(ListingsAnswer::Changed { changes })
     }
 
     fn order(&self, changes: Vec<Change>) -> oneshot::Receiver<Applied> {
@@ -402,7 +370,7 @@ impl Clerk<'_> {
         &self,
         reader: &mut (impl AsyncBufRead + Unpin),
         parse: impl Fn(&str) -> Result<Vec<Change>, String>,
-    ) -> Answer {
+    ) -> Told {
         let mut report = BulkReport::default();
         let mut on_their_way = VecDeque::new();
         let (mut changes, mut lines) = (Vec::new(), Vec::new());
@@ -430,9 +398,7 @@ impl Clerk<'_> {
             }
             while on_their_way.len() > if is_end { 0 } else { BLOCKS_ON_THEIR_WAY } {
                 let Some((lines, block)) = on_their_way.pop_front() else { break };
-                if let Err(why) = settle(&mut report, &lines, block.await.unwrap_or(Err(StoreError::Ending))) {
-                    return error(stopped(why, lines.first(), &report));
-                }
+                settle(&mut report, &lines, block.await.unwrap_or(Err(StoreError::Ending)))?;
             }
             if is_end {
                 return ended(fault, reading.number(), report);
@@ -440,7 +406,7 @@ impl Clerk<'_> {
         }
     }
 
-    async fn import(&self, reader: &mut (impl AsyncBufRead + Unpin)) -> Answer {
+    async fn import(&self, reader: &mut (impl AsyncBufRead + Unpin)) -> Told {
         let mut report = BulkReport::default();
         let mut reading = Lines::new(reader);
         let (mut records, mut lines) = (Vec::new(), Vec::new());
@@ -460,10 +426,7 @@ impl Clerk<'_> {
                 let (listings, block) = (self.listings.clone(), std::mem::take(&mut records));
                 let applied =
                     task::spawn_blocking(move || listings.restore(block)).await.unwrap_or(Err(StoreError::Ending));
-                let lines = std::mem::take(&mut lines);
-                if let Err(why) = settle(&mut report, &lines, applied) {
-                    return error(stopped(why, lines.first(), &report));
-                }
+                settle(&mut report, &std::mem::take(&mut lines), applied)?;
             }
             if is_end {
                 return ended(fault, reading.number(), report);
@@ -471,7 +434,7 @@ impl Clerk<'_> {
         }
     }
 
-    async fn show(&self, zone: &str, after: Option<Key>, limit: usize, counts_more: bool) -> Result<Answer, String> {
+    async fn show(&self, zone: &str, after: Option<Key>, limit: usize, counts_more: bool) -> Told {
         let (listings, zone, limit) = (self.listings.clone(), self.zone(zone)?, limit.min(PAGE));
         let look = move || {
             let page = listings.of_zone(&zone, after.as_ref(), limit)?;
@@ -482,8 +445,9 @@ impl Clerk<'_> {
         look_aside(look).await
     }
 
-    async fn history(&self, zones: &[String], key: &str, limit: usize) -> Result<Answer, String> {
-        let (listings, zones, keys) = (self.listings.clone(), self.zones(zones)?, parse_keys(key)?);
+    async fn history(&self, zones: &[String], key: &str, limit: usize) -> Told {
+        let (listings, zones) = (self.listings.clone(), self.zones(zones)?);
+        let keys = parse_keys(key).map_err(Unmet::Wrong)?;
         let look = move || {
             let mut events = Vec::new();
             for (zone, key) in zones.iter().flat_map(|zone| keys.iter().map(move |key| (zone, key))) {
@@ -495,10 +459,10 @@ impl Clerk<'_> {
     }
 
     /// Writes the answer and the lines behind it; what is returned is the last line.
-    async fn export(&self, zones: &[String], writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<Answer> {
+    async fn export(&self, zones: &[String], writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<Told> {
         let zones = match self.zones(zones) {
             Ok(zones) => zones,
-            Err(why) => return Ok(error(why)),
+            Err(why) => return Ok(Err(why)),
         };
         for zone in zones {
             let mut after: Option<Key> = None;
@@ -506,7 +470,7 @@ impl Clerk<'_> {
                 let (listings, of_zone, from) = (self.listings.clone(), zone.clone(), after.take());
                 let page = match task::spawn_blocking(move || listings.of_zone(&of_zone, from.as_ref(), PAGE)).await? {
                     Ok(page) => page,
-                    Err(why) => return Ok(error(why)),
+                    Err(why) => return Ok(Err(why.into())),
                 };
                 let mut text = Vec::new();
                 for record in &page {
@@ -520,10 +484,10 @@ impl Clerk<'_> {
                 }
             }
         }
-        Ok(answer(ListingsAnswer::Exporting))
+        Ok(Ok(ListingsAnswer::Exporting))
     }
 
-    async fn backup(&self, path: PathBuf) -> Result<Answer, String> {
+    async fn backup(&self, path: PathBuf) -> Told {
         let listings = self.listings.clone();
         let copy = move || {
             listings.backup(&path)?;
@@ -534,15 +498,14 @@ impl Clerk<'_> {
 }
 
 /// Reads the store, so not on the thread that attends to everyone.
-async fn look_aside(
-    look: impl FnOnce() -> Result<ListingsAnswer, StoreError> + Send + 'static,
-) -> Result<Answer, String> {
-    let looked = task::spawn_blocking(look).await.map_err(|error| error.to_string())?;
-    looked.map(answer).map_err(|why| why.to_string())
+async fn look_aside(look: impl FnOnce() -> Result<ListingsAnswer, StoreError> + Send + 'static) -> Told {
+    Ok(task::spawn_blocking(look).await??)
 }
 
-fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<(), StoreError> {
-    for (line, outcome) in lines.iter().zip(applied?) {
+/// Adds what became of a block of lines to a report.
+fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<(), Unmet> {
+    let outcomes = applied.map_err(|why| Unmet::Failed(stopped(why, lines.first(), report)))?;
+    for (line, outcome) in lines.iter().zip(outcomes) {
         report.count(*line, &outcome);
     }
     Ok(())
@@ -554,10 +517,10 @@ fn apart<T>(read: io::Result<Option<T>>) -> (Option<T>, Option<io::Error>) {
 }
 
 /// The answer when all that could be read is done.
-fn ended(fault: Option<io::Error>, line: usize, report: BulkReport) -> Answer {
+fn ended(fault: Option<io::Error>, line: usize, report: BulkReport) -> Told {
     match fault {
-        Some(why) => error(stopped(why, Some(&line), &report)),
-        None => answer(ListingsAnswer::Report { report }),
+        Some(why) => Err(Unmet::Wrong(stopped(why, Some(&line), &report))),
+        None => Ok(ListingsAnswer::Report { report }),
     }
 }
 

@@ -13,6 +13,7 @@
 //! ```text
 //! listings.rs    lists, delists, and tells of listings over the control socket
 //! lines.rs       many lines behind a request
+//! unmet.rs       why one is not met
 //! client.rs      who asks
 //! changed.rs     what became of a change, and what else lists its key
 //! explain.rs     why a key is listed; by_command.rs, as far as that was by command
@@ -43,6 +44,7 @@ pub mod rspamd;
 mod stats;
 pub mod tally;
 pub mod tsig;
+mod unmet;
 pub mod update;
 
 use std::{
@@ -405,9 +407,12 @@ impl Desk {
                     let origin = Origin { door: Door::Command, who, from: None };
                     let clerk = Clerk { listings, cell: &self.cell, origin };
                     let asks_only = request.asks_only();
-                    let answer = clerk.meet(request, reader, writer).await?;
-                    self.doors.count(Door::Command, listings::fate(&answer, asks_only, listings.alarm().is_some()));
-                    answer
+                    let told = clerk.meet(request, reader, writer).await?;
+                    self.doors.count(Door::Command, unmet::fate(&told, asks_only));
+                    match told {
+                        Ok(told) => Answer::Listings { told },
+                        Err(why) => Answer::Error { text: why.to_string() },
+                    }
                 }
                 None => Answer::Error { text: "this server has no store for live listings: see its log".to_owned() },
             },

@@ -300,22 +300,21 @@ impl Desk {
         socket: &Arc<Socket>,
         waiting: &Arc<AtomicUsize>,
     ) {
-        let refuse = |who: &str, why: &str| {
+        let refuse = |who: &str, (fate, why): (Fate, &str)| {
             info!(who, "a datagram is refused: {why}");
-            self.tally.count(Door::Rspamd, Fate::Refused);
+            self.tally.count(Door::Rspamd, fate);
             socket.reply(&sender, FAIL);
         };
         let Some(origin) = origin else {
-            return refuse("unknown", "its sender is not told: do file descriptors come with it?");
+            return refuse("unknown", (Fate::Refused, "its sender is not told: do file descriptors come with it?"));
         };
-        let refuse = |why: &str| refuse(&origin.who, why);
         let changes = match self.read(datagram) {
             Ok(changes) => changes,
-            Err(why) => return refuse(&why),
+            Err((fate, why)) => return refuse(&origin.who, (fate, &why)),
         };
         if waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            return refuse("too many wait for the disk");
+            return refuse(&origin.who, (Fate::Failed, "too many wait for the disk"));
         }
         let batch = Batch { changes, origin, is_atomic: true, condition: None };
         let (socket, waiting, tally) = (Arc::clone(socket), Arc::clone(waiting), Arc::clone(&self.tally));
@@ -337,17 +336,22 @@ impl Desk {
         });
     }
 
-    fn read(&self, datagram: &[u8]) -> Result<Vec<Change>, String> {
+    /// The changes that a datagram means, or as what it counts that it means none, and why.
+    fn read(&self, datagram: &[u8]) -> Result<Vec<Change>, (Fate, String)> {
+        let mut fate = Fate::Refused;
         let holds_of = |zone: &Name| {
             let served = self.cell.load();
             let found = served.snapshot.zone(zone).ok_or_else(|| format!("no zone {zone} is served here"))?;
             if !self.scope.admits(zone) {
                 return Err(format!("zone {zone} is not for datagrams"));
             }
-            let content = found.content.as_ref().ok_or_else(|| format!("zone {zone} is not loaded"))?;
+            let content = found.content.as_ref().ok_or_else(|| {
+                fate = Fate::Failed;
+                format!("zone {zone} is not loaded")
+            })?;
             Ok(Holds::of(content))
         };
-        read(datagram, holds_of, self.listings.now_s())
+        read(datagram, holds_of, self.listings.now_s()).map_err(|why| (fate, why))
     }
 }
 

@@ -62,7 +62,7 @@ families! {
     gauge SELFTEST "dnsbld_selftest_ok" ["zone", "probe"]
         "1 if the zone answered as RFC 5782 and its own entries say, else 0; asked once a minute.";
     counter DOORS "dnsbld_door_requests_total" ["door", "result"]
-        "Messages to the doors for live listings: done, answered (they only asked), refused, failed (SERVFAIL, 503, no room).";
+        "Messages to the doors for live listings: done, answered (they only asked), refused (at least some of it), failed (SERVFAIL, 503, no room).";
     gauge BUILD "dnsbld_build_info" ["version"] "Always 1.";
     gauge TCP_OPEN "dnsbld_tcp_connections" [] "TCP connections open now.";
     counter TCP_ACCEPTED "dnsbld_tcp_connections_total" [] "TCP connections let in.";

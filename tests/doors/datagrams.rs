@@ -12,7 +12,7 @@ use std::{
 
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 
-use super::{HEAD, Server, ask, is_listed, open};
+use super::{HEAD, Server, ask, http::metric, is_listed, open};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -107,6 +107,19 @@ fn a_path_that_is_removed_is_made_again() {
     }
     assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
     assert!(is_listed(&server, "1.2.0.192.bl.example"));
+}
+
+#[test]
+fn a_zone_without_data_is_a_failure_of_ours() {
+    let config = "[datagrams]\nlisten = \"./updates.sock\"\nzones = [\"*\"]\n";
+    let from_future = format!("{HEAD}$TIMESTAMP 2037-12-24\n127.0.0.2\n");
+    let files = [("zones/bl.example.ip4set", &*from_future), ("zones/other.example.ip4set", "127.0.0.2\n")];
+    let server = Server::with_config(&files, config);
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "FAIL");
+    assert_eq!(send(&server, b"elsewhere.example\x00192.0.2.1"), "FAIL");
+    let counted =
+        |result| metric(&server, &format!("dnsbld_door_requests_total{{door=\"rspamd\",result=\"{result}\"}}"));
+    assert_eq!([counted("failed"), counted("refused")], [Some(1.0); 2]);
 }
 
 #[test]

@@ -13,10 +13,11 @@ use serde_json::value::RawValue;
 use super::{
     Caller, Desk,
     bodies::PutBody,
-    json,
+    json, marked,
     problem::{Body, Path, Problem, parse, plain},
 };
 use crate::{
+    control::tally::Fate,
     live::listings::{Change, Key, Op, Outcome},
     wire::name::Name,
 };
@@ -93,7 +94,8 @@ pub(super) async fn post(
         }
     }
     reply.refused.sort_by_key(|refused| refused.index);
-    Ok(json(StatusCode::OK, &reply))
+    let fate = if reply.refused.is_empty() { Fate::Done } else { Fate::Refused };
+    Ok(marked(json(StatusCode::OK, &reply), fate))
 }
 
 /// Reads each change by itself.

@@ -116,17 +116,23 @@ impl Desk {
     }
 }
 
-/// Counts what became of a request.
+/// Counts what became of a request: what its reply is marked with, or else what the status says.
 async fn count(State(desk): State<Desk>, request: Request, next: Next) -> Response {
-    let asks_only = request.method() == Method::GET;
+    let asks_only = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = next.run(request).await;
-    let fate = match response.status() {
+    let fate = response.extensions().get().copied().unwrap_or(match response.status() {
         StatusCode::OK if asks_only => Fate::Answered,
         StatusCode::OK => Fate::Done,
         status if status.is_server_error() => Fate::Failed,
         _ => Fate::Refused,
-    };
+    });
     desk.0.tally.count(Door::Http, fate);
+    response
+}
+
+/// A reply whose status does not say what became of the request.
+fn marked(mut response: Response, fate: Fate) -> Response {
+    response.extensions_mut().insert(fate);
     response
 }
 
@@ -231,10 +237,10 @@ async fn read(
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
     let missing = format!("nothing is said of {key} in zone {zone}");
     let found = desk.look(move |listings| listings.get(&zone, &key)).await?;
-    match found {
-        Some(record) => Ok(json(StatusCode::OK, &ListingBody::from(&record))),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, missing)),
-    }
+    Ok(match found {
+        Some(record) => json(StatusCode::OK, &ListingBody::from(&record)),
+        None => marked(Problem::new(StatusCode::NOT_FOUND, missing).into_response(), Fate::Answered),
+    })
 }
 
 /// Where a page begins, and how long it may be.
