@@ -2,92 +2,19 @@
 //!
 //! Files are mostly sorted, and then each prefix costs a comparison. One out of order goes to a table, where a step or two find it.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher as _, Hash},
-};
+use std::{collections::HashSet, hash::Hash};
 
 use foldhash::fast::RandomState;
 
-/// Keys out of order.
-trait Others<K>: Default {
-    /// Adds a key, and says whether it is new.
-    fn insert(&mut self, key: K) -> bool;
-    /// How many there are.
-    fn count(&self) -> usize;
-}
-
-impl<K: Eq + Hash> Others<K> for HashSet<K, RandomState> {
-    fn insert(&mut self, key: K) -> bool {
-        Self::insert(self, key)
-    }
-
-    fn count(&self) -> usize {
-        self.len()
-    }
-}
-
-/// Keys that are numbers above zero.
-#[derive(Default)]
-struct Numbers {
-    /// So many as a power of two, and one in four at least is free: zero.
-    places: Vec<u64>,
-    count: usize,
-    state: RandomState,
-}
-
-impl Others<u64> for Numbers {
-    #[inline]
-    fn insert(&mut self, number: u64) -> bool {
-        debug_assert!(number > 0);
-        if 4 * self.count >= 3 * self.places.len() {
-            self.grow();
-        }
-        let place = self.place(number);
-        let is_new = self.places[place] == 0;
-        self.places[place] = number;
-        self.count += usize::from(is_new);
-        is_new
-    }
-
-    fn count(&self) -> usize {
-        self.count
-    }
-}
-
-impl Numbers {
-    /// Where the number stands, or will.
-    #[inline]
-    fn place(&self, number: u64) -> usize {
-        let mask = self.places.len() - 1;
-        let mut place = self.state.hash_one(number) as usize & mask;
-        while self.places[place] != 0 && self.places[place] != number {
-            place = (place + 1) & mask;
-        }
-        place
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let larger = vec![0; (2 * self.places.len()).max(64)];
-        for number in std::mem::replace(&mut self.places, larger) {
-            if number > 0 {
-                let place = self.place(number);
-                self.places[place] = number;
-            }
-        }
-    }
-}
-
 /// Keys that were read.
 #[derive(Default)]
-struct Known<K, O> {
+struct Known<K> {
     /// Those that were above all before them.
     ascending: Vec<K>,
-    others: O,
+    others: HashSet<K, RandomState>,
 }
 
-impl<K: Copy + Ord, O: Others<K>> Known<K, O> {
+impl<K: Copy + Ord + Hash> Known<K> {
     /// Adds a key, and says whether it is new.
     #[inline]
     fn insert(&mut self, key: K) -> bool {
@@ -102,26 +29,25 @@ impl<K: Copy + Ord, O: Others<K>> Known<K, O> {
     }
 
     fn count(&self) -> usize {
-        self.ascending.len() + self.others.count()
+        self.ascending.len() + self.others.len()
     }
 }
 
 /// The prefixes, as numbers of eight octets but for the rare ones beyond /64.
 #[derive(Default)]
 pub(super) struct KnownPrefixes {
-    v4: Known<u64, Numbers>,
+    v4: Known<u64>,
     /// Below /64 the first bit beyond the prefix is set, which tells its length.
-    v6_wide: Known<u64, Numbers>,
-    v6_64: Known<u64, Numbers>,
-    /// And `::/64`, which is zero.
-    v6_deep: Known<(u128, u8), HashSet<(u128, u8), RandomState>>,
+    v6_wide: Known<u64>,
+    v6_64: Known<u64>,
+    v6_deep: Known<(u128, u8)>,
 }
 
 impl KnownPrefixes {
     /// Adds an IPv4 prefix, and says whether it is new.
     #[inline]
     pub(super) fn insert_v4(&mut self, base: u32, length: u8) -> bool {
-        self.v4.insert(u64::from(base) << 8 | u64::from(length + 1))
+        self.v4.insert(u64::from(base) << 8 | u64::from(length))
     }
 
     /// Adds an IPv6 prefix, and says whether it is new.
@@ -130,7 +56,7 @@ impl KnownPrefixes {
         let upper = (base >> 64) as u64;
         match length {
             0..64 => self.v6_wide.insert(upper | 1 << (63 - length)),
-            64 if upper > 0 => self.v6_64.insert(upper),
+            64 => self.v6_64.insert(upper),
             _ => self.v6_deep.insert((base, length)),
         }
     }
