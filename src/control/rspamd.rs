@@ -22,7 +22,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, sendto, setsockopt, sockopt::PassCred,
 };
@@ -39,8 +38,9 @@ use crate::{
         listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, Verdict},
         served::Cell,
     },
-    load::single::{SingleLine, Subject, read_line},
+    load::single::{SingleLine, read_line},
     wire::name::Name,
+    zone::live::Place,
 };
 
 /// Longest datagram that the fork takes, in octets.
@@ -106,8 +106,8 @@ fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Cha
     }
     let reason = read.text.as_deref().map(|text| String::from_utf8_lossy(text).into_owned());
     let op = if is_removal { Op::Delist } else { put(&read, now_s)? };
-    let keys = keys(read.subject)?;
-    Ok(keys.into_iter().map(|key| Change { zone: zone.clone(), key, op: op.clone(), reason: reason.clone() }).collect())
+    let change = |place| Change { zone: zone.clone(), key: key(place), op: op.clone(), reason: reason.clone() };
+    Ok(read.places.iter().map(change).collect())
 }
 
 fn put(read: &SingleLine, now_s: u64) -> Result<Op, String> {
@@ -126,19 +126,12 @@ fn put(read: &SingleLine, now_s: u64) -> Result<Op, String> {
     Ok(Op::Put { verdict, lifetime })
 }
 
-fn keys(subject: Subject) -> Result<Vec<Key>, String> {
-    Ok(match subject {
-        Subject::V4(first, length) => {
-            vec![Key::prefix(IpNet::from(Ipv4Net::new(first.into(), length).map_err(|error| error.to_string())?))]
-        }
-        Subject::V6(first, length) => {
-            vec![Key::prefix(IpNet::from(Ipv6Net::new(first.into(), length).map_err(|error| error.to_string())?))]
-        }
-        Subject::Name { name, exact, below } => {
-            let both = [(exact, false), (below, true)];
-            both.into_iter().filter(|(wanted, _)| *wanted).map(|(_, wild)| Key::name(name.clone(), wild)).collect()
-        }
-    })
+/// The key of a place; IPv4 prefixes may be in IPv6 clothes.
+fn key(place: &Place) -> Key {
+    match Key::of(place) {
+        Key::Prefix(net) => Key::prefix(net),
+        name @ Key::Name { .. } => name,
+    }
 }
 
 /// A bound socket.
@@ -390,6 +383,7 @@ mod tests {
         assert_eq!(ops("192.0.2.0/24 :3:bad @ lifetime=1m", ADDRESSES), [("192.0.2.0/24".to_owned(), value)]);
         let seen = listed(None, None, Lifetime::Until(1_700_003_600));
         assert_eq!(ops("2001:db8::1 @ ts=1700000000;lifetime=1h", ADDRESSES), [("2001:db8::1".to_owned(), seen)]);
+        assert_eq!(ops("::ffff:c000:201", ADDRESSES), [("192.0.2.1".to_owned(), plain())]);
         let endless = listed(None, None, Lifetime::Endless);
         assert_eq!(ops("192.0.2.1 @ lifetime=0", ADDRESSES), [("192.0.2.1".to_owned(), endless)]);
         let both = [("spam.example".to_owned(), plain()), ("*.spam.example".to_owned(), plain())];

@@ -13,13 +13,16 @@ use super::{
     report::Fault,
     value::{self, GivenValue},
 };
-use crate::wire::name::Name;
+use crate::{
+    wire::name::Name,
+    zone::live::{Place, reverse},
+};
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SingleLine {
-    /// Of what.
-    pub subject: Subject,
+    /// Of what: one, or two if it is about a name and all below it (a leading `.`).
+    pub places: Vec<Place>,
     /// It is excluded (`!`).
     pub is_exclusion: bool,
     /// The return code, if the line gives one.
@@ -34,24 +37,6 @@ pub struct SingleLine {
     pub until_s: Option<u32>,
 }
 
-/// What a line is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// An IPv4 prefix: its first address and its length.
-    V4(u32, u8),
-    /// An IPv6 prefix.
-    V6(u128, u8),
-    /// A name; a leading `.` means both itself and all below it.
-    Name {
-        /// The name.
-        name: Name,
-        /// Itself.
-        exact: bool,
-        /// All names below it.
-        below: bool,
-    },
-}
-
 /// Reads a line: of addresses as `ip4trie` has them, or of names as `dnset` has.
 ///
 /// # Errors
@@ -63,16 +48,17 @@ pub fn read_line(line: &[u8], holds_addresses: bool) -> Result<SingleLine, Strin
 fn read(line: &[u8], holds_addresses: bool) -> Result<SingleLine, Wrong> {
     let mut cursor = Cursor::new(line);
     let start = cursor;
-    if cursor.is_done() || cursor.peek() == Some(b':') || cursor.peek() == Some(b'$') {
+    let is_default = cursor.peek() == Some(b':') && !(holds_addresses && cursor.rest().starts_with(b"::"));
+    if cursor.is_done() || is_default || cursor.peek() == Some(b'$') {
         return Err(start.wrong(Fault::Address, "an entry: defaults and specials are for files"));
     }
     let is_exclusion = takes_exclamation(&mut cursor);
-    let subject = if holds_addresses { addresses(&mut cursor)? } else { name(&mut cursor)? };
+    let places = if holds_addresses { vec![prefix(&mut cursor)?] } else { names(&mut cursor)? };
     cursor.skip_blanks();
     let (mut tail, params) = parameters(cursor)?;
     let given = if is_exclusion { GivenValue::default() } else { value::read(&mut tail)? };
     Ok(SingleLine {
-        subject,
+        places,
         is_exclusion,
         address: given.address,
         text: given.text.filter(|text| !text.is_empty()).map(<[u8]>::to_vec),
@@ -82,28 +68,29 @@ fn read(line: &[u8], holds_addresses: bool) -> Result<SingleLine, Wrong> {
     })
 }
 
-fn addresses(cursor: &mut Cursor<'_>) -> Result<Subject, Wrong> {
+fn prefix(cursor: &mut Cursor<'_>) -> Result<Place, Wrong> {
     let start = *cursor;
     match address::read_either(cursor, false)? {
         Either::V4(range) => {
             let length = range.prefix_len().ok_or_else(|| start.wrong(Fault::Address, "one prefix"))?;
-            Ok(Subject::V4(range.first, length))
+            Ok(Place::V4(range.first, length))
         }
-        Either::V6(base, length) => Ok(Subject::V6(base, length)),
+        Either::V6(base, length) => Ok(Place::V6(base, length)),
     }
 }
 
-fn name(cursor: &mut Cursor<'_>) -> Result<Subject, Wrong> {
-    let (skipped, exact, below) = match cursor.rest() {
-        [b'*', b'.', ..] => (2, false, true),
-        [b'.', ..] => (1, true, true),
-        _ => (0, true, false),
+fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Place>, Wrong> {
+    let (skipped, wildcards): (_, &[bool]) = match cursor.rest() {
+        [b'*', b'.', ..] => (2, &[true]),
+        [b'.', ..] => (1, &[false, true]),
+        _ => (0, &[false]),
     };
     cursor.skip(skipped);
     let mut name = NameBuffer::new();
     name.read_below_root(cursor)?;
     name.make_lowercase();
-    Ok(Subject::Name { name: Name::from_wire(name.as_wire()), exact, below })
+    let reversed = reverse(&Name::from_wire(name.as_wire()));
+    Ok(wildcards.iter().map(|&is_wildcard| Place::Name { reversed: reversed.clone(), is_wildcard }).collect())
 }
 
 /// The line up to its parameters, and these. A live listing knows no delays and no keys, so a line that asks for them is not
@@ -136,12 +123,13 @@ mod tests {
     #[test]
     fn entries_of_addresses() {
         let read = line("192.0.2.1 :127.0.0.3:Seen at $ @ ts=100;lifetime=1h", true);
-        assert_eq!(read.subject, Subject::V4(0xc000_0201, 32));
+        assert_eq!(read.places, [Place::V4(0xc000_0201, 32)]);
         assert_eq!((read.is_exclusion, read.address), (false, Some(Ipv4Addr::new(127, 0, 0, 3))));
         assert_eq!(read.text.as_deref(), Some(&b"Seen at $"[..]));
         assert_eq!((read.seen_s, read.lifetime_s, read.until_s), (Some(100), Some(3_600), None));
-        assert_eq!(line("192.0.2.0/24", true).subject, Subject::V4(0xc000_0200, 24));
-        assert_eq!(line("2001:db8::/32 :4", true).subject, Subject::V6(0x2001_0db8 << 96, 32));
+        assert_eq!(line("192.0.2.0/24", true).places, [Place::V4(0xc000_0200, 24)]);
+        assert_eq!(line("2001:db8::/32 :4", true).places, [Place::V6(0x2001_0db8 << 96, 32)]);
+        assert_eq!(line("::1", true).places, [Place::V6(1, 128)], "which is no default");
         let excluded = line("!192.0.2.1 @ until=1970-01-01T00:01:00Z", true);
         assert_eq!((excluded.is_exclusion, excluded.until_s), (true, Some(60)));
         let plain = line("192.0.2.1", true);
@@ -150,12 +138,12 @@ mod tests {
 
     #[test]
     fn entries_of_names() {
-        let of = |text| line(text, false).subject;
-        let name = Name::parse(b"spam.example").expect("a name");
-        let is = |exact, below| Subject::Name { name: name.clone(), exact, below };
-        assert_eq!(of("Spam.Example :2:x"), is(true, false));
-        assert_eq!(of("*.spam.example"), is(false, true));
-        assert_eq!(of(".spam.example"), is(true, true));
+        let of = |text| line(text, false).places;
+        let [itself, below] =
+            [false, true].map(|is_wildcard| Place::Name { reversed: (*b"\x07example\x04spam").into(), is_wildcard });
+        assert_eq!(of("Spam.Example :2:x"), std::slice::from_ref(&itself));
+        assert_eq!(of("*.spam.example"), std::slice::from_ref(&below));
+        assert_eq!(of(".spam.example"), [itself, below]);
     }
 
     #[test]
