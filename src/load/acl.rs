@@ -13,7 +13,7 @@ use super::{
     cursor::{Cursor, Wrong, is_blank, is_comment},
     dataset::{Reading, build_values, read_value},
     report::{Fault, Report},
-    special::Settings,
+    special::InForce,
     value::ValueReader,
 };
 use crate::{
@@ -116,7 +116,7 @@ fn bare_keyword(text: &[u8]) -> Option<&'static str> {
 
 /// An access list by client address while its files are read.
 pub(super) struct ClientLines {
-    pub(super) settings: Settings,
+    pub(super) settings: InForce,
     actions: Actions,
     entries: Vec<(IpNet, Action)>,
     known: HashSet<IpNet, foldhash::fast::RandomState>,
@@ -124,7 +124,7 @@ pub(super) struct ClientLines {
 
 impl ClientLines {
     pub(super) fn new(options: &Options) -> Self {
-        let settings = Settings::new(options);
+        let settings = InForce::new(options);
         Self { settings, actions: Actions::new(), entries: Vec::new(), known: HashSet::default() }
     }
 
@@ -168,7 +168,7 @@ impl ClientLines {
 
 /// An access list by key while its files are read.
 pub(super) struct KeyLines {
-    pub(super) settings: Settings,
+    pub(super) settings: InForce,
     actions: Actions,
     /// Of equal keys the last line counts.
     keys: HashMap<Box<[u8]>, Action, foldhash::fast::RandomState>,
@@ -177,7 +177,7 @@ pub(super) struct KeyLines {
 
 impl KeyLines {
     pub(super) fn new(options: &Options) -> Self {
-        let settings = Settings::new(options);
+        let settings = InForce::new(options);
         Self { settings, actions: Actions::new(), keys: HashMap::default(), fallback: Action::Ignore }
     }
 

@@ -9,13 +9,13 @@ use super::{
     dataset::{Draft, Reading, Usual},
     name::NameBuffer,
     report::{Fault, Report},
-    special::{self, Settings},
+    special::{self, InForce},
 };
 use crate::{wire::name::Name, zone::dataset::Kind};
 
-/// Where in a file we are.
+/// What lines are of that come now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum State {
     /// Before the first section of the file.
     Outside,
     /// In the last section begun.
@@ -27,29 +27,31 @@ enum Place {
 /// Sections while their files are read.
 pub(super) struct Sections {
     label: String,
+    remembered_max: usize,
     /// What sections begin with.
-    settings: Settings,
+    settings: InForce,
     finished: Vec<Section>,
     /// The last section begun, with its subzones.
     last: Option<(Vec<Name>, Draft)>,
     /// Why one of them cannot be used, and so none.
     failure: Option<LoadError>,
-    place: Place,
+    state: State,
     /// What is set in a section that cannot be read.
-    discarded: Settings,
+    discarded: InForce,
 }
 
 impl Sections {
     pub(super) fn new(label: String, options: &Options) -> Self {
-        let settings = Settings::new(options);
+        let settings = InForce::new(options);
         Self {
             label,
+            remembered_max: options.remembered_max,
             discarded: settings.clone(),
             settings,
             finished: Vec::new(),
             last: None,
             failure: None,
-            place: Place::Outside,
+            state: State::Outside,
         }
     }
 
@@ -57,25 +59,26 @@ impl Sections {
     pub(super) fn fork(&self) -> Self {
         Self {
             label: self.label.clone(),
+            remembered_max: self.remembered_max,
             settings: self.settings.clone(),
             finished: Vec::new(),
             last: self.last.as_ref().map(|(subzones, draft)| (subzones.clone(), draft.fork())),
             failure: None,
-            place: self.place,
+            state: self.state,
             discarded: self.discarded.clone(),
         }
     }
 
     /// Begins another file.
     pub(super) fn start_file(&mut self) {
-        self.place = Place::Outside;
+        self.state = State::Outside;
     }
 
     /// The settings that a special line changes.
-    pub(super) fn settings(&mut self) -> &mut Settings {
-        match (self.place, &mut self.last) {
-            (Place::Section, Some((_, draft))) => &mut draft.shared.settings,
-            (Place::Broken, _) => &mut self.discarded,
+    pub(super) fn settings(&mut self) -> &mut InForce {
+        match (self.state, &mut self.last) {
+            (State::Section, Some((_, draft))) => &mut draft.shared.settings,
+            (State::Broken, _) => &mut self.discarded,
             _ => &mut self.settings,
         }
     }
@@ -83,7 +86,7 @@ impl Sections {
     /// Begins a section.
     pub(super) fn start(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         const EXPECTED: &str = "ip4set, ip4tset, ip4trie, ip6trie, ip6tset, ip4seen, dnset, dnhash or generic";
-        self.place = Place::Broken;
+        self.state = State::Broken;
         let start = cursor;
         let Some(word) = special::dataset_words(&mut cursor) else {
             return Err(start.wrong(Fault::Special, "a dataset type and subzones"));
@@ -102,13 +105,13 @@ impl Sections {
         }
         let name = name.filter(|name| !name.is_empty()).map(String::from_utf8_lossy);
         let label = format!("{}:{}", self.label, name.as_deref().unwrap_or(kind.word()));
-        let mut draft = Draft::new(kind, label, self.settings.clone());
+        let mut draft = Draft::new(kind, label, self.settings.clone(), self.remembered_max);
         if let Some((_, last)) = &mut self.last {
             draft.take_words(last);
         }
         self.finish(reading.report);
         self.last = Some((subzones, draft));
-        self.place = Place::Section;
+        self.state = State::Section;
         Ok(())
     }
 
@@ -125,17 +128,17 @@ impl Sections {
 
     /// Takes lines that need no second look from the start of `text`.
     pub(super) fn usual_lines(&mut self, text: &[u8], head: &ZoneHead) -> Usual {
-        match (self.place, &mut self.last) {
-            (Place::Section, Some((_, draft))) => draft.usual_lines(text, head),
+        match (self.state, &mut self.last) {
+            (State::Section, Some((_, draft))) => draft.usual_lines(text, head),
             _ => Usual::default(),
         }
     }
 
     /// Reads a line that is neither empty nor special.
     pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-        match (self.place, &mut self.last) {
-            (Place::Section, Some((_, draft))) => draft.line(cursor, head, reading),
-            (Place::Broken, _) => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it that can be read")),
+        match (self.state, &mut self.last) {
+            (State::Section, Some((_, draft))) => draft.line(cursor, head, reading),
+            (State::Broken, _) => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it that can be read")),
             _ => Err(cursor.wrong(Fault::Unread, "a $DATASET line before it in this file")),
         }
     }

@@ -8,7 +8,7 @@ use super::{
     names::NameLines,
     params::{self, Params},
     report::{Fault, Report},
-    special::Settings,
+    special::InForce,
     value::{self, ValueReader},
     words::{self, Words},
 };
@@ -45,7 +45,7 @@ impl Reading<'_> {
 }
 
 /// How lines of entries are read.
-enum Lines {
+enum EntryLines {
     Addresses(Box<AddressLines>),
     Names(Box<NameLines>),
     Records(RecordLines),
@@ -70,7 +70,7 @@ impl Usual {
 
 /// What entries of one dataset share.
 pub(super) struct Shared {
-    pub(super) settings: Settings,
+    pub(super) settings: InForce,
     pub(super) values: ValueReader,
     pub(super) words: Words,
 }
@@ -80,16 +80,16 @@ pub(super) struct Draft {
     label: String,
     kind: Kind,
     pub(super) shared: Shared,
-    lines: Lines,
+    lines: EntryLines,
 }
 
 impl Draft {
-    /// An empty dataset of a kind that has entries.
-    pub(super) fn new(kind: Kind, label: String, settings: Settings) -> Self {
+    /// An empty dataset of a kind that has entries. Of prefixes, so many are remembered to tell which come again.
+    pub(super) fn new(kind: Kind, label: String, settings: InForce, remembered_max: usize) -> Self {
         let lines = match kind {
-            Kind::DnSet | Kind::DnHash => Lines::Names(Box::default()),
-            Kind::Generic => Lines::Records(RecordLines::default()),
-            _ => Lines::Addresses(Box::new(AddressLines::new(kind, settings.remembered_max))),
+            Kind::DnSet | Kind::DnHash => EntryLines::Names(Box::default()),
+            Kind::Generic => EntryLines::Records(RecordLines::default()),
+            _ => EntryLines::Addresses(Box::new(AddressLines::new(kind, remembered_max))),
         };
         Self {
             label,
@@ -108,9 +108,9 @@ impl Draft {
     /// A dataset for entries that follow, with nothing in it yet.
     pub(super) fn fork(&self) -> Self {
         let lines = match &self.lines {
-            Lines::Addresses(lines) => Lines::Addresses(Box::new(lines.fork())),
-            Lines::Names(_) => Lines::Names(Box::default()),
-            Lines::Records(_) => Lines::Records(RecordLines::default()),
+            EntryLines::Addresses(lines) => EntryLines::Addresses(Box::new(lines.fork())),
+            EntryLines::Names(_) => EntryLines::Names(Box::default()),
+            EntryLines::Records(_) => EntryLines::Records(RecordLines::default()),
         };
         let Shared { settings, values, .. } = &self.shared;
         let shared = Shared { settings: settings.clone(), values: values.fork(), words: Words::default() };
@@ -122,8 +122,8 @@ impl Draft {
         let values = self.shared.values.absorb(later.shared.values);
         self.shared.settings = later.shared.settings;
         match (&mut self.lines, later.lines) {
-            (Lines::Addresses(lines), Lines::Addresses(later)) => lines.absorb(*later, &values),
-            (Lines::Names(lines), Lines::Names(later)) => lines.absorb(*later, &values),
+            (EntryLines::Addresses(lines), EntryLines::Addresses(later)) => lines.absorb(*later, &values),
+            (EntryLines::Names(lines), EntryLines::Names(later)) => lines.absorb(*later, &values),
             _ => debug_assert!(false, "parts of one kind, and not of records"),
         }
     }
@@ -138,9 +138,9 @@ impl Draft {
     #[inline]
     pub(super) fn line(&mut self, cursor: Cursor<'_>, head: &ZoneHead, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         match &mut self.lines {
-            Lines::Addresses(lines) => lines.line(cursor, &mut self.shared, head, reading),
-            Lines::Names(lines) => lines.line(cursor, &mut self.shared, reading),
-            Lines::Records(lines) => lines.line(cursor, &self.shared.settings, reading),
+            EntryLines::Addresses(lines) => lines.line(cursor, &mut self.shared, head, reading),
+            EntryLines::Names(lines) => lines.line(cursor, &mut self.shared, reading),
+            EntryLines::Records(lines) => lines.line(cursor, &self.shared.settings, reading),
         }
     }
 
@@ -148,9 +148,9 @@ impl Draft {
     /// what others mean.
     pub(super) fn usual_lines(&mut self, text: &[u8], head: &ZoneHead) -> Usual {
         match &mut self.lines {
-            Lines::Addresses(lines) => lines.usual_lines(text, &self.shared, head),
-            Lines::Names(lines) => lines.usual_lines(text, &self.shared),
-            Lines::Records(_) => Usual::default(),
+            EntryLines::Addresses(lines) => lines.usual_lines(text, &self.shared, head),
+            EntryLines::Names(lines) => lines.usual_lines(text, &self.shared),
+            EntryLines::Records(_) => Usual::default(),
         }
     }
 
@@ -159,9 +159,9 @@ impl Draft {
         let Self { label, kind, shared, lines } = self;
         let mut values = shared.values;
         let entries = match lines {
-            Lines::Addresses(lines) => Entries::Addresses(lines.build(&mut values, &label, report)),
-            Lines::Names(lines) => Entries::Names(lines.build(&label, report)),
-            Lines::Records(lines) => Entries::Records(lines.build()),
+            EntryLines::Addresses(lines) => Entries::Addresses(lines.build(&mut values, &label, report)),
+            EntryLines::Names(lines) => Entries::Names(lines.build(&label, report)),
+            EntryLines::Records(lines) => Entries::Records(lines.build()),
         };
         let default_value = (!matches!(entries, Entries::Records(_))).then(|| values.first_default_id());
         let values = build_values(values, &shared.settings, &label, report)?;
@@ -172,7 +172,7 @@ impl Draft {
 /// Makes templates of the texts, now that all variables are known.
 pub(super) fn build_values(
     values: ValueReader,
-    settings: &Settings,
+    settings: &InForce,
     label: &str,
     report: &mut Report,
 ) -> Result<Values, LoadError> {

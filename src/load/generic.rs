@@ -15,7 +15,7 @@ use super::{
     dataset::Reading,
     name::{NameBuffer, asterisk},
     report::Fault,
-    special::{Settings, ttl_s},
+    special::{InForce, ttl_s},
     value,
 };
 use crate::{
@@ -55,7 +55,7 @@ impl RecordLines {
     pub(super) fn line(
         &mut self,
         mut cursor: Cursor<'_>,
-        settings: &Settings,
+        settings: &InForce,
         reading: &mut Reading<'_>,
     ) -> Result<(), Wrong> {
         let owner_start = cursor;

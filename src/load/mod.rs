@@ -55,7 +55,7 @@ use self::{
     cursor::{Cursor, Wrong},
     dataset::{Draft, Reading, Usual},
     lines::Packing,
-    special::{Effect, Keyword, LineKind, Settings},
+    special::{InForce, Keyword, LineKind},
 };
 pub use self::{
     lines::{Lines, RawLine},
@@ -269,7 +269,12 @@ impl Body {
             Kind::Acl => Self::Clients(ClientLines::new(options)),
             Kind::AclKey => Self::Keys(KeyLines::new(options)),
             Kind::Combined => Self::Sections(Box::new(Sections::new(label.to_owned(), options))),
-            _ => Self::Entries(Box::new(Draft::new(kind, label.to_owned(), Settings::new(options)))),
+            _ => Self::Entries(Box::new(Draft::new(
+                kind,
+                label.to_owned(),
+                InForce::new(options),
+                options.remembered_max,
+            ))),
         }
     }
 
@@ -282,7 +287,7 @@ impl Body {
         }
     }
 
-    fn settings(&mut self) -> &mut Settings {
+    fn settings(&mut self) -> &mut InForce {
         match self {
             Self::Entries(draft) => &mut draft.shared.settings,
             Self::Sections(sections) => sections.settings(),
@@ -311,9 +316,9 @@ impl Body {
     }
 }
 
-/// Where lines stand.
+/// Where lines come from.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct Origin<'a> {
     file: &'a str,
     modified_s: u64,
     lines_before: u64,
@@ -399,7 +404,7 @@ impl<'o> Loader<'o> {
         };
         let lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;
         self.start_file();
-        self.lines(lines, Place { file: &file, modified_s, lines_before: 0 }, report, broken)
+        self.lines(lines, Origin { file: &file, modified_s, lines_before: 0 }, report, broken)
     }
 
     /// Reads a part of a plain file, of which so many lines come before it.
@@ -410,17 +415,17 @@ impl<'o> Loader<'o> {
         let Source { name: file, modified_s, reader } = source;
         let broken = |error| LoadError::Read { file: file.clone(), error };
         let lines = Lines::within(reader).map_err(broken)?;
-        self.lines(lines, Place { file: &file, modified_s, lines_before }, report, broken)
+        self.lines(lines, Origin { file: &file, modified_s, lines_before }, report, broken)
     }
 
     fn lines(
         &mut self,
         mut lines: Lines<impl Read>,
-        place: Place<'_>,
+        origin: Origin<'_>,
         report: &mut Report,
         broken: impl Fn(io::Error) -> LoadError,
     ) -> Result<(), LoadError> {
-        let Place { file, modified_s, lines_before } = place;
+        let Origin { file, modified_s, lines_before } = origin;
         let mut reading = Reading { options: self.options, report, file, line: lines_before, modified_s };
         loop {
             let usual = self.body.usual_lines(lines.at_hand(), &self.head);
@@ -445,8 +450,8 @@ impl<'o> Loader<'o> {
             LineKind::Empty => return Ok(()),
             LineKind::Entry => self.body.line(cursor, &self.head, reading),
             LineKind::Special => match self.special(cursor, reading) {
-                Ok(Effect::None) => Ok(()),
-                Ok(Effect::FromFuture(ahead_s)) => {
+                Ok(None) => Ok(()),
+                Ok(Some(ahead_s)) => {
                     return Err(LoadError::FromFuture { file: reading.file.to_owned(), line: reading.line, ahead_s });
                 }
                 Err(wrong) => Err(wrong),
@@ -458,7 +463,8 @@ impl<'o> Loader<'o> {
         Ok(())
     }
 
-    fn special(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<Effect, Wrong> {
+    /// Puts a special line into force: see [`special::apply`].
+    fn special(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<Option<u64>, Wrong> {
         let start = cursor;
         let keyword = special::keyword(&mut cursor)?;
         if self.kind.is_access() && matches!(keyword, Keyword::Soa | Keyword::Servers) {
@@ -466,12 +472,12 @@ impl<'o> Loader<'o> {
                 start.line(),
                 start.wrong(Fault::Unused, "no $SOA and no $NS, since an access list is no zone"),
             );
-            return Ok(Effect::None);
+            return Ok(None);
         }
         if keyword == Keyword::Dataset
             && let Body::Sections(sections) = &mut self.body
         {
-            return sections.start(cursor, reading).map(|()| Effect::None);
+            return sections.start(cursor, reading).map(|()| None);
         }
         let (settings, options) = (self.body.settings(), self.options);
         let mut remark = |wrong| reading.remark(start.line(), wrong);

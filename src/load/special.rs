@@ -20,21 +20,18 @@ const TTL_MAX_S: u32 = i32::MAX as u32;
 
 /// What holds for the entries of one dataset.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(super) struct InForce {
     /// The last `$TTL`.
     pub(super) ttl_s: u32,
     /// `$0` to `$9` and `$=`.
     pub(super) variables: Variables,
     /// `$LIFETIME`, for the entries after it; 0 is none.
     pub(super) lifetime_s: u32,
-    /// See [`Options`].
-    pub(super) remembered_max: usize,
 }
 
-impl Settings {
+impl InForce {
     pub(super) fn new(options: &Options) -> Self {
-        let remembered_max = options.remembered_max;
-        Self { ttl_s: options.default_ttl_s, variables: Variables::default(), lifetime_s: 0, remembered_max }
+        Self { ttl_s: options.default_ttl_s, variables: Variables::default(), lifetime_s: 0 }
     }
 }
 
@@ -106,23 +103,16 @@ pub(super) fn keyword(cursor: &mut Cursor<'_>) -> Result<Keyword, Wrong> {
     if cursor.is_at_end() { Err(cursor.wrong(Fault::Special, EXPECTED)) } else { Ok(keyword) }
 }
 
-/// What a special line did besides setting something.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    None,
-    /// The data were made so many seconds from now: they must not be loaded.
-    FromFuture(u64),
-}
-
-/// Puts a special line into force. `remark` takes the faults that do not cost the line.
+/// Puts a special line into force. `remark` takes the faults that do not cost the line. If the line says that the data were made
+/// in the future, in how many seconds: they must not be loaded.
 pub(super) fn apply(
     keyword: Keyword,
     cursor: &mut Cursor<'_>,
-    settings: &mut Settings,
+    settings: &mut InForce,
     head: &mut ZoneHead,
     options: &Options,
     remark: &mut dyn FnMut(Wrong),
-) -> Result<Effect, Wrong> {
+) -> Result<Option<u64>, Wrong> {
     match keyword {
         Keyword::Soa if head.soa.is_some() => {}
         Keyword::Soa => head.soa = Some(soa(cursor, settings.ttl_s, options, remark)?),
@@ -138,11 +128,11 @@ pub(super) fn apply(
         Keyword::Base => settings.variables.set_base(cursor.rest()),
         Keyword::Dataset => return Err(cursor.wrong(Fault::Special, "$DATASET in files of type combined only")),
     }
-    Ok(Effect::None)
+    Ok(None)
 }
 
 /// A lifetime that cannot be read, with what holds for the entries after it instead.
-fn without_end(mut wrong: Wrong, settings: &Settings) -> Wrong {
+fn without_end(mut wrong: Wrong, settings: &InForce) -> Wrong {
     let instead = match settings.lifetime_s {
         0 => "the entries after it have no end".to_owned(),
         lifetime_s => format!("the entries after it end by the $LIFETIME before, {lifetime_s} s"),
@@ -268,7 +258,7 @@ const STAMP_EXPECTED: &str = "a time as 2026-12-24, 20261224 or 2026:12:24:18:00
 const PAST_END_EXPECTED: &str = "an end that is still to come, since the zone answers SERVFAIL after it: fetch newer data, ask who makes them, or correct the line (it is in UTC)";
 
 /// Reads when the data were made, and perhaps when they expire.
-fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) -> Result<Effect, Wrong> {
+fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) -> Result<Option<u64>, Wrong> {
     let start = *cursor;
     let made_s = stamp_s(cursor)?;
     cursor.skip_blanks();
@@ -287,7 +277,7 @@ fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) ->
         return Err(cursor.wrong(Fault::Special, "nothing more on the line"));
     }
     if let Some(made_s) = made_s.filter(|&made_s| made_s > options.now_s) {
-        return Ok(Effect::FromFuture(made_s - options.now_s));
+        return Ok(Some(made_s - options.now_s));
     }
     if let Some(expires_s) = expires_s {
         head.expires_s = Some(head.expires_s.map_or(expires_s, |earlier| earlier.min(expires_s)));
@@ -295,7 +285,7 @@ fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) ->
             return Err(start.wrong(Fault::PastEnd, PAST_END_EXPECTED));
         }
     }
-    Ok(Effect::None)
+    Ok(None)
 }
 
 /// Reads a year, month, day and perhaps a time of day in UTC, with or without `-` or `:` between. A lone `0`, `-` or `:`

@@ -14,12 +14,12 @@ const PLACES_LOG2: u32 = 12;
 
 /// Claims by the words that say them.
 pub(super) struct Words {
-    places: Vec<Kept>,
+    places: Vec<Remembered>,
     /// What was kept in an earlier time does not count.
     time: u64,
 }
 
-struct Kept {
+struct Remembered {
     words: Vec<u8>,
     /// The `$LIFETIME` in force.
     lifetime_s: u32,
@@ -48,9 +48,9 @@ impl Words {
     /// What the words say.
     #[inline]
     pub(super) fn claim(&self, words: &[u8], lifetime_s: u32) -> Option<Claim> {
-        let kept = self.places.get(place(words))?;
-        let is_same = kept.time == self.time && kept.lifetime_s == lifetime_s && kept.words == words;
-        is_same.then_some(kept.claim)
+        let found = self.places.get(place(words))?;
+        let is_same = found.time == self.time && found.lifetime_s == lifetime_s && found.words == words;
+        is_same.then_some(found.claim)
     }
 
     /// Remembers what the words say.
@@ -59,12 +59,12 @@ impl Words {
             return;
         }
         if self.places.is_empty() {
-            self.places.resize_with(PLACES, || Kept { words: Vec::new(), lifetime_s: 0, time: 0, claim });
+            self.places.resize_with(PLACES, || Remembered { words: Vec::new(), lifetime_s: 0, time: 0, claim });
         }
-        let kept = &mut self.places[place(words)];
-        kept.words.clear();
-        kept.words.extend_from_slice(words);
-        (kept.lifetime_s, kept.time, kept.claim) = (lifetime_s, self.time, claim);
+        let remembered = &mut self.places[place(words)];
+        remembered.words.clear();
+        remembered.words.extend_from_slice(words);
+        (remembered.lifetime_s, remembered.time, remembered.claim) = (lifetime_s, self.time, claim);
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     What,
     rules::{Rule, Rules, Situation},
     serving::{Edit, Serving},
-    store::{Fault, Known, Tables},
+    store::{Known, StoreFault, Tables},
 };
 use crate::{wire::name::Name, zone::live::Place};
 
@@ -74,7 +74,7 @@ pub(super) struct Group<'a, 't> {
 
 impl Group<'_, '_> {
     /// Decides an order and writes it down; what its asker is told.
-    pub(super) fn order(&mut self, order: &mut Order) -> Result<Applied, Fault> {
+    pub(super) fn order(&mut self, order: &mut Order) -> Result<Applied, StoreFault> {
         if let Some(condition) = order.condition.take()
             && !self.holds(condition)?
         {
@@ -99,7 +99,7 @@ impl Group<'_, '_> {
         Ok(Ok(outcomes))
     }
 
-    fn holds(&self, condition: Condition) -> Result<bool, Fault> {
+    fn holds(&self, condition: Condition) -> Result<bool, StoreFault> {
         let fault = RefCell::new(None);
         let get = |zone: &Name, key: &Key| match self.tables.known(zone, key) {
             Ok(known) => known.record.filter(|record| record.in_force(self.situation.now_s)),
@@ -154,7 +154,7 @@ impl Group<'_, '_> {
         }
     }
 
-    fn change(&mut self, change: &Change, origin: &Origin) -> Result<Outcome, Fault> {
+    fn change(&mut self, change: &Change, origin: &Origin) -> Result<Outcome, StoreFault> {
         let now_s = self.situation.now_s;
         let mut known = self.tables.known(&change.zone, &change.key)?;
         if let Some(over) = known.record.take_if(|record| !record.in_force(now_s)) {
@@ -179,7 +179,7 @@ impl Group<'_, '_> {
         }
     }
 
-    fn remove(&mut self, change: &Change, known: &Known) -> Result<(), Fault> {
+    fn remove(&mut self, change: &Change, known: &Known) -> Result<(), StoreFault> {
         self.tables.remove(&change.zone, &change.key, known)?;
         self.edits.push((change.zone.clone(), Edit::Remove { place: change.key.place() }));
         Ok(())
@@ -193,7 +193,7 @@ impl Group<'_, '_> {
         mut known: Known,
         rule: &Rule,
         origin: &Origin,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<Outcome, StoreFault> {
         let now_s = self.situation.now_s;
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
@@ -230,7 +230,7 @@ impl Group<'_, '_> {
         Ok(outcome)
     }
 
-    fn restore(&mut self, record: &Record) -> Result<Outcome, Fault> {
+    fn restore(&mut self, record: &Record) -> Result<Outcome, StoreFault> {
         let (until_s, times) = (record.until_s, record.times);
         let mut known = self.tables.known(&record.zone, &record.key)?;
         let is_listed = record.verdict != Verdict::Excluded;

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::{
     StoreError,
-    store::{Fault, caught, make_tables},
+    store::{StoreFault, caught, make_tables},
 };
 
 /// Name of the file in the state folder.
@@ -125,11 +125,10 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
         );
     }
     let database = caught(|| Ok((disk.open)(path)?)).map_err(|fault| match fault {
-        Fault::Redb(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse(path.display().to_string()),
-        fault @ (Fault::Redb(redb::Error::Corrupted(_)) | Fault::Panicked(_)) => StoreError::Unreadable(format!(
-            "{} is damaged ({fault}): stop the server, and put a backup in its place",
-            path.display()
-        )),
+        StoreFault::Redb(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse(path.display().to_string()),
+        fault @ (StoreFault::Redb(redb::Error::Corrupted(_)) | StoreFault::Panicked(_)) => StoreError::Unreadable(
+            format!("{} is damaged ({fault}): stop the server, and put a backup in its place", path.display()),
+        ),
         fault => StoreError::Unreadable(format!("{}: {fault}", path.display())),
     })?;
     let unwritable = |why: &dyn std::fmt::Display| StoreError::Unwritable(format!("{}: {why}", path.display()));

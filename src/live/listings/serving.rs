@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The listings of a zone, with what it takes to change them.
-struct Held {
+struct ServedZone {
     slot: u32,
     zone: Arc<LiveZone>,
     numbers: ValueNumbers,
@@ -25,7 +25,7 @@ pub(super) struct Serving {
     slots: LiveSlots,
     /// TTL of answers where a zone gives none.
     ttl_s: u32,
-    zones: HashMap<Name, Held>,
+    zones: HashMap<Name, ServedZone>,
     /// What is published next.
     live: Live,
     retired: Vec<Arc<Live>>,
@@ -66,38 +66,39 @@ impl Serving {
         Self { retired: std::mem::take(&mut self.retired), ..anew }
     }
 
-    fn held(&mut self, zone: &Name) -> &mut Held {
+    fn served_zone(&mut self, zone: &Name) -> &mut ServedZone {
         // A lookup by reference first: the name is cloned once a zone, not once a change.
         if !self.zones.contains_key(zone) {
             let live = LiveZone::new(self.ttl_s);
-            let held = Held { slot: self.slots.slot(zone), zone: Arc::new(live), numbers: ValueNumbers::default() };
-            self.zones.insert(zone.clone(), held);
+            let served =
+                ServedZone { slot: self.slots.slot(zone), zone: Arc::new(live), numbers: ValueNumbers::default() };
+            self.zones.insert(zone.clone(), served);
         }
         self.zones.get_mut(zone).expect("it was just put there")
     }
 
     /// Takes what is stored at the start, in the order of the store.
     pub(super) fn take(&mut self, zone: &Name, place: &Place, own: Option<&OwnValue>, until_s: Option<u64>) {
-        let held = self.held(zone);
-        Arc::make_mut(&mut held.zone).push(place, own, end(until_s), &mut held.numbers);
+        let served = self.served_zone(zone);
+        Arc::make_mut(&mut served.zone).push(place, own, end(until_s), &mut served.numbers);
     }
 
     /// Changes what will be served.
     pub(super) fn edit(&mut self, zone: &Name, edit: &Edit) {
-        let held = self.held(zone);
-        let live = Arc::make_mut(&mut held.zone);
+        let served = self.served_zone(zone);
+        let live = Arc::make_mut(&mut served.zone);
         match edit {
-            Edit::Put { place, own, until_s } => live.put(place, own.as_ref(), *until_s, &mut held.numbers),
-            Edit::Remove { place } => live.remove(place, &mut held.numbers),
+            Edit::Put { place, own, until_s } => live.put(place, own.as_ref(), *until_s, &mut served.numbers),
+            Edit::Remove { place } => live.remove(place, &mut served.numbers),
         }
     }
 
     /// Serves it from now on.
     pub(super) fn publish<'a>(&mut self, zones: impl Iterator<Item = &'a Name>) {
         for zone in zones {
-            if let Some(held) = self.zones.get_mut(zone) {
-                Arc::make_mut(&mut held.zone).settle();
-                self.live.set(held.slot, (!held.zone.is_empty()).then(|| Arc::clone(&held.zone)));
+            if let Some(served) = self.zones.get_mut(zone) {
+                Arc::make_mut(&mut served.zone).settle();
+                self.live.set(served.slot, (!served.zone.is_empty()).then(|| Arc::clone(&served.zone)));
             }
         }
         self.retired.push(self.cell.swap(Arc::new(self.live.clone())));
@@ -126,19 +127,19 @@ impl Serving {
 
     /// How many listings a zone has.
     pub(super) fn len(&self, zone: &Name) -> usize {
-        self.zones.get(zone).map_or(0, |held| held.zone.len())
+        self.zones.get(zone).map_or(0, |served| served.zone.len())
     }
 
     /// Whether a zone says anything of exactly this, in force or not.
     pub(super) fn has(&self, zone: &Name, place: &Place) -> bool {
-        self.zones.get(zone).is_some_and(|held| held.zone.exactly(place).is_some())
+        self.zones.get(zone).is_some_and(|served| served.zone.exactly(place).is_some())
     }
 
     /// Some of what is over at this second.
     pub(super) fn over(&self, now_s: u64, limit: usize) -> Vec<(Name, Place)> {
         let mut over = Vec::new();
-        for (name, held) in &self.zones {
-            let places = held.zone.over(now_s, limit - over.len());
+        for (name, served) in &self.zones {
+            let places = served.zone.over(now_s, limit - over.len());
             over.extend(places.into_iter().map(|place| (name.clone(), place)));
             if over.len() >= limit {
                 break;

@@ -57,7 +57,7 @@ const EVENT_OVERHEAD: u64 = 24;
 
 /// Something that redb, or what it gave back, did not like.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum StoreFault {
     #[error(transparent)]
     Redb(#[from] redb::Error),
     #[error(transparent)]
@@ -68,7 +68,7 @@ pub(super) enum Fault {
 
 macro_rules! faults {
     ($($error:ty),*) => {$(
-        impl From<$error> for Fault {
+        impl From<$error> for StoreFault {
             fn from(error: $error) -> Self {
                 Self::Redb(error.into())
             }
@@ -78,8 +78,8 @@ macro_rules! faults {
 
 faults!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError, DatabaseError);
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
+impl From<StoreFault> for StoreError {
+    fn from(fault: StoreFault) -> Self {
         Self::Unreadable(fault.to_string())
     }
 }
@@ -87,19 +87,22 @@ impl From<Fault> for StoreError {
 /// Works on a store, and tells of a panic as of any other fault: redb verifies a page when it opens a file, and believes it
 /// from then on, so that one which the disk damages later is met by an assertion somewhere in it, on whichever thread reads.
 /// The hook has printed where that is.
-pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, StoreFault>) -> Result<T, StoreFault> {
     // Nothing of ours is left half done: what was read is thrown away, and redb gives up a transaction that unwinds.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let said = payload.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no word");
-        Err(Fault::Panicked(said.to_owned()))
+        Err(StoreFault::Panicked(said.to_owned()))
     })
 }
 
 /// Reads a running server's store. Its asker is told what goes wrong, and the log of a panic, lest nobody looks.
-fn reading<T>(database: &Database, read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Fault> {
+fn reading<T>(
+    database: &Database,
+    read: impl FnOnce(&ReadTransaction) -> Result<T, StoreFault>,
+) -> Result<T, StoreFault> {
     caught(|| read(&database.begin_read()?)).inspect_err(|fault| {
-        if let Fault::Panicked(_) = fault {
+        if let StoreFault::Panicked(_) = fault {
             error!("the store of live listings cannot be read: {fault}; what is served is not touched by that");
         }
     })
@@ -115,7 +118,7 @@ pub(super) struct Known {
 }
 
 /// Makes the tables that are not there yet.
-pub(super) fn make_tables(database: &Database) -> Result<(), Fault> {
+pub(super) fn make_tables(database: &Database) -> Result<(), StoreFault> {
     let transaction = database.begin_write()?;
     transaction.open_table(LISTINGS)?;
     transaction.open_table(DELISTED)?;
@@ -135,9 +138,9 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreFault> {
         let numbers = transaction.open_table(NUMBERS)?;
-        let number = |word| Ok::<u64, Fault>(numbers.get(word)?.map_or(0, |number| number.value()));
+        let number = |word| Ok::<u64, StoreFault>(numbers.get(word)?.map_or(0, |number| number.value()));
         let (next_event, history_bytes) = (number(NEXT_EVENT)?, number(HISTORY_BYTES)?);
         Ok(Self {
             listings: transaction.open_table(LISTINGS)?,
@@ -150,19 +153,19 @@ impl<'t> Tables<'t> {
     }
 
     /// Notes the numbers; the last thing before a commit.
-    pub(super) fn close(mut self) -> Result<(), Fault> {
+    pub(super) fn close(mut self) -> Result<(), StoreFault> {
         self.numbers.insert(NEXT_EVENT, self.next_event)?;
         self.numbers.insert(HISTORY_BYTES, self.history_bytes)?;
         Ok(())
     }
 
     /// What is known of a key.
-    pub(super) fn known(&self, zone: &Name, key: &Key) -> Result<Known, Fault> {
+    pub(super) fn known(&self, zone: &Name, key: &Key) -> Result<Known, StoreFault> {
         known(&self.listings, &self.delisted, zone, key)
     }
 
     /// Writes down a listing whose last event is noted.
-    pub(super) fn put(&mut self, record: &Record, known: &Known) -> Result<(), Fault> {
+    pub(super) fn put(&mut self, record: &Record, known: &Known) -> Result<(), StoreFault> {
         let key = encode_key(&record.zone, &record.key.place());
         self.listings.insert(&*key, &*encode_record(record, known.last_event))?;
         if known.is_delisted {
@@ -172,7 +175,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Throws a listing away; its last event is noted.
-    pub(super) fn remove(&mut self, zone: &Name, key: &Key, known: &Known) -> Result<(), Fault> {
+    pub(super) fn remove(&mut self, zone: &Name, key: &Key, known: &Known) -> Result<(), StoreFault> {
         let key = encode_key(zone, &key.place());
         self.listings.remove(&*key)?;
         if let Some(last_event) = known.last_event {
@@ -182,7 +185,7 @@ impl<'t> Tables<'t> {
     }
 
     /// How often a key was listed since a second, as far as the history goes.
-    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, Fault> {
+    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, StoreFault> {
         let (mut times, mut next) = (0, known.last_event);
         while let Some(number) = next {
             let Some(octets) = self.history.get(number)? else { break };
@@ -197,7 +200,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Adds an event; `counts` if it is one of the times that its key was listed.
-    pub(super) fn note(&mut self, event: &Event, counts: bool, known: &mut Known) -> Result<(), Fault> {
+    pub(super) fn note(&mut self, event: &Event, counts: bool, known: &mut Known) -> Result<(), StoreFault> {
         let number = self.next_event;
         self.next_event += 1;
         let before = known.last_event.replace(number);
@@ -208,7 +211,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Where the count goes on behind an event whose predecessor is this one: there, or further back if it does not count.
-    fn may_count(&self, before: Option<u64>) -> Result<Option<u64>, Fault> {
+    fn may_count(&self, before: Option<u64>) -> Result<Option<u64>, StoreFault> {
         let Some(number) = before else { return Ok(None) };
         let Some(octets) = self.history.get(number)? else { return Ok(None) };
         let link = decode_link(octets.value())?;
@@ -217,7 +220,7 @@ impl<'t> Tables<'t> {
 
     /// Throws away events of before a second, and the oldest of those that are too many; at most `limit` at a time. Returns how
     /// many that were.
-    pub(super) fn trim(&mut self, before_s: u64, max_bytes: u64, limit: usize) -> Result<usize, Fault> {
+    pub(super) fn trim(&mut self, before_s: u64, max_bytes: u64, limit: usize) -> Result<usize, StoreFault> {
         let mut trimmed = 0;
         while trimmed < limit {
             let Some((number, octets)) =
@@ -250,7 +253,7 @@ fn known(
     delisted: &impl ReadableTable<Octets, u64>,
     zone: &Name,
     key: &Key,
-) -> Result<Known, Fault> {
+) -> Result<Known, StoreFault> {
     let encoded = encode_key(zone, &key.place());
     if let Some(octets) = listings.get(&*encoded)? {
         let (record, last_event) = decode_record(zone, key, octets.value())?;
@@ -265,7 +268,7 @@ fn known(
 pub(super) fn for_each_served(
     database: &Database,
     mut visit: impl FnMut(&Name, &Place, Option<&OwnValue>, Option<u64>),
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     reading(database, |transaction| {
         for entry in transaction.open_table(LISTINGS)?.iter()? {
             let (key, octets) = entry?;
@@ -277,11 +280,11 @@ pub(super) fn for_each_served(
     })
 }
 
-pub(super) fn get(database: &Database, zone: &Name, key: &Key) -> Result<Option<Record>, Fault> {
+pub(super) fn get(database: &Database, zone: &Name, key: &Key) -> Result<Option<Record>, StoreFault> {
     reading(database, |transaction| Ok(known_in(transaction, zone, key)?.record))
 }
 
-fn known_in(transaction: &ReadTransaction, zone: &Name, key: &Key) -> Result<Known, Fault> {
+fn known_in(transaction: &ReadTransaction, zone: &Name, key: &Key) -> Result<Known, StoreFault> {
     known(&transaction.open_table(LISTINGS)?, &transaction.open_table(DELISTED)?, zone, key)
 }
 
@@ -291,7 +294,7 @@ pub(super) fn of_zone(
     zone: &Name,
     after: Option<&Key>,
     limit: usize,
-) -> Result<Vec<Record>, Fault> {
+) -> Result<Vec<Record>, StoreFault> {
     let mut first = after.map_or_else(|| zone.as_wire().to_vec(), |key| encode_key(zone, &key.place()));
     if after.is_some() {
         first.push(0); // the first key beyond
@@ -311,7 +314,7 @@ pub(super) fn of_zone(
 }
 
 /// How many listings of a zone after a key are in force.
-pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: u64) -> Result<usize, Fault> {
+pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: u64) -> Result<usize, StoreFault> {
     let mut first = encode_key(zone, &after.place());
     first.push(0); // the first key beyond
     reading(database, |transaction| {
@@ -328,7 +331,7 @@ pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: 
 }
 
 /// The last events of a key, oldest first.
-pub(super) fn history(database: &Database, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, Fault> {
+pub(super) fn history(database: &Database, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, StoreFault> {
     reading(database, |transaction| {
         let table = transaction.open_table(HISTORY)?;
         let mut next = known_in(transaction, zone, key)?.last_event;
@@ -345,7 +348,7 @@ pub(super) fn history(database: &Database, zone: &Name, key: &Key, limit: usize)
 }
 
 /// Octets of history.
-pub(super) fn history_bytes(database: &Database) -> Result<u64, Fault> {
+pub(super) fn history_bytes(database: &Database) -> Result<u64, StoreFault> {
     reading(database, |transaction| {
         Ok(transaction.open_table(NUMBERS)?.get(HISTORY_BYTES)?.map_or(0, |number| number.value()))
     })
@@ -380,7 +383,7 @@ pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreEr
     })
 }
 
-fn copy_tables(database: &Database, to: &Path) -> Result<(), Fault> {
+fn copy_tables(database: &Database, to: &Path) -> Result<(), StoreFault> {
     reading(database, |from| {
         let to = open_file(to)?;
         let transaction = to.begin_write()?;
@@ -396,7 +399,7 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
     from: &ReadTransaction,
     to: &WriteTransaction,
     definition: TableDefinition<'_, K, V>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let mut table = to.open_table(definition)?;
     for entry in from.open_table(definition)?.iter()? {
         let (key, value) = entry?;
@@ -494,7 +497,7 @@ mod tests {
     fn a_panic_takes_no_reader_with_it() {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("in memory");
         let fault =
-            reading(&database, |_| -> Result<(), Fault> { panic!("a page is damaged") }).expect_err("it panicked");
+            reading(&database, |_| -> Result<(), StoreFault> { panic!("a page is damaged") }).expect_err("it panicked");
         assert!(
             fault.to_string().contains("redb panicked") && fault.to_string().contains("a page is damaged"),
             "{fault}"

@@ -32,7 +32,7 @@ use super::{
     file::{self, Disk, FileId},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
-    store::{self, Fault, Tables},
+    store::{self, StoreFault, Tables},
 };
 use crate::{live::served::Cell, wire::name::Name};
 
@@ -273,7 +273,7 @@ impl Writer {
         written.map_err(|fault| self.fail(&fault))
     }
 
-    fn write_to(&mut self, database: &Database, orders: &mut [Order]) -> Result<Decided, Fault> {
+    fn write_to(&mut self, database: &Database, orders: &mut [Order]) -> Result<Decided, StoreFault> {
         let transaction = database.begin_write()?;
         let mut tables = Tables::open(&transaction)?;
         let (answers, edits) = self.decide(&mut tables, orders)?;
@@ -288,7 +288,7 @@ impl Writer {
     }
 
     /// Decides order by order, within the tables of one transaction.
-    fn decide(&self, tables: &mut Tables<'_>, orders: &mut [Order]) -> Result<Decided, Fault> {
+    fn decide(&self, tables: &mut Tables<'_>, orders: &mut [Order]) -> Result<Decided, StoreFault> {
         let served = self.served.load();
         let now_s = self.shared.clock.now_s();
         let mut group = Group {
@@ -325,7 +325,7 @@ impl Writer {
         }
     }
 
-    fn sweep_in(&mut self, database: &Database, past_s: u64) -> Result<(usize, Vec<(Name, Edit)>), Fault> {
+    fn sweep_in(&mut self, database: &Database, past_s: u64) -> Result<(usize, Vec<(Name, Edit)>), StoreFault> {
         let over = self.serving.over(past_s, GROUP_MAX);
         let transaction = database.begin_write()?;
         let mut tables = Tables::open(&transaction)?;
