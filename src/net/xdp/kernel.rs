@@ -17,7 +17,6 @@ const MAP_CREATE: c_int = 0;
 const MAP_UPDATE_ELEM: c_int = 2;
 const PROG_LOAD: c_int = 5;
 const LINK_CREATE: c_int = 28;
-const LINK_DETACH: c_int = 34;
 
 /// A map from a queue's number to a socket (`BPF_MAP_TYPE_XSKMAP`).
 const SOCKET_MAP: u32 = 17;
@@ -125,13 +124,6 @@ pub(super) fn attach(program: BorrowedFd<'_>, interface: u32, mode: Mode) -> io:
     let mut attributes = Attributes { program, interface, kind: ATTACH_KIND, flags: mode as u32 };
     // SAFETY: these are the first fields of what BPF_LINK_CREATE takes.
     unsafe { bpf(LINK_CREATE, &mut attributes) }.map(owned)
-}
-
-/// Has an interface no longer run a program.
-pub(super) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attributes = link.as_raw_fd() as u32;
-    // SAFETY: it is the one field of what BPF_LINK_DETACH takes.
-    unsafe { bpf(LINK_DETACH, &mut attributes) }.map(drop)
 }
 
 /// Octets of memory shared with the kernel.

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
 use super::card::Card;
-use super::kernel;
 use crate::net::Stop;
 
 /// How soon a stop is seen.
@@ -60,14 +59,16 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 /// A program on an interface.
 pub(super) struct Hold {
     name: String,
-    link: OwnedFd,
+    /// What keeps it there: it leaves with its last descriptor. To take it off by a call would need privileges that are gone,
+    /// on kernels before 5.19.
+    link: Mutex<Option<OwnedFd>>,
     /// Why the program was taken off, once it was.
     let_go: OnceLock<String>,
 }
 
 impl Hold {
     pub(super) fn new(name: String, link: OwnedFd) -> Self {
-        Self { name, link, let_go: OnceLock::new() }
+        Self { name, link: Mutex::new(Some(link)), let_go: OnceLock::new() }
     }
 
     /// The interface's name.
@@ -89,13 +90,8 @@ impl Hold {
         if self.let_go.set(why.to_owned()).is_err() {
             return;
         }
-        match kernel::detach(self.link.as_fd()) {
-            // With the interface itself the program went as well.
-            Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => {
-                tracing::error!("{}: {why}, and the program cannot be taken off it ({error}): start anew", self.name);
-            }
-            _ => tracing::warn!("{}: {why}: its requests take the kernel's way until a new start", self.name),
-        }
+        drop(self.link.lock().unwrap_or_else(PoisonError::into_inner).take());
+        tracing::warn!("{}: {why}: its requests take the kernel's way until a new start", self.name);
     }
 }
 
@@ -157,6 +153,9 @@ pub(in crate::net) fn watch(all: &[Watched], stop: &Stop) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -168,8 +167,9 @@ mod tests {
     #[test]
     fn changes_are_noticed() {
         let address = IpAddr::from([192, 0, 2, 53]);
-        let null = std::fs::File::open("/dev/null").expect("a file");
-        let hold = Arc::new(Hold::new("eth0".to_owned(), null.into()));
+        let (link, mut program) = UnixStream::pair().expect("a pair");
+        program.set_nonblocking(true).expect("set");
+        let hold = Arc::new(Hold::new("eth0".to_owned(), link.into()));
         let card = |mtu: usize| Card { index: 2, mtu, station: [2, 0, 0, 0, 0, 1], queues: 1, one_way: 0 };
         let watched = Watched { hold, card: card(1500), addresses: vec![address] };
         let machine = |station: u8, address: [u8; 4]| Machine {
@@ -186,9 +186,11 @@ mod tests {
         let words = |machine: Machine| watched.change(&machine, Some(&Ok(card(1500)))).expect("a change");
         assert!(words(machine(9, [192, 0, 2, 53])).contains("another hardware address"));
         assert!(watched.hold.is_active());
+        assert!(program.read(&mut [0]).is_err(), "the link is held");
         for why in ["it is gone", "it has been for long"] {
             watched.hold.let_go(why);
         }
+        assert_eq!(program.read(&mut [0]).ok(), Some(0), "nothing holds the link any more");
         assert_eq!((watched.hold.is_active(), watched.hold.why_let_go()), (false, Some("it is gone")));
         assert_eq!(words(machine(1, [192, 0, 2, 54])), "192.0.2.53 is no address of this machine any more");
     }
