@@ -48,6 +48,8 @@ use tracing::{info, warn};
 use collector::ServerCollector;
 use monitor::Monitor;
 use notify::Notifier;
+pub use privileges::confine;
+pub(crate) use privileges::give_up_capabilities;
 use query_log::QueryTap;
 use responder::Shared;
 pub use responder::{LoggedQuery, QueryLog};
@@ -507,21 +509,4 @@ async fn attend(
             () = next_tick() => personality.ticked(running),
         }
     }
-}
-
-/// Writes a process id file.
-///
-/// # Errors
-/// Names the file.
-pub fn write_pidfile(path: &Path) -> anyhow::Result<()> {
-    std::fs::write(path, format!("{}\n", std::process::id()))
-        .with_context(|| format!("unable to write pidfile {}", path.display()))
-}
-
-/// Confines a process that serves nothing.
-///
-/// # Errors
-/// Names the user, group, folder or file.
-pub fn confine(process: &crate::config::Process) -> anyhow::Result<()> {
-    privileges::confine(process)
 }

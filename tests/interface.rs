@@ -504,10 +504,16 @@ fn privileges_go_when_the_sockets_are_open() {
     let served = wire.serve(&with, "xdp = [\"xdp0\"]");
     ask(0, &Query::new("2.0.0.127.bl.example", A).octets());
     assert_eq!(tapped(), 1);
-    let status = fs::read_to_string(format!("/proc/{}/status", served.child.id())).expect("a process");
-    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-        let line = status.lines().find(|line| line.starts_with(set)).expect("a line");
-        assert!(line.ends_with("\t0000000000000000"), "{line}");
+    // Each thread has its own.
+    let threads = fs::read_dir(format!("/proc/{}/task", served.child.id())).expect("a process");
+    let statuses: Vec<String> =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok()).collect();
+    assert!(statuses.iter().any(|status| status.starts_with("Name:\tlog\n")), "{statuses:?}");
+    for status in statuses {
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            let line = status.lines().find(|line| line.starts_with(set)).expect("a line");
+            assert!(line.ends_with("\t0000000000000000"), "{line} of {status}");
+        }
     }
     drop(served);
     let nobody = ["setpriv", "--reuid=65534", "--clear-groups"];

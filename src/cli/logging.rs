@@ -55,6 +55,13 @@ impl ServerLog {
         self.0.as_ref().map(Queue::drops).unwrap_or_default()
     }
 
+    /// Has its thread give up what the server has just given up: that goes for each thread by itself.
+    pub(super) fn confine(&self) {
+        if let Some(queue) = &self.0 {
+            queue.confine();
+        }
+    }
+
     /// Waits until what was said so far is written, for a moment if nobody reads.
     pub(super) fn flush(&self) {
         if let Some(queue) = &self.0 {

@@ -96,6 +96,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let server = Bound::new(config)?;
     server.confine()?;
+    log.confine();
     server.run(&mut Plain { folder, log: &log })?;
     Ok(ExitCode::SUCCESS)
 }

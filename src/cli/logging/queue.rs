@@ -17,7 +17,10 @@ use std::{
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{metrics::LogDrops, server::query_log::TARGET};
+use crate::{
+    metrics::LogDrops,
+    server::{give_up_capabilities, query_log::TARGET},
+};
 
 /// Octets that wait, by the weight of the line that comes: some thousand lines, and as many warnings more.
 const QUERY_ROOM: usize = 512 << 10;
@@ -34,6 +37,8 @@ struct Waiting {
     /// Lines that were taken, and of those the ones that are written.
     taken: u64,
     written: u64,
+    /// The thread is to give up its capabilities, which nobody else can do for it.
+    is_to_be_confined: bool,
 }
 
 #[derive(Debug, Default)]
@@ -75,11 +80,18 @@ impl Queue {
         self.0.drops.clone()
     }
 
-    /// Waits until what is there now is written, for a moment.
+    /// Has the thread give up its capabilities, before it writes anything more.
+    pub(super) fn confine(&self) {
+        self.0.waiting().is_to_be_confined = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until what is there now is written and done, for a moment.
     pub(super) fn flush(&self) {
         let waiting = self.0.waiting();
         let taken = waiting.taken;
-        let _or_not = self.0.changed.wait_timeout_while(waiting, FLUSH, |waiting| waiting.written < taken);
+        let is_under_way = |waiting: &mut Waiting| waiting.written < taken || waiting.is_to_be_confined;
+        let _or_not = self.0.changed.wait_timeout_while(waiting, FLUSH, is_under_way);
     }
 }
 
@@ -92,8 +104,19 @@ impl Shared {
         let mut complained = 0;
         loop {
             let waiting = self.waiting();
-            let idle = self.changed.wait_while(waiting, |waiting| waiting.lines.is_empty());
+            let is_idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.is_to_be_confined;
+            let idle = self.changed.wait_while(waiting, is_idle);
             let mut waiting = idle.unwrap_or_else(PoisonError::into_inner);
+            if waiting.is_to_be_confined {
+                let outcome = give_up_capabilities();
+                waiting.is_to_be_confined = false;
+                drop(waiting);
+                self.changed.notify_all();
+                if let Err(error) = outcome {
+                    warn!("the log's thread is unable to give up capabilities: {error}");
+                }
+                continue;
+            }
             let Some(line) = waiting.lines.pop_front() else { continue };
             drop(waiting);
             let is_written = out.write_all(&line).is_ok();
