@@ -70,7 +70,7 @@ use crate::{
         watch::{Trigger, Watch},
         zones::ZoneSource,
     },
-    metrics::{LogDrops, Totals, ZoneCounters},
+    metrics::{IGNORED, LogDrops, Totals, ZoneCounters},
     net::{Counters, Listeners, Settings},
 };
 
@@ -113,6 +113,13 @@ impl Running {
             all += counters.totals();
         }
         all
+    }
+
+    /// Requests met with silence, by reason: those among `all` that were read, and those that could not be.
+    fn dropped(&self, all: &Totals) -> impl Iterator<Item = (&'static str, u64)> {
+        let [v4, v6] = self.transports.unread();
+        let unread = v4.into_iter().zip(v6).map(|((reason, v4), (_, v6))| (reason, v4 + v6));
+        IGNORED.map(|(ignored, reason)| (reason, all.ignored_for(ignored))).into_iter().chain(unread)
     }
 
     /// Where operators ask and tell.

@@ -33,7 +33,7 @@ use crate::{
     wire::{
         ExtendedError, HEADER_LEN, Rcode, class, cookie,
         name::{QueryName, RelativeName},
-        query::{Edns, Header, IgnoreReason, Query, Unanswerable},
+        query::{Edns, Header, Query, Unanswerable},
         reply::{OptOptions, Reply},
         rr,
     },
@@ -129,9 +129,7 @@ pub struct Outcome {
 /// Why a request is met with silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
-    /// Shorter than a header.
-    Short,
-    /// A response: answering would loop.
+    /// A response: answering would loop. So is what has no whole header, which no transport hands on.
     Response,
     /// An access list says so.
     Access,
@@ -278,8 +276,7 @@ fn decline(
     buffer: &mut [u8],
 ) -> Outcome {
     match unanswerable {
-        Unanswerable::Ignore(IgnoreReason::Short) => silence(Ignored::Short, None, 0),
-        Unanswerable::Ignore(IgnoreReason::Response) => silence(Ignored::Response, None, 0),
+        Unanswerable::Ignore => silence(Ignored::Response, None, 0),
         Unanswerable::Elsewhere(_) if world.policy.leaves_signed => silence(Ignored::Elsewhere, None, 0),
         Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal) => {
             let edns = refusal.edns.as_ref();

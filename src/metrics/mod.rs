@@ -7,7 +7,7 @@
 //! |---|---|
 //! | by way (transport and family) and type | requests |
 //! | by response code and result of the lookup | responses, lookups |
-//! | by reason of silence, in place of the one above | dropped |
+//! | by reason of silence, in place of the one above | dropped, with what no worker answers |
 //! | by size of the reply | response sizes |
 //! | octets in, octets out | rbldnsd's statistics, response sizes |
 //!
@@ -149,13 +149,11 @@ const fn verdict_index(verdict: Verdict) -> usize {
 }
 
 /// The reasons for silence, in the order in which they are counted.
-pub const IGNORED: [(Ignored, &str); 3] =
-    [(Ignored::Access, "acl"), (Ignored::Response, "response"), (Ignored::Short, "short")];
+pub const IGNORED: [(Ignored, &str); 2] = [(Ignored::Access, "acl"), (Ignored::Response, "response")];
 
 const fn ignored_index(ignored: Option<Ignored>) -> usize {
     match ignored {
         Some(Ignored::Response) => 1,
-        Some(Ignored::Short) => 2,
         _ => 0,
     }
 }

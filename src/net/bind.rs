@@ -199,7 +199,7 @@ impl Listeners {
                     ways.push((address, Arc::clone(&socket)));
                 }
                 let carrier = move || Udp::new(socket, address, batch);
-                server.spawn(address, Arc::default(), core(n), carrier, &new_responder)?;
+                server.spawn(Arc::default(), core(n), carrier, &new_responder)?;
             }
         }
         let ways = ways.into();
@@ -208,7 +208,7 @@ impl Listeners {
         for interface in self.interfaces {
             let (taps, tapped, watched) = interface.taps(batch, &ways);
             for (n, (tap, counters)) in taps.into_iter().enumerate() {
-                server.spawn(ways[0].0, counters, core(n), move || tap, &new_responder)?;
+                server.spawn(counters, core(n), move || tap, &new_responder)?;
             }
             server.counters.interfaces.push(tapped);
             all_watched.push(watched);
@@ -235,7 +235,6 @@ impl Server {
     /// Start a worker, with a carrier that it makes itself.
     fn spawn<C: Carrier, R: Responder + 'static>(
         &mut self,
-        address: SocketAddr,
         counters: Arc<UdpCounters>,
         core: Option<usize>,
         new_carrier: impl FnOnce() -> C + Send + 'static,
@@ -243,7 +242,6 @@ impl Server {
     ) -> io::Result<()> {
         let number = self.counters.udp.len();
         self.counters.udp.push(Arc::clone(&counters));
-        self.counters.udp_addresses.push(address);
         let worker = Worker { number, counters, stop: Arc::clone(&self.stop) };
         let new_responder = Arc::clone(new_responder);
         let thread = thread::Builder::new().name(format!("udp-{}", self.threads.len()));

@@ -3,15 +3,14 @@
 //!
 //! Sums that hold when nothing is under way, and nothing was lost to a panic:
 //!
-//! - UDP: `received` = `replied` + `late` + `unanswered` + `dropped_long` + `dropped_short` + `dropped_port_zero`, and
-//!   `replied` = `sent` + `send_errors` + `dropped_hold_full` + replies still held.
+//! - UDP: `received` = `replied` + `late` + `unanswered` + all that is `unread`, and `replied` = `sent` + `send_errors` +
+//!   `dropped_hold_full` + replies still held.
 //! - TCP: `accepted` = `open` + all `closed_*`. (`refused_per_client` were never let in.)
 //!
 //! Times are taken twice a batch and not for each query, which would cost more than many an answer: every request of a batch
 //! counts with the time from when the whole batch was received to when the last of its replies was handed to the kernel.
 //! That is what the last of them waited, and more than the others did.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -104,6 +103,17 @@ impl Durations {
     }
 }
 
+/// Datagrams of one family that could not be answered, by reason.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// Without even a header.
+    pub short: Counter,
+    /// Beyond the longest taken.
+    pub long: Counter,
+    /// From port 0, or from nobody that the kernel tells of, to whom no reply can be sent.
+    pub port_zero: Counter,
+}
+
 /// One UDP worker's counts.
 // Two cache lines apart: neighbours are fetched in pairs on x86-64.
 #[derive(Debug, Default)]
@@ -123,12 +133,8 @@ pub struct UdpCounters {
     pub sent: Counter,
     /// Replies that the kernel refused (no route, full queue, filtered).
     pub send_errors: Counter,
-    /// Requests beyond the longest taken.
-    pub dropped_long: Counter,
-    /// Requests without even a header.
-    pub dropped_short: Counter,
-    /// Requests from port 0, or from nobody that the kernel tells of, to whom no reply can be sent.
-    pub dropped_port_zero: Counter,
+    /// Datagrams that the responder never saw, of clients by IPv4 and by IPv6.
+    pub unread: [Unread; 2],
     /// Replies to be held that found the waiting room full.
     pub dropped_hold_full: Counter,
     /// Replies waiting now (a gauge).
@@ -203,12 +209,26 @@ impl TcpCounters {
 pub struct Counters {
     /// One for each UDP worker, at a socket or at an interface.
     pub udp: Vec<Arc<UdpCounters>>,
-    /// The addresses that these listen on, in the same order; of one at an interface, the first of them.
-    pub udp_addresses: Vec<SocketAddr>,
     /// The interfaces that requests are to be taken from.
     pub interfaces: Vec<Tapped>,
     /// The TCP thread's; all zero when TCP is off.
     pub tcp: Arc<TcpCounters>,
+}
+
+impl Counters {
+    /// Datagrams that no responder saw, of clients by IPv4 and by IPv6, by reason.
+    pub fn unread(&self) -> [[(&'static str, u64); 3]; 2] {
+        [0, 1].map(|family: usize| {
+            let sum = |of: fn(&Unread) -> &Counter| -> u64 {
+                self.udp.iter().map(|worker| of(&worker.unread[family]).value()).sum()
+            };
+            [
+                ("short", sum(|unread| &unread.short)),
+                ("long", sum(|unread| &unread.long)),
+                ("port_zero", sum(|unread| &unread.port_zero)),
+            ]
+        })
+    }
 }
 
 #[cfg(test)]

@@ -135,19 +135,13 @@ impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
     }
 
     fn answer(&mut self, received: usize) {
-        let (mut replied, mut late, mut long, mut short, mut port_zero) = (0, 0, 0, 0, 0);
+        let (mut replied, mut late, mut unread) = (0, 0, 0);
         for i in 0..received {
             let datagram = self.carrier.datagram(i);
-            if datagram.truncated {
-                long += 1;
-                continue;
-            }
-            if datagram.request.len() < HEADER_LEN {
-                short += 1;
-                continue;
-            }
-            let Some(client) = datagram.client.filter(|client| client.takes_replies()) else {
-                port_zero += 1;
+            let is_whole = !datagram.truncated && datagram.request.len() >= HEADER_LEN;
+            let Some(client) = datagram.client.filter(|client| is_whole && client.takes_replies()) else {
+                unread += 1;
+                count_unread(self.counters, &datagram);
                 continue;
             };
             let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
@@ -171,14 +165,9 @@ impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
         self.counters.batches.add(1);
         self.counters.received.add(received);
         self.counters.replied.add(replied);
-        self.counters.unanswered.add(received - replied - late - long - short - port_zero);
+        self.counters.unanswered.add(received - replied - late - unread);
         if late > 0 {
             self.counters.late.add(late);
-        }
-        if long + short + port_zero > 0 {
-            self.counters.dropped_long.add(long);
-            self.counters.dropped_short.add(short);
-            self.counters.dropped_port_zero.add(port_zero);
         }
     }
 
@@ -225,6 +214,20 @@ impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
             self.counters.send_errors.add(outcome.failed as u64);
         }
     }
+}
+
+/// Counts a datagram that is not for the responder, by whose it is and why.
+#[cold]
+fn count_unread(counters: &UdpCounters, datagram: &Datagram<'_>) {
+    let unread = &counters.unread[usize::from(datagram.client.is_some_and(Peer::is_v6))];
+    let reason = if datagram.truncated {
+        &unread.long
+    } else if datagram.request.len() < HEADER_LEN {
+        &unread.short
+    } else {
+        &unread.port_zero
+    };
+    reason.add(1);
 }
 
 /// Replies that wait, the earliest due first, and those due at the same moment in order of arrival.
@@ -331,6 +334,46 @@ mod tests {
         fn respond(&mut self, _: &Peer, _: Transport, _: &[u8], _: &mut [u8]) -> Reply {
             Reply::NONE
         }
+    }
+
+    /// Datagrams that no responder is to see: the octets of each, and whose it is.
+    struct Unreadable(Vec<(usize, Peer)>);
+
+    impl Carrier for Unreadable {
+        fn receive(&mut self) -> io::Result<usize> {
+            Ok(self.0.len())
+        }
+
+        fn datagram(&mut self, i: usize) -> Datagram<'_> {
+            let (len, client) = &self.0[i];
+            let truncated = *len > 100;
+            Datagram { client: Some(client), truncated, request: &[0; 100][..*len.min(&100)], reply: &mut [] }
+        }
+
+        fn queue(&mut self, _: usize, _: usize) {}
+
+        fn way_back(&mut self, _: usize, _: SocketAddr) -> Late {
+            unreachable!("nothing is answered")
+        }
+
+        fn send(&mut self) -> Sent {
+            Sent::default()
+        }
+    }
+
+    #[test]
+    fn what_is_unread_counts_by_its_clients_family_and_why() {
+        let peer = |text: &str| Peer::from(text.parse::<SocketAddr>().expect("an address"));
+        let (v4, v6) = (peer("192.0.2.1:53"), peer("[2001:db8::1]:53"));
+        let (v4_nowhere, v6_nowhere) = (peer("192.0.2.1:0"), peer("[2001:db8::1]:0"));
+        let all = [(11, v4), (0, v6), (11, v6), (101, v6), (11, v6_nowhere), (12, v6_nowhere), (12, v4_nowhere)];
+        let (mut carrier, received) = (Unreadable(all.to_vec()), all.len());
+        let worker = Worker { number: 0, counters: Arc::default(), stop: Arc::default() };
+        Serving::new(&worker, &mut carrier, Nothing).answer(received);
+        let counters = crate::net::Counters { udp: vec![Arc::clone(&worker.counters)], ..Default::default() };
+        let of_v4 = [("short", 1), ("long", 0), ("port_zero", 1)];
+        assert_eq!(counters.unread(), [of_v4, [("short", 3), ("long", 1), ("port_zero", 1)]]);
+        assert_eq!((worker.counters.received.value(), worker.counters.unanswered.value()), (7, 0));
     }
 
     /// The one end of a stream whose other end does not read, which takes nothing any more. To a datagram's way back it is a

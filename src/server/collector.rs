@@ -12,7 +12,7 @@ use super::Running;
 use crate::{
     live::served::Served,
     metrics::{
-        IGNORED, OTHER_TYPE, RCODES, RESULTS, SIZE_BOUNDS, Totals, Way,
+        OTHER_TYPE, RCODES, RESULTS, SIZE_BOUNDS, Totals, Way,
         family::{Family, Samples},
     },
     net::{Counter, DURATION_BOUNDS_NS, UdpCounters},
@@ -179,16 +179,12 @@ impl ServerCollector {
             all += totals;
         }
         let outside = self.running.outside.totals();
-        let (unread, reasons) = self.unread();
+        let unread = self.running.transports.unread().map(|reasons| reasons.iter().map(|(_, count)| count).sum());
         add_traffic(NO_ZONE, &outside, unread, &mut requests, &mut responses);
         all += outside;
         let mut dropped = DROPPED.samples();
-        for (ignored, word) in IGNORED {
-            let unread = reasons.iter().find(|(known, _)| *known == word).map_or(0, |(_, count)| *count);
-            dropped.add(&[word], (all.ignored_for(ignored) + unread) as f64);
-        }
-        for (word, count) in reasons.into_iter().filter(|(word, _)| IGNORED.iter().all(|(_, known)| known != word)) {
-            dropped.add(&[word], count as f64);
+        for (reason, count) in self.running.dropped(&all) {
+            dropped.add(&[reason], count as f64);
         }
         let mut size = SIZE.samples();
         let [classes @ .., beyond] = all.sizes;
@@ -202,20 +198,6 @@ impl ServerCollector {
             size.finish(),
             TRUNCATED.alone(all.truncated as f64),
         ]
-    }
-
-    /// Datagrams that never came to be answered, by family (IPv4, IPv6), and by reason.
-    fn unread(&self) -> ([u64; 2], [(&'static str, u64); 3]) {
-        let (mut by_family, mut by_reason) = ([0; 2], [("short", 0), ("long", 0), ("port_zero", 0)]);
-        let transports = &self.running.transports;
-        for (counters, address) in transports.udp.iter().zip(&transports.udp_addresses) {
-            let counts = [&counters.dropped_short, &counters.dropped_long, &counters.dropped_port_zero];
-            for (reason, count) in by_reason.iter_mut().zip(counts) {
-                reason.1 += count.value();
-                by_family[usize::from(address.is_ipv6())] += count.value();
-            }
-        }
-        (by_family, by_reason)
     }
 
     /// What only the transports know.

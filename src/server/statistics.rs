@@ -6,7 +6,7 @@ use super::{Running, collector::NO_ZONE};
 use crate::{
     control::{Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
     live::clock,
-    metrics::{IGNORED, RCODES, RESULTS, Totals},
+    metrics::{RCODES, RESULTS, Totals},
     zone::{live::LiveZone, ruling::Context},
 };
 
@@ -16,7 +16,9 @@ impl Operator for Running {
         let (status, checkups) = (self.status.read(), self.monitor.read());
         let context = Context { now_s: clock::now_s(), keyed: false };
         let mut all = self.outside.totals();
-        let mut zones = BTreeMap::from([(NO_ZONE.to_owned(), counts(&all))]);
+        let mut outside = counts(&all);
+        outside.requests += self.transports.unread().as_flattened().iter().map(|(_, count)| count).sum::<u64>();
+        let mut zones = BTreeMap::from([(NO_ZONE.to_owned(), outside)]);
         for (zone, counters) in served.snapshot.zones().iter().zip(&served.counters) {
             let (name, totals) = (zone.apex.to_string(), counters.totals());
             all += totals;
@@ -37,7 +39,7 @@ impl Operator for Running {
         Statistics {
             uptime_ms: self.started.elapsed().as_millis() as u64,
             zones,
-            dropped: IGNORED.iter().map(|(ignored, word)| ((*word).to_owned(), all.ignored_for(*ignored))).collect(),
+            dropped: self.dropped(&all).map(|(reason, count)| (reason.to_owned(), count)).collect(),
             troubles: troubles.collect(),
             tcp_connections: self.transports.tcp.open.value(),
         }

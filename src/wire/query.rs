@@ -78,8 +78,8 @@ pub struct Query<'a> {
 /// A request that cannot be answered.
 #[derive(Clone, Copy, Debug)]
 pub enum Unanswerable<'a> {
-    /// Say nothing.
-    Ignore(IgnoreReason),
+    /// Say nothing: it is itself a response, and answering would loop, or no message at all.
+    Ignore,
     /// Say why not.
     Refuse(Refusal<'a>),
     /// Give it to whoever changes what is served: it is an update, or it is signed.
@@ -97,15 +97,6 @@ pub struct Refusal<'a> {
     pub question_len: usize,
     /// Its OPT record, if one was read.
     pub edns: Option<Edns<'a>>,
-}
-
-/// Why a datagram is met with silence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IgnoreReason {
-    /// Shorter than a header.
-    Short,
-    /// It is itself a response: answering would loop.
-    Response,
 }
 
 impl<'a> Query<'a> {
@@ -136,12 +127,12 @@ impl<'a> Query<'a> {
     #[inline]
     fn read_heeding(request: &'a [u8], name: &mut QueryName, heeds: bool) -> Result<Self, Unanswerable<'a>> {
         let Some((header_octets, _)) = request.split_first_chunk::<HEADER_LEN>() else {
-            return Err(Unanswerable::Ignore(IgnoreReason::Short));
+            return Err(Unanswerable::Ignore);
         };
         let field = |at: usize| u16::from_be_bytes([header_octets[at], header_octets[at + 1]]);
         let header = Header { id: field(0), flags: field(2) };
         if header.flags & FLAG_QR != 0 {
-            return Err(Unanswerable::Ignore(IgnoreReason::Response));
+            return Err(Unanswerable::Ignore);
         }
         let [questions, answers, authorities, additionals] = [field(4), field(6), field(8), field(10)];
         // RFC 9619: a query has one question at most
@@ -326,7 +317,7 @@ mod tests {
     fn refusal(octets: &[u8]) -> Option<Refusal<'_>> {
         match Query::read(octets, &mut QueryName::new()) {
             Err(Unanswerable::Refuse(refusal)) => Some(refusal),
-            Err(Unanswerable::Ignore(reason)) => panic!("ignored: {reason:?}"),
+            Err(Unanswerable::Ignore) => panic!("ignored"),
             Err(Unanswerable::Elsewhere(_)) => panic!("given away"),
             Ok(_) => None,
         }
@@ -350,12 +341,9 @@ mod tests {
     fn silence_to_responses_and_fragments() {
         let mut octets = request([1, 0, 0, 0], b"");
         octets[2] |= 0x80;
-        let read = |octets: &[u8]| match Query::read(octets, &mut QueryName::new()) {
-            Err(Unanswerable::Ignore(reason)) => Some(reason),
-            _ => None,
-        };
-        assert_eq!(read(&octets), Some(IgnoreReason::Response));
-        assert_eq!(read(&octets[..11]), Some(IgnoreReason::Short));
+        for silent in [&octets[..], &octets[..11], &[]] {
+            assert!(matches!(Query::read(silent, &mut QueryName::new()), Err(Unanswerable::Ignore)));
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{
     net::{TcpStream, UdpSocket},
 };
 
+use serde_json::{Value, json};
+
 use super::{
     live::{Live, Place, await_true},
     support::message::Query,
@@ -169,7 +171,7 @@ fn all_that_comes_is_counted_once_and_adds_up() {
 
     await_true(
         "all counted",
-        || sum(&samples(&live), "dnsbld_dns_requests_total", &[]) >= f64::from(requests),
+        || sum(&samples(&live), "dnsbld_dns_request_duration_seconds_count", &[]) >= f64::from(requests),
         || live.metrics(),
     );
     let all = samples(&live);
@@ -182,6 +184,11 @@ fn all_that_comes_is_counted_once_and_adds_up() {
     for reason in ["acl", "response", "short", "long"] {
         is("dnsbld_dns_dropped_total", &[&format!("reason=\"{reason}\"")], 1);
     }
+    // Whoever asks by command is told the same.
+    let (_, said) = live.tell(&["stats", "--json", "--every", "1ms"]);
+    let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let dropped = json!({ "acl": 1, "response": 1, "short": 1, "long": 1, "port_zero": 0 });
+    assert_eq!((&told["statistics"]["dropped"], &told["statistics"]["zones"]["-"]["requests"]), (&dropped, &json!(4)));
     is("dnsbld_dns_responses_total", &[], requests - 4);
     is("dnsbld_dns_response_size_bytes_count", &[], requests - 4);
     is("dnsbld_dns_request_duration_seconds_count", &[], requests);
