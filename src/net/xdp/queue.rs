@@ -149,8 +149,7 @@ impl Queue {
         self.rings.outgoing.publish();
         self.push();
         self.give_back();
-        let failed = std::mem::take(&mut self.dropped);
-        Sent { sent: queued.saturating_sub(failed), failed }
+        settle(queued, &mut self.dropped)
     }
 
     /// Have the kernel send what is in the ring. Where frames are copied it sends some with each call (`TX_BATCH_SIZE`, 32); what it
@@ -202,8 +201,36 @@ impl Queue {
     }
 }
 
+/// What became of so many queued frames, where so many were dropped that nobody was told of yet. Those dropped between batches had
+/// been told of as sent: they count among the next ones that are, lest the sum be more than was queued.
+fn settle(queued: usize, dropped: &mut usize) -> Sent {
+    let failed = queued.min(*dropped);
+    *dropped -= failed;
+    Sent { sent: queued - failed, failed }
+}
+
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_queued_is_sent_or_failed_once() {
+        let mut dropped = 0;
+        let (mut sent, mut failed, mut queued) = (0, 0, 0);
+        // A frame is dropped after its batch was told of as sent, and nothing is queued for a while.
+        for (more_queued, more_dropped) in [(64, 0), (0, 1), (0, 2), (1, 0), (10, 0), (0, 0)] {
+            dropped += more_dropped;
+            queued += more_queued;
+            let now = settle(more_queued, &mut dropped);
+            (sent, failed) = (sent + now.sent, failed + now.failed);
+            assert_eq!(sent + failed, queued);
+        }
+        assert_eq!((failed, dropped), (3, 0), "all are told of in the end");
     }
 }
