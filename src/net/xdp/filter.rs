@@ -12,7 +12,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::frame::{ETHERTYPE_V4, ETHERTYPE_V6, PROTOCOL_UDP, V4_HEADERS_LEN, V4_PLAIN, V6_HEADERS_LEN};
+use super::frame::{ETHERTYPE_V4, ETHERTYPE_V6, PROTOCOL_UDP, V4_HEADERS_LEN, V4_PLAIN, V6_HEADERS_LEN, V6_VERSION};
 
 /// What the program ends with where a frame goes on its way (`XDP_PASS`).
 const PASS: i32 = 2;
@@ -195,6 +195,7 @@ pub(super) fn program(
 
     code.place(Label::V6);
     code.require_len(V6_HEADERS_LEN);
+    code.require(LOAD_8, 14, Some(0xf0), V6_VERSION.into());
     code.require(LOAD_8, 20, None, PROTOCOL_UDP.into());
     code.put(LOAD_16, VALUE, DATA, 22, 0);
     code.put(AND_IMMEDIATE, VALUE, 0, 0, half([0xff, 0xc0]));
@@ -350,6 +351,10 @@ mod tests {
         for (next, what) in [(6, "TCP"), (44, "a fragment"), (0, "hop-by-hop options"), (60, "destination options")] {
             assert!(!changed(&v6, 20, next), "{what}");
         }
+        for version in [0, 0x40, 0x70, 0xe0] {
+            assert!(!changed(&v6, 14, version), "version {version:#x} in a frame of IPv6");
+        }
+        assert!(changed(&v6, 14, 0x6f), "a traffic class");
         for own in ["198.51.100.1:9", "192.0.2.255:9"] {
             assert!(!takes(&program, &frame(own, HOMES[1], &[0; 12])), "{own}");
         }

@@ -35,6 +35,8 @@ pub(super) const ETHERTYPE_V6: [u8; 2] = [0x86, 0xdd];
 pub(super) const PROTOCOL_UDP: u8 = 17;
 /// The first octet of an IPv4 header without options.
 pub(super) const V4_PLAIN: u8 = 0x45;
+/// The upper half of the first octet of an IPv6 header (RFC 8200, section 3); the traffic class has the lower.
+pub(super) const V6_VERSION: u8 = 0x60;
 
 /// Routers on the way of a reply at most (RFC 1122, section 3.2.1.7).
 const HOP_LIMIT: u8 = 64;
@@ -72,7 +74,7 @@ pub(super) fn read(frame: &[u8]) -> Option<Request> {
         let udp = ETHERNET_LEN + V6_LEN;
         // ::/96 (nobody, the loopback, what once was IPv4), ::ffff:0:0/96, ff00::/8 (RFC 4291, section 2).
         let is_nobodys = source[..10] == [0; 10] && matches!(source[10..12], [0, 0] | [0xff, 0xff]);
-        if is_nobodys || source[0] == 0xff {
+        if is_nobodys || source[0] == 0xff || header[0] & 0xf0 != V6_VERSION {
             return None;
         }
         let port = *frame.get(udp..)?.first_chunk()?;
@@ -139,7 +141,7 @@ pub(super) fn seal(request: &[u8], reply: &mut [u8], len: usize) -> Option<usize
         26
     } else {
         let asked = request.first_chunk::<V6_HEADERS_LEN>()?;
-        let header = [0x60, 0, 0, 0, udp_len[0], udp_len[1], PROTOCOL_UDP, HOP_LIMIT];
+        let header = [V6_VERSION, 0, 0, 0, udp_len[0], udp_len[1], PROTOCOL_UDP, HOP_LIMIT];
         reply[14..22].copy_from_slice(&header);
         reply[22..38].copy_from_slice(&asked[38..54]);
         reply[38..54].copy_from_slice(&asked[22..38]);
@@ -205,7 +207,7 @@ pub(super) mod tests {
             }
             (SocketAddr::V6(from), SocketAddr::V6(to)) => {
                 frame.extend(ETHERTYPE_V6);
-                frame.extend([0x60, 0, 0, 0]);
+                frame.extend([V6_VERSION, 0, 0, 0]);
                 frame.extend(udp_len.to_be_bytes());
                 frame.extend([PROTOCOL_UDP, 7]);
                 frame.extend(from.ip().octets());
@@ -331,8 +333,8 @@ pub(super) mod tests {
             let whole = frame(from, to, &[1; 13]);
             let checksum = headers_len(&whole) - 2;
             for at in ETHERNET_LEN..whole.len() {
-                // Version, class, flow and hop limit of IPv6 have no checksum; the first and the next header are the filter's.
-                if headers_len(&whole) == V6_HEADERS_LEN && (14..22).contains(&at) {
+                // Class, flow and hop limit of IPv6 have no checksum; the next header is the filter's.
+                if headers_len(&whole) == V6_HEADERS_LEN && (15..22).contains(&at) {
                     continue;
                 }
                 let mut damaged = whole.clone();
