@@ -596,6 +596,30 @@ fn a_client_that_does_not_read_is_closed_and_delays_no_one() {
     end(server);
 }
 
+/// How much the kernel takes at once is its affair. So each client asks for more than the one before, and none reads: those whose
+/// answers have all left are silent and closed, the others are still being answered, one of them its last query.
+#[test]
+fn a_client_that_reads_slowly_may_ask_on() {
+    const CLIENTS: usize = 16;
+    const IDLE_MS: u64 = 800;
+    let server = serve(&["127.0.0.1:0"], with_limits(Limits { idle_close_ms: IDLE_MS, ..Limits::default() }));
+    let mut clients: Vec<_> = (1..=CLIENTS).map(|count| (tcp_client(server.addresses()[0]), count)).collect();
+    for (stream, count) in &mut clients {
+        let all: Vec<_> = (0..*count).flat_map(|id| framed(&query(id as u16, SAY_MUCH))).collect();
+        stream.write_all(&all).expect("write");
+    }
+    thread::sleep(Duration::from_millis(IDLE_MS * 3 / 2)); // what does not happen for so long cannot be waited for
+    let silent = server.counters().tcp.closed_idle.value() as usize;
+    assert!(silent < CLIENTS, "the kernel took everything");
+    let asked_on = clients.iter_mut().filter_map(|(stream, count)| {
+        (0..*count).for_each(|id| assert_eq!(tcp_id(stream), id as u16));
+        stream.write_all(&framed(&query(9, ECHO))).ok()?;
+        stream.read_exact(&mut [0; 42]).ok()
+    });
+    assert_eq!(asked_on.count(), CLIENTS - silent);
+    end(server);
+}
+
 #[test]
 fn stopping_ends_open_connections() {
     let server = serve(&["127.0.0.1:0"], two_workers());

@@ -134,7 +134,11 @@ impl Connection {
 
     async fn take_turns<R: Responder>(&mut self, room: &Room<R>, seat: &Seat) -> Result<Closed, Closed> {
         loop {
-            self.write_unsent(Duration::from_millis(room.limits.stall_close_ms)).await?;
+            if !self.unsent.is_empty() {
+                self.write_unsent(Duration::from_millis(room.limits.stall_close_ms)).await?;
+                // A client that takes its answers in slowly is busy with that, and may ask on.
+                seat.quiet_since.set(Instant::now());
+            }
             if let Some(pending) = self.pending.take() {
                 self.unsent = self.wait_for_answer(pending, room, seat).await?;
                 continue;

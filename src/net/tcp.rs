@@ -51,7 +51,7 @@ pub struct Limits {
     pub max_connections_per_client: usize,
     /// Queries on one connection. Default 100,000.
     pub max_queries: u32,
-    /// A connection without a new whole query is closed after so long. Default 10,000 (RFC 7766, section 6.2.3: seconds).
+    /// A connection without a new whole query is closed after so long, from when all answers have left. Default 10,000 (RFC 7766, section 6.2.3: seconds).
     pub idle_close_ms: u64,
     /// While more than three quarters of the connections are taken, those without a new query for so long are closed, the
     /// longest quiet first, until fewer are. Default 2,000.
@@ -265,7 +265,7 @@ impl<R> Drop for Guest<R> {
 pub(super) struct Seat {
     id: u64,
     network: IpAddr,
-    /// When it last had a query answered, or came in. In the future while an answer is held.
+    /// When it last had a query answered, its answers out, or came in. In the future while an answer is held.
     pub(super) quiet_since: Cell<Instant>,
     task: OnceCell<AbortHandle>,
 }
