@@ -179,7 +179,7 @@ impl<'b> PlainReply<'b> {
     #[inline(always)]
     pub fn authority(&mut self, laid: &Laid, apex_at: usize) -> Result<(), Full> {
         let end = self.len + laid.len();
-        laid.copy_near(self.buffer.get_mut(self.len..end).ok_or(Full)?, (HEADER_LEN + apex_at) as u8);
+        laid.copy_to(self.buffer.get_mut(self.len..end).ok_or(Full)?, HEADER_LEN + apex_at);
         self.len = end;
         self.authority_count += laid.record_count();
         Ok(())
