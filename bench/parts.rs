@@ -76,7 +76,7 @@ fn read(bencher: Bencher<'_, '_>) {
     let mut name = QueryName::new();
     bencher
         .counter(ItemsCount::new(requests.len()))
-        .bench_local(|| requests.iter().filter(|request| Query::read(request, &mut name).is_ok()).count());
+        .bench_local(|| requests.iter().filter(|request| Query::read(request, &mut name, false).is_ok()).count());
 }
 
 /// Laying replies of an address and a text, with EDNS.
@@ -85,7 +85,7 @@ fn write(bencher: Bencher<'_, '_>) {
     let list = list("ip4set");
     let requests = requests(&list, &list.listed, rr::A);
     let (mut name, mut buffer) = (QueryName::new(), [0; PAYLOAD_LEN as usize]);
-    let query = Query::read(&requests[0], &mut name).unwrap_or_else(|_| panic!("a query"));
+    let query = Query::read(&requests[0], &mut name, false).unwrap_or_else(|_| panic!("a query"));
     let options = OptOptions::default();
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         let limit = buffer.len();

@@ -13,7 +13,7 @@
 //! | [`answer`] | one pure function: snapshot, client, time and request in, reply and outcome out | wire, zone |
 //! | [`load`] | text to zone data: formats, remarks with file, line and column | wire, zone |
 //! | [`turns`] | how threads share a processor | nothing |
-//! | [`net`] | bytes in, bytes out: UDP in batches, by sockets or straight from an interface, TCP; knows no zones | turns, the word `Transport` |
+//! | [`net`] | bytes in, bytes out: UDP in batches, by sockets or straight from an interface, TCP; knows no zones | turns, the length of a header, the word `Transport` |
 //! | [`metrics`] | counters with one writer each, families of metrics | wire, answer, net |
 //! | [`live`] | what changes while running: files, reloader, listings by command, the pointers to what is served, the clock | the above |
 //! | [`control`] | the ways to ask and to change a running server: a Unix socket, HTTP, DNS UPDATE, datagrams | answer, load, net, live |

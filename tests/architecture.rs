@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "zone"]),
     ("load", &["wire", "zone"]),
     ("turns", &[]),
-    ("net", &["answer", "turns"]),
+    ("net", &["wire", "answer", "turns"]),
     ("metrics", &["wire", "answer", "net"]),
     ("live", &["wire", "zone", "answer", "load", "net", "metrics", "turns"]),
     ("control", &["wire", "zone", "answer", "load", "net", "live"]),

@@ -62,7 +62,7 @@ proptest! {
     ) {
         let octets = their_query(&labels, kind, id, edns.clone());
         let mut name = QueryName::new();
-        let query = Query::read(&octets, &mut name).expect("readable");
+        let query = Query::read(&octets, &mut name, true).expect("readable");
         prop_assert_eq!(query.header.id, id);
         prop_assert_eq!((query.qtype, query.qclass), (kind, 1));
         prop_assert_eq!(name.label_count(), labels.len());
@@ -88,7 +88,7 @@ proptest! {
     ) {
         let request = their_query(&labels, rr::A, id, with_edns.then(|| (1232, true, Vec::new())));
         let mut name = QueryName::new();
-        let query = Query::read(&request, &mut name).expect("readable");
+        let query = Query::read(&request, &mut name, true).expect("readable");
         let mut buffer = vec![0xaa; 4096];
         let mut reply = Reply::new(&mut buffer, limit, &request, query.header, query.qname_len + 4, query.edns.as_ref());
         reply.set_authoritative();
@@ -134,10 +134,14 @@ proptest! {
     #[test]
     fn arbitrary_octets_are_read_or_refused(octets in vec(any::<u8>(), 0..200)) {
         let mut name = QueryName::new();
-        match Query::read(&octets, &mut name) {
+        match Query::read(&octets, &mut name, true) {
             Ok(query) => prop_assert!(HEADER_LEN + query.qname_len <= octets.len()),
-            Err(Unanswerable::Ignore(_)) => prop_assert!(octets.len() < HEADER_LEN || octets[2] & 0x80 != 0),
-            Err(Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal)) => prop_assert!(HEADER_LEN + refusal.question_len <= octets.len()),
+            Err(Unanswerable::Ignore) => prop_assert!(octets.len() < HEADER_LEN || octets[2] & 0x80 != 0),
+            Err(Unanswerable::Refuse(refusal)) => prop_assert!(HEADER_LEN + refusal.question_len <= octets.len()),
+            Err(Unanswerable::Elsewhere) => {
+                let unheeded = Query::read(&octets, &mut name, false);
+                prop_assert!(!matches!(unheeded, Err(Unanswerable::Elsewhere | Unanswerable::Ignore)));
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ use std::net::IpAddr;
 use self::gate::Gate;
 use crate::{
     wire::{
-        ExtendedError, HEADER_LEN, Rcode, class, cookie,
+        ExtendedError, HEADER_LEN, PLAIN_UDP_LEN, Rcode, class, cookie,
         name::{QueryName, RelativeName},
         query::{Edns, Header, Query, Unanswerable},
         reply::{OptOptions, Reply},
@@ -46,9 +46,6 @@ use crate::{
 
 /// Largest reply over UDP unless configured otherwise: what fits every path unfragmented (DNS flag day 2020).
 pub const DEFAULT_UDP_PAYLOAD_LEN: u16 = 1232;
-
-/// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1).
-pub const PLAIN_UDP_LEN: u16 = 512;
 
 /// How the server presents itself, and what it leaves out.
 #[derive(Clone, Debug)]
@@ -233,12 +230,8 @@ pub fn answer_in_full(
     {
         return silence(Ignored::Access, None, 0);
     }
-    let query = match Query::read(request, name) {
+    let query = match Query::read(request, name, world.policy.leaves_signed) {
         Ok(query) => query,
-        Err(Unanswerable::Elsewhere(_)) if !world.policy.leaves_signed => match Query::read_unsigned(request, name) {
-            Ok(query) => query,
-            Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
-        },
         Err(unanswerable) => return decline(world, client, request, &unanswerable, buffer),
     };
     let (question_len, edns) = (query.question_len(), query.edns.as_ref());
@@ -277,8 +270,8 @@ fn decline(
 ) -> Outcome {
     match unanswerable {
         Unanswerable::Ignore => silence(Ignored::Response, None, 0),
-        Unanswerable::Elsewhere(_) if world.policy.leaves_signed => silence(Ignored::Elsewhere, None, 0),
-        Unanswerable::Refuse(refusal) | Unanswerable::Elsewhere(refusal) => {
+        Unanswerable::Elsewhere => silence(Ignored::Elsewhere, None, 0),
+        Unanswerable::Refuse(refusal) => {
             let edns = refusal.edns.as_ref();
             let reply = start(world.policy, client, request, refusal.header, refusal.question_len, edns, buffer);
             finish(world, client, edns, reply, &Decision::new(refusal.rcode, None), 0)

@@ -13,34 +13,6 @@ use crate::wire::{
 #[error("the message cannot be read")]
 pub struct Unreadable;
 
-/// A message's header (RFC 1035 section 4.1.1), its counts by their places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Message id.
-    pub id: u16,
-    /// Flags, operation and code.
-    pub flags: u16,
-    /// Records of the four sections.
-    pub counts: [u16; 4],
-}
-
-impl Header {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// [`Unreadable`] where it is cut short.
-    pub fn read(message: &[u8]) -> Result<Self, Unreadable> {
-        let header: &[u8; HEADER_LEN] = message.first_chunk().ok_or(Unreadable)?;
-        let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        Ok(Self { id: field(0), flags: field(2), counts: [field(4), field(6), field(8), field(10)] })
-    }
-
-    /// What is asked for: 0 is a query.
-    pub const fn opcode(self) -> u16 {
-        self.flags >> 11 & 0xf
-    }
-}
-
 /// The question of a query, or the zone of an update: a name, a type and a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {

@@ -14,8 +14,8 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::message::{Header, Reader, Record, Unreadable, plain_name};
-use crate::wire::{HEADER_LEN, Rcode, class, name::Name, rr};
+use super::message::{Reader, Record, Unreadable, plain_name};
+use crate::wire::{HEADER_LEN, Rcode, class, name::Name, query::Header, rr};
 
 /// Seconds by which two clocks may differ (RFC 8945 section 10 recommends it).
 pub const FUDGE_S: u16 = 300;
@@ -130,7 +130,7 @@ impl<'a> Signature<'a> {
     /// # Errors
     /// The message cannot be read, or the signature is not where it belongs: last, once (RFC 8945 section 5.1).
     pub fn find(message: &'a [u8]) -> Result<Option<Self>, Unreadable> {
-        let counts = Header::read(message)?.counts;
+        let counts = Header::read(message).ok_or(Unreadable)?.counts;
         let mut reader = Reader::new(message);
         for _ in 0..counts[0] {
             reader.question()?;

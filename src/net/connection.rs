@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::counters::Stopwatch;
 use super::tcp::{Answering, GATHER_LEN, Room, Seat};
-use super::{HEADER_LEN, Late, Peer, REQUEST_MAX_LEN, Reply, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
+use super::{Late, Peer, REQUEST_MAX_LEN, Reply, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
+use crate::wire::HEADER_LEN;
 
 /// How long, and for how many octets, a client that we part from is still listened to. Closing with its octets unread would
 /// send a reset, which takes back answers still on their way.

@@ -46,9 +46,6 @@ pub use peer::Peer;
 pub use tcp::Limits;
 pub use xdp::{Tapped, has_interface};
 
-/// A DNS message is never shorter than its header (RFC 1035, section 4.1.1); what is shorter has no one to answer.
-pub(crate) const HEADER_LEN: usize = 12;
-
 /// The longest request taken, in octets. Queries have some 60, an UPDATE with TSIG some hundreds; what is longer means harm.
 pub const REQUEST_MAX_LEN: usize = 4096;
 

@@ -16,7 +16,8 @@ use std::{cmp, io};
 
 use super::counters::Stopwatch;
 use super::peer::Peer;
-use super::{HEADER_LEN, Late, Responder, Stop, Transport, UdpCounters};
+use super::{Late, Responder, Stop, Transport, UdpCounters};
+use crate::wire::HEADER_LEN;
 
 /// How long a receive waits at most, and so how soon a stop, a held reply and a new snapshot are seen where nothing arrives.
 pub(super) const RECEIVE_WAIT_MS: u64 = 250;
@@ -345,9 +346,10 @@ mod tests {
         }
 
         fn datagram(&mut self, i: usize) -> Datagram<'_> {
+            static OCTETS: [u8; 100] = [0; 100];
             let (len, client) = &self.0[i];
-            let truncated = *len > 100;
-            Datagram { client: Some(client), truncated, request: &[0; 100][..*len.min(&100)], reply: &mut [] }
+            let (truncated, request) = (*len > OCTETS.len(), &OCTETS[..OCTETS.len().min(*len)]);
+            Datagram { client: Some(client), truncated, request, reply: &mut [] }
         }
 
         fn queue(&mut self, _: usize, _: usize) {}

@@ -1,7 +1,7 @@
 //! DNS messages as bytes: what can be read from a datagram without allocating, and what is written into a lent buffer.
 //!
-//! Off the query path `hickory-proto` does this better and for every type; here is only what a list server needs, thousands
-//! of times a second. Tests hold both against each other.
+//! Here is only what a list server needs, thousands of times a second. Updates are read where it may allocate, in
+//! [`crate::control::message`]. `hickory-proto`, which knows every type, reads records in files, and tests hold it against this.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,9 @@ pub mod reply;
 
 /// Octets of a message's header (RFC 1035 section 4.1.1).
 pub const HEADER_LEN: usize = 12;
+
+/// What a client without EDNS takes over UDP, and every client at least (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
+pub const PLAIN_UDP_LEN: u16 = 512;
 
 /// Types of records and questions that mean something to a list server (RFC 1035 section 3.2.2 and the named).
 pub mod rr {

@@ -5,15 +5,15 @@
 //! which know every case; what is read and written here is what they would read and write, octet by octet.
 
 use super::{
-    HEADER_LEN, Rcode, class, cookie,
+    HEADER_LEN, PLAIN_UDP_LEN, Rcode, class, cookie,
     laid::{Block, Laid, NEAR_LEN},
     query::{FLAG_AA, FLAG_QR, FLAGS_ECHOED, OPTION_COOKIE},
     reply::{Full, OPT_FIXED_LEN, opt_record},
     rr,
 };
 
-/// What every client takes, in octets (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
-pub const REPLY_MAX_LEN: usize = 512;
+/// The longest such reply, in octets: what every client takes.
+pub const REPLY_MAX_LEN: usize = PLAIN_UDP_LEN as usize;
 
 /// A query with one question of class IN, and perhaps an OPT record with nothing in it but a cookie.
 #[derive(Clone, Copy)]

@@ -11,12 +11,14 @@ use super::{HEADER_LEN, Rcode, name::QueryName, rr};
 ///   0  1  2  3  4  5  6  7    8  9 10 11 12 13 14 15
 /// |QR|   opcode  |AA|TC|RD| |RA| Z|AD|CD|   rcode   |
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Message id.
     pub id: u16,
     /// The 16 bits of flags, opcode and rcode.
     pub flags: u16,
+    /// Records of the four sections.
+    pub counts: [u16; 4],
 }
 
 /// Recursion desired.
@@ -41,6 +43,14 @@ pub(super) const FLAGS_ECHOED: u16 = FLAGS_OPCODE | FLAG_RD | FLAG_CD;
 pub const OPCODE_UPDATE: u16 = 5;
 
 impl Header {
+    /// Reads it; `None` where it is cut short.
+    #[inline]
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let header = message.first_chunk::<HEADER_LEN>()?;
+        let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        Some(Self { id: field(0), flags: field(2), counts: [field(4), field(6), field(8), field(10)] })
+    }
+
     /// The operation that is asked for; 0 is a query.
     pub const fn opcode(self) -> u16 {
         self.flags >> 11 & 0xf
@@ -83,7 +93,7 @@ pub enum Unanswerable<'a> {
     /// Say why not.
     Refuse(Refusal<'a>),
     /// Give it to whoever changes what is served: it is an update, or it is signed.
-    Elsewhere(Refusal<'a>),
+    Elsewhere,
 }
 
 /// What there is to refuse a request with.
@@ -105,36 +115,15 @@ impl<'a> Query<'a> {
         if self.qname_len == 0 { 0 } else { self.qname_len + 4 }
     }
 
-    /// Reads a request, its question's name into `name`.
+    /// Reads a request, its question's name into `name`. Without `heeds_signature` a signature is taken for any other record, as
+    /// where it was checked already or nobody can, and an update is an operation that is not offered.
     ///
     /// # Errors
     /// Says how to refuse.
     #[inline]
-    pub fn read(request: &'a [u8], name: &mut QueryName) -> Result<Self, Unanswerable<'a>> {
-        Self::read_heeding(request, name, true)
-    }
-
-    /// Reads a request, and takes a signature for any other record: it was checked already, or nobody here can.
-    ///
-    /// # Errors
-    /// Says how to refuse.
-    #[cold]
-    #[inline(never)]
-    pub fn read_unsigned(request: &'a [u8], name: &mut QueryName) -> Result<Self, Unanswerable<'a>> {
-        Self::read_heeding(request, name, false)
-    }
-
-    #[inline]
-    fn read_heeding(request: &'a [u8], name: &mut QueryName, heeds: bool) -> Result<Self, Unanswerable<'a>> {
-        let Some((header_octets, _)) = request.split_first_chunk::<HEADER_LEN>() else {
-            return Err(Unanswerable::Ignore);
-        };
-        let field = |at: usize| u16::from_be_bytes([header_octets[at], header_octets[at + 1]]);
-        let header = Header { id: field(0), flags: field(2) };
-        if header.flags & FLAG_QR != 0 {
-            return Err(Unanswerable::Ignore);
-        }
-        let [questions, answers, authorities, additionals] = [field(4), field(6), field(8), field(10)];
+    pub fn read(request: &'a [u8], name: &mut QueryName, heeds_signature: bool) -> Result<Self, Unanswerable<'a>> {
+        let header = Header::read(request).filter(|header| header.flags & FLAG_QR == 0).ok_or(Unanswerable::Ignore)?;
+        let [questions, answers, authorities, additionals] = header.counts;
         // RFC 9619: a query has one question at most
         let question = match questions {
             0 => Some((0, 0, 0)),
@@ -142,18 +131,17 @@ impl<'a> Query<'a> {
             _ => None,
         };
         let question_len = question.filter(|(len, ..)| *len > 0).map_or(0, |(len, ..)| len + 4);
-        let refusal = |rcode, edns| Refusal { header, rcode, question_len, edns };
-        let refuse = |rcode, edns| Unanswerable::Refuse(refusal(rcode, edns));
-        let elsewhere = || Unanswerable::Elsewhere(refusal(Rcode::NotImp, None));
+        let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, rcode, question_len, edns });
         let (at, before) = (HEADER_LEN + question_len, u32::from(answers) + u32::from(authorities));
         if header.opcode() != 0 {
-            if heeds && header.opcode() == OPCODE_UPDATE {
-                return Err(elsewhere());
+            if heeds_signature && header.opcode() == OPCODE_UPDATE {
+                return Err(Unanswerable::Elsewhere);
             }
             // RFC 6891 section 6.1.1: an OPT record for an OPT record, if one can be found in such a message.
-            let records = question.map_or(Ok(None), |_| read_records(request, at, before, additionals, heeds));
+            let records =
+                question.map_or(Ok(None), |_| read_records(request, at, before, additionals, heeds_signature));
             return Err(match records {
-                Err(Fault::Signed) => elsewhere(),
+                Err(Fault::Signed) => Unanswerable::Elsewhere,
                 Err(Fault::Unreadable) => refuse(Rcode::NotImp, None),
                 Err(Fault::Refused(_, edns)) => refuse(Rcode::NotImp, Some(edns)),
                 Ok(edns) => refuse(Rcode::NotImp, edns),
@@ -163,9 +151,9 @@ impl<'a> Query<'a> {
         let (qname_len, qtype, qclass) = question.ok_or_else(form_err)?;
         let mut edns = None;
         if before + u32::from(additionals) != 0 {
-            edns = read_records(request, at, before, additionals, heeds).map_err(|fault| match fault {
+            edns = read_records(request, at, before, additionals, heeds_signature).map_err(|fault| match fault {
                 Fault::Unreadable => form_err(),
-                Fault::Signed => elsewhere(),
+                Fault::Signed => Unanswerable::Elsewhere,
                 Fault::Refused(rcode, edns) => refuse(rcode, Some(edns)),
             })?;
         }
@@ -198,14 +186,13 @@ enum Fault<'a> {
 /// The code to refuse it with, and the OPT record if it can be answered with one.
 pub fn read_edns(request: &[u8]) -> Result<Option<Edns<'_>>, (Rcode, Option<Edns<'_>>)> {
     let form_err = (Rcode::FormErr, None);
-    let header = request.first_chunk::<HEADER_LEN>().ok_or(form_err)?;
-    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let [questions, answers, authorities, additionals] = Header::read(request).ok_or(form_err)?.counts;
     let mut at = HEADER_LEN;
-    for _ in 0..field(4) {
+    for _ in 0..questions {
         at += skip_name(request, at).ok_or(form_err)? + 4;
     }
-    let before = u32::from(field(6)) + u32::from(field(8));
-    read_records(request, at, before, field(10), false).map_err(|fault| match fault {
+    let before = u32::from(answers) + u32::from(authorities);
+    read_records(request, at, before, additionals, false).map_err(|fault| match fault {
         Fault::Unreadable | Fault::Signed => form_err,
         Fault::Refused(rcode, edns) => (rcode, Some(edns)),
     })
@@ -315,10 +302,10 @@ mod tests {
     }
 
     fn refusal(octets: &[u8]) -> Option<Refusal<'_>> {
-        match Query::read(octets, &mut QueryName::new()) {
+        match Query::read(octets, &mut QueryName::new(), true) {
             Err(Unanswerable::Refuse(refusal)) => Some(refusal),
             Err(Unanswerable::Ignore) => panic!("ignored"),
-            Err(Unanswerable::Elsewhere(_)) => panic!("given away"),
+            Err(Unanswerable::Elsewhere) => panic!("given away"),
             Ok(_) => None,
         }
     }
@@ -332,7 +319,7 @@ mod tests {
     #[test]
     fn a_plain_query() {
         let octets = request([1, 0, 0, 0], b"");
-        let query = Query::read(&octets, &mut QueryName::new()).expect("a query");
+        let query = Query::read(&octets, &mut QueryName::new(), true).expect("a query");
         assert_eq!((query.header.id, query.qname_len, query.qtype, query.qclass), (0x1234, 3, rr::A, 1));
         assert!(query.edns.is_none());
     }
@@ -342,7 +329,7 @@ mod tests {
         let mut octets = request([1, 0, 0, 0], b"");
         octets[2] |= 0x80;
         for silent in [&octets[..], &octets[..11], &[]] {
-            assert!(matches!(Query::read(silent, &mut QueryName::new()), Err(Unanswerable::Ignore)));
+            assert!(matches!(Query::read(silent, &mut QueryName::new(), true), Err(Unanswerable::Ignore)));
         }
     }
 
@@ -359,7 +346,7 @@ mod tests {
     fn edns_is_read_and_unknown_options_are_ignored() {
         let octets =
             request([1, 0, 0, 1], b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x0a\xfd\xe9\x00\x02xy\x00\x03\x00\x00");
-        let edns = Query::read(&octets, &mut QueryName::new()).expect("a query").edns.expect("an OPT");
+        let edns = Query::read(&octets, &mut QueryName::new(), true).expect("a query").edns.expect("an OPT");
         assert_eq!((edns.payload_len, edns.dnssec_ok, edns.wants_nsid), (1232, true, true));
     }
 
@@ -402,6 +389,22 @@ mod tests {
         assert_eq!(question_len(&request([1, 1, 0, 0], OPT)), 7);
         assert_eq!(question_len(&request([0, 1, 0, 0], OPT)), 0);
         assert_eq!(question_len(&request([2, 0, 0, 0], b"\x01b\x00\x00\x01\x00\x01")), 0);
+    }
+
+    #[test]
+    fn signatures_are_heeded_or_records_like_others() {
+        let signature = b"\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00";
+        let signed = request([1, 0, 0, 2], &[OPT, signature].concat());
+        let mut update = request([1, 0, 0, 0], b"");
+        update[2] = 0x28;
+        for elsewhere in [&signed, &update] {
+            let read = Query::read(elsewhere, &mut QueryName::new(), true);
+            assert!(matches!(read, Err(Unanswerable::Elsewhere)), "{read:?}");
+        }
+        let query = Query::read(&signed, &mut QueryName::new(), false).expect("a query");
+        assert_eq!((query.qname_len, query.edns.is_some()), (3, true));
+        let read = Query::read(&update, &mut QueryName::new(), false);
+        assert!(matches!(read, Err(Unanswerable::Refuse(Refusal { rcode: Rcode::NotImp, .. }))), "{read:?}");
     }
 
     #[test]

@@ -25,9 +25,9 @@ use super::{
     sparing::Sparing,
 };
 use crate::{
-    answer::{self, Client, PLAIN_UDP_LEN, Policy, Transport, World},
+    answer::{self, Client, Policy, Transport, World},
     control::{
-        message::{Header, Reader},
+        message::Reader,
         permit::Scope,
         tally::{Fate, Tally},
         tsig::{Key, Seal, Signature, unsigned_header},
@@ -39,9 +39,9 @@ use crate::{
     },
     net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
     wire::{
-        self, HEADER_LEN, Rcode, class, cookie,
+        self, HEADER_LEN, PLAIN_UDP_LEN, Rcode, class, cookie,
         name::Name,
-        query::{self, FLAG_TC, OPCODE_UPDATE, read_edns},
+        query::{FLAG_TC, Header, OPCODE_UPDATE, read_edns},
         reply::OptOptions,
     },
 };
@@ -237,7 +237,7 @@ impl Attendant {
         };
         let header = unsigned_header(&reply.request, signature.original_id);
         let message = [&header, &reply.request[HEADER_LEN..signature.message_len]].concat();
-        let is_update = Header::read(&message).is_ok_and(|header| header.opcode() == OPCODE_UPDATE);
+        let is_update = Header::read(&message).is_some_and(|header| header.opcode() == OPCODE_UPDATE);
         if !is_update {
             return self.answer(reply, &seal, &message, transport, now_s);
         }
@@ -446,7 +446,7 @@ impl Answerer {
     fn reply(self, rcode: Rcode, fate: Fate) {
         let Desk { tally, policy, .. } = &self.attendant.desk;
         tally.count(Door::DnsUpdate, fate);
-        let Ok(header) = Header::read(&self.request) else { return };
+        let Some(header) = Header::read(&self.request) else { return };
         let zone_end = (header.counts[0] == 1)
             .then(|| {
                 let mut reader = Reader::new(&self.request);
@@ -456,9 +456,9 @@ impl Answerer {
             .unwrap_or(HEADER_LEN);
         let edns = read_edns(&self.request).unwrap_or_else(|(_, edns)| edns);
         let mut octets = vec![0; zone_end + OPT_ROOM_LEN];
-        let (limit, asked) = (octets.len(), query::Header { id: header.id, flags: header.flags });
+        let limit = octets.len();
         let mut reply =
-            wire::reply::Reply::new(&mut octets, limit, &self.request, asked, zone_end - HEADER_LEN, edns.as_ref());
+            wire::reply::Reply::new(&mut octets, limit, &self.request, header, zone_end - HEADER_LEN, edns.as_ref());
         reply.set_rcode(rcode);
         let (client, now_s) = (self.client.ip(), clock::now_s());
         let cookie = edns.and_then(|edns| edns.cookie);

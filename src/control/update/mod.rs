@@ -21,8 +21,13 @@ pub use desk::{Desk, Inbox, Job, Keys, Permit, serve};
 
 use std::net::Ipv4Addr;
 
-use super::message::{Header, Question, Reader, Record, Unreadable};
-use crate::wire::{Rcode, class, name::Name, query::OPCODE_UPDATE, rr};
+use super::message::{Question, Reader, Record, Unreadable};
+use crate::wire::{
+    Rcode, class,
+    name::Name,
+    query::{Header, OPCODE_UPDATE},
+    rr,
+};
 
 /// Class NONE (RFC 2136 section 1.1).
 const CLASS_NONE: u16 = 254;
@@ -193,7 +198,7 @@ const OTHER_ZONE: Objection = Objection::new(Rcode::NotZone, "a name is not in t
 /// FORMERR.
 pub fn read_zone(message: &[u8]) -> Result<Question, Objection> {
     const NO_ZONE: Objection = Objection::new(Rcode::FormErr, "it does not name one zone");
-    let header = Header::read(message)?;
+    let header = Header::read(message).ok_or(Unreadable)?;
     if header.opcode() != OPCODE_UPDATE || header.counts[0] != 1 {
         return Err(NO_ZONE);
     }
@@ -207,7 +212,7 @@ pub fn read_zone(message: &[u8]) -> Result<Question, Objection> {
 /// What is wrong with it.
 pub fn read(message: &[u8]) -> Result<Update, Objection> {
     let zone = read_zone(message)?;
-    let counts = Header::read(message)?.counts;
+    let counts = Header::read(message).ok_or(Unreadable)?.counts;
     let mut reader = Reader::new(message);
     reader.question()?;
     let (mut prerequisites, mut edits) = (Vec::new(), Vec::new());
