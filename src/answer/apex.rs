@@ -18,11 +18,11 @@ pub(super) fn answer(asked: &Asked<'_>, content: &Content, apex_at: usize, reply
         rr::SOA => match &content.soa {
             Some(soa) => reply.lay(Section::Answer, soa.answer(), apex_at),
             // Every zone has both (RFC 2181 section 6.1), but this one was not told: as rbldnsd, it declines to lie.
-            None => return Some(refuse(reply, ExtendedError::NotReady)),
+            None => return Some(refuse(ExtendedError::NotReady)),
         },
         rr::NS => match &content.servers {
             Some(servers) => add_ns(asked, servers, Section::Answer, apex_at, reply),
-            None => return Some(refuse(reply, ExtendedError::NotReady)),
+            None => return Some(refuse(ExtendedError::NotReady)),
         },
         // RFC 8482 section 4.1: one RRset is enough, and the SOA is the one that every zone has.
         rr::ANY => reply.lay(Section::Answer, content.soa.as_ref()?.answer(), apex_at),

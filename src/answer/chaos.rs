@@ -16,7 +16,7 @@ pub(super) fn answer(asked: &Asked<'_>, reply: &mut Reply<'_>) -> Decision {
         _ => None,
     };
     let Some(text) = text.filter(|_| matches!(asked.query.qtype, rr::TXT | rr::ANY)) else {
-        return refuse(reply, ExtendedError::NotAuthoritative);
+        return refuse(ExtendedError::NotAuthoritative);
     };
     reply.set_class(class::CH);
     let texts = std::iter::once(text.as_bytes());

@@ -10,7 +10,7 @@ use crate::{
     wire::name::RelativeName,
     zone::{
         access::{AccessList, Action, KeyList},
-        snapshot::Zone,
+        snapshot::{Snapshot, Zone},
         values::{ValueId, Values},
     },
 };
@@ -36,7 +36,7 @@ pub(super) struct Everything<'a> {
 
 impl<'a> Gate<'a> {
     /// No list says anything.
-    pub(super) const OPEN: Self = Self { ignored: false, refused: false, empty: false, listed: None };
+    const OPEN: Self = Self { ignored: false, refused: false, empty: false, listed: None };
 
     pub(super) fn is_ignored(&self) -> bool {
         self.ignored
@@ -50,6 +50,10 @@ impl<'a> Gate<'a> {
 
     pub(super) fn is_refused(&self) -> bool {
         self.refused
+    }
+
+    fn add_client(&mut self, list: &'a AccessList, client: IpAddr) {
+        self.add(list.action(client), &list.values, list.ttl_s);
     }
 
     fn add(&mut self, action: Action, values: &'a Values, ttl_s: u32) {
@@ -66,26 +70,28 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// What a list of clients says of one.
-pub(super) fn of_client(list: &AccessList, client: IpAddr) -> Gate<'_> {
+/// What the server's list says of a client, whatever that asks.
+#[inline]
+pub(super) fn of_server(snapshot: &Snapshot, client: IpAddr) -> Gate<'_> {
     let mut gate = Gate::OPEN;
-    gate.add(list.action(client), &list.values, list.ttl_s);
+    if let Some(list) = &snapshot.acl {
+        gate.add_client(list, client);
+    }
     gate
 }
 
-/// What the server's and the zone's lists say, and the name without its access key. Notes in `asked` that a key was given.
+/// What the lists of keys and the zone's say besides, and the name without its access key. Notes in `asked` that a key was given.
 pub(super) fn of_zone<'a, 'n>(
     asked: &mut Asked<'a>,
     zone: &'a Zone,
     mut relative: RelativeName<'n>,
+    mut gate: Gate<'a>,
 ) -> (Gate<'a>, RelativeName<'n>) {
-    let (snapshot, client) = (asked.world.snapshot, asked.client.address);
-    let mut gate = snapshot.acl.as_ref().map_or(Gate::OPEN, |list| of_client(list, client));
-    if let Some(keys) = &snapshot.keys {
+    if let Some(keys) = &asked.world.snapshot.keys {
         relative = use_key(asked, keys, relative, &mut gate);
     }
     if let Some(list) = &zone.acl {
-        gate.add(list.action(client), &list.values, list.ttl_s);
+        gate.add_client(list, asked.client.address);
     }
     if let Some(keys) = &zone.keys {
         relative = use_key(asked, keys, relative, &mut gate);

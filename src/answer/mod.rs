@@ -225,9 +225,8 @@ pub fn answer_in_full(
     request: &[u8],
     buffer: &mut [u8],
 ) -> Outcome {
-    if let Some(list) = &world.snapshot.acl
-        && gate::of_client(list, client.address).is_ignored()
-    {
+    let gate = gate::of_server(world.snapshot, client.address);
+    if gate.is_ignored() {
         return silence(Ignored::Access, None, 0);
     }
     let query = match Query::read(request, name, world.policy.leaves_signed) {
@@ -238,10 +237,14 @@ pub fn answer_in_full(
     let mut reply = start(world.policy, client, request, query.header, question_len, edns, buffer);
     let context = Context { now_s: world.now_s, keyed: false };
     let mut asked = Asked { world, client, query: &query, name, context, live: None };
-    let decision = match decide(&mut asked, &mut reply) {
+    let decision = match decide(&mut asked, gate, &mut reply) {
         Ok(decision) => decision,
         Err(zone) => return silence(Ignored::Access, zone, query.qtype),
     };
+    // Errors are nobody's, and what is said of any class is not the zone's alone (RFC 1035 section 3.2.5).
+    if query.qclass == class::IN && matches!(decision.rcode, Rcode::NoError | Rcode::NxDomain) {
+        reply.set_authoritative();
+    }
     finish(world, client, edns, reply, &decision, query.qtype)
 }
 
@@ -280,24 +283,23 @@ fn decline(
 }
 
 /// Decides what to say and writes the records; `Err` with the zone's place is silence.
-fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Option<ZonePlace>> {
+fn decide<'a>(asked: &mut Asked<'a>, gate: Gate<'a>, reply: &mut Reply<'_>) -> Result<Decision, Option<ZonePlace>> {
     let Query { qname_len, qtype, qclass, .. } = *asked.query;
-    if qclass == class::IN {
-        reply.set_authoritative();
-    } else if let Some(decision) = of_other_class(asked, qname_len, qclass, reply) {
+    if qclass != class::IN
+        && let Some(decision) = of_other_class(asked, qname_len, qclass, reply)
+    {
         return Ok(decision);
     }
     if is_of_zones(qtype) {
-        reply.set_not_authoritative();
         return Ok(Decision::new(Rcode::NotImp, Some(ExtendedError::NotSupported)));
     }
     let snapshot = asked.world.snapshot;
     let Some((place, left)) = snapshot.find(asked.name) else {
-        return Ok(refuse(reply, ExtendedError::NotAuthoritative));
+        return Ok(refuse(ExtendedError::NotAuthoritative));
     };
     let zone = &snapshot.zones()[place];
     asked.live = live_in(asked, place);
-    let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left));
+    let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left), gate);
     if gate.is_ignored() {
         return Err(Some(ZonePlace::new(place)));
     }
@@ -305,7 +307,7 @@ fn decide(asked: &mut Asked<'_>, reply: &mut Reply<'_>) -> Result<Decision, Opti
         Some(content) if content.is_current(&asked.context) && !gate.is_refused() => {
             in_zone(asked, content, relative, left, &gate, reply)
         }
-        content => unserved(content.as_ref(), &asked.context, reply),
+        content => unserved(content.as_ref(), &asked.context),
     };
     decision.zone = Some(ZonePlace::new(place));
     Ok(decision)
@@ -318,10 +320,10 @@ fn of_other_class(asked: &Asked<'_>, qname_len: usize, qclass: u16, reply: &mut 
         return Some(Decision::new(of_cookie_alone(asked), None));
     }
     match qclass {
-        // RFC 1035 section 3.2.5: any class will do, and then no answer is authoritative.
+        // RFC 1035 section 3.2.5: any class will do.
         class::ANY => None,
         class::CH => Some(chaos::answer(asked, reply)),
-        _ => Some(refuse(reply, ExtendedError::NotAuthoritative)),
+        _ => Some(refuse(ExtendedError::NotAuthoritative)),
     }
 }
 
@@ -375,19 +377,17 @@ fn in_zone(
 
 /// Why a zone is not served now: it has no data, or they are too old, or it is not for this client.
 #[cold]
-fn unserved(content: Option<&Content>, context: &Context, reply: &mut Reply<'_>) -> Decision {
-    reply.set_not_authoritative();
+fn unserved(content: Option<&Content>, context: &Context) -> Decision {
     match content {
         None => Decision::new(Rcode::ServFail, Some(ExtendedError::NotReady)),
         Some(content) if !content.is_current(context) => {
             Decision::new(Rcode::ServFail, Some(ExtendedError::InvalidData))
         }
-        Some(_) => refuse(reply, ExtendedError::Prohibited),
+        Some(_) => refuse(ExtendedError::Prohibited),
     }
 }
 
-fn refuse(reply: &mut Reply<'_>, error: ExtendedError) -> Decision {
-    reply.set_not_authoritative();
+fn refuse(error: ExtendedError) -> Decision {
     Decision::new(Rcode::Refused, Some(error))
 }
 

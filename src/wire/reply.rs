@@ -122,11 +122,6 @@ impl<'a> Reply<'a> {
         self.flags |= FLAG_AA;
     }
 
-    /// Takes that back: errors are nobody's.
-    pub fn set_not_authoritative(&mut self) {
-        self.flags &= !FLAG_AA;
-    }
-
     /// Sets the class of the records to come.
     pub fn set_class(&mut self, class: u16) {
         self.class = class;
