@@ -111,25 +111,23 @@ pub struct Outcome {
     pub zone: Option<ZonePlace>,
     /// The type that was asked for.
     pub qtype: u16,
-    /// The response code; `None` with silence.
-    pub rcode: Option<Rcode>,
+    /// The response code, or why there is silence.
+    pub fate: Result<Rcode, Ignored>,
     /// What the lookup came to.
     pub verdict: Verdict,
     /// Something did not fit.
     pub truncated: bool,
     /// Records in the answer section.
     pub answer_count: u16,
-    /// Why there is silence.
-    pub ignored: Option<Ignored>,
 }
 
-/// Why a request is met with silence.
+/// Why a request is met with silence. Counters have a column for each, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
-    /// A response: answering would loop. So is what has no whole header, which no transport hands on.
-    Response,
     /// An access list says so.
     Access,
+    /// A response: answering would loop. So is what has no whole header, which no transport hands on.
+    Response,
     /// It changes what is served, or it is signed: it is for the control side.
     Elsewhere,
 }
@@ -436,11 +434,10 @@ fn finish(
         hold_s: decision.hold_s,
         zone: decision.zone,
         qtype,
-        rcode: Some(decision.rcode),
+        fate: Ok(decision.rcode),
         verdict: decision.verdict,
         truncated,
         answer_count,
-        ignored: None,
     }
 }
 
@@ -450,10 +447,9 @@ fn silence(reason: Ignored, zone: Option<ZonePlace>, qtype: u16) -> Outcome {
         hold_s: 0,
         zone,
         qtype,
-        rcode: None,
+        fate: Err(reason),
         verdict: Verdict::None,
         truncated: false,
         answer_count: 0,
-        ignored: Some(reason),
     }
 }

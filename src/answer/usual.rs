@@ -77,11 +77,10 @@ impl From<UsualOutcome> for Outcome {
             hold_s: 0,
             zone: Some(zone),
             qtype: qtype.into(),
-            rcode: Some(if is_listed { Rcode::NoError } else { Rcode::NxDomain }),
+            fate: Ok(if is_listed { Rcode::NoError } else { Rcode::NxDomain }),
             verdict: if is_listed { Verdict::Listed } else { Verdict::Unlisted },
             truncated: false,
             answer_count: is_listed.into(),
-            ignored: None,
         }
     }
 }

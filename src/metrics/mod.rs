@@ -151,11 +151,9 @@ const fn verdict_index(verdict: Verdict) -> usize {
 /// The reasons for silence, in the order in which they are counted.
 pub const IGNORED: [(Ignored, &str); 2] = [(Ignored::Access, "acl"), (Ignored::Response, "response")];
 
-const fn ignored_index(ignored: Option<Ignored>) -> usize {
-    match ignored {
-        Some(Ignored::Response) => 1,
-        _ => 0,
-    }
+/// The column of a reason: all [`IGNORED`] come first. What is for the control side is counted there.
+const fn ignored_index(ignored: Ignored) -> usize {
+    ignored as usize
 }
 
 /// Largest replies of the classes by size, in octets; there is one more class for what is larger.
@@ -200,9 +198,9 @@ impl ZoneCounters {
         let Some(tally) = self.tallies.get(worker) else { return };
         tally.bytes_in.add(request_len as u64);
         tally.requests[way.index()][type_index(outcome.qtype)].add(1);
-        let Some(rcode) = outcome.rcode else {
-            tally.ignored[ignored_index(outcome.ignored)].add(1);
-            return;
+        let rcode = match outcome.fate {
+            Ok(rcode) => rcode,
+            Err(ignored) => return tally.ignored[ignored_index(ignored)].add(1),
         };
         tally.responses[rcode_index(rcode)][verdict_index(outcome.verdict)].add(1);
         tally.bytes_out.add(outcome.reply_len.into());
@@ -323,7 +321,7 @@ impl Totals {
 
     /// Requests met with silence for this reason.
     pub fn ignored_for(&self, ignored: Ignored) -> u64 {
-        self.ignored[ignored_index(Some(ignored))]
+        self.ignored[ignored_index(ignored)]
     }
 
     /// Answers that were neither NOERROR nor NXDOMAIN.
@@ -349,29 +347,20 @@ impl std::ops::AddAssign for Totals {
 mod tests {
     use super::*;
 
-    fn outcome(rcode: Option<Rcode>, verdict: Verdict, qtype: u16) -> Outcome {
-        Outcome {
-            reply_len: if rcode.is_some() { 50 } else { 0 },
-            hold_s: 0,
-            zone: None,
-            qtype,
-            rcode,
-            verdict,
-            truncated: false,
-            answer_count: 0,
-            ignored: rcode.is_none().then_some(Ignored::Response),
-        }
+    fn outcome(fate: Result<Rcode, Ignored>, verdict: Verdict, qtype: u16) -> Outcome {
+        let reply_len = if fate.is_ok() { 50 } else { 0 };
+        Outcome { reply_len, hold_s: 0, zone: None, qtype, fate, verdict, truncated: false, answer_count: 0 }
     }
 
     #[test]
     fn sums_hold() {
         let counters = ZoneCounters::new(2);
         let [udp, _, _, tcp] = Way::ALL;
-        counters.count(0, udp, 30, &outcome(Some(Rcode::NoError), Verdict::Listed, rr::A));
-        counters.count(1, udp, 30, &outcome(Some(Rcode::NxDomain), Verdict::Unlisted, rr::TXT));
-        counters.count(1, tcp, 30, &outcome(Some(Rcode::Refused), Verdict::None, 999));
-        counters.count(1, tcp, 30, &outcome(None, Verdict::None, 0));
-        counters.count(2, tcp, 30, &outcome(None, Verdict::None, 0));
+        counters.count(0, udp, 30, &outcome(Ok(Rcode::NoError), Verdict::Listed, rr::A));
+        counters.count(1, udp, 30, &outcome(Ok(Rcode::NxDomain), Verdict::Unlisted, rr::TXT));
+        counters.count(1, tcp, 30, &outcome(Ok(Rcode::Refused), Verdict::None, 999));
+        counters.count(1, tcp, 30, &outcome(Err(Ignored::Response), Verdict::None, 0));
+        counters.count(2, tcp, 30, &outcome(Err(Ignored::Response), Verdict::None, 0));
         let totals = counters.totals();
         assert_eq!((totals.requests(), totals.answered(), totals.ignored_for(Ignored::Response)), (4, 3, 1));
         assert_eq!((totals.with_rcode(Rcode::NoError), totals.with_rcode(Rcode::NxDomain), totals.errors()), (1, 1, 1));
@@ -414,7 +403,7 @@ mod tests {
             assert_eq!(rcode_index(rcode), rcode_index(Rcode::Refused));
         }
         for (index, (ignored, _)) in IGNORED.into_iter().enumerate() {
-            assert_eq!(ignored_index(Some(ignored)), index);
+            assert_eq!(ignored_index(ignored), index);
         }
     }
 

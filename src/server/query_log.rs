@@ -26,7 +26,7 @@ use crate::{
     metrics::{COUNTED_TYPES, RESULTS, TYPES},
     net::Counter,
     wire::{
-        HEADER_LEN,
+        HEADER_LEN, Rcode,
         name::{Name, QueryName},
     },
     zone::snapshot::Snapshot,
@@ -228,7 +228,7 @@ fn write(noted: &Noted) {
         zone = noted.zone.as_deref().unwrap_or("-"),
         name = %name_of(&noted.request).unwrap_or_else(|| "-".to_owned()),
         type = %type_name(outcome.qtype),
-        rcode = outcome.rcode.map_or("-", |rcode| rcode.name()),
+        rcode = outcome.fate.map_or("-", Rcode::name),
         result,
         octets = outcome.reply_len,
         "query"
@@ -251,7 +251,7 @@ fn type_name(qtype: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Rcode, rr};
+    use crate::wire::rr;
 
     fn listener(rules: QueryRules, room: usize) -> (Listener, Receiver<Noted>) {
         let (queue, waiting) = sync_channel(room);
@@ -269,11 +269,10 @@ mod tests {
             hold_s: 0,
             zone: None,
             qtype: rr::A,
-            rcode: Some(Rcode::NoError),
+            fate: Ok(Rcode::NoError),
             verdict,
             truncated: false,
             answer_count: 1,
-            ignored: None,
         };
         let client = SocketAddr::new(client.parse().expect("an address"), 53);
         listener.note(client, &[0; 12], &outcome, &Snapshot::default(), now_s);

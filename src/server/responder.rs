@@ -91,7 +91,7 @@ impl ZoneResponder {
         let world = world(&self.served, &self.live, &self.shared.policy, self.now_s);
         let asker = Client { address: client.ip(), transport };
         let outcome = answer::answer_in_full(&mut self.name, &world, &asker, request, reply);
-        if outcome.ignored == Some(Ignored::Elsewhere) {
+        if outcome.fate == Err(Ignored::Elsewhere) {
             // Whoever takes updates answers and counts them.
             return Reply::LATE;
         }

@@ -132,7 +132,7 @@ fn write_all(
 }
 
 fn write_line(out: &mut impl Write, query: &LoggedQuery) -> io::Result<()> {
-    let Some(rcode) = query.outcome.rcode else { return Ok(()) };
+    let Ok(rcode) = query.outcome.fate else { return Ok(()) };
     let question = query.request.get(HEADER_LEN..).unwrap_or_default();
     let Some(end) = name_end(question) else { return Ok(()) };
     write!(out, "{} {} ", query.now_s, query.client.ip())?;
