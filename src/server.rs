@@ -51,8 +51,8 @@ use notify::Notifier;
 pub use privileges::confine;
 pub(crate) use privileges::give_up_capabilities;
 use query_log::QueryTap;
+pub use query_log::{LoggedQueries, LoggedQuery, QueryLog};
 use responder::Shared;
-pub use responder::{LoggedQuery, QueryLog};
 
 use crate::{
     answer::Policy,
@@ -250,7 +250,7 @@ impl Bound {
     /// # Errors
     /// Names the user, group, folder or file.
     pub fn confine(&self) -> anyhow::Result<()> {
-        privileges::confine(&self.config.process)
+        confine(&self.config.process)
     }
 
     /// Loads and answers until a signal ends it.
@@ -286,7 +286,7 @@ impl Bound {
             policy,
             outside: Arc::new(ZoneCounters::new(worker_count)),
             log: personality.query_log(),
-            tap: Arc::new(QueryTap::new(worker_count)),
+            tap: Arc::default(),
             updates,
         };
         let http = http.map(|listener| (listener, api));

@@ -1,14 +1,8 @@
 //! What each worker does with a request: answer it, count it, and if asked to, note it.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        mpsc::{SyncSender, TrySendError},
-    },
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use super::query_log::{Listener, QueryTap};
+use super::query_log::{Listener, LoggedQuery, QueryLog, QueryTap};
 use crate::{
     answer::{self, Client, Ignored, Outcome, Policy, World},
     control::update::{Inbox, Job},
@@ -21,22 +15,6 @@ use crate::{
     wire::name::QueryName,
     zone::live::Live,
 };
-
-/// One query for the log.
-#[derive(Debug)]
-pub struct LoggedQuery {
-    /// Seconds since the epoch.
-    pub now_s: u64,
-    /// Who asked.
-    pub client: SocketAddr,
-    /// The request as it came.
-    pub request: Box<[u8]>,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// Where queries are logged: a bounded queue to a thread that writes. When it is full, queries go unlogged and not unanswered.
-pub type QueryLog = SyncSender<LoggedQuery>;
 
 /// What all workers share.
 #[derive(Clone)]
@@ -80,7 +58,7 @@ pub(super) struct ZoneResponder {
 impl ZoneResponder {
     fn new(number: usize, shared: Shared) -> Self {
         let (served, live) = (View::new(Arc::clone(&shared.cell)), View::new(Arc::clone(&shared.live_cell)));
-        let listener = Listener::new(Arc::clone(&shared.tap), number);
+        let listener = Listener::new(Arc::clone(&shared.tap));
         let (now_s, name) = (clock::now_s(), QueryName::new());
         Self { number, shared, served, live, now_s, listener, is_noting: false, name }
     }
@@ -116,13 +94,12 @@ impl ZoneResponder {
     #[cold]
     #[inline(never)]
     fn note(&mut self, client: SocketAddr, request: &[u8], outcome: Outcome) {
-        if let Some(log) = &self.shared.log {
-            let query = LoggedQuery { now_s: self.now_s, client, request: request.into(), outcome };
-            match log.try_send(query) {
-                Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
-            }
+        let zone = outcome.zone.and_then(|place| self.served.snapshot.zones().get(place.index()));
+        let (zone, now_s) = (zone.map(|zone| &zone.apex), self.now_s);
+        let switched_on = self.listener.log_for(client, zone, &outcome, now_s);
+        for log in self.shared.log.iter().chain(switched_on) {
+            log.leave(LoggedQuery { now_s, client, zone: zone.cloned(), request: request.into(), outcome });
         }
-        self.listener.note(client, request, &outcome, &self.served.snapshot, self.now_s);
     }
 }
 

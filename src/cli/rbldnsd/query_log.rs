@@ -9,7 +9,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+        mpsc::RecvTimeoutError,
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -18,18 +18,18 @@ use std::{
 use tracing::warn;
 
 use crate::{
-    server::{LoggedQuery, QueryLog},
+    server::{LoggedQueries, LoggedQuery, QueryLog},
     wire::{HEADER_LEN, Rcode, class, name::labels, rr},
 };
 
-/// Queries that wait to be written; more are not logged.
+/// Queries that wait to be written; more are not logged, which is said.
 const QUEUE_LEN: usize = 65_536;
 /// How often a quiet log is written out.
 const FLUSH: Duration = Duration::from_millis(500);
 
 /// The log while it is open.
 pub(super) struct QueryLogFile {
-    sender: SyncSender<LoggedQuery>,
+    log: QueryLog,
     reopen: Arc<AtomicBool>,
     ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -51,17 +51,17 @@ impl QueryLogFile {
             warn!("unable to open logfile {text}: {error}; nothing is logged there until SIGHUP");
             BufWriter::new(Box::new(io::sink()))
         });
-        let (sender, receiver) = mpsc::sync_channel(QUEUE_LEN);
+        let (log, queries) = QueryLog::with_room(QUEUE_LEN, "");
         let (reopen, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let flags = (Arc::clone(&reopen), Arc::clone(&ended));
         let thread = thread::Builder::new()
             .name("query log".to_owned())
-            .spawn(move || write_all(target, path.as_ref(), is_unbuffered, &receiver, &flags.0, &flags.1))?;
-        Ok(Some(Self { sender, reopen, ended, thread }))
+            .spawn(move || write_all(target, path.as_ref(), is_unbuffered, queries, &flags.0, &flags.1))?;
+        Ok(Some(Self { log, reopen, ended, thread }))
     }
 
     pub(super) fn sender(&self) -> QueryLog {
-        self.sender.clone()
+        self.log.clone()
     }
 
     /// Opens the file anew before the next line: it may have been rotated.
@@ -72,7 +72,7 @@ impl QueryLogFile {
     /// Writes what waits, and ends.
     pub(super) fn finish(self) {
         self.ended.store(true, Ordering::Relaxed);
-        drop(self.sender);
+        drop(self.log);
         if self.thread.join().is_err() {
             warn!("the query log panicked");
         }
@@ -92,13 +92,13 @@ fn write_all(
     mut target: Target,
     path: Option<&PathBuf>,
     is_unbuffered: bool,
-    queries: &Receiver<LoggedQuery>,
+    mut queries: LoggedQueries,
     reopen: &AtomicBool,
     ended: &AtomicBool,
 ) {
     let mut is_complaining = true;
     loop {
-        let received = queries.recv_timeout(FLUSH);
+        let received = queries.next(FLUSH);
         let mut result = Ok(());
         // Before the line that comes now: whoever rotates looks for it in the new file.
         if reopen.swap(false, Ordering::Relaxed) {
