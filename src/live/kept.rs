@@ -24,6 +24,7 @@ use siphasher::sip::SipHasher13;
 use tracing::{info, warn};
 
 use super::{
+    clock,
     loading::{Files, Stamp, is_gone, stamps},
     reading::open_file,
     state::make_again,
@@ -49,8 +50,8 @@ pub struct KeptVersion {
     pub(super) files: Files,
     /// How many entries it has.
     pub entries: usize,
-    /// When it was kept.
-    pub saved: SystemTime,
+    /// When it was kept, in seconds since the epoch.
+    pub saved_s: u64,
 }
 
 /// The folder of last good versions.
@@ -93,7 +94,13 @@ impl Kept {
     ///
     /// # Errors
     /// When they are too large, cannot be copied, or have changed; what was kept before stays.
-    pub(super) fn save(&self, dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize) -> io::Result<()> {
+    pub(super) fn save(
+        &self,
+        dataset: &DatasetSpec,
+        loaded: &[Option<Stamp>],
+        entries: usize,
+        now_s: u64,
+    ) -> io::Result<()> {
         let place = self.place(dataset);
         if self.find(dataset).is_some_and(|version| version.is_of(loaded)) {
             return mark_used(&place);
@@ -107,7 +114,7 @@ impl Kept {
         for folder in [self.folder.parent().unwrap_or(&self.folder), &self.folder, &aside] {
             make_again(folder)?;
         }
-        let written = write_version(&aside, dataset, loaded, entries).and_then(|()| {
+        let written = write_version(&aside, dataset, loaded, entries, now_s).and_then(|()| {
             let has_changed = stamps(dataset) != loaded;
             if has_changed {
                 Err(io::Error::other("they have changed again; the next load keeps them"))
@@ -129,7 +136,7 @@ impl Kept {
 
     /// Removes what is kept of datasets that were not among these for a long time: a mark says since when. The time of what is
     /// kept says nothing of that, for a list may stay as it is for years.
-    pub(super) fn tidy(&self, datasets: &HashSet<&DatasetSpec>) {
+    pub(super) fn tidy(&self, datasets: &HashSet<&DatasetSpec>, now_s: u64) {
         let known: HashSet<PathBuf> = datasets.iter().map(|dataset| self.place(dataset)).collect();
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         // An empty folder may be one that is not mounted yet.
@@ -137,7 +144,8 @@ impl Kept {
             return;
         }
         for path in entries.flatten().map(|entry| entry.path()) {
-            let tidied = if known.contains(&path.with_extension("")) { mark_used(&path) } else { leave_unused(&path) };
+            let is_used = known.contains(&path.with_extension(""));
+            let tidied = if is_used { mark_used(&path) } else { leave_unused(&path, now_s) };
             if let Err(error) = tidied {
                 warn!(folder = %path.display(), "cannot be tidied: {error}");
             }
@@ -166,7 +174,7 @@ impl Kept {
             (is_whole && manifest.dataset == identity(dataset)).then_some(KeptVersion {
                 files,
                 entries: manifest.entries,
-                saved: manifest.saved,
+                saved_s: clock::seconds(manifest.saved),
             })
         })
     }
@@ -189,7 +197,13 @@ impl KeptVersion {
     }
 }
 
-fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize) -> io::Result<()> {
+fn write_version(
+    aside: &Path,
+    dataset: &DatasetSpec,
+    loaded: &[Option<Stamp>],
+    entries: usize,
+    now_s: u64,
+) -> io::Result<()> {
     let mut absent = Vec::new();
     for (index, (file, stamp)) in dataset.files.iter().zip(loaded).enumerate() {
         if stamp.is_none() {
@@ -209,7 +223,7 @@ fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], 
         files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
         absent,
         entries,
-        saved: SystemTime::now(),
+        saved: SystemTime::UNIX_EPOCH + Duration::from_secs(now_s),
     };
     let mut file = File::create(aside.join("manifest.json"))?;
     file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
@@ -232,13 +246,13 @@ fn mark_used(version: &Path) -> io::Result<()> {
 }
 
 /// Marks a version that nothing uses, and removes it once it has been marked for long.
-fn leave_unused(version: &Path) -> io::Result<()> {
-    const LONG: Duration = Duration::from_secs(30 * 86_400);
+fn leave_unused(version: &Path, now_s: u64) -> io::Result<()> {
+    const LONG_S: u64 = 30 * 86_400;
     let mark = version.join(UNUSED);
     let Ok(marked) = fs::metadata(&mark).and_then(|mark| mark.modified()) else {
         return File::create(mark).map(drop);
     };
-    if marked.elapsed().is_ok_and(|age| age > LONG) {
+    if now_s.saturating_sub(clock::seconds(marked)) > LONG_S {
         remove_if_there(version)?;
         info!(folder = %version.display(), "removed: nothing has used it for a month");
     }
@@ -258,6 +272,8 @@ mod tests {
 
     use super::*;
     use crate::zone::dataset::Kind;
+
+    const NOW_S: u64 = 1_800_000_000;
 
     fn dataset(folder: &Path) -> DatasetSpec {
         DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.join("hosts")] }
@@ -283,11 +299,11 @@ mod tests {
         let dataset = dataset(folder.path());
         assert!(kept.find(&dataset).is_none());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
         fs::write(folder.path().join("hosts"), "broken").expect("written");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
-        assert_eq!(version.entries, 1);
+        assert_eq!((version.entries, version.saved_s), (1, NOW_S));
         let spelled_otherwise = self::dataset(&folder.path().join("."));
         assert!(kept.find(&spelled_otherwise).is_some());
     }
@@ -300,19 +316,19 @@ mod tests {
         let dataset = DatasetSpec { kind: Kind::Ip4Set, files };
         fs::write(&dataset.files[1], "192.0.2.2\n").expect("written");
         let without = stamps(&dataset);
-        kept.save(&dataset, &without, 1).expect("kept");
+        kept.save(&dataset, &without, 1, NOW_S).expect("kept");
         let version = kept.find(&dataset).expect("there");
         assert!(version.files[0].is_none() && version.is_of(&without));
         fs::write(&dataset.files[0], "192.0.2.1\n").expect("written");
         assert!(!version.is_of(&stamps(&dataset)));
-        kept.save(&dataset, &stamps(&dataset), 2).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 2, NOW_S).expect("kept");
         assert!(!kept.find(&dataset).expect("there").is_of(&without));
     }
 
     #[test]
     fn half_a_version_is_none() {
         let (_folder, kept, dataset) = one_file();
-        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
         let place = kept.place(&dataset);
         // As a crash would leave it between the two renames: only the version before is there.
         fs::rename(&place, place.with_extension("old")).expect("renamed");
@@ -320,7 +336,7 @@ mod tests {
         assert!(kept.find(&dataset).is_some());
         fs::remove_file(place.with_extension("old").join("0")).expect("removed");
         assert!(kept.find(&dataset).is_none(), "its file is gone");
-        kept.save(&dataset, &stamps(&dataset), 1).expect("kept again");
+        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept again");
         assert!(kept.find(&dataset).is_some());
     }
 
@@ -330,9 +346,9 @@ mod tests {
         let kept = Kept::new(folder.path(), 20).expect("made");
         let dataset = dataset(folder.path());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
         fs::write(folder.path().join("hosts"), "x".repeat(21)).expect("written");
-        assert!(kept.save(&dataset, &stamps(&dataset), 1).is_err());
+        assert!(kept.save(&dataset, &stamps(&dataset), 1, NOW_S).is_err());
         assert_eq!(kept.find(&dataset).expect("there").entries, 1);
     }
 
@@ -345,26 +361,26 @@ mod tests {
             DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.path().join(name)] }
         });
         for dataset in &datasets {
-            kept.save(dataset, &stamps(dataset), 1).expect("kept");
+            kept.save(dataset, &stamps(dataset), 1, NOW_S).expect("kept");
         }
         let [used, idle, recent] = &datasets;
         // However old what is kept is, its month begins when it is missed.
         let place = File::open(kept.place(idle)).expect("a folder");
         place.set_modified(SystemTime::UNIX_EPOCH).expect("set");
-        kept.tidy(&HashSet::from([recent]));
+        kept.tidy(&HashSet::from([recent]), NOW_S);
         assert!(kept.find(used).is_some() && kept.find(idle).is_some());
         for dataset in [used, idle] {
             let mark = File::options().write(true).open(kept.place(dataset).join(UNUSED)).expect("a mark");
             mark.set_modified(SystemTime::UNIX_EPOCH).expect("set");
         }
-        kept.tidy(&HashSet::new());
+        kept.tidy(&HashSet::new(), NOW_S);
         assert!(kept.find(idle).is_some(), "nothing is known of what is used");
         // It came back while the server ran.
-        kept.save(used, &stamps(used), 1).expect("kept already");
-        kept.tidy(&HashSet::from([recent]));
+        kept.save(used, &stamps(used), 1, NOW_S).expect("kept already");
+        kept.tidy(&HashSet::from([recent]), NOW_S);
         assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
         // It is there again at a start.
-        kept.tidy(&HashSet::from([used, recent]));
+        kept.tidy(&HashSet::from([used, recent]), NOW_S);
         assert!(!kept.place(used).join(UNUSED).exists());
     }
 
@@ -372,7 +388,7 @@ mod tests {
     fn what_may_not_be_written_to_is_kept() {
         let (folder, kept, dataset) = one_file();
         fs::set_permissions(folder.path().join("hosts"), fs::Permissions::from_mode(0o444)).expect("set");
-        kept.save(&dataset, &stamps(&dataset), 1).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
         let version = kept.find(&dataset).expect("there");
         assert!(version.is_of(&stamps(&dataset)));
         // Whoever is root may write into it whatever its mode.
@@ -384,16 +400,16 @@ mod tests {
     fn only_what_was_loaded_is_kept() {
         let (folder, kept, dataset) = one_file();
         let loaded = stamps(&dataset);
-        kept.save(&dataset, &loaded, 1).expect("kept");
+        kept.save(&dataset, &loaded, 1, NOW_S).expect("kept");
         assert!(kept.find(&dataset).expect("there").is_of(&loaded));
         let loaded = stamps(&dataset);
         fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2").expect("written");
         assert!(!kept.find(&dataset).expect("there").is_of(&stamps(&dataset)));
-        kept.save(&dataset, &loaded, 1).expect("kept already");
+        kept.save(&dataset, &loaded, 1, NOW_S).expect("kept already");
         fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2.2\n").expect("written");
         let loaded = stamps(&dataset);
         fs::write(folder.path().join("hosts"), "192.0").expect("written");
-        assert!(kept.save(&dataset, &loaded, 2).is_err(), "what is there now was never loaded");
+        assert!(kept.save(&dataset, &loaded, 2, NOW_S).is_err(), "what is there now was never loaded");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
         kept.forget(&dataset).expect("removed");

@@ -210,7 +210,7 @@ impl Reloader {
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
-            kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect());
+            kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect(), now_s);
         }
         self.free_retired();
         report
@@ -365,19 +365,24 @@ impl Reloader {
     ) -> Result<Vec<String>, Failure> {
         let now_s = self.settings.options.now_s;
         let servers = server_addresses(prospect, self.zones_of(dataset));
-        let kept = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset));
         let held = self.held.entry(dataset.clone()).or_default();
         let is_unchanged = held.good.is_some() && held.failure.is_none() && held.tried == loading.stamps;
+        let store = self.settings.kept.as_ref().filter(|_| held.good.is_none());
+        let kept = store.and_then(|store| store.find(dataset));
         // What was good, or was accepted, before the server restarted is so again.
-        let is_kept = held.good.is_none() && kept.as_ref().is_some_and(|kept| kept.is_of(&loading.stamps));
+        let is_kept = kept.as_ref().is_some_and(|kept| kept.is_of(&loading.stamps));
         // Who accepts means what was told, not what came in its place since.
         let was_told = held.was_told(&[REFUSED], &loading.stamps);
         held.tried.clone_from(&loading.stamps);
         let loaded = loading.result.as_ref().map_err(Clone::clone)?;
+        let new_entries = loaded.entries();
         // Entries that are over are not missed.
         let held_entries = held.good.as_ref().map(|good| good.live_entries(now_s));
-        let old_entries =
-            held_entries.or_else(|| kept.as_ref().map(|kept| self.live_kept(dataset, kept, loaded.entries())));
+        let old_entries = match &kept {
+            None => held_entries,
+            Some(_) if is_kept => Some(new_entries),
+            Some(kept) => Some(self.live_kept(dataset, kept, new_entries)),
+        };
         let refusals = self.settings.rules.judge(&Judged {
             loaded,
             report: &loading.report,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use tracing::{error, warn};
 
-use super::{Reloader, SMALL_MAX};
+use super::{Reloader, SMALL_MAX, Settings};
 use crate::live::{
     clock,
     held::{GoodVersion, Held},
@@ -40,12 +40,16 @@ impl Reloader {
         is_accepted && was_told || was_accepted()
     }
 
-    /// How many entries of what is kept are not over, where it matters: a list with few entries may have any number but none.
+    /// How many entries of what is kept are not over, as far as that matters for so many new ones.
     pub(super) fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion, new: usize) -> usize {
-        if kept.entries < self.settings.rules.floor_entries && new > 0 {
+        let Settings { rules, options, .. } = &self.settings;
+        // As long as the clock runs on they can only become fewer, so where that many are not missed, fewer are not.
+        let are_at_most_those = kept.saved_s <= options.now_s;
+        let are_few = kept.entries < rules.floor_entries;
+        if are_at_most_those && new > 0 && (are_few || new as f64 >= kept.entries as f64 * rules.min_share) {
             return kept.entries;
         }
-        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        let loading = load_one(dataset, &kept.files, options, &self.progress);
         loading.result.map_or(kept.entries, |loaded| loaded.entries())
     }
 
@@ -72,8 +76,8 @@ impl Reloader {
         let Some(dataset) = self.unkept.pop_front() else { return false };
         let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
         let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
-        let (stamps, entries) = (good.stamps.clone(), good.entries);
-        let save = || kept.save(&dataset, &stamps, entries);
+        let (stamps, entries, now_s) = (good.stamps.clone(), good.entries, self.settings.options.now_s);
+        let save = || kept.save(&dataset, &stamps, entries, now_s);
         let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, || meanwhile(self)) };
         if let Err(error) = saved {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
@@ -97,7 +101,7 @@ impl Reloader {
             dataset = %dataset,
             "{}; the last good version is served instead, kept at {} with {} entries, until it is mended{or_accept}",
             failure.map_or("", |failure| &failure.text),
-            clock::date(clock::seconds(kept.saved)),
+            clock::date(kept.saved_s),
             kept.entries
         );
         true
@@ -123,5 +127,64 @@ impl Reloader {
         };
         let left: Vec<_> = self.held.iter().filter_map(left).collect();
         left.into_iter().fold(false, |any, (dataset, kept)| self.serve_kept(&dataset, &kept) || any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::Ipv4Addr, path::Path, sync::atomic::Ordering};
+
+    use super::*;
+    use crate::{
+        live::{served::Cell, zones::ZoneSpec},
+        load::Options,
+    };
+
+    const NOW_S: u64 = 1_800_000_000;
+
+    /// So many lines of addresses, with something behind each.
+    fn lines(count: u32, behind: &str) -> String {
+        let line = |number| format!("{}{behind}\n", Ipv4Addr::from(0x0a00_0001 + number));
+        (0..count).map(line).collect()
+    }
+
+    /// Starts with a file, and keeps what there is to be kept. Returns how many octets were read, and whether the file is served.
+    fn start(folder: &Path, text: &str, now_s: u64) -> (usize, bool) {
+        let file = folder.join("hosts");
+        if fs::read_to_string(&file).ok().as_deref() != Some(text) {
+            fs::write(&file, text).expect("written");
+        }
+        let spec = ZoneSpec::parse(&format!("bl.example:ip4set:{}", file.display())).expect("a specification");
+        let kept = Kept::new(folder, u64::MAX).expect("a state folder");
+        let settings = Settings::new(ZoneSource::Specs(vec![spec]), Options::default());
+        let mut reloader = Reloader::new(Settings { kept: Some(kept), ..settings }, Cell::default());
+        let report = reloader.reload(now_s, None);
+        let read = reloader.progress().read_bytes.load(Ordering::Relaxed);
+        while reloader.keep_next(&mut |_| {}) {}
+        (read as usize, !report.has_failures())
+    }
+
+    #[test]
+    fn what_is_kept_is_read_only_where_that_decides() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = |text: &str, now_s| start(folder.path(), text, now_s);
+        let (whole, changed) = (lines(4_000, ""), lines(2_000, " :3:"));
+        assert_eq!(start(&whole, NOW_S), (whole.len(), true), "nothing is kept");
+        assert_eq!(start(&whole, NOW_S), (whole.len(), true), "the file is what is kept");
+        assert_eq!(start(&changed, NOW_S), (changed.len(), true), "enough is left");
+        let little = lines(999, "");
+        let (read, is_served) = start(&little, NOW_S);
+        assert!(!is_served && read > little.len() + changed.len(), "{read}");
+    }
+
+    /// What is over when it is kept may not be over any more when the clock is right again.
+    #[test]
+    fn what_was_over_by_a_clock_that_was_ahead_is_missed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = |text: &str, now_s| start(folder.path(), text, now_s);
+        let whole = lines(2_000, &format!(" @ until={}", NOW_S + 60)) + &lines(1, "");
+        assert!(start(&whole, NOW_S + 3_600).1, "one is left");
+        assert!(!start(&lines(10, ""), NOW_S).1, "2,000 are missed");
+        assert!(start(&lines(10, ""), NOW_S + 3_600).1, "only one is missed");
     }
 }
