@@ -107,7 +107,7 @@ impl Inside {
         let (cell, live) = (Cell::default(), LiveCell::default());
         let settings = reloader::Settings::new(ZoneSource::Folder(folder.join("zones")), load::Options::default());
         let mut reloader = Reloader::new(settings, Arc::clone(&cell));
-        reloader.reload(clock::now_s(), None);
+        reloader.reload(clock::now_s());
         let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live), slots: reloader.live_slots() };
         let started = Instant::now();
         let listings = Listings::open(Settings::new(folder.join("state")), places).map_err(io::Error::other)?;

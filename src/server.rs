@@ -431,7 +431,7 @@ fn open_control(state: &Path) -> Option<std::os::unix::net::UnixListener> {
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.
 fn load_first(reloader: &mut Reloader) -> ReloadReport {
     let bar = progress::Bar::start(reloader.progress());
-    let report = reloader.reload(clock::now_s(), None);
+    let report = reloader.reload(clock::now_s());
     bar.finish();
     report
 }

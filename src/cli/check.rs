@@ -232,7 +232,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     settings.options.told_max = TOLD_MAX;
     let mut reloader = Reloader::new(settings, cell.clone());
     let bar = Bar::start(reloader.progress());
-    let report = reloader.reload(clock::now_s(), None);
+    let report = reloader.reload(clock::now_s());
     bar.finish();
     let mut checked = Checked::default();
     report_setup(config, &reloader, &cell.load().snapshot, &mut checked, out)?;

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 pub(super) fn print(config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let cell = Cell::default();
     let mut reloader = Reloader::new(reloader_settings(config), Arc::clone(&cell));
-    let report = reloader.reload(clock::now_s(), None);
+    let report = reloader.reload(clock::now_s());
     anyhow::ensure!(!report.has_failures(), "zone loading errors, aborting");
     let context = Context { now_s: clock::now_s(), keyed: false };
     let mut out = BufWriter::new(out);

@@ -131,7 +131,7 @@ impl Loaded {
         let cell = Cell::default();
         let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
         let bar = Bar::start(reloader.progress());
-        let report = reloader.reload(clock::now_s(), None);
+        let report = reloader.reload(clock::now_s());
         bar.finish();
         if let Some((dataset, failure)) =
             report.datasets.iter().find_map(|dataset| Some((&dataset.dataset, dataset.failure.as_ref()?)))

@@ -136,7 +136,7 @@ pub fn compare_drops(
     let now_s = clock::now_s();
     let cell = Cell::default();
     let mut reloader = Reloader::new(Settings::new(ZoneSource::Specs(specs.clone()), options.clone()), cell.clone());
-    let report = reloader.reload(now_s, None);
+    let report = reloader.reload(now_s);
     let failed = report.datasets.iter().find_map(|dataset| Some((&dataset.dataset, dataset.failure.as_ref()?)));
     if let Some((dataset, failure)) = failed {
         return Err(format!("{dataset}: {failure}"));

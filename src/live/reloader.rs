@@ -88,8 +88,6 @@ pub struct Reloader {
     specs: Vec<ZoneSpec>,
     /// Where among those each dataset is.
     by_dataset: HashMap<DatasetSpec, Vec<usize>>,
-    /// What is served was put together from these.
-    published: Vec<ZoneSpec>,
     held: HashMap<DatasetSpec, Held>,
     counters: HashMap<Name, Arc<ZoneCounters>>,
     retired: Vec<Arc<Served>>,
@@ -116,7 +114,6 @@ impl Reloader {
             status: SharedStatus::default(),
             specs: Vec::new(),
             by_dataset: HashMap::new(),
-            published: Vec::new(),
             held: HashMap::new(),
             counters: HashMap::new(),
             retired: Vec::new(),
@@ -176,21 +173,15 @@ impl Reloader {
         }
     }
 
-    /// Loads what changed and publishes it, at once. What was refused of the zone `accepted` is taken if it still is what was
-    /// refused, and what of it is gone is let go.
-    pub fn reload(&mut self, now_s: u64, accepted: Option<&Name>) -> ReloadReport {
-        self.look_at((now_s, Instant::now()), Occasion::Command(accepted.map_or(&[], std::slice::from_ref)))
+    /// Loads what changed and publishes it, at once.
+    pub fn reload(&mut self, now_s: u64) -> ReloadReport {
+        self.look_at((now_s, Instant::now()), Occasion::Command(&[]), &mut |_| {})
     }
 
     /// Loads what changed and is quiet, and publishes it, at a moment by both clocks: the one that may be set, and the one that only
-    /// runs.
-    pub fn look_at(&mut self, moment: (u64, Instant), occasion: Occasion<'_>) -> ReloadReport {
-        self.look_alert(moment, occasion, &mut |_| {})
-    }
-
-    /// The same, and calls `meanwhile` every now and then while files are read. What changes then may be loaded beside them:
-    /// see [`Self::look_beside`].
-    pub fn look_alert(
+    /// runs. Calls `meanwhile` every now and then while files are read. What changes then may be loaded beside them: see
+    /// [`Self::look_beside`].
+    pub fn look_at(
         &mut self,
         (now_s, at): (u64, Instant),
         occasion: Occasion<'_>,
@@ -199,14 +190,14 @@ impl Reloader {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { &[] };
         let is_first = self.clock.is_none();
         self.settings.options.now_s = now_s;
-        let has_changed = self.list(accepted) && self.ripe_specs() != self.published;
+        let has_changed = self.list(accepted) && self.has_other_specs();
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
         let mut report = ReloadReport::default();
         let groups = if is_first { vec![stale] } else { small_first(stale) };
         self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
         let has_recovered = is_clock_set && self.recover();
-        self.publish_if(has_recovered, &mut report);
+        self.publish_if(has_recovered, &report);
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
@@ -216,11 +207,11 @@ impl Reloader {
         report
     }
 
-    /// While files are read in [`Self::look_alert`]: loads what changed besides, and publishes it. Returns how many datasets that
+    /// While files are read in [`Self::look_at`]: loads what changed besides, and publishes it. Returns how many datasets that
     /// was.
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
-        let has_changed = self.list(&[]) && self.ripe_specs() != self.published;
+        let has_changed = self.list(&[]) && self.has_other_specs();
         let stale = self.stale(Instant::now(), occasion, false);
         let mut report = ReloadReport::default();
         self.load_in_turn(small_first(stale), (&[], has_changed), &mut report, &mut |_| {});
@@ -523,7 +514,7 @@ mod tests {
         let settings = Settings::new(ZoneSource::Specs(vec![spec]), options);
         let mut reloader = Reloader::new(settings, Cell::default());
         let looked = catch_unwind(AssertUnwindSafe(|| {
-            reloader.look_alert((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
+            reloader.look_at((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
                 fs::write(&file, "").expect("somebody reads it");
                 panic!("as a bug of ours would");
             })
@@ -532,6 +523,6 @@ mod tests {
         fs::remove_file(&file).expect("removed");
         fs::write(&file, "127.0.0.2\n").expect("written");
         reloader.begin_anew();
-        assert_eq!(reloader.reload(2, None).datasets.len(), 1);
+        assert_eq!(reloader.reload(2).datasets.len(), 1);
     }
 }

@@ -27,8 +27,6 @@ pub struct DatasetReport {
 pub struct ReloadReport {
     /// The datasets that were loaded or tried.
     pub datasets: Vec<DatasetReport>,
-    /// Something new is served.
-    pub published: bool,
 }
 
 impl ReloadReport {

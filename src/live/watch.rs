@@ -227,7 +227,7 @@ impl Looker {
     fn look_once(&mut self, occasion: Occasion<'_>, triggers: &Receiver<Trigger>) -> ReloadReport {
         let Self { reloader, beside, .. } = self;
         let moment = (clock::now_s(), Instant::now());
-        let report = reloader.look_alert(moment, occasion, &mut |reloader| beside.look(reloader, triggers));
+        let report = reloader.look_at(moment, occasion, &mut |reloader| beside.look(reloader, triggers));
         self.looked = Instant::now();
         report
     }

@@ -104,7 +104,7 @@ impl World {
 
     pub(crate) fn drop_file(&mut self, file: &str, text: &str) {
         fs::write(self.root.path().join("zones").join(file), text).expect("written");
-        self.reloader.reload(self.clock.now_s(), None);
+        self.reloader.reload(self.clock.now_s());
     }
 
     pub(crate) fn apply(&self, changes: Vec<Change>) -> Vec<Outcome> {
@@ -172,7 +172,7 @@ fn start(root: &Path, clock: &Arc<Moved>, rules: &Rules) -> (Cell, LiveCell, Rel
     let source = ZoneSource::Folder(root.join("zones"));
     let settings = reloader::Settings::new(source, load::Options::default());
     let mut reloader = Reloader::new(settings, Arc::clone(&cell));
-    reloader.reload(clock.now_s(), None);
+    reloader.reload(clock.now_s());
     let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live), slots: reloader.live_slots() };
     let settings = Settings {
         clock: Arc::clone(clock) as Arc<dyn Clock>,

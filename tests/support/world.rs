@@ -117,7 +117,7 @@ impl World {
         };
         let time = (at.now_s(), self.began + at.passed);
         let (before, reloader) = (self.cell.load_full(), &mut self.reloader);
-        let (report, log) = logged(|| reloader.look_at(time, occasion));
+        let (report, log) = logged(|| reloader.look_at(time, occasion, &mut |_| {}));
         let mut lines = std::mem::take(&mut self.logged);
         lines.extend(log);
         lines.extend(report.datasets.iter().map(|read| format!("read {}", files_of(&read.dataset))));

@@ -137,7 +137,7 @@ fn open(
     let (served, live) = (Cell::default(), LiveCell::default());
     let settings = reloader::Settings::new(ZoneSource::Folder(root.to_owned()), load::Options::default());
     let mut reloader = Reloader::new(settings, Arc::clone(&served));
-    reloader.reload(NOW_S, None);
+    reloader.reload(NOW_S);
     let places = Places { served, live: Arc::clone(&live), slots: reloader.live_slots() };
     let (is_full, free) = (Arc::clone(is_full), Arc::clone(free));
     let opener = move |path: &Path| {
@@ -340,7 +340,7 @@ fn a_clock_that_is_set_by_mistake_delists_nothing_for_good() {
     let served = Cell::default();
     let settings = reloader::Settings::new(ZoneSource::Folder(world.root.path().to_owned()), load::Options::default());
     let mut reloader = Reloader::new(settings, Arc::clone(&served));
-    reloader.reload(NOW_S, None);
+    reloader.reload(NOW_S);
     let places = Places { served, live: Arc::clone(&world.live), slots: reloader.live_slots() };
     let settings =
         Settings { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Settings::new(world.root.path().to_owned()) };

@@ -158,7 +158,7 @@ mod tests {
         let kept = Kept::new(folder, u64::MAX).expect("a state folder");
         let settings = Settings::new(ZoneSource::Specs(vec![spec]), Options::default());
         let mut reloader = Reloader::new(Settings { kept: Some(kept), ..settings }, Cell::default());
-        let report = reloader.reload(now_s, None);
+        let report = reloader.reload(now_s);
         let read = reloader.progress().read_bytes.load(Ordering::Relaxed);
         while reloader.keep_next(&mut |_| {}) {}
         (read as usize, !report.has_failures())

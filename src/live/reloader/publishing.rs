@@ -40,10 +40,9 @@ impl Reloader {
         self.held.iter().filter_map(|(dataset, held)| Some((dataset, good(held)?))).collect()
     }
 
-    pub(super) fn publish_if(&mut self, has_changed: bool, report: &mut ReloadReport) {
+    pub(super) fn publish_if(&mut self, has_changed: bool, report: &ReloadReport) {
         if has_changed {
             self.publish(report);
-            report.published = true;
         }
     }
 
@@ -70,7 +69,6 @@ impl Reloader {
             counters.push(Arc::clone(of_zone));
         }
         publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
-        self.published = specs;
     }
 
     /// The specifications that zones are put together from. A new file that cannot be loaded must not take down a zone that
@@ -92,6 +90,11 @@ impl Reloader {
             }
         };
         self.specs.iter().filter(|spec| is_ripe(spec)).cloned().collect()
+    }
+
+    /// Whether zones are to be put together from other specifications than those that are served.
+    pub(super) fn has_other_specs(&self) -> bool {
+        self.ripe_specs() != self.status.read().specs
     }
 
     /// Whether all zones of a dataset are in what is served.
