@@ -108,17 +108,13 @@ impl Drop {
 
 /// The specifications with drops in their places, of those zones only that any drop is for.
 fn with_drops(specs: &[ZoneSpec], drops: &[Drop]) -> Result<Vec<ZoneSpec>, String> {
-    let mut specs = specs.to_vec();
-    let mut zones = Vec::new();
-    for drop in drops {
-        let own = drop.spec()?;
-        specs.retain(|other| !drop.replaces(&own, other));
-        zones.push(own.zone.clone());
-        specs.push(own);
-    }
+    let own = drops.iter().map(Drop::spec).collect::<Result<Vec<_>, _>>()?;
+    let is_of_their_zones = |spec: &ZoneSpec| own.iter().any(|own| own.zone == spec.zone);
+    let is_replaced = |spec: &ZoneSpec| drops.iter().zip(&own).any(|(drop, own)| drop.replaces(own, spec));
     // Access lists matter: without theirs, zones are not served.
-    specs.retain(|spec| zones.contains(&spec.zone) || spec.zone.is_none());
-    Ok(specs)
+    let is_left = |spec: &&ZoneSpec| (is_of_their_zones(spec) || spec.zone.is_none()) && !is_replaced(spec);
+    let left: Vec<ZoneSpec> = specs.iter().filter(is_left).cloned().collect();
+    Ok([left, own].concat())
 }
 
 /// What would change if files were dropped now, of the zones that they are for; so many changes of a kind to be shown.
@@ -184,5 +180,12 @@ mod tests {
         );
         let new = Drop::new(&specs(&["bl.example:dnset:/tmp/bl.example.dnset"])[0], true).expect("a drop");
         assert_eq!(with_drops(&before, &[new]).expect("specifications").len(), 5);
+        // Each of several does, and none takes that of another.
+        let several = specs(&["bl.example:ip4set:/tmp/x", "bl.example:ip4set:/tmp/y"]);
+        let several: Vec<_> = several.iter().map(|spec| Drop::new(spec, false).expect("a drop")).collect();
+        assert_eq!(
+            shown(&with_drops(&before, &several).expect("specifications")),
+            ["generic:/zones/bl.example.generic", "acl:/zones/@.acl", "ip4set:/tmp/x", "ip4set:/tmp/y"]
+        );
     }
 }
