@@ -1,13 +1,19 @@
 //! Files that are to be dropped: what would be served if they lay where they belong.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    assembly::{GoodData, assemble},
     clock,
-    reloader::{Reloader, Settings},
-    served::{Cell, Served},
+    loading::load_all,
+    refusal::{Judged, Rules},
+    served::{LiveSlots, Served},
     zones::{DatasetSpec, SpecError, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
 };
 use crate::{
@@ -16,6 +22,7 @@ use crate::{
     zone::{
         difference::{Difference, difference},
         ruling::Context,
+        snapshot::Snapshot,
     },
 };
 
@@ -120,7 +127,7 @@ fn with_drops(specs: &[ZoneSpec], drops: &[Drop]) -> Result<Vec<ZoneSpec>, Strin
 /// What would change if files were dropped now, of the zones that they are for; so many changes of a kind to be shown.
 ///
 /// # Errors
-/// When a file cannot be loaded.
+/// When a file cannot be loaded, or is an access list that would not be served.
 pub fn compare_drops(
     served: &Served,
     specs: &[ZoneSpec],
@@ -129,17 +136,33 @@ pub fn compare_drops(
     shown_max: usize,
 ) -> Result<Vec<Difference>, String> {
     let specs = with_drops(specs, drops)?;
-    let now_s = clock::now_s();
-    let cell = Cell::default();
-    let mut reloader = Reloader::new(Settings::new(ZoneSource::Specs(specs.clone()), options.clone()), cell.clone());
-    let report = reloader.reload(now_s);
-    let failed = report.datasets.iter().find_map(|dataset| Some((&dataset.dataset, dataset.failure.as_ref()?)));
-    if let Some((dataset, failure)) = failed {
-        return Err(format!("{dataset}: {failure}"));
-    }
-    let context = Context { now_s, keyed: false };
+    let options = Options { now_s: clock::now_s(), ..options.clone() };
+    let dropped = load_aside(&specs, &options)?;
+    let context = Context { now_s: options.now_s, keyed: false };
     let is_wanted = |apex: &Name| specs.iter().any(|spec| spec.zone.as_ref() == Some(apex));
-    Ok(difference(&served.snapshot, &cell.load().snapshot, &context, shown_max, is_wanted))
+    Ok(difference(&served.snapshot, &dropped, &context, shown_max, is_wanted))
+}
+
+/// What would be served of specifications. Nothing is served of it, so no log tells of it.
+fn load_aside(specs: &[ZoneSpec], options: &Options) -> Result<Snapshot, String> {
+    let mut known = HashSet::new();
+    let datasets = specs.iter().map(|spec| &spec.dataset).filter(|dataset| known.insert(*dataset));
+    let all_files = |dataset: &DatasetSpec| dataset.files.iter().cloned().map(Some).collect();
+    let datasets: Vec<_> = datasets.map(|dataset| (dataset.clone(), all_files(dataset))).collect();
+    let loadings = load_all(&datasets, options, &Arc::default(), &mut || {});
+    let mut good = GoodData::new();
+    for ((dataset, _), loading) in datasets.iter().zip(&loadings) {
+        let of_dataset = |why: &str| format!("{dataset}: {why}");
+        let loaded = loading.result.as_ref().map_err(|failure| of_dataset(&failure.text))?;
+        // Half an access list opens what it closes. What breaks another rule can be compared.
+        let (report, now_s) = (&loading.report, options.now_s);
+        let broken = Rules::none().judge(&Judged { loaded, report, old_entries: None, servers: &[], now_s });
+        if let Some(refusal) = broken.first() {
+            return Err(of_dataset(&format!("refused: {refusal}")));
+        }
+        good.insert(dataset, (loaded, loading.newest_s));
+    }
+    Ok(assemble(specs, &good, &LiveSlots::default()))
 }
 
 #[cfg(test)]

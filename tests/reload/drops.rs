@@ -544,3 +544,26 @@ fn a_folder_in_the_place_of_a_file_is_told_once() {
     live.await_answer(NAME, "3", PROMPT);
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
+
+/// Who asks what a file would change is told of it, and nobody else: nothing of it is served.
+#[test]
+fn a_comparison_leaves_no_line_in_the_log() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &[]);
+    let compared = place.at("compared");
+    for (kind, octets, told) in [
+        ("ip4set", gzip(&hosts(500, 3))[..200].to_vec(), "cannot be unpacked"),
+        ("ip4set", b"127.0.0.1\n10.0.0.1\nnot an address\n10.0.0.9".to_vec(), "listed:   2 IPv4 addresses\n"),
+        ("acl", b"0/0 :refse\n".to_vec(), "refused: 1 line is bad in this access list"),
+    ] {
+        fs::write(&compared, octets).expect("written");
+        let (_, said) = live.tell(&["diff", "running", &format!("bl.example:{kind}:{}", compared.display())]);
+        assert!(said.contains(told), "{said}");
+    }
+    // By the time that this is told, the rest would have been.
+    place.drop_file("other.example.ip4set", hosts(3, 2));
+    live.await_words("zone other.example: 3 entries");
+    let log = live.log();
+    assert!(!log.contains("compared") && log.matches("zone bl.example: ").count() == 1, "{log}");
+}
