@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError},
+        mpsc::{self, RecvTimeoutError},
     },
     thread,
     time::{Duration, Instant},
@@ -142,60 +142,56 @@ pub(super) fn load_all(
     progress.total_bytes.store(sizes.sum(), Ordering::Relaxed);
     let cores = cores();
     let left = AtomicUsize::new(datasets.len());
-    let next = Mutex::new(0..datasets.len());
+    let load = |(dataset, files): &(DatasetSpec, Files)| {
+        let threads = cores / left.load(Ordering::Relaxed).max(1);
+        let loading = load_with(dataset, files, options, progress, threads);
+        left.fetch_sub(1, Ordering::Relaxed);
+        loading
+    };
+    side_by_side(datasets, cores, load, meanwhile)
+}
+
+/// Does the same with all of these, on up to so many threads, and returns what comes of it in their order. Every now and then
+/// until all is done, it calls `meanwhile`. A panic on one of the threads is a panic here, once the others have ended.
+pub(super) fn side_by_side<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator + Send>,
+    threads: usize,
+    work: impl Fn(T) -> R + Sync,
+    meanwhile: &mut dyn FnMut(),
+) -> Vec<R> {
+    const WAIT: Duration = Duration::from_millis(50);
+    let items = items.into_iter();
+    let count = items.len();
+    let next = Mutex::new(items.enumerate());
     let (sender, receiver) = mpsc::channel();
-    let mut done: Vec<(usize, Loading)> = Vec::new();
+    let mut done = Vec::with_capacity(count);
     thread::scope(|scope| {
-        for _ in 0..cores.min(datasets.len()) {
-            let (sender, next, left) = (sender.clone(), &next, &left);
+        for _ in 0..threads.max(1).min(count) {
+            let (sender, next, work) = (sender.clone(), &next, &work);
             scope.spawn(move || {
                 turns::give_way();
                 loop {
-                    let Some(index) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
-                    let threads = cores / left.load(Ordering::Relaxed).max(1);
-                    let (dataset, files) = &datasets[index];
-                    let loading = load_with(dataset, files, options, progress, threads);
-                    left.fetch_sub(1, Ordering::Relaxed);
-                    if sender.send((index, loading)).is_err() {
-                        break; // nobody waits for it any more
-                    }
+                    let Some((index, item)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+                    sender.send((index, work(item))).expect("somebody waits");
                 }
             });
         }
         drop(sender);
-        while let Some(one) = receive(&receiver, meanwhile) {
-            done.push(one);
+        loop {
+            match receiver.recv_timeout(WAIT) {
+                Ok(one) => done.push(one),
+                Err(RecvTimeoutError::Timeout) => meanwhile(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
     });
     done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, loading)| loading).collect()
-}
-
-/// What comes next, if anything does; until then it calls `meanwhile` every now and then.
-fn receive<T>(receiver: &Receiver<T>, meanwhile: &mut dyn FnMut()) -> Option<T> {
-    const WAIT: Duration = Duration::from_millis(50);
-    loop {
-        match receiver.recv_timeout(WAIT) {
-            Ok(item) => return Some(item),
-            Err(RecvTimeoutError::Timeout) => meanwhile(),
-            Err(RecvTimeoutError::Disconnected) => return None,
-        }
-    }
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Does something on a thread of its own, and calls `meanwhile` every now and then until it is done.
-pub(super) fn wait_for<T: Send>(
-    work: impl FnOnce() -> io::Result<T> + Send,
-    mut meanwhile: impl FnMut(),
-) -> io::Result<T> {
-    let (sender, receiver) = mpsc::channel();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            turns::give_way();
-            sender.send(work()).expect("somebody waits");
-        });
-        receive(&receiver, &mut meanwhile).unwrap_or_else(|| Err(io::Error::other("its thread ended without a word")))
-    })
+pub(super) fn wait_for<R: Send>(work: impl FnOnce() -> R + Send, meanwhile: &mut dyn FnMut()) -> R {
+    side_by_side([work], 1, |work| work(), meanwhile).pop().expect("done, or it panicked")
 }
 
 fn cores() -> usize {

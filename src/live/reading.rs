@@ -10,14 +10,16 @@ use std::{
     io::{self, Read, Seek as _, SeekFrom},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    thread,
+    sync::{Arc, atomic::Ordering},
 };
 
-use super::{clock, loading::Progress, zones::no_file};
+use super::{
+    clock,
+    loading::{Progress, side_by_side},
+    zones::no_file,
+};
 use crate::{
     load::{self, LoadError, Loaded, Loader, Options, Part, Report, Source},
-    turns,
     zone::dataset::Kind,
 };
 
@@ -113,28 +115,16 @@ fn finish_all<'a>(
     (options, progress): (&Options, &Arc<Progress>),
     threads: usize,
 ) -> Vec<(Piece<'a>, Result<(), LoadError>)> {
-    let count = pieces.iter().filter(|piece| piece.rest.is_some()).count();
-    let next = Mutex::new(pieces.into_iter().enumerate());
-    let done = Mutex::new(Vec::new());
-    let finish_some = || {
-        loop {
-            let Some((index, mut piece)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
-            let result = piece.finish(options, progress);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, piece, result));
-        }
+    let finish = |mut piece: Piece<'a>| {
+        let result = piece.finish(options, progress);
+        (piece, result)
     };
-    thread::scope(|scope| {
-        for _ in 1..threads.min(count) {
-            scope.spawn(|| {
-                turns::give_way();
-                finish_some();
-            });
-        }
-        finish_some();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, ..)| *index);
-    done.into_iter().map(|(_, piece, result)| (piece, result)).collect()
+    let threads = threads.min(pieces.iter().filter(|piece| piece.rest.is_some()).count());
+    // This thread is there already.
+    if threads < 2 {
+        return pieces.into_iter().map(finish).collect();
+    }
+    side_by_side(pieces, threads, finish, &mut || {})
 }
 
 impl Piece<'_> {
@@ -200,7 +190,9 @@ impl Read for CountedReader {
 
 #[cfg(test)]
 mod tests {
-    use std::{fmt::Write as _, io::Write as _, net::Ipv4Addr, os::fd::AsRawFd as _, sync::mpsc, time::Duration};
+    use std::{
+        fmt::Write as _, io::Write as _, net::Ipv4Addr, os::fd::AsRawFd as _, sync::mpsc, thread, time::Duration,
+    };
 
     use super::*;
     use crate::zone::{

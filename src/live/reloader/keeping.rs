@@ -78,7 +78,7 @@ impl Reloader {
         let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
         let (stamps, entries, now_s) = (good.stamps.clone(), good.entries, self.settings.options.now_s);
         let save = || kept.save(&dataset, &stamps, entries, now_s);
-        let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, || meanwhile(self)) };
+        let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, &mut || meanwhile(self)) };
         if let Err(error) = saved {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
         }
