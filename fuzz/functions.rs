@@ -83,8 +83,8 @@ pub(crate) fn world() -> &'static (Snapshot, Policy) {
             for (_, kind, text) in ZONES.iter().filter(|(of, ..)| *of == apex) {
                 match read(*kind, text.as_bytes()).0 {
                     Some(Loaded::Data(more)) => data.push(more),
-                    Some(Loaded::Acl(list)) => acl = Some(list.into()),
-                    Some(Loaded::Keys(list)) => keys = Some(list.into()),
+                    Some(Loaded::Acl(list)) => acl = Some(list),
+                    Some(Loaded::Keys(list)) => keys = Some(list),
                     None => panic!("{apex}: {text}"),
                 }
             }
@@ -184,8 +184,8 @@ pub(crate) fn load(kind: Kind, input: &[u8]) {
     match loaded {
         None => return,
         Some(Loaded::Data(data)) => zone.content = Some(content(&apex, &[data])),
-        Some(Loaded::Acl(list)) => zone.acl = Some(list.into()),
-        Some(Loaded::Keys(list)) => zone.keys = Some(list.into()),
+        Some(Loaded::Acl(list)) => zone.acl = Some(list),
+        Some(Loaded::Keys(list)) => zone.keys = Some(list),
     }
     for dataset in zone.content.iter().flat_map(Content::datasets) {
         assert!(dataset.len() <= 20_000_000, "more entries than octets");

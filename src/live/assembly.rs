@@ -23,37 +23,8 @@ use crate::{
     },
 };
 
-/// The data of a dataset.
-#[derive(Clone, Debug)]
-pub(super) enum Good {
-    Data(Arc<ZoneData>),
-    Acl(Arc<AccessList>),
-    Keys(Arc<KeyList>),
-}
-
-impl From<Loaded> for Good {
-    fn from(loaded: Loaded) -> Self {
-        match loaded {
-            Loaded::Data(data) => Self::Data(Arc::new(data)),
-            Loaded::Acl(list) => Self::Acl(Arc::new(list)),
-            Loaded::Keys(list) => Self::Keys(Arc::new(list)),
-        }
-    }
-}
-
-impl Good {
-    /// Number of entries.
-    pub(super) fn entries(&self) -> usize {
-        match self {
-            Self::Data(data) => data.sections.iter().map(|section| section.dataset.len()).sum(),
-            Self::Acl(list) => list.len(),
-            Self::Keys(list) => list.len(),
-        }
-    }
-}
-
 /// The good data of each dataset, with the time of its newest file.
-pub(super) type GoodData<'a> = HashMap<&'a DatasetSpec, (&'a Good, u64)>;
+pub(super) type GoodData<'a> = HashMap<&'a DatasetSpec, (&'a Loaded, u64)>;
 
 /// The zones that specifications name, in order.
 pub(super) fn apexes(specs: &[ZoneSpec]) -> Vec<&Name> {
@@ -78,8 +49,8 @@ fn access(specs: &[&ZoneSpec], good: &GoodData<'_>) -> (Option<Arc<AccessList>>,
     let (mut acl, mut keys, mut is_complete) = (None, None, true);
     for spec in specs.iter().filter(|spec| spec.dataset.kind.is_access()) {
         match good.get(&spec.dataset) {
-            Some((Good::Acl(list), _)) => acl = Some(Arc::clone(list)),
-            Some((Good::Keys(list), _)) => keys = Some(Arc::clone(list)),
+            Some((Loaded::Acl(list), _)) => acl = Some(Arc::clone(list)),
+            Some((Loaded::Keys(list), _)) => keys = Some(Arc::clone(list)),
             _ => is_complete = false,
         }
     }
@@ -100,7 +71,7 @@ fn zone(
     let mut parts: Vec<&ZoneData> = Vec::new();
     let mut newest_s = 0;
     for spec in specs.iter().filter(|spec| !spec.dataset.kind.is_access()) {
-        let Some((Good::Data(data), modified_s)) = good.get(&spec.dataset) else { return zone };
+        let Some((Loaded::Data(data), modified_s)) = good.get(&spec.dataset) else { return zone };
         parts.push(data);
         newest_s = newest_s.max(*modified_s);
     }
@@ -159,7 +130,7 @@ mod tests {
         const COUNT: usize = 20_000;
         let spec = |number| ZoneSpec::parse(&format!("z{number}.bl.example:ip4set:hosts{number}")).expect("one");
         let specs: Vec<ZoneSpec> = (0..COUNT).map(spec).chain(ZoneSpec::parse("bl.example:ip4set:hosts")).collect();
-        let data = Good::Data(Arc::default());
+        let data = Loaded::Data(ZoneData::default());
         let good = specs.iter().map(|spec| (&spec.dataset, (&data, 0))).collect();
         let snapshot = assemble(&specs, &good, &LiveSlots::default());
         for spec in &specs {

@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    assembly::Good,
-    loading::{Failure, Loading, Stamp},
-};
-use crate::zone::lifetimes::Lifetimes;
+use super::loading::{Failure, Loading, Stamp};
+use crate::{load::Loaded, zone::lifetimes::Lifetimes};
 
 /// A file that changed is loaded once it has stayed the same for so long: it may still be written.
 pub(super) const QUIET: Duration = Duration::from_millis(150);
@@ -19,7 +16,7 @@ const SWEEP_SHARE: usize = 10;
 /// Data that are served.
 #[derive(Debug)]
 pub(super) struct GoodVersion {
-    pub(super) data: Good,
+    pub(super) data: Loaded,
     /// The files that they were read from.
     pub(super) stamps: Vec<Option<Stamp>>,
     /// The time of the newest file.
@@ -57,7 +54,7 @@ impl GoodVersion {
     }
 
     fn lifetimes(&self, now_s: u64) -> Lifetimes {
-        let Good::Data(data) = &self.data else { return Lifetimes::default() };
+        let Loaded::Data(data) = &self.data else { return Lifetimes::default() };
         let sections = data.sections.iter().map(|section| section.dataset.lifetimes(now_s));
         sections.fold(Lifetimes::default(), Lifetimes::and)
     }

@@ -16,7 +16,7 @@ use std::{
 
 use tracing::warn;
 
-use super::{assembly::Good, reading, zones::DatasetSpec};
+use super::{reading, zones::DatasetSpec};
 use crate::{
     load::{LoadError, Loaded, Options, Report, Severity},
     turns,
@@ -84,7 +84,7 @@ pub(super) struct Loading {
     /// The time of the newest of them.
     pub(super) newest_s: u64,
     pub(super) report: Report,
-    pub(super) result: Result<Good, Failure>,
+    pub(super) result: Result<Loaded, Failure>,
     pub(super) took: Duration,
 }
 
@@ -233,12 +233,12 @@ fn load_with(
 }
 
 /// What comes of reading files. A panic is a bug of ours and costs that dataset its new data, not the others theirs.
-fn outcome(read: impl FnOnce() -> Result<Loaded, LoadError>) -> Result<Good, Failure> {
+fn outcome(read: impl FnOnce() -> Result<Loaded, LoadError>) -> Result<Loaded, Failure> {
     let Ok(read) = catch_unwind(AssertUnwindSafe(read)) else {
         let text = "reading it panicked, whatever it holds; please report this".to_owned();
         return Err(Failure { word: "panic", text });
     };
-    read.map(Good::from).map_err(|error| Failure {
+    read.map_err(|error| Failure {
         word: match &error {
             LoadError::FromFuture { .. } => "future",
             LoadError::Unpack { .. } => "unpack",

@@ -12,9 +12,8 @@ use std::{fmt, net::IpAddr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-use super::assembly::Good;
 use crate::{
-    load::{Fault, Report},
+    load::{Fault, Loaded, Report},
     wire::name::{Name, QueryName},
     zone::{
         addresses::Addresses,
@@ -237,7 +236,7 @@ fn mapped(prefix: IpNet) -> Option<IpNet> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
     /// The new data.
-    pub(super) loaded: &'a Good,
+    pub(super) loaded: &'a Loaded,
     /// What was wrong with their lines.
     pub(super) report: &'a Report,
     /// How many entries the data before had.
@@ -252,7 +251,7 @@ impl Rules {
     /// The rules that new data break.
     pub(super) fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        if !matches!(judged.loaded, Good::Data(_)) {
+        if !matches!(judged.loaded, Loaded::Data(_)) {
             judge_access(judged, &mut refusals);
         }
         if self.is_off {
@@ -262,7 +261,7 @@ impl Rules {
         if let Some(file) = judged.report.cut_short.as_ref().filter(|_| self.refuse_cut_short) {
             refusals.push(Refusal::CutShort { file: file.clone() });
         }
-        if let Good::Data(data) = judged.loaded {
+        if let Loaded::Data(data) = judged.loaded {
             if data.expires_s.is_some_and(|expires_s| expires_s < judged.now_s) {
                 refusals.push(Refusal::Expired);
             }
@@ -295,7 +294,7 @@ impl Rules {
         let (bad, lines) = (judged.report.bad_lines, judged.report.lines);
         // A handful of bad lines in a short file is a handful of mistakes, unless there is nothing else.
         let bad_min = if has_entries { 10 } else { 1 };
-        let is_data = matches!(judged.loaded, Good::Data(_)); // access lists have a sterner rule
+        let is_data = matches!(judged.loaded, Loaded::Data(_)); // access lists have a sterner rule
         if is_data && bad >= bad_min && bad as f64 > lines as f64 * self.max_bad_share {
             refusals.push(Refusal::BadLines { bad, lines });
         }

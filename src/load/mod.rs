@@ -77,9 +77,20 @@ pub enum Loaded {
     /// Entries, with what they say of their zone.
     Data(ZoneData),
     /// Client addresses and what is done with their queries.
-    Acl(AccessList),
+    Acl(Arc<AccessList>),
     /// Access keys and what is done with their queries.
-    Keys(KeyList),
+    Keys(Arc<KeyList>),
+}
+
+impl Loaded {
+    /// How many entries there are.
+    pub fn entries(&self) -> usize {
+        match self {
+            Self::Data(data) => data.sections.iter().map(|section| section.dataset.len()).sum(),
+            Self::Acl(list) => list.len(),
+            Self::Keys(list) => list.len(),
+        }
+    }
 }
 
 /// Entries, with what they say of their zone.
@@ -377,8 +388,8 @@ impl<'o> Loader<'o> {
     pub fn build(self, report: &mut Report) -> Result<Loaded, LoadError> {
         let Self { head, body, label, .. } = self;
         let sections = match body {
-            Body::Clients(lines) => return Ok(Loaded::Acl(lines.build(&label, report)?)),
-            Body::Keys(lines) => return Ok(Loaded::Keys(lines.build(&label, report)?)),
+            Body::Clients(lines) => return Ok(Loaded::Acl(lines.build(&label, report)?.into())),
+            Body::Keys(lines) => return Ok(Loaded::Keys(lines.build(&label, report)?.into())),
             Body::Entries(draft) => {
                 vec![Section { subzones: vec![Name::root()], dataset: draft.build(report)?.into() }]
             }

@@ -11,7 +11,7 @@ fn judge_at(now_s: u64, kind: Kind, text: &str, old_entries: Option<usize>, rule
     let mut report = Report::default();
     let options = Options { now_s, ..Options::default() };
     let source = Source { name: "file".into(), modified_s: 1_700_000_000, reader: Box::new(text.as_bytes()) };
-    let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads").into();
+    let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads");
     let servers = ["192.0.2.53".parse().expect("an address")];
     rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, servers: &servers, now_s })
 }
