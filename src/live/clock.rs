@@ -1,4 +1,5 @@
-//! The one place that reads the wall clock, and that writes times as people read them; everything else is given the time.
+//! The one place that reads the wall clock, tells when somebody has set it, and writes times as people read them; everything else
+//! is given the time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,26 @@ use nix::time::{ClockId, clock_gettime};
 pub fn now_s() -> u64 {
     // Every system has this clock.
     clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec().max(0) as u64)
+}
+
+/// Tells when somebody has set the clock, by another that only runs.
+#[derive(Debug, Default)]
+pub(super) struct SetClock {
+    /// Both, as they were last read.
+    before: Option<(u64, u64)>,
+}
+
+impl SetClock {
+    /// More than two readings differ by rounding, or a clock that is slewed gains between them.
+    const TOLERANCE_S: u64 = 3;
+
+    /// Whether the clock was set since the last reading of both, of which this is the next.
+    pub(super) fn was_set(&mut self, now_s: u64, running_s: u64) -> bool {
+        let before = self.before.replace((now_s, running_s));
+        before.is_some_and(|(before_s, before_running_s)| {
+            now_s.abs_diff(before_s + (running_s - before_running_s)) > Self::TOLERANCE_S
+        })
+    }
 }
 
 /// A time, in seconds since the epoch, as RFC 3339 writes it; the bare seconds beyond the year 9999, which it cannot write.
@@ -34,6 +55,16 @@ pub fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_runs_and_who_is_set() {
+        let mut clock = SetClock::default();
+        let readings =
+            [(1_000, 0, false), (1_603, 600, false), (1_600, 600, false), (1_604, 600, true), (900, 660, true)];
+        for (now_s, running_s, was_set) in readings {
+            assert_eq!(clock.was_set(now_s, running_s), was_set, "{now_s} {running_s}");
+        }
+    }
 
     #[test]
     fn dates_and_back() {

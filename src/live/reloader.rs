@@ -27,6 +27,7 @@ use tracing::{debug, error, info, warn};
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{apexes, server_addresses},
+    clock::SetClock,
     held::{GoodVersion, Held},
     kept::Kept,
     loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size, stamps},
@@ -100,7 +101,9 @@ pub struct Reloader {
     busy: HashSet<DatasetSpec>,
     /// What went live and is not kept yet.
     unkept: VecDeque<DatasetSpec>,
-    clock: Option<(u64, Instant)>,
+    /// When it first looked.
+    began: Option<Instant>,
+    clock: SetClock,
     live_slots: LiveSlots,
 }
 
@@ -122,7 +125,8 @@ impl Reloader {
             has_unquiet: false,
             busy: HashSet::new(),
             unkept: VecDeque::new(),
-            clock: None,
+            began: None,
+            clock: SetClock::default(),
             live_slots: LiveSlots::default(),
         }
     }
@@ -188,7 +192,7 @@ impl Reloader {
         meanwhile: &mut dyn FnMut(&mut Self),
     ) -> ReloadReport {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { &[] };
-        let is_first = self.clock.is_none();
+        let is_first = self.began.is_none();
         self.settings.options.now_s = now_s;
         let has_changed = self.list(accepted) && self.has_other_specs();
         let is_clock_set = self.was_clock_set(now_s, at);
@@ -334,12 +338,8 @@ impl Reloader {
     /// Whether somebody set the clock since it was last read here: then what was left out as over may not be over, and times
     /// that were taken for the future may be past.
     fn was_clock_set(&mut self, now_s: u64, at: Instant) -> bool {
-        /// More than two readings differ by rounding, or a clock that is slewed gains in a long interval.
-        const TOLERANCE_S: u64 = 3;
-        let before = self.clock.replace((now_s, at));
-        let was_set = before.is_some_and(|(before_s, before)| {
-            now_s.abs_diff(before_s + at.duration_since(before).as_secs()) > TOLERANCE_S
-        });
+        let began = *self.began.get_or_insert(at);
+        let was_set = self.clock.was_set(now_s, at.duration_since(began).as_secs());
         if was_set {
             warn!("the clock was set: datasets with lifetimes, and what was refused, are loaded again");
         }

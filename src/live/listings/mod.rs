@@ -12,11 +12,10 @@
 //! store.rs    tables on the disk; codec.rs, what stands in them; file.rs, the file they are in
 //! serving.rs  from there to what workers read
 //! counts.rs   what became of changes, counted
-//! clock.rs    the time, and how far it is trusted
+//! trust.rs    the time, and how far it is trusted
 //! ```
 
 mod change;
-mod clock;
 mod codec;
 mod counts;
 mod decide;
@@ -27,6 +26,7 @@ mod serving;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod writer;
 
 use std::{
@@ -45,17 +45,17 @@ use tokio::sync::oneshot;
 pub use change::{
     Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, StoreError, Verdict, What,
 };
-pub use clock::{Clock, SystemClock};
 pub use counts::UpdateCount;
 pub use key::{Key, KeyError};
 pub use rules::{Rule, Rules};
+pub use trust::{Clock, SystemClock};
 
 use self::{
-    clock::Confidence,
     counts::UpdateCounts,
     decide::{Order, Work},
     file::Disk,
     serving::Serving,
+    trust::Confidence,
     writer::{Message, Shared, Writer},
 };
 use super::served::{Cell, LiveCell, LiveSlots};

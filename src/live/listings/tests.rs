@@ -274,7 +274,7 @@ fn an_alarm_ends_when_there_is_room_again() {
     alarm();
     world.listings.sweep();
     assert_eq!(world.listings.alarm(), None, "though no change came, and nothing may be thrown away yet");
-    world.clock.now_s.fetch_add(clock::SETTLE_S, Relaxed);
+    world.clock.now_s.fetch_add(trust::SETTLE_S, Relaxed);
     alarm();
     world.listings.sweep();
     assert_eq!(world.listings.alarm(), None);
@@ -312,7 +312,7 @@ fn history_is_bounded_by_time_and_size() {
         assert!(world.put(number).is_ok());
     }
     assert!(world.listings.history_bytes().expect("readable") > 4_000);
-    world.clock.now_s.fetch_add(clock::SETTLE_S, Relaxed);
+    world.clock.now_s.fetch_add(trust::SETTLE_S, Relaxed);
     assert!(world.listings.sweep() > 10);
     assert!(world.listings.history_bytes().expect("readable") <= 4_000);
     assert_eq!((events(0), events(99)), (0, 1), "the oldest goes first");
@@ -350,7 +350,7 @@ fn a_clock_that_is_set_by_mistake_delists_nothing_for_good() {
         clock.0.fetch_add(seconds, Relaxed);
         clock.1.fetch_add(seconds, Relaxed);
     };
-    run(clock::SETTLE_S);
+    run(trust::SETTLE_S);
     assert_eq!(world.listings.sweep(), 0);
     // Somebody sets it a day ahead, and notices.
     clock.0.fetch_add(86_400, Relaxed);
@@ -362,7 +362,7 @@ fn a_clock_that_is_set_by_mistake_delists_nothing_for_good() {
     // Set back, nothing comes back that was over and swept.
     run(4 * 3_600);
     world.listings.sweep();
-    run(clock::SETTLE_S);
+    run(trust::SETTLE_S);
     assert_eq!(world.listings.sweep(), 1);
     clock.0.fetch_sub(86_400, Relaxed);
     assert_eq!(found(), None);

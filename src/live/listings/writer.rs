@@ -26,13 +26,13 @@ use tracing::{error, info};
 
 use super::{
     Applied, Key, StoreError,
-    clock::{Clock, Confidence},
     counts::UpdateCounts,
     decide::{Group, Order, expired},
     file::{self, Disk, FileId},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
     store::{self, StoreFault, Tables},
+    trust::{Clock, Confidence},
 };
 use crate::{live::served::Cell, wire::name::Name};
 

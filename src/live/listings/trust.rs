@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::live::clock;
+use crate::live::clock::{self, SetClock};
 
 /// Two clocks: one that may be set, and one that only runs.
 pub trait Clock: Send + Sync {
@@ -37,27 +37,22 @@ impl Clock for SystemClock {
 /// (a machine may boot with any time) and after the clock was set.
 #[derive(Debug)]
 pub(super) struct Confidence {
-    before: Option<(u64, u64)>,
+    clock: SetClock,
     sure_from_s: u64,
 }
 
 /// Time for a clock to be put right.
 pub(super) const SETTLE_S: u64 = 600;
 
-/// More than two readings differ by rounding, or a clock that is slewed gains between them.
-const TOLERANCE_S: u64 = 3;
-
 impl Confidence {
     pub(super) fn new(clock: &dyn Clock) -> Self {
-        Self { before: None, sure_from_s: clock.running_s() + SETTLE_S }
+        Self { clock: SetClock::default(), sure_from_s: clock.running_s() + SETTLE_S }
     }
 
     /// The second of which it is sure that it is past, if any.
     pub(super) fn past_s(&mut self, clock: &dyn Clock) -> Option<u64> {
         let (now_s, running_s) = (clock.now_s(), clock.running_s());
-        if let Some((before_s, before_running_s)) = self.before.replace((now_s, running_s))
-            && now_s.abs_diff(before_s + (running_s - before_running_s)) > TOLERANCE_S
-        {
+        if self.clock.was_set(now_s, running_s) {
             tracing::warn!(
                 "the clock was set: live listings that are over are kept for {SETTLE_S} s, in case it was by mistake"
             );
