@@ -16,20 +16,27 @@ use crate::{
         served::{Served, publish},
         zones::{DatasetSpec, ZoneSpec},
     },
+    load::Loaded,
     metrics::ZoneCounters,
     wire::name::Name,
-    zone::snapshot::Snapshot,
+    zone::{dataset::Entries, snapshot::Snapshot},
 };
 
 impl Reloader {
-    /// What would be served if all that was loaded went live; nothing if nobody will ask for the servers there.
+    /// What would be served if all that was loaded went live; nothing if no name server of ours can be found listed by that.
     pub(super) fn prospect(&self, datasets: &[DatasetSpec], loadings: &[Loading]) -> Snapshot {
-        if datasets.is_empty() || !self.settings.rules.refuse_own_servers {
+        let mut loaded = loadings.iter().filter_map(|loading| loading.result.as_ref().ok());
+        let lists_addresses = loaded.any(|loaded| has_any(loaded, |entries| matches!(entries, Entries::Addresses(_))));
+        if !lists_addresses || !self.settings.rules.refuse_own_servers {
             return Snapshot::default();
         }
         let mut good = self.good_data();
         let loaded = datasets.iter().zip(loadings);
         good.extend(loaded.filter_map(|(dataset, loading)| Some((dataset, (loading.result.as_ref().ok()?, 0)))));
+        // The addresses of servers are records.
+        if !good.values().any(|(loaded, _)| has_any(loaded, |entries| matches!(entries, Entries::Records(_)))) {
+            return Snapshot::default();
+        }
         let specs = self.specs.iter().filter(|spec| good.contains_key(&spec.dataset)).cloned();
         assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
     }
@@ -102,4 +109,9 @@ impl Reloader {
         let served = self.cell.load();
         self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
     }
+}
+
+/// Whether anything in a dataset is of a sort.
+fn has_any(loaded: &Loaded, is_such: impl Fn(&Entries) -> bool) -> bool {
+    matches!(loaded, Loaded::Data(data) if data.sections.iter().any(|section| is_such(&section.dataset.entries)))
 }
