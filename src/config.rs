@@ -32,7 +32,7 @@ use crate::{
     answer::DEFAULT_UDP_PAYLOAD_LEN,
     live::{
         kept::DEFAULT_MAX_BYTES,
-        refusal::Rules,
+        refusal::ReloadRules,
         zones::{NamedZone, ZoneSource, ZoneSpec, check},
     },
     load::Options,
@@ -84,7 +84,7 @@ pub struct Config {
     /// Limits of TCP.
     pub tcp: Limits,
     /// When a reload is refused.
-    pub rules: Rules,
+    pub rules: ReloadRules,
     /// Where the control socket and last good versions are; `None` does without.
     pub state: Option<PathBuf>,
     /// Most octets of a dataset of which the last good version is kept.
@@ -152,7 +152,7 @@ impl Config {
             identity: host_name(),
             cookie_secret: None,
             tcp: Limits::default(),
-            rules: Rules::default(),
+            rules: ReloadRules::default(),
             state,
             kept_max_bytes: DEFAULT_MAX_BYTES,
             listings: ListingsConfig::default(),

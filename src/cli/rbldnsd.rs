@@ -24,7 +24,7 @@ use super::{dump, fail, logging};
 use crate::{
     config::{Config, Process},
     live::{
-        refusal::Rules,
+        refusal::ReloadRules,
         reloader::ReloadReport,
         zones::{ZoneSource, ZoneSpec, check},
     },
@@ -287,7 +287,7 @@ impl Arguments {
         config.http = None;
         config.state = None;
         // Whoever comes from rbldnsd expects that what loads is served.
-        config.rules = Rules::none();
+        config.rules = ReloadRules::none();
         let family = options::Family { v4: self.ipv4 > 0, v6: self.ipv6 > 0 };
         config.listen = options::bind_addresses(&self.bind, family)?;
         config.listens_by_default = false;

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::{place::AtKey as _, set};
-use crate::live::{listings::Key, refusal::Rules};
+use crate::live::{listings::Key, refusal::ReloadRules};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -21,7 +21,7 @@ pub(super) struct ReloadSpec {
 }
 
 impl ReloadSpec {
-    pub(super) fn apply(self, rules: &mut Rules, kept_max_bytes: &mut u64) -> anyhow::Result<()> {
+    pub(super) fn apply(self, rules: &mut ReloadRules, kept_max_bytes: &mut u64) -> anyhow::Result<()> {
         for (field, share, key) in [
             (&mut rules.min_share, self.min_share, "min-share"),
             (&mut rules.max_address_share, self.max_address_share, "max-address-share"),
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn what_is_never_listed_is_written_as_for_listings() {
         let read = |text: &str| {
-            let mut rules = Rules::default();
+            let mut rules = ReloadRules::default();
             let spec: ReloadSpec = toml::from_str(&format!("never-list = [{text}]")).expect(text);
             spec.apply(&mut rules, &mut 0).map(|()| rules.never_list).map_err(|error| format!("{error:#}"))
         };

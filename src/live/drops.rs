@@ -12,7 +12,7 @@ use super::{
     assembly::{GoodData, assemble},
     clock,
     loading::load_all,
-    refusal::{Judged, Rules},
+    refusal::{Judged, ReloadRules},
     served::{LiveSlots, Served},
     zones::{DatasetSpec, SpecError, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
 };
@@ -156,9 +156,9 @@ fn load_aside(specs: &[ZoneSpec], options: &Options) -> Result<Snapshot, String>
         let loaded = loading.result.as_ref().map_err(|failure| of_dataset(&failure.text))?;
         // Half an access list opens what it closes. What breaks another rule can be compared.
         let (report, now_s) = (&loading.report, options.now_s);
-        let broken = Rules::none().judge(&Judged { loaded, report, old_entries: None, servers: &[], now_s });
-        if let Some(refusal) = broken.first() {
-            return Err(of_dataset(&format!("refused: {refusal}")));
+        let broken = ReloadRules::none().judge(&Judged { loaded, report, old_entries: None, servers: &[], now_s });
+        if let Some(breach) = broken.first() {
+            return Err(of_dataset(&format!("refused: {breach}")));
         }
         good.insert(dataset, (loaded, loading.newest_s));
     }

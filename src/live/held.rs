@@ -27,7 +27,7 @@ pub(super) struct GoodVersion {
     pub(super) has_lifetimes: bool,
 }
 
-/// A dataset specification with what is known of it.
+/// What is known of one dataset.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// Its files as they were when they were last tried.

@@ -26,7 +26,7 @@ use crate::{
 
 /// When a reload is refused.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct ReloadRules {
     /// The new data have less than this share of the old entries; 0 switches the rule off. Default: a half.
     pub min_share: f64,
     /// ... and the old data had so many entries at least: small lists may drain, unless ten go at once and none is left. Default:
@@ -48,7 +48,7 @@ pub struct Rules {
     pub is_off: bool,
 }
 
-impl Default for Rules {
+impl Default for ReloadRules {
     fn default() -> Self {
         Self {
             min_share: 0.5,
@@ -63,7 +63,7 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
+impl ReloadRules {
     /// No rule for data, for those who are used to rbldnsd: whatever loads is served. An access list that breaks would open what
     /// it closes, so a reload of one keeps its rule.
     pub fn none() -> Self {
@@ -82,7 +82,7 @@ impl Rules {
 
 /// A rule that new data break.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Refusal {
+pub enum Breach {
     /// Far fewer entries than before.
     Collapsed {
         /// Entries before.
@@ -137,7 +137,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl Breach {
     /// A word for it, for metrics.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -158,7 +158,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Breach {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Collapsed { old, new } => write!(
@@ -247,40 +247,40 @@ pub(super) struct Judged<'a> {
     pub(super) now_s: u64,
 }
 
-impl Rules {
+impl ReloadRules {
     /// The rules that new data break.
-    pub(super) fn judge(&self, judged: &Judged<'_>) -> Vec<Refusal> {
-        let mut refusals = Vec::new();
+    pub(super) fn judge(&self, judged: &Judged<'_>) -> Vec<Breach> {
+        let mut breaches = Vec::new();
         if !matches!(judged.loaded, Loaded::Data(_)) {
-            judge_access(judged, &mut refusals);
+            judge_access(judged, &mut breaches);
         }
         if self.is_off {
-            return refusals;
+            return breaches;
         }
-        self.judge_amounts(judged, &mut refusals);
+        self.judge_amounts(judged, &mut breaches);
         if let Some(file) = judged.report.cut_short.as_ref().filter(|_| self.refuse_cut_short) {
-            refusals.push(Refusal::CutShort { file: file.clone() });
+            breaches.push(Breach::CutShort { file: file.clone() });
         }
         if let Loaded::Data(data) = judged.loaded {
             if data.expires_s.is_some_and(|expires_s| expires_s < judged.now_s) {
-                refusals.push(Refusal::Expired);
+                breaches.push(Breach::Expired);
             }
             let context = Context { now_s: judged.now_s, keyed: false };
             for section in &data.sections {
                 match &section.dataset.entries {
                     Entries::Addresses(addresses) => {
                         let watched = self.watched(section.dataset.kind, judged.servers);
-                        self.judge_addresses(addresses, watched, &context, &mut refusals);
+                        self.judge_addresses(addresses, watched, &context, &mut breaches);
                     }
-                    Entries::Names(names) => refusals.extend(judge_names(names, &context)),
+                    Entries::Names(names) => breaches.extend(judge_names(names, &context)),
                     Entries::Records(_) => {}
                 }
             }
         }
-        refusals
+        breaches
     }
 
-    fn judge_amounts(&self, judged: &Judged<'_>, refusals: &mut Vec<Refusal>) {
+    fn judge_amounts(&self, judged: &Judged<'_>, breaches: &mut Vec<Breach>) {
         let new = judged.loaded.entries();
         // Those that are over were written all the same.
         let has_entries = new > 0 || judged.report.expired > 0;
@@ -289,14 +289,14 @@ impl Rules {
             && old >= floor
             && (new as f64) < old as f64 * self.min_share
         {
-            refusals.push(Refusal::Collapsed { old, new });
+            breaches.push(Breach::Collapsed { old, new });
         }
         let (bad, lines) = (judged.report.bad_lines, judged.report.lines);
         // A handful of bad lines in a short file is a handful of mistakes, unless there is nothing else.
         let bad_min = if has_entries { 10 } else { 1 };
         let is_data = matches!(judged.loaded, Loaded::Data(_)); // access lists have a sterner rule
         if is_data && bad >= bad_min && bad as f64 > lines as f64 * self.max_bad_share {
-            refusals.push(Refusal::BadLines { bad, lines });
+            breaches.push(Breach::BadLines { bad, lines });
         }
     }
 
@@ -305,7 +305,7 @@ impl Rules {
         addresses: &Addresses,
         mut watched: Vec<Watched>,
         context: &Context,
-        refusals: &mut Vec<Refusal>,
+        breaches: &mut Vec<Breach>,
     ) {
         let (mut listed_v4, mut listed_v6) = (0u64, 0.0);
         addresses.for_each_v4(|first, last, said| {
@@ -326,9 +326,9 @@ impl Rules {
         });
         let share = (listed_v4 as f64 / 2f64.powi(32)).max((listed_v6 / 2f64.powi(125)).min(1.0));
         if share > self.max_address_share {
-            refusals.push(Refusal::World { share });
+            breaches.push(Breach::World { share });
         }
-        refusals.extend(watched.into_iter().filter(|watched| watched.is_listed).map(|watched| watched.refusal));
+        breaches.extend(watched.into_iter().filter(|watched| watched.is_listed).map(|watched| watched.breach));
     }
 
     /// What must not be listed.
@@ -337,9 +337,9 @@ impl Rules {
         let never = std::iter::once(&localhost).chain(&self.never_list);
         let never = never.flat_map(|&prefix| std::iter::once(prefix).chain(mapped(prefix)));
         let servers = servers.iter().filter(|_| self.refuse_own_servers);
-        let never = never.map(|prefix| (prefix, Refusal::NeverListed { prefix, kind }));
-        let own = servers.map(|&address| (address.into(), Refusal::OwnServer { address, kind }));
-        never.chain(own).map(|(prefix, refusal)| Watched { prefix, refusal, is_listed: false }).collect()
+        let never = never.map(|prefix| (prefix, Breach::NeverListed { prefix, kind }));
+        let own = servers.map(|&address| (address.into(), Breach::OwnServer { address, kind }));
+        never.chain(own).map(|(prefix, breach)| Watched { prefix, breach, is_listed: false }).collect()
     }
 }
 
@@ -347,21 +347,21 @@ impl Rules {
 const EMPTIED_MIN: usize = 10;
 
 /// An access list is a door: half of one is open.
-fn judge_access(judged: &Judged<'_>, refusals: &mut Vec<Refusal>) {
+fn judge_access(judged: &Judged<'_>, breaches: &mut Vec<Breach>) {
     // What is said twice is said.
     let bad = judged.report.bad_lines.saturating_sub(judged.report.count(Fault::Duplicate));
     if bad > 0 {
-        refusals.push(Refusal::AccessLines { bad });
+        breaches.push(Breach::AccessLines { bad });
     }
     if let Some(old) = judged.old_entries.filter(|&old| old > 0 && judged.loaded.entries() == 0) {
-        refusals.push(Refusal::AccessEmpty { old });
+        breaches.push(Breach::AccessEmpty { old });
     }
 }
 
 /// Addresses that must not be listed, and whether they are.
 struct Watched {
     prefix: IpNet,
-    refusal: Refusal,
+    breach: Breach,
     is_listed: bool,
 }
 
@@ -389,12 +389,12 @@ fn may_list(addresses: &Addresses, said: &Standings, context: &Context) -> bool 
 }
 
 /// The rules that names break.
-fn judge_names(names: &Names, context: &Context) -> Option<Refusal> {
+fn judge_names(names: &Names, context: &Context) -> Option<Breach> {
     let invalid = Name::parse(NEVER_LISTED_NAME).expect("a name");
     let mut name = QueryName::new();
     name.read(invalid.as_wire()).expect("a name");
     let levels = names.levels(name.relative(name.label_count()));
-    may_decide_to_list(&levels, context).then_some(Refusal::NeverListedName)
+    may_decide_to_list(&levels, context).then_some(Breach::NeverListedName)
 }
 
 /// The same, given what is said by whatever may decide, which is asked in this order.

@@ -32,7 +32,7 @@ use super::{
     kept::Kept,
     loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size, stamps},
     memory,
-    refusal::{Judged, Refusal, Rules},
+    refusal::{Breach, Judged, ReloadRules},
     served::{Cell, LiveSlots, Served, free_retired},
     status::SharedStatus,
     watched_folders::{WatchedFolders, watched_folders},
@@ -59,7 +59,7 @@ pub struct Settings {
     /// What holds for all files.
     pub options: Options,
     /// When a reload is refused.
-    pub rules: Rules,
+    pub rules: ReloadRules,
     /// Where last good versions are kept.
     pub kept: Option<Kept>,
     /// How an operator accepts what was refused, for messages; ends before the zone's name.
@@ -73,7 +73,7 @@ pub struct Settings {
 impl Settings {
     /// The usual rules, nothing kept, and one who counts.
     pub fn new(source: ZoneSource, options: Options) -> Self {
-        let rules = Rules::default();
+        let rules = ReloadRules::default();
         let (accept_command, named_zones) = (String::new(), Vec::new());
         Self { source, options, rules, kept: None, accept_command, worker_count: 1, named_zones }
     }
@@ -374,7 +374,7 @@ impl Reloader {
             Some(_) if is_kept => Some(new_entries),
             Some(kept) => Some(self.live_kept(dataset, kept, new_entries)),
         };
-        let refusals = self.settings.rules.judge(&Judged {
+        let breaches = self.settings.rules.judge(&Judged {
             loaded,
             report: &loading.report,
             old_entries,
@@ -382,13 +382,13 @@ impl Reloader {
             now_s,
         });
         let is_taken = is_unchanged || is_accepted && was_told;
-        let broken: Vec<String> = refusals.iter().filter(|_| !is_taken).map(ToString::to_string).collect();
+        let broken: Vec<String> = breaches.iter().filter(|_| !is_taken).map(ToString::to_string).collect();
         if !broken.is_empty() {
             let text = broken.join("; ");
             // An access list that is half read opens what it closes. Who comes from rbldnsd knows it so.
-            let is_closed = !self.settings.rules.is_off && refusals.iter().any(Refusal::is_of_access);
+            let is_closed = !self.settings.rules.is_off && breaches.iter().any(Breach::is_of_access);
             if (old_entries.is_some() || is_closed) && !is_kept {
-                let words: Vec<&'static str> = refusals.iter().map(Refusal::word).collect();
+                let words: Vec<&'static str> = breaches.iter().map(Breach::word).collect();
                 self.status.count_failures(self.affected(dataset), &words);
                 return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
             }

@@ -3,11 +3,11 @@
 use super::*;
 use crate::load::{self, Options, Source};
 
-fn judge(kind: Kind, text: &str, old_entries: Option<usize>, rules: &Rules) -> Vec<Refusal> {
+fn judge(kind: Kind, text: &str, old_entries: Option<usize>, rules: &ReloadRules) -> Vec<Breach> {
     judge_at(1_800_000_000, kind, text, old_entries, rules)
 }
 
-fn judge_at(now_s: u64, kind: Kind, text: &str, old_entries: Option<usize>, rules: &Rules) -> Vec<Refusal> {
+fn judge_at(now_s: u64, kind: Kind, text: &str, old_entries: Option<usize>, rules: &ReloadRules) -> Vec<Breach> {
     let mut report = Report::default();
     let options = Options { now_s, ..Options::default() };
     let source = Source { name: "file".into(), modified_s: 1_700_000_000, reader: Box::new(text.as_bytes()) };
@@ -17,7 +17,7 @@ fn judge_at(now_s: u64, kind: Kind, text: &str, old_entries: Option<usize>, rule
 }
 
 fn words(kind: Kind, text: &str, old_entries: Option<usize>) -> Vec<&'static str> {
-    judge(kind, text, old_entries, &Rules::default()).iter().map(Refusal::word).collect()
+    judge(kind, text, old_entries, &ReloadRules::default()).iter().map(Breach::word).collect()
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_no_list_may_hold() {
     ] {
         assert!(words(kind, &format!("{lines}\n"), None).is_empty(), "{kind} {lines}");
     }
-    assert!(judge(Kind::DnSet, "invalid\n", None, &Rules::none()).is_empty());
+    assert!(judge(Kind::DnSet, "invalid\n", None, &ReloadRules::none()).is_empty());
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn what_will_be_listed_counts_as_well() {
 
 #[test]
 fn what_has_no_end_is_still_listed_when_32_bits_are_over() {
-    let refusals = judge_at(1 << 33, Kind::Ip4Set, "127.0.0.1 @ key=require\n", None, &Rules::default());
-    assert_eq!(refusals.iter().map(Refusal::word).collect::<Vec<_>>(), ["never_listed"]);
+    let breaches = judge_at(1 << 33, Kind::Ip4Set, "127.0.0.1 @ key=require\n", None, &ReloadRules::default());
+    assert_eq!(breaches.iter().map(Breach::word).collect::<Vec<_>>(), ["never_listed"]);
 }
 
 #[test]
@@ -112,14 +112,14 @@ fn each_says_what_to_do() {
             _ if text.contains("::") => Kind::Ip6Trie,
             _ => Kind::Ip4Trie,
         };
-        let refusals = judge(kind, text, old_entries, &Rules::default());
-        assert!(refusals[0].to_string().contains(remedy), "{text}: {}", refusals[0]);
+        let breaches = judge(kind, text, old_entries, &ReloadRules::default());
+        assert!(breaches[0].to_string().contains(remedy), "{text}: {}", breaches[0]);
     }
 }
 
 #[test]
 fn what_has_no_exclusions_is_not_told_to_exclude() {
-    let rules = Rules::default();
+    let rules = ReloadRules::default();
     let said = |text: &str, kind| judge(kind, text, None, &rules).iter().map(ToString::to_string).collect::<String>();
     for (kind, text) in [(Kind::Ip4TSet, "127.0.0.1\n192.0.2.53\n"), (Kind::Ip4Seen, "127.0.0.1 1\n192.0.2.53 1\n")] {
         let said = said(text, kind);
@@ -160,16 +160,16 @@ fn what_is_left_without_entries() {
     assert_eq!(words(Kind::Ip4Set, "<html>\n", None), ["bad_lines"]);
     assert!(words(Kind::Ip4Set, &format!("<html>\n{over}"), Some(3)).is_empty(), "that was an entry");
     assert!(words(Kind::Ip4Set, over, Some(999)).is_empty(), "so was that");
-    let free = Rules { min_share: 0.0, max_bad_share: 1.0, ..Rules::default() };
+    let free = ReloadRules { min_share: 0.0, max_bad_share: 1.0, ..ReloadRules::default() };
     for text in ["", "<html>\n"] {
         assert!(judge(Kind::Ip4Set, text, Some(999), &free).is_empty(), "{text}");
-        assert!(judge(Kind::Ip4Set, text, Some(999), &Rules::none()).is_empty(), "{text}");
+        assert!(judge(Kind::Ip4Set, text, Some(999), &ReloadRules::none()).is_empty(), "{text}");
     }
 }
 
 #[test]
 fn half_an_access_list_is_none() {
-    for rules in [Rules::default(), Rules::none()] {
+    for rules in [ReloadRules::default(), ReloadRules::none()] {
         let said = |kind, text: &str, old_entries| {
             judge(kind, text, old_entries, &rules).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         };
@@ -194,13 +194,13 @@ fn half_an_access_list_is_none() {
 
 #[test]
 fn what_the_operator_names_is_never_listed() {
-    let rules = Rules { never_list: vec!["203.0.113.0/24".parse().expect("a prefix")], ..Rules::default() };
+    let rules = ReloadRules { never_list: vec!["203.0.113.0/24".parse().expect("a prefix")], ..ReloadRules::default() };
     assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
     assert_eq!(judge(Kind::Ip6Trie, "::ffff:cb00:7109\n", None, &rules)[0].word(), "never_listed");
-    assert!(judge(Kind::Ip4Set, "0/8\n203.0.113.9\n", Some(5_000_000), &Rules::none()).is_empty());
+    assert!(judge(Kind::Ip4Set, "0/8\n203.0.113.9\n", Some(5_000_000), &ReloadRules::none()).is_empty());
     // Whoever switches all others off has said nothing of these.
-    let shares = Rules { min_share: 0.0, max_address_share: 1.0, max_bad_share: 1.0, ..rules };
-    let rules = Rules { refuse_cut_short: false, refuse_own_servers: false, ..shares };
+    let shares = ReloadRules { min_share: 0.0, max_address_share: 1.0, max_bad_share: 1.0, ..rules };
+    let rules = ReloadRules { refuse_cut_short: false, refuse_own_servers: false, ..shares };
     assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
     assert_eq!(judge(Kind::Ip4Set, "127.0.0.1\n", None, &rules)[0].word(), "never_listed");
 }
