@@ -1,7 +1,7 @@
 //! What others may know of reloads: metrics and the control socket read it, the reloader writes it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -39,9 +39,16 @@ pub struct Status {
 }
 
 impl Status {
-    /// How many datasets of a zone are in trouble.
-    pub fn trouble_count(&self, zone: &str) -> usize {
-        self.troubles.values().filter(|trouble| trouble.zones.iter().any(|troubled| troubled == zone)).count()
+    /// How many datasets of each zone are in trouble, of those with any that are.
+    pub fn trouble_counts(&self) -> HashMap<&str, usize> {
+        let mut counts = HashMap::new();
+        for trouble in self.troubles.values() {
+            // A zone may use a dataset twice.
+            for zone in trouble.zones.iter().collect::<HashSet<_>>() {
+                *counts.entry(zone.as_str()).or_default() += 1;
+            }
+        }
+        counts
     }
 }
 

@@ -270,9 +270,9 @@ impl ServerCollector {
         for (zone, count) in &status.expired_entries {
             expired.add(&[zone], *count as f64);
         }
-        let mut troubles = TROUBLES.samples();
+        let (mut troubles, counts) = (TROUBLES.samples(), status.trouble_counts());
         for zone in zones.iter().map(|zone| zone.apex.to_string()) {
-            troubles.add(&[&zone], status.trouble_count(&zone) as f64);
+            troubles.add(&[&zone], counts.get(&*zone).copied().unwrap_or_default() as f64);
         }
         let all = TROUBLED.alone(status.troubles.len() as f64);
         vec![failed.finish(), loaded.finish(), durations.finish(), expired.finish(), troubles.finish(), all]
