@@ -27,11 +27,13 @@
 //! message.rs     DNS messages with all their records
 //! tsig.rs        who signed one (RFC 8945)
 //! rspamd.rs      datagrams
+//! claim.rs       the paths of sockets, and what may be removed there
 //! ```
 
 pub mod api;
 mod by_command;
 mod changed;
+mod claim;
 mod client;
 mod compare;
 mod explain;
@@ -63,6 +65,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use by_command::ByCommand;
+use claim::{claim, is_gone};
 pub use client::{ask, ask_for_lines, ask_with_lines};
 pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, explain, show_expired};
@@ -212,16 +215,10 @@ pub fn accept_command(state: Option<&Path>) -> String {
 /// Binds the socket. One that a server left behind is taken over; one that a server answers is not.
 ///
 /// # Errors
-/// When the folder does not permit it, or another server uses it.
+/// When the folder does not permit it, or another server uses it, or something else lies there.
 pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let path = socket_path(state);
-    if UnixStream::connect(&path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server uses this state folder"));
-    }
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    claim(&path, UnixStream::connect(&path).map(drop))?;
     let listener = std::os::unix::net::UnixListener::bind(&path)?;
     // To connect is to write (unix(7)): the umask leaves that to the owner, and the folder lets its group in.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
@@ -336,7 +333,7 @@ async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
 /// Makes the socket again where nothing is at its place any more, and its folder as well.
 fn bind_again(state: &Path) -> io::Result<Option<UnixListener>> {
     let path = socket_path(state);
-    if std::fs::symlink_metadata(&path).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true) {
+    if !is_gone(&path) {
         return Ok(None);
     }
     make_again(state)?;
@@ -531,6 +528,15 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_at_its_place_stays() {
+        let state = tempfile::tempdir().expect("a folder");
+        std::fs::write(socket_path(state.path()), "Source: dnsbld").expect("written");
+        let why = bind(state.path()).expect_err("no socket").to_string();
+        assert!(why.contains("control is no socket, and is left as it is"), "{why}");
+        assert_eq!(std::fs::read_to_string(socket_path(state.path())).expect("it is there"), "Source: dnsbld");
+    }
 
     #[test]
     fn owner_and_group_may_connect() {

@@ -5,7 +5,7 @@
 //! fork says so whatever became of the line; `FAIL` means that nothing was changed, and the log says why.
 //!
 //! Nothing is signed, so the socket is one that only this machine reaches; who sent a datagram to a path is told by the
-//! kernel. A path that is removed is made again.
+//! kernel. A path that is removed is made again, unless a chroot has put it out of reach.
 
 use std::{
     io,
@@ -28,6 +28,7 @@ use nix::sys::socket::{
 use tracing::{error, info, warn};
 
 use super::{
+    claim::{claim, is_gone},
     permit::Scope,
     tally::{Fate, Tally},
     update::owner::Holds,
@@ -138,8 +139,8 @@ fn key(place: &Place) -> Key {
 pub enum Socket {
     /// UDP on a loopback address.
     Udp(UdpSocket),
-    /// A path, and its permissions.
-    Unix(UnixDatagram, PathBuf, u32),
+    /// A path and its permissions, as long as it is in reach.
+    Unix(UnixDatagram, Option<(PathBuf, u32)>),
 }
 
 impl Socket {
@@ -154,26 +155,29 @@ impl Socket {
     /// Binds a path, to which those may send whom `mode` permits to write. One that a server left behind is taken over.
     ///
     /// # Errors
-    /// When the folder does not permit it, or another server listens there.
+    /// When the folder does not permit it, or another server listens there, or something else lies there.
     pub fn unix(path: &Path, mode: u32) -> io::Result<Self> {
-        if UnixDatagram::unbound()?.connect(path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        claim(path, UnixDatagram::unbound()?.connect(path))?;
         let socket = UnixDatagram::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         setsockopt(&socket, PassCred, &true)?;
         socket.set_read_timeout(Some(LOOK_EVERY))?;
-        Ok(Self::Unix(socket, path.to_owned(), mode))
+        Ok(Self::Unix(socket, Some((path.to_owned(), mode))))
+    }
+
+    /// The same when the process was confined to a folder since it was bound: what its path leads to now is something else.
+    #[must_use]
+    pub fn out_of_reach(self) -> Self {
+        match self {
+            Self::Unix(socket, _) => Self::Unix(socket, None),
+            socket @ Self::Udp(_) => socket,
+        }
     }
 
     /// Binds the path again where nothing is at its place any more.
     fn again(&self) -> io::Result<Option<Self>> {
-        let Self::Unix(_, path, mode) = self else { return Ok(None) };
-        if std::fs::symlink_metadata(path).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true) {
+        let Self::Unix(_, Some((path, mode))) = self else { return Ok(None) };
+        if !is_gone(path) {
             return Ok(None);
         }
         let socket = Self::unix(path, *mode)?;
@@ -365,6 +369,24 @@ mod tests {
     fn listed(address: Option<[u8; 4]>, text: Option<&str>, lifetime: Lifetime) -> Op {
         let verdict = Verdict::Listed { address: address.map(Into::into), text: text.map(str::to_owned) };
         Op::Put { verdict, lifetime }
+    }
+
+    #[test]
+    fn a_path_is_taken_over_and_bound_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("updates.sock");
+        std::fs::write(&path, "a token").expect("written");
+        let why = Socket::unix(&path, 0o660).err().expect("a file is no socket").to_string();
+        assert!(why.contains("is no socket, and is left as it is"), "{why}");
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "a token");
+        std::fs::remove_file(&path).expect("removed");
+        drop(Socket::unix(&path, 0o660).expect("bound"));
+        let socket = Socket::unix(&path, 0o660).expect("one that was left behind is taken over");
+        assert!(socket.again().is_ok_and(|bound| bound.is_none()), "it is there");
+        std::fs::remove_file(&path).expect("removed");
+        let socket = socket.again().expect("bound").expect("made again").out_of_reach();
+        std::fs::remove_file(&path).expect("removed");
+        assert!(socket.again().is_ok_and(|bound| bound.is_none()) && is_gone(&path), "within a chroot it is not there");
     }
 
     #[test]

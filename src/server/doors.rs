@@ -74,6 +74,8 @@ pub(super) fn open(
         tally.open(Door::Rspamd);
         let (cell, listings, scope) = (Arc::clone(cell), listings.clone(), configured.scope.clone());
         let desk = rspamd::Desk { cell, listings, scope, tally: Arc::clone(&tally) };
+        // It was bound before the process was confined.
+        let socket = if config.process.chroot.is_some() { socket.out_of_reach() } else { socket };
         rspamd::serve(socket, desk).context("cannot start the thread for datagrams")?;
     }
     if !doors.tokens.is_empty() {
