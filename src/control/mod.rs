@@ -27,6 +27,7 @@
 //! message.rs     DNS messages with all their records
 //! tsig.rs        who signed one (RFC 8945)
 //! rspamd.rs      datagrams
+//! users.rs       names of those who send
 //! claim.rs       the paths of sockets, and what may be removed there
 //! ```
 
@@ -48,6 +49,7 @@ pub mod tally;
 pub mod tsig;
 mod unmet;
 pub mod update;
+mod users;
 
 use std::{
     io,
@@ -73,6 +75,7 @@ use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
 pub use stats::{Statistics, ZoneStatistics};
 use tally::Tally;
+use users::user_name;
 
 use crate::{
     live::{
@@ -377,12 +380,6 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     writer.write_all(&line).await
-}
-
-/// The name of a user, or the number where there is no name. It may be asked of another machine, and waited for.
-fn user_name(uid: u32) -> String {
-    let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
-    user.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
 impl Desk {

@@ -32,7 +32,7 @@ use super::{
     permit::Scope,
     tally::{Fate, Tally},
     update::owner::Holds,
-    user_name,
+    users::{RecentUsers, user_name},
 };
 use crate::{
     live::{
@@ -195,7 +195,7 @@ enum Sender {
 
 impl Socket {
     /// Waits for a datagram: its length, its sender, and who that is, if that can be told.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Sender, Option<Origin>)> {
+    fn receive(&self, buffer: &mut [u8], users: &mut RecentUsers) -> io::Result<(usize, Sender, Option<Origin>)> {
         let origin = |who: String, from: Option<IpAddr>| Some(Origin { door: Door::Rspamd, who, from });
         match self {
             Self::Udp(socket) => {
@@ -215,7 +215,8 @@ impl Socket {
                         _ => None,
                     })
                 });
-                let origin = credentials.and_then(|credentials| origin(user_name(credentials.uid()), None));
+                let mut name = |uid| users.name(uid, Instant::now(), user_name);
+                let origin = credentials.and_then(|credentials| origin(name(credentials.uid()), None));
                 let path = received.address.as_ref().and_then(UnixAddr::path).map(Path::to_owned);
                 Ok((received.bytes, Sender::Unix(path, received.address), origin))
             }
@@ -259,6 +260,7 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
         let (mut socket, waiting) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
         let mut buffer = [0; DATAGRAM_MAX_LEN + 1];
         let (mut looked, mut may_complain) = (Instant::now(), true);
+        let mut users = RecentUsers::default();
         loop {
             if looked.elapsed() >= LOOK_EVERY {
                 looked = Instant::now();
@@ -274,7 +276,7 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
                     Err(_) => {}
                 }
             }
-            match socket.receive(&mut buffer) {
+            match socket.receive(&mut buffer, &mut users) {
                 Ok((length, sender, origin)) => desk.take(&buffer[..length], sender, origin, &socket, &waiting),
                 Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => {
