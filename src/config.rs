@@ -31,6 +31,7 @@ pub use user::find_user;
 use crate::{
     answer::DEFAULT_UDP_PAYLOAD_LEN,
     live::{
+        clock,
         kept::DEFAULT_MAX_BYTES,
         refusal::ReloadRules,
         zones::{NamedZone, ZoneSource, ZoneSpec, check},
@@ -466,10 +467,7 @@ pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
 /// # Errors
 /// When it is not one.
 pub fn duration(text: &str) -> anyhow::Result<Duration> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    humantime::parse_duration(text).with_context(|| format!("{text:?} is not a time such as 90s, 35m or 1h"))
+    clock::parse_span(text).with_context(|| format!("{text:?} is not a time such as 90s, 35m or 1h"))
 }
 
 fn secret(hex: &str) -> anyhow::Result<[u8; 16]> {

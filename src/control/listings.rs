@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     live::{
+        clock,
         listings::{
             Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
         },
@@ -241,13 +242,10 @@ pub fn parse_hold(text: &str) -> Result<Option<Hold>, String> {
     match text {
         "-" => Ok(None),
         "forever" => Ok(Some(Hold::Endless)),
-        _ => {
-            let seconds = text.parse().ok().or_else(|| humantime::parse_duration(text).ok().map(|time| time.as_secs()));
-            match seconds {
-                Some(0) | None => Err(format!("`{text}` is not a time such as 90s, 1h or 7d, nor - or forever")),
-                Some(seconds) => Ok(Some(Hold::ForS(seconds))),
-            }
-        }
+        _ => match clock::parse_span(text).map(|time| time.as_secs()) {
+            Some(0) | None => Err(format!("`{text}` is not a time such as 90s, 1h or 7d, nor - or forever")),
+            Some(seconds) => Ok(Some(Hold::ForS(seconds))),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one place that reads the wall clock, tells when somebody has set it, and writes times as people read them; everything else
 //! is given the time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
@@ -47,6 +47,11 @@ pub fn parse_date(text: &str) -> Option<u64> {
     })
 }
 
+/// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds.
+pub fn parse_span(text: &str) -> Option<Duration> {
+    text.parse().map(Duration::from_secs).ok().or_else(|| humantime::parse_duration(text).ok())
+}
+
 /// Seconds since the epoch of a file's time.
 pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -79,6 +84,18 @@ mod tests {
         assert_eq!(parse_date("1969-12-31T23:59:59Z"), Some(0));
         for text in ["", "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "-5"] {
             assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans() {
+        for (text, seconds) in
+            [("0", 0), ("90", 90), ("90s", 90), ("1h 30m", 5_400), ("18446744073709551615", u64::MAX)]
+        {
+            assert_eq!(parse_span(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "soon", "-5", "1.5", "5 6", "18446744073709551616"] {
+            assert_eq!(parse_span(text), None, "{text}");
         }
     }
 }

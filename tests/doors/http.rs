@@ -59,7 +59,7 @@ fn a_listing_comes_is_seen_and_goes() {
     assert_eq!((&said["outcome"], &said["times"]), (&json!("listed"), &json!(1)));
     assert_eq!(ask(&server, "1.2.0.192.bl.example", 1), "No Error 127.0.0.4");
     assert_eq!(ask(&server, "1.2.0.192.bl.example", 16), "No Error virus from 192.0.2.1");
-    let again = put(&server, "bl.example", "192.0.2.1", r#"{"for":7200}"#);
+    let again = put(&server, "bl.example", "192.0.2.1", r#"{"for":"7200"}"#);
     assert_eq!(again["outcome"], "extended");
     let listing = get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
     assert_eq!(listing["by"], json!({ "door": "http", "who": "tester", "from": "127.0.0.1" }));
@@ -169,6 +169,9 @@ fn problems_have_details() {
     check("PUT", key, token, "{\"for\":1,\"forever\":true}", 400, "only one");
     check("PUT", key, token, "{\"excluded\":true,\"text\":\"x\"}", 400, "no text");
     check("PUT", key, token, "{\"until\":1000}", 422, "over already");
+    for none in ["0", "\"0\"", "\"0s\"", "\"500ms\""] {
+        check("PUT", key, token, &format!("{{\"for\":{none}}}"), 422, "less than a second");
+    }
     check("PUT", "/v1/zones/bl.example/listings/spam.example", token, "", 422, "addresses, and this is not one");
     let all = "/v1/zones/bl.example/listings";
     check("GET", &format!("{all}?limit=0"), token, "", 400, "integer `0`, expected a whole number from 1");

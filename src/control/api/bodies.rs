@@ -2,15 +2,16 @@
 
 use std::{fmt, net::Ipv4Addr, time::Duration};
 
+use axum::http::StatusCode;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, Visitor},
 };
 
-use super::problem::plain;
+use super::problem::{Problem, plain};
 use crate::live::{
     clock,
-    listings::{Door, Event, Key, Lifetime, Op, Outcome, Record, Verdict, What},
+    listings::{Door, Event, Key, Lifetime, Op, Outcome, Record, Refusal, Verdict, What},
 };
 
 /// How to list or exclude; everything may be left out.
@@ -24,7 +25,7 @@ pub(super) struct PutBody {
     /// Exclude instead of listing.
     #[serde(default)]
     excluded: bool,
-    /// So long: seconds, or a text as `1h 30m`.
+    /// So long: seconds, as a number or a text, or a text as `1h 30m`.
     r#for: Option<Span>,
     /// Until then: seconds since 1970, or RFC 3339.
     until: Option<Moment>,
@@ -73,6 +74,20 @@ impl<const SINCE: bool> Visitor<'_> for TimeVisitor<SINCE> {
     }
 }
 
+impl Span {
+    fn read(self) -> Result<Duration, Problem> {
+        let span = match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            Self::Text(text) => clock::parse_span(&text).ok_or_else(|| {
+                let detail = format!("for {text:?} is not a time as 90s, 35m or 1h");
+                Problem::new(StatusCode::BAD_REQUEST, detail)
+            })?,
+        };
+        let is_any = span.as_secs() > 0;
+        is_any.then_some(span).ok_or_else(|| Refusal::Time { fault: "less than a second (for)".to_owned() }.into())
+    }
+}
+
 impl PutBody {
     /// Reads the fields of an object; an array of values would do as well where it is read at once.
     pub(super) fn read(fields: serde_json::Map<String, serde_json::Value>) -> Result<Self, String> {
@@ -80,29 +95,24 @@ impl PutBody {
     }
 
     /// What is asked for.
-    pub(super) fn op(self) -> Result<Op, String> {
+    pub(super) fn op(self) -> Result<Op, Problem> {
+        let wrong = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, detail);
         let lifetime = match (self.r#for, self.until, self.forever) {
             (None, None, false) => Lifetime::Default,
-            (Some(Span::Seconds(seconds)), None, false) => Lifetime::For(Duration::from_secs(seconds)),
-            (Some(Span::Text(text)), None, false) => Lifetime::For(
-                humantime::parse_duration(&text)
-                    .map_err(|error| format!("for {text:?}: {error}; a time is written as 90s, 35m or 1h"))?,
-            ),
+            (Some(span), None, false) => Lifetime::For(span.read()?),
             (None, Some(Moment::Seconds(seconds)), false) => Lifetime::Until(seconds),
             (None, Some(Moment::Text(text)), false) => {
                 let until_s = clock::parse_date(&text);
-                Lifetime::Until(
-                    until_s
-                        .ok_or_else(|| format!("until {text:?} is not a moment as 2026-12-24T18:00:00Z (RFC 3339)"))?,
-                )
+                let why = || wrong(&format!("until {text:?} is not a moment as 2026-12-24T18:00:00Z (RFC 3339)"));
+                Lifetime::Until(until_s.ok_or_else(why)?)
             }
             (None, None, true) => Lifetime::Endless,
-            _ => return Err("only one of for, until and forever can be".to_owned()),
+            _ => return Err(wrong("only one of for, until and forever can be")),
         };
         let verdict = match (self.excluded, self.address, self.text) {
             (false, address, text) => Verdict::Listed { address, text },
             (true, None, None) => Verdict::Excluded,
-            (true, ..) => return Err("an exclusion has no address and no text".to_owned()),
+            (true, ..) => return Err(wrong("an exclusion has no address and no text")),
         };
         Ok(Op::Put { verdict, lifetime })
     }

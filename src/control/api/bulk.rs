@@ -125,6 +125,6 @@ fn read(zone: &Name, text: &str) -> Result<Change, String> {
     let head: Head = serde_json::from_value(head.into()).map_err(|error| error.to_string())?;
     let body = PutBody::read(fields)?;
     let reason = body.reason.clone();
-    let op = if head.delist { Op::Delist } else { body.op()? };
+    let op = if head.delist { Op::Delist } else { body.op().map_err(|problem| problem.detail)? };
     Ok(Change { zone: zone.clone(), key: head.key, op, reason })
 }

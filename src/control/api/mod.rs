@@ -193,7 +193,7 @@ async fn put(
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
     let asked: PutBody = if body.is_empty() { PutBody::default() } else { read_put(&body)? };
     let reason = asked.reason.clone();
-    let op = asked.op().map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail))?;
+    let op = asked.op()?;
     change(&desk, &caller, Change { zone, key, op, reason }).await
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Problem {
     r#type: &'static str,
     title: &'static str,
     status: u16,
-    detail: String,
+    pub(super) detail: String,
 }
 
 impl Problem {
