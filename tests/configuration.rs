@@ -30,14 +30,33 @@ fn addresses_on_the_command_line() {
         (&["--listen", "127.0.0.1"][..], "\"127.0.0.1\" is not ADDRESS:PORT, as in 127.0.0.1:53"),
         (&["-l", "5300"], "\"5300\" is not ADDRESS:PORT, as in 127.0.0.1:5300"),
         (&["-l", "::1"], "\"::1\" is not ADDRESS:PORT, as in [::1]:53"),
-        (&["--http", "9153"], "--http: \"9153\" is not ADDRESS:PORT, as in 127.0.0.1:9153, or off"),
+        (&["--http", "9153"], "\"9153\" is not ADDRESS:PORT, as in 127.0.0.1:9153, or off"),
     ] {
         let (code, _, errors) = dnsbld(folder.path(), &[&["serve", "zones"], words].concat());
-        assert!(code.is_some_and(|code| code != 0) && errors.contains(expected), "{words:?}: {errors}");
+        assert!(code == Some(2) && errors.contains(expected), "{words:?}: {errors}");
     }
     let (code, _, errors) =
         dnsbld(folder.path(), &["rbldnsd", "-n", "-b", "127.0.0.1:5398", "bl.example:ip4set:zones/bl.example.ip4set"]);
     assert!(code == Some(1) && errors.contains("write 127.0.0.1/5398"), "{errors}");
+}
+
+/// What cannot be understood is that for every option, and is told before anything is asked or done.
+#[test]
+fn values_that_cannot_be_understood() {
+    let folder = folder();
+    for (words, expected) in [
+        (&["serve", "zones", "--check", "soon"][..], "\"soon\" is not a time such as 90s, 35m or 1h"),
+        (&["stats", "--every", "soon"], "\"soon\" is not a time such as 90s, 35m or 1h"),
+        (&["stats", "--every", "0"], "must not be 0"),
+        (&["querylog", "on", "--for", "soon"], "\"soon\" is not a time such as 90s, 35m or 1h"),
+        (&["querylog", "on", "--for", "0s"], "must not be 0"),
+        (&["querylog", "off", "--zone", "bl.example"], "dnsbld querylog on"),
+        (&["querylog", "--listed"], "dnsbld querylog on"),
+        (&["listings", "bl.example", "--after", "192.0.2.1/24"], "did you mean 192.0.2.0/24?"),
+    ] {
+        let (code, said, errors) = dnsbld(folder.path(), words);
+        assert!(code == Some(2) && errors.contains(expected) && said.is_empty(), "{words:?}: {said}{errors}");
+    }
 }
 
 /// A list that is not served for its name is as bad as one that cannot be loaded: a gate must be able to see it.
@@ -89,7 +108,8 @@ fn a_step_that_is_longer_than_any_listing_may_be() {
     let line = format!("dnsbld.toml:5:1: `listings.escalate`: warning: {words}");
     assert!(code == Some(0) && said.contains(&line) && said.contains("1 warning\n"), "{said}");
     // The server says it too, also where it cannot go on.
-    let words = ["serve", "--config", "dnsbld.toml", "--http", "nowhere"];
+    let words =
+        ["serve", "--config", "dnsbld.toml", "--listen", "127.0.0.1:0", "--http", "off", "--user", "no-such-user"];
     let (_, _, errors) = dnsbld(folder.path(), &words);
     assert!(errors.contains("dnsbld.toml:5:1: `listings.escalate`: a step of `escalate`, 604800"), "{errors}");
 }

@@ -59,8 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let zones = match zones {
         Ok(zones) => zones,
         Err(error) => {
-            super::fail("dnsbld", &error);
-            return Ok(ExitCode::from(2));
+            return Ok(super::fail_for_arguments(&error));
         }
     };
     let is_same = zones.iter().all(is_same);

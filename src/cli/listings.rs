@@ -20,7 +20,7 @@ use crate::{
     live::{
         asked::AskedKey,
         clock,
-        listings::{Event, Outcome, Record, Verdict},
+        listings::{Event, Key, Outcome, Record, Verdict},
     },
 };
 
@@ -85,7 +85,7 @@ pub(super) struct ListingsArguments {
     limit: usize,
     /// From the one after this key on
     #[arg(long, value_name = "KEY")]
-    after: Option<String>,
+    after: Option<Key>,
     #[command(flatten)]
     state: StateArgument,
 }
@@ -199,7 +199,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
             let answer = listings_of_zone(arguments)?;
             let is_over = matches!(&answer, Answer::Listings { told: ListingsAnswer::Listings { listings, .. } } if listings.is_empty());
             if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !arguments.state.is_json()) {
-                writeln!(io::stdout(), "nothing more is listed by command after {}", printable(after))?;
+                writeln!(io::stdout(), "nothing more is listed by command after {}", printable(&after.to_string()))?;
                 return Ok(ExitCode::SUCCESS);
             }
             show(answer, &arguments.state)
@@ -235,7 +235,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
 /// As many listings as are wanted, page by page: the server holds one of them at a time.
 fn listings_of_zone(arguments: &ListingsArguments) -> anyhow::Result<Answer> {
     let zone = arguments.zone.clone().unwrap_or_default();
-    let mut after = arguments.after.as_deref().map(str::parse).transpose()?;
+    let mut after = arguments.after.clone();
     let mut all = Vec::new();
     loop {
         let left = arguments.limit.saturating_sub(all.len());

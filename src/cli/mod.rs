@@ -19,11 +19,15 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
 
-use crate::live::printable::{printable, printable_lines};
+use crate::{
+    config,
+    live::printable::{printable, printable_lines},
+};
 
 /// Authoritative server for DNS blocklists and allowlists.
 #[derive(Debug, Parser)]
@@ -111,6 +115,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Man(arguments) => man::run(&arguments),
     };
     result.unwrap_or_else(|error| fail("dnsbld", &error))
+}
+
+/// Reads a time of an argument that means nothing without any.
+fn some_time(text: &str) -> anyhow::Result<Duration> {
+    let time = config::duration(text)?;
+    anyhow::ensure!(!time.is_zero(), "must not be 0");
+    Ok(time)
+}
+
+/// Says that the arguments cannot be understood, for what the parser does not see.
+fn fail_for_arguments(error: &anyhow::Error) -> ExitCode {
+    fail("dnsbld", error);
+    ExitCode::from(2)
 }
 
 /// Says why the program ends. A reader that has gone away is no failure worth words.

@@ -1,14 +1,12 @@
 //! `dnsbld querylog`: which queries a running server logs, switched while it runs.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 use ipnet::IpNet;
 
 use super::control::StateArgument;
 use crate::{
-    config,
     control::{QueryLogState, QueryRules, Request},
     live::clock,
 };
@@ -35,13 +33,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     sample: u32,
     /// End by itself after this time, such as 10m
-    #[arg(long = "for", value_name = "TIME")]
-    duration: Option<String>,
+    #[arg(long = "for", value_name = "TIME", value_parser = super::some_time)]
+    duration: Option<Duration>,
     #[command(flatten)]
     state: StateArgument,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Action {
     /// Log queries from now on
     On,
@@ -56,22 +54,32 @@ fn network(text: &str) -> Result<IpNet, String> {
     address.or_else(|_| text.parse()).map_err(|_| "expected an address or a network such as 192.0.2.0/24".to_owned())
 }
 
+impl Arguments {
+    /// Whether anything is said of which queries are logged, or for how long.
+    fn has_rules(&self) -> bool {
+        let Self { zone, client, listed, sample, duration, .. } = self;
+        !zone.is_empty() || !client.is_empty() || *listed || *sample != 1 || duration.is_some()
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.action != Action::On && arguments.has_rules() {
+        let text =
+            "--zone, --client, --listed, --sample and --for say what is logged from now on: dnsbld querylog on ...";
+        return Ok(super::fail_for_arguments(&anyhow::anyhow!(text)));
+    }
     let request = match arguments.action {
         Action::Status => Request::QueryLog,
         Action::Off => Request::SwitchQueryLog { rules: None },
-        Action::On => {
-            let duration = arguments.duration.as_deref().map(config::duration).transpose().context("--for")?;
-            Request::SwitchQueryLog {
-                rules: Some(QueryRules {
-                    zones: arguments.zone.clone(),
-                    clients: arguments.client.clone(),
-                    listed_only: arguments.listed,
-                    sample: arguments.sample,
-                    until_s: duration.map(|duration| clock::now_s() + duration.as_secs()),
-                }),
-            }
-        }
+        Action::On => Request::SwitchQueryLog {
+            rules: Some(QueryRules {
+                zones: arguments.zone.clone(),
+                clients: arguments.client.clone(),
+                listed_only: arguments.listed,
+                sample: arguments.sample,
+                until_s: arguments.duration.map(|duration| clock::now_s().saturating_add(duration.as_secs())),
+            }),
+        },
     };
     arguments.state.print(&arguments.state.request(&request)?)
 }

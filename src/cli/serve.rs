@@ -1,8 +1,7 @@
 //! `dnsbld serve`: serves zones, with defaults that need no root and no set-up.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
 use tracing::{info, warn};
 
 use super::{
@@ -24,8 +23,8 @@ pub(super) struct Arguments {
     #[arg(long, short, value_name = "ADDRESS:PORT", value_parser = config::socket_address)]
     listen: Vec<SocketAddr>,
     /// Address and port for /metrics, or `off` [default: 127.0.0.1:9153]
-    #[arg(long, value_name = "ADDRESS:PORT|off")]
-    http: Option<String>,
+    #[arg(long, value_name = "ADDRESS:PORT|off", value_parser = http)]
+    http: Option<Http>,
     /// UDP workers for each address [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -36,8 +35,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     minimal: bool,
     /// How often files are looked at even if nothing is heard of them; 0: only at SIGHUP and `dnsbld reload` [default: 1m]
-    #[arg(long, value_name = "TIME")]
-    check: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    check: Option<Duration>,
     /// Folder for the control socket and the last good versions, or `off` [default: `$STATE_DIRECTORY`, or .dnsbld in the
     /// zones folder]
     #[arg(long, value_name = "FOLDER|off")]
@@ -53,6 +52,17 @@ pub(super) struct Arguments {
     log: LogFormat,
 }
 
+/// Where HTTP is served, if it is.
+#[derive(Clone, Copy, Debug)]
+struct Http(Option<SocketAddr>);
+
+fn http(text: &str) -> Result<Http, String> {
+    if text == "off" {
+        return Ok(Http(None));
+    }
+    config::socket_address(text).map(|address| Http(Some(address))).map_err(|error| format!("{error}, or off"))
+}
+
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let log = logging::start_for_server(arguments.log, "info");
     let mut config = arguments.zones.config()?;
@@ -63,13 +73,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         config.listen = arguments.listen;
         config.listens_by_default = false;
     }
-    match arguments.http.as_deref() {
-        None => {}
-        Some("off") => config.http = None,
-        Some(text) => {
-            let address = config::socket_address(text).map_err(|error| anyhow::anyhow!("--http: {error}, or off"))?;
-            config.http = Some(address);
-        }
+    if let Some(Http(address)) = arguments.http {
+        config.http = address;
     }
     if let Some(workers) = arguments.workers {
         config.udp_workers = usize::from(workers);
@@ -77,8 +82,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.xdp.is_empty() {
         config.xdp = arguments.xdp;
     }
-    if let Some(text) = arguments.check {
-        let check = config::duration(&text).context("--check")?;
+    if let Some(check) = arguments.check {
         config.check = (!check.is_zero()).then_some(check);
     }
     match arguments.state {

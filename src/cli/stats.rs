@@ -8,11 +8,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
-
 use super::{control::StateArgument, printable};
 use crate::{
-    config,
     control::{Answer, Request, Statistics, ZoneStatistics},
     live::clock,
 };
@@ -31,8 +28,8 @@ pub(super) struct Arguments {
     #[arg(long, short)]
     watch: bool,
     /// The interval that rates are of [default: 1s]
-    #[arg(long, value_name = "TIME")]
-    every: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = super::some_time)]
+    every: Option<Duration>,
     /// How many zones are shown, those with most queries first
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
@@ -41,8 +38,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let every = arguments.every.as_deref().map(config::duration).transpose().context("--every")?.unwrap_or(INTERVAL);
-    anyhow::ensure!(!every.is_zero(), "--every: a rate takes some time");
+    let every = arguments.every.unwrap_or(INTERVAL);
     let ask = || match arguments.state.request(&Request::Stats)? {
         Answer::Stats { statistics } => Ok(statistics),
         // To print an error is one.
