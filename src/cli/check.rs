@@ -111,18 +111,35 @@ impl fmt::Display for Limit {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // All of it is in the report; what the log of a server says beside that is not so here.
     logging::start("off");
-    let mut text = Vec::new();
+    let (mut text, is_json) = (Vec::new(), arguments.state.is_json());
     let mut checked = load_and_report(&arguments.zones.config()?, &mut text)?;
     let mut code = checked.code(arguments.strict);
-    if let (Some(against), 0) = (&arguments.against, code) {
-        hold_against(against, arguments, &mut checked, &mut text)?;
-        code = if checked.too_much.is_empty() { 0 } else { TOO_MUCH };
+    let mut failure = None;
+    if let Some(against) = &arguments.against {
+        if !is_json {
+            // To compare may take long, and may fail: what was found is told before.
+            io::stdout().lock().write_all(&std::mem::take(&mut text))?;
+        }
+        if code != 0 {
+            let why = format!("not compared with {against}: mend what is wrong here first");
+            writeln!(text, "{why}")?;
+            checked.not_compared = Some(why);
+        } else if let Err(error) = hold_against(against, arguments, &mut checked, &mut text) {
+            let error = error.context(format!("not compared with {against}"));
+            checked.not_compared = Some(format!("{error:#}"));
+            (code, failure) = (1, Some(error));
+        } else if !checked.too_much.is_empty() {
+            code = TOO_MUCH;
+        }
     }
-    if arguments.state.is_json() {
+    if is_json {
         text = serde_json::to_vec_pretty(&checked)?;
         text.push(b'\n');
     }
     io::stdout().lock().write_all(&text)?;
+    if let Some(error) = failure {
+        super::fail("dnsbld", &error);
+    }
     Ok(ExitCode::from(code))
 }
 
@@ -152,6 +169,8 @@ struct Checked {
     zones: Vec<CheckedZone>,
     /// What would change, if that was asked for.
     difference: Option<Vec<Comparison>>,
+    /// Why that is not known, although it was asked for.
+    not_compared: Option<String>,
     /// Limits that are exceeded, in words.
     too_much: Vec<String>,
 }
@@ -193,10 +212,8 @@ fn hold_against(
     checked: &mut Checked,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut zones = Vec::new();
-    for word in arguments.zones.words()? {
-        zones.extend(diff::compare(against, &word, SHOWN, &arguments.state)?);
-    }
+    let old = (against != diff::RUNNING).then(|| arguments.zones.other_side(against)).transpose()?;
+    let zones = diff::compare(old.as_ref(), &arguments.zones.side()?, SHOWN, &arguments.state)?;
     diff::show(&zones, out)?;
     for zone in &zones {
         for (word, change, limit) in [

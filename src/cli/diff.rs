@@ -10,15 +10,13 @@ use std::{
 use super::{
     control::StateArgument,
     printable,
-    zones_args::{Loaded, config_of, is_config},
+    zones_args::{Loaded, Side, is_config},
 };
 use crate::{
-    config::Config,
     control::{Answer, Comparison, Request, ToldAmounts},
     live::{
         clock,
-        drops::{Drop, compare_drops, drops, drops_of, named_file},
-        zones::{ZoneSource, ZoneSpec},
+        drops::{compare_drops, named_file},
     },
     load::Options,
     zone::{difference::difference, ruling::Context},
@@ -47,16 +45,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let zones = match &arguments.sort {
-        Some(sort) => {
-            let spec = |file: &str| format!("{sort}:{file}");
-            let old = if arguments.old == RUNNING { RUNNING.to_owned() } else { spec(&arguments.old) };
-            compare(&old, &spec(&arguments.new), arguments.show, &arguments.state)
-        }
-        None => compare(&arguments.old, &arguments.new, arguments.show, &arguments.state),
-    };
     // As diff(1): 1 is for differences.
-    let zones = match zones {
+    let zones = match compare_words(arguments) {
         Ok(zones) => zones,
         Err(error) => {
             return Ok(super::fail_for_arguments(&error));
@@ -68,31 +58,46 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Compares what two words name.
-pub(super) fn compare(old: &str, new: &str, show: usize, state: &StateArgument) -> anyhow::Result<Vec<Comparison>> {
+/// Compares what the two words of a command line name.
+fn compare_words(arguments: &Arguments) -> anyhow::Result<Vec<Comparison>> {
+    let Arguments { old, new, sort, show, state } = arguments;
     anyhow::ensure!(new != RUNNING, "`{RUNNING}` is what there is, and comes first: dnsbld diff {RUNNING} NEW");
-    if old == RUNNING {
-        let drops = if is_config(new) { drops_of(&Config::from_file(Path::new(new))?.zones) } else { drops(new) };
-        let request = Request::Diff { drops: drops.map_err(anyhow::Error::msg)?, show };
-        return match state.request(&request)? {
+    let side = |word: &String| match sort {
+        Some(sort) => Side::named(&format!("{sort}:{word}")),
+        None if is_unnamed_file(word) => {
+            Side::named(word).map_err(|error| anyhow::anyhow!("{error}, or --as ZONE:TYPE"))
+        }
+        None => Side::named(word),
+    };
+    let old = (old != RUNNING).then(|| side(old)).transpose()?;
+    compare(old.as_ref(), &side(new)?, *show, state)
+}
+
+/// Compares what there is, or what a running server serves, with what is to come.
+pub(super) fn compare(
+    old: Option<&Side>,
+    new: &Side,
+    show: usize,
+    state: &StateArgument,
+) -> anyhow::Result<Vec<Comparison>> {
+    let Some(old) = old else {
+        return match state.request(&Request::Diff { drops: new.drops()?, show })? {
             Answer::Difference { zones } => Ok(zones),
             Answer::Error { text } => anyhow::bail!("{text}"),
             _ => anyhow::bail!("the server answered something else: is it of another version?"),
         };
-    }
-    let (old_config, new_config) = (named_config(old)?, named_config(new)?);
-    let is_drop = is_one_file(new) && !is_one_file(old);
-    if is_drop {
-        let drops: Vec<Drop> = drops(new).map_err(anyhow::Error::msg)?;
-        let loaded = Loaded::new(&old_config)?;
-        let specs: Vec<ZoneSpec> = loaded.status.read().specs.clone();
-        let options = Options { pipes: true, ..old_config.load.clone() };
+    };
+    if new.is_files() && !old.is_files() {
+        let drops = new.drops()?;
+        let loaded = Loaded::new(&old.config)?;
+        let specs = loaded.status.read().specs.clone();
+        let options = Options { pipes: true, ..old.config.load.clone() };
         let differences = compare_drops(&loaded.cell.load(), &specs, &drops, &options, show);
         return Ok(differences.map_err(anyhow::Error::msg)?.iter().map(Comparison::from).collect());
     }
     let (old, new) = std::thread::scope(|scope| {
-        let old = scope.spawn(|| Loaded::new(&old_config));
-        let new = Loaded::new(&new_config);
+        let old = scope.spawn(|| Loaded::new(&old.config));
+        let new = Loaded::new(&new.config);
         (old.join(), new)
     });
     let (old, new) = (old.map_err(|_| anyhow::anyhow!("loading panicked"))??, new?);
@@ -104,17 +109,10 @@ pub(super) fn compare(old: &str, new: &str, show: usize, state: &StateArgument) 
     Ok(comparisons)
 }
 
-/// Whether a word names one dataset, and not a whole server's.
-fn is_one_file(word: &str) -> bool {
-    word.contains(':') || Path::new(word).is_file() && !is_config(word)
-}
-
-fn named_config(word: &str) -> anyhow::Result<Config> {
-    if is_one_file(word) && !word.contains(':') {
-        let spec = named_file(Path::new(word)).map_err(|error| anyhow::anyhow!("{error}, or --as ZONE:TYPE"))?;
-        return Ok(Config::serving(ZoneSource::Specs(vec![spec])));
-    }
-    config_of(&[word.to_owned()])
+/// Whether a word names a file whose name does not say what it is.
+fn is_unnamed_file(word: &str) -> bool {
+    let path = Path::new(word);
+    !word.contains(':') && !is_config(word) && path.is_file() && named_file(path).is_err()
 }
 
 fn is_same(zone: &Comparison) -> bool {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::{
     config::Config,
     live::{
         clock,
-        drops::named_file,
+        drops::{Drop, drops, drops_of, named_file},
         reloader::{Reloader, Settings},
         served::Cell,
         status::SharedStatus,
@@ -44,25 +44,67 @@ impl ZonesArguments {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let mut config = match &self.config {
             Some(path) => Config::from_file(path)?,
-            None => Config::serving(self.source()?),
+            None => Config::serving(source(&self.zones)?),
         };
         config.load.allow_host_bits |= self.allow_host_bits;
         Ok(config)
     }
 
-    /// The words that name what is to be compared.
-    pub(super) fn words(&self) -> anyhow::Result<Vec<String>> {
-        match &self.config {
-            None => Ok(self.zones.clone()),
-            Some(path) => {
-                let path = path.to_str().with_context(|| format!("{}: its name is not UTF-8", path.display()))?;
-                Ok(vec![path.to_owned()])
-            }
-        }
+    /// What the arguments name, as it is compared.
+    pub(super) fn side(&self) -> anyhow::Result<Side> {
+        Ok(Side { config: self.config()?, files: files(&self.zones) })
     }
 
-    fn source(&self) -> anyhow::Result<ZoneSource> {
-        source(&self.zones)
+    /// What a word names that this is compared with, loaded in the same way.
+    pub(super) fn other_side(&self, word: &str) -> anyhow::Result<Side> {
+        let mut side = Side::named(word)?;
+        side.config.load.allow_host_bits |= self.allow_host_bits;
+        Ok(side)
+    }
+}
+
+/// One side of a comparison.
+pub(super) struct Side {
+    /// All that it serves.
+    pub(super) config: Config,
+    /// The words that name files, if such are named and not all that is served: those take the place of others.
+    files: Vec<String>,
+}
+
+impl Side {
+    /// What a word names.
+    pub(super) fn named(word: &str) -> anyhow::Result<Self> {
+        let words = [word.to_owned()];
+        Ok(Self { config: config_of(&words)?, files: files(&words) })
+    }
+
+    /// Whether it is files, and not all that is served.
+    pub(super) fn is_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// What takes which places.
+    pub(super) fn drops(&self) -> anyhow::Result<Vec<Drop>> {
+        let drops = if self.is_files() {
+            let each = self.files.iter().map(|word| drops(word)).collect::<Result<Vec<_>, _>>();
+            each.map(|each| each.concat())
+        } else {
+            drops_of(&self.config.zones)
+        };
+        let drops = drops.map_err(anyhow::Error::msg)?;
+        anyhow::ensure!(
+            !drops.is_empty(),
+            "nothing to compare: no file is named ZONE.TYPE, as in bl.example.org.ip4set"
+        );
+        Ok(drops)
+    }
+}
+
+/// Those of some words that name files: all, or none if it is a folder or a configuration.
+fn files(words: &[String]) -> Vec<String> {
+    match words {
+        [only] if is_config(only) || Path::new(only).is_dir() => Vec::new(),
+        _ => words.to_vec(),
     }
 }
 

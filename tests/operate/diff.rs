@@ -92,6 +92,61 @@ fn a_drop_is_held_against_a_running_server() {
     assert_eq!(live.ask("1.100.51.198.bl.example"), "2", "nothing has changed by asking");
 }
 
+/// What several files take from a zone together is what counts, and each is no zone of its own.
+#[test]
+fn several_files_are_dropped_together() {
+    let (old, new) = (Place::new(), Place::new());
+    let hosts = |range: std::ops::Range<u8>| range.map(|last| format!("192.0.2.{last}\n")).collect::<String>();
+    old.drop_file("bl.example.ip4set.one", hosts(0..50));
+    old.drop_file("bl.example.ip4set.two", hosts(50..100));
+    new.drop_file("bl.example.ip4set.one", hosts(9..50));
+    new.drop_file("bl.example.ip4set.two", hosts(59..100));
+    let live = Live::start(&old, &[]);
+    let [one, two] = ["bl.example.ip4set.one", "bl.example.ip4set.two"].map(|file| path(&new, file));
+    let (zones, state) = (old.zones().display().to_string(), old.state().display().to_string());
+    let config = new.at("main.conf");
+    fs::write(&config, "folder = \"zones\"\n").expect("written");
+    let config = config.display().to_string();
+    let specs = [&one, &two].map(|file| format!("bl.example:ip4set:{file}"));
+    for against in [&*zones, "running"] {
+        for named in [&[&*one, &two][..], &[&specs[0], &specs[1]], &["--config", &config]] {
+            let check = |most: &str| {
+                let words = ["check", "--json", "--against", against, "--state", &state, "--max-delisted", most];
+                dnsbld(&[&words, named].concat())
+            };
+            let (said, errors, code) = check("17%");
+            let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{errors}"));
+            let zones = told["difference"].as_array().unwrap_or_else(|| panic!("{named:?}: {said}{errors}"));
+            assert_eq!((zones.len(), amounts(&zones[0])), (1, [0, 18, 0]), "{against} {named:?}: {said}");
+            assert_eq!((code, check("18%").2), (3, 0), "{against} {named:?}: {said}");
+        }
+    }
+    drop(live);
+    // Without a server there is no comparison, and what was found is told all the same.
+    let (said, errors, code) = dnsbld(&["check", &one, "--against", "running", "--state", &state]);
+    assert!(code == 1 && said.contains("bl.example: 41 entries") && errors.contains("no server answers at"), "{said}");
+    let (said, errors, code) = dnsbld(&["check", &one, "--json", "--against", "running", "--state", &state]);
+    let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let why = told["not_compared"].as_str().expect("a reason");
+    assert!(code == 1 && why.starts_with("not compared with running: no server") && errors.contains(why), "{said}");
+    let (said, _, code) = dnsbld(&["check", &one, "--strict", "--against", &zones]);
+    assert!(code == 1 && said.contains(&format!("not compared with {zones}: mend what is wrong here first")), "{said}");
+}
+
+/// What the option takes is taken of both sides.
+#[test]
+fn prefixes_with_host_bits_are_compared_as_they_are_taken() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "192.0.2.1/24\n");
+    let zones = place.zones().display().to_string();
+    for word in [&zones, &path(&place, "bl.example.ip4set")] {
+        let (said, _, code) = dnsbld(&["check", word, "--allow-host-bits", "--json", "--against", &zones]);
+        let told: Value = serde_json::from_str(&said).expect("JSON");
+        let before = &told["difference"][0]["before"]["v4"];
+        assert_eq!((code, before, amounts(&told["difference"][0])), (0, &256.into(), [0; 3]), "{said}");
+    }
+}
+
 /// To compare a large file takes long, and the end does not wait for it.
 #[test]
 fn a_comparison_that_takes_long_does_not_hold_the_end() {
