@@ -12,7 +12,7 @@ use super::{
     zones_args::{Loaded, config_of},
 };
 use crate::{
-    control::{self, Answer, Explanation, Request, ask},
+    control::{self, Answer, Explanation, Request, Statistics, ask},
     live::{citations::Effect, clock},
     load::Options,
 };
@@ -86,7 +86,7 @@ pub(super) fn reload(arguments: &ReloadArguments) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
-    arguments.state.ask(&Request::Status)
+    arguments.state.ask(&Request::Stats)
 }
 
 impl StateArgument {
@@ -150,13 +150,15 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),
         Answer::QueryLog { state } => line(&super::querylog::show(state)),
-        Answer::Stats { statistics } => line(&serde_json::to_string(statistics)?),
+        Answer::Stats { statistics } => {
+            show_status(statistics, &mut line);
+            is_well = statistics.is_well();
+        }
         Answer::Difference { zones } => {
             let mut told = Vec::new();
             super::diff::show(zones, &mut told)?;
             String::from_utf8_lossy(&told).lines().for_each(&mut line);
         }
-        Answer::Status { .. } => is_well = show_status(answer, &mut line),
     }
     if !is_printed {
         out.write_all(text.as_bytes())?;
@@ -164,42 +166,37 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Says what is served and what is wrong; true if nothing is. A file that is passed over may be nobody's list.
-fn show_status(answer: &Answer, line: &mut impl FnMut(&str)) -> bool {
-    let Answer::Status { zones, listings, expired, troubles, interfaces, passed_over } = answer else { return true };
-    let mut is_well = troubles.is_empty();
-    for (zone, entries) in zones {
-        let ended = expired.iter().find(|(other, _)| other == zone);
-        let by_command = match listings.iter().find(|(other, _)| other == zone) {
-            None => String::new(),
-            Some((_, count)) => format!(", {}", super::stats::by_command(*count as u64)),
+/// Says what is served and what is wrong.
+fn show_status(statistics: &Statistics, line: &mut impl FnMut(&str)) {
+    for (name, zone) in statistics.each_zone() {
+        let Some(entries) = zone.entries else {
+            line(&format!("{name}: not loaded, answers SERVFAIL"));
+            continue;
         };
-        match (entries, ended) {
-            (Some(entries), None) => line(&format!("{zone}: {entries} entries{by_command}")),
-            (Some(entries), Some((_, ended_s))) => {
-                line(&format!("{zone}: {entries} entries{by_command}, but {}", control::show_expired(*ended_s)));
-            }
-            (None, _) => line(&format!("{zone}: not loaded, answers SERVFAIL")),
+        let mut text = format!("{name}: {entries} entries");
+        if zone.live_listings > 0 {
+            text = format!("{text}, {}", super::stats::by_command(zone.live_listings));
         }
-        is_well &= entries.is_some() && ended.is_none();
+        if let Some(ended_s) = zone.expired_s {
+            text = format!("{text}, but {}", control::show_expired(ended_s));
+        }
+        line(&text);
+        if let probes @ [_, ..] = &*zone.alarming_probes().collect::<Vec<_>>() {
+            line(&format!("{name}: SELF-TEST FAILS: {}", probes.join(", ")));
+        }
     }
-    for (dataset, trouble) in troubles {
+    for (dataset, trouble) in &statistics.troubles {
         line(&format!("{dataset}: {trouble}"));
     }
-    for (interface, fault) in interfaces {
-        match fault {
-            None => line(&format!("interface {interface}: requests are taken straight from it")),
-            Some(fault) => line(&format!("interface {interface}: its requests take the kernel's way: {fault}")),
-        }
-        is_well &= fault.is_none();
+    for (interface, fault) in &statistics.interfaces {
+        line(&super::stats::interface(interface, fault.as_deref()));
     }
-    for (file, reason) in passed_over.iter().take(PASSED_OVER_SHOWN) {
+    for (file, reason) in statistics.passed_over.iter().take(PASSED_OVER_SHOWN) {
         line(&format!("{file}: not served: {reason}"));
     }
-    if let more @ 1.. = passed_over.len().saturating_sub(PASSED_OVER_SHOWN) {
+    if let more @ 1.. = statistics.passed_over.len().saturating_sub(PASSED_OVER_SHOWN) {
         line(&format!("{more} more files are not served (--json names them)"));
     }
-    is_well
 }
 
 fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {

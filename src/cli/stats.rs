@@ -10,7 +10,7 @@ use std::{
 
 use super::{control::StateArgument, printable};
 use crate::{
-    control::{Answer, Request, Statistics, ZoneStatistics},
+    control::{Answer, NO_ZONE, Request, Statistics, ZoneStatistics},
     live::clock,
 };
 
@@ -21,7 +21,9 @@ type Counts = BTreeMap<String, u64>;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code: 0 all is well; 1 a dataset is in trouble, a zone has expired or a self-test fails, or there is no server."
+    after_help = "Exit code, as of status: 0 all is well; 1 a dataset or the store of live listings is in trouble, a zone is not \
+    loaded, has expired or fails its self-test (but for a test entry that is missing), an interface is not used, or there is no \
+    server."
 )]
 pub(super) struct Arguments {
     /// Go on, and draw it again after each interval
@@ -66,15 +68,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         out.write_all(&text)?;
         out.flush()?;
         if !arguments.watch {
-            return Ok(if is_well(&now) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if now.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         before = now;
     }
-}
-
-fn is_well(now: &Statistics) -> bool {
-    let is_zone_well = |zone: &ZoneStatistics| zone.failed_probes.is_empty() && zone.expired_s.is_none();
-    now.troubles.is_empty() && now.zones.values().all(is_zone_well)
 }
 
 /// Requests a second, by zone.
@@ -117,10 +114,14 @@ fn show(before: &Statistics, now: &Statistics, top: usize, out: &mut impl Write)
     zones.sort_by(|one, two| two.2.total_cmp(&one.2));
     for (name, zone, rate) in zones.into_iter().take(top) {
         let entries = zone.entries.map_or_else(|| "-".to_owned(), |entries| entries.to_string());
-        writeln!(out, "{name:<32} {rate:>10.0} {:>8} {entries:>12}  {}", hits(&old(name), zone), state(zone))?;
+        let state = if name == NO_ZONE { String::new() } else { state(zone) };
+        writeln!(out, "{name:<32} {rate:>10.0} {:>8} {entries:>12}  {state}", hits(&old(name), zone))?;
     }
     for (dataset, trouble) in &now.troubles {
         writeln!(out, "{}", printable(&format!("{dataset}: {trouble}")))?;
+    }
+    for (name, fault) in &now.interfaces {
+        writeln!(out, "{}", printable(&interface(name, fault.as_deref())))?;
     }
     Ok(())
 }
@@ -163,9 +164,20 @@ pub(super) fn by_command(count: u64) -> String {
     format!("{count} listing{} by command", if count == 1 { "" } else { "s" })
 }
 
+/// Whether an interface is used, and why not.
+pub(super) fn interface(name: &str, fault: Option<&str>) -> String {
+    match fault {
+        None => format!("interface {name}: requests are taken straight from it"),
+        Some(fault) => format!("interface {name}: its requests take the kernel's way: {fault}"),
+    }
+}
+
 /// How a zone is, in words.
 fn state(zone: &ZoneStatistics) -> String {
     let mut words = Vec::new();
+    if zone.entries.is_none() {
+        words.push("NOT LOADED, answers SERVFAIL".to_owned());
+    }
     if let Some(ended_s) = zone.expired_s {
         words.push(format!("EXPIRED at {}, answers SERVFAIL", clock::date(ended_s)));
     }

@@ -73,7 +73,7 @@ pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
-pub use stats::{Statistics, ZoneStatistics};
+pub use stats::{NO_ZONE, Statistics, ZoneStatistics};
 use tally::Tally;
 use users::user_name;
 
@@ -90,7 +90,7 @@ use crate::{
     },
     load::Options,
     wire::name::Name,
-    zone::{live::LiveZone, ruling::Context, snapshot::Snapshot},
+    zone::snapshot::Snapshot,
 };
 
 /// The socket's name in the state folder.
@@ -118,8 +118,6 @@ pub enum Request {
         /// Only in these zones; none means all.
         zones: Vec<String>,
     },
-    /// What is served, and what is wrong with it?
-    Status,
     /// List, delist, and tell of what is listed by command.
     Listings {
         /// What exactly.
@@ -132,7 +130,7 @@ pub enum Request {
         /// So many changes of each kind are to be shown.
         show: usize,
     },
-    /// What was counted?
+    /// What was counted, what is served, and what is wrong with it?
     Stats,
     /// What is the query log doing?
     QueryLog,
@@ -159,25 +157,6 @@ pub enum Answer {
         /// Zone by zone.
         zones: Vec<Explanation>,
     },
-    /// What is served.
-    Status {
-        /// Zones with their numbers of entries; none where a zone cannot be served.
-        zones: Vec<(String, Option<usize>)>,
-        /// Zones that have listings by command, and how many.
-        #[serde(default)]
-        listings: Vec<(String, usize)>,
-        /// Zones whose data have expired, so that they answer SERVFAIL, with the last second for which they were good.
-        #[serde(default)]
-        expired: Vec<(String, u64)>,
-        /// Datasets whose newest files are not what is served, and why.
-        troubles: Vec<(String, String)>,
-        /// Interfaces that requests are to be taken from, and why that is not done where it is not.
-        #[serde(default)]
-        interfaces: Vec<(String, Option<String>)>,
-        /// Files of the zones folder that are not served although they may have been meant to be, and why.
-        #[serde(default)]
-        passed_over: Vec<(String, String)>,
-    },
     /// What became of a request about live listings.
     Listings {
         /// What exactly.
@@ -188,7 +167,7 @@ pub enum Answer {
         /// Zone by zone, of those that the files are for.
         zones: Vec<Comparison>,
     },
-    /// What was counted.
+    /// What was counted, and how it is.
     Stats {
         /// Counts since the start, and the state of zones.
         statistics: Statistics,
@@ -234,8 +213,8 @@ pub trait Operator: Send + Sync {
     /// What was counted.
     fn statistics(&self) -> Statistics;
 
-    /// Interfaces that requests are to be taken from, and why that is not done where it is not.
-    fn interfaces(&self) -> Vec<(String, Option<String>)>;
+    /// Datasets whose newest files are not what is served, and why; and what is wrong with live listings.
+    fn troubles(&self) -> Vec<(String, String)>;
 
     /// Switches the query log.
     ///
@@ -394,7 +373,6 @@ impl Desk {
         Ok(match request {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
-            Request::Status => self.report(),
             Request::Listings { request } => match &self.listings {
                 Some(listings) => {
                     let who = tokio::task::spawn_blocking(move || user_name(uid)).await?;
@@ -420,32 +398,6 @@ impl Desk {
         })
     }
 
-    fn report(&self) -> Answer {
-        let served = self.cell.load();
-        let zones = served.snapshot.zones().iter().map(|zone| {
-            let entries = zone.content.as_ref().map(|content| content.datasets().iter().map(|set| set.len()).sum());
-            (zone.apex.to_string(), entries)
-        });
-        let context = Context { now_s: clock::now_s(), keyed: false };
-        let expired = served.snapshot.zones().iter();
-        let expired = expired.filter_map(|zone| Some((zone.apex.to_string(), zone.expired_s(&context)?)));
-        let passed_over = self.status.read().passed_over.clone();
-        let passed_over = passed_over.into_iter().map(|(file, why)| (file.display().to_string(), why));
-        let live = self.live.load();
-        let listings = served.snapshot.zones().iter().filter_map(|zone| {
-            let count = live.zone(zone.live_slot).map_or(0, LiveZone::listing_count);
-            (count > 0).then(|| (zone.apex.to_string(), count))
-        });
-        Answer::Status {
-            zones: zones.collect(),
-            listings: listings.collect(),
-            expired: expired.collect(),
-            troubles: self.troubles(),
-            interfaces: self.operator.interfaces(),
-            passed_over: passed_over.collect(),
-        }
-    }
-
     async fn reload(&self, accept: Vec<String>) -> Answer {
         let served = self.cell.load();
         let zone_of = |text: &String| match &**text {
@@ -462,7 +414,7 @@ impl Desk {
             return Answer::Error { text: "the reloader has ended".to_owned() };
         }
         match receiver.await {
-            Ok(loaded) => Answer::Reloaded { loaded, troubles: self.troubles() },
+            Ok(loaded) => Answer::Reloaded { loaded, troubles: self.operator.troubles() },
             // Nobody holds the other end any more.
             Err(_) => Answer::Error {
                 text: "the reload was broken off: the server is ending, or its log says why".to_owned(),
@@ -509,16 +461,6 @@ impl Desk {
             Ok(Err(text)) => Answer::Error { text },
             Err(error) => Answer::Error { text: format!("the server failed to compare: {error}") },
         }
-    }
-
-    fn troubles(&self) -> Vec<(String, String)> {
-        let alarm = match &self.listings {
-            Some(listings) => listings.alarm(),
-            None => Some("their store could not be opened, and none are served: see the log".to_owned()),
-        };
-        let status = self.status.read();
-        let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
-        troubles.chain(alarm.map(|alarm| ("live listings".to_owned(), alarm))).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use prometheus::{
 
 use super::Running;
 use crate::{
+    control::NO_ZONE,
     live::served::Served,
     metrics::{
         OTHER_TYPE, RCODES, RESULTS, SIZE_BOUNDS, Totals, Way,
@@ -19,9 +20,6 @@ use crate::{
     wire::Rcode,
     zone::{live::LiveZone, snapshot::Zone},
 };
-
-/// What stands for the zone where a request is in none of ours.
-pub const NO_ZONE: &str = "-";
 
 macro_rules! families {
     ($($kind:ident $constant:ident $name:literal $labels:tt $help:literal;)*) => {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Running, collector::NO_ZONE};
+use super::Running;
 use crate::{
-    control::{Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
+    control::{NO_ZONE, Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
     live::clock,
     metrics::{RCODES, RESULTS, Totals},
     zone::{live::LiveZone, ruling::Context},
@@ -12,6 +12,7 @@ use crate::{
 
 impl Operator for Running {
     fn statistics(&self) -> Statistics {
+        let troubles = self.troubles();
         let (served, live) = (self.cell.load(), self.live.load());
         let (status, checkups) = (self.status.read(), self.monitor.read());
         let context = Context { now_s: clock::now_s(), keyed: false };
@@ -35,19 +36,29 @@ impl Operator for Running {
             }
             zones.insert(name, told);
         }
-        let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
+        let interfaces = self.transports.interfaces.iter();
+        let interfaces = interfaces.map(|tapped| (tapped.interface.clone(), tapped.why_inactive().map(str::to_owned)));
+        let passed_over = status.passed_over.iter().map(|(file, why)| (file.display().to_string(), why.clone()));
         Statistics {
             uptime_ms: self.started.elapsed().as_millis() as u64,
             zones,
             dropped: self.dropped(&all).map(|(reason, count)| (reason.to_owned(), count)).collect(),
-            troubles: troubles.collect(),
+            troubles,
+            interfaces: interfaces.collect(),
+            passed_over: passed_over.collect(),
             tcp_connections: self.transports.tcp.open.value(),
         }
     }
 
-    fn interfaces(&self) -> Vec<(String, Option<String>)> {
-        let interfaces = self.transports.interfaces.iter();
-        interfaces.map(|tapped| (tapped.interface.clone(), tapped.why_inactive().map(str::to_owned))).collect()
+    fn troubles(&self) -> Vec<(String, String)> {
+        let alarm = match &self.listings {
+            Some(listings) => listings.alarm(),
+            None if !self.has_state => None,
+            None => Some("their store could not be opened, and none are served: see the log".to_owned()),
+        };
+        let status = self.status.read();
+        let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));
+        troubles.chain(alarm.map(|alarm| ("live listings".to_owned(), alarm))).collect()
     }
 
     fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String> {

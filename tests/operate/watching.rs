@@ -90,6 +90,7 @@ fn what_is_passed_over_and_which_interfaces_are_not_used() {
     assert!(said.contains(&format!("{file}: not served: ip4sett is no type; is ip4set meant?")), "{said}");
     let (_, said) = live.tell(&["status", "--json"]);
     let told: Value = serde_json::from_str(&said).expect("JSON");
+    let told = &told["statistics"];
     assert_eq!((&told["passed_over"][0][0], told["interfaces"].as_array().map(Vec::len)), (&file.into(), Some(0)));
     fs::remove_file(place.zone("bl.example.ip4sett")).expect("removed");
     live.tell(&["reload"]);
@@ -107,6 +108,8 @@ fn what_is_passed_over_and_which_interfaces_are_not_used() {
     let (is_well, said) = live.tell(&["status"]);
     let words =
         "interface dnsbld-none: its requests take the kernel's way: dnsbld-none: no address to take requests to";
+    assert!(!is_well && said.contains(words), "{said}");
+    let (is_well, said) = live.tell(&["stats", "--every", "100ms"]);
     assert!(!is_well && said.contains(words), "{said}");
 }
 
