@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N|P%", requires = "against", default_value = "100%")]
     max_changed: Limit,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 /// The exit code for more changes than are allowed.

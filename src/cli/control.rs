@@ -12,7 +12,7 @@ use super::{
     zones_args::{Loaded, config_of},
 };
 use crate::{
-    control::{self, Answer, Explanation, Request, Statistics, ask},
+    control::{self, Answer, Explanation, Request, Source, Statistics, ask},
     live::{citations::Effect, clock},
     load::Options,
 };
@@ -42,7 +42,7 @@ pub(super) struct ExplainArguments {
     #[arg(long, value_name = "FOLDER|FILE|ZONE:TYPE:FILE|CONFIG.toml", conflicts_with = "state")]
     from: Vec<String>,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,13 +52,13 @@ pub(super) struct ReloadArguments {
     #[arg(long, value_name = "ZONE")]
     accept: Vec<String>,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArguments {
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
@@ -94,15 +94,25 @@ impl StateArgument {
         self.print(&self.request(request)?)
     }
 
-    /// What the server answers.
+    /// What the server answers that is no error.
     pub(super) fn request(&self, request: &Request) -> anyhow::Result<Answer> {
         self.answer(|folder| ask(folder, request))
     }
 
-    /// The same where there is more to it than a request. Where JSON is to be printed, that nobody answers is an answer as well.
+    /// The same where there is more to it than a request.
     pub(super) fn answer(&self, ask: impl FnOnce(&Path) -> anyhow::Result<Answer>) -> anyhow::Result<Answer> {
-        let answer = self.folder().and_then(|folder| ask(&folder));
-        answer.or_else(|error| if self.json { Ok(Answer::Error { text: format!("{error:#}") }) } else { Err(error) })
+        match ask(&self.folder()?)? {
+            Answer::Error { text } => anyhow::bail!("{text}"),
+            answer => Ok(answer),
+        }
+    }
+
+    /// What became of a command, where an error is an answer as well if JSON is to be printed.
+    pub(super) fn tell<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        if let (Err(error), true) = (&outcome, self.json) {
+            print_json(&Answer::Error { text: format!("{error:#}") })?;
+        }
+        outcome
     }
 
     /// Whether JSON is to be printed.
@@ -111,7 +121,7 @@ impl StateArgument {
     }
 
     /// The state folder of the server that is meant.
-    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
+    fn folder(&self) -> anyhow::Result<PathBuf> {
         let named = self.state.clone().or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from));
         let Some(named) = named else {
             anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");
@@ -120,27 +130,39 @@ impl StateArgument {
         Ok(if beside.is_dir() { beside } else { named })
     }
 
-    /// Prints an answer in the form that is asked for.
+    /// Prints an answer in the form that is asked for, and decides the exit code.
     pub(super) fn print(&self, answer: &Answer) -> anyhow::Result<ExitCode> {
-        let out = &mut io::stdout().lock();
+        let (text, is_well) = show(answer)?;
         if self.json {
-            serde_json::to_writer_pretty(&mut *out, answer)?;
-            writeln!(out)?;
+            print_json(answer)?;
+        } else {
+            io::stdout().lock().write_all(text.as_bytes())?;
         }
-        show(answer, self.json, out)
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// Prints an answer for people, and decides the exit code.
-fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::Result<ExitCode> {
+fn print_json(answer: &Answer) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, answer)?;
+    Ok(writeln!(out)?)
+}
+
+/// An answer for people, and whether all is well by it.
+fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
     let (mut text, mut is_well) = (String::new(), true);
     let mut line = |words: &str| {
         text.push_str(&printable(words));
         text.push('\n');
     };
     match answer {
-        Answer::Listings { .. } => {}
         Answer::Error { text } => anyhow::bail!("{text}"),
+        Answer::Listings(told) => {
+            for words in super::listings::lines(told, clock::now_s()) {
+                line(&words);
+            }
+            is_well = super::listings::is_well(told);
+        }
         Answer::Reloaded { loaded, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
             for (dataset, trouble) in troubles {
@@ -160,10 +182,7 @@ fn show(answer: &Answer, is_printed: bool, out: &mut impl io::Write) -> anyhow::
             String::from_utf8_lossy(&told).lines().for_each(&mut line);
         }
     }
-    if !is_printed {
-        out.write_all(text.as_bytes())?;
-    }
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((text, is_well))
 }
 
 /// Says what is served and what is wrong.
@@ -208,7 +227,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
         line(&format!("{}: {}", zone.zone, control::show_expired(ended_s)));
     }
     if zone.listings.is_empty() {
-        let by = zone.excluded_by.iter().map(|dataset| format!(", excluded by {dataset}")).collect::<Vec<_>>();
+        let by = zone.excluded_by.iter().map(|source| format!(", excluded by {source}")).collect::<Vec<_>>();
         line(&format!("{}: {would_be}not listed{}", zone.zone, by.concat()));
     }
     for listing in &zone.listings {
@@ -216,15 +235,17 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             (Some(until), Some(left_s)) => {
                 format!("until {until}, {} from now", humantime::format_duration(Duration::from_secs(left_s)))
             }
-            _ if listing.dataset.starts_with("command: ") => "until it is delisted".to_owned(),
-            _ if zone.troubles.iter().any(|(dataset, _)| *dataset == listing.dataset) => {
-                "until a newer version of its file is taken".to_owned()
-            }
-            _ => "until it is taken out of its file".to_owned(),
+            _ => match &listing.source {
+                Source::Command { .. } => "until it is delisted".to_owned(),
+                Source::Dataset(label) if zone.troubles.iter().any(|(dataset, _)| dataset == label) => {
+                    "until a newer version of its file is taken".to_owned()
+                }
+                Source::Dataset(_) => "until it is taken out of its file".to_owned(),
+            },
         };
         line(&format!(
             "{}: {would_be}listed as {} by {}, {until} (TTL {})",
-            zone.zone, listing.address, listing.dataset, listing.ttl_s
+            zone.zone, listing.address, listing.source, listing.ttl_s
         ));
         if let Some(text) = &listing.text {
             line(&format!("    {text}"));

@@ -46,10 +46,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // As diff(1): 1 is for differences.
-    let zones = match compare_words(arguments) {
+    let zones = match arguments.state.tell(compare_words(arguments)) {
         Ok(zones) => zones,
         Err(error) => {
-            return Ok(super::fail_for_arguments(&error));
+            return Ok(super::fail_with(2, &error));
         }
     };
     let is_same = zones.iter().all(is_same);
@@ -83,7 +83,6 @@ pub(super) fn compare(
     let Some(old) = old else {
         return match state.request(&Request::Diff { drops: new.drops()?, show })? {
             Answer::Difference { zones } => Ok(zones),
-            Answer::Error { text } => anyhow::bail!("{text}"),
             _ => anyhow::bail!("the server answered something else: is it of another version?"),
         };
     };

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use super::{control::StateArgument, printable};
 use crate::{
     control::{
-        Answer, Request, ask, ask_for_lines, ask_with_lines,
+        Answer, Request, ask_for_lines, ask_with_lines,
         listings::{BulkReport, Changed, Hold, ListingsAnswer, ListingsRequest, PAGE, Terms, parse_hold},
     },
     live::{
@@ -54,7 +54,7 @@ pub(super) struct ListArguments {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ pub(super) struct DelistArguments {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 #[derive(Debug, clap::Args)]
@@ -125,7 +125,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
     limit: usize,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 pub(super) fn list(arguments: &ListArguments) -> anyhow::Result<ExitCode> {
@@ -153,31 +153,28 @@ fn change(
 ) -> anyhow::Result<ExitCode> {
     let zone = zone.to_owned();
     if keys == ["-"] {
-        let request = ListingsRequest::Bulk { zone, terms, reason };
-        let ask = |folder: &Path| ask_with_lines(folder, &Request::Listings { request }, &mut io::stdin().lock());
-        return show(state.answer(ask)?, state);
+        let request = Request::Listings(ListingsRequest::Bulk { zone, terms, reason });
+        let ask = |folder: &Path| ask_with_lines(folder, &request, &mut io::stdin().lock());
+        return state.print(&state.answer(ask)?);
     }
+    let changed = |changes| Answer::Listings(ListingsAnswer::Changed { changes });
     let (mut all, mut rest) = (Vec::new(), keys);
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(piece_len(rest));
         let (zone, terms, reason) = (zone.clone(), terms.clone(), reason.clone());
         let request = ListingsRequest::Change { zone, keys: piece.to_vec(), terms, reason };
-        let answer = state.answer(|folder| ask(folder, &Request::Listings { request }));
-        let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else {
+        let answer = state.request(&Request::Listings(request));
+        let Ok(Answer::Listings(ListingsAnswer::Changed { changes })) = answer else {
             // What was done before is done, and is told first.
             if !all.is_empty() {
-                show(changed(all), state)?;
+                state.print(&changed(all))?;
             }
-            return show(answer?, state);
+            return state.print(&answer?);
         };
         all.extend(changes);
         rest = after;
     }
-    show(changed(all), state)
-}
-
-fn changed(changes: Vec<Changed>) -> Answer {
-    Answer::Listings { told: ListingsAnswer::Changed { changes } }
+    state.print(&changed(all))
 }
 
 /// How many of these keys go in one request, which has its longest: a shell passes on more.
@@ -192,44 +189,54 @@ fn piece_len(keys: &[String]) -> usize {
     keys.iter().take_while(fits).count().max(1)
 }
 
+impl ListingsArguments {
+    /// Where the server is found, which may be said behind a command of its own.
+    pub(super) fn state(&self) -> &StateArgument {
+        use ListingsCommand::{Backup, Export, Import};
+        match &self.command {
+            None => &self.state,
+            Some(Export { state, .. } | Import { state, .. } | Backup { state, .. }) => state,
+        }
+    }
+}
+
 pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode> {
-    let request = |request| Request::Listings { request };
-    match &arguments.command {
+    let state = arguments.state();
+    let answer = match &arguments.command {
         None => {
             let answer = listings_of_zone(arguments)?;
-            let is_over = matches!(&answer, Answer::Listings { told: ListingsAnswer::Listings { listings, .. } } if listings.is_empty());
-            if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !arguments.state.is_json()) {
+            let is_over =
+                matches!(&answer, Answer::Listings(ListingsAnswer::Listings { listings, .. }) if listings.is_empty());
+            if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !state.is_json()) {
                 writeln!(io::stdout(), "nothing more is listed by command after {}", printable(&after.to_string()))?;
                 return Ok(ExitCode::SUCCESS);
             }
-            show(answer, &arguments.state)
+            answer
         }
-        Some(ListingsCommand::Export { zones, state }) => {
-            let export = request(ListingsRequest::Export { zones: zones.clone() });
+        Some(ListingsCommand::Export { zones, .. }) => {
+            let export = Request::Listings(ListingsRequest::Export { zones: zones.clone() });
             let mut out = io::BufWriter::new(io::stdout().lock());
-            match ask_for_lines(&state.folder()?, &export, &mut out)? {
-                Answer::Error { text } => anyhow::bail!("{text}"),
-                _ => out.flush()?,
-            }
-            Ok(ExitCode::SUCCESS)
+            state.answer(|folder| ask_for_lines(folder, &export, &mut out))?;
+            out.flush()?;
+            return Ok(ExitCode::SUCCESS);
         }
-        Some(ListingsCommand::Import { file, state }) => {
-            let import = request(ListingsRequest::Import);
-            let answer = state.answer(|folder| {
+        Some(ListingsCommand::Import { file, .. }) => {
+            let import = Request::Listings(ListingsRequest::Import);
+            state.answer(|folder| {
                 if file == Path::new("-") {
                     return ask_with_lines(folder, &import, &mut io::stdin().lock());
                 }
                 let mut file = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
                 ask_with_lines(folder, &import, &mut file)
-            })?;
-            show(answer, state)
+            })?
         }
-        Some(ListingsCommand::Backup { file, state }) => {
+        Some(ListingsCommand::Backup { file, .. }) => {
             // The server may work elsewhere.
             let path = std::path::absolute(file)?;
-            show(state.request(&request(ListingsRequest::Backup { path }))?, state)
+            state.request(&Request::Listings(ListingsRequest::Backup { path }))?
         }
-    }
+    };
+    state.print(&answer)
 }
 
 /// As many listings as are wanted, page by page: the server holds one of them at a time.
@@ -241,23 +248,23 @@ fn listings_of_zone(arguments: &ListingsArguments) -> anyhow::Result<Answer> {
         let left = arguments.limit.saturating_sub(all.len());
         let limit = left.min(PAGE);
         let request = ListingsRequest::Show { zone: zone.clone(), after, limit, counts_more: left == limit };
-        let answer = arguments.state.request(&Request::Listings { request })?;
-        let Answer::Listings { told: ListingsAnswer::Listings { listings: page, more } } = answer else {
+        let answer = arguments.state.request(&Request::Listings(request))?;
+        let Answer::Listings(ListingsAnswer::Listings { listings: page, more }) = answer else {
             return Ok(answer);
         };
         let is_last = left == limit || page.len() < limit;
         all.extend(page);
         if is_last {
-            return Ok(Answer::Listings { told: ListingsAnswer::Listings { listings: all, more } });
+            return Ok(Answer::Listings(ListingsAnswer::Listings { listings: all, more }));
         }
         after = all.last().map(|record| record.key.clone());
     }
 }
 
 pub(super) fn history(arguments: &HistoryArguments) -> anyhow::Result<ExitCode> {
-    let (key, zones) = (arguments.key.clone(), arguments.zones.clone());
-    let request = ListingsRequest::History { zones, key, limit: arguments.limit };
-    show(arguments.state.request(&Request::Listings { request })?, &arguments.state)
+    let HistoryArguments { key, zones, limit, state } = arguments;
+    let request = ListingsRequest::History { zones: zones.clone(), key: key.clone(), limit: *limit };
+    state.print(&state.request(&Request::Listings(request))?)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -273,33 +280,18 @@ fn until_when(text: &str) -> Result<Hold, String> {
     until_s.ok_or_else(|| "expected a time such as 2026-11-23T10:00:00Z, or seconds since 1970".to_owned())
 }
 
-/// Prints an answer, and decides the exit code: a key that was refused is a failure.
-fn show(answer: Answer, state: &StateArgument) -> anyhow::Result<ExitCode> {
-    let told = match answer {
-        Answer::Listings { told } => told,
-        answer @ Answer::Error { .. } => return state.print(&answer),
-        _ => anyhow::bail!("the server answered something else: is it of another version?"),
-    };
-    let mut out = io::stdout().lock();
-    if state.is_json() {
-        serde_json::to_writer_pretty(&mut out, &told)?;
-        writeln!(out)?;
-    } else {
-        for line in lines(&told, clock::now_s()) {
-            writeln!(out, "{}", printable(&line))?;
-        }
-    }
+/// Whether all is done: a key that was refused is a failure.
+pub(super) fn is_well(told: &ListingsAnswer) -> bool {
     let is_refused = |change: &Changed| matches!(change.outcome, Outcome::Refused { .. });
-    let is_well = match &told {
+    match told {
         ListingsAnswer::Changed { changes } => !changes.iter().any(is_refused),
         ListingsAnswer::Report { report } => report.faulty == 0,
         _ => true,
-    };
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 /// An answer for people.
-fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
+pub(super) fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
     match told {
         ListingsAnswer::Changed { changes } => changes.iter().map(|change| show_change(change, now_s)).collect(),
         ListingsAnswer::Report { report } => show_report(report),
@@ -379,7 +371,7 @@ fn show_report(report: &BulkReport) -> Vec<String> {
         words.push("no lines".to_owned());
     }
     let mut lines: Vec<String> =
-        report.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.why)).collect();
+        report.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.text)).collect();
     if report.faulty > report.faults.len() {
         lines.push(format!("and {} lines more", report.faulty - report.faults.len()));
     }

@@ -98,18 +98,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let result = match parsed.command {
         Command::Serve(arguments) => serve::run(*arguments),
-        Command::Check(arguments) => check::run(&arguments),
+        Command::Check(arguments) => arguments.state.tell(check::run(&arguments)),
         Command::Dump(arguments) => dump::run(&arguments),
-        Command::Explain(arguments) => control::explain(&arguments),
+        Command::Explain(arguments) => arguments.state.tell(control::explain(&arguments)),
         Command::Diff(arguments) => diff::run(&arguments),
-        Command::Reload(arguments) => control::reload(&arguments),
-        Command::Status(arguments) => control::status(&arguments),
-        Command::List(arguments) => listings::list(&arguments),
-        Command::Delist(arguments) => listings::delist(&arguments),
-        Command::Listings(arguments) => listings::listings(&arguments),
-        Command::History(arguments) => listings::history(&arguments),
-        Command::Stats(arguments) => stats::run(&arguments),
-        Command::Querylog(arguments) => querylog::run(&arguments),
+        Command::Reload(arguments) => arguments.state.tell(control::reload(&arguments)),
+        Command::Status(arguments) => arguments.state.tell(control::status(&arguments)),
+        Command::List(arguments) => arguments.state.tell(listings::list(&arguments)),
+        Command::Delist(arguments) => arguments.state.tell(listings::delist(&arguments)),
+        Command::Listings(arguments) => arguments.state().tell(listings::listings(&arguments)),
+        Command::History(arguments) => arguments.state.tell(listings::history(&arguments)),
+        Command::Stats(arguments) => arguments.state.tell(stats::run(&arguments)),
+        Command::Querylog(arguments) => arguments.state.tell(querylog::run(&arguments)),
         Command::Rbldnsd(arguments) => rbldnsd::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
@@ -124,10 +124,10 @@ fn some_time(text: &str) -> anyhow::Result<Duration> {
     Ok(time)
 }
 
-/// Says that the arguments cannot be understood, for what the parser does not see.
-fn fail_for_arguments(error: &anyhow::Error) -> ExitCode {
+/// Says why the program ends, with another code than usual.
+fn fail_with(code: u8, error: &anyhow::Error) -> ExitCode {
     fail("dnsbld", error);
-    ExitCode::from(2)
+    ExitCode::from(code)
 }
 
 /// Says why the program ends. A reader that has gone away is no failure worth words.

@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     #[arg(long = "for", value_name = "TIME", value_parser = super::some_time)]
     duration: Option<Duration>,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.action != Action::On && arguments.has_rules() {
         let text =
             "--zone, --client, --listed, --sample and --for say what is logged from now on: dnsbld querylog on ...";
-        return Ok(super::fail_for_arguments(&anyhow::anyhow!(text)));
+        return Ok(super::fail_with(2, &anyhow::anyhow!(text)));
     }
     let request = match arguments.action {
         Action::Status => Request::QueryLog,

@@ -36,18 +36,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
     #[command(flatten)]
-    state: StateArgument,
+    pub(super) state: StateArgument,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let every = arguments.every.unwrap_or(INTERVAL);
     let ask = || match arguments.state.request(&Request::Stats)? {
         Answer::Stats { statistics } => Ok(statistics),
-        // To print an error is one.
-        answer => arguments
-            .state
-            .print(&answer)
-            .and_then(|_| anyhow::bail!("the server answered something else: is it of another version?")),
+        _ => anyhow::bail!("the server answered something else: is it of another version?"),
     };
     let mut before = ask()?;
     loop {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::explain::{Explanation, Listing};
+use super::explain::{Explanation, Listing, Source};
 use crate::{
     live::{
         asked::AskedKey,
@@ -46,12 +46,9 @@ impl ByCommand {
         let Some((place, entry)) = found else { return false };
         let listed = ListedKey::of(&place);
         let record = self.listings.as_ref().and_then(|listings| listings.get(&zone.apex, &listed).ok().flatten());
-        let why = record.map_or(String::new(), |record| {
-            let reason = record.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!(" by {} ({}){reason}", record.origin.who, record.origin.door)
-        });
+        let source = Source::Command { key: listed, record: record.map(Box::new) };
         let Some(own) = entry.value().and_then(|id| live.value(id)) else {
-            explanation.excluded_by.push(format!("command: {listed}{why}"));
+            explanation.excluded_by.push(source);
             return true;
         };
         if is_subzone {
@@ -68,7 +65,7 @@ impl ByCommand {
         let ((addresses, address), (texts, text)) = (value(own.has_address), value(own.has_text));
         let shown = shown_as(key, &place);
         let text = texts.text(text).map(|text| texts.expand(text, shown.as_bytes()));
-        let about = (format!("command: {listed}{why}"), model.map_or(live.ttl_s, |model| model.ttl_s));
+        let about = (source, model.map_or(live.ttl_s, |model| model.ttl_s));
         let address = addresses.address(address);
         explanation.listings.push(Listing::new(address, text, about, entry.until_s, context.now_s));
         false

@@ -15,6 +15,9 @@ pub struct Changed {
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Why it was refused, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// What else lists it by command, where nothing was said of the key itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
@@ -30,6 +33,10 @@ impl Changed {
         let is_excluded = around.as_ref().is_some_and(|record| record.verdict == Verdict::Excluded);
         let around = around.map(|record| record.key.to_string());
         let (within, excluded_by) = if is_excluded { (None, around) } else { (around, None) };
-        Self { key: key.to_string(), outcome, within, excluded_by }
+        let text = match &outcome {
+            Outcome::Refused { refusal } => Some(refusal.to_string()),
+            _ => None,
+        };
+        Self { key: key.to_string(), outcome, text, within, excluded_by }
     }
 }

@@ -1,7 +1,7 @@
 //! Why is this listed, until when, and what would be if it were not?
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, Ipv6Addr},
 };
 
@@ -19,7 +19,7 @@ use crate::{
         asked::AskedKey,
         citations::{Citation, Effect, cite},
         clock,
-        listings::Key,
+        listings::{Key, Record},
         zones::ZoneSpec,
     },
     load::Options,
@@ -45,8 +45,8 @@ pub struct Explanation {
     pub expired_s: Option<u64>,
     /// What it answers with; nothing means not listed.
     pub listings: Vec<Listing>,
-    /// Datasets that exclude the key.
-    pub excluded_by: Vec<String>,
+    /// What excludes the key.
+    pub excluded_by: Vec<Source>,
     /// The lines that say something of the key, those that decide first, then what stands behind them.
     pub lines: Vec<Citation>,
     /// Files that cannot be read again, and why: lines of theirs are missing here.
@@ -55,6 +55,34 @@ pub struct Explanation {
     /// lines are those of the files as they are now.
     #[serde(default)]
     pub troubles: Vec<(String, String)>,
+}
+
+/// What says something of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A dataset.
+    Dataset(String),
+    /// Somebody by command.
+    Command {
+        /// What was listed or excluded: the key, or what it is in.
+        key: Key,
+        /// By whom, and why; none if the store cannot tell.
+        record: Option<Box<Record>>,
+    },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, record) = match self {
+            Self::Dataset(label) => return out.write_str(label),
+            Self::Command { key, record } => (key, record),
+        };
+        write!(out, "command: {key}")?;
+        let Some(Record { origin, reason, .. }) = record.as_deref() else { return Ok(()) };
+        write!(out, " by {} ({})", origin.who, origin.door)?;
+        reason.iter().try_for_each(|reason| write!(out, ": {reason}"))
+    }
 }
 
 /// One value that a key is listed with.
@@ -66,8 +94,9 @@ pub struct Listing {
     pub text: Option<String>,
     /// The TTL of both, in seconds.
     pub ttl_s: u32,
-    /// The dataset that says so.
-    pub dataset: String,
+    /// What says so.
+    #[serde(flatten)]
+    pub source: Source,
     /// When it is delisted, in seconds since the epoch; none means not by itself.
     pub until_s: Option<u64>,
     /// The same as a date and time.
@@ -77,11 +106,11 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The value of a dataset of that label and TTL in seconds, listed until a second.
+    /// The value that somebody gives, with a TTL in seconds, listed until a second.
     pub(super) fn new(
         address: Ipv4Addr,
         text: Option<Vec<u8>>,
-        (dataset, ttl_s): (String, u32),
+        (source, ttl_s): (Source, u32),
         until_s: u32,
         now_s: u64,
     ) -> Self {
@@ -91,7 +120,7 @@ impl Listing {
             address: address.to_string(),
             text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
             ttl_s: remaining_s.map_or(ttl_s, |left_s| u64::from(ttl_s).min(left_s.max(1)) as u32),
-            dataset,
+            source,
             until_s,
             until: until_s.map(clock::date),
             remaining_s,
@@ -248,12 +277,12 @@ fn explain_dataset(dataset: &Dataset, key: &AskedKey, context: &Context, explana
         _ => return,
     };
     if matches!(finding, Finding::Excluded) {
-        explanation.excluded_by.push(dataset.label.to_string());
+        explanation.excluded_by.push(Source::Dataset(dataset.label.to_string()));
     }
     finding.for_each_value(context, |value, until_s, _| {
         let values = &dataset.values;
         let text = values.text(value).map(|text| values.expand(text, shown.as_bytes()));
-        let about = (dataset.label.to_string(), dataset.ttl_s);
+        let about = (Source::Dataset(dataset.label.to_string()), dataset.ttl_s);
         explanation.listings.push(Listing::new(values.address(value), text, about, until_s, context.now_s));
     });
 }

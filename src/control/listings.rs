@@ -57,9 +57,9 @@ pub enum Hold {
     Endless,
 }
 
-/// What is asked.
+/// What is asked, tagged as other requests are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "what")]
+#[serde(rename_all = "kebab-case", tag = "command")]
 pub enum ListingsRequest {
     /// List or exclude keys, or delist them.
     Change {
@@ -116,9 +116,9 @@ pub enum ListingsRequest {
     },
 }
 
-/// What is answered.
+/// What is answered, tagged as other answers are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "what")]
+#[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum ListingsAnswer {
     /// What became of each key.
     Changed {
@@ -178,7 +178,7 @@ pub struct LineFault {
     /// Its number, from 1.
     pub line: usize,
     /// Why.
-    pub why: String,
+    pub text: String,
 }
 
 /// Faults that are named one by one.
@@ -226,10 +226,10 @@ impl BulkReport {
         }
     }
 
-    fn fault(&mut self, line: usize, why: String) {
+    fn fault(&mut self, line: usize, text: String) {
         self.faulty += 1;
         if self.faults.len() < FAULTS_NAMED {
-            self.faults.push(LineFault { line, why });
+            self.faults.push(LineFault { line, text });
         }
     }
 }

@@ -70,7 +70,7 @@ pub use by_command::ByCommand;
 use claim::{claim, is_gone};
 pub use client::{ask, ask_for_lines, ask_with_lines};
 pub use compare::{Comparison, ToldAmounts, ToldChange};
-pub use explain::{Explanation, Listing, explain, show_expired};
+pub use explain::{Explanation, Listing, Source, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
 pub use stats::{NO_ZONE, Statistics, ZoneStatistics};
@@ -118,11 +118,6 @@ pub enum Request {
         /// Only in these zones; none means all.
         zones: Vec<String>,
     },
-    /// List, delist, and tell of what is listed by command.
-    Listings {
-        /// What exactly.
-        request: ListingsRequest,
-    },
     /// What would change if these files were dropped?
     Diff {
         /// The files, which the server must be able to read.
@@ -139,6 +134,9 @@ pub enum Request {
         /// Which; none switches it off.
         rules: Option<QueryRules>,
     },
+    /// List, delist, and tell of what is listed by command.
+    #[serde(untagged)]
+    Listings(ListingsRequest),
 }
 
 /// What is answered.
@@ -156,11 +154,6 @@ pub enum Answer {
     Explained {
         /// Zone by zone.
         zones: Vec<Explanation>,
-    },
-    /// What became of a request about live listings.
-    Listings {
-        /// What exactly.
-        told: ListingsAnswer,
     },
     /// What would change.
     Difference {
@@ -182,6 +175,9 @@ pub enum Answer {
         /// Why.
         text: String,
     },
+    /// What became of a request about live listings.
+    #[serde(untagged)]
+    Listings(ListingsAnswer),
 }
 
 /// The path of the socket of a server with that state folder.
@@ -373,7 +369,7 @@ impl Desk {
         Ok(match request {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
-            Request::Listings { request } => match &self.listings {
+            Request::Listings(request) => match &self.listings {
                 Some(listings) => {
                     let who = tokio::task::spawn_blocking(move || user_name(uid)).await?;
                     let origin = Origin { door: Door::Command, who, from: None };
@@ -382,7 +378,7 @@ impl Desk {
                     let told = clerk.meet(request, reader, writer).await?;
                     self.doors.count(Door::Command, unmet::fate(&told, asks_only));
                     match told {
-                        Ok(told) => Answer::Listings { told },
+                        Ok(told) => Answer::Listings(told),
                         Err(why) => Answer::Error { text: why.to_string() },
                     }
                 }

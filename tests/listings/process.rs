@@ -227,8 +227,8 @@ fn the_server_tells_a_page_at_a_time_and_the_command_as_many_as_are_wanted() {
     assert!(is_well && text == "2500 listed\n", "{text}");
     let page = |limit: usize, counts_more: bool| {
         let request = ListingsRequest::Show { zone: "virbl.tee.gr".to_owned(), after: None, limit, counts_more };
-        match ask(&site.state(), &Request::Listings { request }).expect("an answer") {
-            Answer::Listings { told: ListingsAnswer::Listings { listings, more } } => (listings.len(), more),
+        match ask(&site.state(), &Request::Listings(request)).expect("an answer") {
+            Answer::Listings(ListingsAnswer::Listings { listings, more }) => (listings.len(), more),
             other => panic!("{other:?}"),
         }
     };
@@ -380,6 +380,45 @@ fn programs_get_errors_as_answers() {
         let told = ask(words, &nowhere);
         assert!(told["text"].as_str().is_some_and(|text| text.contains("no server answers")), "{words:?}: {told}");
     }
+}
+
+/// Whatever is answered says so in the same way, and what is said to people is there for programs.
+#[test]
+fn answers_for_programs_have_one_tag() {
+    let site = Site::new(&FILES, "[listings.zones.\"virbl.tee.gr\"]\nnever-list = [\"203.0.113.0/24\"]\n");
+    let ask = |words: &[&str]| {
+        let (said, _) = site.run(&[words, &["--json"]].concat());
+        let mut told = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
+        told.next().and_then(Result::ok).unwrap_or_else(|| panic!("{words:?}: {said}"))
+    };
+    let told = ask(&["list", "virbl.tee.gr", "192.0.2.55", "203.0.113.9", "--reason", "Eicar"]);
+    assert_eq!((&told["answer"], &told["changes"][0]["outcome"]), (&"changed".into(), &"listed".into()), "{told}");
+    let refused = &told["changes"][1];
+    let text = "203.0.113.0/24 is never listed in zone virbl.tee.gr (never-list)";
+    assert_eq!((&refused["refusal"]["refused"], &refused["text"]), (&"never-listed".into(), &text.into()), "{told}");
+    for (words, answer) in [
+        (&["listings", "virbl.tee.gr"][..], "listings"),
+        (&["history", "192.0.2.55"], "history"),
+        (&["status"], "stats"),
+        (&["querylog"], "query-log"),
+        (&["reload"], "reloaded"),
+        (&["history", "192.0.2.1/24"], "error"),
+        (&["diff", "zones", "running"], "error"),
+        (&["diff", "running", "nowhere"], "error"),
+        (&["check", "--config", "nowhere.toml"], "error"),
+        (&["listings", "export", "nozone"], "error"),
+    ] {
+        let told = ask(words);
+        assert_eq!(told["answer"], answer, "{words:?}: {told}");
+        assert!(answer != "error" || told["text"].is_string(), "{told}");
+    }
+    let output = dnsbld().args(["explain", "--json", "--from", "nowhere", "192.0.2.1"]).output().expect("it runs");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(told["text"].as_str().is_some_and(|text| text.contains("nowhere: no such folder or file")), "{told}");
+    let told = ask(&["explain", "192.0.2.55", "virbl.tee.gr"]);
+    let by = &told["zones"][0]["listings"][0]["command"];
+    assert_eq!((&by["key"], &by["record"]["reason"]), (&"192.0.2.55".into(), &"Eicar".into()), "{told}");
+    assert_eq!(by["record"]["door"], "command");
 }
 
 #[test]
