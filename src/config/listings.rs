@@ -28,6 +28,7 @@ impl Default for ListingsConfig {
     }
 }
 
+/// What holds for all zones, or what differs in one: then the last three keys have no place.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ListingsSpec {
@@ -45,26 +46,7 @@ pub(super) struct ListingsSpec {
     max_listings: Option<usize>,
     history_for: Option<String>,
     history_bytes: Option<u64>,
-    #[serde(default)]
-    zones: BTreeMap<String, RuleSpec>,
-}
-
-/// What differs in a zone. The same keys as for all zones, but for the history, which is one for all.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RuleSpec {
-    lifetime: Option<String>,
-    longest: Option<String>,
-    exclusion: Option<String>,
-    escalate: Option<Vec<String>>,
-    window: Option<String>,
-    repeat_after: Option<String>,
-    never_list: Option<Vec<String>>,
-    widest_v4: Option<u8>,
-    widest_v6: Option<u8>,
-    widest_name: Option<u8>,
-    yields_to: Option<Vec<String>>,
-    max_listings: Option<usize>,
+    zones: Option<BTreeMap<String, ListingsSpec>>,
 }
 
 impl ListingsSpec {
@@ -72,7 +54,7 @@ impl ListingsSpec {
     pub(super) fn named_zones(&self) -> Vec<(Vec<String>, &String)> {
         let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         let general = self.yields_to.iter().flatten().map(|zone| (path(&["listings", "yields-to"]), zone));
-        let special = self.zones.iter().flat_map(|(zone, rule)| {
+        let special = self.zones.iter().flatten().flat_map(|(zone, rule)| {
             let winners = rule.yields_to.iter().flatten();
             let winners = winners.map(move |winner| (path(&["listings", "zones", zone, "yields-to"]), winner));
             std::iter::once((path(&["listings", "zones", zone]), zone)).chain(winners)
@@ -81,42 +63,40 @@ impl ListingsSpec {
     }
 
     /// Fills the configuration; returns what is odd about it.
-    pub(super) fn apply(self, config: &mut ListingsConfig) -> anyhow::Result<Odd> {
+    pub(super) fn apply(mut self, config: &mut ListingsConfig) -> anyhow::Result<Odd> {
         set(&mut config.history_max_bytes, self.history_bytes);
-        set(&mut config.history_s, seconds(self.history_for, "history-for")?);
-        let general = RuleSpec {
-            lifetime: self.lifetime,
-            longest: self.longest,
-            exclusion: self.exclusion,
-            escalate: self.escalate,
-            window: self.window,
-            repeat_after: self.repeat_after,
-            never_list: self.never_list,
-            widest_v4: self.widest_v4,
-            widest_v6: self.widest_v6,
-            widest_name: self.widest_name,
-            yields_to: self.yields_to,
-            max_listings: self.max_listings,
-        };
+        set(&mut config.history_s, seconds(self.history_for.take(), "history-for")?);
+        let zones = self.zones.take().unwrap_or_default();
         let placed = |tables: &[&str], (key, text): (&str, String)| {
             (tables.iter().copied().chain([key]).map(str::to_owned).collect::<Vec<_>>(), text)
         };
         let mut oddities = Vec::new();
-        oddities.extend(general.apply(&mut config.rules.general)?.map(|oddity| placed(&["listings"], oddity)));
-        for (zone, spec) in self.zones {
+        oddities.extend(self.fill(&mut config.rules.general)?.map(|oddity| placed(&["listings"], oddity)));
+        for (zone, spec) in zones {
             let name = Name::parse(zone.as_bytes()).at_key(&zone).at_key("zones")?;
+            spec.check_for_one_zone().at_key(&zone).at_key("zones")?;
             let mut rule = config.rules.general.clone();
-            let oddity = spec.apply(&mut rule).at_key(&zone).at_key("zones")?;
+            let oddity = spec.fill(&mut rule).at_key(&zone).at_key("zones")?;
             oddities.extend(oddity.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
             config.rules.zones.insert(name, rule);
         }
         Ok(oddities)
     }
-}
 
-impl RuleSpec {
+    /// The history is one for all zones, and no zone has others within.
+    fn check_for_one_zone(&self) -> anyhow::Result<()> {
+        for (is_said, key) in [
+            (self.history_for.is_some(), "history-for"),
+            (self.history_bytes.is_some(), "history-bytes"),
+            (self.zones.is_some(), "zones"),
+        ] {
+            (!is_said).then_some(()).context("is for all zones: move it to [listings]").at_key(key)?;
+        }
+        Ok(())
+    }
+
     /// Fills the rule; returns what is odd about it, with its key.
-    fn apply(self, rule: &mut Rule) -> anyhow::Result<Option<(&'static str, String)>> {
+    fn fill(self, rule: &mut Rule) -> anyhow::Result<Option<(&'static str, String)>> {
         let says_lifetime = self.lifetime.is_some();
         // What holds for all zones is told there, unless this zone makes it odd.
         let said = [("escalate", self.escalate.is_some()), ("longest", self.longest.is_some())];
@@ -227,13 +207,17 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let message = |text| format!("{:#}", read(text).expect_err("a mistake"));
+        let message = |text: &str| format!("{:#}", read(text).expect_err("a mistake"));
         assert!(message("lifetime = '0'").contains("`lifetime`: must not be 0"));
         assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
         assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
         assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
         assert!(message("widest-name = 128").contains("`widest-name`: 128 must be 0 to 127 labels"));
         assert!(message("[zones.'a..b']").contains("a..b"));
-        assert!(message("[zones.'a.b']\nhistory-for = '1d'").contains("history-for"));
+        for line in ["history-for = '1d'", "history-bytes = 1", "zones = {}"] {
+            let said = message(&format!("[zones.'a.b']\n{line}"));
+            let key = line.split(' ').next().expect("a key");
+            assert!(said.contains(&format!("`zones.\"a.b\".{key}`: is for all zones")), "{said}");
+        }
     }
 }
