@@ -17,7 +17,7 @@ use std::{
     sync::OnceLock,
 };
 
-use daemon::{Daemon, dnsbld, free_address, program};
+use daemon::{Daemon, dnsbld, program};
 
 /// A server with a zone of addresses and one of names, both small.
 struct Served {
@@ -33,18 +33,14 @@ fn served() -> Served {
     let many: Vec<String> = (1..=60).map(|host| format!("192.0.2.2 :{host}:text number {host} of many\n")).collect();
     let hosts = format!("{HEAD}:2:listed, see http://bl.example/$\n127.0.0.2\n192.0.2.1 :4:another\n{}", many.concat());
     fs::write(folder.path().join("bl.example.ip4set"), hosts).expect("writes");
-    let address = free_address();
     let mut command = dnsbld();
-    command.args(["serve", "--http", "off", "--listen", &address.to_string()]).arg(folder.path());
-    let log = folder.path().with_extension("log");
-    let daemon = Daemon::start(command, address, &log);
-    let _ = fs::remove_file(log);
-    Served { daemon: daemon.unwrap_or_else(|why| panic!("{why}")), _folder: folder }
+    command.args(["serve", "--http", "off", "--listen", "127.0.0.1:0"]).arg(folder.path());
+    Served { daemon: Daemon::start(command), _folder: folder }
 }
 
 impl Served {
     fn address(&self) -> SocketAddr {
-        self.daemon.address
+        self.daemon.address()
     }
 
     /// Runs a client and returns all that it prints.

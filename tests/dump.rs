@@ -59,18 +59,19 @@ fn nsd(folder: &Path, zone: &str) -> Daemon {
     fs::write(
         &config,
         format!(
-            "server:\n  ip-address: 127.0.0.1@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{path}\"\n  \
+            "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{path}\"\n  \
              database: \"\"\n  pidfile: \"{path}/nsd.pid\"\n  xfrdfile: \"{path}/xfrd\"\n  zonelistfile: \"{path}/list\"\n  \
              server-count: 1\n\
              remote-control:\n  control-enable: no\n\
              zone:\n  name: \"{zone}\"\n  zonefile: \"zone\"\n",
+            address.ip(),
             address.port()
         ),
     )
     .expect("written");
     let mut command = Command::new(program("nsd", "nsd"));
     command.arg("-d").arg("-c").arg(&config);
-    Daemon::start(command, address, &folder.join("nsd.log")).unwrap_or_else(|why| panic!("{why}"))
+    Daemon::start_at(&[address], command).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// Dumps `specs`, has the dump checked, serves it with NSD beside ourselves, and asks both for all `names`. Returns the dump.
@@ -91,14 +92,13 @@ fn same_listings(zone: &str, files: &[(&str, &str)], specs: &[&str], names: &[St
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 
     let theirs = nsd(folder.path(), zone);
-    let address = free_address();
     let mut command = dnsbld();
     command.current_dir(folder.path()).args(["serve", "--http", "off", "--state", "off"]);
-    command.arg("--listen").arg(address.to_string()).args(&specs);
-    let ours = Daemon::start(command, address, &folder.path().join("ours.log")).unwrap_or_else(|why| panic!("{why}"));
+    command.args(["--listen", "127.0.0.1:0"]).args(&specs);
+    let ours = Daemon::start(command);
     for name in names {
         let name = format!("{name}.{zone}");
-        assert_eq!(ask(theirs.address, &name), ask(ours.address, &name), "{name}");
+        assert_eq!(ask(theirs.address(), &name), ask(ours.address(), &name), "{name}");
     }
     String::from_utf8(dump.stdout).expect("text")
 }

@@ -171,7 +171,7 @@ fn mangled_datagrams(server: &Server, count: usize) {
         if request.len() > 2 {
             request[..2].copy_from_slice(&(number as u16).to_be_bytes());
         }
-        let _ = socket.send_to(&request, (Ipv4Addr::LOCALHOST, server.port));
+        let _ = socket.send_to(&request, server.address());
         if number % 16 == 15 {
             std::thread::sleep(Duration::from_millis(1));
         }

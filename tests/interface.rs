@@ -6,13 +6,17 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream, UdpSocket},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    sched::{CloneFlags, setns},
+    sys::signal::Signal,
+};
 use support::{
+    daemon::{Daemon, await_true},
     message::{Edns, Query},
     server::read_message,
 };
@@ -99,21 +103,17 @@ impl Wire {
 
     /// What a server says that serves all the same, with these words before its name and behind it.
     fn complaint(&self, with: &[&str], words: &str) -> String {
-        let log = self.path("complaint");
+        let mut command = self.dnsbld(with);
+        command.arg("serve").args(words.split(' '));
+        command.args(["--http", "off", "--state", "off", &self.zones("zones")]);
+        Daemon::start(command).said()
+    }
+
+    /// Our program at the server's end, with these words before its name.
+    fn dnsbld(&self, with: &[&str]) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.server]).args(with).arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve");
-        command.args(words.split(' ')).args(["--http", "off", "--state", "off", &self.zones("zones")]);
-        let mut child = command.stderr(fs::File::create(&log).expect("a log")).spawn().expect("`ip netns exec`");
-        let begun = Instant::now();
-        let said = || fs::read_to_string(&log).unwrap_or_default();
-        while !said().contains("serving 3 zones") && begun.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(20));
-        }
-        let is_up = child.try_wait().expect("a child").is_none();
-        let _ = child.kill();
-        let _ = child.wait();
-        assert!(is_up && said().contains("serving 3 zones"), "{words}: {}", said());
-        said()
+        command.args(["netns", "exec", &self.server]).args(with).arg(env!("CARGO_BIN_EXE_dnsbld"));
+        command
     }
 
     /// A folder of zones.
@@ -133,7 +133,7 @@ impl Wire {
         folder
     }
 
-    fn serve(&self, with: &[&str], config: &str) -> Served<'_> {
+    fn serve(&self, with: &[&str], config: &str) -> Served {
         let zones = self.zones("zones");
         let text = format!(
             "listen = {HOMES:?}\nhttp = {HTTP:?}\nudp-payload = 4096\ncookie-secret = \"{}\"\nfolder = {zones:?}\nstate = {:?}\n\
@@ -141,19 +141,13 @@ impl Wire {
             "00".repeat(16),
             self.path("state")
         );
-        let (path, log) = (self.path("dnsbld.toml"), self.path("log"));
+        let path = self.path("dnsbld.toml");
         fs::write(&path, text).expect("a configuration written");
-        let log = fs::File::create(log).expect("a log");
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.server]).args(with).arg(env!("CARGO_BIN_EXE_dnsbld"));
-        let child = command.args(["serve", "--config", &path]).stderr(log).stdin(Stdio::null()).spawn();
-        let mut served = Served { wire: self, child: child.expect("`ip netns exec`") };
-        let begun = Instant::now();
-        while metric("dnsbld_build_info").is_none() {
-            let has_ended = served.child.try_wait().expect("a child").is_some();
-            assert!(!has_ended && begun.elapsed() < PATIENCE, "not up: {}", served.said());
-            thread::sleep(Duration::from_millis(20));
-        }
+        let mut command = self.dnsbld(with);
+        command.args(["serve", "--config", &path]);
+        let served = Served(Daemon::start(command));
+        // The wire may be down for a moment when its end is taken.
+        await_true("the wire is up", || metric("dnsbld_build_info").is_some(), || served.said());
         served
     }
 }
@@ -167,25 +161,17 @@ impl Drop for Wire {
 }
 
 /// A server in its namespace.
-struct Served<'a> {
-    wire: &'a Wire,
-    child: Child,
-}
+struct Served(Daemon);
 
-impl Served<'_> {
+impl Served {
     fn said(&self) -> String {
-        fs::read_to_string(self.wire.path("log")).unwrap_or_default()
+        self.0.said()
     }
-}
 
-impl Served<'_> {
     /// Waits until it has let the interface go, with these words.
     fn lets_go(&self, words: &str) {
-        let begun = Instant::now();
-        while !self.said().lines().any(|line| line.contains("until a new start") && line.contains(words)) {
-            assert!(begun.elapsed() < PATIENCE, "{words}: {}", self.said());
-            thread::sleep(Duration::from_millis(20));
-        }
+        let is_such = |line: &str| line.contains("until a new start") && line.contains(words);
+        await_true(words, || self.said().lines().any(is_such), || self.said());
     }
 }
 
@@ -206,13 +192,11 @@ fn tapped() -> u64 {
     metric("dnsbld_xdp_requests_total").unwrap_or_default()
 }
 
-impl Drop for Served<'_> {
+impl Drop for Served {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("the server: {:?}\n{}", self.child.try_wait(), self.said());
+            eprintln!("the server: running: {}\n{}", self.0.is_running(), self.said());
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -365,8 +349,8 @@ fn the_interface_is_let_go_however_the_server_ends() {
     // At once, as a service manager starts it anew.
     for _ in 0..5 {
         let mut served = wire.serve(&[], "xdp = [\"xdp0\"]");
-        must(&format!("kill {}", served.child.id()));
-        assert!(served.child.wait().expect("a child").success(), "{}", served.said());
+        served.0.send(Signal::SIGTERM);
+        assert!(served.0.await_end().success(), "{}", served.said());
         assert!(!wire.is_tapped());
     }
 }
@@ -505,7 +489,7 @@ fn privileges_go_when_the_sockets_are_open() {
     ask(0, &Query::new("2.0.0.127.bl.example", A).octets());
     assert_eq!(tapped(), 1);
     // Each thread has its own.
-    let threads = fs::read_dir(format!("/proc/{}/task", served.child.id())).expect("a process");
+    let threads = fs::read_dir(format!("/proc/{}/task", served.0.id())).expect("a process");
     let statuses: Vec<String> =
         threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok()).collect();
     assert!(statuses.iter().any(|status| status.starts_with("Name:\tlog\n")), "{statuses:?}");

@@ -10,24 +10,14 @@ use std::{
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Output},
-    thread,
     time::{Duration, Instant},
 };
 
-use daemon::{Daemon, dnsbld, free_address};
+use daemon::{Daemon, await_true, dnsbld, free_address};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-
-/// Waits until something holds, for ten seconds at most.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// Asks for `2.0.0.127.bl.example A` and the like; returns the reply's length and code.
 fn ask(server: SocketAddr, name: &[u8]) -> Option<(usize, u8)> {
@@ -64,9 +54,8 @@ fn rbldnsd(folder: &Path) -> Command {
     command
 }
 
-fn bind(address: SocketAddr) -> String {
-    format!("-b{}/{}", address.ip(), address.port())
-}
+/// Has it listen on a port that nobody has.
+const ANYWHERE: &str = "-b127.0.0.1/0";
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
@@ -107,54 +96,44 @@ fn usage_and_mistakes() {
 #[test]
 fn statistics_log_and_signals() {
     let folder = folder();
-    let address = free_address();
     let mut command = rbldnsd(folder.path());
     // Options run together and after the zones, as getopt lets them.
-    command.args([
-        "-nf",
-        "-c",
-        "0",
-        "-p",
-        "pid",
-        "-l+queries",
-        &bind(address),
-        "bl.example:ip4set:hosts",
-        "-s",
-        "stats",
-    ]);
-    let mut server = Daemon::start(command, address, &folder.path().join("said")).unwrap_or_else(|why| panic!("{why}"));
+    command.args(["-nf", "-c", "0", "-p", "pid", "-l+queries", ANYWHERE, "bl.example:ip4set:hosts", "-s", "stats"]);
+    let mut server = Daemon::start(command);
+    let address = server.address();
+    let wait_until = |what: &str, holds: &dyn Fn() -> bool| await_true(what, holds, || server.said());
     let path = |name: &str| folder.path().join(name);
     let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
-    let pid = Pid::from_raw(read("pid").trim().parse().expect("a process id"));
+    assert_eq!(read("pid"), format!("{}\n", server.id()));
     assert!(server.said().contains("-f is not needed"));
 
     assert_eq!(ask(address, LISTED).map(|(_, code)| code), Some(0));
     let (length, code) = ask(address, UNLISTED).expect("an answer");
     assert_eq!(code, 3);
-    wait_until("the query log", || {
+    wait_until("the query log", &|| {
         read("queries").contains(&format!(" 127.0.0.1 9.0.0.127.bl.example A IN: NXDOMAIN/0/{length}\n"))
     });
     assert!(read("queries").contains(" 127.0.0.1 2.0.0.127.bl.example A IN: NOERROR/1/"));
 
-    kill(pid, Signal::SIGUSR2).expect("sent");
-    wait_until("statistics", || read("stats").lines().count() == 3);
+    server.send(Signal::SIGUSR2);
+    wait_until("statistics", &|| read("stats").lines().count() == 3);
     let stats = read("stats");
     let line = stats.lines().nth(1).expect("a line");
     let (_, counts) = line.split_once(' ').expect("a time and counts");
     assert!(counts.starts_with("bl.example:2:1:1:") && counts.contains(" *:"), "{counts}");
-    wait_until("the log of counters", || server.said().contains("zone bl.example: tot=2 ok=1 nxd=1 err=0"));
-    kill(pid, Signal::SIGUSR1).expect("sent");
-    wait_until("counters that began anew", || server.said().contains("zone bl.example: tot=0 ok=0 nxd=0 err=0"));
+    wait_until("the log of counters", &|| server.said().contains("zone bl.example: tot=2 ok=1 nxd=1 err=0"));
+    server.send(Signal::SIGUSR1);
+    wait_until("counters that began anew", &|| server.said().contains("zone bl.example: tot=0 ok=0 nxd=0 err=0"));
 
     // A log that was rotated is opened anew, and files are looked at even without an interval.
     fs::rename(path("queries"), path("queries.1")).expect("renamed");
     fs::write(path("hosts"), "127.0.0.2\n127.0.0.9\n").expect("written");
-    kill(pid, Signal::SIGHUP).expect("sent");
-    wait_until("the reload", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
-    wait_until("the new log", || read("queries").contains("9.0.0.127.bl.example A IN: NOERROR"));
+    server.send(Signal::SIGHUP);
+    wait_until("the reload", &|| ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
+    wait_until("the new log", &|| read("queries").contains("9.0.0.127.bl.example A IN: NOERROR"));
 
-    kill(pid, Signal::SIGTERM).expect("sent");
-    wait_until("the end", || !server.is_running());
+    server.send(Signal::SIGTERM);
+    assert!(server.await_end().success(), "{}", server.said());
     assert!(server.said().contains("terminating"));
     assert_eq!(server.said().matches("secs zone bl.example: tot=").count(), 3, "{}", server.said());
     assert_eq!(read("stats").lines().last().map(|line| line.contains(' ')), Some(false), "a bare time at the end");
@@ -163,21 +142,21 @@ fn statistics_log_and_signals() {
 #[test]
 fn a_query_log_that_cannot_be_opened_stops_nothing() {
     let folder = folder();
-    let address = free_address();
     let mut command = rbldnsd(folder.path());
-    command.args(["-n", "-l", "later/queries", &bind(address), "bl.example:ip4set:hosts"]);
-    let server = Daemon::start(command, address, &folder.path().join("said")).unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(ask(address, LISTED).map(|(_, code)| code), Some(0));
+    command.args(["-n", "-l", "later/queries", ANYWHERE, "bl.example:ip4set:hosts"]);
+    let server = Daemon::start(command);
+    assert_eq!(ask(server.address(), LISTED).map(|(_, code)| code), Some(0));
     assert!(server.said().contains("unable to open logfile later/queries: No such file"), "{}", server.said());
     // It is tried again when it is to be reopened.
     let later = folder.path().join("later");
     fs::create_dir(&later).expect("a folder");
     fs::set_permissions(&later, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("permitted");
-    kill(server.pid(), Signal::SIGHUP).expect("sent");
-    wait_until("the log", || {
-        ask(address, LISTED);
+    server.send(Signal::SIGHUP);
+    let is_logged = || {
+        ask(server.address(), LISTED);
         fs::read_to_string(folder.path().join("later/queries")).is_ok_and(|log| log.contains("2.0.0.127.bl.example"))
-    });
+    };
+    await_true("the log", is_logged, || server.said());
 }
 
 #[test]
@@ -192,14 +171,18 @@ fn a_log_that_takes_nothing_costs_the_log_alone() {
     drop_hosts("127.0.0.2\n");
     for format in ["text", "json"] {
         let address = free_address();
-        let mut command = dnsbld();
-        command.args(["serve", "--http", "off", "--log", format, "--listen", &address.to_string()]).arg(&zones);
-        let mut server = Daemon::start(command, address, Path::new("/dev/full")).unwrap_or_else(|why| panic!("{why}"));
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$@\" >/dev/full 2>&1", "sh", env!("CARGO_BIN_EXE_dnsbld"), "serve"]);
+        command.args(["--http", "off", "--log", format, "--listen", &address.to_string()]).arg(&zones);
+        let mut server = Daemon::start_at(&[address], command).unwrap_or_else(|why| panic!("{why}"));
+        let await_code = |what: &str, code: u8| {
+            await_true(what, || ask(address, UNLISTED).is_some_and(|(_, found)| found == code), String::new);
+        };
         drop_hosts("127.0.0.2\n127.0.0.9\n");
-        wait_until("the drop", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
+        await_code("the drop", 0);
         drop_hosts("127.0.0.2\n");
-        kill(server.pid(), Signal::SIGHUP).expect("sent");
-        wait_until("the reload", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 3));
+        server.send(Signal::SIGHUP);
+        await_code("the reload", 3);
         assert!(server.is_running());
     }
 }
@@ -208,13 +191,14 @@ fn a_log_that_takes_nothing_costs_the_log_alone() {
 fn a_daemon_says_how_it_went() {
     let folder = folder();
     let address = free_address();
-    let failed = rbldnsd(folder.path()).args([&bind(address), "bl.example:ip4set:absent"]).output().expect("runs");
+    let bind = format!("-b{}/{}", address.ip(), address.port());
+    let failed = rbldnsd(folder.path()).args([&bind, "bl.example:ip4set:absent"]).output().expect("runs");
     assert_eq!(failed.status.code(), Some(1), "{}", text(&failed));
     assert!(text(&failed).contains("zone loading errors, aborting"));
 
     let began = Instant::now();
     let started = rbldnsd(folder.path())
-        .args(["-p", "pid", &bind(address), "bl.example:ip4set:hosts"])
+        .args(["-p", "pid", &bind, "bl.example:ip4set:hosts"])
         .output()
         .expect("runs, and lets go of its output");
     assert!(started.status.success(), "{}", text(&started));
@@ -225,7 +209,7 @@ fn a_daemon_says_how_it_went() {
     let code = ask(address, LISTED).map(|(_, code)| code);
     kill(pid, Signal::SIGTERM).expect("sent");
     assert_eq!(code, Some(0));
-    wait_until("the end", || kill(pid, None).is_err());
+    await_true("the end", || kill(pid, None).is_err(), String::new);
 }
 
 #[test]
@@ -244,15 +228,13 @@ fn versions_are_hidden_as_asked() {
     let folder = folder();
     let version = b"\x07version\x04bind\0\0\x10\0\x03";
     for (options, expected) in [(&["-n"][..], Some("dnsbld ")), (&["-nv"], Some("rbldnsd")), (&["-nvv"], None)] {
-        let address = free_address();
         let mut command = rbldnsd(folder.path());
-        command.args(options).args([&bind(address), "bl.example:ip4set:hosts"]);
-        let _server =
-            Daemon::start(command, address, &folder.path().join("said")).unwrap_or_else(|why| panic!("{why}"));
+        command.args(options).args([ANYWHERE, "bl.example:ip4set:hosts"]);
+        let server = Daemon::start(command);
         let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
         let request = [b"\x11\x11\0\0\0\x01\0\0\0\0\0\0", &version[..]].concat();
-        socket.send_to(&request, address).expect("sent");
+        socket.send_to(&request, server.address()).expect("sent");
         let mut reply = [0; 512];
         let length = socket.recv(&mut reply).expect("a reply");
         let shown = String::from_utf8_lossy(&reply[..length]);
@@ -276,17 +258,17 @@ fn a_folder_to_be_confined_to() {
     let folder = folder();
     fs::create_dir(folder.path().join("jail")).expect("made");
     fs::write(folder.path().join("jail/hosts"), "127.0.0.2\n").expect("written");
-    let address = free_address();
     let mut command = rbldnsd(folder.path());
     command.arg("-n").arg(format!("-r{}", folder.path().join("jail").display()));
-    command.args(["-w/", &bind(address), "bl.example:ip4set:hosts"]);
-    let started = Daemon::start(command, address, &folder.path().join("said"));
+    command.args(["-w/", ANYWHERE, "bl.example:ip4set:hosts"]);
+    let started = Daemon::try_start(command);
     if nix::unistd::geteuid().is_root() {
         let server = started.unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!(ask(server.address, LISTED).map(|(_, code)| code), Some(0));
+        assert_eq!(ask(server.address(), LISTED).map(|(_, code)| code), Some(0));
         // What arrives there is seen there.
         fs::write(folder.path().join("jail/hosts"), "127.0.0.2\n127.0.0.9\n").expect("written");
-        wait_until("the reload", || ask(address, UNLISTED).is_some_and(|(_, code)| code == 0));
+        let is_listed = || ask(server.address(), UNLISTED).is_some_and(|(_, code)| code == 0);
+        await_true("the reload", is_listed, || server.said());
     } else {
         assert!(started.err().is_some_and(|why| why.contains("unable to chroot")));
     }

@@ -14,6 +14,7 @@
 // A generator of text is made of many small texts, and addresses of many small letters.
 #![allow(clippy::format_push_string, clippy::many_single_char_names, clippy::single_match_else, clippy::too_many_lines)]
 
+#[allow(dead_code)] // part of it is for other tests
 #[path = "../support/daemon.rs"]
 mod daemon;
 
@@ -29,6 +30,7 @@ mod scenario;
 use std::{
     collections::BTreeMap,
     fs,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
@@ -88,23 +90,24 @@ impl Pair {
         if nix::unistd::Uid::effective().is_root() {
             rbldnsd.args(["-u", "nobody"]);
         }
+        let address = free_address();
+        let theirs = Self::serving(rbldnsd, scenario, &for_theirs, address);
+        let theirs = Daemon::start_at(&[address], theirs)?;
         let mut dnsbld = dnsbld();
         dnsbld.arg("rbldnsd");
-        let theirs = Self::run(rbldnsd, scenario, &for_theirs)?;
-        let ours = Self::run(dnsbld, scenario, &for_ours)?;
+        let ours = Daemon::try_start(Self::serving(dnsbld, scenario, &for_ours, (Ipv4Addr::LOCALHOST, 0).into()))?;
         Ok(Self { theirs, ours, rules, _folder: folder })
     }
 
-    fn run(mut command: Command, scenario: &Scenario, folder: &Path) -> Result<Daemon, String> {
-        let address = free_address();
+    fn serving(mut command: Command, scenario: &Scenario, folder: &Path, address: SocketAddr) -> Command {
         command.args(["-n", "-b", &format!("{}/{}", address.ip(), address.port()), "-w"]).arg(folder);
         command.args(&scenario.options).args(&scenario.specs);
-        Daemon::start(command, address, &folder.with_extension("log"))
+        command
     }
 
     /// Asks both and compares.
     fn compare(&mut self, scenario: &Scenario, queries: &[Query], tally: &mut Tally) -> Vec<(Query, String)> {
-        let (theirs_at, ours_at) = (self.theirs.address, self.ours.address);
+        let (theirs_at, ours_at) = (self.theirs.address(), self.ours.address());
         let (theirs, ours) = std::thread::scope(|scope| {
             let ours = scope.spawn(|| ask_all(ours_at, queries));
             (ask_all(theirs_at, queries), ours.join().expect("asks"))

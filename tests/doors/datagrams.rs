@@ -7,12 +7,17 @@ use std::{
         fd::AsRawFd as _,
         unix::{fs::PermissionsExt as _, net::UnixDatagram},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 
-use super::{HEAD, Server, ask, http::metric, is_listed, open};
+use super::{
+    HEAD, Server, ask,
+    http::metric,
+    is_listed, open,
+    support::daemon::{await_true, free_address},
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -99,12 +104,9 @@ fn a_path_that_is_removed_is_made_again() {
     let server = open();
     let path = server.folder().join("updates.sock");
     std::fs::remove_file(&path).expect("removed");
-    let begun = Instant::now();
     // It is bound first, and then gets its permissions.
-    while !std::fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o777 == 0o660) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "no socket");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let is_there = || std::fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o777 == 0o660);
+    await_true("a socket", is_there, || server.said());
     assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
     assert!(is_listed(&server, "1.2.0.192.bl.example"));
 }
@@ -125,8 +127,7 @@ fn a_zone_without_data_is_a_failure_of_ours() {
 #[test]
 fn over_udp_on_loopback() {
     let file = format!("{HEAD}127.0.0.2\n");
-    // No client's socket of another test has an address of this one's, so the port stays free.
-    let place = UdpSocket::bind("127.9.0.1:0").and_then(|socket| socket.local_addr()).expect("an address");
+    let place = free_address();
     let config = format!("[datagrams]\nlisten = \"{place}\"\nzones = [\"*\"]\n");
     let server = Server::with_config(&[("zones/bl.example.ip4set", &file)], &config);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");

@@ -3,17 +3,17 @@
 use std::{
     io::Write as _,
     net::{Ipv4Addr, UdpSocket},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{SECRET, Server, ask, is_listed, open, run};
-use crate::support::{message::Query, server::read_message};
+use crate::support::{daemon::await_true, message::Query, server::read_message};
 
 const TXT: u16 = 16;
 
 /// Runs nsupdate with these lines; `server` and `send` stand around them.
 fn nsupdate(server: &Server, arguments: &[&str], lines: &str) -> (bool, String) {
-    let script = format!("server 127.0.0.1 {}\n{lines}\nsend\n", server.port);
+    let script = format!("server 127.0.0.1 {}\n{lines}\nsend\n", server.address().port());
     let arguments = [&["-t", "10"][..], arguments].concat();
     run("nsupdate", &arguments, &script)
 }
@@ -197,10 +197,8 @@ fn who_may_not_is_told_so() {
         "REFUSED: a record is neither A nor TXT",
         "REFUSED: a name stands for no address, prefix or domain",
     ];
-    let begun = Instant::now();
-    while !why.iter().all(|why| server.said().contains(why)) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{}", server.said());
-        std::thread::sleep(Duration::from_millis(20));
+    for why in why {
+        await_true(why, || server.said().contains(why), || server.said());
     }
 }
 

@@ -6,10 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[allow(dead_code)] // its servers are others
-#[path = "../support/daemon.rs"]
-mod daemon;
-
 mod backup;
 mod crash;
 mod day;

@@ -4,10 +4,9 @@ use std::{
     fs,
     io::{self, Write as _},
     net::{Ipv4Addr, TcpStream},
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use dnsbld::control::{
@@ -15,9 +14,9 @@ use dnsbld::control::{
     listings::{ListingsAnswer, ListingsRequest},
 };
 
-use super::{
-    daemon::{Daemon, dnsbld, free_address},
-    support::message::{Query, show_reply},
+use super::support::{
+    daemon::{Daemon, await_true, await_true_within, dnsbld},
+    message::{Query, show_reply},
 };
 
 /// A server on a folder of its own.
@@ -44,17 +43,24 @@ impl Site {
     }
 
     pub(crate) fn start(&mut self) {
-        let address = free_address();
+        self.daemon = Some(Daemon::start(self.serving(&[])));
+    }
+
+    /// The command for a server on this folder.
+    fn serving(&self, arguments: &[&str]) -> Command {
         let mut command = dnsbld();
-        command.args(["serve", "--listen", &address.to_string(), "--config"]).arg(self.root.path().join("dnsbld.toml"));
-        let daemon = Daemon::start(command, address, &self.root.path().join("log"));
-        self.daemon = Some(daemon.unwrap_or_else(|error| panic!("{error}")));
-        // It answers queries a moment before it takes commands.
-        let begun = Instant::now();
-        while UnixStream::connect(self.state().join("control")).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "no control socket");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        command.arg("--config").arg(self.root.path().join("dnsbld.toml"));
+        command
+    }
+
+    fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("it runs")
+    }
+
+    /// What the server has said since it started.
+    pub(crate) fn said(&self) -> String {
+        self.daemon().said()
     }
 
     /// Kills the server at once, as a crash would.
@@ -93,8 +99,7 @@ impl Site {
     pub(crate) fn ask(&self, question: &str, kind: u16) -> Vec<String> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
-        let address = self.daemon.as_ref().expect("it runs").address;
-        socket.send_to(&Query::new(question, kind).octets(), address).expect("sent");
+        socket.send_to(&Query::new(question, kind).octets(), self.daemon().address()).expect("sent");
         let mut reply = [0; 1232];
         let length = socket.recv(&mut reply).expect("an answer");
         let lines = show_reply(&reply[..length]).unwrap_or_else(|error| panic!("{error}"));
@@ -120,11 +125,8 @@ fn lines_that_come_one_by_one_are_listed_as_they_come() {
     for number in 1..=3 {
         // A line may come in pieces.
         lines.write_all(format!("192.0.2.{number}\n192.0.").as_bytes()).expect("read");
-        let begun = Instant::now();
-        while site.ask(&format!("{number}.2.0.192.virbl.tee.gr"), 1)[0] != "NOERROR" {
-            assert!(begun.elapsed() < Duration::from_secs(20), "line {number} waits for the next ones");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let is_listed = || site.ask(&format!("{number}.2.0.192.virbl.tee.gr"), 1)[0] == "NOERROR";
+        await_true(&format!("line {number}, which waits for the next ones"), is_listed, || site.said());
         lines.write_all(format!("3.{number}\n").as_bytes()).expect("read");
     }
     drop(lines);
@@ -428,32 +430,22 @@ fn only_one_and_only_its_owner() {
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&site.state()), 0o750, "permissions of the folder decide who may");
     assert_eq!(mode(&site.state().join("listings.redb")), 0o640);
-    let mut command = dnsbld();
-    let address = free_address();
-    let http = free_address().to_string();
-    command.args(["serve", "--listen", &address.to_string(), "--http", &http, "--config"]);
-    command.arg(site.root.path().join("dnsbld.toml"));
+    // It serves what the files say.
+    let second = Daemon::start(site.serving(&["--http", "127.0.0.1:0"]));
+    assert!(second.said().contains("another server uses the store of live listings"), "{}", second.said());
     let ready = || {
-        let mut stream = TcpStream::connect(&http).expect("it listens");
+        let mut stream = TcpStream::connect(second.http()).expect("it listens");
         stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").expect("written");
         io::read_to_string(stream).expect("a reply")
     };
-    let log_path = site.root.path().join("second");
-    let second = Daemon::start(command, address, &log_path);
-    assert!(second.is_ok(), "it serves what the files say");
-    let log = fs::read_to_string(&log_path).expect("a log");
-    assert!(log.contains("another server uses the store of live listings"), "{log}");
     assert!(site.run(&["list", "virbl.tee.gr", "192.0.2.5"]).1, "the first goes on");
     let reply = ready();
     assert!(reply.starts_with("HTTP/1.0 503") && reply.contains("another server uses the store"), "{reply}");
     // Once that has ended, its listings and its socket are the second one's.
     site.kill();
-    let begun = Instant::now();
-    let told = || site.run(&["listings", "virbl.tee.gr"]);
-    while !told().0.contains("192.0.2.5 listed") {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{}", fs::read_to_string(&log_path).expect("a log"));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let has_taken_over = || site.run(&["listings", "virbl.tee.gr"]).0.contains("192.0.2.5 listed");
+    // It looks for the one and then for the other every ten seconds.
+    await_true_within(Duration::from_secs(40), "the second has taken over", has_taken_over, || second.said());
     assert!(site.run(&["list", "virbl.tee.gr", "192.0.2.6"]).1);
     assert!(ready().starts_with("HTTP/1.0 200"), "{}", ready());
 }

@@ -1,15 +1,13 @@
 //! The state folder is removed under the running server, by a copy of folders that deletes what it does not know: nothing that was
 //! acknowledged is lost.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::fs;
 
 use dnsbld::live::listings::{Lifetime, StoreError, Verdict};
 
 use super::{
     process::Site,
+    support::daemon::await_true,
     world::{World, name, put, somebody},
 };
 
@@ -73,18 +71,11 @@ fn commands_find_the_server_again() {
     let mut site = Site::new(&FILES, "");
     assert!(site.run(&["list", ZONE, "192.0.2.1"]).1);
     fs::remove_dir_all(site.state()).expect("removed");
-    let begun = Instant::now();
-    while !site.state().join("control").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "no control socket");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    await_true("a control socket", || site.state().join("control").exists(), || site.said());
     let (said, is_well) = site.run(&["list", ZONE, "192.0.2.2"]);
     assert!(is_well, "{said}");
     for words in ["ERROR", "--exclude=.dnsbld", "the control socket was removed under the running server"] {
-        let said = || fs::read_to_string(site.root.path().join("log")).expect("a log");
-        while !said().contains(words) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "no {words}: {}", said());
-        }
+        await_true(words, || site.said().contains(words), || site.said());
     }
     site.kill();
     site.start();
@@ -100,7 +91,7 @@ fn an_empty_store_is_told_of() {
     site.kill();
     fs::write(site.state().join("listings.redb"), "").expect("cut off");
     site.start();
-    let said = fs::read_to_string(site.root.path().join("log")).expect("a log");
+    let said = site.said();
     assert!(said.contains("ERROR") && said.contains("is an empty file") && said.contains("backup"), "{said}");
     assert!(site.run(&["list", ZONE, "192.0.2.1"]).1);
 }

@@ -155,12 +155,7 @@ fn a_comparison_that_takes_long_does_not_hold_the_end() {
     let mut live = Live::start(&place, &[]);
     let large = place.at("large.ip4set.zst");
     fs::write(&large, long_list(4, "")).expect("written");
-    let mut command = super::daemon::dnsbld();
-    command
-        .args(["diff", "--state"])
-        .arg(place.state())
-        .arg("running")
-        .arg(format!("bl.example:ip4set:{}", large.display()));
+    let mut command = live.command(&["diff", "running", &format!("bl.example:ip4set:{}", large.display())]);
     let mut asking = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     await_true("it is being read", || live.has_open(&large), || live.log());
     live.send(Signal::SIGTERM);

@@ -5,10 +5,6 @@
 mod support;
 
 #[allow(dead_code)] // what they have in common is more than any one uses
-#[path = "../support/daemon.rs"]
-mod daemon;
-
-#[allow(dead_code)]
 #[path = "../reload/live.rs"]
 mod live;
 

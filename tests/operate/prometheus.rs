@@ -4,15 +4,15 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use super::{
-    daemon::program,
     live::{Live, await_true},
     metrics::place,
+    support::daemon::{free_address, program},
 };
 
 fn deployed(path: &str) -> PathBuf {
@@ -45,10 +45,7 @@ impl Prometheus {
         let config = config.replace("dnsbld.rules.yml", &deployed("prometheus/dnsbld.rules.yml").display().to_string());
         let path = folder.path().join("prometheus.yml");
         fs::write(&path, config).expect("written");
-        // No client's socket of another test has an address of this one's, so the port stays free.
-        let free = TcpListener::bind("127.9.0.1:0").expect("a port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+        let address = free_address();
         let mut command = Command::new(program("prometheus", "prometheus"));
         command.arg(format!("--config.file={}", path.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));

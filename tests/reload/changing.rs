@@ -3,15 +3,16 @@
 //! The server is stopped while it has the file open, and goes on when the file has changed; so there is no doubt that it did.
 
 use std::{
-    fs,
-    process::Command,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
 
-use super::live::{Live, PATIENCE, PROMPT, Place, host_name, hosts, kept_files};
+use super::{
+    live::{Live, PATIENCE, PROMPT, Place, host_name, hosts, kept_files},
+    support::daemon::dnsbld,
+};
 
 const COUNT: u32 = 60_000;
 /// A file may be read before anybody sees that it is open.
@@ -19,7 +20,7 @@ const TRIES: u8 = 20;
 const WORDS: &str = "a file changed while it was read";
 
 fn start(place: &Place) -> Live {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    let mut command = dnsbld();
     command.env("RUST_LOG", "dnsbld=debug").arg("serve").arg(place.zones());
     command.args(["--check", "1d", "--state"]).arg(place.state());
     Live::spawn(command, place)

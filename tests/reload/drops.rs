@@ -14,9 +14,11 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    daemon::program,
     live::{Live, PATIENCE, PROMPT, Place, append, gzip, host_name, hosts},
-    support::message::Query,
+    support::{
+        daemon::{dnsbld, program},
+        message::Query,
+    },
 };
 
 const NAME: &str = "1.0.0.10.bl.example";
@@ -150,13 +152,10 @@ fn a_folder_that_appears_later() {
 fn a_folder_that_is_not_there_yet() {
     let place = Place::new();
     fs::remove_dir(place.zones()).expect("removed");
-    let missing = Command::new(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).output().expect("runs");
+    let missing = dnsbld().arg("serve").arg(place.zones()).output().expect("runs");
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no such folder"), "a typing mistake, most likely");
     // A configuration may name one that is mounted later.
-    fs::write(place.at("dnsbld.toml"), "folder = \"zones\"\nstate = \"state\"\n").expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
-    let live = Live::spawn(command, &place);
+    let live = Live::configured(&place, "folder = \"zones\"\nstate = \"state\"\n");
     let folder = place.zones().display().to_string();
     for words in ["the zones folder does not exist, so there is nothing to serve until it does", "no zones yet in "] {
         assert!(live.log().lines().any(|line| line.contains(words) && line.contains(&folder)), "{}", live.log());
@@ -167,17 +166,12 @@ fn a_folder_that_is_not_there_yet() {
     drop(live);
 
     // A name with a typing mistake does not become a folder, not even to keep the state in it.
-    fs::write(place.at("dnsbld.toml"), "folder = \"zonez\"\n").expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml")).env_remove("STATE_DIRECTORY");
-    let live = Live::spawn(command, &place);
+    let live = Live::configured(&place, "folder = \"zonez\"\n");
     assert!(!place.at("zonez").exists() && live.log().contains("no state folder: it would lie in"), "{}", live.log());
     drop(live);
     // A file is no folder, and nothing was served before.
     fs::write(place.at("zonez"), "").expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
-    let live = Live::spawn(command, &place);
+    let live = Live::configured(&place, "folder = \"zonez\"\n");
     let words = "cannot read the zones folder: Not a directory (os error 20); there is nothing to serve until";
     assert!(live.log().contains(words) && !live.log().contains("served on"), "{}", live.log());
 }
@@ -265,10 +259,7 @@ fn a_zone_that_is_named_is_missed_until_it_comes() {
     let place = Place::new();
     place.drop_file("other.example.ip4set", "127.0.0.2\n");
     let text = "folder = \"zones\"\nstate = \"state\"\n[listings]\nyields-to = [\"bl.example\"]\n";
-    fs::write(place.at("dnsbld.toml"), text).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
-    let live = Live::spawn(command, &place);
+    let live = Live::configured(&place, text);
     let words = "dnsbld.toml:4:1: `listings.yields-to`: zone bl.example is not served";
     let count = || live.log().matches(words).count();
     assert_eq!(count(), 1, "at the start\n{}", live.log());
@@ -288,7 +279,7 @@ fn a_zone_that_is_named_is_missed_until_it_comes() {
 fn advice_holds_in_every_folder() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3, 2));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    let mut command = dnsbld();
     command.current_dir(place.zones()).env_remove("STATE_DIRECTORY").args(["serve", "."]);
     let live = Live::spawn(command, &place);
     fs::remove_file(place.zone(FILE)).expect("removed");
@@ -401,7 +392,7 @@ fn datasets_are_loaded_side_by_side() {
 fn a_file_that_may_not_be_opened() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3, 2));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    let mut command = dnsbld();
     if nix::unistd::geteuid().is_root() {
         // Root without the right to pass over permissions.
         command = Command::new(program("setpriv", "util-linux"));

@@ -2,21 +2,21 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    process::Command,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
 use nix::sys::signal::Signal;
 
-use super::support::message::{Query, show_reply};
-
-/// How long anything may take that has no deadline of its own.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) use super::support::daemon::{PATIENCE, await_true};
+use super::support::{
+    daemon::{Daemon, dnsbld},
+    message::{Query, show_reply},
+};
 
 /// What a drop of a small file may take: two seconds are promised (deploy/reload.md), and here is room for a busy machine.
 pub(crate) const PROMPT: Duration = Duration::from_secs(8);
@@ -93,62 +93,40 @@ pub(crate) fn now_s() -> u64 {
 
 /// A running server.
 pub(crate) struct Live {
-    child: Child,
-    address: SocketAddr,
-    http: Option<SocketAddr>,
-    log: Arc<Mutex<String>>,
+    daemon: Daemon,
     state: PathBuf,
 }
 
 impl Live {
     /// Serves the zones of a place, with a state folder and these arguments besides.
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        let mut command = dnsbld();
         command.arg("serve").arg(place.zones()).arg("--state").arg(place.state()).args(arguments);
+        Self::spawn(command, place)
+    }
+
+    /// Serves what a configuration says, which is written into a place.
+    pub(crate) fn configured(place: &Place, config: &str) -> Self {
+        fs::write(place.at("dnsbld.toml"), config).expect("written");
+        let mut command = dnsbld();
+        command.env_remove("STATE_DIRECTORY").args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
         Self::spawn(command, place)
     }
 
     /// Starts a server by a command that is complete but for its addresses.
     pub(crate) fn spawn(mut command: Command, place: &Place) -> Self {
         command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--workers", "1"]);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let output = child.stderr.take().expect("a pipe");
-        let copy = Arc::clone(&log);
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let mut log = copy.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let address = (Ipv4Addr::LOCALHOST, 0).into();
-        let mut live = Self { child, address, http: None, log, state: place.state() };
-        let begun = Instant::now();
-        while !live.log().lines().any(|line| line.contains("serving ") && line.contains(" zone")) {
-            let ended = live.child.try_wait().expect("a child");
-            assert!(ended.is_none(), "{command:?} ended with {ended:?}: {}", live.log());
-            assert!(begun.elapsed() < PATIENCE, "{command:?} does not serve: {}", live.log());
-            thread::sleep(Duration::from_millis(2));
-        }
-        let said = live.log();
-        let after = |words: &str| {
-            let word = said.split(words).nth(1).and_then(|rest| rest.split_whitespace().next());
-            word.map(|word| word.trim_end_matches(['"', '}'])) // where messages are JSON
-        };
-        live.address = after("listening on ").expect("an address").replace('/', ":").parse().expect("an address");
-        live.http = after("metrics on http://").and_then(|text| text.strip_suffix("/metrics")?.parse().ok());
-        live
+        Self { daemon: Daemon::start(command), state: place.state() }
     }
 
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.daemon.said()
     }
 
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.daemon.id()
     }
 
     /// Whether it has that very file open: it is being loaded, or copied.
@@ -159,14 +137,14 @@ impl Live {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.daemon.address()
     }
 
     /// The last number of the A records that a name answers with; a word for everything else.
     pub(crate) fn ask(&self, name: &str) -> String {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        socket.send_to(&Query::new(name, 1).octets(), self.address).expect("sent");
+        socket.send_to(&Query::new(name, 1).octets(), self.address()).expect("sent");
         let mut reply = [0; 4096];
         let length = socket.recv(&mut reply).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.log()));
         let lines = show_reply(&reply[..length]).expect("a reply");
@@ -200,10 +178,16 @@ impl Live {
         await_true(words, || self.log().contains(words), || self.log());
     }
 
-    /// `dnsbld WORDS... --state ...` and what it prints; whether all is well.
+    /// `dnsbld WORDS... --state ...`
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = dnsbld();
+        command.args(words).arg("--state").arg(&self.state);
+        command
+    }
+
+    /// What such a command prints; whether all is well.
     pub(crate) fn tell(&self, words: &[&str]) -> (bool, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-        let output = command.args(words).arg("--state").arg(&self.state).output().expect("the program starts");
+        let output = self.command(words).output().expect("the program starts");
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
@@ -215,7 +199,7 @@ impl Live {
 
     /// Where metrics are.
     pub(crate) fn http(&self) -> SocketAddr {
-        self.http.expect("metrics")
+        self.daemon.http()
     }
 
     pub(crate) fn metrics(&self) -> String {
@@ -227,8 +211,7 @@ impl Live {
     }
 
     pub(crate) fn send(&self, signal: Signal) {
-        let id = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-        nix::sys::signal::kill(id, signal).expect("a running process");
+        self.daemon.send(signal);
     }
 
     /// Stops the process as soon as something is so, and leaves it standing still; false if that is over by then, or was over
@@ -258,41 +241,14 @@ impl Live {
         states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
+    /// Kills it without a word, and waits until it is gone.
+    pub(crate) fn kill(self) {
+        drop(self.daemon);
+    }
+
     /// Waits until it has ended by itself; whether it says that all was well.
     pub(crate) fn await_end(&mut self) -> bool {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                return status.success();
-            }
-            assert!(begun.elapsed() < PATIENCE, "it does not end\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Kills it without a word, and waits until it is gone.
-    pub(crate) fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Waits until something is so.
-pub(crate) fn await_true(what: &str, mut is_so: impl FnMut() -> bool, explain: impl Fn() -> String) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", explain());
-        thread::sleep(Duration::from_millis(5));
+        self.daemon.await_end().success()
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    daemon::program,
     live::{Live, PATIENCE, PROMPT, Place, now_s},
+    support::daemon::{dnsbld, program},
 };
 
 fn manual() -> String {
@@ -78,7 +78,7 @@ fn check_says_what_ends_next() {
     let soon_s = now_s() + 7_210;
     let text = format!("192.0.2.1 @ until={soon_s}\n192.0.2.2\n192.0.2.3 @ until=2100-01-01T00:00:00Z\n");
     place.drop_file("bl.example.ip4set", text);
-    let output = Command::new(env!("CARGO_BIN_EXE_dnsbld")).arg("check").arg(place.zones()).output().expect("runs");
+    let output = dnsbld().arg("check").arg(place.zones()).output().expect("runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("zone bl.example: 2 listings or exclusions end by themselves, the next at 20"), "{said}");
     assert!(said.contains("Z, 2h "), "{said}");

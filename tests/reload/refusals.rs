@@ -2,15 +2,16 @@
 //! when an operator accepts it.
 
 use std::{
-    fs,
     net::UdpSocket,
     time::{Duration, SystemTime},
 };
 
 use super::{
-    daemon,
     live::{Live, PATIENCE, PROMPT, Place, await_true, gzip, hosts, notes},
-    support::message::Query,
+    support::{
+        daemon::{Daemon, dnsbld},
+        message::Query,
+    },
 };
 
 /// A file that breaks one rule.
@@ -102,16 +103,10 @@ fn each_rule_refuses_and_can_be_overruled() {
 fn what_the_operator_names_and_the_zones_own_servers_are_not_listed() {
     let place = Place::new();
     let head = "$SOA 600 ns.bl.example h.bl.example 1 600 300 86400 120\n$NS 600 ns.bl.example\n";
-    fs::write(
-        place.at("dnsbld.toml"),
-        "folder = \"zones\"\nstate = \"state\"\n[reload]\nnever-list = [\"203.0.113.0/24\"]\nmin-share = 0.9\nfloor = 10\n",
-    )
-    .expect("written");
+    let rules = "[reload]\nnever-list = [\"203.0.113.0/24\"]\nmin-share = 0.9\nfloor = 10\n";
     place.drop_file("bl.example.ip4set", format!("{head}{}", hosts(20, 2)));
     place.drop_file("bl.example.generic", "ns A 192.0.2.53\n");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dnsbld"));
-    command.args(["serve", "--config"]).arg(place.at("dnsbld.toml"));
-    let live = Live::spawn(command, &place);
+    let live = Live::configured(&place, &format!("folder = \"zones\"\nstate = \"state\"\n{rules}"));
     for (text, why, reason) in [
         (
             hosts(20, 3) + "203.0.113.77\n",
@@ -140,16 +135,15 @@ fn an_access_list_that_breaks_stays_closed_for_rbldnsd_too() {
     let place = Place::new();
     place.drop_file("hosts", "127.0.0.2\n");
     place.drop_file("clients", "0/0 :refuse\n");
-    let mut rbldnsd = daemon::dnsbld();
+    let mut rbldnsd = dnsbld();
     let place_of = |name: &str| place.zone(name).display().to_string();
     let specs = [format!("bl.example:ip4set:{}", place_of("hosts")), format!("bl.example:acl:{}", place_of("clients"))];
-    let address = daemon::free_address();
-    rbldnsd.args(["rbldnsd", "-n", "-c", "1s", "-b", &format!("127.0.0.1/{}", address.port())]).args(specs);
-    let server = daemon::Daemon::start(rbldnsd, address, &place.at("log")).expect("it starts");
+    rbldnsd.args(["rbldnsd", "-n", "-c", "1s", "-b", "127.0.0.1/0"]).args(specs);
+    let server = Daemon::start(rbldnsd);
     let rcode = || {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("set");
-        socket.send_to(&Query::new("2.0.0.127.bl.example", 1).octets(), address).expect("sent");
+        socket.send_to(&Query::new("2.0.0.127.bl.example", 1).octets(), server.address()).expect("sent");
         let mut reply = [0; 512];
         socket.recv(&mut reply).expect("a reply");
         reply[3] & 0xf

@@ -8,7 +8,10 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept, long_list};
+use super::{
+    live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept, long_list},
+    support::daemon::dnsbld,
+};
 
 pub(crate) const FILE: &str = "bl.example.ip4set";
 const NAME: &str = "1.0.0.10.bl.example";
@@ -58,7 +61,7 @@ fn without_a_state_folder_a_first_load_only_warns() {
             continue;
         }
         place.drop_file(FILE, octets);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        let mut command = dnsbld();
         command.arg("serve").arg(place.zones()).args(["--state", "off"]);
         let live = Live::spawn(command, &place);
         let log = live.log();
@@ -144,7 +147,7 @@ fn a_drop_that_was_interrupted_is_taken_up_again() {
 
 /// A server of the file `hosts` by its name.
 fn serve_by_name(place: &Place) -> Live {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    let mut command = dnsbld();
     command.arg("serve").arg(format!("bl.example:ip4set:{}", place.zone("hosts").display()));
     command.arg("--state").arg(place.state());
     Live::spawn(command, place)

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 pub(crate) mod both_ways;
+pub(crate) mod daemon;
 pub(crate) mod happening;
 pub(crate) mod message;
 pub(crate) mod question;
