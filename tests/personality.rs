@@ -273,12 +273,3 @@ fn a_folder_to_be_confined_to() {
         assert!(started.err().is_some_and(|why| why.contains("unable to chroot")));
     }
 }
-
-#[test]
-fn completions() {
-    for (shell, word) in [("bash", "_dnsbld()"), ("zsh", "#compdef dnsbld"), ("fish", "complete -c dnsbld")] {
-        let output = dnsbld().args(["completions", shell]).output().expect("runs");
-        assert!(output.status.success() && text(&output).contains(word), "{shell}");
-        assert!(text(&output).contains("explain"), "{shell}");
-    }
-}

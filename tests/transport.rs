@@ -622,7 +622,8 @@ fn a_client_that_reads_slowly_may_ask_on() {
 
 #[test]
 fn stopping_ends_open_connections() {
-    let server = serve(&["127.0.0.1:0"], two_workers());
+    // At an address that the clients of other tests do not have, so that none of them takes the port.
+    let server = serve(&["127.9.0.1:0"], two_workers());
     let mut stream = tcp_client(server.addresses()[0]);
     ask(&mut stream, 1);
     let address = server.addresses()[0];
