@@ -1,4 +1,4 @@
-//! Real clients on the loopback interface: dig, kdig, drill and nsupdate, judged by what they print.
+//! Real clients on the loopback interface: dig, kdig and drill, judged by what they print.
 //!
 //! They parse what we send with code that is not ours, and complain about what we would not think to test.
 
@@ -10,7 +10,6 @@ mod daemon;
 
 use std::{
     fs,
-    io::Write,
     net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
@@ -97,7 +96,6 @@ impl Client {
 }
 
 static DIG: Client = Client::new("dig", "dnsutils");
-static NSUPDATE: Client = Client::new("nsupdate", "dnsutils");
 static KDIG: Client = Client::new("kdig", "knot-dnsutils");
 static DRILL: Client = Client::new("drill", "ldnsutils");
 
@@ -219,29 +217,4 @@ fn names_keep_their_letters() {
     expect(&served.ask_well(&KDIG, "2.0.0.127.bL.eXaMpLe A"), &["2.0.0.127.bl.example.", "127.0.0.2"]);
     expect(&served.ask_well(&DRILL, "2.0.0.127.bL.eXaMpLe A"), &["2.0.0.127.bL.eXaMpLe.", "127.0.0.2"]);
     expect(&served.ask_well(&DIG, "2.0.0.127.bl.example ANY"), &["ANSWER: 1"]);
-}
-
-#[test]
-fn an_update_that_nobody_may_make() {
-    let served = served();
-    let address = served.address();
-    for by_tcp in [false, true] {
-        let mut command = Command::new(NSUPDATE.path());
-        if by_tcp {
-            command.arg("-v");
-        }
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nsupdate runs");
-        let script = format!(
-            "server {} {}\nzone bl.example\nupdate add 9.2.0.192.bl.example 3600 A 127.0.0.2\nsend\n",
-            address.ip(),
-            address.port()
-        );
-        child.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("writes");
-        let output = child.wait_with_output().expect("nsupdate ends");
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{text}");
-        assert!(text.contains("update failed: NOTIMP") || text.contains("update failed: REFUSED"), "{text}");
-    }
-    expect(&served.ask_well(&DIG, "9.2.0.192.bl.example A"), &["NXDOMAIN"]);
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use support::{
-    message::{Query, kind_number, show_reply},
+    message::{Query, kind_number, reversed, show_reply},
     server::{Server, files_of},
 };
 
@@ -148,14 +148,12 @@ fn v4_name(key: &str, first: bool) -> String {
     let address = address.split('-').next().unwrap_or_default();
     let start = u32::from(address.parse::<Ipv4Addr>().unwrap_or_else(|error| panic!("{key}: {error}")));
     let last = start | u32::MAX.checked_shr(bits).unwrap_or(0);
-    let [a, b, c, d] = Ipv4Addr::from(if first { start } else { last }).octets();
-    format!("{d}.{c}.{b}.{a}")
+    reversed(Ipv4Addr::from(if first { start } else { last }))
 }
 
 fn v6_name(key: &str) -> String {
     let address = key.split('/').next().unwrap_or_default();
-    let address = u128::from(address.parse::<Ipv6Addr>().unwrap_or_else(|error| panic!("{key}: {error}")));
-    (0..32).map(|place| format!("{:x}", address >> (4 * place) & 0xf)).collect::<Vec<_>>().join(".")
+    reversed(address.parse::<Ipv6Addr>().unwrap_or_else(|error| panic!("{key}: {error}")))
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Server,
     datagrams::send,
-    http::{metric, put},
+    http::{get, metric, put},
     open, run,
     updates::{refusal, update},
 };
@@ -28,7 +28,14 @@ fn samples(server: &Server, family: &str) -> BTreeMap<String, u64> {
 #[test]
 fn each_change_is_counted_once_with_its_end() {
     let server = open();
+    let by_message = || {
+        let requests = samples(&server, "dnsbld_door_requests_total");
+        let of = |door: &str, result: &str| requests[&format!("door={door},result={result}")];
+        ["command", "dns-update", "http", "rspamd"]
+            .map(|door| ["done", "refused", "answered"].map(|result| of(door, result)))
+    };
     assert!(samples(&server, "dnsbld_updates_total").is_empty(), "nothing came in");
+    assert_eq!(by_message(), [[0; 3]; 4], "but each door has its series");
     assert!(command(&server, &["list", "bl.example", "192.0.2.1", "192.0.2.2"], ""));
     assert!(command(&server, &["list", "bl.example", "192.0.2.2"], ""));
     assert!(command(&server, &["list", "bl.example", "127.0.0.2", "--exclude"], ""));
@@ -61,12 +68,16 @@ fn each_change_is_counted_once_with_its_end() {
         .collect();
     assert_eq!(samples(&server, "dnsbld_updates_total"), expected);
 
-    // By message: 3 times something was listed and once delisted; 3 were not taken, of which one names no zone of ours.
+    // By message: a zone that is not ours, an update without a key, HTTP without a token; and who only asks is answered.
     assert!(!command(&server, &["list", "elsewhere.example", "192.0.2.1"], ""));
     assert!(command(&server, &["history", "192.0.2.1"], ""));
-    let requests = samples(&server, "dnsbld_door_requests_total");
-    let of_command = |result: &str| requests[&format!("door=command,result={result}")];
-    assert_eq!(["done", "refused", "answered"].map(of_command), [4, 3, 1], "{requests:?}");
+    let unsigned = [&[0, 1, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x02bl\x07example\x00\x00\x06\x00\x01"].concat();
+    assert_eq!(server.ask_udp(None, &unsigned, false).expect("an answer")[3] & 0xf, 5, "REFUSED");
+    let path = "/v1/zones/bl.example/listings/192.0.2.3";
+    get(&server, path);
+    assert!(!run("curl", &["-sS", "--fail", &format!("http://{}{path}", server.http())], "").0);
+    // nsupdate asks for the zone before each of its two.
+    assert_eq!(by_message(), [[4, 3, 1], [1, 2, 2], [1, 1, 1], [1, 0, 0]]);
 
     // What is listed is what was listed and not delisted since; exclusions are told apart.
     let sum = |word: &str| expected.iter().filter(|(labels, _)| labels.contains(word)).map(|(_, count)| count).sum();

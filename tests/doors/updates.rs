@@ -316,7 +316,7 @@ fn a_stream_keeps_its_order() {
 }
 
 #[test]
-fn hurried_clients_share_commits() {
+fn what_clients_add_at_once_is_all_listed() {
     let server = open();
     std::thread::scope(|scope| {
         for client in 0..8 {
@@ -336,8 +336,11 @@ fn without_keys_there_are_no_updates() {
     let file = format!("{}127.0.0.2\n", super::HEAD);
     let server = Server::with_config(&[("zones/bl.example.ip4set", &file)], "");
     let add = "zone bl.example\nupdate add 1.2.0.192.bl.example 60 A 127.0.0.2";
-    let (is_well, said) = nsupdate(&server, &[], add);
-    assert!(!is_well && said.contains("NOTIMP"), "{said}");
+    for way in [&[][..], &["-v"]] {
+        let (is_well, said) = nsupdate(&server, way, add);
+        assert!(!is_well && said.contains("NOTIMP"), "{said}");
+    }
+    assert!(!is_listed(&server, "1.2.0.192.bl.example"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -19,7 +20,7 @@ use dnsbld::{
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use super::process::Site;
+use super::{process::Site, support::message::reversed};
 
 const ZONE: &str = "virbl.tee.gr";
 const ASKERS: u8 = 4;
@@ -124,8 +125,8 @@ fn rounds(count: u64) {
             })
             .unwrap_or_default();
         if until_s > 0 {
-            let reversed: Vec<&str> = key.rsplit('.').collect();
-            assert_eq!(site.ask(&format!("{}.{ZONE}", reversed.join(".")), 1).len(), 2, "{key}");
+            let name = reversed(key.parse::<Ipv4Addr>().expect("an address"));
+            assert_eq!(site.ask(&format!("{name}.{ZONE}"), 1).len(), 2, "{key}");
         }
     }
     assert!(acknowledged_at_most > 50, "too little happened: {acknowledged_at_most}");

@@ -9,7 +9,10 @@ use dnsbld::live::listings::{Key, Lifetime, Outcome, Rule, Rules, Verdict};
 use ipnet::IpNet;
 use proptest::{collection::vec, prelude::*};
 
-use super::world::{World, key, put};
+use super::{
+    support::message::reversed,
+    world::{World, key, put},
+};
 
 const ZONE: &str = "exact.example";
 
@@ -22,15 +25,9 @@ fn address(low: u8, is_v4: bool) -> IpAddr {
     }
 }
 
-/// The labels of an address, the last one first.
-fn labels(address: IpAddr) -> Vec<String> {
-    match address {
-        IpAddr::V4(address) => address.octets().iter().rev().map(ToString::to_string).collect(),
-        IpAddr::V6(address) => {
-            let number = u128::from(address);
-            (0..32).map(|place| format!("{:x}", number >> (4 * place) & 0xf)).collect()
-        }
-    }
+/// All names above this one, but for the zone.
+fn above(name: &str) -> impl Iterator<Item = String> {
+    std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1)).skip(1).map(str::to_owned)
 }
 
 fn prefix(low: u8, length: u8, is_v4: bool) -> String {
@@ -86,7 +83,7 @@ proptest! {
         let mut existing: HashSet<String> = HashSet::new();
         for (is_v4, low) in [true, false].into_iter().flat_map(|is_v4| (0..=255).map(move |low| (is_v4, low))) {
             let address = address(low, is_v4);
-            let name = labels(address).join(".");
+            let name = reversed(address);
             let closest = said
                 .iter()
                 .filter_map(|(key, is_listed)| match key {
@@ -98,8 +95,7 @@ proptest! {
             let is_listed = closest.map_or(in_files, |(_, is_listed)| is_listed);
             prop_assert_eq!(answer(&world, &name), (code(is_listed), is_listed), "{}", name);
             if is_listed {
-                let labels = labels(address);
-                existing.extend((1..labels.len()).map(|from| labels[from..].join(".")));
+                existing.extend(above(&name));
                 if is_v4 {
                     // It is also in 2002::/16 (6to4), which begins as the others do.
                     existing.extend(["2", "0.2", "0.0.2"].map(str::to_owned));
@@ -108,8 +104,8 @@ proptest! {
         }
         let mut partial: HashSet<String> = HashSet::new();
         for low in 0..=255 {
-            for labels in [labels(address(low, true)), labels(address(low, false))] {
-                partial.extend((1..labels.len()).map(|from| labels[from..].join(".")));
+            for is_v4 in [true, false] {
+                partial.extend(above(&reversed(address(low, is_v4))));
             }
         }
         for name in partial {
@@ -197,7 +193,7 @@ fn subzones() {
         $DATASET ip6trie xbl\n:6:six\n2001:db8::/32\n$DATASET dnset dbl\n:5:dbl\n.spam.example\n";
     let world = World::new(&[("zen.example.combined", combined)]);
     let codes = |name: &str| world.ask(&format!("{name}.zen.example"), "A")[1..].to_vec();
-    let address = labels(address(1, false)).join(".");
+    let address = reversed(address(1, false));
     for name in ["2.0.0.127", "2.0.0.127.sbl", "2.0.0.127.xbl", "www.spam.example.dbl", &format!("{address}.xbl")] {
         assert_eq!(codes(name).len(), 1, "{name}");
     }

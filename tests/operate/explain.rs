@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::live::{Live, Place};
+use super::{
+    live::{Live, Place},
+    support::message::reversed,
+};
 
 /// `dnsbld WORDS...`, what it prints on standard output and error, and its exit code.
 pub(crate) fn dnsbld(words: &[&str]) -> (String, String, i32) {
@@ -127,13 +130,7 @@ fn addresses_of_both_families_are_explained_as_they_are_answered() {
     place.drop_file("bl.example.ip6trie", ":3:six\n::ffff:0:0/96\n2002:c000:200::/40\n2001:db8::/32\n");
     let live = Live::start(&place, &[]);
     let expect = |address: &str, expected: &str, lines: usize| {
-        let name = match address.parse().expect("an address") {
-            IpAddr::V4(v4) => v4.octets().iter().rev().map(u8::to_string).collect::<Vec<_>>().join("."),
-            IpAddr::V6(v6) => {
-                let nibble = |place: u32| format!("{:x}", u128::from(v6) >> (4 * place) & 0xf);
-                (0..32).map(nibble).collect::<Vec<_>>().join(".")
-            }
-        };
+        let name = reversed(address.parse::<IpAddr>().expect("an address"));
         let answered = live.ask(&format!("{name}.bl.example")).replace("NXDOMAIN", "");
         let explained = &explain(&live, &place, &[address])[0];
         let listings = explained["listings"].as_array().expect("listings").iter();

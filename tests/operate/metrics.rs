@@ -122,14 +122,6 @@ fn ask_on_stream(live: &Live, octets: &[u8]) {
     stream.read_exact(&mut [0; 14]).expect("an answer");
 }
 
-fn get(live: &Live, path: &str) -> String {
-    let mut stream = TcpStream::connect(live.http()).expect("a connection");
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("a reply");
-    text
-}
-
 #[test]
 fn all_that_comes_is_counted_once_and_adds_up() {
     let place = place();
@@ -236,27 +228,27 @@ fn what_is_served_is_told() {
     assert!(sum(&all, "dnsbld_zone_loaded_timestamp_seconds", &["bl.example"]) > 1.7e9);
     assert!(sum(&all, "dnsbld_zone_load_duration_seconds", &["bl.example"]) > 0.0);
     assert!(sum(&all, "process_resident_memory_bytes", &[]) > 1e6);
-    assert!(get(&live, "/healthz").starts_with("HTTP/1.0 200"));
-    assert!(get(&live, "/readyz").starts_with("HTTP/1.0 200"), "{}", get(&live, "/readyz"));
+    assert!(live.get("/healthz").starts_with("HTTP/1.0 200"));
+    assert!(live.get("/readyz").starts_with("HTTP/1.0 200"), "{}", live.get("/readyz"));
 }
 
 #[test]
 fn readiness_wants_every_zone() {
     let place = Place::new();
     let live = Live::start(&place, &[]);
-    assert!(get(&live, "/readyz").starts_with("HTTP/1.0 503"), "no zone at all");
+    assert!(live.get("/readyz").starts_with("HTTP/1.0 503"), "no zone at all");
     place.drop_file("bl.example.ip4set", "127.0.0.2\n");
-    await_true("ready", || get(&live, "/readyz").starts_with("HTTP/1.0 200"), || live.log());
+    await_true("ready", || live.get("/readyz").starts_with("HTTP/1.0 200"), || live.log());
     place.drop_file("broken.example.ip4set.gz", b"\x1f\x8b broken");
-    await_true("not ready", || get(&live, "/readyz").starts_with("HTTP/1.0 503"), || live.log());
-    assert!(get(&live, "/readyz").contains("zone broken.example is not loaded"), "{}", get(&live, "/readyz"));
+    await_true("not ready", || live.get("/readyz").starts_with("HTTP/1.0 503"), || live.log());
+    assert!(live.get("/readyz").contains("zone broken.example is not loaded"), "{}", live.get("/readyz"));
     place.drop_file("broken.example.ip4set.gz", super::live::gzip("127.0.0.2\n"));
-    await_true("ready again", || get(&live, "/readyz").starts_with("HTTP/1.0 200"), || live.log());
+    await_true("ready again", || live.get("/readyz").starts_with("HTTP/1.0 200"), || live.log());
     // One that has expired is answered SERVFAIL: not ready either.
     place.drop_file("old.example.ip4set", "$TIMESTAMP 2020:01:01 2020:02:01\n127.0.0.2\n");
-    await_true("not ready", || get(&live, "/readyz").starts_with("HTTP/1.0 503"), || live.log());
-    assert!(get(&live, "/readyz").contains("old.example"), "{}", get(&live, "/readyz"));
-    assert!(get(&live, "/healthz").starts_with("HTTP/1.0 200"));
+    await_true("not ready", || live.get("/readyz").starts_with("HTTP/1.0 503"), || live.log());
+    assert!(live.get("/readyz").contains("old.example"), "{}", live.get("/readyz"));
+    assert!(live.get("/healthz").starts_with("HTTP/1.0 200"));
 }
 
 /// The self-test sees what a client would: a list of the world, one without its test entry, and one that is mended.

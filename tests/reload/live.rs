@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 pub(crate) use super::support::daemon::{PATIENCE, await_true};
 use super::support::{
     daemon::{Daemon, dnsbld},
-    message::{Query, show_reply},
+    message::{Query, reversed, show_reply},
 };
 
 /// What a drop of a small file may take: two seconds are promised (deploy/reload.md), and here is room for a busy machine.
@@ -203,11 +203,14 @@ impl Live {
     }
 
     pub(crate) fn metrics(&self) -> String {
+        self.get("/metrics")
+    }
+
+    /// What HTTP replies to this path.
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.http()).expect("a connection");
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("a reply");
-        text
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("sent");
+        io::read_to_string(stream).expect("a reply")
     }
 
     pub(crate) fn send(&self, signal: Signal) {
@@ -273,8 +276,7 @@ pub(crate) fn notes(count: u32, seen_s: u64) -> String {
 
 /// The name under which address `number` of [`hosts`] is asked for.
 pub(crate) fn host_name(number: u32, zone: &str) -> String {
-    let [a, b, c, d] = Ipv4Addr::from(0x0a00_0001 + number).octets();
-    format!("{d}.{c}.{b}.{a}.{zone}")
+    format!("{}.{zone}", reversed(Ipv4Addr::from(0x0a00_0001 + number)))
 }
 
 /// Octets packed by gzip.

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::live::{Live, Place, await_true};
+use super::{
+    live::{Live, Place, await_true},
+    support::message::reversed,
+};
 
 /// These take some seconds each in a debug build, and many more on a busy machine, since loading gives way.
 const LOADED: Duration = Duration::from_secs(120);
@@ -63,11 +66,6 @@ fn host(number: u32) -> Ipv4Addr {
 /// Each the start of a network of its own.
 fn prefix(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x8000_0000 + (number << 10))
-}
-
-fn reversed(address: Ipv4Addr) -> String {
-    let [a, b, c, d] = address.octets();
-    format!("{d}.{c}.{b}.{a}")
 }
 
 impl List {

@@ -2,7 +2,7 @@
 //!
 //! Replies are read by `hickory-proto`, which shares no code with the server's writer.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use dnsbld::wire::name::Name;
 use hickory_proto::{
@@ -67,6 +67,15 @@ impl Query {
 /// A name in wire format, in the case it was written in.
 pub(crate) fn wire_name(text: &str) -> Vec<u8> {
     Name::parse_keeping_case(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}")).as_wire().to_vec()
+}
+
+/// The labels under which a list has an address: its octets or nibbles, the last one first.
+pub(crate) fn reversed(address: impl Into<IpAddr>) -> String {
+    let labels: Vec<String> = match address.into() {
+        IpAddr::V4(address) => address.octets().iter().rev().map(u8::to_string).collect(),
+        IpAddr::V6(address) => (0..32).map(|place| format!("{:x}", u128::from(address) >> (4 * place) & 0xf)).collect(),
+    };
+    labels.join(".")
 }
 
 /// The number of a record type.
