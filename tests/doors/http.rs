@@ -328,7 +328,8 @@ pub(crate) fn metric(server: &Server, line: &str) -> Option<f64> {
 fn questions_without_an_answer_and_changes_that_are_not_taken_are_told_apart() {
     let server = open();
     let of_http = || {
-        let count = |result: &str| metric(&server, &format!("dnsbld_door_requests_total{{door=\"http\",result=\"{result}\"}}"));
+        let count =
+            |result: &str| metric(&server, &format!("dnsbld_door_requests_total{{door=\"http\",result=\"{result}\"}}"));
         ["done", "answered", "refused"].map(|result| count(result).expect("it is open") as u32)
     };
     let missing = "/v1/zones/bl.example/listings/192.0.2.9";
