@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     wire::name::Name,
-    zone::live::{Place, reverse},
+    zone::{live::Place, reversed::reverse},
 };
 
 /// What a line says.

@@ -96,7 +96,7 @@ fn a_drop_is_held_against_a_running_server() {
 #[test]
 fn several_files_are_dropped_together() {
     let (old, new) = (Place::new(), Place::new());
-    let hosts = |range: std::ops::Range<u8>| range.map(|last| format!("192.0.2.{last}\n")).collect::<String>();
+    let hosts = |range: std::ops::Range<u8>| range.map(|last| format!("192.0.2.{last}\n")).collect::<Vec<_>>().concat();
     old.drop_file("bl.example.ip4set.one", hosts(0..50));
     old.drop_file("bl.example.ip4set.two", hosts(50..100));
     new.drop_file("bl.example.ip4set.one", hosts(9..50));
