@@ -21,6 +21,7 @@ use crate::{
         names::Names,
         nested::Standings,
         ruling::{Claim, Context, Level, is_over},
+        subject::Run,
     },
 };
 
@@ -303,43 +304,27 @@ impl ReloadRules {
     fn judge_addresses(
         &self,
         addresses: &Addresses,
-        mut watched: Vec<Watched>,
+        watched: impl Iterator<Item = (IpNet, Breach)>,
         context: &Context,
         breaches: &mut Vec<Breach>,
     ) {
-        let (mut listed_v4, mut listed_v6) = (0u64, 0.0);
-        addresses.for_each_v4(|first, last, said| {
-            if may_list(addresses, said, context) {
-                listed_v4 += u64::from(last - first) + 1;
-                for watched in &mut watched {
-                    watched.see_v4(first, last);
-                }
-            }
-        });
-        addresses.for_each_v6(|first, last, said| {
-            if may_list(addresses, said, context) {
-                listed_v6 += (last - first) as f64 + 1.0;
-                for watched in &mut watched {
-                    watched.see_v6(first, last);
-                }
-            }
-        });
-        let share = (listed_v4 as f64 / 2f64.powi(32)).max((listed_v6 / 2f64.powi(125)).min(1.0));
-        if share > self.max_address_share {
-            breaches.push(Breach::World { share });
+        // Few lists say anything of so much that it has to be told how much of it they list: of each of millions of hosts.
+        if share(addresses.extent_v4(), addresses.extent_v6()) > self.max_address_share {
+            let share = listed_share(addresses, context);
+            breaches.extend((share > self.max_address_share).then_some(Breach::World { share }));
         }
-        breaches.extend(watched.into_iter().filter(|watched| watched.is_listed).map(|watched| watched.breach));
+        breaches.extend(watched.filter(|(net, _)| lists_any_of(addresses, net, context)).map(|(_, breach)| breach));
     }
 
     /// What must not be listed.
-    fn watched(&self, kind: Kind, servers: &[IpAddr]) -> Vec<Watched> {
+    fn watched(&self, kind: Kind, servers: &[IpAddr]) -> impl Iterator<Item = (IpNet, Breach)> {
         let localhost = IpNet::from(IpAddr::from([127, 0, 0, 1]));
-        let never = std::iter::once(&localhost).chain(&self.never_list);
-        let never = never.flat_map(|&prefix| std::iter::once(prefix).chain(mapped(prefix)));
+        let never = std::iter::once(localhost).chain(self.never_list.iter().copied());
+        let never = never.flat_map(|prefix| std::iter::once(prefix).chain(mapped(prefix)));
         let servers = servers.iter().filter(|_| self.refuse_own_servers);
-        let never = never.map(|prefix| (prefix, Breach::NeverListed { prefix, kind }));
-        let own = servers.map(|&address| (address.into(), Breach::OwnServer { address, kind }));
-        never.chain(own).map(|(prefix, breach)| Watched { prefix, breach, is_listed: false }).collect()
+        let never = never.map(move |prefix| (prefix, Breach::NeverListed { prefix, kind }));
+        let own = servers.map(move |&address| (address.into(), Breach::OwnServer { address, kind }));
+        never.chain(own)
     }
 }
 
@@ -358,25 +343,41 @@ fn judge_access(judged: &Judged<'_>, breaches: &mut Vec<Breach>) {
     }
 }
 
-/// Addresses that must not be listed, and whether they are.
-struct Watched {
-    prefix: IpNet,
-    breach: Breach,
-    is_listed: bool,
+/// The share of so many addresses, 0 to 1: of all of IPv4, or of those of IPv6 that are in use (`2000::/3`).
+fn share(v4: f64, v6: f64) -> f64 {
+    (v4 / 2f64.powi(32)).max((v6 / 2f64.powi(125)).min(1.0))
 }
 
-impl Watched {
-    fn see_v4(&mut self, first: u32, last: u32) {
-        if let IpNet::V4(net) = self.prefix {
-            self.is_listed |= first <= u32::from(net.broadcast()) && last >= u32::from(net.network());
+/// The share of the addresses that may be listed.
+fn listed_share(addresses: &Addresses, context: &Context) -> f64 {
+    let (mut v4, mut v6) = (0.0, 0.0);
+    addresses.for_each_v4(|first, last, said| {
+        if may_list(addresses, said, context) {
+            v4 += f64::from(last - first) + 1.0;
         }
-    }
+    });
+    addresses.for_each_v6(|first, last, said| {
+        if may_list(addresses, said, context) {
+            v6 += (last - first) as f64 + 1.0;
+        }
+    });
+    share(v4, v6)
+}
 
-    fn see_v6(&mut self, first: u128, last: u128) {
-        if let IpNet::V6(net) = self.prefix {
-            self.is_listed |= first <= u128::from(net.broadcast()) && last >= u128::from(net.network());
+/// Whether any address of that prefix may be listed.
+fn lists_any_of(addresses: &Addresses, net: &IpNet, context: &Context) -> bool {
+    let mut is_listed = false;
+    match net {
+        IpNet::V4(net) => {
+            let range = Run { first: net.network().into(), last: net.broadcast().into() };
+            addresses.for_each_v4_of(range, |_, _, said| is_listed |= may_list(addresses, said, context));
+        }
+        IpNet::V6(net) => {
+            let range = Run { first: net.network().into(), last: net.broadcast().into() };
+            addresses.for_each_v6_of(range, |_, _, said| is_listed |= may_list(addresses, said, context));
         }
     }
+    is_listed
 }
 
 /// Whether addresses are listed, now or at a later time, for anyone: an exclusion may end before what is behind it, a listing may

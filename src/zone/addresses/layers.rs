@@ -21,6 +21,7 @@ use crate::zone::{
     nested::{self, Nested, Standings},
     ruling::{Context, Finding, Rulings},
     standing::Standing,
+    subject::Run,
 };
 
 /// Single addresses.
@@ -164,6 +165,10 @@ impl<K: Key> Hosts<K> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether any host has an end of its own.
     pub(super) fn has_lifetimes(&self) -> bool {
         self.column.has_lifetimes()
@@ -205,9 +210,10 @@ impl<K: Key> Hosts<K> {
         spread(&self.keys, count)
     }
 
-    /// All hosts in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Piece> {
-        self.keys.iter().enumerate().map(|(position, key)| {
+    /// The hosts of a range, in order.
+    pub(super) fn iter(&self, range: Run<K>) -> impl Iterator<Item = Piece> {
+        let positions = self.keys.positions(range.first, range.last);
+        self.keys.iter(positions.clone()).zip(positions).map(|(key, position)| {
             let key = key.widen();
             Piece { first: key, last: key, standing: self.column.standing(position), behind: Vec::new() }
         })
@@ -326,16 +332,25 @@ impl<K: Key> Segments<K> {
         })
     }
 
+    /// Something is said of so many keys.
+    pub(super) fn extent(&self) -> f64 {
+        let all = Run { first: K::MIN, last: K::MAX };
+        self.iter(all).map(|piece| piece.last.since(piece.first).widen() as f64 + 1.0).sum()
+    }
+
     /// Starts of segments from all over the set, some more than `count` if there are so many.
     pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
         let mut last = None;
         spread(&self.starts, count).filter(move |start| last.replace(*start) != Some(*start))
     }
 
-    /// All segments of which something is said, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Piece<K>> {
-        let nexts = self.starts.iter().skip(1).map(Some).chain([None]);
-        let starts = self.starts.iter().zip(nexts).enumerate().filter(|(_, (first, next))| *next != Some(*first));
+    /// The segments that reach into a range and of which something is said, in order.
+    pub(super) fn iter(&self, range: Run<K>) -> impl Iterator<Item = Piece<K>> {
+        let positions = self.positions(range.first, range.last);
+        let len = self.starts.len();
+        let nexts = self.starts.iter((positions.start + 1).min(len)..len).map(Some).chain([None]);
+        let starts = positions.clone().zip(self.starts.iter(positions).zip(nexts));
+        let starts = starts.filter(|(_, (first, next))| *next != Some(*first));
         let pieces = starts.map(|(position, (first, next))| {
             let last = next.map_or(K::MAX, before);
             let behind = std::iter::successors(self.behind(position), |&position| self.behind(position));
@@ -396,18 +411,19 @@ impl<K: Key> Piece<K> {
     }
 }
 
-/// Lays several layers over each other, the most specific first, and calls `visit` with each piece of which something is
-/// said and all that is said of it, as far down as it can matter.
+/// Lays what several layers have of a range over each other, the most specific first, and calls `visit` with each piece of it of
+/// which something is said and all that is said of that, as far down as it can matter.
 pub(super) fn overlay<'a>(
+    range: Run<u128>,
     layers: Vec<Box<dyn Iterator<Item = Piece> + 'a>>,
     mut visit: impl FnMut(u128, u128, &Standings),
 ) {
     let mut layers: Vec<_> = layers.into_iter().map(Iterator::peekable).collect();
     let mut standings = Standings(Vec::with_capacity(layers.len()));
-    let mut at = 0;
+    let mut at = range.first;
     loop {
         let mut next = None;
-        let mut last = u128::MAX;
+        let mut last = range.last;
         let Standings(stack) = &mut standings;
         stack.clear();
         for layer in &mut layers {
@@ -433,9 +449,9 @@ pub(super) fn overlay<'a>(
         } else if next.is_none() {
             return;
         }
-        match last.checked_add(1) {
-            Some(after) => at = after,
-            None => return,
+        if last >= range.last {
+            return;
         }
+        at = last + 1;
     }
 }

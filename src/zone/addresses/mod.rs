@@ -56,6 +56,7 @@ use super::{
     lifetimes::Lifetimes,
     nested::{self, Standings},
     ruling::{ASKED_MAX, Context, Finding, Level, Rulings},
+    subject::Run,
 };
 
 /// An immutable set of addresses and prefixes with what is said of them.
@@ -118,17 +119,41 @@ impl Addresses {
 
     /// Calls `visit` with each range of IPv4 addresses of which the same is said, in ascending order, and all that is said,
     /// most specific first, down to what always decides. [`Self::decide`] and [`Self::levels`] read that.
-    pub fn for_each_v4(&self, mut visit: impl FnMut(u32, u32, &Standings)) {
-        let segments = self.v4_segments.iter().map(|piece| piece.map(u128::from, u128::from));
-        overlay(vec![Box::new(self.v4_hosts.iter()), Box::new(segments)], |first, last, standings| {
-            visit(first as u32, last as u32, standings);
-        });
+    pub fn for_each_v4(&self, visit: impl FnMut(u32, u32, &Standings)) {
+        self.for_each_v4_of(Run { first: 0, last: u32::MAX }, visit);
     }
 
     /// The same for IPv6.
     pub fn for_each_v6(&self, visit: impl FnMut(u128, u128, &Standings)) {
-        let wide = self.v6_wide.iter().map(|piece| piece.map(first_below, last_below));
-        overlay(vec![Box::new(self.v6_hosts.iter()), Box::new(self.v6_deep.iter()), Box::new(wide)], visit);
+        self.for_each_v6_of(Run { first: 0, last: u128::MAX }, visit);
+    }
+
+    /// The same of one range of IPv4 addresses, as far as the others reach into it.
+    pub fn for_each_v4_of(&self, range: Run<u32>, mut visit: impl FnMut(u32, u32, &Standings)) {
+        let segments = self.v4_segments.iter(range).map(|piece| piece.map(u128::from, u128::from));
+        let layers: Vec<Box<dyn Iterator<Item = _>>> = vec![Box::new(self.v4_hosts.iter(range)), Box::new(segments)];
+        let range = Run { first: range.first.into(), last: range.last.into() };
+        overlay(range, layers, |first, last, standings| visit(first as u32, last as u32, standings));
+    }
+
+    /// The same of one range of IPv6 addresses.
+    pub fn for_each_v6_of(&self, range: Run<u128>, visit: impl FnMut(u128, u128, &Standings)) {
+        let (hosts, deep) = (self.v6_hosts.iter(range), self.v6_deep.iter(range));
+        let upper_halves = Run { first: (range.first >> 64) as u64, last: (range.last >> 64) as u64 };
+        let wide = self.v6_wide.iter(upper_halves).map(|piece| piece.map(first_below, last_below));
+        overlay(range, vec![Box::new(hosts), Box::new(deep), Box::new(wide)], visit);
+    }
+
+    /// Something is said of so many IPv4 addresses at most: a single one counts beside the prefixes around it, so that it need
+    /// not be looked at.
+    pub fn extent_v4(&self) -> f64 {
+        self.v4_hosts.len() as f64 + self.v4_segments.extent()
+    }
+
+    /// The same for IPv6.
+    pub fn extent_v6(&self) -> f64 {
+        let wide = self.v6_wide.extent() * 2f64.powi(64);
+        self.v6_hosts.len() as f64 + self.v6_deep.extent() + wide
     }
 
     /// Decides what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit.

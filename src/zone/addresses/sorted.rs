@@ -439,10 +439,10 @@ impl<K: Key> Sorted<K> {
         }
     }
 
-    /// All keys in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = K> {
-        let mut cell = 0;
-        (0..self.len()).map(move |position| match &self.keys {
+    /// The keys at these positions, in order.
+    pub(super) fn iter(&self, positions: Range<usize>) -> impl Iterator<Item = K> {
+        let mut cell = self.cells.partition_point(|&start| start as usize <= positions.start).saturating_sub(1);
+        positions.map(move |position| match &self.keys {
             Keys::Whole(keys) => keys[position],
             Keys::Halves(lows) => {
                 while self.cells[cell + 1] as usize <= position {
@@ -519,13 +519,14 @@ mod tests {
         let sorted = builder.build();
         assert_eq!(sorted.len(), keys.len());
         assert!(again.into_keys().eq(keys.iter().copied()));
-        assert_eq!(sorted.iter().collect::<Vec<_>>(), keys);
+        assert_eq!(sorted.iter(0..keys.len()).collect::<Vec<_>>(), keys);
         for probe in probes {
             assert_eq!(sorted.find(probe), keys.binary_search(&probe).ok(), "{probe:?}");
             assert_eq!(sorted.count_to(probe), keys.partition_point(|key| *key <= probe), "{probe:?}");
         }
         for position in (0..keys.len()).step_by(1 + keys.len() / 1_000) {
             assert_eq!(sorted.key(position), keys[position]);
+            assert!(sorted.iter(position..keys.len()).take(3).eq(keys[position..].iter().copied().take(3)));
         }
     }
 

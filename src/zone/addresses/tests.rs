@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use super::*;
 use crate::zone::{
     ruling::{Claim, FOREVER_S, KeyRule},
-    standing::Equals,
+    standing::{Equals, Standing},
     values::ValueId,
 };
 
@@ -136,6 +136,37 @@ fn check_v4(lines: &[Line], specificity: Specificity) -> Result<(), TestCaseErro
             prop_assert_eq!(of_levels(levels, &context), found);
         }
     }
+    let covered =
+        covered.into_iter().map(|(first, last, standings)| (first.into(), last.into(), standings.0)).collect();
+    check_ranges(&covered, V4_BASE.into(), |range, pieces| {
+        let range = Run { first: range.first as u32, last: range.last as u32 };
+        set.for_each_v4_of(range, |first, last, standings| {
+            pieces.push((first.into(), last.into(), standings.0.clone()))
+        });
+    })?;
+    prop_assert!(set.extent_v4() >= extent(&covered) && set.extent_v6() == 0.0);
+    Ok(())
+}
+
+/// Ranges and what is said of them.
+type Pieces = Vec<(u128, u128, Vec<Standing>)>;
+
+fn extent(pieces: &Pieces) -> f64 {
+    pieces.iter().map(|piece| (piece.1 - piece.0) as f64 + 1.0).sum()
+}
+
+/// Of a range, the same is visited as of all that reaches into it.
+fn check_ranges(covered: &Pieces, base: u128, visit: impl Fn(Run<u128>, &mut Pieces)) -> Result<(), TestCaseError> {
+    for (first, size) in (base - 2..base + 270).step_by(13).flat_map(|first| [1, 2, 40, 300].map(|size| (first, size)))
+    {
+        let last = first + size - 1;
+        let reaches = |piece: &&(u128, u128, _)| piece.0 <= last && piece.1 >= first;
+        let clipped =
+            covered.iter().filter(reaches).map(|piece| (piece.0.max(first), piece.1.min(last), piece.2.clone()));
+        let mut pieces = Vec::new();
+        visit(Run { first, last }, &mut pieces);
+        prop_assert_eq!(pieces, clipped.collect::<Vec<_>>());
+    }
     Ok(())
 }
 
@@ -165,12 +196,17 @@ fn check_v6(lines: &[Line], base: u128) -> Result<(), TestCaseError> {
     let mut covered = Vec::new();
     set.for_each_v6(|first, last, standings| covered.push((first, last, standings.clone())));
     prop_assert!(covered.is_sorted_by(|one, two| one.1 < two.0));
-    for (first, last, standings) in covered {
-        for (address, context) in [first, last].into_iter().flat_map(|end| contexts().map(move |c| (end, c))) {
+    for (first, last, standings) in &covered {
+        for (address, context) in [*first, *last].into_iter().flat_map(|end| contexts().map(move |c| (end, c))) {
             let found = answer(set.find_v6(address, &context), &context);
-            prop_assert_eq!(answer(set.decide(&standings, &context), &context), found);
+            prop_assert_eq!(answer(set.decide(standings, &context), &context), found);
         }
     }
+    let covered = covered.into_iter().map(|(first, last, standings)| (first, last, standings.0)).collect();
+    check_ranges(&covered, base.max(2), |range, pieces| {
+        set.for_each_v6_of(range, |first, last, standings| pieces.push((first, last, standings.0.clone())));
+    })?;
+    prop_assert!(set.extent_v6() >= extent(&covered) && set.extent_v4() == 0.0);
     Ok(())
 }
 
