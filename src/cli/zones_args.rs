@@ -46,6 +46,7 @@ impl ZonesArguments {
             Some(path) => Config::from_file(path)?,
             None => Config::serving(source(&self.zones)?),
         };
+        check_all(&config)?;
         config.load.allow_host_bits |= self.allow_host_bits;
         Ok(config)
     }
@@ -72,7 +73,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// What a word names.
+    /// What a word names; files of it may lack what they are to stand beside.
     pub(super) fn named(word: &str) -> anyhow::Result<Self> {
         let words = [word.to_owned()];
         Ok(Self { config: config_of(&words)?, files: files(&words) })
@@ -134,8 +135,15 @@ fn source(words: &[String]) -> anyhow::Result<ZoneSource> {
         bail!("{folder}: one folder can be served, and not beside specifications; put the files into one folder");
     }
     let specs = words.iter().map(|word| specification(word)).collect::<anyhow::Result<Vec<_>>>()?;
-    check(&specs)?;
     Ok(ZoneSource::Specs(specs))
+}
+
+/// Whether what words name can be served together.
+fn check_all(config: &Config) -> anyhow::Result<()> {
+    if let ZoneSource::Specs(specs) = &config.zones {
+        check(specs)?;
+    }
+    Ok(())
 }
 
 /// What a word names that is no folder.
@@ -169,6 +177,7 @@ impl Loaded {
     /// # Errors
     /// When a dataset cannot be loaded, or there is none.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        check_all(config)?;
         config.zones.list_or_say().map_err(anyhow::Error::msg)?;
         let cell = Cell::default();
         let mut reloader = Reloader::new(reloader_settings(config), cell.clone());
