@@ -141,7 +141,7 @@ fn check_v4(lines: &[Line], specificity: Specificity) -> Result<(), TestCaseErro
     check_ranges(&covered, V4_BASE.into(), |range, pieces| {
         let range = Run { first: range.first as u32, last: range.last as u32 };
         set.for_each_v4_of(range, |first, last, standings| {
-            pieces.push((first.into(), last.into(), standings.0.clone()))
+            pieces.push((first.into(), last.into(), standings.0.clone()));
         });
     })?;
     prop_assert!(set.extent_v4() >= extent(&covered) && set.extent_v6() == 0.0);
