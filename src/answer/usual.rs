@@ -24,7 +24,7 @@ use crate::{
         shown::Key,
         snapshot::ZonePlace,
         subject::{has_nibbles_on_wire, is_behind_v4, read_v4_on_wire, read_v6_on_wire},
-        usual::{Keys, ServerRecords, UsualZone},
+        usual::{KeySort, ServerRecords, UsualZone},
         values::{TextPart, ValueId, Values},
     },
 };
@@ -134,7 +134,7 @@ fn answer_v4(
     room: &mut Room,
 ) -> Option<UsualOutcome> {
     let query = read(request)?;
-    let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
+    let zone = zone_at(setting.world, query.name().get(apex_at..)?, KeySort::Addresses)?;
     match find_v4(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, room),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::Address(IpAddr::V4(address.into())), room),
@@ -145,7 +145,7 @@ fn answer_v4(
 fn answer_v6(setting: Setting<'_>, request: &[u8], room: &mut Room) -> Option<UsualOutcome> {
     let query = read(request)?;
     let (address, apex_at) = read_v6_on_wire(query.name())?;
-    let zone = zone_at(setting.world, query.name().get(apex_at..)?, Keys::Addresses)?;
+    let zone = zone_at(setting.world, query.name().get(apex_at..)?, KeySort::Addresses)?;
     match find_v6(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, room),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::Address(IpAddr::V6(address.into())), room),
@@ -159,7 +159,7 @@ fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], room:
     let (zone, apex_at) = name.read_above(
         query.name(),
         |len| snapshot.may_be_usual(len),
-        |left| zone_at(setting.world, left, Keys::Names),
+        |left| zone_at(setting.world, left, KeySort::Names),
     )?;
     let relative = name.relative(name.label_count());
     match find_name(zone, setting.world, relative, query.qtype).ok()? {
@@ -170,7 +170,7 @@ fn answer_name(name: &mut QueryName, setting: Setting<'_>, request: &[u8], room:
 
 /// The usual zone of that name, if it lists such keys.
 #[inline(always)]
-fn zone_at<'a>(world: &World<'a>, apex: &[u8], keys: Keys) -> Option<&'a UsualZone> {
+fn zone_at<'a>(world: &World<'a>, apex: &[u8], keys: KeySort) -> Option<&'a UsualZone> {
     world.snapshot.usual_at(apex, world.now_s).filter(|zone| zone.keys == keys)
 }
 

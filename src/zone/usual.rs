@@ -18,7 +18,7 @@ use crate::wire::{
 
 /// What a zone lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
+pub enum KeySort {
     /// Addresses.
     Addresses,
     /// Names.
@@ -31,7 +31,7 @@ pub struct UsualZone {
     /// Its place among the zones.
     pub place: ZonePlace,
     /// What it lists.
-    pub keys: Keys,
+    pub keys: KeySort,
     /// After this second its data are no longer to be served.
     pub expires_s: u64,
     /// Where its live listings are found.
@@ -100,8 +100,8 @@ impl UsualZone {
         let keys = keys(content)?;
         // A name may lead anywhere; an address only where a label could be one of its own.
         let is_apart = match keys {
-            Keys::Addresses => !below.iter().filter_map(|below| below.labels().last()).any(may_be_of_address),
-            Keys::Names => below.is_empty(),
+            KeySort::Addresses => !below.iter().filter_map(|below| below.labels().last()).any(may_be_of_address),
+            KeySort::Names => below.is_empty(),
         };
         if !is_apart {
             return None;
@@ -130,7 +130,7 @@ fn may_be_of_address(label: &[u8]) -> bool {
 }
 
 /// What a zone lists, if that is of one kind and all in one place.
-fn keys(content: &Content) -> Option<Keys> {
+fn keys(content: &Content) -> Option<KeySort> {
     if !content.is_all_at_apex() {
         return None;
     }
@@ -149,10 +149,10 @@ fn keys(content: &Content) -> Option<Keys> {
     keys
 }
 
-fn keys_of(entries: &Entries) -> Option<Keys> {
+fn keys_of(entries: &Entries) -> Option<KeySort> {
     match entries {
-        Entries::Addresses(_) => Some(Keys::Addresses),
-        Entries::Names(_) => Some(Keys::Names),
+        Entries::Addresses(_) => Some(KeySort::Addresses),
+        Entries::Names(_) => Some(KeySort::Names),
         Entries::Records(_) => None,
     }
 }

@@ -16,12 +16,12 @@ pub(super) struct Annotations {
     least: u32,
     greatest: u32,
     /// Their lowest bits.
-    packed: BitNumbers,
+    bits: BitNumbers,
 }
 
 impl Default for Annotations {
     fn default() -> Self {
-        Self { which: Which::default(), least: u32::MAX, greatest: 0, packed: BitNumbers::default() }
+        Self { which: Which::default(), least: u32::MAX, greatest: 0, bits: BitNumbers::default() }
     }
 }
 
@@ -30,33 +30,33 @@ impl Annotations {
     #[inline]
     pub(super) fn get(&self, position: usize) -> Option<u32> {
         let at = self.which.rank(position)?;
-        Some(whole(self.packed.get(at), self.packed.mask(), self.least))
+        Some(whole(self.bits.get(at), self.bits.mask(), self.least))
     }
 
     /// The entry at `position`, above all before it, has that number.
     pub(super) fn push(&mut self, position: usize, number: u32) {
         self.which.mark(position);
         let (least, greatest) = (number.min(self.least), number.max(self.greatest));
-        let (mask, old_least) = (self.packed.mask(), self.least);
-        self.packed.reach(greatest - least, |bits| whole(bits, mask, old_least));
+        let (mask, old_least) = (self.bits.mask(), self.least);
+        self.bits.reach(greatest - least, |bits| whole(bits, mask, old_least));
         (self.least, self.greatest) = (least, greatest);
-        self.packed.push(number);
+        self.bits.push(number);
     }
 
     /// All are there, of so many entries.
     pub(super) fn finish(&mut self, entries: usize) {
         self.which.finish(entries);
-        self.packed.shrink_to_fit();
+        self.bits.shrink_to_fit();
     }
 
     /// The same without caring for a bit an entry.
     pub(super) fn finish_marked(&mut self, entries: usize) {
         self.which.finish_marked(entries);
-        self.packed.shrink_to_fit();
+        self.bits.shrink_to_fit();
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.which.memory_bytes() + self.packed.memory_bytes()
+        self.which.memory_bytes() + self.bits.memory_bytes()
     }
 }
 

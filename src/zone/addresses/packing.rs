@@ -59,7 +59,7 @@ impl Common {
 #[derive(Debug)]
 pub(super) struct Packing<K> {
     pub(super) common: Common,
-    packed: Tape,
+    tape: Tape,
     count: usize,
     /// How often its entries were merged.
     pub(super) merged: u32,
@@ -71,7 +71,7 @@ pub(super) struct Packing<K> {
 
 impl<K: Key> Packing<K> {
     pub(super) fn new(common: Common, merged: u32) -> Self {
-        Self { common, packed: Tape::default(), count: 0, merged, translation: None, last: nothing() }
+        Self { common, tape: Tape::default(), count: 0, merged, translation: None, last: nothing() }
     }
 
     /// The next entry.
@@ -79,7 +79,7 @@ impl<K: Key> Packing<K> {
     pub(super) fn push(&mut self, entry: Entry<K>) {
         let Self { common, last, .. } = self;
         let Standing { ruling, until_s } = entry.standing;
-        self.packed.append(ENTRY_MAX, |into| {
+        self.tape.append(ENTRY_MAX, |into| {
             entry.start.since(last.start).pack(into);
             if common.length.is_none() {
                 into.push(entry.length as u8);
@@ -110,17 +110,17 @@ impl<K: Key> Packing<K> {
 
     /// Octets written.
     pub(super) fn len(&self) -> usize {
-        self.packed.len()
+        self.tape.len()
     }
 
     /// Gives back what was taken for octets that were not written.
     pub(super) fn shrink_to_fit(&mut self) {
-        self.packed.shrink_to_fit();
+        self.tape.shrink_to_fit();
     }
 
     pub(super) fn read(mut self) -> Reading<K> {
-        self.packed.turn();
-        let Self { common, packed: tape, count, translation, .. } = self;
+        self.tape.turn();
+        let Self { common, tape, count, translation, .. } = self;
         let translation = translation.filter(|_| common.ruling.is_none());
         Reading { common, source: Source::Tape(tape), left: count, newest: nothing(), translation }
     }

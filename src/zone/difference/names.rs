@@ -16,7 +16,7 @@ const UNSAID: u32 = u32::MAX;
 
 /// The names of one dataset, labels from right to left, in their order.
 #[derive(Default)]
-struct Rows {
+struct OrderedNames {
     octets: Vec<u8>,
     rows: Vec<Row>,
 }
@@ -29,7 +29,7 @@ struct Row {
     below: u32,
 }
 
-impl Rows {
+impl OrderedNames {
     fn new(dataset: &Dataset, context: &Context, answers: &mut Answers) -> Self {
         let mut own = Self::default();
         let Entries::Names(names) = &dataset.entries else { return own };
@@ -69,7 +69,8 @@ pub(super) fn compare(
     answers: &mut Answers,
     difference: &mut Difference,
 ) {
-    let datasets: Vec<Rows> = old.iter().chain(new).map(|dataset| Rows::new(dataset, context, answers)).collect();
+    let datasets: Vec<OrderedNames> =
+        old.iter().chain(new).map(|dataset| OrderedNames::new(dataset, context, answers)).collect();
     let mut at = vec![0; datasets.len()];
     let mut way: Vec<Step> = Vec::new();
     let (nothing, mut exact, mut below) = (vec![Answers::NONE; datasets.len()], Vec::new(), Vec::new());

@@ -19,7 +19,7 @@ const PARTS: usize = CHUNK_MAX / PART;
 const INDEXED_MIN: usize = 8;
 
 /// Keys in order. How many there are is known to the chunk that has them.
-pub(super) trait Keys: Clone {
+pub(super) trait ChunkKeys: Clone {
     /// A key as it is compared.
     type Key: ?Sized + Ord;
     /// What is known of the keys of a chunk without reading it: the first one, and more where that helps to find others.
@@ -81,7 +81,7 @@ impl<A: Address> Index<A> {
     }
 }
 
-impl<A: Address> Keys for Numbers<A> {
+impl<A: Address> ChunkKeys for Numbers<A> {
     type Key = A;
     type Heads = [A; PARTS];
     type Index = Index<A>;
@@ -186,7 +186,7 @@ impl Texts {
     }
 }
 
-impl Keys for Texts {
+impl ChunkKeys for Texts {
     type Key = [u8];
     type Heads = Arc<[u8]>;
     type Index = Infallible;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::keys::{CHUNK_MAX, Keys};
+use super::keys::{CHUNK_MAX, ChunkKeys};
 use crate::zone::ruling::is_over;
 
 /// The value of an exclusion.
@@ -86,7 +86,7 @@ struct Chunk<K> {
     count: usize,
 }
 
-impl<K: Keys> Chunk<K> {
+impl<K: ChunkKeys> Chunk<K> {
     const NO_ENTRY: Entry = Entry { until_s: 0, value: 0 };
 
     fn empty() -> Self {
@@ -137,13 +137,13 @@ impl<K: Keys> Chunk<K> {
 /// A chunk and what is known of it without reading it: all in one cache line for IPv4 addresses.
 #[derive(Clone)]
 #[repr(align(64))]
-struct Shelf<K: Keys> {
+struct Shelf<K: ChunkKeys> {
     heads: K::Heads,
     chunk: Arc<Chunk<K>>,
     ends: ChunkEnds,
 }
 
-impl<K: Keys> Shelf<K> {
+impl<K: ChunkKeys> Shelf<K> {
     /// For a chunk that is not empty.
     fn new(chunk: Chunk<K>) -> Self {
         Self { heads: chunk.keys.heads(), ends: chunk.ends(), chunk: Arc::new(chunk) }
@@ -171,7 +171,7 @@ impl<K: Keys> Shelf<K> {
 
 /// Keys in order, each with what is said of it.
 #[derive(Clone)]
-pub(super) struct Ordered<K: Keys> {
+pub(super) struct Ordered<K: ChunkKeys> {
     shelves: Vec<Shelf<K>>,
     /// Leads to the shelf of a key. None while shelves come and go; see [`Ordered::settle`].
     index: Option<K::Index>,
@@ -180,13 +180,13 @@ pub(super) struct Ordered<K: Keys> {
     exclusions: usize,
 }
 
-impl<K: Keys> Default for Ordered<K> {
+impl<K: ChunkKeys> Default for Ordered<K> {
     fn default() -> Self {
         Self { shelves: Vec::new(), index: None, is_settled: true, entries: 0, exclusions: 0 }
     }
 }
 
-impl<K: Keys> Ordered<K> {
+impl<K: ChunkKeys> Ordered<K> {
     /// The place of the shelf on which a key is, or would be.
     #[inline]
     fn place(&self, key: &K::Key) -> usize {
@@ -397,7 +397,7 @@ mod tests {
     };
 
     /// Any changes, held against a map of the standard library; every published version stays as it was.
-    fn as_a_map<K: Keys>(keys: &[impl Borrow<K::Key>], changes: &[(usize, Option<(u32, bool)>)]) {
+    fn as_a_map<K: ChunkKeys>(keys: &[impl Borrow<K::Key>], changes: &[(usize, Option<(u32, bool)>)]) {
         let mut ordered = Ordered::<K>::default();
         let mut model: BTreeMap<usize, Entry> = BTreeMap::new();
         let mut published: Vec<(Ordered<K>, BTreeMap<usize, Entry>)> = Vec::new();

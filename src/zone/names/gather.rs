@@ -100,15 +100,15 @@ impl Gathered {
         let Some(first) = rows.first() else { return };
         let first = octets_at(text, first.at);
         if runs.last().is_none_or(|run| *run.last > *first || run.translation.is_some()) {
-            runs.last_mut().into_iter().for_each(|run| run.packed.shrink_to_fit());
+            runs.last_mut().into_iter().for_each(|run| run.tape.shrink_to_fit());
             runs.push(Packing::default());
         }
         let run = runs.last_mut().expect("there is one that they follow");
-        self.packed_bytes -= run.packed.len();
+        self.packed_bytes -= run.tape.len();
         for row in &*rows {
             run.push(octets_at(text, row.at), row.scope, row.standing);
         }
-        self.packed_bytes += run.packed.len();
+        self.packed_bytes += run.tape.len();
         self.count += rows.len();
         rows.clear();
         text.clear();
@@ -141,7 +141,7 @@ fn head(octets: &[u8]) -> u128 {
 /// A run while it is written.
 #[derive(Debug, Default)]
 struct Packing {
-    packed: Tape,
+    tape: Tape,
     count: usize,
     last: Vec<u8>,
     last_end_s: u32,
@@ -158,7 +158,7 @@ impl Packing {
         let ruling = ruling.0.wrapping_add(2);
         let short = u8::try_from(ruling).unwrap_or(LONG_RULING).min(LONG_RULING);
         let ends = if until_s == FOREVER_S { 0 } else { ENDS };
-        self.packed.append(LINE_MAX, |into| {
+        self.tape.append(LINE_MAX, |into| {
             into.extend_from_slice(&[common as u8, rest.len() as u8]);
             into.extend_from_slice(rest);
             into.push(short << RULING_SHIFT | ends | scope as u8);
@@ -178,9 +178,9 @@ impl Packing {
     }
 
     fn read(mut self) -> Reading {
-        self.packed.turn();
+        self.tape.turn();
         Reading {
-            packed: self.packed,
+            tape: self.tape,
             left: self.count,
             octets: [0; NAME_MAX],
             len: 0,
@@ -196,7 +196,7 @@ impl Packing {
 /// A run while it is read.
 #[derive(Debug)]
 pub(super) struct Reading {
-    packed: Tape,
+    tape: Tape,
     left: usize,
     /// The name at hand.
     octets: [u8; NAME_MAX],
@@ -223,8 +223,8 @@ impl Reading {
             return false;
         }
         self.left -= 1;
-        let Self { packed, octets: name, len, scope, standing, end_s, .. } = self;
-        packed.take(|octets| {
+        let Self { tape, octets: name, len, scope, standing, end_s, .. } = self;
+        tape.take(|octets| {
             let common = usize::from(octets.octet());
             let rest_len = usize::from(octets.octet());
             *len = common + rest_len;
