@@ -202,7 +202,7 @@ impl<K: Key> Hosts<K> {
         let mut positions = self.keys.positions(first, last);
         (positions.len() as u128) <= last.since(first).widen()
             || positions
-                .any(|position| is_last(asks_left) || self.column.decide(position, rulings, context).is_absent())
+                .any(|position| are_all_asked(asks_left) || self.column.decide(position, rulings, context).is_absent())
     }
 
     /// Hosts from all over the set, some more than `count` if there are so many.
@@ -326,7 +326,7 @@ impl<K: Key> Segments<K> {
             return true;
         }
         self.positions(range.0, range.1).any(|position| {
-            is_last(asks_left)
+            are_all_asked(asks_left)
                 || self.decide(position, rulings, context).is_absent()
                     && self.clipped(position, range).is_some_and(|piece| test(piece, asks_left))
         })
@@ -383,10 +383,11 @@ fn spread<K: Key>(keys: &Sorted<K>, count: usize) -> impl Iterator<Item = K> {
     (0..keys.len()).step_by(step).map(|position| keys.key(position))
 }
 
-/// Takes one of the entries that may be asked. Returns whether none is left.
-fn is_last(asks_left: &mut usize) -> bool {
-    *asks_left = asks_left.saturating_sub(1);
-    *asks_left == 0
+/// Takes one of the entries that may be asked. Returns whether there was none.
+fn are_all_asked(asks_left: &mut usize) -> bool {
+    let were_left = *asks_left;
+    *asks_left = were_left.saturating_sub(1);
+    were_left == 0
 }
 
 /// The key before one that is not the lowest.
