@@ -31,9 +31,10 @@ pub fn is_over(until_s: u32, now_s: u64) -> bool {
     until_s != FOREVER_S && now_s >= u64::from(until_s)
 }
 
-/// So many entries are asked for one question whether anything is listed in a range or below a name, where times, keys or
-/// exclusions leave that open. Beyond that, the answer is that something is. Who asks label by label (RFC 9156) then asks a
-/// question too many; but there is no listing that cannot be found, and no question that takes long.
+/// So many entries of one set are asked whether anything is listed in a range or below a name, where times, keys or exclusions
+/// leave that open. Beyond that, the answer is that something is. Who asks label by label (RFC 9156) then asks a question too
+/// many; but there is no listing that cannot be found, and nothing that takes as long as the set is large. A question may ask
+/// each set of its zone, and where something was excluded by command, [piece by piece](super::live) of the range.
 pub const ASKED_MAX: usize = 1_024;
 
 /// What a lookup may depend on besides its key.
