@@ -78,7 +78,7 @@ fn begin<'a>(
     if pieces.last().is_some_and(|last| last.rest.is_some()) {
         pieces.extend(fork(pieces, None));
     }
-    let is_parted = threads > 1 && pieces.last().is_some_and(|last| last.loader.can_fork());
+    let is_parted = threads > 1 && pieces.last().is_some_and(|last| last.loader.can_be_parted());
     let mut parts = if is_parted { parts(file, options, threads)? } else { Vec::new() }.into_iter();
     let start = parts.next().filter(|_| parts.len() > 0);
     let source = open(file, start, options, progress)?;

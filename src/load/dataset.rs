@@ -124,7 +124,7 @@ impl Draft {
         match (&mut self.lines, later.lines) {
             (EntryLines::Addresses(lines), EntryLines::Addresses(later)) => lines.absorb(*later, &values),
             (EntryLines::Names(lines), EntryLines::Names(later)) => lines.absorb(*later, &values),
-            _ => debug_assert!(false, "parts of one kind, and not of records"),
+            _ => unreachable!("parts are of one kind, and not of records"),
         }
     }
 

@@ -351,13 +351,14 @@ impl<'o> Loader<'o> {
         Self { kind, label: label.to_owned(), head: ZoneHead::default(), body, options }
     }
 
-    /// Whether forks may read parts of one list, and be absorbed. Others are read in one go: of prefixes, equal ones are looked
-    /// for among all, and of records, sections and clients there are few.
-    pub fn can_fork(&self) -> bool {
+    /// Whether forks may read parts of one list, and be [absorbed](Self::absorb). Others are read in one go: of prefixes, equal
+    /// ones are looked for among all, and of records, sections and clients there are few.
+    pub fn can_be_parted(&self) -> bool {
         matches!(self.body, Body::Entries(_)) && !matches!(self.kind, Kind::Ip4Trie | Kind::Ip6Trie | Kind::Generic)
     }
 
-    /// Prepares to read lines that follow: with everything that is set now, and no entries. `None`: it is an access list.
+    /// Prepares to read lines that follow, with everything that is set now, and no entries: for a part of the list where it [can be
+    /// parted](Self::can_be_parted), and else to see what these lines say by themselves. `None`: it is an access list.
     pub fn fork(&self) -> Option<Self> {
         let body = match &self.body {
             Body::Entries(draft) => Body::Entries(Box::new(draft.fork())),
@@ -372,12 +373,16 @@ impl<'o> Loader<'o> {
         self.body.start_file();
     }
 
-    /// Takes over what a fork has read, whose lines follow those read here. For those that [can fork](Self::can_fork).
+    /// Takes over what a fork has read, whose lines follow those read here.
+    ///
+    /// # Panics
+    /// If the list cannot [be parted](Self::can_be_parted): lines would be lost.
     pub fn absorb(&mut self, later: Self) {
+        assert!(self.can_be_parted(), "{} is not read in parts", self.kind);
         self.head = later.head;
         match (&mut self.body, later.body) {
             (Body::Entries(draft), Body::Entries(later)) => draft.absorb(*later),
-            _ => debug_assert!(false, "only these are forked"),
+            _ => unreachable!("only lists of entries can be parted, and a fork is of the same kind"),
         }
     }
 

@@ -148,3 +148,13 @@ proptest! {
         }
     }
 }
+
+/// Lines of a list that is not read in parts are never lost in silence.
+#[test]
+#[should_panic(expected = "generic is not read in parts")]
+fn what_cannot_be_parted_is_not_absorbed() {
+    let options = Options::default();
+    let mut loader = Loader::new(Kind::Generic, "label", &options);
+    let later = loader.fork().expect("no access list");
+    loader.absorb(later);
+}
