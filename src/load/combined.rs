@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{wire::name::Name, zone::dataset::Kind};
 
-/// What lines are of that come now.
+/// Where the line to be read next stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the first section of the file.
