@@ -1,8 +1,10 @@
 //! Which line of which file says something of a key: the files are read again for it, since no memory is spent on lines.
 //!
-//! Nothing here knows a format. Lines go through the loader in blocks, each with what the lines before it have set, and where a
-//! block says something of the key it is halved until one line is left. So a line counts here if and only if it counts where
-//! it is served, whatever it looks like, and a file takes as long as it takes to load, and no more memory than a block.
+//! Nothing here knows a format. Lines go through the loader in passages, each with what the lines before it have set, and where
+//! a passage says something of the key it is halved until one line is left. So a line counts here if it counts where it is served,
+//! whatever it looks like, and a file takes as long as it takes to load, and no more memory than a passage. Where a line makes
+//! the whole dataset unusable, none is cited. Only what is wrong with all lines together (too many of one key, too much text) is not
+//! seen here.
 
 use std::{
     collections::HashMap,
@@ -15,10 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{asked::AskedKey, clock, reading::open_file, zones::DatasetSpec};
 use crate::{
-    load::{self, Lines, Loaded, Loader, Options, Report, Source},
+    load::{self, Lines, LoadError, Loaded, Loader, Options, Report, Source},
     wire::name::Name,
     zone::{
         addresses::Addresses,
+        bits::Address,
         dataset::{Dataset, Entries, Kind},
         names::Names,
         ruling::{Claim, Context, FOREVER_S, KeyRule},
@@ -26,8 +29,8 @@ use crate::{
 };
 
 /// Lines that go through the loader together, and about how many octets of them: a line may be long.
-const BLOCK_LINES: usize = 8_192;
-const BLOCK_LEN: usize = 1 << 20;
+const PASSAGE_LINES: usize = 8_192;
+const PASSAGE_LEN: usize = 1 << 20;
 
 /// Most lines that are cited of a dataset; the most specific of more may be among those left out.
 const CITATIONS_MAX: usize = 1_000;
@@ -78,7 +81,7 @@ pub struct Citation {
 /// The lines of a dataset's files that say something of a key, most specific first. Lines whose time is over say nothing.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// When a file cannot be read or loaded: then nothing of the dataset is, where it is served.
 pub fn cite(spec: &DatasetSpec, key: &AskedKey, options: &Options) -> io::Result<Vec<Citation>> {
     let mut search = Search { key, options, found: Vec::new() };
     let mut loader = Loader::new(spec.kind, &spec.to_string(), options);
@@ -125,33 +128,33 @@ fn judge(found: &mut [Citation]) {
 
 /// Lines that are looked through together.
 #[derive(Default)]
-struct Block {
+struct Passage {
     octets: Vec<u8>,
     lines: Vec<Line>,
 }
 
-/// Where a line stands in its block, with its end, and its number.
+/// Where a line stands in its passage, with its end, and its number.
 struct Line {
     at: Range<usize>,
     number: u64,
 }
 
-impl Block {
+impl Passage {
     /// Takes the next lines, of which so many come before.
     fn read(lines: &mut Lines<impl Read>, lines_before: u64) -> io::Result<Self> {
-        let mut block = Self::default();
-        while block.lines.len() < BLOCK_LINES
-            && block.octets.len() < BLOCK_LEN
+        let mut passage = Self::default();
+        while passage.lines.len() < PASSAGE_LINES
+            && passage.octets.len() < PASSAGE_LEN
             && let Some(line) = lines.next_line()?
         {
-            let start = block.octets.len();
-            block.octets.extend_from_slice(line.text);
+            let start = passage.octets.len();
+            passage.octets.extend_from_slice(line.text);
             // One is taken off with the end of the line, and was so before.
-            block.octets.extend_from_slice(if line.text.ends_with(b"\r") { b"\r\n" } else { b"\n" });
-            let number = lines_before + block.lines.len() as u64 + 1;
-            block.lines.push(Line { at: start..block.octets.len(), number });
+            passage.octets.extend_from_slice(if line.text.ends_with(b"\r") { b"\r\n" } else { b"\n" });
+            let number = lines_before + passage.lines.len() as u64 + 1;
+            passage.lines.push(Line { at: start..passage.octets.len(), number });
         }
-        Ok(block)
+        Ok(passage)
     }
 
     /// What stands on these lines of it.
@@ -184,44 +187,43 @@ impl<'a> Search<'a> {
         let mut lines_before = 0;
         loader.start_file();
         loop {
-            let block = Block::read(&mut lines, lines_before).map_err(unreadable)?;
-            if block.lines.is_empty() || self.found.len() >= CITATIONS_MAX {
+            let passage = Passage::read(&mut lines, lines_before).map_err(unreadable)?;
+            if passage.lines.is_empty() || self.found.len() >= CITATIONS_MAX {
                 return Ok(loader);
             }
-            let Some(behind) = self.block(&file, &loader, &block, &block.lines) else { return Ok(loader) };
-            loader = behind;
-            lines_before += block.lines.len() as u64;
+            loader = self.passage(&file, &loader, &passage, &passage.lines).map_err(io::Error::other)?;
+            lines_before += passage.lines.len() as u64;
         }
     }
 
-    /// Looks through lines of a block. `loader` stands before them, and what is returned behind them; `None` if they cannot be
-    /// loaded, and so nothing of the file.
-    fn block(
+    /// Looks through lines of a passage. `loader` stands before them, and what is returned behind them.
+    fn passage(
         &mut self,
         file: &CitedFile<'_>,
         loader: &Loader<'a>,
-        block: &Block,
+        passage: &Passage,
         lines: &[Line],
-    ) -> Option<Loader<'a>> {
-        let mut reading = loader.fork()?;
-        let reader = Box::new(block.text(lines));
-        let source = Source { name: String::new(), modified_s: file.modified_s, reader };
-        reading.part(source, 0, &mut Report::default()).ok()?;
-        let behind = reading.fork()?;
-        let said = self.said(reading);
+    ) -> Result<Loader<'a>, LoadError> {
+        let fork = |loader: &Loader<'a>| loader.fork().expect("access lists say nothing of a key");
+        let mut reading = fork(loader);
+        let reader = Box::new(passage.text(lines));
+        let source = Source { name: file.path.display().to_string(), modified_s: file.modified_s, reader };
+        reading.part(source, lines[0].number - 1, &mut Report::default())?;
+        let behind = fork(&reading);
+        let said = self.said(reading)?;
         if said.is_empty() || self.found.len() >= CITATIONS_MAX {
-            return Some(behind);
+            return Ok(behind);
         }
         if let [line] = lines {
-            let text = String::from_utf8_lossy(block.text(lines));
+            let text = String::from_utf8_lossy(passage.text(lines));
             let citation = |said| self.citation(file, line.number, &text, said);
             let cited: Vec<_> = said.into_iter().map(citation).collect();
             self.found.extend(cited);
-            return Some(behind);
+            return Ok(behind);
         }
         let (first, second) = lines.split_at(lines.len() / 2);
-        let between = self.block(file, loader, block, first)?;
-        self.block(file, &between, block, second)
+        let between = self.passage(file, loader, passage, first)?;
+        self.passage(file, &between, passage, second)
     }
 
     fn citation(&self, file: &CitedFile<'_>, line: u64, text: &str, said: Said) -> Citation {
@@ -241,10 +243,10 @@ impl<'a> Search<'a> {
     }
 
     /// What was read says of the key.
-    fn said(&self, read: Loader<'_>) -> Vec<Said> {
-        let Ok(Loaded::Data(data)) = read.build(&mut Report::default()) else { return Vec::new() };
+    fn said(&self, read: Loader<'_>) -> Result<Vec<Said>, LoadError> {
+        let Loaded::Data(data) = read.build(&mut Report::default())? else { return Ok(Vec::new()) };
         let sections = data.sections.into_iter();
-        sections
+        let said = sections
             .flat_map(|section| {
                 claims(&section.dataset, self.key).into_iter().map(move |(claim, rank)| Said {
                     section: section.clone(),
@@ -252,7 +254,8 @@ impl<'a> Search<'a> {
                     rank,
                 })
             })
-            .collect()
+            .collect();
+        Ok(said)
     }
 }
 
@@ -283,7 +286,7 @@ fn claims_v4(addresses: &Addresses, kind: Kind, address: u32) -> Vec<(Claim, u32
     let mut found = Vec::new();
     addresses.for_each_v4(|first, last, standings| {
         if (first..=last).contains(&address) {
-            let length = prefix_len(u128::from(first), u128::from(last), u128::from(address), 32);
+            let length = prefix_len(first, last, address);
             // Whole octets count together there (rbldnsd's ip4set).
             let rank = if kind == Kind::Ip4Set { length.div_ceil(8).max(1) } else { length };
             let levels = addresses.levels(standings);
@@ -297,7 +300,7 @@ fn claims_v6(addresses: &Addresses, address: u128) -> Vec<(Claim, u32)> {
     let mut found = Vec::new();
     addresses.for_each_v6(|first, last, standings| {
         if (first..=last).contains(&address) {
-            let rank = prefix_len(first, last, address, 128);
+            let rank = prefix_len(first, last, address);
             let levels = addresses.levels(standings);
             found.extend(levels.into_iter().flatten().map(|claim| (claim, rank)));
         }
@@ -306,13 +309,13 @@ fn claims_v6(addresses: &Addresses, address: u128) -> Vec<(Claim, u32)> {
 }
 
 /// The length of the widest prefix around an address that lies within a range.
-fn prefix_len(first: u128, last: u128, address: u128, bits: u32) -> u32 {
+fn prefix_len<A: Address>(first: A, last: A, address: A) -> u32 {
     let fits = |length: &u32| {
-        let free = bits - length;
-        let mask = if free == 128 { u128::MAX } else { (1 << free) - 1 };
-        (address & !mask) >= first && (address | mask) <= last
+        let prefix = address.prefix(*length);
+        first <= prefix.first && prefix.last <= last
     };
-    (0..=bits).find(fits).unwrap_or(bits)
+    let bits = u32::from(A::BITS);
+    (0..bits).find(fits).unwrap_or(bits)
 }
 
 fn claims_on_name(names: &Names, name: &Name) -> Vec<(Claim, u32)> {
@@ -338,14 +341,18 @@ mod tests {
 
     #[test]
     fn the_widest_prefix_within_a_range() {
-        assert_eq!(prefix_len(0, u128::from(u32::MAX), 7, 32), 0);
-        assert_eq!(prefix_len(0x0a00_0001, 0x0a00_0006, 0x0a00_0004, 32), 31);
-        assert_eq!(prefix_len(0x0a00_0001, 0x0a00_0006, 0x0a00_0001, 32), 32);
-        assert_eq!(prefix_len(0, u128::MAX, 7, 128), 0);
+        assert_eq!(prefix_len(0, u32::MAX, 7), 0);
+        assert_eq!(prefix_len(0x0a00_0001_u32, 0x0a00_0006, 0x0a00_0004), 31);
+        assert_eq!(prefix_len(0x0a00_0001_u32, 0x0a00_0006, 0x0a00_0001), 32);
+        assert_eq!(prefix_len(0, u128::MAX, 7), 0);
     }
 
     /// What files of these texts, modified at second 999,900, say of a key a hundred seconds later.
     fn cited(kind: Kind, texts: &[&str], key: &str) -> Vec<Citation> {
+        try_to_cite(kind, texts, key).expect("readable")
+    }
+
+    fn try_to_cite(kind: Kind, texts: &[&str], key: &str) -> io::Result<Vec<Citation>> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = |(index, text): (usize, &&str)| {
             let path = folder.path().join(index.to_string());
@@ -356,7 +363,7 @@ mod tests {
         };
         let spec = DatasetSpec { kind, files: texts.iter().enumerate().map(file).collect() };
         let options = Options { now_s: 1_000_000, ..Options::default() };
-        cite(&spec, &AskedKey::parse(key).expect("a key"), &options).expect("readable")
+        cite(&spec, &AskedKey::parse(key).expect("a key"), &options)
     }
 
     fn lines(kind: Kind, text: &str, key: &str) -> Vec<(u64, bool, Effect)> {
@@ -365,16 +372,16 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_no_longer_than_lines_may_be() {
-        let block = |text: &mut dyn Read| {
-            Block::read(&mut load::lines(Box::new(text)).expect("readable"), 0).expect("readable")
+    fn a_passage_is_no_longer_than_lines_may_be() {
+        let passage = |text: &mut dyn Read| {
+            Passage::read(&mut load::lines(Box::new(text)).expect("readable"), 0).expect("readable")
         };
-        let endless = block(&mut io::repeat(b'x').take(64 << 20));
+        let endless = passage(&mut io::repeat(b'x').take(64 << 20));
         assert_eq!(endless.lines.len(), 1);
         assert!(endless.octets.capacity() < 1 << 20, "{}", endless.octets.capacity());
         let long = [b"x".repeat(60_000), b"\n".to_vec()].concat().repeat(100);
-        let many = block(&mut &*long);
-        assert_eq!(many.lines.len(), BLOCK_LEN / 60_001 + 1, "the next block has the others");
+        let many = passage(&mut &*long);
+        assert_eq!(many.lines.len(), PASSAGE_LEN / 60_001 + 1, "the next passage has the others");
         assert_eq!(many.text(&many.lines), &long[..many.octets.len()]);
     }
 
@@ -397,6 +404,18 @@ mod tests {
         let texts = ["$LIFETIME 1h\n192.0.2.1\n", "192.0.2.1\n"];
         let found = cited(Kind::Ip4Set, &texts, "192.0.2.1");
         assert_eq!(found.iter().map(|line| line.until_s).collect::<Vec<_>>(), [Some(1_003_500); 2]);
+    }
+
+    /// A line that costs the whole dataset where it is served does so here, wherever it stands.
+    #[test]
+    fn nothing_is_cited_of_what_cannot_be_loaded() {
+        let far = format!("192.0.2.1\n{}$TIMESTAMP 1971-01-01\n192.0.2.1\n", "10.0.0.1\n".repeat(2 * PASSAGE_LINES));
+        for (text, line) in [("192.0.2.1\n$TIMESTAMP 1971-01-01\n192.0.2.1\n", 2), (&far, 2 + 2 * PASSAGE_LINES)] {
+            let error =
+                try_to_cite(Kind::Ip4Set, &["192.0.2.1\n", text, "192.0.2.1\n"], "192.0.2.1").expect_err("none");
+            let error = error.to_string();
+            assert!(error.contains(&format!("1:{line}: data timestamp is 30536000 s in the future")), "{error}");
+        }
     }
 
     #[test]
