@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::{
     ZoneHead,
     address::{self, Either, Forms4, Range4},
-    crowd::Rows,
+    crowd::{self, Rows},
     cursor::{Cursor, Wrong, is_blank},
     dataset::{Reading, Shared, Usual, not_ahead, read_value},
     known::KnownPrefixes,
@@ -15,7 +15,7 @@ use super::{
     value::{GivenValue, ValueReader},
 };
 use crate::zone::{
-    addresses::{Addresses, AddressesBuilder, Specificity},
+    addresses::{Addresses, AddressesBuilder, Crowding, Specificity},
     bits::Address,
     dataset::Kind,
     ruling::{Claim, FOREVER_S},
@@ -331,10 +331,15 @@ impl AddressLines {
             let id = values.default_id();
             debug_assert_eq!(id, COMMON, "nothing else was interned");
         }
-        builder.build_telling(|first, length| {
+        builder.build_telling(|first, length, crowding| {
+            let called = format!("{}/{length}", Ipv4Addr::from_bits(first));
+            if crowding == Crowding::Prefixes {
+                report.add(label, 0, called.as_bytes(), crowd::too_many_together());
+                return;
+            }
             let last = first.prefix(length).last;
             let width = |range: &(u32, u32)| (range.0 <= first && last <= range.1).then(|| range.1 - range.0);
-            rows.tell(width, &format!("{}/{length}", Ipv4Addr::from_bits(first)), label, report);
+            rows.tell(width, &called, label, report);
         })
     }
 }

@@ -90,3 +90,10 @@ pub(super) fn too_many(most: usize, at: usize) -> Wrong {
     let expected = format!("at most {most} of one key; those after them do not count");
     Wrong { fault: Fault::ManyValues, at, expected: expected.into() }
 }
+
+/// More values of a prefix than are kept once more for each that counts together with it.
+pub(super) fn too_many_together() -> Wrong {
+    const EXPECTED: &str = "fewer of a prefix that has others within it or around it; they would have to be kept for each of \
+                            these, and some of those within count without the values around them";
+    Wrong { fault: Fault::ManyValues, at: 0, expected: EXPECTED.into() }
+}

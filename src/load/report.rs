@@ -88,7 +88,7 @@ faults! {
     Time, Warning, "invalid time";
     /// An entry that was there already.
     Duplicate, Warning, "duplicated entry for";
-    /// More values of one key than count, or more records of one name.
+    /// More values of one key than count, or than are kept for all keys that count together with it, or more records of one name.
     ManyValues, Warning, "too many values";
     /// A key that was there already; the later line counts.
     DuplicateKey, Note, "duplicate key";

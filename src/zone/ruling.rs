@@ -314,23 +314,37 @@ impl RulingsBuilder {
 
     /// The ruling for different claims that count together, in the order of the records in an answer.
     pub fn level(&mut self, claims: &[Claim]) -> Ruling {
+        Self::unlinked(claims).unwrap_or_else(|| self.link(claims))
+    }
+
+    /// The ruling for claims that need no link.
+    fn unlinked(claims: &[Claim]) -> Option<Ruling> {
         if claims.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
-            return Ruling::EXCLUDED;
+            return Some(Ruling::EXCLUDED);
         }
         match claims {
-            [] => Ruling::ABSENT,
-            [Claim { value: Some(value), .. }] if claims[0].is_unconditional() => Ruling::listed(*value),
-            claims => self.link(claims),
+            [] => Some(Ruling::ABSENT),
+            [only] => only.value.filter(|_| only.is_unconditional()).map(Ruling::listed),
+            _ => None,
         }
+    }
+
+    /// Whether [`level`](Self::level) takes no more memory for these claims.
+    pub(super) fn is_kept(&self, claims: &[Claim]) -> bool {
+        Self::unlinked(claims).is_some() || self.find(self.hasher.hash_one(claims), claims).is_some()
+    }
+
+    fn find(&self, hash: u64, claims: &[Claim]) -> Option<u32> {
+        self.known.find(hash, |&link| self.rulings.linked(link) == claims).copied()
     }
 
     /// The ruling that links to these claims.
     fn link(&mut self, claims: &[Claim]) -> Ruling {
-        let Self { rulings, known, hasher } = self;
-        let hash = hasher.hash_one(claims);
-        if let Some(&link) = known.find(hash, |&link| rulings.linked(link) == claims) {
+        let hash = self.hasher.hash_one(claims);
+        if let Some(link) = self.find(hash, claims) {
             return Ruling::of_link(link);
         }
+        let Self { rulings, known, hasher } = self;
         let link = rulings.ends.len() as u32;
         for claim in claims {
             push_tight(&mut rulings.claims, *claim);

@@ -76,6 +76,11 @@ impl Standing {
         }
     }
 
+    /// Whether [`of_level`](Self::of_level) takes no more memory for these claims.
+    pub(super) fn is_kept(claims: &[Claim], rulings: &RulingsBuilder) -> bool {
+        matches!(claims, [only] if only.depends_on_its_end_only()) || rulings.is_kept(claims)
+    }
+
     /// Whether it is one value or an exclusion that decides every query, so that nothing wider is ever asked.
     #[inline]
     pub fn is_unconditional(self) -> bool {

@@ -57,6 +57,26 @@ fn values_of_keys_in_turn_are_told_by_their_keys() {
 }
 
 #[test]
+fn values_kept_for_too_many_prefixes_are_told_by_the_prefix() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for group in 0..40 {
+        (0..255).for_each(|value| writeln!(text, "1.2.{group}.0/25 :2:x{value}").expect("in memory"));
+        (0..128).for_each(|host| writeln!(text, "1.2.{group}.{host} :2:y{group}.{host}").expect("in memory"));
+    }
+    let (data, report) = data(Kind::Ip4Set, &[&text]);
+    let dataset = &data.sections[0].dataset;
+    let told = report.count(Fault::ManyValues) as usize;
+    assert!((1..40).contains(&told), "{told}");
+    let said = report.remarks()[0].to_string();
+    let expected =
+        format!("label: warning: too many values `1.2.{}.0/25`: expected fewer of a prefix that has", 40 - told);
+    assert!(said.starts_with(&expected), "{said}");
+    assert_eq!(values(dataset, "1.2.0.7").0, 256);
+    assert_eq!(values(dataset, "1.2.39.127"), (1, "127.0.0.2 y39.127".into()));
+}
+
+#[test]
 fn a_listing_renewed_is_one_value() {
     let text = lines(|line| format!("1.2.3.4 :2:x @ ts={};lifetime=30d\n", NOW_S as usize - LINES + line));
     let (data, report) = data(Kind::Ip4Set, &[&text]);

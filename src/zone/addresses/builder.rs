@@ -3,7 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{Addresses, gather::Gathered, sorted::Key, sweep::Sweep};
+use super::{
+    Addresses,
+    gather::Gathered,
+    sorted::Key,
+    sweep::{Crowding, Sweep},
+};
 use crate::zone::{
     ruling::{Claim, RulingsBuilder},
     standing::{Equals, Standing},
@@ -118,19 +123,19 @@ impl AddressesBuilder {
 
     /// Freezes the set.
     pub fn build(self) -> Addresses {
-        self.build_telling(|_, _| {})
+        self.build_telling(|_, _, _| {})
     }
 
-    /// Freezes the set, and tells the IPv4 prefixes of which more was said than [can count](crate::zone::standing::VALUES_MAX); of
-    /// one of IPv6, one line counts.
-    pub fn build_telling(self, mut tell: impl FnMut(u32, u8)) -> Addresses {
+    /// Freezes the set, and tells the IPv4 prefixes of which not all that was said counts, and why; of one of IPv6, one line
+    /// counts.
+    pub fn build_telling(self, mut tell: impl FnMut(u32, u8, Crowding)) -> Addresses {
         let entries = self.entries();
         let Self { specificity, v4, v6_deep, v6_wide, has_conditions, mut rulings } = self;
         let v4 = Sweep::new(specificity, has_conditions, &mut rulings).run(v4);
         let specificity = specificity.for_v6();
         let v6_deep = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_deep);
         let v6_wide = Sweep::new(specificity, has_conditions, &mut rulings).run(v6_wide);
-        v4.crowded.into_iter().for_each(|(start, length)| tell(start, length));
+        v4.crowded.into_iter().for_each(|(start, length, crowding)| tell(start, length, crowding));
         Addresses {
             v4_hosts: v4.hosts,
             v4_segments: v4.segments,

@@ -50,8 +50,11 @@ mod sweep;
 mod tests;
 mod which;
 
-pub use self::builder::{AddressesBuilder, Specificity};
 use self::layers::{Hosts, Segments, overlay};
+pub use self::{
+    builder::{AddressesBuilder, Specificity},
+    sweep::Crowding,
+};
 use super::{
     lifetimes::Lifetimes,
     nested::{self, Standings},

@@ -15,17 +15,30 @@ use super::{
 };
 use crate::zone::{
     nested::TOGETHER_MAX,
-    ruling::{Rulings, RulingsBuilder},
+    ruling::{Claim, Rulings, RulingsBuilder},
     standing::{Standing, VALUES_MAX},
 };
 
-/// Prefixes that count together with those around them bring so many claims for each line: where each prefix has as many lines
+/// Prefixes that count together with those around them may bring so many claims for each line: where each prefix has as many lines
 /// as those around it, or more, that is enough. One with hundreds of lines around hundreds with one each would bring hundreds
-/// for each of these, and a file of a megabyte become a hundred.
+/// for each of these, and a file of a megabyte become a hundred. What is kept already brings nothing.
+///
+/// Beyond that, a prefix counts without the values around it. What excludes those around excludes it still: always if
+/// unconditionally, for that takes nothing; and if at times or for some, where there is room for that much.
 const TOGETHER_A_LINE: usize = TOGETHER_MAX;
 
 /// And so many for all lines together, since what is small may be dear.
 const TOGETHER_FREE: usize = VALUES_MAX * VALUES_MAX;
+
+/// Why not all that is said of a prefix counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowding {
+    /// More is said of it, and of those around it that count together with it, than [can count](VALUES_MAX).
+    Values,
+    /// It says too much to be kept once more for each prefix within it or around it: some of those within count without what is
+    /// said around them.
+    Prefixes,
+}
 
 /// A prefix that is open while the sweep passes.
 struct Open<K> {
@@ -36,9 +49,10 @@ struct Open<K> {
     /// Which one it is.
     serial: u32,
     was_stated: bool,
-    /// What it says together with all around it that count together with it, once that was asked, and whether more was said than
-    /// can count.
-    together: Option<(Standing, bool)>,
+    /// What it says together with all around it that count together with it, once that was asked.
+    together: Option<Standing>,
+    /// Whether it was told of it, or of one around it, that it is crowded.
+    is_told: bool,
 }
 
 impl<K> Open<K> {
@@ -90,15 +104,15 @@ pub(super) struct Sweep<'r, K> {
     segments: SegmentsBuilder<K>,
     /// So many claims may still be kept of prefixes that count together with those around them.
     together_left: usize,
-    crowded: Vec<(K, u8)>,
+    crowded: Vec<(K, u8, Crowding)>,
 }
 
 /// What prefixes come to.
 pub(super) struct Swept<K> {
     pub(super) hosts: Hosts<K>,
     pub(super) segments: Segments<K>,
-    /// Prefixes of which more was said than [can count](VALUES_MAX), or too much to count with all that is within them.
-    pub(super) crowded: Vec<(K, u8)>,
+    /// Prefixes of which not all that was said counts, or not everywhere.
+    pub(super) crowded: Vec<(K, u8, Crowding)>,
 }
 
 impl<'r, K: Key> Sweep<'r, K> {
@@ -129,8 +143,8 @@ impl<'r, K: Key> Sweep<'r, K> {
         while let Some(entries) = stretches.take() {
             for equal in entries.chunk_by(|one, two| one.key() == two.key()) {
                 self.together_left += TOGETHER_A_LINE * equal.len();
-                let own = if let [only] = equal { only.standing } else { self.settle(equal) };
-                self.entry(Entry { standing: own, ..equal[0] });
+                let (own, is_told) = if let [only] = equal { (only.standing, false) } else { self.settle(equal) };
+                self.entry(Entry { standing: own, ..equal[0] }, is_told);
             }
         }
         drop(stretches);
@@ -139,17 +153,17 @@ impl<'r, K: Key> Sweep<'r, K> {
         Swept { hosts: self.hosts.build(), segments: self.segments.build(), crowded: self.crowded }
     }
 
-    /// What lines about one prefix come to.
+    /// What lines about one prefix come to, and whether it was told that they are too many.
     #[inline(never)]
-    fn settle(&mut self, equal: &[Entry<K>]) -> Standing {
+    fn settle(&mut self, equal: &[Entry<K>]) -> (Standing, bool) {
         let standings = equal.iter().map(|entry| entry.standing);
         let (own, is_crowded) = self.specificity.equals().standing(standings, self.rulings);
-        self.crowded.extend(is_crowded.then_some((equal[0].start, equal[0].length as u8)));
-        own
+        self.crowded.extend(is_crowded.then_some((equal[0].start, equal[0].length as u8, Crowding::Values)));
+        (own, is_crowded)
     }
 
     #[inline]
-    fn entry(&mut self, entry: Entry<K>) {
+    fn entry(&mut self, entry: Entry<K>, is_told: bool) {
         let (start, length, own) = (entry.start, entry.length as u8, entry.standing);
         self.close(|last| last < start);
         let level = self.specificity.level(length);
@@ -162,7 +176,16 @@ impl<'r, K: Key> Sweep<'r, K> {
         self.cut(start);
         self.serial += 1;
         let last = start.prefix(length).1;
-        self.open.push(Open { last, length, level, own, serial: self.serial, was_stated: false, together: None });
+        self.open.push(Open {
+            last,
+            length,
+            level,
+            own,
+            serial: self.serial,
+            was_stated: false,
+            together: None,
+            is_told,
+        });
     }
 
     /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.
@@ -289,38 +312,60 @@ impl<'r, K: Key> Sweep<'r, K> {
     #[inline(never)]
     fn level_inside(&mut self, at: usize) -> Standing {
         let Open { last, length, level, together, .. } = self.open[at];
-        if let Some((together, _)) = together {
+        if let Some(together) = together {
             return together;
         }
         let around = self.open[..at].iter().rev().take_while(|open| open.level == level);
         let known = around.clone().position(|open| open.together.is_some());
         let wider = at - known.map_or(around.count(), |known| known + 1);
-        let standings =
-            self.open[wider..=at].iter().map(|open| open.together.map_or(open.own, |(together, _)| together));
-        let rulings = self.rulings.so_far();
-        let before = rulings.claim_count();
-        let most: usize = standings.clone().map(|standing| standing.claim_count(rulings)).sum();
-        if most > self.together_left {
-            return self.set_apart(at, wider);
-        }
-        let (together, is_crowded) = self.specificity.equals().standing(standings, self.rulings);
-        self.together_left -= self.rulings.so_far().claim_count() - before;
+        let all = &self.open[wider..=at];
+        let standings = all.iter().map(|open| open.together.unwrap_or(open.own));
+        let settled = self.specificity.equals().settle(standings, self.rulings.so_far());
         // Of all that is within a prefix of which that was told, it is not told again.
-        let was_crowded = self.open[wider].together.is_some_and(|(_, was_crowded)| was_crowded);
-        self.crowded.extend((is_crowded && !was_crowded).then_some((last.prefix(length).0, length)));
-        self.open[at].together = Some((together, is_crowded || was_crowded));
+        let was_told = all.iter().any(|open| open.is_told);
+        let together = if let Some(together) = self.keep(&settled.claims) {
+            let is_news = settled.is_crowded && !was_told;
+            self.crowded.extend(is_news.then_some((last.prefix(length).0, length, Crowding::Values)));
+            self.open[at].is_told = was_told || settled.is_crowded;
+            together
+        } else {
+            self.tell_largest(at);
+            self.open[at].is_told = true;
+            self.set_apart(at, settled.claims)
+        };
+        self.open[at].together = Some(together);
         together
     }
 
-    /// Lets the open prefix at `at` count by itself, for the one at `wider` says too much: of that it is told, once.
+    /// What claims come to that count together, if there is room for them or none is needed.
+    fn keep(&mut self, claims: &[Claim]) -> Option<Standing> {
+        if claims.len() > self.together_left && !Standing::is_kept(claims, self.rulings) {
+            return None;
+        }
+        let before = self.rulings.so_far().claim_count();
+        let together = Standing::of_level(claims, self.rulings);
+        self.together_left -= self.rulings.so_far().claim_count() - before;
+        Some(together)
+    }
+
+    /// What the open prefix at `at` says where there is no room for `all` that count together: that and what excludes, or if
+    /// even that is too much, that.
     #[cold]
-    fn set_apart(&mut self, at: usize, wider: usize) -> Standing {
-        let Open { last, length, own, together, .. } = self.open[wider];
-        let (around, was_crowded) = together.unwrap_or((own, false));
-        self.crowded.extend((!was_crowded).then_some((last.prefix(length).0, length)));
-        self.open[wider].together = Some((around, true));
+    fn set_apart(&mut self, at: usize, mut all: Vec<Claim>) -> Standing {
         let own = self.open[at].own;
-        self.open[at].together = Some((own, true));
-        own
+        all.retain(|claim| claim.value.is_none());
+        all.extend(own.claims(self.rulings.so_far()).into_iter().filter(|claim| claim.value.is_some()));
+        self.keep(&all).unwrap_or(own)
+    }
+
+    /// Tells, once, which of the prefixes that count together with the open one at `at` says most.
+    #[cold]
+    fn tell_largest(&mut self, at: usize) {
+        let (level, rulings) = (self.open[at].level, self.rulings.so_far());
+        let together = self.open[..=at].iter_mut().rev().take_while(|open| open.level == level);
+        let Some(largest) = together.max_by_key(|open| open.own.claim_count(rulings)) else { return };
+        if !std::mem::replace(&mut largest.is_told, true) {
+            self.crowded.push((largest.last.prefix(largest.length).0, largest.length, Crowding::Prefixes));
+        }
     }
 }
