@@ -118,7 +118,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(against) = &arguments.against {
         if !is_json {
             // To compare may take long, and may fail: what was found is told before.
-            io::stdout().lock().write_all(&std::mem::take(&mut text))?;
+            super::tell_reader(&std::mem::take(&mut text))?;
         }
         if code != 0 {
             let why = format!("not compared with {against}: mend what is wrong here first");
@@ -136,7 +136,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         text = serde_json::to_vec_pretty(&checked)?;
         text.push(b'\n');
     }
-    io::stdout().lock().write_all(&text)?;
+    super::tell_reader(&text)?;
     if let Some(error) = failure {
         super::fail("dnsbld", &error);
     }
@@ -145,7 +145,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Checks, and prints what was found; fails on errors.
 pub(super) fn run_for(config: &Config) -> anyhow::Result<ExitCode> {
-    let checked = load_and_report(config, &mut io::stdout().lock())?;
+    let mut text = Vec::new();
+    let checked = load_and_report(config, &mut text)?;
+    super::tell_reader(&text)?;
     Ok(ExitCode::from(checked.code(false)))
 }
 

@@ -1,7 +1,6 @@
 //! `dnsbld explain`, `dnsbld reload` and `dnsbld status`: asking and telling a running server.
 
 use std::{
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -136,16 +135,16 @@ impl StateArgument {
         if self.json {
             print_json(answer)?;
         } else {
-            io::stdout().lock().write_all(text.as_bytes())?;
+            super::tell_reader(text.as_bytes())?;
         }
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
 fn print_json(answer: &Answer) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, answer)?;
-    Ok(writeln!(out)?)
+    let mut text = serde_json::to_vec_pretty(answer)?;
+    text.push(b'\n');
+    Ok(super::tell_reader(&text)?)
 }
 
 /// An answer for people, and whether all is well by it.

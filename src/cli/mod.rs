@@ -130,6 +130,16 @@ fn fail_with(code: u8, error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Writes to standard output. Whoever reads it may go away before its end, which is no failure: what was found is so, and the exit
+/// code says it.
+fn tell_reader(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// Says why the program ends. A reader that has gone away is no failure worth words.
 fn fail(program: &str, error: &anyhow::Error) -> ExitCode {
     let is_closed_pipe =

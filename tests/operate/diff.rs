@@ -1,6 +1,10 @@
 //! What a file will change: in addresses and not in lines, against files and against a running server, and as a gate.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -90,6 +94,23 @@ fn a_drop_is_held_against_a_running_server() {
     let (is_well, said) = live.tell(&["diff", "running", &path(&new, "bl.example.ip4set.gz")]);
     assert!(!is_well && said.contains("cannot be unpacked"), "{said}");
     assert_eq!(live.ask("1.100.51.198.bl.example"), "2", "nothing has changed by asking");
+}
+
+/// `check ... | head -1` in a script with `pipefail`: what nobody reads decides all the same.
+#[test]
+fn the_gate_stays_shut_when_nobody_reads_to_the_end() {
+    let (old, new) = places();
+    let live = Live::start(&old, &[]);
+    // It answers only when nobody reads any more.
+    live.send(Signal::SIGSTOP);
+    let file = path(&new, "bl.example.ip4set");
+    let mut command = live.command(&["check", &file, "--against", "running", "--max-delisted", "0"]);
+    let mut checking = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut said = BufReader::new(checking.stdout.take().expect("its output"));
+    said.read_line(&mut String::new()).expect("what was found is told first");
+    drop(said);
+    live.send(Signal::SIGCONT);
+    assert_eq!(checking.wait().expect("it ends").code(), Some(3));
 }
 
 /// What several files take from a zone together is what counts, and each is no zone of its own.
