@@ -62,9 +62,13 @@ mod tests {
     #[test]
     fn failures_of_ours_are_no_refusals() {
         let fate_of = |why: StoreError| fate(&Err(why.into()), false);
-        for why in
-            [StoreError::Busy, StoreError::Ending, StoreError::Unwritable("x".into()), StoreError::InUse("x".into())]
-        {
+        for why in [
+            StoreError::Busy,
+            StoreError::Ending,
+            StoreError::Unwritable("x".into()),
+            StoreError::Unreadable("x".into()),
+            StoreError::InUse("x".into()),
+        ] {
             assert_eq!(fate_of(why), Fate::Failed);
         }
         assert_eq!(fate_of(StoreError::NotCopied("there is such a file already".into())), Fate::Refused);

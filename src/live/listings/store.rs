@@ -64,6 +64,9 @@ pub(super) enum StoreFault {
     Undecodable(#[from] Undecodable),
     #[error("redb panicked, which it does on damaged pages ({0})")]
     Panicked(String),
+    /// Of a copy that is made, while the store itself may be well.
+    #[error("{0}")]
+    OfCopy(redb::Error),
 }
 
 macro_rules! faults {
@@ -367,7 +370,10 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&error)),
         _ => {}
     }
-    copy_tables(database, &aside).map_err(|fault| unwritable(&fault))?;
+    copy_tables(database, &aside).map_err(|fault| match fault {
+        StoreFault::OfCopy(error) => unwritable(&error),
+        of_source => of_source.into(),
+    })?;
     fs::rename(&aside, to).and_then(|()| sync_folder(to)).map_err(|error| unwritable(&error))
 }
 
@@ -385,14 +391,18 @@ pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreEr
 
 fn copy_tables(database: &Database, to: &Path) -> Result<(), StoreFault> {
     reading(database, |from| {
-        let to = open_file(to)?;
-        let transaction = to.begin_write()?;
+        let to = open_file(to).map_err(of_copy)?;
+        let transaction = to.begin_write().map_err(of_copy)?;
         copy_table(from, &transaction, LISTINGS)?;
         copy_table(from, &transaction, DELISTED)?;
         copy_table(from, &transaction, HISTORY)?;
         copy_table(from, &transaction, NUMBERS)?;
-        Ok(transaction.commit()?)
+        transaction.commit().map_err(of_copy)
     })
+}
+
+fn of_copy(error: impl Into<redb::Error>) -> StoreFault {
+    StoreFault::OfCopy(error.into())
 }
 
 fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
@@ -400,10 +410,10 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
     to: &WriteTransaction,
     definition: TableDefinition<'_, K, V>,
 ) -> Result<(), StoreFault> {
-    let mut table = to.open_table(definition)?;
+    let mut table = to.open_table(definition).map_err(of_copy)?;
     for entry in from.open_table(definition)?.iter()? {
         let (key, value) = entry?;
-        table.insert(key.value(), value.value())?;
+        table.insert(key.value(), value.value()).map_err(of_copy)?;
     }
     Ok(())
 }
@@ -502,6 +512,19 @@ mod tests {
             fault.to_string().contains("redb panicked") && fault.to_string().contains("a page is damaged"),
             "{fault}"
         );
+    }
+
+    #[test]
+    fn a_fault_of_the_store_is_none_of_its_copy() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("in memory");
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy_to = |name: &str| copy(&database, &folder.path().join(name)).expect_err("it cannot be copied");
+        let why = copy_to("copy");
+        assert!(matches!(why, StoreError::Unreadable(_)), "it lacks its tables: {why}");
+        make_tables(&database).expect("made");
+        let why = copy_to("nowhere/copy");
+        assert!(matches!(why, StoreError::NotCopied(_)), "{why}");
+        copy(&database, &folder.path().join("copy")).expect("all is well");
     }
 
     #[test]
