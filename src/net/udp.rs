@@ -13,17 +13,22 @@ use super::worker::{Carrier, Datagram, Sent};
 pub(super) struct Udp {
     socket: Arc<UdpSocket>,
     batch: Batch,
+    is_v6: bool,
 }
 
 impl Udp {
     /// Batches of up to `capacity` datagrams, of a socket that is bound to `local`. With 0.0.0.0 or :: each says which address
     /// was asked.
     pub(super) fn new(socket: Arc<UdpSocket>, local: SocketAddr, capacity: usize) -> Self {
-        Self { socket, batch: Batch::new(capacity, local) }
+        Self { socket, batch: Batch::new(capacity, local), is_v6: local.is_ipv6() }
     }
 }
 
 impl Carrier for Udp {
+    fn is_v6(&self) -> bool {
+        self.is_v6
+    }
+
     #[inline]
     fn receive(&mut self) -> io::Result<usize> {
         self.batch.receive(self.socket.as_fd())

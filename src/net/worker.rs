@@ -36,6 +36,9 @@ pub(super) trait Carrier {
     /// Wait [`RECEIVE_WAIT_MS`] at most for a datagram, then take as many as are there. Returns how many.
     fn receive(&mut self) -> io::Result<usize>;
 
+    /// Whether they come by IPv6, also where it cannot be told from whom.
+    fn is_v6(&self) -> bool;
+
     /// The `i`-th datagram received.
     fn datagram(&mut self, i: usize) -> Datagram<'_>;
 
@@ -137,12 +140,13 @@ impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
 
     fn answer(&mut self, received: usize) {
         let (mut replied, mut late, mut unread) = (0, 0, 0);
+        let is_v6 = self.carrier.is_v6();
         for i in 0..received {
             let datagram = self.carrier.datagram(i);
             let is_whole = !datagram.truncated && datagram.request.len() >= HEADER_LEN;
             let Some(client) = datagram.client.filter(|client| is_whole && client.takes_replies()) else {
                 unread += 1;
-                count_unread(self.counters, &datagram);
+                count_unread(self.counters, &datagram, is_v6);
                 continue;
             };
             let reply = self.responder.respond(client, Transport::Udp, datagram.request, datagram.reply);
@@ -217,10 +221,10 @@ impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
     }
 }
 
-/// Counts a datagram that is not for the responder, by whose it is and why.
+/// Counts a datagram that is not for the responder, by whose it is, or by what it came, and why.
 #[cold]
-fn count_unread(counters: &UdpCounters, datagram: &Datagram<'_>) {
-    let unread = &counters.unread[usize::from(datagram.client.is_some_and(Peer::is_v6))];
+fn count_unread(counters: &UdpCounters, datagram: &Datagram<'_>, is_v6: bool) {
+    let unread = &counters.unread[usize::from(datagram.client.map_or(is_v6, Peer::is_v6))];
     let reason = if datagram.truncated {
         &unread.long
     } else if datagram.request.len() < HEADER_LEN {
@@ -310,6 +314,10 @@ mod tests {
     struct Nothing;
 
     impl Carrier for Nothing {
+        fn is_v6(&self) -> bool {
+            false
+        }
+
         fn receive(&mut self) -> io::Result<usize> {
             Ok(0)
         }
@@ -337,19 +345,23 @@ mod tests {
         }
     }
 
-    /// Datagrams that no responder is to see: the octets of each, and whose it is.
-    struct Unreadable(Vec<(usize, Peer)>);
+    /// Datagrams that no responder is to see, all by IPv6 or by IPv4: the octets of each, and whose it is.
+    struct Unreadable(bool, Vec<(usize, Option<Peer>)>);
 
     impl Carrier for Unreadable {
+        fn is_v6(&self) -> bool {
+            self.0
+        }
+
         fn receive(&mut self) -> io::Result<usize> {
-            Ok(self.0.len())
+            Ok(self.1.len())
         }
 
         fn datagram(&mut self, i: usize) -> Datagram<'_> {
             static OCTETS: [u8; 100] = [0; 100];
-            let (len, client) = &self.0[i];
+            let (len, client) = &self.1[i];
             let (truncated, request) = (*len > OCTETS.len(), &OCTETS[..OCTETS.len().min(*len)]);
-            Datagram { client: Some(client), truncated, request, reply: &mut [] }
+            Datagram { client: client.as_ref(), truncated, request, reply: &mut [] }
         }
 
         fn queue(&mut self, _: usize, _: usize) {}
@@ -365,17 +377,19 @@ mod tests {
 
     #[test]
     fn what_is_unread_counts_by_its_clients_family_and_why() {
-        let peer = |text: &str| Peer::from(text.parse::<SocketAddr>().expect("an address"));
+        let peer = |text: &str| Some(Peer::from(text.parse::<SocketAddr>().expect("an address")));
         let (v4, v6) = (peer("192.0.2.1:53"), peer("[2001:db8::1]:53"));
         let (v4_nowhere, v6_nowhere) = (peer("192.0.2.1:0"), peer("[2001:db8::1]:0"));
-        let all = [(11, v4), (0, v6), (11, v6), (101, v6), (11, v6_nowhere), (12, v6_nowhere), (12, v4_nowhere)];
-        let (mut carrier, received) = (Unreadable(all.to_vec()), all.len());
+        let of_v4 = [(11, v4), (12, v4_nowhere), (12, None)];
+        let of_v6 = [(0, v6), (11, v6), (101, v6), (11, v6_nowhere), (12, v6_nowhere), (12, None)];
         let worker = Worker { number: 0, counters: Arc::default(), stop: Arc::default() };
-        Serving::new(&worker, &mut carrier, Nothing).answer(received);
+        for (is_v6, all) in [(false, &of_v4[..]), (true, &of_v6)] {
+            Serving::new(&worker, &mut Unreadable(is_v6, all.to_vec()), Nothing).answer(all.len());
+        }
         let counters = crate::net::Counters { udp: vec![Arc::clone(&worker.counters)], ..Default::default() };
-        let of_v4 = [("short", 1), ("long", 0), ("port_zero", 1)];
-        assert_eq!(counters.unread(), [of_v4, [("short", 3), ("long", 1), ("port_zero", 1)]]);
-        assert_eq!((worker.counters.received.value(), worker.counters.unanswered.value()), (7, 0));
+        let of_v4 = [("short", 1), ("long", 0), ("port_zero", 2)];
+        assert_eq!(counters.unread(), [of_v4, [("short", 3), ("long", 1), ("port_zero", 2)]]);
+        assert_eq!((worker.counters.received.value(), worker.counters.unanswered.value()), (9, 0));
     }
 
     /// The one end of a stream whose other end does not read, which takes nothing any more. To a datagram's way back it is a

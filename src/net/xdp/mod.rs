@@ -241,6 +241,11 @@ pub(super) struct Tap {
 }
 
 impl Carrier for Tap {
+    /// Both come by it, and each says from whom.
+    fn is_v6(&self) -> bool {
+        false
+    }
+
     fn receive(&mut self) -> io::Result<usize> {
         self.unsealed = 0;
         self.requests.clear();
