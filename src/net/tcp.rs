@@ -51,7 +51,8 @@ pub struct Limits {
     pub max_connections_per_client: usize,
     /// Queries on one connection. Default 100,000.
     pub max_queries: u32,
-    /// A connection without a new whole query is closed after so long, from when all answers have left. Default 10,000 (RFC 7766, section 6.2.3: seconds).
+    /// A connection is closed so long after its last whole query came and all answers have left. Default 10,000 (RFC 7766,
+    /// section 6.2.3: seconds).
     pub idle_close_ms: u64,
     /// While more than three quarters of the connections are taken, those without a new query for so long are closed, the
     /// longest quiet first, until fewer are. Default 2,000.
