@@ -285,8 +285,8 @@ impl Bound {
             live_cell,
             policy,
             outside: Arc::new(ZoneCounters::new(worker_count)),
-            log: personality.query_log(),
-            tap: Arc::default(),
+            log: personality.query_log().map(|log| log.of_workers(worker_count)),
+            tap: Arc::new(QueryTap::new(worker_count)),
             updates,
         };
         let http = http.map(|listener| (listener, api));

@@ -8,8 +8,8 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -24,6 +24,7 @@ use crate::{
     control::{QueryLogState, QueryRules},
     live::clock,
     metrics::{COUNTED_TYPES, RESULTS, TYPES},
+    net::Counter,
     wire::{
         HEADER_LEN, Rcode,
         name::{Name, QueryName},
@@ -46,7 +47,7 @@ pub struct LoggedQuery {
     pub now_s: u64,
     /// Who asked.
     pub client: SocketAddr,
-    /// The zone that it was in.
+    /// The zone that it was in, unless the log [leaves that out](QueryLog::without_zones).
     pub zone: Option<Name>,
     /// The request as it came.
     pub request: Box<[u8]>,
@@ -58,13 +59,39 @@ pub struct LoggedQuery {
 #[derive(Clone, Debug)]
 pub struct QueryLog {
     queue: SyncSender<LoggedQuery>,
+    queue_len: usize,
+    wants_zones: bool,
     counts: Arc<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    logged: AtomicU64,
-    dropped: AtomicU64,
+    /// By worker; nothing before it is known how many there are.
+    left: OnceLock<Box<[Left]>>,
+    /// Queries that the thread that writes has taken from the queue.
+    taken: Counter,
+}
+
+/// What one worker counts of its own. Those of different workers share no cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Left {
+    logged: Counter,
+    dropped: Counter,
+}
+
+impl Counts {
+    fn sum(&self, of: fn(&Left) -> &Counter) -> u64 {
+        self.left.get().into_iter().flatten().map(|left| of(left).value()).sum()
+    }
+
+    fn logged(&self) -> u64 {
+        self.sum(|left| &left.logged)
+    }
+
+    fn dropped(&self) -> u64 {
+        self.sum(|left| &left.dropped)
+    }
 }
 
 /// Where the thread that writes finds them.
@@ -84,17 +111,35 @@ impl QueryLog {
     pub fn with_room(queue_len: usize, advice: &'static str) -> (Self, LoggedQueries) {
         let (queue, waiting) = sync_channel(queue_len);
         let counts = Arc::new(Counts::default());
-        let log = Self { queue, counts: Arc::clone(&counts) };
+        let log = Self { queue, queue_len, wants_zones: true, counts: Arc::clone(&counts) };
         (log, LoggedQueries { waiting, counts, complained: 0, looked: Instant::now(), advice })
     }
 
-    /// Leaves a query, if there is room for it.
-    pub(super) fn leave(&self, query: LoggedQuery) {
-        let count = match self.queue.try_send(query) {
-            Ok(()) => &self.counts.logged,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => &self.counts.dropped,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+    /// The same for one that says nothing of zones, whose names need not be copied for it.
+    #[must_use]
+    pub fn without_zones(self) -> Self {
+        Self { wants_zones: false, ..self }
+    }
+
+    /// The same with room for what so many workers count, once.
+    pub(super) fn of_workers(self, worker_count: usize) -> Self {
+        self.counts.left.get_or_init(|| (0..worker_count).map(|_| Left::default()).collect());
+        self
+    }
+
+    /// Leaves a query, if there is room for it, which is copied only then; with its zone if that is wanted. `worker` is the caller's
+    /// own number.
+    pub(super) fn leave(&self, worker: usize, query: impl FnOnce(bool) -> LoggedQuery) {
+        let Some(count) = self.counts.left.get().and_then(|left| left.get(worker)) else { return };
+        // Others come and go meanwhile, so it may be full all the same.
+        let is_full = self.counts.logged().saturating_sub(self.counts.taken.value()) >= self.queue_len as u64;
+        if is_full {
+            return count.dropped.add(1);
+        }
+        match self.queue.try_send(query(self.wants_zones)) {
+            Ok(()) => count.logged.add(1),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => count.dropped.add(1),
+        }
     }
 }
 
@@ -105,9 +150,10 @@ impl LoggedQueries {
     /// When none came, or nobody is left who could leave one.
     pub fn next(&mut self, most: Duration) -> Result<LoggedQuery, RecvTimeoutError> {
         let next = self.waiting.recv_timeout(most);
+        self.counts.taken.add(u64::from(next.is_ok()));
         if self.looked.elapsed() >= COMPLAIN || next.is_err() {
             self.looked = Instant::now();
-            let dropped = self.counts.dropped.load(Ordering::Relaxed);
+            let dropped = self.counts.dropped();
             if dropped > self.complained {
                 warn!(queries = dropped - self.complained, "not logged: the log cannot keep up{}", self.advice);
                 self.complained = dropped;
@@ -126,15 +172,21 @@ pub(super) struct Session {
 }
 
 /// The switch, shared by whoever controls it and all workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct QueryTap {
     /// Changes with every switch, so that workers see one number a batch.
     switched: AtomicU32,
     session: ArcSwapOption<Session>,
+    worker_count: usize,
     control: Mutex<()>,
 }
 
 impl QueryTap {
+    /// Switched off.
+    pub fn new(worker_count: usize) -> Self {
+        Self { switched: AtomicU32::new(0), session: ArcSwapOption::empty(), worker_count, control: Mutex::default() }
+    }
+
     /// Switches it on by these rules, or off.
     ///
     /// # Errors
@@ -156,6 +208,7 @@ impl QueryTap {
         let read = |zone: &String| Name::parse(zone.as_bytes()).map_err(|error| format!("{zone}: {error}"));
         let zones = rules.zones.iter().map(read).collect::<Result<_, _>>()?;
         let (log, queries) = QueryLog::with_room(QUEUE_LEN, "; see --sample");
+        let log = log.of_workers(self.worker_count);
         let (tap, until_s) = (Arc::clone(self), rules.until_s);
         let end = move || {
             if tap.state().rules.is_some_and(|rules| rules.until_s == until_s) && tap.switch(None).is_err() {
@@ -170,12 +223,8 @@ impl QueryTap {
     /// What it does now.
     pub fn state(&self) -> QueryLogState {
         let Some(session) = self.session.load_full() else { return QueryLogState::default() };
-        let Counts { logged, dropped } = &*session.log.counts;
-        QueryLogState {
-            rules: Some(session.rules.clone()),
-            logged: logged.load(Ordering::Relaxed),
-            dropped: dropped.load(Ordering::Relaxed),
-        }
+        let counts = &session.log.counts;
+        QueryLogState { rules: Some(session.rules.clone()), logged: counts.logged(), dropped: counts.dropped() }
     }
 }
 
@@ -232,8 +281,10 @@ impl Session {
 /// Writes until nobody can note anything any more.
 fn write_all(mut queries: LoggedQueries, until_s: Option<u64>, end: impl Fn()) {
     loop {
+        let looked = queries.looked;
         let next = queries.next(COMPLAIN);
-        if until_s.is_some_and(|until_s| clock::now_s() >= until_s) {
+        // Once a second is often enough.
+        if queries.looked != looked && until_s.is_some_and(|until_s| clock::now_s() >= until_s) {
             end();
         }
         match next {
@@ -282,27 +333,29 @@ mod tests {
 
     fn listener(rules: QueryRules, room: usize) -> (Listener, LoggedQueries) {
         let (log, queries) = QueryLog::with_room(room, "; ask less");
-        let session = Session { rules, zones: Vec::new(), log };
-        let tap = Arc::new(QueryTap::default());
+        let session = Session { rules, zones: Vec::new(), log: log.of_workers(1) };
+        let tap = Arc::new(QueryTap::new(1));
         tap.session.store(Some(Arc::new(session)));
         tap.switched.fetch_add(1, Ordering::Release);
         (Listener::new(tap), queries)
     }
 
+    const OUTCOME: Outcome = Outcome {
+        reply_len: 50,
+        hold_s: 0,
+        zone: None,
+        qtype: rr::A,
+        fate: Ok(Rcode::NoError),
+        verdict: Verdict::Listed,
+        truncated: false,
+        answer_count: 1,
+    };
+
     fn note(listener: &mut Listener, client: &str, verdict: Verdict, now_s: u64) {
-        let outcome = Outcome {
-            reply_len: 50,
-            hold_s: 0,
-            zone: None,
-            qtype: rr::A,
-            fate: Ok(Rcode::NoError),
-            verdict,
-            truncated: false,
-            answer_count: 1,
-        };
+        let outcome = Outcome { verdict, ..OUTCOME };
         let client = SocketAddr::new(client.parse().expect("an address"), 53);
         if let Some(log) = listener.log_for(client, None, &outcome, now_s) {
-            log.leave(LoggedQuery { now_s, client, zone: None, request: [0; 12].into(), outcome });
+            log.leave(0, |_| LoggedQuery { now_s, client, zone: None, request: [0; 12].into(), outcome });
         }
     }
 
@@ -338,6 +391,29 @@ mod tests {
         let said = String::from_utf8(said.0.lock().expect("the log").clone()).expect("text");
         let words = "not logged: the log cannot keep up; ask less queries=3";
         assert!(said.lines().count() == 1 && said.contains(words), "{said}");
+        // There is room again, for two.
+        (0..3).for_each(|_| note(&mut listener, "192.0.2.1", Verdict::Listed, 0));
+        let state = listener.tap.state();
+        assert_eq!((state.logged, state.dropped), (4, 4));
+    }
+
+    #[test]
+    fn nothing_is_copied_that_finds_no_room_and_no_zone_that_is_not_wanted() {
+        let (log, mut queries) = QueryLog::with_room(2, "");
+        let log = log.without_zones().of_workers(2);
+        let query = |with_zone: bool| {
+            assert!(!with_zone);
+            let (client, outcome) = (SocketAddr::from(([192, 0, 2, 1], 53)), OUTCOME);
+            LoggedQuery { now_s: 0, client, zone: None, request: [0; 12].into(), outcome }
+        };
+        (0..2).for_each(|worker| log.leave(worker, query));
+        (0..2).for_each(|worker| log.leave(worker, |_| unreachable!("it is full")));
+        let left = log.counts.left.get().expect("two workers");
+        let counted = [0, 1].map(|worker: usize| (left[worker].logged.value(), left[worker].dropped.value()));
+        assert_eq!(counted, [(1, 1); 2], "each by its own");
+        assert!(queries.next(Duration::ZERO).is_ok());
+        log.leave(0, query);
+        assert_eq!((log.counts.logged(), log.counts.dropped()), (3, 2));
     }
 
     #[test]

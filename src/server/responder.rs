@@ -98,7 +98,10 @@ impl ZoneResponder {
         let (zone, now_s) = (zone.map(|zone| &zone.apex), self.now_s);
         let switched_on = self.listener.log_for(client, zone, &outcome, now_s);
         for log in self.shared.log.iter().chain(switched_on) {
-            log.leave(LoggedQuery { now_s, client, zone: zone.cloned(), request: request.into(), outcome });
+            log.leave(self.number, |with_zone| {
+                let zone = zone.filter(|_| with_zone).cloned();
+                LoggedQuery { now_s, client, zone, request: request.into(), outcome }
+            });
         }
     }
 }

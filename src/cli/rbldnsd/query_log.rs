@@ -52,6 +52,7 @@ impl QueryLogFile {
             BufWriter::new(Box::new(io::sink()))
         });
         let (log, queries) = QueryLog::with_room(QUEUE_LEN, "");
+        let log = log.without_zones();
         let (reopen, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let flags = (Arc::clone(&reopen), Arc::clone(&ended));
         let thread = thread::Builder::new()
