@@ -21,8 +21,9 @@ pub(super) struct GoodVersion {
     pub(super) stamps: Vec<Option<Stamp>>,
     /// The time of the newest file.
     pub(super) newest_s: u64,
-    /// Entries at the time of loading.
+    /// Entries at the time of loading, and that, in seconds since the epoch.
     pub(super) entries: usize,
+    pub(super) loaded_s: u64,
     /// Some entries end, or had ended before they were loaded: what is in here depends on the clock.
     pub(super) has_lifetimes: bool,
 }
@@ -48,7 +49,8 @@ impl GoodVersion {
     pub(super) fn new(loading: Loading, now_s: u64) -> Result<Self, Failure> {
         let Loading { stamps, newest_s, report, result, .. } = loading;
         let data = result?;
-        let mut version = Self { entries: data.entries(), data, stamps, newest_s, has_lifetimes: false };
+        let mut version =
+            Self { entries: data.entries(), loaded_s: now_s, data, stamps, newest_s, has_lifetimes: false };
         version.has_lifetimes = report.expired > 0 || version.lifetimes(now_s).some_end();
         Ok(version)
     }

@@ -40,7 +40,21 @@ struct Manifest {
     #[serde(default)]
     absent: Vec<usize>,
     entries: usize,
+    /// By which time they were counted.
     saved: SystemTime,
+}
+
+impl Manifest {
+    fn of(dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize, loaded_s: u64) -> Self {
+        let is_absent = |(index, stamp): (usize, &Option<Stamp>)| stamp.is_none().then_some(index);
+        Self {
+            dataset: identity(dataset),
+            files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
+            absent: loaded.iter().enumerate().filter_map(is_absent).collect(),
+            entries,
+            saved: SystemTime::UNIX_EPOCH + Duration::from_secs(loaded_s),
+        }
+    }
 }
 
 /// A version that was good.
@@ -50,8 +64,8 @@ pub struct KeptVersion {
     pub(super) files: Files,
     /// How many entries it has.
     pub entries: usize,
-    /// When it was kept, in seconds since the epoch.
-    pub saved_s: u64,
+    /// By which time those were counted, in seconds since the epoch: when it was loaded.
+    pub loaded_s: u64,
 }
 
 /// The folder of last good versions.
@@ -61,6 +75,9 @@ pub struct Kept {
     /// Most octets of a dataset that is kept.
     max_bytes: u64,
 }
+
+/// The file in a version that says what it is.
+const MANIFEST: &str = "manifest.json";
 
 /// The file in a version that says since when nothing uses it.
 const UNUSED: &str = "unused";
@@ -99,10 +116,14 @@ impl Kept {
         dataset: &DatasetSpec,
         loaded: &[Option<Stamp>],
         entries: usize,
-        now_s: u64,
+        loaded_s: u64,
     ) -> io::Result<()> {
         let place = self.place(dataset);
-        if self.find(dataset).is_some_and(|version| version.is_of(loaded)) {
+        if let Some(version) = self.find(dataset).filter(|version| version.is_of(loaded)) {
+            // The clock was ahead then: more of them are not over.
+            if entries > version.entries && place.exists() {
+                write_manifest(&place, &Manifest::of(dataset, loaded, entries, loaded_s))?;
+            }
             return mark_used(&place);
         }
         let (aside, before) = (place.with_extension("new"), place.with_extension("old"));
@@ -114,14 +135,15 @@ impl Kept {
         for folder in [self.folder.parent().unwrap_or(&self.folder), &self.folder, &aside] {
             make_again(folder)?;
         }
-        let written = write_version(&aside, dataset, loaded, entries, now_s).and_then(|()| {
-            let has_changed = stamps(dataset) != loaded;
-            if has_changed {
-                Err(io::Error::other("they have changed again; the next load keeps them"))
-            } else {
-                Ok(())
-            }
-        });
+        let written = write_version(&aside, dataset, loaded, &Manifest::of(dataset, loaded, entries, loaded_s))
+            .and_then(|()| {
+                let has_changed = stamps(dataset) != loaded;
+                if has_changed {
+                    Err(io::Error::other("they have changed again; the next load keeps them"))
+                } else {
+                    Ok(())
+                }
+            });
         if written.is_err() {
             remove_if_there(&aside)?;
             return written;
@@ -167,14 +189,14 @@ impl Kept {
         let place = self.place(dataset);
         // Between two renames only the one before is there.
         [place.clone(), place.with_extension("old")].into_iter().find_map(|place| {
-            let manifest: Manifest = serde_json::from_slice(&fs::read(place.join("manifest.json")).ok()?).ok()?;
+            let manifest: Manifest = serde_json::from_slice(&fs::read(place.join(MANIFEST)).ok()?).ok()?;
             let copy = |index| (!manifest.absent.contains(&index)).then(|| place.join(index.to_string()));
             let files: Files = (0..manifest.files.len()).map(copy).collect();
             let is_whole = files.iter().flatten().all(|file| file.is_file()) && files.len() == dataset.files.len();
             (is_whole && manifest.dataset == identity(dataset)).then_some(KeptVersion {
                 files,
                 entries: manifest.entries,
-                saved_s: clock::seconds(manifest.saved),
+                loaded_s: clock::seconds(manifest.saved),
             })
         })
     }
@@ -197,17 +219,9 @@ impl KeptVersion {
     }
 }
 
-fn write_version(
-    aside: &Path,
-    dataset: &DatasetSpec,
-    loaded: &[Option<Stamp>],
-    entries: usize,
-    now_s: u64,
-) -> io::Result<()> {
-    let mut absent = Vec::new();
+fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], manifest: &Manifest) -> io::Result<()> {
     for (index, (file, stamp)) in dataset.files.iter().zip(loaded).enumerate() {
         if stamp.is_none() {
-            absent.push(index);
             continue;
         }
         let mut file = open_file(file)?;
@@ -218,16 +232,15 @@ fn write_version(
         copy.set_modified(file.metadata()?.modified()?)?;
         copy.sync_all()?;
     }
-    let manifest = Manifest {
-        dataset: identity(dataset),
-        files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
-        absent,
-        entries,
-        saved: SystemTime::UNIX_EPOCH + Duration::from_secs(now_s),
-    };
-    let mut file = File::create(aside.join("manifest.json"))?;
-    file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
-    file.sync_all()
+    write_manifest(aside, manifest)
+}
+
+fn write_manifest(version: &Path, manifest: &Manifest) -> io::Result<()> {
+    let (place, aside) = (version.join(MANIFEST), version.join("manifest.new"));
+    let mut file = File::create(&aside)?;
+    file.write_all(&serde_json::to_vec_pretty(manifest)?)?;
+    file.sync_all()?;
+    fs::rename(aside, place)
 }
 
 /// By what a dataset is known again, from whatever folder the server was started and however its folder was spelled. Links are not
@@ -303,9 +316,21 @@ mod tests {
         fs::write(folder.path().join("hosts"), "broken").expect("written");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
-        assert_eq!((version.entries, version.saved_s), (1, NOW_S));
+        assert_eq!((version.entries, version.loaded_s), (1, NOW_S));
         let spelled_otherwise = self::dataset(&folder.path().join("."));
         assert!(kept.find(&spelled_otherwise).is_some());
+    }
+
+    #[test]
+    fn what_turns_out_to_be_more_is_told_of_what_is_kept_already() {
+        let (_folder, kept, dataset) = one_file();
+        for (entries, loaded_s, told) in
+            [(1, NOW_S + 60, (1, NOW_S + 60)), (2, NOW_S, (2, NOW_S)), (1, NOW_S + 1, (2, NOW_S))]
+        {
+            kept.save(&dataset, &stamps(&dataset), entries, loaded_s).expect("kept");
+            let version = kept.find(&dataset).expect("there");
+            assert_eq!((version.entries, version.loaded_s), told);
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Reloader {
     pub(super) fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion, new: usize) -> usize {
         let Settings { rules, options, .. } = &self.settings;
         // As long as the clock runs on they can only become fewer, so where that many are not missed, fewer are not.
-        let are_at_most_those = kept.saved_s <= options.now_s;
+        let are_at_most_those = kept.loaded_s <= options.now_s;
         let are_few = kept.entries < rules.floor_entries;
         if are_at_most_those && new > 0 && (are_few || new as f64 >= kept.entries as f64 * rules.min_share) {
             return kept.entries;
@@ -76,8 +76,9 @@ impl Reloader {
         let Some(dataset) = self.unkept.pop_front() else { return false };
         let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
         let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
-        let (stamps, entries, now_s) = (good.stamps.clone(), good.entries, self.settings.options.now_s);
-        let save = || kept.save(&dataset, &stamps, entries, now_s);
+        // The clock may have been set since then.
+        let (stamps, entries, loaded_s) = (good.stamps.clone(), good.entries, good.loaded_s);
+        let save = || kept.save(&dataset, &stamps, entries, loaded_s);
         let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, &mut || meanwhile(self)) };
         if let Err(error) = saved {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
@@ -101,7 +102,7 @@ impl Reloader {
             dataset = %dataset,
             "{}; the last good version is served instead, kept at {} with {} entries, until it is mended{or_accept}",
             failure.map_or("", |failure| &failure.text),
-            clock::date(kept.saved_s),
+            clock::date(kept.loaded_s),
             kept.entries
         );
         true
@@ -150,6 +151,11 @@ mod tests {
 
     /// Starts with a file, and keeps what there is to be kept. Returns how many octets were read, and whether the file is served.
     fn start(folder: &Path, text: &str, now_s: u64) -> (usize, bool) {
+        start_and_set(folder, text, now_s, now_s)
+    }
+
+    /// The same where the clock is set before it is kept.
+    fn start_and_set(folder: &Path, text: &str, now_s: u64, set_s: u64) -> (usize, bool) {
         let file = folder.join("hosts");
         if fs::read_to_string(&file).ok().as_deref() != Some(text) {
             fs::write(&file, text).expect("written");
@@ -160,6 +166,7 @@ mod tests {
         let mut reloader = Reloader::new(Settings { kept: Some(kept), ..settings }, Cell::default());
         let report = reloader.reload(now_s);
         let read = reloader.progress().read_bytes.load(Ordering::Relaxed);
+        reloader.settings.options.now_s = set_s;
         while reloader.keep_next(&mut |_| {}) {}
         (read as usize, !report.has_failures())
     }
@@ -186,5 +193,14 @@ mod tests {
         assert!(start(&whole, NOW_S + 3_600).1, "one is left");
         assert!(!start(&lines(10, ""), NOW_S).1, "2,000 are missed");
         assert!(start(&lines(10, ""), NOW_S + 3_600).1, "only one is missed");
+    }
+
+    /// By the clock of the moment in which it is kept they would not be over.
+    #[test]
+    fn what_is_kept_says_by_which_clock_it_was_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let whole = lines(2_000, &format!(" @ until={}", NOW_S + 60)) + &lines(1, "");
+        assert!(start_and_set(folder.path(), &whole, NOW_S + 3_600, NOW_S).1, "one is left");
+        assert!(!start(folder.path(), &lines(10, ""), NOW_S + 1).1, "2,000 are missed");
     }
 }
