@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     control::StateArgument,
     diff, logging, printable,
-    zones_args::{ZonesArguments, reloader_settings},
+    zones_args::{ZonesArguments, none_named, reloader_settings},
 };
 use crate::{
     config::{Config, Oddity},
@@ -270,7 +270,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
         checked.errors += 1;
         match config.zones.list_or_say() {
             Err(fault) => writeln!(out, "error: {fault}; check its name and its permissions")?,
-            Ok(_) => writeln!(out, "error: nothing to serve: no file is named ZONE.TYPE, as in bl.example.org.ip4set")?,
+            Ok(_) => writeln!(out, "error: nothing to serve: {}", none_named(&config.zones))?,
         }
     }
     let count = |number: u64, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     live::{
         clock,
-        drops::{Drop, drops, drops_of, named_file},
+        drops::{Drop, dropped_by, drops_of, named_file},
         reloader::{Reloader, Settings},
         served::Cell,
         status::SharedStatus,
@@ -87,16 +87,12 @@ impl Side {
     /// What takes which places.
     pub(super) fn drops(&self) -> anyhow::Result<Vec<Drop>> {
         let drops = if self.is_files() {
-            let each = self.files.iter().map(|word| drops(word)).collect::<Result<Vec<_>, _>>();
-            each.map(|each| each.concat())
+            self.files.iter().map(|word| dropped_by(word)).collect()
         } else {
             drops_of(&self.config.zones)
         };
         let drops = drops.map_err(anyhow::Error::msg)?;
-        anyhow::ensure!(
-            !drops.is_empty(),
-            "nothing to compare: no file is named ZONE.TYPE, as in bl.example.org.ip4set"
-        );
+        anyhow::ensure!(!drops.is_empty(), "nothing to compare: {}", none_named(&self.config.zones));
         Ok(drops)
     }
 }
@@ -146,6 +142,16 @@ fn check_all(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Why there is no zone.
+pub(super) fn none_named(zones: &ZoneSource) -> String {
+    match zones {
+        ZoneSource::Folder(folder) => {
+            format!("no file in {} is named ZONE.TYPE, as in bl.example.org.ip4set", folder.display())
+        }
+        ZoneSource::Specs(_) => "access lists alone are no zone".to_owned(),
+    }
+}
+
 /// What a word names that is no folder.
 fn specification(word: &str) -> anyhow::Result<ZoneSpec> {
     if word.contains(':') {
@@ -189,10 +195,7 @@ impl Loaded {
         {
             bail!("{dataset}: {failure}");
         }
-        anyhow::ensure!(
-            !report.datasets.is_empty(),
-            "nothing to read: no file is named ZONE.TYPE, as in bl.example.org.ip4set"
-        );
+        anyhow::ensure!(!report.datasets.is_empty(), "nothing to read: {}", none_named(&config.zones));
         Ok(Self { cell, status: reloader.status() })
     }
 }

@@ -39,25 +39,16 @@ pub struct Drop {
     is_named: bool,
 }
 
-/// What the words of a command line drop: a folder of zone files, one of them, or `ZONE:TYPE:FILE,FILE`.
+/// What a word of a command line drops: a file whose name says what it is, or `ZONE:TYPE:FILE,FILE`.
 ///
 /// # Errors
-/// In words for whoever gave them.
-pub fn drops(word: &str) -> Result<Vec<Drop>, String> {
-    let path = Path::new(word);
-    if path.is_dir() {
-        let drops = drops_of(&ZoneSource::Folder(path.to_owned()))?;
-        let empty = || format!("{word}: no file in it is named ZONE.TYPE, as in bl.example.org.ip4set");
-        return if drops.is_empty() { Err(empty()) } else { Ok(drops) };
-    }
+/// In words for whoever gave it.
+pub fn dropped_by(word: &str) -> Result<Drop, String> {
     if word.contains(':') {
         let spec = ZoneSpec::parse(word).map_err(|error: SpecError| error.to_string())?;
-        return Ok(vec![Drop::new(&spec, false)?]);
+        return Drop::new(&spec, false);
     }
-    if !path.is_file() {
-        return Err(format!("{word}: no such file or folder"));
-    }
-    Ok(vec![Drop::new(&named_file(path)?, true)?])
+    Drop::new(&named_file(Path::new(word))?, true)
 }
 
 /// What a configuration serves, as drops: its folder's files by their names, or its specifications.

@@ -87,6 +87,10 @@ fn a_drop_is_held_against_a_running_server() {
         assert_eq!(code, expected, "{words:?}: {said}{errors}");
         assert_eq!(said.contains("bl.example: too much: 1 IPv4 address (0.4%)"), expected == 3, "{said}");
     }
+    let empty = tempfile::tempdir().expect("a folder");
+    let empty = empty.path().display().to_string();
+    let (is_well, said) = live.tell(&["diff", "running", &empty]);
+    assert!(!is_well && said.contains(&format!("nothing to compare: no file in {empty} is named ZONE.TYPE")), "{said}");
     let (_, errors, code) = dnsbld(&["check", &folder, "--against", "running", "--max-delisted", "lots"]);
     assert!(code == 2 && errors.contains("neither a number"), "{errors}");
     // A file that cannot be loaded is no drop.
