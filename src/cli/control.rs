@@ -19,6 +19,11 @@ use crate::{
 /// So many files that are passed over are shown: the folder may be another's.
 const PASSED_OVER_SHOWN: usize = 20;
 
+/// What the exit code of those says who ask how a server is.
+pub(super) const EXIT_CODES: &str = "Exit code: 0 all is well; 1 a dataset or the store of live listings is in trouble, a zone \
+    is not loaded, has expired or failed its last self-test (but for a test entry that is missing), an interface of `xdp` is not \
+    used, or there is no server. The self-test is made once a minute, and when something new is served.";
+
 /// Where the server is found.
 #[derive(Debug, clap::Args)]
 pub(super) struct StateArgument {
@@ -55,6 +60,7 @@ pub(super) struct ReloadArguments {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct StatusArguments {
     #[command(flatten)]
     pub(super) state: StateArgument,

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{control::StateArgument, printable};
+use super::{
+    control::{EXIT_CODES, StateArgument},
+    printable,
+};
 use crate::{
     control::{Answer, NO_ZONE, Request, Statistics, ZoneStatistics},
     live::clock,
@@ -20,11 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 type Counts = BTreeMap<String, u64>;
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Exit code, as of status: 0 all is well; 1 a dataset or the store of live listings is in trouble, a zone is not \
-    loaded, has expired or fails its self-test (but for a test entry that is missing), an interface is not used, or there is no \
-    server."
-)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// Go on, and draw it again after each interval
     #[arg(long, short)]
@@ -32,7 +31,7 @@ pub(super) struct Arguments {
     /// The interval that rates are of [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = super::some_time)]
     every: Option<Duration>,
-    /// How many zones are shown, those with most queries first
+    /// How many zones are shown, those with most queries first; besides, those that something is wrong with
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
     #[command(flatten)]
@@ -108,7 +107,11 @@ fn show(before: &Statistics, now: &Statistics, top: usize, out: &mut impl Write)
         .map(|(name, zone)| (name, zone, per_second(old(name).requests, zone.requests, seconds)))
         .collect();
     zones.sort_by(|one, two| two.2.total_cmp(&one.2));
-    for (name, zone, rate) in zones.into_iter().take(top) {
+    // The exit code looks at all.
+    let is_shown = |(at, (name, zone, _)): &(usize, (&String, &ZoneStatistics, f64))| {
+        *at < top || *name != NO_ZONE && !zone.is_well()
+    };
+    for (_, (name, zone, rate)) in zones.into_iter().enumerate().filter(is_shown) {
         let entries = zone.entries.map_or_else(|| "-".to_owned(), |entries| entries.to_string());
         let state = if name == NO_ZONE { String::new() } else { state(zone) };
         writeln!(out, "{name:<32} {rate:>10.0} {:>8} {entries:>12}  {state}", hits(&old(name), zone))?;
@@ -187,8 +190,41 @@ fn state(zone: &ZoneStatistics) -> String {
     if let Some(next_s) = zone.next_expiry_s {
         words.push(format!("next listing ends {}", clock::date(next_s)));
     }
-    if !zone.failed_probes.is_empty() {
-        words.push(format!("SELF-TEST FAILS: {}", zone.failed_probes.join(", ")));
+    if let probes @ [_, ..] = &*zone.alarming_probes().collect::<Vec<_>>() {
+        words.push(format!("SELF-TEST FAILS: {}", probes.join(", ")));
+    }
+    if let probes @ [_, ..] = &*zone.missing_test_entries().collect::<Vec<_>>() {
+        words.push(format!("lacks {}", probes.join(", ")));
     }
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_shown_whatever_asks_for_more() {
+        let zone = |requests: u64, failed: &[&str]| {
+            let failed_probes = failed.iter().map(|probe| (*probe).to_owned()).collect();
+            ZoneStatistics { requests, entries: Some(1), failed_probes, ..ZoneStatistics::default() }
+        };
+        let zones = [
+            ("busy.example", zone(9, &["v4_test_entry"])),
+            ("calm.example", zone(2, &[])),
+            ("lacking.example", zone(1, &["v4_test_entry"])),
+            ("wrong.example", zone(0, &["v4_never_listed", "v4_test_entry"])),
+            (NO_ZONE, ZoneStatistics::default()),
+        ];
+        let zones = zones.map(|(name, zone)| (name.to_owned(), zone)).into();
+        let (before, now) = (Statistics::default(), Statistics { zones, uptime_ms: 1_000, ..Statistics::default() });
+        let mut said = Vec::new();
+        show(&before, &now, 1, &mut said).expect("written");
+        let said = String::from_utf8(said).expect("text");
+        let lines: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("zone ")).skip(1).collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(lines[0].starts_with("busy.example ") && lines[0].ends_with("  lacks v4_test_entry"), "{said}");
+        assert!(lines[1].starts_with("wrong.example "), "{said}");
+        assert!(lines[1].ends_with("  SELF-TEST FAILS: v4_never_listed, lacks v4_test_entry"), "{said}");
+    }
 }

@@ -53,7 +53,13 @@ impl ZoneStatistics {
         self.failed_probes.iter().map(String::as_str).filter(|probe| !probe.ends_with(TEST_ENTRY))
     }
 
-    fn is_well(&self) -> bool {
+    /// Test entries that are missing, by the probes that asked for them.
+    pub fn missing_test_entries(&self) -> impl Iterator<Item = &str> {
+        self.failed_probes.iter().map(String::as_str).filter(|probe| probe.ends_with(TEST_ENTRY))
+    }
+
+    /// Whether nothing is wrong with it.
+    pub fn is_well(&self) -> bool {
         self.entries.is_some() && self.expired_s.is_none() && self.alarming_probes().next().is_none()
     }
 }
