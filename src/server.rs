@@ -334,12 +334,12 @@ impl Prepared {
         running.register();
         let watch = Watch::start(reloader, config.check).context("cannot start the reloader")?;
         let desk = running.desk(&config, watch.sender());
-        let control = state.as_deref().and_then(open_control);
+        let control = state.as_deref().map(control::bind);
         personality.started(&running)?;
         notifier.ready();
         let attended = runtime.block_on(async {
             tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell), Arc::clone(&running.live)));
-            if let Some(state) = state {
+            if let (Some(state), Some(control)) = (state, control) {
                 tokio::spawn(control::serve_in_turn(control, state, desk));
             }
             attend(signals, &config, http, &running, &watch, personality).await?;
@@ -416,16 +416,6 @@ fn prepare_state(state: &Path, zones: &ZoneSource) -> bool {
         );
     }
     made.is_ok()
-}
-
-fn open_control(state: &Path) -> Option<std::os::unix::net::UnixListener> {
-    match control::bind(state) {
-        Ok(listener) => Some(listener),
-        Err(error) => {
-            warn!(socket = %control::socket_path(state).display(), "no control socket: {error}");
-            None
-        }
-    }
 }
 
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.

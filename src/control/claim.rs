@@ -32,8 +32,8 @@ pub(super) fn claim(path: &Path, connected: io::Result<()>) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
 }
 
-/// Whether a socket that was bound is not at its path any more, nor anything else.
-pub(super) fn is_gone(path: &Path) -> bool {
+/// Whether nothing is at a path, as where a socket was removed that had been bound.
+pub(super) fn is_free(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
@@ -58,10 +58,10 @@ mod tests {
         for claim in [claim_for_datagrams, claim_for_streams] {
             assert_eq!(claim(&path), Ok(()), "nothing is there");
             drop(UnixListener::bind(&path).expect("bound"));
-            assert!(!is_gone(&path));
-            assert_eq!((claim(&path), is_gone(&path)), (Ok(()), true));
+            assert!(!is_free(&path));
+            assert_eq!((claim(&path), is_free(&path)), (Ok(()), true));
             drop(UnixDatagram::bind(&path).expect("bound"));
-            assert_eq!((claim(&path), is_gone(&path)), (Ok(()), true));
+            assert_eq!((claim(&path), is_free(&path)), (Ok(()), true));
         }
         assert!(claim_for_streams(&folder.path().join("none/socket")).is_ok(), "to bind says what is wrong");
     }
@@ -82,7 +82,7 @@ mod tests {
                     "{why}"
                 );
             }
-            assert!(!is_gone(&at(name)), "{name}");
+            assert!(!is_free(&at(name)), "{name}");
         }
         let _stream = UnixListener::bind(at("stream")).expect("bound");
         let _datagram = UnixDatagram::bind(at("datagram")).expect("bound");
@@ -93,7 +93,18 @@ mod tests {
             (claim_for_datagrams, "stream", "may be another program's socket"),
         ] {
             let why = claim(&at(name)).expect_err(name);
-            assert!(why.contains(expected) && !is_gone(&at(name)), "{why}");
+            assert!(why.contains(expected) && !is_free(&at(name)), "{why}");
         }
+    }
+
+    /// Whoever may not connect does not learn whether somebody listens. (As root one always may.)
+    #[test]
+    fn what_another_user_left_behind_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        drop(UnixListener::bind(&path).expect("bound"));
+        let why = claim(&path, Err(io::ErrorKind::PermissionDenied.into())).expect_err("it is left").to_string();
+        assert!(why.contains("remove it if no program listens there: permission denied"), "{why}");
+        assert!(!is_free(&path));
     }
 }

@@ -67,7 +67,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use by_command::ByCommand;
-use claim::{claim, is_gone};
+use claim::{claim, is_free};
 pub use client::{ask, ask_for_lines, ask_with_lines};
 pub use compare::{Comparison, ToldAmounts, ToldChange};
 pub use explain::{Explanation, Listing, Source, explain, show_expired};
@@ -244,27 +244,38 @@ pub struct Desk {
 }
 
 /// Serves requests until the runtime ends. If the socket could not be bound, as another server has it, that is tried again from time
-/// to time.
-pub async fn serve_in_turn(mut bound: Option<std::os::unix::net::UnixListener>, state: PathBuf, desk: Desk) {
+/// to time, and what is wrong is told once.
+pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListener>, state: PathBuf, desk: Desk) {
     const TRY_EVERY: Duration = Duration::from_secs(10);
+    let (socket, mut told) = (socket_path(&state), String::new());
     loop {
-        match bound.take().map(UnixListener::from_std) {
-            Some(Ok(listener)) => return serve(listener, state, desk).await,
-            Some(Err(error)) => warn!(socket = %socket_path(&state).display(), "no control socket: {error}"),
-            None => {}
+        match bound.and_then(UnixListener::from_std) {
+            Ok(listener) => {
+                if !told.is_empty() {
+                    info!(socket = %socket.display(), "the control socket is free, and this server's from now on");
+                }
+                return serve(listener, state, desk).await;
+            }
+            Err(error) if is_news(&error, &mut told) => warn!(socket = %socket.display(), "no control socket: {error}"),
+            Err(_) => {}
         }
         tokio::time::sleep(TRY_EVERY).await;
         // While the other one has the listings, it is to be asked as well.
-        if desk.listings.as_ref().is_some_and(Listings::waits) {
-            continue;
+        while desk.listings.as_ref().is_some_and(Listings::waits) {
+            tokio::time::sleep(TRY_EVERY).await;
         }
         // To look whether somebody is there may take a while.
         let folder = state.clone();
-        bound = tokio::task::spawn_blocking(move || bind(&folder)).await.ok().and_then(Result::ok);
-        if bound.is_some() {
-            info!(socket = %socket_path(&state).display(), "the control socket is free, and this server's from now on");
-        }
+        bound = tokio::task::spawn_blocking(move || bind(&folder)).await.unwrap_or_else(|error| Err(error.into()));
     }
+}
+
+/// Whether an error is another than the one that was told last; if so, it is that from now on.
+fn is_news(error: &io::Error, told: &mut String) -> bool {
+    let text = error.to_string();
+    let is_news = text != *told;
+    *told = text;
+    is_news
 }
 
 /// Serves requests until the runtime ends, at the socket of that state folder; one that is removed is made again.
@@ -311,7 +322,7 @@ async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
 /// Makes the socket again where nothing is at its place any more, and its folder as well.
 fn bind_again(state: &Path) -> io::Result<Option<UnixListener>> {
     let path = socket_path(state);
-    if !is_gone(&path) {
+    if !is_free(&path) {
         return Ok(None);
     }
     make_again(state)?;
@@ -471,6 +482,20 @@ mod tests {
         let why = bind(state.path()).expect_err("no socket").to_string();
         assert!(why.contains("control is no socket, and is left as it is"), "{why}");
         assert_eq!(std::fs::read_to_string(socket_path(state.path())).expect("it is there"), "Source: dnsbld");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_once() {
+        let state = tempfile::tempdir().expect("a folder");
+        let (socket, mut told) = (socket_path(state.path()), String::new());
+        let mut tells = || bind(state.path()).is_err_and(|error| is_news(&error, &mut told));
+        std::fs::create_dir(&socket).expect("made");
+        assert_eq!([tells(), tells()], [true, false]);
+        std::fs::remove_dir(&socket).expect("removed");
+        let another = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        assert_eq!([tells(), tells()], [true, false]);
+        drop(another);
+        assert!(!tells(), "it is taken over");
     }
 
     #[test]

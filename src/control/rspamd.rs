@@ -28,9 +28,9 @@ use nix::sys::socket::{
 use tracing::{error, info, warn};
 
 use super::{
-    claim::{claim, is_gone},
+    claim::{claim, is_free},
     permit::Scope,
-    tally::{Fate, Tally},
+    tally::{Tally, Upshot},
     update::owner::Holds,
     users::{RecentUsers, user_name},
 };
@@ -177,7 +177,7 @@ impl Socket {
     /// Binds the path again where nothing is at its place any more.
     fn again(&self) -> io::Result<Option<Self>> {
         let Self::Unix(_, Some((path, mode))) = self else { return Ok(None) };
-        if !is_gone(path) {
+        if !is_free(path) {
             return Ok(None);
         }
         let socket = Self::unix(path, *mode)?;
@@ -388,7 +388,7 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         let socket = socket.again().expect("bound").expect("made again").out_of_reach();
         std::fs::remove_file(&path).expect("removed");
-        assert!(socket.again().is_ok_and(|bound| bound.is_none()) && is_gone(&path), "within a chroot it is not there");
+        assert!(socket.again().is_ok_and(|bound| bound.is_none()) && is_free(&path), "within a chroot it is not there");
     }
 
     #[test]
