@@ -259,8 +259,8 @@ impl Server {
     fn list_many(&self, lines: &str) -> io::Result<usize> {
         let terms = Terms { reason: Some("trap".into()), hold: Some(Hold::ForS(86_400)), ..Terms::default() };
         let request = ListingsRequest::Bulk { zone: ZONE.into(), terms: Some(terms), reason: None };
-        match ask_with_lines(&self.state, &Request::Listings(request), &mut lines.as_bytes()) {
-            Ok(Answer::Listings(ListingsAnswer::Report { report })) => Ok(report.listed),
+        match ask_with_lines(&self.state, &Request::Listings { asked: request }, &mut lines.as_bytes()) {
+            Ok(Answer::Listings { told: ListingsAnswer::Report { report } }) => Ok(report.listed),
             other => Err(io::Error::other(format!("{other:?}"))),
         }
     }
@@ -283,8 +283,8 @@ impl Server {
     fn list(&self, key: String) -> io::Result<()> {
         let terms = Terms { hold: Some(Hold::ForS(3_600)), reason: Some("Eicar".into()), ..Terms::default() };
         let request = ListingsRequest::Change { zone: ZONE.into(), keys: vec![key], terms: Some(terms), reason: None };
-        match ask(&self.state, &Request::Listings(request)).map_err(io::Error::other)? {
-            Answer::Listings(ListingsAnswer::Changed { .. }) => Ok(()),
+        match ask(&self.state, &Request::Listings { asked: request }).map_err(io::Error::other)? {
+            Answer::Listings { told: ListingsAnswer::Changed { .. } } => Ok(()),
             other => Err(io::Error::other(format!("{other:?}"))),
         }
     }

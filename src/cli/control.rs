@@ -115,7 +115,9 @@ impl StateArgument {
     /// What became of a command, where an error is an answer as well if JSON is to be printed.
     pub(super) fn tell<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         if let (Err(error), true) = (&outcome, self.json) {
-            print_json(&Answer::Error { text: format!("{error:#}") })?;
+            // In one line, as it may follow other lines.
+            let text = serde_json::to_string(&Answer::Error { text: format!("{error:#}") })? + "\n";
+            super::tell_reader(text.as_bytes())?;
         }
         outcome
     }
@@ -148,7 +150,10 @@ impl StateArgument {
 }
 
 fn print_json(answer: &Answer) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(answer)?;
+    let mut text = match answer {
+        Answer::Listings { told } => serde_json::to_vec_pretty(told)?,
+        answer => serde_json::to_vec_pretty(answer)?,
+    };
     text.push(b'\n');
     Ok(super::tell_reader(&text)?)
 }
@@ -162,7 +167,7 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
     };
     match answer {
         Answer::Error { text } => anyhow::bail!("{text}"),
-        Answer::Listings(told) => {
+        Answer::Listings { told } => {
             for words in super::listings::lines(told, clock::now_s()) {
                 line(&words);
             }

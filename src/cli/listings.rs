@@ -153,18 +153,18 @@ fn change(
 ) -> anyhow::Result<ExitCode> {
     let zone = zone.to_owned();
     if keys == ["-"] {
-        let request = Request::Listings(ListingsRequest::Bulk { zone, terms, reason });
+        let request = Request::Listings { asked: ListingsRequest::Bulk { zone, terms, reason } };
         let ask = |folder: &Path| ask_with_lines(folder, &request, &mut io::stdin().lock());
         return state.print(&state.answer(ask)?);
     }
-    let changed = |changes| Answer::Listings(ListingsAnswer::Changed { changes });
+    let changed = |changes| Answer::Listings { told: ListingsAnswer::Changed { changes } };
     let (mut all, mut rest) = (Vec::new(), keys);
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(piece_len(rest));
         let (zone, terms, reason) = (zone.clone(), terms.clone(), reason.clone());
         let request = ListingsRequest::Change { zone, keys: piece.to_vec(), terms, reason };
-        let answer = state.request(&Request::Listings(request));
-        let Ok(Answer::Listings(ListingsAnswer::Changed { changes })) = answer else {
+        let answer = state.request(&Request::Listings { asked: request });
+        let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else {
             // What was done before is done, and is told first.
             if !all.is_empty() {
                 state.print(&changed(all))?;
@@ -205,8 +205,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
     let answer = match &arguments.command {
         None => {
             let answer = listings_of_zone(arguments)?;
-            let is_over =
-                matches!(&answer, Answer::Listings(ListingsAnswer::Listings { listings, .. }) if listings.is_empty());
+            let is_over = matches!(&answer, Answer::Listings { told: ListingsAnswer::Listings { listings, .. } } if listings.is_empty());
             if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !state.is_json()) {
                 writeln!(io::stdout(), "nothing more is listed by command after {}", printable(&after.to_string()))?;
                 return Ok(ExitCode::SUCCESS);
@@ -214,14 +213,14 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
             answer
         }
         Some(ListingsCommand::Export { zones, .. }) => {
-            let export = Request::Listings(ListingsRequest::Export { zones: zones.clone() });
+            let export = Request::Listings { asked: ListingsRequest::Export { zones: zones.clone() } };
             let mut out = io::BufWriter::new(io::stdout().lock());
             state.answer(|folder| ask_for_lines(folder, &export, &mut out))?;
             out.flush()?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(ListingsCommand::Import { file, .. }) => {
-            let import = Request::Listings(ListingsRequest::Import);
+            let import = Request::Listings { asked: ListingsRequest::Import };
             state.answer(|folder| {
                 if file == Path::new("-") {
                     return ask_with_lines(folder, &import, &mut io::stdin().lock());
@@ -233,7 +232,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
         Some(ListingsCommand::Backup { file, .. }) => {
             // The server may work elsewhere.
             let path = std::path::absolute(file)?;
-            state.request(&Request::Listings(ListingsRequest::Backup { path }))?
+            state.request(&Request::Listings { asked: ListingsRequest::Backup { path } })?
         }
     };
     state.print(&answer)
@@ -248,14 +247,14 @@ fn listings_of_zone(arguments: &ListingsArguments) -> anyhow::Result<Answer> {
         let left = arguments.limit.saturating_sub(all.len());
         let limit = left.min(PAGE);
         let request = ListingsRequest::Show { zone: zone.clone(), after, limit, counts_more: left == limit };
-        let answer = arguments.state.request(&Request::Listings(request))?;
-        let Answer::Listings(ListingsAnswer::Listings { listings: page, more }) = answer else {
+        let answer = arguments.state.request(&Request::Listings { asked: request })?;
+        let Answer::Listings { told: ListingsAnswer::Listings { listings: page, more } } = answer else {
             return Ok(answer);
         };
         let is_last = left == limit || page.len() < limit;
         all.extend(page);
         if is_last {
-            return Ok(Answer::Listings(ListingsAnswer::Listings { listings: all, more }));
+            return Ok(Answer::Listings { told: ListingsAnswer::Listings { listings: all, more } });
         }
         after = all.last().map(|record| record.key.clone());
     }
@@ -264,7 +263,7 @@ fn listings_of_zone(arguments: &ListingsArguments) -> anyhow::Result<Answer> {
 pub(super) fn history(arguments: &HistoryArguments) -> anyhow::Result<ExitCode> {
     let HistoryArguments { key, zones, limit, state } = arguments;
     let request = ListingsRequest::History { zones: zones.clone(), key: key.clone(), limit: *limit };
-    state.print(&state.request(&Request::Listings(request))?)
+    state.print(&state.request(&Request::Listings { asked: request })?)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -95,6 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_that_cannot_be_read_says_why() {
+        for (line, why) in [
+            (r#"{"answer": "frobnicated"}"#, "unknown variant `frobnicated`"),
+            (r#"{"answer": "reloaded", "loaded": 1}"#, "missing field `troubles`"),
+            (r#"{"answer": "changed", "changes": []}"#, "unknown variant `changed`"),
+            (r#"{"answer": "listings", "told": {"answer": "listings", "listings": []}}"#, "missing field `more`"),
+        ] {
+            let said = format!("{:#}", read_answer(&mut line.as_bytes()).expect_err(line));
+            assert!(said.contains("is it of another version?") && said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
     fn whoever_may_not_ask_is_told_so() {
         let said = |kind: io::ErrorKind| no_answer(Path::new("state/control"), &kind.into());
         assert!(

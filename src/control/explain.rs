@@ -37,11 +37,9 @@ pub struct Explanation {
     /// The zone or subzone.
     pub zone: String,
     /// It has no data, and answers SERVFAIL.
-    #[serde(default)]
     pub is_unloaded: bool,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL, and what follows is what it
     /// would say with data that are current.
-    #[serde(default)]
     pub expired_s: Option<u64>,
     /// What it answers with; nothing means not listed.
     pub listings: Vec<Listing>,
@@ -53,7 +51,6 @@ pub struct Explanation {
     pub unread: Vec<String>,
     /// Datasets of the zone whose files were refused or cannot be loaded, and why: what is answered is of versions before, and the
     /// lines are those of the files as they are now.
-    #[serde(default)]
     pub troubles: Vec<(String, String)>,
 }
 

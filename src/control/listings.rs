@@ -92,7 +92,6 @@ pub enum ListingsRequest {
         /// At most so many, and a [page](PAGE) of them.
         limit: usize,
         /// Those behind the last of them are counted, for which all are looked at.
-        #[serde(default = "yes")]
         counts_more: bool,
     },
     /// What happened to a key.
@@ -136,7 +135,6 @@ pub enum ListingsAnswer {
         /// In the order of the store.
         listings: Vec<Record>,
         /// So many are behind the last of these.
-        #[serde(default)]
         more: usize,
     },
     /// What happened to a key.
@@ -191,11 +189,6 @@ const BLOCKS_ON_THEIR_WAY: usize = 4;
 const BLOCK_WAIT: Duration = Duration::from_millis(100);
 /// Listings that are read from the store at once, and told in one answer.
 pub const PAGE: usize = 1_000;
-
-/// What older clients mean, who do not say it.
-const fn yes() -> bool {
-    true
-}
 
 impl Terms {
     fn op(&self) -> Op {

@@ -135,8 +135,10 @@ pub enum Request {
         rules: Option<QueryRules>,
     },
     /// List, delist, and tell of what is listed by command.
-    #[serde(untagged)]
-    Listings(ListingsRequest),
+    Listings {
+        /// What of it. It has a tag of its own: were it one of these (`untagged`), nobody could say why a request cannot be read.
+        asked: ListingsRequest,
+    },
 }
 
 /// What is answered.
@@ -176,8 +178,10 @@ pub enum Answer {
         text: String,
     },
     /// What became of a request about live listings.
-    #[serde(untagged)]
-    Listings(ListingsAnswer),
+    Listings {
+        /// Of that request.
+        told: ListingsAnswer,
+    },
 }
 
 /// The path of the socket of a server with that state folder.
@@ -359,13 +363,21 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     if read.map_err(io::Error::other)?? == 0 {
         return Ok(()); // somebody looked whether anybody is there
     }
-    let answer = match serde_json::from_str(&line) {
+    let answer = match read_request(&line) {
         Ok(request) => desk.meet(request, uid, &mut reader, &mut writer).await?,
-        Err(error) => Answer::Error { text: format!("the request cannot be read: {error}") },
+        Err(why) => Answer::Error { text: why },
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     writer.write_all(&line).await
+}
+
+/// Reads a request. Nobody asks here but this program, so what it cannot read comes from another version of it.
+fn read_request(line: &str) -> Result<Request, String> {
+    let unreadable = |error| {
+        format!("the request cannot be read: {error}: is this server of another version than the command that asks?")
+    };
+    serde_json::from_str(line).map_err(unreadable)
 }
 
 impl Desk {
@@ -380,16 +392,16 @@ impl Desk {
         Ok(match request {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
-            Request::Listings(request) => match &self.listings {
+            Request::Listings { asked } => match &self.listings {
                 Some(listings) => {
                     let who = tokio::task::spawn_blocking(move || user_name(uid)).await?;
                     let origin = Origin { door: Door::Command, who, from: None };
                     let clerk = Clerk { listings, cell: &self.cell, origin };
-                    let asks_only = request.asks_only();
-                    let told = clerk.meet(request, reader, writer).await?;
+                    let asks_only = asked.asks_only();
+                    let told = clerk.meet(asked, reader, writer).await?;
                     self.doors.count(Door::Command, unmet::fate(&told, asks_only));
                     match told {
-                        Ok(told) => Answer::Listings(told),
+                        Ok(told) => Answer::Listings { told },
                         Err(why) => Answer::Error { text: why.to_string() },
                     }
                 }
@@ -474,6 +486,24 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_cannot_be_read_says_why() {
+        let show = |rest: &str| format!(r#"{{"command": "listings", "asked": {{"command": "show", {rest}}}}}"#);
+        let whole = show(r#""zone": "bl.example", "limit": 1, "counts_more": false"#);
+        assert!(read_request(&whole).is_ok(), "{:?}", read_request(&whole));
+        for (line, why) in [
+            (r#"{"command": "explain", "key": "192.0.2.1"}"#, "missing field `zones`"),
+            (r#"{"command": "frobnicate"}"#, "unknown variant `frobnicate`"),
+            // As it was before listings had a place of their own.
+            (r#"{"command": "show", "zone": "bl.example", "limit": 1}"#, "unknown variant `show`"),
+            (&show(r#""zone": "bl.example", "limit": 1"#), "missing field `counts_more`"),
+            (r#"{"command": "listings", "asked": {"command": "frobnicate"}}"#, "unknown variant `frobnicate`"),
+        ] {
+            let said = read_request(line).expect_err(line);
+            assert!(said.contains(why) && said.contains("is this server of another version"), "{said}");
+        }
+    }
 
     #[test]
     fn a_file_at_its_place_stays() {

@@ -22,10 +22,8 @@ pub struct Statistics {
     /// Datasets whose newest files are not what is served, and why; and what is wrong with live listings.
     pub troubles: Vec<(String, String)>,
     /// Interfaces that requests are to be taken from, and why that is not done where it is not.
-    #[serde(default)]
     pub interfaces: Vec<(String, Option<String>)>,
     /// Files of the zones folder that are not served although they may have been meant to be, and why.
-    #[serde(default)]
     pub passed_over: Vec<(String, String)>,
     /// TCP connections open now.
     pub tcp_connections: u64,
@@ -76,10 +74,8 @@ pub struct ZoneStatistics {
     /// Entries as they stand in the files; none while it is not loaded.
     pub entries: Option<u64>,
     /// Listings by command, until they are swept.
-    #[serde(default)]
     pub live_listings: u64,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL.
-    #[serde(default)]
     pub expired_s: Option<u64>,
     /// When something of it last went live, in seconds since the epoch.
     pub loaded_s: Option<u64>,

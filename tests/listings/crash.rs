@@ -62,8 +62,8 @@ fn pester(state: &std::path::Path, asker: u8, seed: u64, book: &Book, is_over: &
             Ask::Delist => None,
         };
         let request = ListingsRequest::Change { zone: ZONE.into(), keys: vec![key.clone()], terms, reason: None };
-        let answer = ask(state, &Request::Listings(request));
-        let Ok(Answer::Listings(ListingsAnswer::Changed { changes })) = answer else { return };
+        let answer = ask(state, &Request::Listings { asked: request });
+        let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else { return };
         let now = match &changes[0].outcome {
             Outcome::Listed { until_s, .. } | Outcome::Extended { until_s, .. } => *until_s,
             Outcome::Delisted | Outcome::Unchanged => None,

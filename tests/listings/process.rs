@@ -229,8 +229,8 @@ fn the_server_tells_a_page_at_a_time_and_the_command_as_many_as_are_wanted() {
     assert!(is_well && text == "2500 listed\n", "{text}");
     let page = |limit: usize, counts_more: bool| {
         let request = ListingsRequest::Show { zone: "virbl.tee.gr".to_owned(), after: None, limit, counts_more };
-        match ask(&site.state(), &Request::Listings(request)).expect("an answer") {
-            Answer::Listings(ListingsAnswer::Listings { listings, more }) => (listings.len(), more),
+        match ask(&site.state(), &Request::Listings { asked: request }).expect("an answer") {
+            Answer::Listings { told: ListingsAnswer::Listings { listings, more } } => (listings.len(), more),
             other => panic!("{other:?}"),
         }
     };
@@ -389,9 +389,9 @@ fn programs_get_errors_as_answers() {
 fn answers_for_programs_have_one_tag() {
     let site = Site::new(&FILES, "[listings.zones.\"virbl.tee.gr\"]\nnever-list = [\"203.0.113.0/24\"]\n");
     let ask = |words: &[&str]| {
-        let (said, _) = site.run(&[words, &["--json"]].concat());
-        let mut told = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
-        told.next().and_then(Result::ok).unwrap_or_else(|| panic!("{words:?}: {said}"))
+        let output = site.command(&[words, &["--json"]].concat()).output().expect("the program runs");
+        let said = String::from_utf8(output.stdout).expect("text");
+        serde_json::from_str::<serde_json::Value>(&said).unwrap_or_else(|error| panic!("{words:?}: {error}: {said}"))
     };
     let told = ask(&["list", "virbl.tee.gr", "192.0.2.55", "203.0.113.9", "--reason", "Eicar"]);
     assert_eq!((&told["answer"], &told["changes"][0]["outcome"]), (&"changed".into(), &"listed".into()), "{told}");
@@ -414,6 +414,19 @@ fn answers_for_programs_have_one_tag() {
         assert_eq!(told["answer"], answer, "{words:?}: {told}");
         assert!(answer != "error" || told["text"].is_string(), "{told}");
     }
+    // What could not be done before its end is said in one line, behind what was.
+    let many: Vec<String> = (0..5_000_u32).map(|number| Ipv4Addr::from(0x0a00_0000 + number).to_string()).collect();
+    let words = [
+        &["list", "virbl.tee.gr", "--json"][..],
+        &many.iter().map(String::as_str).collect::<Vec<_>>(),
+        &["192.0.2.1/24"],
+    ];
+    let output = site.command(&words.concat()).output().expect("the program runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let told = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
+    let told: Vec<_> = told.map(|told| told.expect("JSON")["answer"].clone()).collect();
+    assert_eq!(told, ["changed", "error"]);
+    assert!(said.lines().last().is_some_and(|line| line.starts_with(r#"{"answer":"error","text":"#)), "{said}");
     let output = dnsbld().args(["explain", "--json", "--from", "nowhere", "192.0.2.1"]).output().expect("it runs");
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(told["text"].as_str().is_some_and(|text| text.contains("nowhere: no such folder or file")), "{told}");
