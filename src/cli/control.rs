@@ -11,7 +11,7 @@ use super::{
     zones_args::{Loaded, config_of},
 };
 use crate::{
-    control::{self, Answer, Explanation, Request, Source, Statistics, ask},
+    control::{self, Answer, Explanation, Ground, Request, Statistics, ask},
     live::{citations::Effect, clock},
     load::Options,
 };
@@ -237,7 +237,7 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
         line(&format!("{}: {}", zone.zone, control::show_expired(ended_s)));
     }
     if zone.listings.is_empty() {
-        let by = zone.excluded_by.iter().map(|source| format!(", excluded by {source}")).collect::<Vec<_>>();
+        let by = zone.excluded_by.iter().map(|ground| format!(", excluded by {ground}")).collect::<Vec<_>>();
         line(&format!("{}: {would_be}not listed{}", zone.zone, by.concat()));
     }
     for listing in &zone.listings {
@@ -245,17 +245,17 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             (Some(until), Some(left_s)) => {
                 format!("until {until}, {} from now", humantime::format_duration(Duration::from_secs(left_s)))
             }
-            _ => match &listing.source {
-                Source::Command { .. } => "until it is delisted".to_owned(),
-                Source::Dataset(label) if zone.troubles.iter().any(|(dataset, _)| dataset == label) => {
+            _ => match &listing.ground {
+                Ground::Command { .. } => "until it is delisted".to_owned(),
+                Ground::Dataset(label) if zone.troubles.iter().any(|(dataset, _)| dataset == label) => {
                     "until a newer version of its file is taken".to_owned()
                 }
-                Source::Dataset(_) => "until it is taken out of its file".to_owned(),
+                Ground::Dataset(_) => "until it is taken out of its file".to_owned(),
             },
         };
         line(&format!(
             "{}: {would_be}listed as {} by {}, {until} (TTL {})",
-            zone.zone, listing.address, listing.source, listing.ttl_s
+            zone.zone, listing.address, listing.ground, listing.ttl_s
         ));
         if let Some(text) = &listing.text {
             line(&format!("    {text}"));

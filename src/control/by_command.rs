@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::explain::{Explanation, Listing, Source};
+use super::explain::{Explanation, Ground, Listing};
 use crate::{
     live::{
         asked::AskedKey,
@@ -46,9 +46,9 @@ impl ByCommand {
         let Some((place, entry)) = found else { return false };
         let listed = ListedKey::of(&place);
         let record = self.listings.as_ref().and_then(|listings| listings.get(&zone.apex, &listed).ok().flatten());
-        let source = Source::Command { key: listed, record: record.map(Box::new) };
+        let ground = Ground::Command { key: listed, record: record.map(Box::new) };
         let Some(own) = entry.value().and_then(|id| live.value(id)) else {
-            explanation.excluded_by.push(source);
+            explanation.excluded_by.push(ground);
             return true;
         };
         if is_subzone {
@@ -65,7 +65,7 @@ impl ByCommand {
         let ((addresses, address), (texts, text)) = (value(own.has_address), value(own.has_text));
         let shown = shown_as(key, &place);
         let text = texts.text(text).map(|text| texts.expand(text, shown.as_bytes()));
-        let about = (source, model.map_or(live.ttl_s, |model| model.ttl_s));
+        let about = (ground, model.map_or(live.ttl_s, |model| model.ttl_s));
         let address = addresses.address(address);
         explanation.listings.push(Listing::new(address, text, about, entry.until_s, context.now_s));
         false

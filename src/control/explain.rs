@@ -44,7 +44,7 @@ pub struct Explanation {
     /// What it answers with; nothing means not listed.
     pub listings: Vec<Listing>,
     /// What excludes the key.
-    pub excluded_by: Vec<Source>,
+    pub excluded_by: Vec<Ground>,
     /// The lines that say something of the key, those that decide first, then what stands behind them.
     pub lines: Vec<Citation>,
     /// Files that cannot be read again, and why: lines of theirs are missing here.
@@ -57,7 +57,7 @@ pub struct Explanation {
 /// What says something of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub enum Ground {
     /// A dataset.
     Dataset(String),
     /// Somebody by command.
@@ -69,7 +69,7 @@ pub enum Source {
     },
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Ground {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (key, record) = match self {
             Self::Dataset(label) => return out.write_str(label),
@@ -93,7 +93,7 @@ pub struct Listing {
     pub ttl_s: u32,
     /// What says so.
     #[serde(flatten)]
-    pub source: Source,
+    pub ground: Ground,
     /// When it is delisted, in seconds since the epoch; none means not by itself.
     pub until_s: Option<u64>,
     /// The same as a date and time.
@@ -107,7 +107,7 @@ impl Listing {
     pub(super) fn new(
         address: Ipv4Addr,
         text: Option<Vec<u8>>,
-        (source, ttl_s): (Source, u32),
+        (ground, ttl_s): (Ground, u32),
         until_s: u32,
         now_s: u64,
     ) -> Self {
@@ -117,7 +117,7 @@ impl Listing {
             address: address.to_string(),
             text: text.map(|text| String::from_utf8_lossy(&text).into_owned()),
             ttl_s: remaining_s.map_or(ttl_s, |left_s| u64::from(ttl_s).min(left_s.max(1)) as u32),
-            source,
+            ground,
             until_s,
             until: until_s.map(clock::date),
             remaining_s,
@@ -274,12 +274,12 @@ fn explain_dataset(dataset: &Dataset, key: &AskedKey, context: &Context, explana
         _ => return,
     };
     if matches!(finding, Finding::Excluded) {
-        explanation.excluded_by.push(Source::Dataset(dataset.label.to_string()));
+        explanation.excluded_by.push(Ground::Dataset(dataset.label.to_string()));
     }
     finding.for_each_value(context, |value, until_s, _| {
         let values = &dataset.values;
         let text = values.text(value).map(|text| values.expand(text, shown.as_bytes()));
-        let about = (Source::Dataset(dataset.label.to_string()), dataset.ttl_s);
+        let about = (Ground::Dataset(dataset.label.to_string()), dataset.ttl_s);
         explanation.listings.push(Listing::new(values.address(value), text, about, until_s, context.now_s));
     });
 }

@@ -70,7 +70,7 @@ pub use by_command::ByCommand;
 use claim::{claim, is_free};
 pub use client::{ask, ask_for_lines, ask_with_lines};
 pub use compare::{Comparison, ToldAmounts, ToldChange};
-pub use explain::{Explanation, Listing, Source, explain, show_expired};
+pub use explain::{Explanation, Ground, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
 pub use stats::{NO_ZONE, Statistics, ZoneStatistics};
@@ -399,7 +399,7 @@ impl Desk {
                     let clerk = Clerk { listings, cell: &self.cell, origin };
                     let asks_only = asked.asks_only();
                     let told = clerk.meet(asked, reader, writer).await?;
-                    self.doors.count(Door::Command, unmet::fate(&told, asks_only));
+                    self.doors.count(Door::Command, unmet::upshot(&told, asks_only));
                     match told {
                         Ok(told) => Answer::Listings { told },
                         Err(why) => Answer::Error { text: why.to_string() },

@@ -281,7 +281,7 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
                 Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => {
                     error!("a datagram cannot be received: {error}");
-                    desk.tally.count(Door::Rspamd, Fate::Failed);
+                    desk.tally.count(Door::Rspamd, Upshot::Failed);
                     std::thread::sleep(ERROR_PAUSE);
                 }
             }
@@ -299,45 +299,45 @@ impl Desk {
         socket: &Arc<Socket>,
         waiting: &Arc<AtomicUsize>,
     ) {
-        let refuse = |who: &str, (fate, why): (Fate, &str)| {
+        let refuse = |who: &str, (upshot, why): (Upshot, &str)| {
             info!(who, "a datagram is refused: {why}");
-            self.tally.count(Door::Rspamd, fate);
+            self.tally.count(Door::Rspamd, upshot);
             socket.reply(&sender, FAIL);
         };
         let Some(origin) = origin else {
-            return refuse("unknown", (Fate::Refused, "its sender is not told: do file descriptors come with it?"));
+            return refuse("unknown", (Upshot::Refused, "its sender is not told: do file descriptors come with it?"));
         };
         let changes = match self.read(datagram) {
             Ok(changes) => changes,
-            Err((fate, why)) => return refuse(&origin.who, (fate, &why)),
+            Err((upshot, why)) => return refuse(&origin.who, (upshot, &why)),
         };
         if waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            return refuse(&origin.who, (Fate::Failed, "too many wait for the disk"));
+            return refuse(&origin.who, (Upshot::Failed, "too many wait for the disk"));
         }
         let batch = Batch { changes, origin, is_atomic: true, condition: None };
         let (socket, waiting, tally) = (Arc::clone(socket), Arc::clone(waiting), Arc::clone(&self.tally));
         self.listings.submit(batch, move |applied| {
             waiting.fetch_sub(1, Ordering::Relaxed);
             let refused = |outcome| match outcome {
-                Outcome::Refused { refusal } => Some((refusal.to_string(), Fate::Refused)),
+                Outcome::Refused { refusal } => Some((refusal.to_string(), Upshot::Refused)),
                 _ => None,
             };
             let refusal = match applied {
                 Ok(outcomes) => outcomes.into_iter().find_map(refused),
-                Err(error) => Some((error.to_string(), Fate::Failed)),
+                Err(error) => Some((error.to_string(), Upshot::Failed)),
             };
             if let Some((why, _)) = &refusal {
                 info!("a datagram is refused: {why}");
             }
-            tally.count(Door::Rspamd, refusal.as_ref().map_or(Fate::Done, |(_, fate)| *fate));
+            tally.count(Door::Rspamd, refusal.as_ref().map_or(Upshot::Done, |(_, upshot)| *upshot));
             socket.reply(&sender, if refusal.is_some() { FAIL } else { OK });
         });
     }
 
     /// The changes that a datagram means, or as what it counts that it means none, and why.
-    fn read(&self, datagram: &[u8]) -> Result<Vec<Change>, (Fate, String)> {
-        let mut fate = Fate::Refused;
+    fn read(&self, datagram: &[u8]) -> Result<Vec<Change>, (Upshot, String)> {
+        let mut upshot = Upshot::Refused;
         let holds_of = |zone: &Name| {
             let served = self.cell.load();
             let found = served.snapshot.zone(zone).ok_or_else(|| format!("no zone {zone} is served here"))?;
@@ -345,12 +345,12 @@ impl Desk {
                 return Err(format!("zone {zone} is not for datagrams"));
             }
             let content = found.content.as_ref().ok_or_else(|| {
-                fate = Fate::Failed;
+                upshot = Upshot::Failed;
                 format!("zone {zone} is not loaded")
             })?;
             Ok(Holds::of(content))
         };
-        read(datagram, holds_of, self.listings.now_s()).map_err(|why| (fate, why))
+        read(datagram, holds_of, self.listings.now_s()).map_err(|why| (upshot, why))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use tokio::task;
 
-use super::{listings::ListingsAnswer, tally::Fate};
+use super::{listings::ListingsAnswer, tally::Upshot};
 use crate::live::listings::{Outcome, StoreError};
 
 /// What is told, or why nothing is.
@@ -38,9 +38,9 @@ impl From<task::JoinError> for Unmet {
 }
 
 /// What became of a request.
-pub(super) fn fate(told: &Told, asks_only: bool) -> Fate {
+pub(super) fn upshot(told: &Told, asks_only: bool) -> Upshot {
     let is_refused = match told {
-        Err(Unmet::Failed(_)) => return Fate::Failed,
+        Err(Unmet::Failed(_)) => return Upshot::Failed,
         Err(Unmet::Wrong(_)) => true,
         Ok(ListingsAnswer::Changed { changes }) => {
             changes.iter().any(|changed| matches!(changed.outcome, Outcome::Refused { .. }))
@@ -49,9 +49,9 @@ pub(super) fn fate(told: &Told, asks_only: bool) -> Fate {
         Ok(_) => false,
     };
     match (is_refused, asks_only) {
-        (true, _) => Fate::Refused,
-        (false, true) => Fate::Answered,
-        (false, false) => Fate::Done,
+        (true, _) => Upshot::Refused,
+        (false, true) => Upshot::Answered,
+        (false, false) => Upshot::Done,
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn failures_of_ours_are_no_refusals() {
-        let fate_of = |why: StoreError| fate(&Err(why.into()), false);
+        let upshot_of = |why: StoreError| upshot(&Err(why.into()), false);
         for why in [
             StoreError::Busy,
             StoreError::Ending,
@@ -69,10 +69,10 @@ mod tests {
             StoreError::Unreadable("x".into()),
             StoreError::InUse("x".into()),
         ] {
-            assert_eq!(fate_of(why), Fate::Failed);
+            assert_eq!(upshot_of(why), Upshot::Failed);
         }
-        assert_eq!(fate_of(StoreError::NotCopied("there is such a file already".into())), Fate::Refused);
-        assert_eq!(fate(&Err(Unmet::Wrong("no zone x is served here".into())), true), Fate::Refused);
-        assert_eq!(fate(&Ok(ListingsAnswer::History { events: Vec::new() }), true), Fate::Answered);
+        assert_eq!(upshot_of(StoreError::NotCopied("there is such a file already".into())), Upshot::Refused);
+        assert_eq!(upshot(&Err(Unmet::Wrong("no zone x is served here".into())), true), Upshot::Refused);
+        assert_eq!(upshot(&Ok(ListingsAnswer::History { events: Vec::new() }), true), Upshot::Answered);
     }
 }

@@ -17,7 +17,7 @@ use super::{
     problem::{Body, Path, Problem, parse, plain},
 };
 use crate::{
-    control::tally::Fate,
+    control::tally::Upshot,
     live::listings::{Change, Key, Op, Outcome},
     wire::name::Name,
 };
@@ -94,8 +94,8 @@ pub(super) async fn post(
         }
     }
     reply.refused.sort_by_key(|refused| refused.index);
-    let fate = if reply.refused.is_empty() { Fate::Done } else { Fate::Refused };
-    Ok(marked(json(StatusCode::OK, &reply), fate))
+    let upshot = if reply.refused.is_empty() { Upshot::Done } else { Upshot::Refused };
+    Ok(marked(json(StatusCode::OK, &reply), upshot))
 }
 
 /// Reads each change by itself.

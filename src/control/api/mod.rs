@@ -34,7 +34,7 @@ use self::{
 };
 use super::{
     permit::{Scope, Tokens},
-    tally::{Fate, Tally},
+    tally::{Tally, Upshot},
 };
 use crate::{
     live::{
@@ -120,19 +120,19 @@ impl Desk {
 async fn count(State(desk): State<Desk>, request: Request, next: Next) -> Response {
     let asks_only = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = next.run(request).await;
-    let fate = response.extensions().get().copied().unwrap_or(match response.status() {
-        StatusCode::OK if asks_only => Fate::Answered,
-        StatusCode::OK => Fate::Done,
-        status if status.is_server_error() => Fate::Failed,
-        _ => Fate::Refused,
+    let upshot = response.extensions().get().copied().unwrap_or(match response.status() {
+        StatusCode::OK if asks_only => Upshot::Answered,
+        StatusCode::OK => Upshot::Done,
+        status if status.is_server_error() => Upshot::Failed,
+        _ => Upshot::Refused,
     });
-    desk.0.tally.count(Door::Http, fate);
+    desk.0.tally.count(Door::Http, upshot);
     response
 }
 
 /// A reply whose status does not say what became of the request.
-fn marked(mut response: Response, fate: Fate) -> Response {
-    response.extensions_mut().insert(fate);
+fn marked(mut response: Response, upshot: Upshot) -> Response {
+    response.extensions_mut().insert(upshot);
     response
 }
 
@@ -239,7 +239,7 @@ async fn read(
     let found = desk.look(move |listings| listings.get(&zone, &key)).await?;
     Ok(match found {
         Some(record) => json(StatusCode::OK, &ListingBody::from(&record)),
-        None => marked(Problem::new(StatusCode::NOT_FOUND, missing).into_response(), Fate::Answered),
+        None => marked(Problem::new(StatusCode::NOT_FOUND, missing).into_response(), Upshot::Answered),
     })
 }
 

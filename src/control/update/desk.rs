@@ -29,7 +29,7 @@ use crate::{
     control::{
         message::Reader,
         permit::Scope,
-        tally::{Fate, Tally},
+        tally::{Tally, Upshot},
         tsig::{Key, Seal, Signature, unsigned_header},
     },
     live::{
@@ -136,7 +136,7 @@ impl Inbox {
         if self.sender.try_send(Work::New(job)).is_ok() {
             return;
         }
-        self.tally.count(Door::DnsUpdate, Fate::Failed);
+        self.tally.count(Door::DnsUpdate, Upshot::Failed);
         if let Some(count) = self.dropped.add(clock::now_s()) {
             warn!(
                 "more updates and signed queries come in than can be met, and {count} were dropped until now; metrics count them all"
@@ -206,7 +206,7 @@ impl Attendant {
                 Work::Again(attempt) => self.attempt(*attempt),
             };
             if catch_unwind(AssertUnwindSafe(attend)).is_err() {
-                self.desk.tally.count(Door::DnsUpdate, Fate::Failed);
+                self.desk.tally.count(Door::DnsUpdate, Upshot::Failed);
                 error!("a panic met an update or a signed query, which goes unanswered; please report this");
             }
         }
@@ -249,7 +249,7 @@ impl Attendant {
             Seen::Answered(rcode) => {
                 debug!(%client, key = %signature.key_name, "an update that is done comes again");
                 reply.seal = Some(seal);
-                return reply.reply(rcode, Fate::Answered);
+                return reply.reply(rcode, Upshot::Answered);
             }
             Seen::TooOld => {
                 reply.seal = Some(seal.with_bad_time(signature.signed_s));
@@ -378,7 +378,7 @@ impl Attendant {
         }
         octets[..2].copy_from_slice(&reply.request[..2]);
         seal.sign(&mut octets);
-        self.desk.tally.count(Door::DnsUpdate, Fate::Answered);
+        self.desk.tally.count(Door::DnsUpdate, Upshot::Answered);
         send(reply.late, octets, reply.client);
     }
 
@@ -431,21 +431,21 @@ impl Answerer {
 
     /// Replies with a code, and remembers it.
     fn send(self, rcode: Rcode) {
-        let fate = match rcode {
-            Rcode::NoError => Fate::Done,
-            Rcode::ServFail => Fate::Failed,
-            _ => Fate::Refused,
+        let upshot = match rcode {
+            Rcode::NoError => Upshot::Done,
+            Rcode::ServFail => Upshot::Failed,
+            _ => Upshot::Refused,
         };
         if let (Some(recent), Some(seal)) = (&self.recent, &self.seal) {
             recent.lock().unwrap_or_else(PoisonError::into_inner).settle(seal.mac_start(), rcode);
         }
-        self.reply(rcode, fate);
+        self.reply(rcode, upshot);
     }
 
     /// The header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
-    fn reply(self, rcode: Rcode, fate: Fate) {
+    fn reply(self, rcode: Rcode, upshot: Upshot) {
         let Desk { tally, policy, .. } = &self.attendant.desk;
-        tally.count(Door::DnsUpdate, fate);
+        tally.count(Door::DnsUpdate, upshot);
         let Some(header) = Header::read(&self.request) else { return };
         let zone_end = (header.counts[0] == 1)
             .then(|| {
@@ -548,7 +548,7 @@ mod tests {
     }
 
     fn failed(tally: &Tally) -> u64 {
-        tally.rows().filter(|(door, fate, _)| (*door, *fate) == ("dns-update", "failed")).map(|row| row.2).sum()
+        tally.rows().filter(|(door, upshot, _)| (*door, *upshot) == ("dns-update", "failed")).map(|row| row.2).sum()
     }
 
     #[test]

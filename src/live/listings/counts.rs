@@ -13,7 +13,7 @@ use super::{
 use crate::{live::served::Cell, wire::name::Name};
 
 /// Door, operation and result: few words each, so that nobody can make series by asking.
-type Labels = (&'static str, &'static str, &'static str);
+type Series = (&'static str, &'static str, &'static str);
 
 /// How many changes came in by one door and came to the same end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct UpdateCount {
 /// The counts since the start.
 pub(super) struct UpdateCounts {
     served: Cell,
-    zones: Mutex<BTreeMap<Option<Name>, BTreeMap<Labels, u64>>>,
+    zones: Mutex<BTreeMap<Option<Name>, BTreeMap<Series, u64>>>,
 }
 
 impl UpdateCounts {
@@ -68,7 +68,7 @@ impl UpdateCounts {
     /// All that came in so far; what never did has no row.
     pub(super) fn rows(&self) -> Vec<UpdateCount> {
         let zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_zone = |(zone, counts): (&Option<Name>, &BTreeMap<Labels, u64>)| {
+        let of_zone = |(zone, counts): (&Option<Name>, &BTreeMap<Series, u64>)| {
             let row = |(&(door, op, result), &count)| UpdateCount { zone: zone.clone(), door, op, result, count };
             counts.iter().map(row).collect::<Vec<_>>()
         };
