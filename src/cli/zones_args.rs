@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     live::{
         clock,
-        drops::{Drop, dropped_by, drops_of, named_file},
+        drops::{Drop, drops_of, named_file},
         reloader::{Reloader, Settings},
         served::Cell,
         status::SharedStatus,
@@ -86,10 +86,12 @@ impl Side {
 
     /// What takes which places.
     pub(super) fn drops(&self) -> anyhow::Result<Vec<Drop>> {
-        let drops = if self.is_files() {
-            self.files.iter().map(|word| dropped_by(word)).collect()
-        } else {
-            drops_of(&self.config.zones)
+        let drops = match &self.config.zones {
+            // Each word is one of them.
+            ZoneSource::Specs(specs) if self.is_files() => {
+                specs.iter().zip(&self.files).map(|(spec, word)| Drop::new(spec, !word.contains(':'))).collect()
+            }
+            zones => drops_of(zones),
         };
         let drops = drops.map_err(anyhow::Error::msg)?;
         anyhow::ensure!(!drops.is_empty(), "nothing to compare: {}", none_named(&self.config.zones));

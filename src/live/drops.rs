@@ -14,7 +14,7 @@ use super::{
     loading::load_all,
     refusal::{Judged, ReloadRules},
     served::{LiveSlots, Served},
-    zones::{DatasetSpec, SpecError, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
+    zones::{DatasetSpec, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
 };
 use crate::{
     load::Options,
@@ -37,18 +37,6 @@ pub struct Drop {
     files: Vec<PathBuf>,
     /// Its file's name says what it is, and so which file it takes the place of.
     is_named: bool,
-}
-
-/// What a word of a command line drops: a file whose name says what it is, or `ZONE:TYPE:FILE,FILE`.
-///
-/// # Errors
-/// In words for whoever gave it.
-pub fn dropped_by(word: &str) -> Result<Drop, String> {
-    if word.contains(':') {
-        let spec = ZoneSpec::parse(word).map_err(|error: SpecError| error.to_string())?;
-        return Drop::new(&spec, false);
-    }
-    Drop::new(&named_file(Path::new(word))?, true)
 }
 
 /// What a configuration serves, as drops: its folder's files by their names, or its specifications.
@@ -76,7 +64,11 @@ pub fn named_file(path: &Path) -> Result<ZoneSpec, String> {
 }
 
 impl Drop {
-    fn new(spec: &ZoneSpec, is_named: bool) -> Result<Self, String> {
+    /// What a specification drops; `is_named` if its file's name says what it is.
+    ///
+    /// # Errors
+    /// In words for whoever gave it.
+    pub fn new(spec: &ZoneSpec, is_named: bool) -> Result<Self, String> {
         let zone = spec.zone.as_ref().ok_or("an access list is not to be compared")?.to_string();
         let absolute =
             |file: &PathBuf| std::path::absolute(file).map_err(|error| format!("{}: {error}", file.display()));

@@ -181,26 +181,20 @@ impl<K: Key> Hosts<K> {
     /// Whether an address in the range is listed here, or [too many](crate::zone::ruling::ASKED_MAX) had to be asked.
     pub(super) fn any_listed(
         &self,
-        (first, last): (K, K),
+        range: Run<K>,
         rulings: &Rulings,
         context: &Context,
         asks_left: &mut usize,
     ) -> bool {
         let is_listed = |position: usize| self.column.decide(position, rulings, context).is_listed();
-        self.blocks.first_listed(self.keys.positions(first, last), context, asks_left, is_listed).is_some()
+        self.blocks.first_listed(self.keys.positions(range), context, asks_left, is_listed).is_some()
     }
 
     /// Whether nothing is said here of some address in the range, or too many had to be asked. Looks at single hosts only where
     /// they fill the whole range.
-    pub(super) fn leave_any(
-        &self,
-        (first, last): (K, K),
-        rulings: &Rulings,
-        context: &Context,
-        asks_left: &mut usize,
-    ) -> bool {
-        let mut positions = self.keys.positions(first, last);
-        (positions.len() as u128) <= last.since(first).widen()
+    pub(super) fn leave_any(&self, range: Run<K>, rulings: &Rulings, context: &Context, asks_left: &mut usize) -> bool {
+        let mut positions = self.keys.positions(range);
+        (positions.len() as u128) <= range.last.since(range.first).widen()
             || positions
                 .any(|position| are_all_asked(asks_left) || self.column.decide(position, rulings, context).is_absent())
     }
@@ -212,7 +206,7 @@ impl<K: Key> Hosts<K> {
 
     /// The hosts of a range, in order.
     pub(super) fn iter(&self, range: Run<K>) -> impl Iterator<Item = Piece> {
-        let positions = self.keys.positions(range.first, range.last);
+        let positions = self.keys.positions(range);
         self.keys.iter(positions.clone()).zip(positions).map(|(key, position)| {
             let key = key.widen();
             Piece { first: key, last: key, standing: self.column.standing(position), behind: Vec::new() }
@@ -278,27 +272,28 @@ impl<K: Key> Segments<K> {
     }
 
     /// Positions of the segments that reach into the range.
-    fn positions(&self, first: K, last: K) -> Range<usize> {
-        self.starts.count_to(first).saturating_sub(1)..self.starts.count_to(last)
+    fn positions(&self, range: Run<K>) -> Range<usize> {
+        self.starts.count_to(range.first).saturating_sub(1)..self.starts.count_to(range.last)
     }
 
     /// The segment at `position`, as far as it reaches into the range, unless others hide it all.
-    fn clipped(&self, position: usize, (first, last): (K, K)) -> Option<(K, K)> {
+    fn clipped(&self, position: usize, range: Run<K>) -> Option<Run<K>> {
         let start = self.starts.key(position);
         let next = (position + 1 < self.starts.len()).then(|| self.starts.key(position + 1));
-        (next != Some(start)).then(|| (start.max(first), next.map_or(K::MAX, before).min(last)))
+        let last = || next.map_or(K::MAX, before).min(range.last);
+        (next != Some(start)).then(|| Run { first: start.max(range.first), last: last() })
     }
 
     /// Whether `test` holds for a piece of the range that is listed here now, or too many had to be asked.
     pub(super) fn any_listed(
         &self,
-        range: (K, K),
+        range: Run<K>,
         rulings: &Rulings,
         context: &Context,
         asks_left: &mut usize,
-        test: impl Fn((K, K), &mut usize) -> bool,
+        test: impl Fn(Run<K>, &mut usize) -> bool,
     ) -> bool {
-        let mut positions = self.positions(range.0, range.1);
+        let mut positions = self.positions(range);
         let is_listed = |position: usize| self.decide(position, rulings, context).is_listed();
         while let Some(position) = self.blocks.first_listed(positions.clone(), context, asks_left, is_listed) {
             if *asks_left == 0 || self.clipped(position, range).is_some_and(|piece| test(piece, asks_left)) {
@@ -312,20 +307,20 @@ impl<K: Key> Segments<K> {
     /// Whether `test` holds for a piece of the range of which nothing is said here now, or too many had to be asked.
     pub(super) fn any_left(
         &self,
-        range: (K, K),
+        range: Run<K>,
         rulings: &Rulings,
         context: &Context,
         asks_left: &mut usize,
-        test: impl Fn((K, K), &mut usize) -> bool,
+        test: impl Fn(Run<K>, &mut usize) -> bool,
     ) -> bool {
         if self.is_empty() {
             return test(range, asks_left);
         }
         let lowest = self.starts.key(0);
-        if range.0 < lowest && test((range.0, range.1.min(before(lowest))), asks_left) {
+        if range.first < lowest && test(Run { last: range.last.min(before(lowest)), ..range }, asks_left) {
             return true;
         }
-        self.positions(range.0, range.1).any(|position| {
+        self.positions(range).any(|position| {
             are_all_asked(asks_left)
                 || self.decide(position, rulings, context).is_absent()
                     && self.clipped(position, range).is_some_and(|piece| test(piece, asks_left))
@@ -346,7 +341,7 @@ impl<K: Key> Segments<K> {
 
     /// The segments that reach into a range and of which something is said, in order.
     pub(super) fn iter(&self, range: Run<K>) -> impl Iterator<Item = Piece<K>> {
-        let positions = self.positions(range.first, range.last);
+        let positions = self.positions(range);
         let len = self.starts.len();
         let nexts = self.starts.iter((positions.start + 1).min(len)..len).map(Some).chain([None]);
         let starts = positions.clone().zip(self.starts.iter(positions).zip(nexts));

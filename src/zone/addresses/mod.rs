@@ -101,7 +101,7 @@ impl Addresses {
 
     /// Whether any address from `first` to `last` is listed now, net of exclusions, or [too many](ASKED_MAX) had to be asked.
     pub fn any_listed_v4(&self, first: u32, last: u32, context: &Context) -> bool {
-        let (range, rulings, asks_left) = ((first, last), &self.rulings, &mut { ASKED_MAX });
+        let (range, rulings, asks_left) = (Run { first, last }, &self.rulings, &mut { ASKED_MAX });
         let no_host = |piece, asks_left: &mut _| self.v4_hosts.leave_any(piece, rulings, context, asks_left);
         self.v4_hosts.any_listed(range, rulings, context, asks_left)
             || self.v4_segments.any_listed(range, rulings, context, asks_left, no_host)
@@ -109,13 +109,12 @@ impl Addresses {
 
     /// The same for IPv6.
     pub fn any_listed_v6(&self, first: u128, last: u128, context: &Context) -> bool {
-        let (range, rulings, asks_left) = ((first, last), &self.rulings, &mut { ASKED_MAX });
+        let (range, rulings, asks_left) = (Run { first, last }, &self.rulings, &mut { ASKED_MAX });
         let no_host = |piece, asks_left: &mut _| self.v6_hosts.leave_any(piece, rulings, context, asks_left);
-        let wide = ((first >> 64) as u64, (last >> 64) as u64);
         self.v6_hosts.any_listed(range, rulings, context, asks_left)
             || self.v6_deep.any_listed(range, rulings, context, asks_left, no_host)
-            || self.v6_wide.any_listed(wide, rulings, context, asks_left, |(start, end), asks_left| {
-                let piece = (first.max(first_below(start)), last.min(last_below(end)));
+            || self.v6_wide.any_listed(upper_halves(range), rulings, context, asks_left, |wide, asks_left| {
+                let piece = Run { first: first.max(first_below(wide.first)), last: last.min(last_below(wide.last)) };
                 self.v6_deep.any_left(piece, rulings, context, asks_left, no_host)
             })
     }
@@ -142,8 +141,7 @@ impl Addresses {
     /// The same of one range of IPv6 addresses.
     pub fn for_each_v6_of(&self, range: Run<u128>, visit: impl FnMut(u128, u128, &Standings)) {
         let (hosts, deep) = (self.v6_hosts.iter(range), self.v6_deep.iter(range));
-        let upper_halves = Run { first: (range.first >> 64) as u64, last: (range.last >> 64) as u64 };
-        let wide = self.v6_wide.iter(upper_halves).map(|piece| piece.map(first_below, last_below));
+        let wide = self.v6_wide.iter(upper_halves(range)).map(|piece| piece.map(first_below, last_below));
         overlay(range, vec![Box::new(hosts), Box::new(deep), Box::new(wide)], visit);
     }
 
@@ -213,6 +211,11 @@ impl Addresses {
             + self.v6_wide.memory_bytes()
             + self.rulings.memory_bytes()
     }
+}
+
+/// The leading 64 bits of a range's ends.
+fn upper_halves(range: Run<u128>) -> Run<u64> {
+    Run { first: (range.first >> 64) as u64, last: (range.last >> 64) as u64 }
 }
 
 /// The lowest address with these leading 64 bits.

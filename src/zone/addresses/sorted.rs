@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::zone::{
     runs::{self, Octets},
+    subject::Run,
     tight::{LARGE_LEN, push_tight, reserve_tight},
 };
 
@@ -423,9 +424,9 @@ impl<K: Key> Sorted<K> {
         (key.since(self.first).fraction_below(self.shift) * cell_len) >> FRACTION_BITS
     }
 
-    /// The positions of the keys from `first` to `last`, which are distinct.
-    pub(super) fn positions(&self, first: K, last: K) -> Range<usize> {
-        self.count_to(first) - usize::from(self.find(first).is_some())..self.count_to(last)
+    /// The positions of the keys in a range, which are distinct.
+    pub(super) fn positions(&self, range: Run<K>) -> Range<usize> {
+        self.count_to(range.first) - usize::from(self.find(range.first).is_some())..self.count_to(range.last)
     }
 
     /// The key at `position`.
