@@ -47,7 +47,8 @@ pub(super) trait Key: Copy + Ord + 'static {
     const MIN: Self;
     /// All ones.
     const MAX: Self;
-    /// The bits above the lowest `shift`, of which there are fewer than all, as an index.
+    /// The bits above the lowest `shift`, of which there are fewer than all, as an index; the highest index if they are more than
+    /// one has.
     fn above(self, shift: u32) -> usize;
     /// The highest 16 of the lowest `shift` bits.
     fn fraction_below(self, shift: u32) -> usize;
@@ -85,7 +86,7 @@ macro_rules! keys {
 
             #[inline]
             fn above(self, shift: u32) -> usize {
-                self.wrapping_shr(shift) as usize
+                usize::try_from(self.wrapping_shr(shift)).unwrap_or(usize::MAX)
             }
 
             #[inline]
@@ -553,6 +554,16 @@ mod tests {
         holds(&[7_u32], [0, 7, 8, u32::MAX]);
         holds(&[0_u64, u64::MAX], [0, 1, u64::MAX - 1, u64::MAX]);
         holds(&[u128::MAX], [0, u128::MAX - 1, u128::MAX]);
+    }
+
+    #[test]
+    fn far_above_a_narrow_set() {
+        let first = 0x2001_0db8_u128 << 96;
+        let keys: Vec<u128> = (0..64).map(|step| first + (step << 8)).collect();
+        let far = (0..128).map(|bit| first.saturating_add(1 << bit));
+        holds(&keys, far.flat_map(|far| [far, far.saturating_add(0xf20), far | 0x2_0000]));
+        let upper: Vec<u64> = keys.iter().map(|key| *key as u64).collect();
+        holds(&upper, (0..64).map(|bit| 1 << bit));
     }
 
     #[test]

@@ -186,6 +186,10 @@ fn check_v6(lines: &[Line], base: u128) -> Result<(), TestCaseError> {
             listed.push(expected.as_ref().is_some_and(|values| !values.is_empty()));
             prop_assert_eq!(answer(set.find_v6(address, &context), &context), expected, "{:x} {:?}", address, context);
         }
+        for address in (0..60).flat_map(|bit| (0..=270).step_by(30).map(move |low| base + low + (1 << (bit + 60)))) {
+            let expected = model(lines, 128, Specificity::Octets, address, &context);
+            prop_assert_eq!(answer(set.find_v6(address, &context), &context), expected, "{:x} {:?}", address, context);
+        }
         for (first, size) in (0..listed.len()).step_by(7).flat_map(|first| [1, 2, 8, 40, 300].map(|s| (first, s))) {
             let last = (first + size).min(listed.len()) - 1;
             let expected = listed[first..=last].iter().any(|listed| *listed);
