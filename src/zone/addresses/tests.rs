@@ -1,6 +1,7 @@
 //! The set against claims scanned one by one.
 
 mod limits;
+mod wide;
 
 use ipnet::Ipv4Net;
 use iptrie::Ipv4RTrieMap;

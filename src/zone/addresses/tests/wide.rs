@@ -1,0 +1,229 @@
+//! Sets from all over the address space, dense here and sparse there, asked for addresses that are far from all entries and alike
+//! to some in part of their bits.
+
+use std::collections::HashMap;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
+use super::*;
+
+/// Lines, and where those of a prefix are.
+struct Lines {
+    bits: u8,
+    lines: Vec<Line>,
+    places: HashMap<(u128, u8), Vec<usize>>,
+    /// Where what is said may change, in order.
+    borders: Vec<u128>,
+}
+
+impl Lines {
+    fn new(bits: u8, lines: Vec<Line>) -> Self {
+        let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut borders = Vec::new();
+        for (place, &(start, length, _)) in lines.iter().enumerate() {
+            places.entry((start, length)).or_default().push(place);
+            borders.extend([Some(start), last_of(bits, start, length).checked_add(1)].into_iter().flatten());
+        }
+        borders.sort_unstable();
+        Self { bits, lines, places, borders }
+    }
+
+    /// The lines that cover an address; the others do not matter to it.
+    fn covering(&self, address: u128) -> Vec<Line> {
+        let mut places: Vec<usize> = (0..=self.bits)
+            .filter_map(|length| self.places.get(&(address & !host_mask(self.bits, length), length)))
+            .flatten()
+            .copied()
+            .collect();
+        places.sort_unstable();
+        places.iter().map(|&place| self.lines[place]).collect()
+    }
+
+    fn answer(&self, specificity: Specificity, address: u128, context: &Context) -> Answer {
+        model(&self.covering(address), self.bits, specificity, address, context)
+    }
+
+    /// Whether anything in a range is listed; `None` if so much is there that nobody goes over all of it.
+    fn any_listed(&self, specificity: Specificity, range: Run<u128>, context: &Context) -> Option<bool> {
+        let [first, end] = [range.first, range.last].map(|at| self.borders.partition_point(|border| *border <= at));
+        let within = Some(&self.borders[first..end]).filter(|within| within.len() < 300)?;
+        let is_listed =
+            |address: &u128| self.answer(specificity, *address, context).is_some_and(|values| !values.is_empty());
+        Some(std::iter::once(&range.first).chain(within).any(is_listed))
+    }
+}
+
+fn host_mask(bits: u8, length: u8) -> u128 {
+    let all = u128::MAX >> (128 - bits);
+    all.checked_shr(length.into()).unwrap_or(0)
+}
+
+fn last_of(bits: u8, start: u128, length: u8) -> u128 {
+    start | host_mask(bits, length)
+}
+
+/// An address that has some of its bits from another.
+fn alike(random: &mut SmallRng, bits: u8, other: u128) -> u128 {
+    let all = host_mask(bits, 0);
+    let shift = random.random_range(0..bits);
+    let low = all >> shift;
+    let address = match random.random_range(0..8) {
+        0 => other ^ 1 << shift,
+        1 => other.wrapping_add(1 << shift),
+        2 => other.wrapping_sub(1 << shift),
+        3 => other & !low | random.random::<u128>() & low,
+        4 => other & low | random.random::<u128>() & !low,
+        5 => other & !low,
+        6 => other | low,
+        _ => other & low,
+    };
+    address & all
+}
+
+fn random_claim(random: &mut SmallRng, endless: bool) -> Claim {
+    let value = if random.random_ratio(1, 5) { None } else { Some(ValueId(random.random_range(0..6))) };
+    let (from_s, until_s) = match random.random_range(0..8) {
+        _ if endless => (0, FOREVER_S),
+        0..4 => (0, FOREVER_S),
+        4..7 => (0, random.random_range(1..6)),
+        _ => (random.random_range(1..6), random.random_range(1..6)),
+    };
+    let key = if random.random_ratio(1, 20) { KeyRule::Required } else { KeyRule::Anyone };
+    Claim { value, from_s, until_s, key, hold_s: 0 }
+}
+
+fn random_lines(random: &mut SmallRng, bits: u8, count: usize) -> Vec<Line> {
+    let all = host_mask(bits, 0);
+    let mut seeds = vec![random.random::<u128>() & all];
+    let endless = random.random_ratio(1, 3);
+    let hosts_in_ten = random.random_range(0..=10);
+    let freshness = random.random_range(1..50);
+    let narrow = random.random_range(0..bits);
+    let mut lines: Vec<Line> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let address = match seeds.choose(random) {
+            Some(_) if random.random_ratio(1, freshness) => random.random::<u128>() & all,
+            // Near one another, in as many bits as this list likes.
+            Some(seed) if random.random() => seed & !(all >> narrow) | random.random::<u128>() & all >> narrow,
+            Some(seed) => alike(random, bits, *seed),
+            None => 0,
+        };
+        if seeds.len() < 200 {
+            seeds.push(address);
+        }
+        let length = match random.random_range(0..10) {
+            shape if shape < hosts_in_ten => bits,
+            0..7 => random.random_range(bits / 2..=bits),
+            _ => random.random_range(1..=bits),
+        };
+        lines.push((address & !host_mask(bits, length), length, random_claim(random, endless)));
+    }
+    lines
+}
+
+/// The set of these lines, put together from parts as files are that are loaded side by side.
+fn built(random: &mut SmallRng, lines: &Lines, specificity: Specificity) -> Addresses {
+    let parts = random.random_range(1..4);
+    let values: Vec<ValueId> = (0..6).map(ValueId).collect();
+    let mut all = AddressesBuilder::new(specificity);
+    for part in lines.lines.chunks(lines.lines.len().div_ceil(parts).max(1)) {
+        let mut builder = AddressesBuilder::new(specificity);
+        for &(start, length, claim) in part {
+            match lines.bits {
+                32 => builder.add_v4(start as u32, length, claim),
+                _ => builder.add_v6(start, length, claim),
+            }
+        }
+        all.absorb(builder, &values);
+    }
+    all.build()
+}
+
+fn find<'a>(set: &'a Addresses, bits: u8, address: u128, context: &Context) -> Finding<'a> {
+    if bits == 32 { set.find_v4(address as u32, context) } else { set.find_v6(address, context) }
+}
+
+fn any_listed(set: &Addresses, bits: u8, range: Run<u128>, context: &Context) -> bool {
+    if bits == 32 {
+        set.any_listed_v4(range.first as u32, range.last as u32, context)
+    } else {
+        set.any_listed_v6(range.first, range.last, context)
+    }
+}
+
+fn check(seed: u64, bits: u8, count: usize, specificity: Specificity) {
+    let random = &mut SmallRng::seed_from_u64(seed);
+    let lines = Lines::new(bits, random_lines(random, bits, count));
+    let set = built(random, &lines, specificity);
+    for _ in 0..600 {
+        let &(start, length, _) = lines.lines.choose(random).expect("lines");
+        let end = if random.random() { start } else { last_of(bits, start, length) };
+        let all = host_mask(bits, 0);
+        let address = match random.random_range(0..6) {
+            0 => end,
+            1 => end.wrapping_add(1) & all,
+            2 => end.wrapping_sub(1) & all,
+            3 => random.random::<u128>() & all,
+            _ => alike(random, bits, end),
+        };
+        let context = Context { now_s: random.random_range(0..7), keyed: random.random() };
+        let expected = lines.answer(specificity, address, &context);
+        let found = answer(find(&set, bits, address, &context), &context);
+        assert_eq!(found, expected, "{seed} {bits} {count} {specificity:?}: {address:x} {context:?}");
+
+        let wide = host_mask(bits, random.random_range(0..=bits));
+        let range = Run { first: address & !wide, last: address | wide };
+        let Some(expected) = lines.any_listed(specificity, range, &context) else { continue };
+        let found = any_listed(&set, bits, range, &context);
+        assert_eq!(found, expected, "{seed} {bits} {count} {specificity:?}: {range:x?} {context:?}");
+    }
+    check_visits(&lines, &set, specificity);
+}
+
+/// Where something is said, and only there, pieces are visited, and they say what is found there.
+fn check_visits(lines: &Lines, set: &Addresses, specificity: Specificity) {
+    let step = 1 + lines.lines.len() / 1_000;
+    let mut pieces: Pieces = Vec::new();
+    let mut visit = |first: u128, last: u128, standings: &Standings| {
+        let is_looked_at = pieces.len().is_multiple_of(step);
+        for context in [0, 3].map(|now_s| Context { now_s, keyed: false }).into_iter().filter(|_| is_looked_at) {
+            for address in [first, last] {
+                let expected = lines.answer(specificity, address, &context);
+                assert_eq!(answer(set.decide(standings, &context), &context), expected, "{address:x}");
+            }
+        }
+        pieces.push((first, last, Vec::new()));
+    };
+    if lines.bits == 32 {
+        set.for_each_v4(|first, last, standings| visit(first.into(), last.into(), standings));
+    } else {
+        set.for_each_v6(&mut visit);
+    }
+    assert!(pieces.is_sorted_by(|one, two| one.1 < two.0));
+    for &border in lines.borders.iter().step_by(step) {
+        let after = pieces.partition_point(|piece| piece.1 < border);
+        if pieces.get(after).is_none_or(|piece| piece.0 > border) && border <= host_mask(lines.bits, 0) {
+            assert!(lines.covering(border).is_empty(), "{border:x} is left out");
+        }
+    }
+}
+
+#[test]
+fn from_all_over() {
+    let rounds = std::env::var("DNSBLD_WIDE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    for seed in 0..rounds {
+        for (place, count) in [5, 40, 300, 2_500].into_iter().enumerate() {
+            let seed = seed * 10 + place as u64;
+            check(seed, 32, count, Specificity::Octets);
+            check(seed, 32, count, Specificity::Prefix(Equals::First));
+            check(seed, 128, count, Specificity::Octets);
+        }
+    }
+}
+
+/// So many that an address is kept as its lower half.
+#[test]
+fn many_from_all_over() {
+    check(1, 32, 150_000, Specificity::Octets);
+    check(2, 32, 150_000, Specificity::Prefix(Equals::First));
+}
