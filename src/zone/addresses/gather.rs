@@ -121,6 +121,8 @@ impl<K: Key> Gathered<K> {
             self.push(start, ordered.length, standing);
         }
         self.pack();
+        // What follows these is not to come before them.
+        self.ordered.is_over |= !runs.is_empty();
         for mut run in runs {
             if let Some(translation) = translation {
                 run.translate(translation);
@@ -218,8 +220,22 @@ mod tests {
 
     fn holds<K: Key + std::fmt::Debug>(mut lines: Vec<(K, u8, Standing)>) {
         let gathered = all(&lines);
+        let parts = [2, 3].map(|parts| from_parts(&lines, parts));
         lines.sort_by_key(|line| (line.0, line.1));
         assert!(gathered == lines);
+        assert!(parts.iter().all(|gathered| *gathered == lines));
+    }
+
+    /// The same of lines that were gathered side by side; of hosts in order, those that are equal are kept once.
+    fn from_parts<K: Key>(lines: &[(K, u8, Standing)], parts: usize) -> Vec<(K, u8, Standing)> {
+        let mut gathered = Gathered::new();
+        for part in lines.chunks(lines.len().div_ceil(parts).max(1)) {
+            let mut later = Gathered::new();
+            part.iter().for_each(|&(start, length, standing)| later.push(start, length, standing));
+            gathered.absorb(later, None);
+        }
+        assert_eq!(gathered.count(), lines.len());
+        taken(gathered)
     }
 
     fn standings() -> impl Strategy<Value = Standing> {
@@ -242,6 +258,13 @@ mod tests {
         fn wide_keys_come_back(lines in proptest::collection::vec((any::<u128>(), any::<u8>(), standings()), 0..99)) {
             holds(lines);
         }
+    }
+
+    #[test]
+    fn parts_stay_in_order() {
+        let [one, two] = [1, 2].map(|value| Standing { ruling: Ruling::listed(ValueId(value)), until_s: FOREVER_S });
+        // Each half begins with hosts in order; what the second begins with was said in the first, otherwise.
+        holds::<u32>(vec![(3, 32, one), (9, 32, two), (9, 32, one), (7, 32, two)]);
     }
 
     #[test]

@@ -99,12 +99,15 @@ fn random_lines(random: &mut SmallRng, bits: u8, count: usize) -> Vec<Line> {
     let hosts_in_ten = random.random_range(0..=10);
     let freshness = random.random_range(1..50);
     let narrow = random.random_range(0..bits);
+    let is_apart = random.random_ratio(1, 2);
     let mut lines: Vec<Line> = Vec::with_capacity(count);
     for _ in 0..count {
         let address = match seeds.choose(random) {
-            Some(_) if random.random_ratio(1, freshness) => random.random::<u128>() & all,
+            Some(_) if !is_apart && random.random_ratio(1, freshness) => random.random::<u128>() & all,
             // Near one another, in as many bits as this list likes.
-            Some(seed) if random.random() => seed & !(all >> narrow) | random.random::<u128>() & all >> narrow,
+            Some(seed) if is_apart || random.random() => {
+                seed & !(all >> narrow) | random.random::<u128>() & all >> narrow
+            }
             Some(seed) => alike(random, bits, *seed),
             None => 0,
         };
