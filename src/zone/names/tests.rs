@@ -1,5 +1,7 @@
 //! The tree against claims scanned one by one.
 
+mod wide;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -10,7 +10,7 @@ use super::*;
 /// Lines, and where those of a prefix are.
 struct Lines {
     bits: u8,
-    lines: Vec<Line>,
+    all: Vec<Line>,
     places: HashMap<(u128, u8), Vec<usize>>,
     /// Where what is said may change, in order.
     borders: Vec<u128>,
@@ -25,7 +25,7 @@ impl Lines {
             borders.extend([Some(start), last_of(bits, start, length).checked_add(1)].into_iter().flatten());
         }
         borders.sort_unstable();
-        Self { bits, lines, places, borders }
+        Self { bits, all: lines, places, borders }
     }
 
     /// The lines that cover an address; the others do not matter to it.
@@ -36,7 +36,7 @@ impl Lines {
             .copied()
             .collect();
         places.sort_unstable();
-        places.iter().map(|&place| self.lines[place]).collect()
+        places.iter().map(|&place| self.all[place]).collect()
     }
 
     fn answer(&self, specificity: Specificity, address: u128, context: &Context) -> Answer {
@@ -129,7 +129,7 @@ fn built(random: &mut SmallRng, lines: &Lines, specificity: Specificity) -> Addr
     let parts = random.random_range(1..4);
     let values: Vec<ValueId> = (0..6).map(ValueId).collect();
     let mut all = AddressesBuilder::new(specificity);
-    for part in lines.lines.chunks(lines.lines.len().div_ceil(parts).max(1)) {
+    for part in lines.all.chunks(lines.all.len().div_ceil(parts).max(1)) {
         let mut builder = AddressesBuilder::new(specificity);
         for &(start, length, claim) in part {
             match lines.bits {
@@ -159,7 +159,7 @@ fn check(seed: u64, bits: u8, count: usize, specificity: Specificity) {
     let lines = Lines::new(bits, random_lines(random, bits, count));
     let set = built(random, &lines, specificity);
     for _ in 0..600 {
-        let &(start, length, _) = lines.lines.choose(random).expect("lines");
+        let &(start, length, _) = lines.all.choose(random).expect("lines");
         let end = if random.random() { start } else { last_of(bits, start, length) };
         let all = host_mask(bits, 0);
         let address = match random.random_range(0..6) {
@@ -185,7 +185,7 @@ fn check(seed: u64, bits: u8, count: usize, specificity: Specificity) {
 
 /// Where something is said, and only there, pieces are visited, and they say what is found there.
 fn check_visits(lines: &Lines, set: &Addresses, specificity: Specificity) {
-    let step = 1 + lines.lines.len() / 1_000;
+    let step = 1 + lines.all.len() / 1_000;
     let mut pieces: Pieces = Vec::new();
     let mut visit = |first: u128, last: u128, standings: &Standings| {
         let is_looked_at = pieces.len().is_multiple_of(step);
