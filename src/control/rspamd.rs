@@ -2,7 +2,8 @@
 //!
 //! LINE is a line of a dataset: a key, perhaps a value (`:127.0.0.3:text`), perhaps parameters (`@ lifetime=1h`); `!` in front
 //! excludes. The fork cannot take a listing back; here `-` in front does. `OK` means that it is on disk and served, where the
-//! fork says so whatever became of the line; `FAIL` means that nothing was changed, and the log says why.
+//! fork says so whatever became of the line; `FAIL` means that nothing was changed, or that the store failed in the middle of it, and
+//! the log says why.
 //!
 //! Nothing is signed, so the socket is one that only this machine reaches; who sent a datagram to a path is told by the
 //! kernel. A path that is removed is made again, unless a chroot has put it out of reach.

@@ -66,6 +66,7 @@ mod tests {
             StoreError::Busy,
             StoreError::Ending,
             StoreError::Unwritable("x".into()),
+            StoreError::Unsure("x".into()),
             StoreError::Unreadable("x".into()),
             StoreError::InUse("x".into()),
         ] {

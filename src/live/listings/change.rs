@@ -297,6 +297,11 @@ pub enum StoreError {
     /// The store cannot be written. What is served is served on.
     #[error("the store of live listings cannot be written: {0}; nothing was changed, what is listed stays listed")]
     Unwritable(String),
+    /// The store failed in the middle of a commit, which may count all the same.
+    #[error(
+        "the store of live listings cannot be written: {0}; once it can, `dnsbld history` tells whether this was done"
+    )]
+    Unsure(String),
     /// A copy cannot be written.
     #[error("the copy cannot be written: {0}; the store itself is well")]
     NotCopied(String),

@@ -64,6 +64,9 @@ pub(super) enum StoreFault {
     Undecodable(#[from] Undecodable),
     #[error("redb panicked, which it does on damaged pages ({0})")]
     Panicked(String),
+    /// Of a commit, which may count all the same.
+    #[error("{0}")]
+    OfCommit(redb::Error),
     /// Of a copy that is made, while the store itself may be well.
     #[error("{0}")]
     OfCopy(redb::Error),

@@ -14,16 +14,29 @@ use crate::{
     zone::live::Place,
 };
 
-/// A file on a disk that is full when the test says so.
+/// What is wrong with a disk, as the test says.
+#[derive(Debug)]
+struct Faults {
+    /// Nothing can be written.
+    is_full: AtomicBool,
+    /// Only what is there can be written over, and no page is.
+    has_no_new_pages: AtomicBool,
+    /// All is written, and nobody can say whether it arrives.
+    fails_syncs: AtomicBool,
+    /// Octets that are said to be free.
+    free: AtomicU64,
+}
+
+/// A file on such a disk.
 #[derive(Debug)]
 struct Backend {
     file: FileBackend,
-    is_full: Arc<AtomicBool>,
+    faults: Arc<Faults>,
 }
 
 impl Backend {
-    fn check(&self) -> Result<(), std::io::Error> {
-        if self.is_full.load(Relaxed) {
+    fn check(&self, is_faulty: bool) -> Result<(), std::io::Error> {
+        if is_faulty || self.faults.is_full.load(Relaxed) {
             return Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
         }
         Ok(())
@@ -40,17 +53,18 @@ impl StorageBackend for Backend {
     }
 
     fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
-        self.check()?;
+        self.check(self.faults.has_no_new_pages.load(Relaxed))?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> Result<(), std::io::Error> {
-        self.check()?;
+        self.check(self.faults.fails_syncs.load(Relaxed))?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        self.check()?;
+        const HEADER_LEN: u64 = 4_096;
+        self.check(offset >= HEADER_LEN && self.faults.has_no_new_pages.load(Relaxed))?;
         self.file.write(offset, data)
     }
 
@@ -77,6 +91,7 @@ impl Clock for Moved {
 }
 
 const LIST: Op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Default };
+const ENDLESS: Op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Endless };
 const EXCLUDE: Op = Op::Put { verdict: Verdict::Excluded, lifetime: Lifetime::Default };
 
 const NOW_S: u64 = 1_795_341_600;
@@ -84,9 +99,7 @@ const NOW_S: u64 = 1_795_341_600;
 struct World {
     root: tempfile::TempDir,
     live: LiveCell,
-    is_full: Arc<AtomicBool>,
-    /// Octets that are said to be free.
-    free: Arc<AtomicU64>,
+    faults: Arc<Faults>,
     clock: Arc<Moved>,
     listings: Listings,
 }
@@ -95,11 +108,15 @@ impl World {
     fn new(history_max_bytes: u64) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         std::fs::write(root.path().join("bl.example.ip4set"), "127.0.0.2\n").expect("written");
-        let is_full = Arc::new(AtomicBool::new(false));
-        let free = Arc::new(AtomicU64::new(1 << 40));
+        let faults = Arc::new(Faults {
+            is_full: false.into(),
+            has_no_new_pages: false.into(),
+            fails_syncs: false.into(),
+            free: (1 << 40).into(),
+        });
         let clock = Arc::new(Moved { now_s: AtomicU64::new(NOW_S), ..Moved::default() });
-        let (live, listings) = open(root.path(), (&is_full, &free), &clock, history_max_bytes);
-        Self { root, live, is_full, free, clock, listings }
+        let (live, listings) = open(root.path(), &faults, &clock, history_max_bytes);
+        Self { root, live, faults, clock, listings }
     }
 
     fn put(&self, number: u32) -> Applied {
@@ -114,7 +131,7 @@ impl World {
 
     fn reopen(&mut self) {
         self.listings.stop();
-        (self.live, self.listings) = open(self.root.path(), (&self.is_full, &self.free), &self.clock, 1 << 30);
+        (self.live, self.listings) = open(self.root.path(), &self.faults, &self.clock, 1 << 30);
     }
 
     fn is_served(&self, number: u32) -> bool {
@@ -128,26 +145,22 @@ fn zone() -> Name {
     Name::parse(b"bl.example").expect("a name")
 }
 
-fn open(
-    root: &Path,
-    (is_full, free): (&Arc<AtomicBool>, &Arc<AtomicU64>),
-    clock: &Arc<Moved>,
-    history_max_bytes: u64,
-) -> (LiveCell, Listings) {
+fn open(root: &Path, faults: &Arc<Faults>, clock: &Arc<Moved>, history_max_bytes: u64) -> (LiveCell, Listings) {
     let (served, live) = (Cell::default(), LiveCell::default());
     let settings = reloader::Settings::new(ZoneSource::Folder(root.to_owned()), load::Options::default());
     let mut reloader = Reloader::new(settings, Arc::clone(&served));
     reloader.reload(NOW_S);
     let places = Places { served, live: Arc::clone(&live), slots: reloader.live_slots() };
-    let (is_full, free) = (Arc::clone(is_full), Arc::clone(free));
+    let (faults, of_disk) = (Arc::clone(faults), Arc::clone(faults));
     let opener = move |path: &Path| {
         let file = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path)?;
-        let disk = Backend { file: FileBackend::new(file)?, is_full: Arc::clone(&is_full) };
-        Database::builder().set_cache_size(1 << 20).create_with_backend(disk)
+        let disk = Backend { file: FileBackend::new(file)?, faults: Arc::clone(&faults) };
+        let mut builder = Database::builder();
+        builder.set_cache_size(1 << 20).set_check_integrity_on_open(true).create_with_backend(disk)
     };
     let settings =
         Settings { clock: Arc::clone(clock) as Arc<dyn Clock>, history_max_bytes, ..Settings::new(root.to_owned()) };
-    let disk = Disk { open: Box::new(opener), free: Box::new(move |_| Some(free.load(Relaxed))) };
+    let disk = Disk { open: Box::new(opener), free: Box::new(move |_| Some(of_disk.free.load(Relaxed))) };
     (live, Listings::open_with(settings, places, disk).expect("opened"))
 }
 
@@ -155,17 +168,19 @@ fn open(
 fn a_full_disk_refuses_and_serves_on() {
     let mut world = World::new(1 << 30);
     assert!(world.put(1).is_ok());
-    world.is_full.store(true, Relaxed);
+    world.faults.is_full.store(true, Relaxed);
     for number in 2..5 {
         let refused = world.put(number).expect_err("the disk is full");
-        assert!(matches!(&refused, StoreError::Unwritable(_)), "{refused}");
+        let is_unsure = matches!(&refused, StoreError::Unsure(_));
+        assert_eq!(is_unsure, refused.to_string().contains("tells whether this was done"), "{refused}");
+        assert!(is_unsure || matches!(&refused, StoreError::Unwritable(_)), "{refused}");
         assert!(refused.to_string().contains("cannot be written"), "{refused}");
         assert!(refused.to_string().contains("listings.redb"), "{refused}");
         assert!(!world.is_served(number), "what is not durable is not served");
     }
     assert!(world.is_served(1), "what is listed stays listed");
     assert!(world.listings.alarm().is_some_and(|alarm| alarm.contains("cannot be written")));
-    world.is_full.store(false, Relaxed);
+    world.faults.is_full.store(false, Relaxed);
     assert!(world.put(5).is_ok(), "there is room again");
     assert_eq!(world.listings.alarm(), None);
     let counted: Vec<_> =
@@ -178,6 +193,37 @@ fn a_full_disk_refuses_and_serves_on() {
     assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3));
     world.reopen();
     assert!(world.is_served(1) && world.is_served(5) && !world.is_served(3), "after a restart too");
+}
+
+#[test]
+fn what_a_failed_commit_left_in_the_store_is_served() {
+    let mut world = World::new(1 << 30);
+    assert!(world.apply(1, ENDLESS).is_ok());
+    let fail = |world: &World, number: u32, op: Op| {
+        world.faults.fails_syncs.store(true, Relaxed);
+        let failed = world.apply(number, op).expect_err("it may not be on the disk");
+        assert!(matches!(&failed, StoreError::Unsure(_)), "{failed}");
+        world.faults.fails_syncs.store(false, Relaxed);
+        // The look that comes every half a minute, if it was not opened again before.
+        world.listings.sweep();
+        assert_eq!(world.listings.alarm(), None);
+        let stored = world.listings.of_zone(&zone(), None, 100).expect("readable");
+        let is_stored = |number| stored.iter().any(|record| record.key.place() == Place::V4(0x0a00_0000 + number, 32));
+        for number in [1, 2] {
+            assert_eq!(world.is_served(number), is_stored(number), "{number}");
+        }
+    };
+    fail(&world, 1, Op::Delist);
+    assert!(!world.is_served(1), "all of it was written, and counts");
+    // Where the file has to grow, a commit fails before anything of it is there.
+    for number in 10..20 {
+        assert!(world.put(number).is_ok());
+    }
+    fail(&world, 2, ENDLESS);
+    assert!(world.is_served(2));
+    assert_eq!(world.apply(2, Op::Delist), Ok(vec![Outcome::Delisted]));
+    world.reopen();
+    assert!(!world.is_served(1) && !world.is_served(2));
 }
 
 #[test]
@@ -231,7 +277,7 @@ fn the_brake_works_on_a_disk_that_is_nearly_full() {
     for number in 1..4 {
         assert!(world.put(number).is_ok());
     }
-    world.free.store(1 << 20, Relaxed);
+    world.faults.free.store(1 << 20, Relaxed);
     let refused = world.put(4).expect_err("there is little room");
     assert!(refused.to_string().contains("has 1 MB left, and new listings need 16"), "{refused}");
     assert_eq!(world.apply(1, Op::Delist), Ok(vec![Outcome::Delisted]));
@@ -248,16 +294,16 @@ fn the_brake_works_on_a_disk_that_is_nearly_full() {
     assert!(world.is_served(3) && !world.is_served(5));
 
     // Without any room the commit fails, and all is as it was.
-    world.is_full.store(true, Relaxed);
+    world.faults.is_full.store(true, Relaxed);
     let failed = world.apply(3, Op::Delist);
-    assert!(matches!(&failed, Err(StoreError::Unwritable(_))), "{failed:?}");
+    assert!(matches!(&failed, Err(StoreError::Unwritable(_) | StoreError::Unsure(_))), "{failed:?}");
     assert!(world.apply(3, EXCLUDE).is_err());
     assert!(world.is_served(3), "what is listed stays listed");
-    world.is_full.store(false, Relaxed);
+    world.faults.is_full.store(false, Relaxed);
     world.listings.sweep();
     assert!(world.listings.of_zone(&zone(), None, 10).is_ok(), "it can be read though there is little room");
     assert_eq!(world.apply(3, Op::Delist), Ok(vec![Outcome::Delisted]), "as soon as there is some");
-    world.free.store(1 << 40, Relaxed);
+    world.faults.free.store(1 << 40, Relaxed);
     assert!(world.put(6).is_ok());
     assert_eq!(world.listings.alarm(), None);
     world.reopen();

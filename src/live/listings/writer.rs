@@ -97,7 +97,7 @@ pub(super) struct Writer {
     pub(super) confidence: Confidence,
     /// The file that is open.
     pub(super) file: Option<FileId>,
-    /// It panicked: what is served may be other than what the store says.
+    /// It panicked, or the store failed: what is served may be other than what the store says.
     pub(super) is_doubtful: bool,
 }
 
@@ -121,9 +121,13 @@ impl Writer {
     /// Works until it is told to stop, or nobody is left who could tell it anything.
     pub(super) fn run(mut self) {
         let mut swept = Instant::now();
-        while self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
-            if self.is_doubtful {
-                // Otherwise questions about listings would wait for the next change.
+        loop {
+            let was_doubtful = self.is_doubtful;
+            if !self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
+                break;
+            }
+            if self.is_doubtful && !was_doubtful {
+                // Otherwise what is served, and questions about listings, would wait for the next change.
                 let _said_if_not = self.guard(Self::ready_anyway);
             }
         }
@@ -164,10 +168,8 @@ impl Writer {
 
     /// Does something that may panic. Then nothing of it is trusted but the store, see [`Self::ready`].
     fn guard<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Result<T, StoreError> {
-        catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| {
-            self.is_doubtful = true;
-            self.fail(&"its writer panicked, and begins anew; please report this")
-        })
+        let panicked = "its writer panicked, and begins anew; please report this";
+        catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| self.fail(&panicked))
     }
 
     /// Attends to what is no change; false to end.
@@ -270,7 +272,10 @@ impl Writer {
         let database = self.ready(room)?;
         let written = self.write_to(&database, orders);
         drop(database);
-        written.map_err(|fault| self.fail(&fault))
+        written.map_err(|fault| match self.fail(&fault) {
+            StoreError::Unwritable(text) if matches!(fault, StoreFault::OfCommit(_)) => StoreError::Unsure(text),
+            why => why,
+        })
     }
 
     fn write_to(&mut self, database: &Database, orders: &mut [Order]) -> Result<Decided, StoreFault> {
@@ -282,7 +287,7 @@ impl Writer {
             transaction.abort()?;
         } else {
             tables.close()?;
-            transaction.commit()?;
+            transaction.commit().map_err(|error| StoreFault::OfCommit(error.into()))?;
         }
         Ok((answers, edits))
     }
@@ -453,9 +458,11 @@ impl Writer {
         }
     }
 
-    /// After a fault redb must be opened again: it does not know what is on the disk.
+    /// After a fault redb must be opened again: it does not know what is on the disk. Nor is it known here: where only the last
+    /// `fsync` of a commit failed, the whole commit may be there, and count.
     fn fail(&mut self, fault: &dyn fmt::Display) -> StoreError {
         self.shared.database.store(None);
+        self.is_doubtful = true;
         let why = StoreError::Unwritable(format!("{}: {fault}", self.shared.path.display()));
         self.alarm(&why);
         why
