@@ -115,7 +115,7 @@ pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
     }
 }
 
-/// Opens a store, and makes its tables.
+/// Opens a store, and makes its tables if they are not there.
 pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError> {
     if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
         error!(

@@ -24,7 +24,7 @@ use std::{
 };
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable, Table, TableDefinition,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable, Table, TableDefinition, TableError,
     WriteTransaction,
 };
 use tracing::error;
@@ -82,7 +82,7 @@ macro_rules! faults {
     )*};
 }
 
-faults!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError, DatabaseError);
+faults!(redb::StorageError, TableError, redb::TransactionError, redb::CommitError, DatabaseError);
 
 impl From<StoreFault> for StoreError {
     fn from(fault: StoreFault) -> Self {
@@ -123,14 +123,27 @@ pub(super) struct Known {
     is_delisted: bool,
 }
 
-/// Makes the tables that are not there yet.
+/// Makes the tables that are not there yet. Where all are, nothing is written: on a full disk that would fail, and what is listed
+/// could not even be served.
 pub(super) fn make_tables(database: &Database) -> Result<(), StoreFault> {
+    match find_tables(&database.begin_read()?) {
+        Err(TableError::TableDoesNotExist(_)) => {}
+        found => return Ok(found?),
+    }
     let transaction = database.begin_write()?;
     transaction.open_table(LISTINGS)?;
     transaction.open_table(DELISTED)?;
     transaction.open_table(HISTORY)?;
     transaction.open_table(NUMBERS)?;
     Ok(transaction.commit()?)
+}
+
+fn find_tables(transaction: &ReadTransaction) -> Result<(), TableError> {
+    transaction.open_table(LISTINGS)?;
+    transaction.open_table(DELISTED)?;
+    transaction.open_table(HISTORY)?;
+    transaction.open_table(NUMBERS)?;
+    Ok(())
 }
 
 /// The tables, open for one transaction's changes.

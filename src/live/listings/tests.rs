@@ -227,6 +227,21 @@ fn what_a_failed_commit_left_in_the_store_is_served() {
 }
 
 #[test]
+fn a_start_on_a_full_disk_serves_what_is_listed() {
+    let mut world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    world.listings.stop();
+    world.faults.has_no_new_pages.store(true, Relaxed);
+    world.reopen();
+    assert!(world.is_served(1));
+    assert!(world.put(2).is_err());
+    assert!(world.is_served(1) && !world.is_served(2));
+    world.faults.has_no_new_pages.store(false, Relaxed);
+    assert!(world.put(3).is_ok(), "there is room again");
+    assert!(world.is_served(1) && world.is_served(3));
+}
+
+#[test]
 fn a_panic_of_the_writer_ends_nothing() {
     let mut world = World::new(1 << 30);
     let submit = |world: &World, number: u32, condition: Option<Condition>, fails: bool| {
