@@ -386,11 +386,16 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&error)),
         _ => {}
     }
-    copy_tables(database, &aside).map_err(|fault| match fault {
+    let copied = copy_tables(database, &aside).map_err(|fault| match fault {
         StoreFault::OfCopy(error) => unwritable(&error),
         of_source => of_source.into(),
-    })?;
-    fs::rename(&aside, to).and_then(|()| sync_folder(to)).map_err(|error| unwritable(&error))
+    });
+    let renamed = copied.and_then(|()| fs::rename(&aside, to).map_err(|error| unwritable(&error)));
+    if renamed.is_err() {
+        // What there is of it may fill the disk that the store itself is on.
+        let _as_well_as_may_be = fs::remove_file(&aside);
+    }
+    renamed.and_then(|()| sync_folder(to).map_err(|error| unwritable(&error)))
 }
 
 /// Writes all of a store whose file was removed to the place where that was.
@@ -537,6 +542,7 @@ mod tests {
         let copy_to = |name: &str| copy(&database, &folder.path().join(name)).expect_err("it cannot be copied");
         let why = copy_to("copy");
         assert!(matches!(why, StoreError::Unreadable(_)), "it lacks its tables: {why}");
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0, "what was begun is taken away");
         make_tables(&database).expect("made");
         let why = copy_to("nowhere/copy");
         assert!(matches!(why, StoreError::NotCopied(_)), "{why}");
