@@ -1,7 +1,8 @@
 //! The file of the store: opened and verified, known again, and the room that is left for it.
 
 use std::{
-    fs, io,
+    fs::{self, TryLockError},
+    io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -102,6 +103,28 @@ fn tell_repair(session: &mut RepairSession) {
     }
 }
 
+/// The claim of a server to a store, held until it is dropped. A store that failed is closed until it can be opened again, and
+/// whoever waits for it must not take it meanwhile. It is a lock on the folder, which leaves nothing behind there.
+#[derive(Debug)]
+pub(super) struct Claim {
+    _folder: fs::File,
+}
+
+impl Claim {
+    /// Claims the store at a path. None where the file system has no such locks: that of the file itself must do there.
+    ///
+    /// # Errors
+    /// When another server has it.
+    pub(super) fn on(path: &Path) -> Result<Option<Self>, StoreError> {
+        let Ok(folder) = fs::File::open(folder_of(path)) else { return Ok(None) };
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(Self { _folder: folder })),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+}
+
 /// Which file that is, by device and inode: a file that another one was put in the place of is open still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId(u64, u64);
@@ -139,8 +162,11 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
 
 /// A file that is new is safe once its folder is on the disk as well.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -177,6 +177,7 @@ impl Listings {
             rules: settings.rules,
             confidence: Confidence::new(&*shared.clock),
             file: None,
+            claim: None,
             is_doubtful: false,
         };
         match writer.load() {

@@ -242,6 +242,43 @@ fn a_start_on_a_full_disk_serves_what_is_listed() {
 }
 
 #[test]
+fn a_store_that_failed_is_nobody_elses() {
+    let world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    world.faults.is_full.store(true, Relaxed);
+    assert!(world.put(2).is_err());
+    // Another server, which finds the disk well.
+    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
+    let other = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits");
+    assert!(other.waits() && other.alarm().is_some_and(|alarm| alarm.contains("another server uses the store")));
+    world.faults.is_full.store(false, Relaxed);
+    assert!(world.put(3).is_ok());
+    world.listings.stop();
+    other.sweep();
+    assert!(!other.waits(), "{:?}", other.alarm());
+    other.stop();
+}
+
+#[test]
+fn a_store_that_is_still_read_is_no_other_servers() {
+    let world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    world.listings.stop();
+    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
+    let listings = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("opened");
+    // As a backup holds it, while the writer closes it for a fault.
+    let reader = listings.0.shared.database().expect("open");
+    listings.0.shared.database.store(None);
+    listings.sweep();
+    let alarm = listings.alarm().expect("it cannot be opened");
+    assert!(alarm.contains("is still read by a backup") && alarm.contains("another program"), "{alarm}");
+    drop(reader);
+    listings.sweep();
+    assert_eq!(listings.alarm(), None);
+    listings.stop();
+}
+
+#[test]
 fn a_panic_of_the_writer_ends_nothing() {
     let mut world = World::new(1 << 30);
     let submit = |world: &World, number: u32, condition: Option<Condition>, fails: bool| {

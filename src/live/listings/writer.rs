@@ -28,7 +28,7 @@ use super::{
     Applied, Key, StoreError,
     counts::UpdateCounts,
     decide::{Group, Order, expired},
-    file::{self, Disk, FileId},
+    file::{self, Claim, Disk, FileId},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
     store::{self, StoreFault, Tables},
@@ -97,6 +97,8 @@ pub(super) struct Writer {
     pub(super) confidence: Confidence,
     /// The file that is open.
     pub(super) file: Option<FileId>,
+    /// That it is ours, also while it is not open.
+    pub(super) claim: Option<Claim>,
     /// It panicked, or the store failed: what is served may be other than what the store says.
     pub(super) is_doubtful: bool,
 }
@@ -105,10 +107,12 @@ impl Writer {
     /// Opens the store for the first time, and serves what is in it.
     pub(super) fn load(&mut self) -> Result<Arc<Database>, StoreError> {
         let path = &self.shared.path;
+        let claim = Claim::on(path)?;
         let database = file::open(path, &self.shared.disk)?;
         self.file =
             file::file_at(path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
         self.serve_store(&database)?;
+        self.claim = claim;
         self.shared.database.store(Some(Arc::clone(&database)));
         self.shared.is_loaded.store(true, Ordering::Relaxed);
         Ok(database)
@@ -434,7 +438,13 @@ impl Writer {
         let there = file::file_at(path).map_err(|error| unwritable(&error))?;
         match (database, there) {
             (Some(database), there) if there == self.file => Ok(database),
-            (None, there) if there == self.file => file::open(path, &self.shared.disk),
+            (None, there) if there == self.file => file::open(path, &self.shared.disk).map_err(|why| match why {
+                StoreError::InUse(_) => unwritable(
+                    &"is still read by a backup or a question that had begun before it failed, or another program has taken it; \
+                      it is tried again",
+                ),
+                why => why,
+            }),
             (_, Some(_)) => Err(unwritable(
                 &"is another file than the one that is served from: restart the server to serve what is in it, or move it away, \
                   and what is served now is written there",
@@ -444,6 +454,9 @@ impl Writer {
             )),
             (Some(database), None) => {
                 store::write_anew(&database, path)?;
+                // The folder may be another one, too.
+                drop(self.claim.take());
+                self.claim = Claim::on(path).ok().flatten();
                 drop(database);
                 self.shared.database.store(None);
                 self.file = file::file_at(path).map_err(|error| unwritable(&error))?;
