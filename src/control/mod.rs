@@ -86,7 +86,7 @@ use crate::{
         served::{Cell, LiveCell},
         state::make_again,
         status::SharedStatus,
-        watch::{Done, Trigger},
+        watch::Trigger,
     },
     load::Options,
     wire::name::Name,
@@ -429,7 +429,7 @@ impl Desk {
         };
         drop(served);
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        if self.reloader.send(Trigger::Now { accept, done: Some(Done::new(sender)) }).is_err() {
+        if self.reloader.send(Trigger::Now { accept, done: Some(sender) }).is_err() {
             return Answer::Error { text: "the reloader has ended".to_owned() };
         }
         match receiver.await {

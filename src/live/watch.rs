@@ -47,28 +47,11 @@ pub enum Trigger {
     Now {
         /// Take what was refused of these zones after all.
         accept: Vec<Name>,
-        /// Who waits for it.
-        done: Option<Done>,
+        /// Whom to tell how many datasets were read.
+        done: Option<oneshot::Sender<usize>>,
     },
     /// End.
     Stop,
-}
-
-/// Somebody who waits for a reload, and learns how many datasets it read.
-#[derive(Debug)]
-pub struct Done(oneshot::Sender<usize>);
-
-impl Done {
-    /// Tells whoever holds the other end.
-    pub fn new(sender: oneshot::Sender<usize>) -> Self {
-        Self(sender)
-    }
-
-    fn tell(self, loaded: usize) {
-        if self.0.send(loaded).is_err() {
-            debug!("whoever asked for the reload is gone");
-        }
-    }
 }
 
 /// The reloading thread.
@@ -154,6 +137,7 @@ impl Looker {
         let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
         loop {
             let mut wait = next_look.saturating_duration_since(Instant::now());
+            let is_due = wait.is_zero() && !self.beside.is_to_end();
             if self.reloader.has_unquiet() {
                 wait = wait.min(QUIET);
             } else if self.reloader.has_retired() {
@@ -162,7 +146,13 @@ impl Looker {
             if self.reloader.has_unkept() {
                 wait = Duration::ZERO;
             }
-            match self.beside.left.pop_front().map_or_else(|| triggers.recv_timeout(wait), Ok) {
+            // Where something happens all the time, what is due comes first.
+            let trigger = if is_due {
+                Err(RecvTimeoutError::Timeout)
+            } else {
+                self.beside.left.pop_front().map_or_else(|| triggers.recv_timeout(wait), Ok)
+            };
+            match trigger {
                 Ok(Trigger::Changed) => match settle(triggers) {
                     Some(Trigger::Stop) => break,
                     Some(Trigger::Now { accept, done }) => self.obey(&accept, done, triggers),
@@ -172,22 +162,20 @@ impl Looker {
                 Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     self.reloader.free_retired();
-                    // A first start keeps thousands: what changes meanwhile does not wait for that.
-                    let is_due = Instant::now() >= next_look || self.has_become_quiet();
-                    let Self { reloader, beside, .. } = self;
-                    if !is_due && reloader.keep_next(&mut |reloader| beside.look(reloader, triggers)) {
-                        continue;
-                    }
-                    if Instant::now() >= next_look {
+                    if is_due {
                         if interval.is_some() {
                             self.look(Occasion::Interval, triggers);
                         }
                         next_look = Instant::now() + interval.unwrap_or(NEVER);
-                    } else if self.reloader.has_unquiet() {
+                    } else if self.has_become_quiet() || self.reloader.has_unquiet() && !self.reloader.has_unkept() {
                         self.look(Occasion::Change, triggers);
                     }
                 }
             }
+            // One each time: a first start keeps thousands, and neither do changes wait for that, nor is it put off for ever where
+            // there are always some.
+            let Self { reloader, beside, .. } = self;
+            reloader.keep_next(&mut |reloader| beside.look(reloader, triggers));
         }
     }
 
@@ -200,12 +188,12 @@ impl Looker {
         }
     }
 
-    fn obey(&mut self, accept: &[Name], done: Option<Done>, triggers: &Receiver<Trigger>) {
+    fn obey(&mut self, accept: &[Name], done: Option<oneshot::Sender<usize>>, triggers: &Receiver<Trigger>) {
         let report = self.look_once(Occasion::Command(accept), triggers);
         // Whoever is told nothing, as after a signal, leaves nothing to be told to the next.
         let beside = std::mem::take(&mut self.beside.loaded);
         if let Some(done) = done {
-            done.tell(report.datasets.len() + beside);
+            let _may_be_gone = done.send(report.datasets.len() + beside);
         }
         if self.follow() {
             self.look(Occasion::Change, triggers);
@@ -353,20 +341,52 @@ impl FolderWatcher {
 mod tests {
     use super::*;
     use crate::{
-        live::{reloader::Settings, served::Cell, zones::ZoneSource},
+        live::{
+            kept::Kept,
+            reloader::Settings,
+            served::Cell,
+            zones::{ZoneSource, ZoneSpec},
+        },
         load::Options,
     };
+
+    fn looker(settings: Settings) -> Looker {
+        let reloader = Reloader::new(settings, Cell::default());
+        Looker { reloader, watcher: None, beside: Beside::default(), looked: Instant::now() }
+    }
 
     #[test]
     fn what_a_signal_had_loaded_is_told_to_nobody_else() {
         let settings = Settings::new(ZoneSource::Specs(Vec::new()), Options::default());
-        let reloader = Reloader::new(settings, Cell::default());
-        let mut looker = Looker { reloader, watcher: None, beside: Beside::default(), looked: Instant::now() };
+        let mut looker = looker(settings);
         let (_sender, triggers) = mpsc::channel();
         looker.beside.loaded = 3;
         looker.obey(&[], None, &triggers);
         let (done, mut told) = oneshot::channel();
-        looker.obey(&[], Some(Done::new(done)), &triggers);
+        looker.obey(&[], Some(done), &triggers);
         assert_eq!(told.try_recv(), Ok(0));
+    }
+
+    #[test]
+    fn where_something_happens_all_the_time_the_rest_is_done_as_well() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = |zone: &str, file: &str, octets: &[u8]| {
+            let file = folder.path().join(file);
+            std::fs::write(&file, octets).expect("written");
+            ZoneSpec::parse(&format!("{zone}:ip4set:{}", file.display())).expect("a specification")
+        };
+        let specs = vec![spec("bl.example", "hosts", b"127.0.0.2\n"), spec("no.example", "packed.gz", b"\x1f\x8b")];
+        let kept = Some(Kept::new(folder.path(), 100).expect("made"));
+        let mut looker = looker(Settings { kept, ..Settings::new(ZoneSource::Specs(specs), Options::default()) });
+        let failed = |looker: &Looker| looker.reloader.status().read().failed_loads.values().sum::<u64>();
+        looker.reloader.reload(clock::now_s());
+        assert!(looker.reloader.has_unkept() && failed(&looker) == 1);
+        let (_sender, triggers) = mpsc::channel();
+        // As many as there always are.
+        looker.beside.left.extend([Trigger::Changed, Trigger::Changed, Trigger::Stop]);
+        looker.run(&triggers, Some(Duration::from_millis(1)));
+        assert!(!looker.reloader.has_unkept(), "what went live is kept");
+        // Only the interval has it tried again.
+        assert!(failed(&looker) > 1);
     }
 }

@@ -70,8 +70,8 @@ impl Reloader {
         }
     }
 
-    /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so it
-    /// is done when nothing else is to be done; `meanwhile` is called every now and then while a large one is copied.
+    /// Keeps one of the datasets that went live, for the next start; false if there is none left. Copying takes a while, so the
+    /// others are left for the next time; `meanwhile` is called every now and then while a large one is copied.
     pub fn keep_next(&mut self, meanwhile: &mut dyn FnMut(&mut Self)) -> bool {
         let Some(dataset) = self.unkept.pop_front() else { return false };
         let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
