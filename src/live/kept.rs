@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use super::{
     clock,
-    loading::{Files, Stamp, is_gone, stamps},
+    loading::{Files, Stamp, is_gone, size, stamps},
     reading::open_file,
     state::make_again,
     zones::{DatasetSpec, absolute},
@@ -101,6 +101,11 @@ impl Kept {
         is_gone(&self.folder)
     }
 
+    /// Whether a dataset is small enough.
+    pub(super) fn has_room_for(&self, dataset: &DatasetSpec) -> bool {
+        size(dataset) <= self.max_bytes
+    }
+
     fn place(&self, dataset: &DatasetSpec) -> PathBuf {
         let mut hasher = SipHasher13::new();
         hasher.write(identity(dataset).as_bytes());
@@ -128,9 +133,9 @@ impl Kept {
         }
         let (aside, before) = (place.with_extension("new"), place.with_extension("old"));
         remove_if_there(&aside)?;
-        let total: u64 = dataset.files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
-        if total > self.max_bytes {
-            return Err(io::Error::other(format!("{total} octets are more than the {} that are kept", self.max_bytes)));
+        if !self.has_room_for(dataset) {
+            let (total, max) = (size(dataset), self.max_bytes);
+            return Err(io::Error::other(format!("{total} octets are more than the {max} that are kept")));
         }
         for folder in [self.folder.parent().unwrap_or(&self.folder), &self.folder, &aside] {
             make_again(folder)?;

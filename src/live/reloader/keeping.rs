@@ -9,7 +9,7 @@ use super::{Reloader, SMALL_MAX, Settings};
 use crate::live::{
     clock,
     held::{GoodVersion, Held},
-    kept::{Kept, KeptVersion},
+    kept::KeptVersion,
     loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
     zones::{DatasetSpec, ZoneSource},
 };
@@ -55,12 +55,12 @@ impl Reloader {
 
     /// Has all of what is good kept anew if somebody removed what was.
     pub(super) fn keep_what_was_removed(&mut self) {
-        if !self.settings.kept.as_ref().is_some_and(Kept::is_gone) {
-            return;
-        }
+        let Some(kept) = self.settings.kept.as_ref().filter(|kept| kept.is_gone()) else { return };
         let good = self.held.iter().filter(|(_, held)| held.good.is_some()).map(|(dataset, _)| dataset);
         let unkept: HashSet<&DatasetSpec> = self.unkept.iter().collect();
-        let lost: Vec<_> = good.filter(|dataset| !unkept.contains(dataset)).cloned().collect();
+        // What is too large was not there before, and would be tried, and told of, at every look.
+        let may_be = |dataset: &&DatasetSpec| !unkept.contains(dataset) && kept.has_room_for(dataset);
+        let lost: Vec<_> = good.filter(may_be).cloned().collect();
         if !lost.is_empty() {
             warn!(
                 datasets = lost.len(),
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        live::{served::Cell, zones::ZoneSpec},
+        live::{kept::Kept, served::Cell, zones::ZoneSpec},
         load::Options,
     };
 
@@ -193,6 +193,26 @@ mod tests {
         assert!(start(&whole, NOW_S + 3_600).1, "one is left");
         assert!(!start(&lines(10, ""), NOW_S).1, "2,000 are missed");
         assert!(start(&lines(10, ""), NOW_S + 3_600).1, "only one is missed");
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_missed_when_what_is_kept_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = |file: &str, count: u32| {
+            let path = folder.path().join(file);
+            fs::write(&path, lines(count, "")).expect("written");
+            ZoneSpec::parse(&format!("{file}.example:ip4set:{}", path.display())).expect("a specification")
+        };
+        let specs = vec![spec("small", 1), spec("large", 100)];
+        let kept = Some(Kept::new(folder.path(), 100).expect("a state folder"));
+        let settings = Settings::new(ZoneSource::Specs(specs), Options::default());
+        let mut reloader = Reloader::new(Settings { kept, ..settings }, Cell::default());
+        reloader.reload(NOW_S);
+        while reloader.keep_next(&mut |_| {}) {}
+        fs::remove_dir_all(folder.path().join("good")).expect("removed");
+        reloader.reload(NOW_S);
+        let unkept: Vec<_> = reloader.unkept.iter().map(|dataset| &dataset.files[0]).collect();
+        assert_eq!(unkept, [&folder.path().join("small")]);
     }
 
     /// By the clock of the moment in which it is kept they would not be over.
