@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, mem::discriminant, net::IpAddr};
 
 use ipnet::{IpNet, Ipv6Net};
 
@@ -212,6 +212,25 @@ impl fmt::Display for Breach {
             ),
         }
     }
+}
+
+/// What rules are broken, in words. One of a kind may be broken once for each address that is never listed, which would be a line
+/// of the log without an end: some are named, and how many more there are.
+pub(super) fn in_words(breaches: &[Breach]) -> Vec<String> {
+    const NAMED_MAX: usize = 5;
+    let mut kinds: Vec<Vec<&Breach>> = Vec::new();
+    for breach in breaches {
+        match kinds.iter_mut().find(|kind| discriminant(kind[0]) == discriminant(breach)) {
+            Some(kind) => kind.push(breach),
+            None => kinds.push(vec![breach]),
+        }
+    }
+    let words = kinds.iter().flat_map(|kind| {
+        let more = kind.len().saturating_sub(NAMED_MAX);
+        let named = kind.iter().take(NAMED_MAX).map(ToString::to_string);
+        named.chain((more > 0).then(|| format!("and {more} more of that kind")))
+    });
+    words.collect()
 }
 
 /// The name that no list may hold.

@@ -32,7 +32,7 @@ use super::{
     kept::Kept,
     loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size, stamps},
     memory,
-    refusal::{Breach, Judged, ReloadRules},
+    refusal::{Breach, Judged, ReloadRules, in_words},
     served::{Cell, LiveSlots, Served, free_retired},
     status::SharedStatus,
     watched_folders::{WatchedFolders, watched_folders},
@@ -382,7 +382,7 @@ impl Reloader {
             now_s,
         });
         let is_taken = is_unchanged || is_accepted && was_told;
-        let broken: Vec<String> = breaches.iter().filter(|_| !is_taken).map(ToString::to_string).collect();
+        let broken = if is_taken { Vec::new() } else { in_words(&breaches) };
         if !broken.is_empty() {
             let text = broken.join("; ");
             // An access list that is half read opens what it closes. Who comes from rbldnsd knows it so.

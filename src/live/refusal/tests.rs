@@ -118,6 +118,20 @@ fn each_says_what_to_do() {
 }
 
 #[test]
+fn a_refusal_has_an_end() {
+    let never_list = (1..=200).map(|number| IpNet::from(IpAddr::from([203, 0, 113, number]))).collect();
+    let rules = ReloadRules { never_list, ..ReloadRules::default() };
+    let said = |text: &str| in_words(&judge(Kind::Ip4Trie, text, Some(2_000), &rules));
+    assert_eq!(said("127.0.0.1\n203.0.113.7\n").len(), 3, "all of a few");
+    let [collapsed, never_listed @ .., more, own_server] = &said("127.0.0.1\n192.0.2.0/24\n203.0.0.0/8\n")[..] else {
+        panic!("several")
+    };
+    assert!(collapsed.contains("where there were 2000") && own_server.contains("192.0.2.53"), "{own_server}");
+    assert!(never_listed.iter().all(|said| said.contains("must never be listed")), "{never_listed:?}");
+    assert_eq!((never_listed.len(), &**more), (5, "and 196 more of that kind"));
+}
+
+#[test]
 fn what_has_no_exclusions_is_not_told_to_exclude() {
     let rules = ReloadRules::default();
     let said = |text: &str, kind| judge(kind, text, None, &rules).iter().map(ToString::to_string).collect::<String>();
