@@ -97,11 +97,8 @@ pub(super) fn server_addresses<'a>(snapshot: &Snapshot, zones: impl Iterator<Ite
     addresses
 }
 
-/// Says in one line what a zone consists of now, if something of it was loaded.
+/// Says in one line what a zone consists of now that something of it was loaded.
 pub(super) fn announce(zone: &Zone, took: Duration) {
-    if took.is_zero() {
-        return;
-    }
     let Some(content) = &zone.content else {
         error!(zone = %zone.apex, "not all of its datasets are loaded, zone will not be serviced: it answers SERVFAIL");
         return;

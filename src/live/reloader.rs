@@ -201,7 +201,7 @@ impl Reloader {
         let groups = if is_first { vec![stale] } else { small_first(stale) };
         self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
         let has_recovered = is_clock_set && self.recover();
-        self.publish_if(has_recovered, &report);
+        self.publish_if(has_recovered, &mut report);
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {

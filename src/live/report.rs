@@ -27,6 +27,8 @@ pub struct DatasetReport {
 pub struct ReloadReport {
     /// The datasets that were loaded or tried.
     pub datasets: Vec<DatasetReport>,
+    /// So many of them were there when something of it was last published, and are told of.
+    pub(super) told: usize,
 }
 
 impl ReloadReport {

@@ -511,6 +511,27 @@ fn a_small_file_does_not_wait_for_a_large_one() {
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 
+/// Small and large files go live one after the other.
+#[test]
+fn a_zone_is_told_of_once_when_it_is_loaded() {
+    let place = Place::new();
+    let drop_both = |value: u8| {
+        place.drop_file(FILE, hosts(3, value));
+        place.drop_file("large.example.ip4set", hosts(150_000, value));
+    };
+    drop_both(2);
+    // Nobody looks but by command, so that both are found by one look.
+    let live = Live::start(&place, &["--check", "0s"]);
+    drop_both(3);
+    let (is_well, said) = live.tell(&["reload"]);
+    assert!(is_well && said.contains('2'), "{said}");
+    assert_eq!((live.ask(NAME), live.ask("1.0.0.10.large.example")), ("3".to_owned(), "3".to_owned()));
+    for zone in ["bl.example", "large.example"] {
+        let told = live.log().matches(&format!("zone {zone}: ")).count();
+        assert_eq!(told, 2, "{zone}, at the start and now: {}", live.log());
+    }
+}
+
 #[test]
 fn a_folder_in_the_place_of_a_file_is_told_once() {
     let place = Place::new();

@@ -47,24 +47,27 @@ impl Reloader {
         self.held.iter().filter_map(|(dataset, held)| Some((dataset, good(held)?))).collect()
     }
 
-    pub(super) fn publish_if(&mut self, has_changed: bool, report: &ReloadReport) {
+    pub(super) fn publish_if(&mut self, has_changed: bool, report: &mut ReloadReport) {
         if has_changed {
             self.publish(report);
         }
     }
 
     /// Assembles all zones and swaps them in.
-    fn publish(&mut self, report: &ReloadReport) {
+    fn publish(&mut self, report: &mut ReloadReport) {
         let specs = self.ripe_specs();
         let snapshot = assemble(&specs, &self.good_data(), &self.live_slots);
         let mut took: HashMap<&Name, Duration> = HashMap::new();
-        for read in &report.datasets {
+        let mut news: HashSet<&Name> = HashSet::new();
+        for (index, read) in report.datasets.iter().enumerate() {
             for apex in self.zones_of(&read.dataset) {
                 *took.entry(apex).or_default() += read.took;
+                news.extend((index >= report.told).then_some(apex));
             }
         }
-        for zone in snapshot.zones() {
-            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
+        report.told = report.datasets.len();
+        for zone in snapshot.zones().iter().filter(|zone| news.contains(&zone.apex)) {
+            announce(zone, took[&zone.apex]);
         }
         self.status.serves(&specs);
         self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
