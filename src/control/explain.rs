@@ -1,7 +1,7 @@
 //! Why is this listed, until when, and what would be if it were not?
 
 use std::{
-    fmt, io,
+    fmt,
     net::{Ipv4Addr, Ipv6Addr},
 };
 
@@ -47,7 +47,7 @@ pub struct Explanation {
     pub excluded_by: Vec<Ground>,
     /// The lines that say something of the key, those that decide first, then what stands behind them.
     pub lines: Vec<Citation>,
-    /// Files that cannot be read again, and why: lines of theirs are missing here.
+    /// Files that are gone or cannot be read again, and why: lines of theirs are missing here.
     pub unread: Vec<String>,
     /// Datasets of the zone whose files were refused or cannot be loaded, and why: what is answered is of versions before, and the
     /// lines are those of the files as they are now.
@@ -208,11 +208,20 @@ fn explain_zone(
     let (mut lines, mut unread) = (Vec::new(), Vec::new());
     let of_zone = |spec: &&ZoneSpec| spec.zone.as_ref() == Some(&zone.apex) && !spec.dataset.kind.is_access();
     let of_zone = specs.iter().filter(of_zone).flat_map(|spec| asked.iter().map(move |key| (spec, key)));
+    let mut note = |text: String| {
+        if !unread.contains(&text) {
+            unread.push(text);
+        }
+    };
     for (spec, key) in of_zone {
         match cite(&spec.dataset, key, options) {
-            Ok(found) => lines.extend(found),
-            Err(error) if unread.contains(&unread_note(&error)) => {}
-            Err(error) => unread.push(unread_note(&error)),
+            Ok((found, gone)) => {
+                lines.extend(found);
+                for file in gone {
+                    note(format!("{}: the file is gone", file.display()));
+                }
+            }
+            Err(error) => note(format!("{error}; whoever asks a running server sees what that may read")),
         }
     }
     for part in zone.content.iter().flat_map(|content| content.parts().iter().rev()) {
@@ -240,10 +249,6 @@ fn explain_zone(
         }
         explanations.push(explanation);
     }
-}
-
-fn unread_note(error: &io::Error) -> String {
-    format!("{error}; whoever asks a running server sees what that may read")
 }
 
 /// The lines that speak in a part of the zone.

@@ -10,12 +10,12 @@ use std::{
     collections::HashMap,
     io::{self, Read},
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{asked::AskedKey, clock, reading::open_file, zones::DatasetSpec};
+use super::{asked::AskedKey, clock, loading::is_gone, reading::open_file, zones::DatasetSpec};
 use crate::{
     load::{self, Lines, LoadError, Loaded, Loader, Options, Report, Source},
     wire::name::Name,
@@ -78,20 +78,26 @@ pub struct Citation {
     kind: Option<Kind>,
 }
 
-/// The lines of a dataset's files that say something of a key, most specific first. Lines whose time is over say nothing.
+/// The lines of a dataset's files that say something of a key, most specific first, and the files that are gone: it may be served
+/// without them, as was accepted, or as it was before. Lines whose time is over say nothing.
 ///
 /// # Errors
-/// When a file cannot be read or loaded: then nothing of the dataset is, where it is served.
-pub fn cite(spec: &DatasetSpec, key: &AskedKey, options: &Options) -> io::Result<Vec<Citation>> {
+/// When a file that is there cannot be read or loaded: then nothing of the dataset is, where it is served.
+pub fn cite<'a>(
+    spec: &'a DatasetSpec,
+    key: &AskedKey,
+    options: &Options,
+) -> io::Result<(Vec<Citation>, Vec<&'a Path>)> {
     let mut search = Search { key, options, found: Vec::new() };
     let mut loader = Loader::new(spec.kind, &spec.to_string(), options);
-    for file in &spec.files {
+    let (gone, there) = spec.files.iter().map(PathBuf::as_path).partition::<Vec<_>, _>(|file| is_gone(file));
+    for file in there {
         loader = search.file(file, loader)?;
     }
     let mut found = search.found;
     found.sort_by_key(|citation| std::cmp::Reverse(citation.rank)); // stable: lines stay in order
     judge(&mut found);
-    Ok(found)
+    Ok((found, gone))
 }
 
 /// Finds out which lines decide, for each dataset of the file by itself.
@@ -363,7 +369,20 @@ mod tests {
         };
         let spec = DatasetSpec { kind, files: texts.iter().enumerate().map(file).collect() };
         let options = Options { now_s: 1_000_000, ..Options::default() };
-        cite(&spec, &AskedKey::parse(key).expect("a key"), &options)
+        cite(&spec, &AskedKey::parse(key).expect("a key"), &options).map(|(found, _)| found)
+    }
+
+    #[test]
+    fn a_file_that_is_gone_hides_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files: Vec<_> = ["one", "gone", "two"].iter().map(|name| folder.path().join(name)).collect();
+        for file in [&files[0], &files[2]] {
+            std::fs::write(file, "192.0.2.1\n").expect("written");
+        }
+        let spec = DatasetSpec { kind: Kind::Ip4Set, files };
+        let key = AskedKey::parse("192.0.2.1").expect("a key");
+        let (found, gone) = cite(&spec, &key, &Options::default()).expect("the others are readable");
+        assert_eq!((found.len(), gone), (2, vec![&*spec.files[1]]));
     }
 
     fn lines(kind: Kind, text: &str, key: &str) -> Vec<(u64, bool, Effect)> {
