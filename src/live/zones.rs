@@ -45,50 +45,37 @@ pub struct ZoneSpec {
 
 /// Why a specification cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum SpecError {
-    /// Not `ZONE:TYPE:FILES`.
-    #[error("zone specification `{0}`: expected ZONE:TYPE:FILE,FILE, as in bl.example.org:ip4set:hosts")]
-    Form(String),
-    /// An unknown type.
-    #[error("zone specification `{0}`: {1}")]
-    Kind(String, UnknownKind),
-    /// Not a name.
-    #[error("zone specification `{0}`: {1}")]
-    Name(String, NameError),
-    /// Entries without a zone.
-    #[error("zone specification `{0}`: only acl and aclkey may hold for all zones; name a zone before the first colon")]
-    NoZone(String),
-    /// Two access lists of one type.
-    #[error(
-        "zone specification `{0}`: the zone has a list of that type already; put both files into one specification"
-    )]
-    Repeated(String),
-    /// Nobody would be asked.
-    #[error("zone `{0}` has access lists but no data; give it a dataset, or remove it")]
-    NoData(Name),
+#[error("{0}")]
+pub struct SpecError(String);
+
+impl SpecError {
+    fn of(specification: &dyn fmt::Display, why: &dyn fmt::Display) -> Self {
+        Self(format!("zone specification `{specification}`: {why}"))
+    }
 }
 
 impl ZoneSpec {
     /// Reads `ZONE:TYPE:FILE,FILE`. Files may also be separated by colons, as in rbldnsd.
     ///
     /// # Errors
-    /// See [`SpecError`].
+    /// When it is none.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let form = || SpecError::Form(text.to_owned());
+        let wrong = |why: &dyn fmt::Display| SpecError::of(&text, why);
+        let form = || wrong(&"expected ZONE:TYPE:FILE,FILE, as in bl.example.org:ip4set:hosts");
         let (zone, rest) = text.split_once(':').ok_or_else(form)?;
         let (kind, files) = rest.split_once(':').ok_or_else(form)?;
-        let kind: Kind = kind.parse().map_err(|error| SpecError::Kind(text.to_owned(), error))?;
+        let kind: Kind = kind.parse().map_err(|error: UnknownKind| wrong(&error))?;
         let files: Vec<PathBuf> = files.split([',', ':']).filter(|file| !file.is_empty()).map(PathBuf::from).collect();
         if files.is_empty() {
             return Err(form());
         }
         let zone = if zone.is_empty() || zone == "." {
             if !kind.is_access() {
-                return Err(SpecError::NoZone(text.to_owned()));
+                return Err(wrong(&"only acl and aclkey may hold for all zones; name a zone before the first colon"));
             }
             None
         } else {
-            Some(zone_name(zone).map_err(|error| SpecError::Name(text.to_owned(), error))?)
+            Some(zone_name(zone).map_err(|error| wrong(&error))?)
         };
         Ok(Self { zone, dataset: DatasetSpec { kind, files } })
     }
@@ -103,19 +90,22 @@ fn zone_name(text: &str) -> Result<Name, NameError> {
 /// Checks specifications against each other.
 ///
 /// # Errors
-/// See [`SpecError`].
+/// When an access list has nothing to give access to, or is one of two.
 pub fn check(specs: &[ZoneSpec]) -> Result<(), SpecError> {
     let (access, data) = specs.iter().partition::<Vec<_>, _>(|spec| spec.dataset.kind.is_access());
     let with_data: HashSet<&Option<Name>> = data.iter().map(|spec| &spec.zone).collect();
     let mut known = HashSet::new();
     for ZoneSpec { zone, dataset } in access {
         if !known.insert((zone, dataset.kind)) {
-            return Err(SpecError::Repeated(dataset.to_string()));
+            let why = "the zone has a list of that type already; put both files into one specification";
+            return Err(SpecError::of(dataset, &why));
         }
         if let Some(apex) = zone
             && !with_data.contains(zone)
         {
-            return Err(SpecError::NoData(apex.clone()));
+            return Err(SpecError(format!(
+                "zone `{apex}` has access lists but no data; give it a dataset, or remove it"
+            )));
         }
     }
     Ok(())
@@ -389,8 +379,11 @@ mod tests {
     fn specifications_that_contradict() {
         let specs = |texts: &[&str]| texts.iter().map(|text| ZoneSpec::parse(text).expect(text)).collect::<Vec<_>>();
         assert!(check(&specs(&["a:ip4set:f", "a:acl:c", ":acl:d"])).is_ok());
-        assert!(matches!(check(&specs(&["a:acl:c"])), Err(SpecError::NoData(_))));
-        assert!(matches!(check(&specs(&["a:ip4set:f", "a:acl:c", "a:acl:d"])), Err(SpecError::Repeated(_))));
+        let wrong = |texts: &[&str]| check(&specs(texts)).expect_err("a contradiction").to_string();
+        assert!(wrong(&["a:acl:c"]).starts_with("zone `a` has access lists but no data"));
+        assert!(
+            wrong(&["a:ip4set:f", "a:acl:c", "a:acl:d"]).contains("`acl:d`: the zone has a list of that type already")
+        );
     }
 
     #[test]
