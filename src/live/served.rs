@@ -78,15 +78,15 @@ impl LiveSlots {
 }
 
 /// Publishes what is to be served next, and frees what was, here.
-pub fn publish(cell: &ArcSwap<Served>, next: Served, retired: &mut Vec<Arc<Served>>) {
+pub fn publish<T>(cell: &ArcSwap<T>, next: T, retired: &mut Vec<Arc<T>>) {
     retired.push(cell.swap(Arc::new(next)));
     free_retired(retired);
 }
 
-/// Frees what no worker reads any more. A worker lets go of an old snapshot with its next batch, at the latest a quarter of
+/// Frees what no worker reads any more. A worker lets go of an old version with its next batch, at the latest a quarter of
 /// a second later; until then it is kept here.
-pub fn free_retired(retired: &mut Vec<Arc<Served>>) {
-    retired.retain(|served| Arc::strong_count(served) > 1);
+pub fn free_retired<T>(retired: &mut Vec<Arc<T>>) {
+    retired.retain(|old| Arc::strong_count(old) > 1);
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Record, Verdict};
 use crate::{
-    live::served::{LiveCell, LiveSlots},
+    live::served::{LiveCell, LiveSlots, free_retired, publish},
     wire::name::Name,
     zone::{
         live::{Live, LiveZone, OwnValue, Place, ValueNumbers},
@@ -101,8 +101,7 @@ impl Serving {
                 self.live.set(served.slot, (!served.zone.is_empty()).then(|| Arc::clone(&served.zone)));
             }
         }
-        self.retired.push(self.cell.swap(Arc::new(self.live.clone())));
-        self.free_retired();
+        publish(&self.cell, self.live.clone(), &mut self.retired);
     }
 
     /// Serves all that was taken.
@@ -113,7 +112,7 @@ impl Serving {
 
     /// Frees versions that no worker reads any more, here and not on a worker.
     pub(super) fn free_retired(&mut self) {
-        self.retired.retain(|live| Arc::strong_count(live) > 1);
+        free_retired(&mut self.retired);
     }
 
     pub(super) fn has_retired(&self) -> bool {
