@@ -412,7 +412,8 @@ fn prepare_state(state: &Path, zones: &ZoneSource) -> bool {
     if let Err(error) = &made {
         warn!(
             state = %state.display(),
-            "no state folder: {error}; the server runs without control socket and last good versions (see --state)"
+            "no state folder: {error}; the server runs without control socket, live listings and last good versions (see \
+             --state)"
         );
     }
     made.is_ok()

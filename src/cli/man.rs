@@ -35,7 +35,10 @@ const FILES: [(&str, &str); 3] = [
         "/etc/dnsbld/dnsbld.toml",
         "The usual place of the configuration; deploy/dnsbld.toml is a sample that explains every key.",
     ),
-    ("FOLDER/.dnsbld", "The state of a server of that zones folder: control socket and last good versions."),
+    (
+        "FOLDER/.dnsbld",
+        "The state of a server of that zones folder: control socket, live listings and last good versions.",
+    ),
     ("$STATE_DIRECTORY", "The same, where systemd gives one."),
 ];
 

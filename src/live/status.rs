@@ -13,7 +13,7 @@ use crate::wire::name::Name;
 /// A dataset whose newest files are not what is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// The zones that use it; none for an access list that holds for all.
+    /// The zones that use it; all of them for an access list that holds for all.
     pub zones: Vec<String>,
     /// Why, and what to do.
     pub text: String,
