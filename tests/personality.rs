@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daemon::{Daemon, await_true, dnsbld, free_address};
+use daemon::{Daemon, await_true, dnsbld, free_address, program};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -21,12 +21,18 @@ use nix::{
 
 /// Asks for `2.0.0.127.bl.example A` and the like; returns the reply's length and code.
 fn ask(server: SocketAddr, name: &[u8]) -> Option<(usize, u8)> {
-    let request = [b"\x11\x11\0\0\0\x01\0\0\0\0\0\0", name, b"\0\0\x01\0\x01"].concat();
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
-    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
-    socket.send_to(&request, server).expect("sent");
+    let socket = send(server, &[name, b"\0\0\x01\0\x01"].concat());
     let mut reply = [0; 512];
     socket.recv(&mut reply).ok().map(|length| (length, reply[3] & 0xf))
+}
+
+/// Asks one question, or what looks like one.
+fn send(server: SocketAddr, question: &[u8]) -> UdpSocket {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
+    let request = [b"\x11\x11\0\0\0\x01\0\0\0\0\0\0", question].concat();
+    socket.send_to(&request, server).expect("sent");
+    socket
 }
 
 const LISTED: &[u8] = b"\x012\x010\x010\x03127\x02bl\x07example";
@@ -137,6 +143,61 @@ fn statistics_log_and_signals() {
     assert!(server.said().contains("terminating"));
     assert_eq!(server.said().matches("secs zone bl.example: tot=").count(), 3, "{}", server.said());
     assert_eq!(read("stats").lines().last().map(|line| line.contains(' ')), Some(false), "a bare time at the end");
+}
+
+/// What is asked is called there what rbldnsd calls it, and what cannot be read has no line.
+#[test]
+fn the_query_log_is_rbldnsds() {
+    let folder = folder();
+    let asked = |server: SocketAddr, log: &str| {
+        let ask = |question: &[u8]| send(server, question).recv(&mut [0; 512]).ok();
+        let fields = |kind: u16, class: u16| [kind.to_be_bytes(), class.to_be_bytes()].concat();
+        for unreadable in
+            [&b"\xc0\x0c\0\x01\0\x01"[..], &[&[80][..], &[b'x'; 80], b"\0\0\x01\0\x01"].concat(), LISTED, b""]
+        {
+            drop(send(server, unreadable));
+        }
+        for kind in (0..=300).chain([32_769, u16::MAX]) {
+            ask(&[LISTED, b"\0", &fields(kind, 1)].concat());
+        }
+        for class in [0, 2, 3, 4, 254, 255, 256] {
+            ask(&[LISTED, b"\0", &fields(1, class)].concat());
+        }
+        for first in (0..=255).step_by(16) {
+            let label: Vec<u8> = (first..=first + 15).collect();
+            ask(&[b"\x10", &*label, b"\x02BL\x07Example\0", &fields(1, 1)].concat());
+        }
+        ask(&[b"\0", &fields(1, 1)[..]].concat());
+        ask(&[b"\x04last\0", &fields(1, 1)[..]].concat());
+        let path = folder.path().join(log);
+        let read = || fs::read_to_string(&path).unwrap_or_default();
+        await_true("the last one is logged", || read().contains(" last A IN: "), read);
+        let questions = read();
+        let questions =
+            questions.lines().filter_map(|line| line.splitn(3, ' ').nth(2)?.rsplit_once(": ")).map(|(asked, _)| asked);
+        questions.filter(|asked| !asked.starts_with("ready.")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let common = |mut command: Command, log: &str| {
+        command.args(["-n", "-c", "0", &format!("-l+{log}"), "bl.example:ip4set:hosts"]);
+        command
+    };
+    let server = Daemon::start({
+        let mut command = common(rbldnsd(folder.path()), "ours");
+        command.args(["-W1", ANYWHERE]);
+        command
+    });
+    let ours = asked(server.address(), "ours");
+    let address = free_address();
+    let mut command = Command::new(program("rbldnsd", "rbldnsd"));
+    command.current_dir(folder.path()).arg(format!("-b{}/{}", address.ip(), address.port()));
+    if nix::unistd::geteuid().is_root() {
+        command.args(["-u", "nobody"]);
+    }
+    let server = Daemon::start_at(&[address], common(command, "theirs")).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(ours, asked(server.address(), "theirs"));
+    for expected in ["2.0.0.127.bl.example CNAME IN", "\\032!\\\"#\\$%&'()*+,-\\./.BL.Example A IN", ". A IN"] {
+        assert!(ours.iter().any(|line| line == expected), "{expected}: {ours:#?}");
+    }
 }
 
 #[test]

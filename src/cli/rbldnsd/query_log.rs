@@ -19,7 +19,11 @@ use tracing::warn;
 
 use crate::{
     server::{LoggedQueries, LoggedQuery, QueryLog},
-    wire::{HEADER_LEN, Rcode, class, name::labels, rr},
+    wire::{
+        HEADER_LEN, Rcode, class,
+        name::{Name, QueryName},
+        query::Header,
+    },
 };
 
 /// Queries that wait to be written; more are not logged, which is said.
@@ -132,66 +136,47 @@ fn write_all(
     }
 }
 
+/// What rbldnsd calls the types from 0 on.
+#[rustfmt::skip]
+const LOW_TYPES: [&str; 42] = [
+    "INVALID", "A", "NS", "MD", "MF", "CNAME", "SOA", "MB", "MG", "MR", "NULL", "WKS", "PTR", "HINFO", "MINFO", "MX", "TXT",
+    "RP", "AFSDB", "X25", "ISDN", "RT", "NSAP", "NSAP_PTR", "SIG", "KEY", "PX", "GPOS", "AAAA", "LOC", "NXT", "EID", "NIMLOC",
+    "SRV", "ATMA", "NAPTR", "KX", "CERT", "A6", "DNAME", "SINK", "OPT",
+];
+
+/// And those from [`HIGH_START`] on.
+const HIGH_TYPES: [&str; 7] = ["TSIG", "IXFR", "AXFR", "MAILB", "MAILA", "ANY", "ZXFR"];
+const HIGH_START: usize = 250;
+
 fn write_line(out: &mut impl Write, query: &LoggedQuery) -> io::Result<()> {
-    let Ok(rcode) = query.outcome.fate else { return Ok(()) };
-    let question = query.request.get(HEADER_LEN..).unwrap_or_default();
-    let Some(end) = name_end(question) else { return Ok(()) };
-    write!(out, "{} {} ", query.now_s, query.client.ip())?;
-    write_name(out, &question[..end])?;
-    let field =
-        |at: usize| question.get(end + at..end + at + 2).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
-    match field(0) {
-        rr::A => write!(out, " A"),
-        rr::NS => write!(out, " NS"),
-        rr::SOA => write!(out, " SOA"),
-        rr::PTR => write!(out, " PTR"),
-        rr::MX => write!(out, " MX"),
-        rr::TXT => write!(out, " TXT"),
-        rr::AAAA => write!(out, " AAAA"),
-        rr::AXFR => write!(out, " AXFR"),
-        rr::IXFR => write!(out, " IXFR"),
-        rr::ANY => write!(out, " ANY"),
-        other => write!(out, " type{other}"),
+    let (Ok(rcode), Some((name, qtype, qclass))) = (query.outcome.fate, question(&query.request)) else {
+        return Ok(());
+    };
+    write!(out, "{} {} {name}", query.now_s, query.client.ip())?;
+    let number = usize::from(qtype);
+    match LOW_TYPES.get(number).or_else(|| HIGH_TYPES.get(number.checked_sub(HIGH_START)?)) {
+        Some(word) => write!(out, " {word}"),
+        None => write!(out, " type{qtype}"),
     }?;
-    match field(2) {
+    match qclass {
+        0 => write!(out, " INVALID"),
         class::IN => write!(out, " IN"),
         class::CH => write!(out, " CH"),
-        class::ANY => write!(out, " ANY"),
         4 => write!(out, " HS"),
+        class::ANY => write!(out, " ANY"),
         other => write!(out, " class{other}"),
     }?;
     let code = if rcode == Rcode::NotImp { "NOTIMPL" } else { rcode.name() };
     writeln!(out, ": {code}/{}/{}", query.outcome.answer_count, query.outcome.reply_len)
 }
 
-/// Length of the name at the start of a question, its root octet included.
-fn name_end(question: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let length = usize::from(*question.get(at)?);
-        at += 1 + length;
-        if length == 0 {
-            return (at <= question.len()).then_some(at);
-        }
-    }
-}
-
-/// The name in the case it was asked in.
-fn write_name(out: &mut impl Write, wire: &[u8]) -> io::Result<()> {
-    if wire.len() <= 1 {
-        return write!(out, ".");
-    }
-    for (index, label) in labels(wire).enumerate() {
-        if index > 0 {
-            write!(out, ".")?;
-        }
-        for &octet in label {
-            match octet {
-                b'.' | b'\\' => write!(out, "\\{}", octet as char)?,
-                b'!'..=b'~' => out.write_all(&[octet])?,
-                _ => write!(out, "\\{octet:03}")?,
-            }
-        }
-    }
-    Ok(())
+/// The name, in the case it was asked in, the type and the class; none where there is no single question that can be read: rbldnsd
+/// does not answer those, and so has no line of them.
+fn question(request: &[u8]) -> Option<(Name, u16, u16)> {
+    let has_one = Header::read(request)?.counts[0] == 1;
+    let question = request.get(HEADER_LEN..).filter(|_| has_one)?;
+    let end = QueryName::new().read(question)?;
+    let &[type_high, type_low, class_high, class_low] = question[end..].first_chunk()?;
+    let number = |high, low| u16::from_be_bytes([high, low]);
+    Some((Name::from_wire(&question[..end]), number(type_high, type_low), number(class_high, class_low)))
 }
