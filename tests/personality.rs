@@ -200,6 +200,26 @@ fn the_query_log_is_rbldnsds() {
     }
 }
 
+/// A disk that was full is one that may have room again.
+#[test]
+fn a_query_log_that_could_not_be_written_is_opened_anew() {
+    let folder = folder();
+    let log = folder.path().join("queries");
+    symlink("/dev/full", &log).expect("a link");
+    let mut command = rbldnsd(folder.path());
+    command.args(["-n", "-l+queries", ANYWHERE, "bl.example:ip4set:hosts"]);
+    let server = Daemon::start(command);
+    assert_eq!(ask(server.address(), LISTED).map(|(_, code)| code), Some(0));
+    await_true("a complaint", || server.said().contains("cannot write the query log"), || server.said());
+    fs::remove_file(&log).expect("removed");
+    server.send(Signal::SIGHUP);
+    let is_logged = || {
+        ask(server.address(), LISTED);
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("2.0.0.127.bl.example"))
+    };
+    await_true("the log", is_logged, || server.said());
+}
+
 #[test]
 fn a_query_log_that_cannot_be_opened_stops_nothing() {
     let folder = folder();

@@ -107,10 +107,8 @@ fn write_all(
         let mut result = Ok(());
         // Before the line that comes now: whoever rotates looks for it in the new file.
         if reopen.swap(false, Ordering::Relaxed) {
-            result = target.flush().and_then(|()| {
-                target = open(path)?;
-                Ok(())
-            });
+            let flushed = target.flush();
+            result = open(path).map(|new| target = new).and(flushed);
         }
         result = result.and(match received {
             Ok(query) => write_line(&mut target, &query),
