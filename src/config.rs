@@ -36,7 +36,7 @@ use crate::{
         refusal::ReloadRules,
         zones::{NamedZone, ZoneSource, ZoneSpec, check},
     },
-    load::Options,
+    load::{Options, TTL_MAX_S},
     net::Limits,
     wire::name::Name,
 };
@@ -427,7 +427,7 @@ fn read_ttls(options: &mut Options, [default, min, max]: [Option<String>; 3]) ->
     let read = |text: Option<&String>, key| text.map(|text| ttl(text)).transpose().at_key(key);
     set(&mut options.min_ttl_s, read(min.as_ref(), "min-ttl")?);
     set(&mut options.max_ttl_s, read(max.as_ref(), "max-ttl")?);
-    let (min_s, max_s) = (options.min_ttl_s, if options.max_ttl_s > 0 { options.max_ttl_s } else { u32::MAX });
+    let (min_s, max_s) = (options.min_ttl_s, if options.max_ttl_s > 0 { options.max_ttl_s } else { TTL_MAX_S });
     let is_range = (min_s <= max_s).then_some(());
     is_range.with_context(|| format!("{min_s} seconds are more than `max-ttl`, {max_s}")).at_key("min-ttl")?;
     let default_s = read(default.as_ref(), "ttl")?;
@@ -441,7 +441,8 @@ fn read_ttls(options: &mut Options, [default, min, max]: [Option<String>; 3]) ->
 }
 
 fn ttl(text: &str) -> anyhow::Result<u32> {
-    u32::try_from(duration(text)?.as_secs()).with_context(|| format!("{text:?} is more than {} seconds", u32::MAX))
+    let ttl_s = u32::try_from(duration(text)?.as_secs()).ok().filter(|&ttl_s| ttl_s <= TTL_MAX_S);
+    ttl_s.with_context(|| format!("{text:?} is more than {TTL_MAX_S} seconds, which no TTL can be"))
 }
 
 /// An address with a port, of which nothing may be left out.
@@ -577,11 +578,16 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let message = |text| format!("{:#}", read(text).expect_err("a mistake"));
+        let message = |text: &str| format!("{:#}", read(text).expect_err("a mistake"));
         assert!(message("folder = 'zones'\nlisten-on = []").contains("listen-on"));
         assert!(message("").contains("say what to serve"));
         assert!(message("folder = 'z'\nworkers = 0").contains("workers"));
         assert!(message("folder = 'z'\ncheck = 'soon'").contains("soon"));
         assert!(message("zones = ['a:b']").contains("ZONE:TYPE:FILE"));
+        for key in ["ttl", "min-ttl", "max-ttl"] {
+            let said = message(&format!("folder = 'z'\n{key} = '2147483648s'"));
+            assert!(said.contains(key) && said.contains("more than 2147483647 seconds"), "{said}");
+            read(&format!("folder = 'z'\n{key} = '2147483647s'")).expect(key);
+        }
     }
 }

@@ -23,9 +23,10 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tracing::warn;
 
 use crate::{
-    config,
+    config::{self, Config, Oddity},
     live::printable::{printable, printable_lines},
 };
 
@@ -122,6 +123,13 @@ fn some_time(text: &str) -> anyhow::Result<Duration> {
     let time = config::duration(text)?;
     anyhow::ensure!(!time.is_zero(), "must not be 0");
     Ok(time)
+}
+
+/// Warns of what is odd about a configuration, for a command that only serves.
+fn warn_of_oddities(config: &Config) {
+    for Oddity { place, text } in &config.oddities {
+        warn!("{place}: {text}");
+    }
 }
 
 /// Says why the program ends, with another code than usual.

@@ -22,12 +22,13 @@ use tracing::info;
 use self::{query_log::QueryLogFile, stats::Statistics};
 use super::{dump, fail, logging};
 use crate::{
-    config::{Config, Process},
+    config::{Config, Oddity, Process},
     live::{
         refusal::ReloadRules,
         reloader::ReloadReport,
         zones::{ZoneSource, ZoneSpec, check},
     },
+    load::{TTL_MAX_S, time_s},
     server::{Bound, Personality, QueryLog, Running, Signal},
 };
 
@@ -245,6 +246,7 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
         daemon::Fork::Child(parent) => parent,
     };
     logging::RbldnsdLog::start("rbldnsd", arguments.quick > 0 && is_daemon, facility, is_daemon);
+    super::warn_of_oddities(&config);
     if nix::unistd::geteuid().is_root() && config.process.user.is_none() {
         config.process.user = Some("rbldns".to_owned());
     }
@@ -291,11 +293,16 @@ impl Arguments {
         let family = options::Family { v4: self.ipv4 > 0, v6: self.ipv6 > 0 };
         config.listen = options::bind_addresses(&self.bind, family)?;
         config.listens_by_default = false;
-        if let Some(text) = &self.ttl {
-            options::ttl(text, &mut config.load)?;
+        if let Some(text) = &self.ttl
+            && options::ttl(text, &mut config.load)?
+        {
+            // To be said where there is a log.
+            let text = format!("{text}: TTL too large: at most {TTL_MAX_S} seconds, which it is read as");
+            config.oddities.push(Oddity { place: "-t".to_owned(), text });
         }
         if let Some(text) = &self.check {
-            let seconds = options::time(text).with_context(|| format!("invalid check interval (-c) value `{text}'"))?;
+            let seconds =
+                time_s(text.as_bytes()).with_context(|| format!("invalid check interval (-c) value `{text}'"))?;
             config.check = (seconds > 0).then(|| std::time::Duration::from_secs(u64::from(seconds)));
         }
         config.load.allow_host_bits = self.allow_host_bits > 0;

@@ -9,7 +9,7 @@ use super::{
     zones_args::ZonesArguments,
 };
 use crate::{
-    config::{self, Oddity},
+    config,
     live::{reloader::ReloadReport, zones::ZoneSource},
     metrics::LogDrops,
     server::{Bound, Personality, Running, Signal},
@@ -66,9 +66,7 @@ fn http(text: &str) -> Result<Http, String> {
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let log = logging::start_for_server(arguments.log, "info");
     let mut config = arguments.zones.config()?;
-    for Oddity { place, text } in &config.oddities {
-        warn!("{place}: {text}");
-    }
+    super::warn_of_oddities(&config);
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;
         config.listens_by_default = false;

@@ -36,6 +36,12 @@ fn unit_s(letter: u8) -> Option<u32> {
     })
 }
 
+/// Seconds, or a number and one of the units `s`, `m`, `h`, `d` and `w`, where nothing else stands.
+pub fn time_s(text: &[u8]) -> Option<u32> {
+    let mut cursor = Cursor::new(text);
+    cursor.time_s().filter(|_| cursor.is_at_end())
+}
+
 /// A line and a place in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
@@ -205,6 +211,7 @@ mod tests {
             let mut cursor = Cursor::new(text.as_bytes());
             assert_eq!(cursor.time_s(), expected, "{text}");
             assert_eq!(cursor.at() == 0, expected.is_none(), "{text}: the place of a fault is where the time starts");
+            assert_eq!(time_s(text.as_bytes()), expected.filter(|_| cursor.is_at_end()), "{text}");
         }
     }
 

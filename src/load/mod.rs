@@ -58,9 +58,11 @@ use self::{
     special::{InForce, Keyword, LineKind},
 };
 pub use self::{
+    cursor::time_s,
     lines::{Lines, RawLine},
     parts::{Part, parts},
     report::{Fault, Remark, Report, Severity},
+    special::TTL_MAX_S,
 };
 use crate::{
     wire::name::Name,

@@ -3,7 +3,7 @@
 //! rspamd's fork of rbldnsd introduced them. A text may well hold an `@`, so only a tail made of known parameters counts.
 
 use super::{
-    cursor::{Cursor, Wrong, is_blank, is_comment},
+    cursor::{Cursor, Wrong, is_blank, is_comment, time_s},
     report::Fault,
 };
 
@@ -89,11 +89,10 @@ fn is_joined_otherwise(value: &[u8]) -> bool {
 }
 
 fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
-    let mut cursor = Cursor::new(value);
-    let time = |cursor: &mut Cursor<'_>| cursor.time_s().filter(|_| cursor.is_at_end()).ok_or("a time as 90, 5m or 2h");
+    let time = || time_s(value).ok_or("a time as 90, 5m or 2h");
     match name {
-        b"delay" => params.delay_s = Some(time(&mut cursor)?),
-        b"lifetime" => params.lifetime_s = Some(time(&mut cursor)?),
+        b"delay" => params.delay_s = Some(time()?),
+        b"lifetime" => params.lifetime_s = Some(time()?),
         b"ts" => params.seen_s = Some(unix_s(value).ok_or("seconds since 1970")?),
         b"until" => params.until_s = Some(moment_s(value).ok_or(MOMENT_EXPECTED)?),
         _ => match value {

@@ -16,7 +16,7 @@ use crate::{
 const SERVERS_MAX: usize = 32;
 
 /// The longest TTL that there is (RFC 2181 section 8).
-const TTL_MAX_S: u32 = i32::MAX as u32;
+pub const TTL_MAX_S: u32 = i32::MAX as u32;
 
 /// What holds for the entries of one dataset.
 #[derive(Clone, Debug)]

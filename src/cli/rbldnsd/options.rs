@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, bail};
 
-use crate::load::Options;
+use crate::load::{Options, TTL_MAX_S, time_s};
 
 /// Which addresses of a host name count (`-4`, `-6`).
 #[derive(Clone, Copy, Debug)]
@@ -15,39 +15,25 @@ pub(super) struct Family {
 
 impl Family {
     fn admits(self, address: IpAddr) -> bool {
-        match (self.v4, self.v6) {
-            (false, false) | (true, true) => true,
-            (v4, _) => address.is_ipv4() == v4,
-        }
+        self.v4 == self.v6 || address.is_ipv4() == self.v4
     }
-}
-
-/// A time: digits and one unit of s, m, h, d or w.
-pub(super) fn time(text: &str) -> Option<u32> {
-    let (digits, unit) = match text.as_bytes().last()?.to_ascii_lowercase() {
-        b's' => (&text[..text.len() - 1], 1),
-        b'm' => (&text[..text.len() - 1], 60),
-        b'h' => (&text[..text.len() - 1], 3_600),
-        b'd' => (&text[..text.len() - 1], 86_400),
-        b'w' => (&text[..text.len() - 1], 604_800),
-        _ => (text, 1),
-    };
-    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u32>().ok()?.checked_mul(unit)
 }
 
 /// `-t def:min:max`, each of which may be left out. A default that was not given bends to the limits, so that the manual's
-/// own example `-t ::2m` works.
-pub(super) fn ttl(text: &str, options: &mut Options) -> anyhow::Result<()> {
+/// own example `-t ::2m` works. Returns whether something was more than a TTL can be, and was cut to that.
+pub(super) fn ttl(text: &str, options: &mut Options) -> anyhow::Result<bool> {
     let fields: Vec<&str> = text.split(':').collect();
     if fields.len() > 3 {
         bail!("invalid value for -t (ttl) option: `{text}': expected def:min:max");
     }
-    let field = |index: usize, name: &str| match fields.get(index).copied().unwrap_or_default() {
+    let mut is_cut = false;
+    let mut field = |index: usize, name: &str| match fields.get(index).copied().unwrap_or_default() {
         "" => Ok(None),
-        text => time(text).map(Some).with_context(|| format!("invalid {name} (-t) value `{text}'")),
+        text => {
+            let ttl_s = time_s(text.as_bytes()).with_context(|| format!("invalid {name} (-t) value `{text}'"))?;
+            is_cut |= ttl_s > TTL_MAX_S;
+            anyhow::Ok(Some(ttl_s.min(TTL_MAX_S)))
+        }
     };
     let default = field(0, "ttl")?;
     anyhow::ensure!(default != Some(0), "invalid ttl (-t) value `0'");
@@ -58,7 +44,7 @@ pub(super) fn ttl(text: &str, options: &mut Options) -> anyhow::Result<()> {
         bail!("inconsistent def:min:max ttl: {def}:{min}:{max}");
     }
     (options.default_ttl_s, options.min_ttl_s, options.max_ttl_s) = (def, min, max);
-    Ok(())
+    Ok(is_cut)
 }
 
 /// The addresses of all `-b host[/port]`.
@@ -136,24 +122,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
-        assert_eq!((time("90"), time("2m"), time("1H"), time("1w")), (Some(90), Some(120), Some(3_600), Some(604_800)));
-        for wrong in ["", "m", "1h30m", "-1", "1 m", "99999999999", "9999999w"] {
-            assert_eq!(time(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn ttls() {
         let read = |text| {
             let mut options = Options::default();
-            ttl(text, &mut options).ok().map(|()| (options.default_ttl_s, options.min_ttl_s, options.max_ttl_s))
+            let is_cut = ttl(text, &mut options).ok()?;
+            let longest_s = options.default_ttl_s.max(options.min_ttl_s).max(options.max_ttl_s);
+            assert_eq!(is_cut, longest_s == TTL_MAX_S, "{text}");
+            Some((options.default_ttl_s, options.min_ttl_s, options.max_ttl_s))
         };
         assert_eq!(read("30"), Some((30, 0, 0)));
         assert_eq!(read("1h:5m:2h"), Some((3_600, 300, 7_200)));
         assert_eq!(read("::2m"), Some((120, 0, 120)));
         assert_eq!(read(":1h"), Some((3_600, 3_600, 0)));
-        for wrong in ["0", "x", "1:2:3:4", "10:20", "30::20", "1::x"] {
+        assert_eq!(read("2147483648:60:4294967295"), Some((TTL_MAX_S, 60, TTL_MAX_S)));
+        assert_eq!(read(":7000w:7101w"), Some((TTL_MAX_S, TTL_MAX_S, TTL_MAX_S)));
+        for wrong in ["0", "x", "1:2:3:4", "10:20", "30::20", "1::x", "1h30m", "-1", "1 m", "99999999999"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }
