@@ -42,7 +42,10 @@ use std::{
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 use tracing::{info, warn};
 
 use collector::ServerCollector;
@@ -152,7 +155,7 @@ impl Running {
 
 /// What a personality adds to the server: what it does at certain moments.
 pub trait Personality {
-    /// The sockets are bound, and nothing is loaded yet.
+    /// The sockets are bound and other signals than those that end the server are taken; nothing is loaded yet.
     ///
     /// # Errors
     /// Ends the server.
@@ -206,13 +209,15 @@ pub enum Signal {
     User2,
 }
 
-/// Sockets that are bound, and nothing else yet.
+/// Sockets that are bound and signals that are taken, and nothing else yet.
 pub struct Bound {
     config: Config,
     listeners: Listeners,
     http: Option<TcpListener>,
     datagrams: Option<rspamd::Socket>,
     notifier: Notifier,
+    runtime: Runtime,
+    signals: Signals,
 }
 
 impl Bound {
@@ -242,7 +247,8 @@ impl Bound {
         if let Some(address) = http.as_ref().and_then(|listener| listener.local_addr().ok()) {
             info!("metrics on http://{address}/metrics");
         }
-        Ok(Self { config, listeners, http, datagrams, notifier: Notifier::new() })
+        let (runtime, signals) = runtime()?;
+        Ok(Self { config, listeners, http, datagrams, notifier: Notifier::new(), runtime, signals })
     }
 
     /// Writes the process id, and gives up all privileges that are not needed any more.
@@ -263,7 +269,7 @@ impl Bound {
 
     /// Loads, and opens what is changed and asked while it serves.
     fn prepare(self, personality: &mut dyn Personality) -> anyhow::Result<Prepared> {
-        let Self { config, listeners, http, datagrams, notifier } = self;
+        let Self { config, listeners, http, datagrams, notifier, runtime, signals } = self;
         let worker_count = listeners.worker_count();
         let cell: Cell = Arc::new(ArcSwap::from_pointee(Served::default()));
         let live_cell = LiveCell::default();
@@ -290,7 +296,7 @@ impl Bound {
             updates,
         };
         let http = http.map(|listener| (listener, api));
-        Ok(Prepared { config, state, listeners, http, notifier, reloader, listings, tally, shared })
+        Ok(Prepared { config, state, listeners, http, notifier, runtime, signals, reloader, listings, tally, shared })
     }
 }
 
@@ -302,6 +308,8 @@ struct Prepared {
     listeners: Listeners,
     http: Option<(TcpListener, Option<api::Desk>)>,
     notifier: Notifier,
+    runtime: Runtime,
+    signals: Signals,
     reloader: Reloader,
     listings: Option<Listings>,
     tally: Arc<Tally>,
@@ -311,8 +319,9 @@ struct Prepared {
 impl Prepared {
     /// Answers until a signal ends it.
     fn serve(self, personality: &mut dyn Personality) -> anyhow::Result<()> {
-        let Self { config, state, listeners, http, notifier, reloader, listings, tally, shared } = self;
-        let (runtime, signals) = runtime()?;
+        let Self { config, state, listeners, http, notifier, runtime, signals, reloader, listings, tally, shared } =
+            self;
+        let ends = within(&runtime, Ends::new)?;
         let Shared { cell, live_cell, outside, tap, .. } = shared.clone();
         personality.ready();
         let server = listeners.start(shared.into_factory()).context("cannot start the workers")?;
@@ -342,7 +351,7 @@ impl Prepared {
             if let (Some(state), Some(control)) = (state, control) {
                 tokio::spawn(control::serve_in_turn(control, state, desk));
             }
-            attend(signals, &config, http, &running, &watch, personality).await?;
+            attend(signals, ends, &config, http, &running, &watch, personality).await?;
             // Queries and operators are answered until the reload in hand is over, which may take a while.
             tokio::task::spawn_blocking(move || watch.stop()).await.context("the reloader cannot be stopped")
         });
@@ -364,14 +373,17 @@ impl Prepared {
 /// minutes, and whoever asked hears of nothing any more.
 const LAST_COMMANDS: Duration = Duration::from_secs(1);
 
-/// What waits for operators and signals. The signals must have their handlers before anyone is told that the server runs.
-fn runtime() -> anyhow::Result<(tokio::runtime::Runtime, Signals)> {
+/// What waits for operators and signals. The signals must have their handlers before anyone is told which process it is: they end
+/// one that has none.
+fn runtime() -> anyhow::Result<(Runtime, Signals)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let signals = {
-        let _entered = runtime.enter();
-        Signals::new()?
-    };
+    let signals = within(&runtime, Signals::new)?;
     Ok((runtime, signals))
+}
+
+fn within<T>(runtime: &Runtime, make: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    make()
 }
 
 fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize) -> reloader::Settings {
@@ -451,10 +463,9 @@ fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Signals that do not end the server. Those that come while the zones are loaded wait until that is done.
 struct Signals {
     hangup: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
     user_1: tokio::signal::unix::Signal,
     user_2: tokio::signal::unix::Signal,
 }
@@ -463,17 +474,28 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
         })
     }
 }
 
+/// Signals that do. They have no handlers while the zones are loaded, so that they end that too.
+struct Ends {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
 /// Attends to signals, time and HTTP until a signal says to end.
 async fn attend(
     mut signals: Signals,
+    mut ends: Ends,
     config: &Config,
     http: Option<(TcpListener, Option<api::Desk>)>,
     running: &Running,
@@ -496,8 +518,8 @@ async fn attend(
     };
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => return Ok(()),
-            _ = signals.interrupt.recv() => return Ok(()),
+            _ = ends.terminate.recv() => return Ok(()),
+            _ = ends.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => {
                 personality.signalled(Signal::Hangup, running);
                 watch.sender().send(Trigger::Now { accept: Vec::new(), done: None }).context("the reloader has ended")?;

@@ -10,6 +10,7 @@ use std::{
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Output},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -218,6 +219,27 @@ fn a_query_log_that_could_not_be_written_is_opened_anew() {
         fs::read_to_string(&log).is_ok_and(|log| log.contains("2.0.0.127.bl.example"))
     };
     await_true("the log", is_logged, || server.said());
+}
+
+/// Whoever rotates logs goes by the process id, which is there before the zones are.
+#[test]
+fn signals_during_the_first_load_wait_for_its_end() {
+    let folder = folder();
+    let comments = format!("# {}\n", "never mind ".repeat(90)).repeat(100_000);
+    fs::write(folder.path().join("hosts"), format!("{comments}127.0.0.2\n")).expect("written");
+    let mut command = rbldnsd(folder.path());
+    command.args(["-nt", "3000000000", "-c", "0", "-p", "pid", ANYWHERE, "bl.example:ip4set:hosts"]);
+    let pidfile = folder.path().join("pid");
+    let sender = thread::spawn(move || {
+        let read = || fs::read_to_string(&pidfile).ok()?.trim().parse().ok();
+        await_true("a process id", || read().is_some(), String::new);
+        let pid = Pid::from_raw(read().expect("a number"));
+        [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2].map(|signal| kill(pid, signal))
+    });
+    let server = Daemon::start(command);
+    assert!(sender.join().expect("no panic").iter().all(Result::is_ok));
+    await_true("statistics, twice", || server.said().matches("sec: tot=").count() == 2, || server.said());
+    assert!(server.said().contains("-t: 3000000000: TTL too large: at most 2147483647 seconds"), "{}", server.said());
 }
 
 #[test]
