@@ -20,6 +20,7 @@ const TEXT_LEN: usize = 400;
 pub(super) struct Rows<K> {
     key: K,
     lines: usize,
+    /// The first of them, as many as may be told: what is kept of each is long, and whoever tells looks through all.
     crowded: Vec<Crowded<K>>,
 }
 
@@ -54,6 +55,9 @@ impl<K: Clone> Rows<K> {
 
     #[cold]
     fn keep(&mut self, start: &Cursor<'_>, reading: &Reading<'_>) {
+        if self.crowded.len() >= reading.options.told_max {
+            return;
+        }
         let text = start.line();
         self.crowded.push(Crowded {
             key: self.key.clone(),
@@ -96,4 +100,31 @@ pub(super) fn too_many_together() -> Wrong {
     const EXPECTED: &str = "fewer of a prefix that has others within it or around it; they would have to be kept for each of \
                             these, and some of those within count without the values around them";
     Wrong { fault: Fault::ManyValues, at: 0, expected: EXPECTED.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Options, *};
+
+    /// A file may have any number of them, and each takes room, and time whenever one is told.
+    #[test]
+    fn as_many_rows_are_kept_as_may_be_told() {
+        let options = Options { told_max: 3, ..Options::default() };
+        let mut report = Report::keeping(options.told_max);
+        let mut reading = Reading { options: &options, report: &mut report, file: "file", line: 0, modified_s: 0 };
+        let mut rows = Rows::default();
+        for key in 0..10_u32 {
+            for _ in 0..=VALUES_MAX {
+                reading.line += 1;
+                rows.note(&key, &Cursor::new(b"key value"), &reading);
+            }
+        }
+        assert_eq!(rows.crowded.len(), 3);
+        for key in 0..10_u32 {
+            rows.tell(|row| (*row == key).then_some(0), &key.to_string(), "label", &mut report);
+        }
+        assert_eq!(report.count(Fault::ManyValues), 10);
+        let told: Vec<u64> = report.remarks().iter().map(|remark| remark.line).collect();
+        assert_eq!(told, [1, 2, 3].map(|row| row * (VALUES_MAX as u64 + 1)), "those with a place");
+    }
 }
