@@ -301,14 +301,13 @@ impl<W: Write> PartDump<'_, W> {
     }
 
     fn print_records(&mut self, node: &[u8], owner: &str) -> io::Result<bool> {
+        let Some(name) = query_name(node) else { return Ok(false) };
         let mut is_written = false;
         for dataset in &self.part.datasets {
             let Entries::Records(records) = &dataset.entries else { continue };
-            for (_, at_node) in records.iter().filter(|(name, _)| *name == node) {
-                for record in at_node {
-                    writeln!(self.out, "{owner}\t{}\t{}", record.ttl_s, show_record(record))?;
-                    is_written = true;
-                }
+            for record in records.at(name.relative(name.label_count())).unwrap_or_default() {
+                writeln!(self.out, "{owner}\t{}\t{}", record.ttl_s, show_record(record))?;
+                is_written = true;
             }
         }
         Ok(is_written)
