@@ -270,6 +270,28 @@ fn subzones() {
     same_listings("list.example", &[("combined", &combined)], &["combined:combined"], &names);
 }
 
+/// Nothing is no zone, and whoever makes files of it is to know.
+#[test]
+fn nothing_is_dumped_with_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for name in ["empty", "lone"] {
+        fs::create_dir(path(name)).expect("a folder");
+    }
+    fs::write(path("lone/bl.example.acl"), "127.0.0.1 :pass\n").expect("written");
+    fs::write(path("dnsbld.toml"), "folder = \"missing\"\n").expect("written");
+    for (words, expected) in [
+        (&["empty"][..], "nothing to read"),
+        (&["lone"], "nothing to read"),
+        (&["--config", "dnsbld.toml"], "cannot read the zones folder"),
+    ] {
+        let dump = dnsbld().current_dir(folder.path()).arg("dump").args(words).output().expect("runs");
+        let said = String::from_utf8_lossy(&dump.stderr);
+        assert_eq!((dump.status.code(), dump.stdout.len()), (Some(1), 0), "{words:?}: {said}");
+        assert!(said.contains(expected), "{words:?}: {said}");
+    }
+}
+
 /// Where each name is looked for among all, so many take minutes.
 #[test]
 fn thousands_of_records_are_dumped_at_once() {

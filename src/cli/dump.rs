@@ -10,16 +10,15 @@ use std::{
     io::{self, BufWriter, Write},
     net::{Ipv4Addr, Ipv6Addr},
     process::ExitCode,
-    sync::Arc,
 };
 
 use super::{
     logging,
-    zones_args::{ZonesArguments, reloader_settings},
+    zones_args::{Loaded, ZonesArguments},
 };
 use crate::{
     config::Config,
-    live::{clock, reloader::Reloader, served::Cell},
+    live::clock,
     wire::{
         name::{Name, QueryName},
         rr,
@@ -49,13 +48,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Loads zones and prints them.
 pub(super) fn print(config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let cell = Cell::default();
-    let mut reloader = Reloader::new(reloader_settings(config), Arc::clone(&cell));
-    let report = reloader.reload(clock::now_s());
-    anyhow::ensure!(!report.has_failures(), "zone loading errors, aborting");
+    let loaded = Loaded::new(config)?;
     let context = Context { now_s: clock::now_s(), keyed: false };
     let mut out = BufWriter::new(out);
-    for zone in cell.load().snapshot.zones() {
+    for zone in loaded.cell.load().snapshot.zones() {
         print_zone(zone, &context, &mut out)?;
     }
     out.flush()?;
