@@ -44,17 +44,15 @@ pub(super) struct Arguments {
     state: StateArgument,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     // As diff(1): 1 is for differences.
-    let zones = match arguments.state.tell(compare_words(arguments)) {
-        Ok(zones) => zones,
-        Err(error) => {
-            return Ok(super::fail_with(2, &error));
-        }
-    };
+    print(arguments).unwrap_or_else(|error| super::fail_with(2, &error))
+}
+
+fn print(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let zones = arguments.state.tell(compare_words(arguments))?;
     let is_same = zones.iter().all(is_same);
-    let answer = Answer::Difference { zones };
-    arguments.state.print(&answer)?;
+    arguments.state.print(&Answer::Difference { zones })?;
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use nix::sys::signal::Signal;
@@ -61,6 +61,11 @@ fn folders_and_files_are_compared_by_address() {
     assert_eq!((said.lines().next(), code), (Some("listed:   nothing"), 0), "{said}");
     let (_, errors, code) = dnsbld(&["diff", one.to_str().expect("UTF-8"), &file]);
     assert!(code == 2 && errors.contains("--as ZONE:TYPE"), "{errors}");
+    // What cannot be told is trouble, and no difference.
+    let full = fs::File::options().write(true).open("/dev/full").expect("a device");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    let output = command.args(["diff", &old_zones, &old_zones]).stdout(full).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
