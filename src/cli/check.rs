@@ -215,7 +215,8 @@ fn hold_against(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let old = (against != diff::RUNNING).then(|| arguments.zones.other_side(against)).transpose()?;
-    let zones = diff::compare(old.as_ref(), &arguments.zones.side()?, SHOWN, &arguments.state)?;
+    // Faults of what is checked were told.
+    let zones = diff::compare(old.as_ref(), &arguments.zones.side()?, SHOWN, &arguments.state, &mut |_, _| ())?;
     diff::show(&zones, out)?;
     for zone in &zones {
         for (word, change, limit) in [

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     control::StateArgument,
-    printable,
+    printable, printable_lines,
     zones_args::{Loaded, Side, is_config},
 };
 use crate::{
@@ -17,8 +17,9 @@ use crate::{
     live::{
         clock,
         drops::{compare_drops, named_file},
+        zones::DatasetSpec,
     },
-    load::Options,
+    load::{Options, Report, Severity},
     zone::{difference::difference, ruling::Context},
 };
 
@@ -68,15 +69,17 @@ fn compare_words(arguments: &Arguments) -> anyhow::Result<Vec<Comparison>> {
         None => Side::named(word),
     };
     let old = (old != RUNNING).then(|| side(old)).transpose()?;
-    compare(old.as_ref(), &side(new)?, *show, state)
+    compare(old.as_ref(), &side(new)?, *show, state, &mut tell_faults)
 }
 
-/// Compares what there is, or what a running server serves, with what is to come.
+/// Compares what there is, or what a running server serves, with what is to come. `tell` takes what was found in each dataset that
+/// is read here.
 pub(super) fn compare(
     old: Option<&Side>,
     new: &Side,
     show: usize,
     state: &StateArgument,
+    tell: &mut dyn FnMut(&DatasetSpec, &Report),
 ) -> anyhow::Result<Vec<Comparison>> {
     let Some(old) = old else {
         return match state.request(&Request::Diff { drops: new.drops()?, show })? {
@@ -87,9 +90,16 @@ pub(super) fn compare(
     if new.is_files() && !old.is_files() {
         let drops = new.drops()?;
         let loaded = Loaded::new(&old.config)?;
+        loaded.datasets.iter().for_each(|of| tell(&of.dataset, &of.report));
         let specs = loaded.status.read().specs.clone();
         let options = Options { pipes: true, ..old.config.load.clone() };
-        let differences = compare_drops(&loaded.cell.load(), &specs, &drops, &options, show);
+        let mut tell_new = |dataset: &DatasetSpec, report: &Report| {
+            // Those beside it were told of.
+            if specs.iter().all(|spec| spec.dataset != *dataset) {
+                tell(dataset, report);
+            }
+        };
+        let differences = compare_drops(&loaded.cell.load(), &specs, &drops, &options, show, &mut tell_new);
         return Ok(differences.map_err(anyhow::Error::msg)?.iter().map(Comparison::from).collect());
     }
     let (old, new) = std::thread::scope(|scope| {
@@ -98,12 +108,27 @@ pub(super) fn compare(
         (old.join(), new)
     });
     let (old, new) = (old.map_err(|_| anyhow::anyhow!("loading panicked"))??, new?);
+    old.datasets.iter().chain(&new.datasets).for_each(|of| tell(&of.dataset, &of.report));
     let context = Context { now_s: clock::now_s(), keyed: false };
     let differences = difference(&old.cell.load().snapshot, &new.cell.load().snapshot, &context, show, |_| true);
     let comparisons = differences.iter().map(Comparison::from).collect();
     // The process ends soon; giving so much memory back piece by piece would take longer than the comparison.
     std::mem::forget((old, new));
     Ok(comparisons)
+}
+
+/// Says on standard error what is wrong with the lines of a dataset that is compared, as the log does: those that cannot be read
+/// list nothing.
+fn tell_faults(dataset: &DatasetSpec, report: &Report) {
+    if report.warnings() == 0 {
+        return;
+    }
+    let told = report.remarks().iter().filter(|remark| remark.fault.severity() == Severity::Warning);
+    let sum = format!("{dataset}: {report}; `dnsbld check` shows them\n");
+    let text = told.map(ToString::to_string).chain([sum]).collect::<Vec<_>>().join("\n");
+    match io::stderr().write_all(printable_lines(&text).as_bytes()) {
+        Ok(()) | Err(_) => {} // with standard error gone there is nobody left to tell
+    }
 }
 
 /// Whether a word names a file whose name does not say what it is.

@@ -9,7 +9,7 @@ use crate::{
     live::{
         clock,
         drops::{Drop, drops_of, named_file},
-        reloader::{Reloader, Settings},
+        reloader::{DatasetReport, Reloader, Settings},
         served::Cell,
         status::SharedStatus,
         zones::{ZoneSource, ZoneSpec, check},
@@ -177,6 +177,8 @@ pub(super) struct Loaded {
     pub(super) cell: Cell,
     /// Where it comes from.
     pub(super) status: SharedStatus,
+    /// What was found in each dataset.
+    pub(super) datasets: Vec<DatasetReport>,
 }
 
 impl Loaded {
@@ -198,6 +200,6 @@ impl Loaded {
             bail!("{dataset}: {failure}");
         }
         anyhow::ensure!(!report.datasets.is_empty(), "nothing to read: {}", none_named(&config.zones));
-        Ok(Self { cell, status: reloader.status() })
+        Ok(Self { cell, status: reloader.status(), datasets: report.datasets })
     }
 }

@@ -474,7 +474,7 @@ impl Desk {
     async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
         let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
         let options = self.options.clone();
-        let work = move || compare_drops(&served, &specs, &drops, &options, show);
+        let work = move || compare_drops(&served, &specs, &drops, &options, show, &mut |_, _| ());
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
             Ok(Err(text)) => Answer::Error { text },

@@ -17,7 +17,7 @@ use super::{
     zones::{DatasetSpec, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
 };
 use crate::{
-    load::Options,
+    load::{Options, Report},
     wire::name::Name,
     zone::{
         difference::{Difference, difference},
@@ -107,7 +107,8 @@ fn with_drops(specs: &[ZoneSpec], drops: &[Drop]) -> Result<Vec<ZoneSpec>, Strin
     Ok([left, own].concat())
 }
 
-/// What would change if files were dropped now, of the zones that they are for; so many changes of a kind to be shown.
+/// What would change if files were dropped now, of the zones that they are for; so many changes of a kind to be shown. `tell` takes
+/// what was found in each dataset.
 ///
 /// # Errors
 /// When a file cannot be loaded, or is an access list that would not be served.
@@ -117,17 +118,22 @@ pub fn compare_drops(
     drops: &[Drop],
     options: &Options,
     shown_max: usize,
+    tell: &mut dyn FnMut(&DatasetSpec, &Report),
 ) -> Result<Vec<Difference>, String> {
     let specs = with_drops(specs, drops)?;
     let options = Options { now_s: clock::now_s(), ..options.clone() };
-    let dropped = load_aside(&specs, &options)?;
+    let dropped = load_aside(&specs, &options, tell)?;
     let context = Context { now_s: options.now_s, keyed: false };
     let is_wanted = |apex: &Name| specs.iter().any(|spec| spec.zone.as_ref() == Some(apex));
     Ok(difference(&served.snapshot, &dropped, &context, shown_max, is_wanted))
 }
 
 /// What would be served of specifications. Nothing is served of it, so no log tells of it.
-fn load_aside(specs: &[ZoneSpec], options: &Options) -> Result<Snapshot, String> {
+fn load_aside(
+    specs: &[ZoneSpec],
+    options: &Options,
+    tell: &mut dyn FnMut(&DatasetSpec, &Report),
+) -> Result<Snapshot, String> {
     let mut known = HashSet::new();
     let datasets = specs.iter().map(|spec| &spec.dataset).filter(|dataset| known.insert(*dataset));
     let all_files = |dataset: &DatasetSpec| dataset.files.iter().cloned().map(Some).collect();
@@ -135,6 +141,7 @@ fn load_aside(specs: &[ZoneSpec], options: &Options) -> Result<Snapshot, String>
     let loadings = load_all(&datasets, options, &Arc::default(), &mut || {});
     let mut good = GoodData::new();
     for ((dataset, _), loading) in datasets.iter().zip(&loadings) {
+        tell(dataset, &loading.report);
         let of_dataset = |why: &str| format!("{dataset}: {why}");
         let loaded = loading.result.as_ref().map_err(|failure| of_dataset(&failure.text))?;
         // Half an access list opens what it closes. What breaks another rule can be compared.

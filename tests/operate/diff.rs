@@ -68,6 +68,26 @@ fn folders_and_files_are_compared_by_address() {
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Lines that cannot be read list nothing, which may be all that changes.
+#[test]
+fn what_is_wrong_with_the_lines_is_told_beside() {
+    let (old, new) = (Place::new(), Place::new());
+    old.drop_file("bl.example.ip4set", "192.0.2.1\n192.0.2.2\n");
+    new.drop_file("bl.example.ip4set", "192.0.2.1\n192.0.2.300\n");
+    let (old_zones, new_zones) = (old.zones().display().to_string(), new.zones().display().to_string());
+    let file = path(&new, "bl.example.ip4set");
+    for to_come in [&new_zones, &file] {
+        let (said, errors, code) = dnsbld(&["diff", &old_zones, to_come]);
+        assert!(code == 1 && said.contains("delisted: 1 IPv4 address"), "{said}");
+        let expected = [
+            format!("{file}:2:1: warning: invalid address `192.0.2.300`: expected an IPv4 address"),
+            format!("ip4set:{file}: 1 warning (1 invalid address); `dnsbld check` shows them"),
+        ];
+        assert_eq!(errors.lines().count(), 2, "{errors}");
+        assert!(errors.lines().zip(&expected).all(|(line, start)| line.starts_with(start)), "{errors}");
+    }
+}
+
 #[test]
 fn a_drop_is_held_against_a_running_server() {
     let (old, new) = places();
