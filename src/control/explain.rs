@@ -17,7 +17,7 @@ use super::{
 use crate::{
     live::{
         asked::AskedKey,
-        citations::{Citation, Effect, cite},
+        citations::{CITATIONS_MAX, Citation, Effect, cite},
         clock,
         listings::{Key, Record},
         zones::ZoneSpec,
@@ -47,7 +47,7 @@ pub struct Explanation {
     pub excluded_by: Vec<Ground>,
     /// The lines that say something of the key, those that decide first, then what stands behind them.
     pub lines: Vec<Citation>,
-    /// Files that are gone or cannot be read again, and why: lines of theirs are missing here.
+    /// Files that are gone or cannot be read again, and why, and datasets that say too much: lines of theirs are missing here.
     pub unread: Vec<String>,
     /// Datasets of the zone whose files were refused or cannot be loaded, and why: what is answered is of versions before, and the
     /// lines are those of the files as they are now.
@@ -216,6 +216,9 @@ fn explain_zone(
     for (spec, key) in of_zone {
         match cite(&spec.dataset, key, options) {
             Ok((found, gone)) => {
+                if found.len() >= CITATIONS_MAX {
+                    note(format!("{}: only its first {CITATIONS_MAX} lines about it are shown", spec.dataset));
+                }
                 lines.extend(found);
                 for file in gone {
                     note(format!("{}: the file is gone", file.display()));

@@ -33,7 +33,7 @@ const PASSAGE_LINES: usize = 8_192;
 const PASSAGE_LEN: usize = 1 << 20;
 
 /// Most lines that are cited of a dataset; the most specific of more may be among those left out.
-const CITATIONS_MAX: usize = 1_000;
+pub const CITATIONS_MAX: usize = 1_000;
 
 /// Longest part of a line that is shown, in characters.
 const SHOWN_LEN: usize = 200;
@@ -79,7 +79,8 @@ pub struct Citation {
 }
 
 /// The lines of a dataset's files that say something of a key, most specific first, and the files that are gone: it may be served
-/// without them, as was accepted, or as it was before. Lines whose time is over say nothing.
+/// without them, as was accepted, or as it was before. Lines whose time is over say nothing. Where there
+/// are [as many lines as are cited](CITATIONS_MAX), there may be more.
 ///
 /// # Errors
 /// When a file that is there cannot be read or loaded: then nothing of the dataset is, where it is served.

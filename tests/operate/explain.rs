@@ -267,6 +267,21 @@ fn people_can_read_it() {
     assert!(said.contains("not listed, excluded by ip4set:") && said.contains(":4: excludes it: !192.0.2.9"), "{said}");
 }
 
+/// More lines than anyone reads are not shown, which is said.
+#[test]
+fn what_is_left_out_is_told() {
+    let place = Place::new();
+    for (count, is_left_out) in [(10, false), (1_100, true)] {
+        let line = |number| format!("192.0.2.{}-255 :2:x{number}\n", number % 9);
+        place.drop_file("bl.example.ip4set", (0..count).map(line).collect::<Vec<_>>().concat());
+        let file = place.zone("bl.example.ip4set").display().to_string();
+        let (said, errors, _) = dnsbld(&["explain", "--from", &place.zones().display().to_string(), "192.0.2.9"]);
+        let note = format!("ip4set:{file}: only its first 1000 lines about it are shown");
+        assert_eq!(said.contains(&note), is_left_out, "{said}{errors}");
+        assert_eq!(said.matches(&format!("{file}:")).count() - usize::from(is_left_out), count.min(1_000), "{errors}");
+    }
+}
+
 /// A zone file is taken by its name, as `diff` takes it.
 #[test]
 fn a_file_by_itself() {
