@@ -353,6 +353,20 @@ fn versions_are_hidden_as_asked() {
     }
 }
 
+/// Of both, the last one counts.
+#[test]
+fn one_family_or_the_other() {
+    let folder = folder();
+    for (option, is_taken) in [("-4", true), ("-6", false), ("-64", true), ("-46", false), ("-464", true)] {
+        let mut command = rbldnsd(folder.path());
+        command.args(["-n", option, ANYWHERE, "bl.example:ip4set:hosts"]);
+        match Daemon::try_start(command) {
+            Ok(_) => assert!(is_taken, "{option}"),
+            Err(why) => assert!(!is_taken && why.contains("no available protocols"), "{option}: {why}"),
+        }
+    }
+}
+
 #[test]
 fn our_own_name_takes_the_same_words() {
     let output = dnsbld().args(["rbldnsd", "-n", "-b", "127.0.0.1/0"]).output().expect("runs");

@@ -99,10 +99,10 @@ pub(super) struct Arguments {
     #[arg(short = 'b', value_name = "ADDRESS[/PORT]")]
     bind: Vec<String>,
     /// Take only IPv4 addresses of a host name
-    #[arg(short = '4', action = ArgAction::Count)]
+    #[arg(short = '4', action = ArgAction::Count, overrides_with = "ipv6")]
     ipv4: u8,
     /// Take only IPv6 addresses of a host name
-    #[arg(short = '6', action = ArgAction::Count)]
+    #[arg(short = '6', action = ArgAction::Count, overrides_with = "ipv4")]
     ipv6: u8,
     /// TTL of answers where files say none, and limits of those that they say, as in 35m:1m:1d; each may be left out
     /// [default: 35m]

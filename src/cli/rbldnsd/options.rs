@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::load::{Options, TTL_MAX_S, time_s};
 
-/// Which addresses of a host name count (`-4`, `-6`).
+/// Which addresses of a host name count (`-4`, `-6`); of both options the last one does.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Family {
     pub(super) v4: bool,
