@@ -129,6 +129,7 @@ fn statistics_log_and_signals() {
     let (_, counts) = line.split_once(' ').expect("a time and counts");
     assert!(counts.starts_with("bl.example:2:1:1:") && counts.contains(" *:"), "{counts}");
     wait_until("the log of counters", &|| server.said().contains("zone bl.example: tot=2 ok=1 nxd=1 err=0"));
+    wait_until("and of all", &|| server.said().contains("sec: tot=2 ok=1 nxd=1 err=0"));
     server.send(Signal::SIGUSR1);
     wait_until("counters that began anew", &|| server.said().contains("zone bl.example: tot=0 ok=0 nxd=0 err=0"));
 

@@ -93,9 +93,10 @@ impl Statistics {
     pub(super) fn log(&self, running: &Running) {
         let seconds = clock::now_s().saturating_sub(self.since_s);
         for (name, of) in since(&counts(running), &self.base) {
-            let zone = if name == "*" { String::new() } else { format!(" zone {name}") };
+            // Its very words: of the total it says `sec`.
+            let of_what = if name == "*" { "sec".to_owned() } else { format!("secs zone {name}") };
             info!(
-                "stats for {seconds}secs{zone}: tot={} ok={} nxd={} err={} in={} out={}",
+                "stats for {seconds}{of_what}: tot={} ok={} nxd={} err={} in={} out={}",
                 of.answered(),
                 of.with_rcode(Rcode::NoError),
                 of.with_rcode(Rcode::NxDomain),
