@@ -316,7 +316,8 @@ impl AddressLines {
         insert: impl FnOnce(&mut KnownPrefixes) -> bool,
     ) {
         if !self.is_new(insert) && claim.until_s == FOREVER_S {
-            reading.remark(start.line(), start.wrong(Fault::Duplicate, "every prefix once; the first line counts"));
+            const EXPECTED: &str = "every prefix once; the first line counts, unless a later one holds longer";
+            reading.remark(start.line(), start.wrong(Fault::Duplicate, EXPECTED));
         }
     }
 
