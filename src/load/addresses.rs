@@ -182,7 +182,7 @@ impl AddressLines {
         reading: &mut Reading<'_>,
     ) -> Result<(), Wrong> {
         if !matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
-            return shared.default_line(cursor, false, reading);
+            return shared.default_line(cursor, reading);
         }
         let start = cursor;
         let given = read_value(&mut cursor, reading)?;

@@ -194,14 +194,9 @@ pub(super) fn build_values(
 
 impl Shared {
     /// Reads a line that gives the default value of those after it.
-    pub(super) fn default_line(
-        &mut self,
-        mut cursor: Cursor<'_>,
-        keeps_parts: bool,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), Wrong> {
+    pub(super) fn default_line(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         let given = read_value(&mut cursor, reading)?;
-        self.values.set_default(given, keeps_parts);
+        self.values.set_default(given, false);
         self.words.forget();
         Ok(())
     }

@@ -59,7 +59,7 @@ impl NameLines {
         reading: &mut Reading<'_>,
     ) -> Result<(), Wrong> {
         if cursor.peek() == Some(b':') {
-            return shared.default_line(cursor, false, reading);
+            return shared.default_line(cursor, reading);
         }
         let is_exclusion = takes_exclamation(&mut cursor);
         let (scope, mark_len) = scope(cursor.rest());
