@@ -160,13 +160,18 @@ impl AddressLines {
         if cursor.peek() == Some(b':') && !(self.takes_colons() && cursor.rest().starts_with(b"::")) {
             return self.default_line(cursor, shared, reading);
         }
+        let v4_range =
+            |cursor: &mut Cursor<'_>, clears| address::read_v4(cursor, Forms4::Ranges, clears).map(Either::V4);
+        let v6_prefix = |cursor: &mut Cursor<'_>, clears| {
+            address::read_v6(cursor, clears).map(|(base, length)| Either::V6(base, length))
+        };
         match self.kind {
-            Kind::Ip4Set => self.v4(cursor, Forms4::Ranges, shared, head, reading),
+            Kind::Ip4Set => self.entry(cursor, v4_range, shared, head, reading),
             Kind::Ip4TSet => self.host(cursor, shared, reading),
             Kind::Ip4Seen => self.seen(cursor, shared, reading),
             Kind::Ip6TSet => self.half(cursor, shared, reading),
-            Kind::Ip6Trie => self.v6(cursor, shared, reading),
-            _ => self.either(cursor, shared, head, reading),
+            Kind::Ip6Trie => self.entry(cursor, v6_prefix, shared, head, reading),
+            _ => self.entry(cursor, address::read_either, shared, head, reading),
         }
     }
 
@@ -195,22 +200,37 @@ impl AddressLines {
         Ok(())
     }
 
+    /// Reads a line whose key, an address or several, is read so.
     #[inline]
-    fn v4(
+    fn entry(
         &mut self,
         mut cursor: Cursor<'_>,
-        forms: Forms4,
+        read_key: impl Fn(&mut Cursor<'_>, bool) -> Result<Either, Wrong>,
         shared: &mut Shared,
         head: &ZoneHead,
         reading: &mut Reading<'_>,
     ) -> Result<(), Wrong> {
         let is_exclusion = takes_exclamation(&mut cursor);
         let start = cursor;
-        let range = address::read_v4(&mut cursor, forms, reading.options.allow_host_bits)?;
-        address::check_size(&start, range, head.max_range_4)?;
-        if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            self.rows.note(&(range.first, range.last), &start, reading);
-            self.add_range(range, claim);
+        let key = read_key(&mut cursor, reading.options.allow_host_bits)?;
+        if let Either::V4(range) = key {
+            address::check_size(&start, range, head.max_range_4)?;
+        }
+        let Some(claim) = claim(cursor, is_exclusion, shared, reading)? else { return Ok(()) };
+        match key {
+            Either::V4(range) => {
+                if self.kind == Kind::Ip4Set {
+                    self.rows.note(&(range.first, range.last), &start, reading);
+                } else {
+                    let length = range.prefix_len().unwrap_or(32);
+                    self.note_duplicate(start, claim, reading, |known| known.insert_v4(range.first, length));
+                }
+                self.add_range(range, claim);
+            }
+            Either::V6(base, length) => {
+                self.note_duplicate(start, claim, reading, |known| known.insert_v6(base, length));
+                self.builder.add_v6(base, length, claim);
+            }
         }
         Ok(())
     }
@@ -256,16 +276,6 @@ impl AddressLines {
         Ok(())
     }
 
-    fn v6(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-        let is_exclusion = takes_exclamation(&mut cursor);
-        let start = cursor;
-        let (base, length) = address::read_v6(&mut cursor, reading.options.allow_host_bits)?;
-        if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            self.add_v6(start, base, length, claim, reading);
-        }
-        Ok(())
-    }
-
     fn half(&mut self, mut cursor: Cursor<'_>, shared: &mut Shared, reading: &mut Reading<'_>) -> Result<(), Wrong> {
         let is_exclusion = takes_exclamation(&mut cursor);
         let (base, length) = address::read_v6_half(&mut cursor, is_exclusion)?;
@@ -273,37 +283,6 @@ impl AddressLines {
             self.builder.add_v6(base, length, claim);
         }
         Ok(())
-    }
-
-    fn either(
-        &mut self,
-        mut cursor: Cursor<'_>,
-        shared: &mut Shared,
-        head: &ZoneHead,
-        reading: &mut Reading<'_>,
-    ) -> Result<(), Wrong> {
-        let is_exclusion = takes_exclamation(&mut cursor);
-        let start = cursor;
-        let either = address::read_either(&mut cursor, reading.options.allow_host_bits)?;
-        if let Either::V4(range) = either {
-            address::check_size(&start, range, head.max_range_4)?;
-        }
-        if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            match either {
-                Either::V4(range) => {
-                    let length = range.prefix_len().unwrap_or(32);
-                    self.note_duplicate(start, claim, reading, |known| known.insert_v4(range.first, length));
-                    self.add_range(range, claim);
-                }
-                Either::V6(base, length) => self.add_v6(start, base, length, claim, reading),
-            }
-        }
-        Ok(())
-    }
-
-    fn add_v6(&mut self, start: Cursor<'_>, base: u128, length: u8, claim: Claim, reading: &mut Reading<'_>) {
-        self.note_duplicate(start, claim, reading, |known| known.insert_v6(base, length));
-        self.builder.add_v6(base, length, claim);
     }
 
     /// Warns of a prefix that was there already. One with a lifetime is a listing renewed.
