@@ -178,11 +178,12 @@ struct Alone {
 
 /// Runs with an argument vector of rbldnsd's own.
 pub(super) fn run_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.into_iter();
-    arguments.next();
-    let arguments = std::iter::once(OsString::from("rbldnsd")).chain(arguments);
+    let arguments: Vec<OsString> =
+        std::iter::once(OsString::from("rbldnsd")).chain(arguments.into_iter().skip(1)).collect();
+    let is_bare = arguments.len() == 1;
     let parsed = Alone::command().try_get_matches_from(arguments).and_then(|matches| Alone::from_arg_matches(&matches));
     let result = match parsed {
+        Ok(_) if is_bare => show_usage(ExitCode::FAILURE),
         Ok(alone) => run(&alone.arguments),
         Err(error) => {
             let text = error.to_string();
@@ -193,11 +194,15 @@ pub(super) fn run_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
     result.unwrap_or_else(|error| fail("rbldnsd", &error))
 }
 
+fn show_usage(code: ExitCode) -> anyhow::Result<ExitCode> {
+    io::stdout().write_all(USAGE.as_bytes())?;
+    Ok(code)
+}
+
 /// Runs with parsed arguments.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if arguments.help || *arguments == Arguments::none() {
-        io::stdout().write_all(USAGE.as_bytes())?;
-        return Ok(if arguments.help { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    if arguments.help {
+        return show_usage(ExitCode::SUCCESS);
     }
     for (option, given, instead) in [
         ("-x", arguments.extension.is_some(), "extension support is not compiled in: queries are counted at /metrics"),
@@ -265,19 +270,7 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-impl PartialEq for Arguments {
-    fn eq(&self, other: &Self) -> bool {
-        format!("{self:?}") == format!("{other:?}")
-    }
-}
-
 impl Arguments {
-    /// What no argument at all leaves.
-    fn none() -> Self {
-        let matches = Alone::command().get_matches_from(["rbldnsd"]);
-        Alone::from_arg_matches(&matches).expect("no argument is required").arguments
-    }
-
     /// The configuration that the arguments make.
     fn config(&self) -> anyhow::Result<Config> {
         if self.zones.is_empty() {
