@@ -9,7 +9,7 @@ use super::{
     dataset::{Draft, Reading, Usual},
     name::NameBuffer,
     report::{Fault, Report},
-    special::{self, InForce},
+    special::InForce,
 };
 use crate::{wire::name::Name, zone::dataset::Kind};
 
@@ -88,9 +88,10 @@ impl Sections {
         const EXPECTED: &str = "ip4set, ip4tset, ip4trie, ip6trie, ip6tset, ip4seen, dnset, dnhash or generic";
         self.state = State::Broken;
         let start = cursor;
-        let Some(word) = special::dataset_words(&mut cursor) else {
+        if cursor.is_done() {
             return Err(start.wrong(Fault::Special, "a dataset type and subzones"));
-        };
+        }
+        let word = cursor.word();
         let (kind, name) = match memchr::memchr(b':', word) {
             Some(colon) => (&word[..colon], Some(&word[colon + 1..])),
             None => (word, None),

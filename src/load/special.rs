@@ -2,7 +2,7 @@
 
 use super::{
     Options, ZoneHead,
-    cursor::{Cursor, Wrong, is_blank, is_comment},
+    cursor::{Cursor, Wrong},
     name::NameBuffer,
     report::Fault,
     value::Variables,
@@ -325,12 +325,4 @@ fn stamp_s(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Wrong> {
         Some(moment) => Ok(Some(moment.timestamp().as_second() as u64)),
         None => Err(start.wrong(Fault::Special, STAMP_EXPECTED)),
     }
-}
-
-/// The words of `$DATASET type[:name] subzone...`.
-pub(super) fn dataset_words<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    cursor.skip_blanks();
-    let starts_comment = cursor.peek().is_none_or(is_comment);
-    debug_assert!(!cursor.peek().is_some_and(is_blank));
-    (!starts_comment).then(|| cursor.word())
 }
