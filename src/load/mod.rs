@@ -329,14 +329,6 @@ impl Body {
     }
 }
 
-/// Where lines come from.
-#[derive(Clone, Copy)]
-struct Origin<'a> {
-    file: &'a str,
-    modified_s: u64,
-    lines_before: u64,
-}
-
 /// Reads the files of one dataset specification, one after the other or in [parts](fn@parts) side by side.
 pub struct Loader<'o> {
     kind: Kind,
@@ -422,7 +414,7 @@ impl<'o> Loader<'o> {
         };
         let lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;
         self.start_file();
-        self.lines(lines, Origin { file: &file, modified_s, lines_before: 0 }, report, broken)
+        self.lines(lines, Reading { options: self.options, report, file: &file, line: 0, modified_s }, broken)
     }
 
     /// Reads a part of a plain file, of which so many lines come before it.
@@ -433,18 +425,20 @@ impl<'o> Loader<'o> {
         let Source { name: file, modified_s, reader } = source;
         let broken = |error| LoadError::Read { file: file.clone(), error };
         let lines = Lines::within(reader).map_err(broken)?;
-        self.lines(lines, Origin { file: &file, modified_s, lines_before }, report, broken)
+        self.lines(
+            lines,
+            Reading { options: self.options, report, file: &file, line: lines_before, modified_s },
+            broken,
+        )
     }
 
     fn lines(
         &mut self,
         mut lines: Lines<impl Read>,
-        origin: Origin<'_>,
-        report: &mut Report,
+        mut reading: Reading<'_>,
         broken: impl Fn(io::Error) -> LoadError,
     ) -> Result<(), LoadError> {
-        let Origin { file, modified_s, lines_before } = origin;
-        let mut reading = Reading { options: self.options, report, file, line: lines_before, modified_s };
+        let lines_before = reading.line;
         loop {
             let usual = self.body.usual_lines(lines.at_hand(), &self.head);
             lines.pass(usual.octets);
@@ -455,7 +449,7 @@ impl<'o> Loader<'o> {
         }
         reading.report.lines += reading.line - lines_before;
         if lines.ends_open() {
-            reading.report.cut_short = Some(file.to_owned());
+            reading.report.cut_short = Some(reading.file.to_owned());
         }
         Ok(())
     }
