@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{ErrorKind, Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ const HELD: usize = 100;
 /// By when those that were let in must be closed: ten seconds, and what a busy machine takes.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-fn connect(address: &str, text: &str) -> TcpStream {
+fn connect(address: SocketAddr, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.write_all(text.as_bytes()).expect("written");
     stream
@@ -31,8 +31,8 @@ fn half_open_connections_are_closed_and_harm_nobody() {
     let (is_well, said) = run("prlimit", &["--pid", &server.id().to_string(), &format!("--nofile={most}:{most}")], "");
     assert!(is_well, "{said}");
     let begun = Instant::now();
-    let mut held: Vec<TcpStream> = (0..HELD).map(|_| connect(&address, "GET /metrics HTTP/1.1\r\n")).collect();
-    let mut health = connect(&address, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut held: Vec<TcpStream> = (0..HELD).map(|_| connect(address, "GET /metrics HTTP/1.1\r\n")).collect();
+    let mut health = connect(address, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     held.iter().chain([&health]).for_each(|stream| stream.set_nonblocking(true).expect("a mode"));
     let (question, mut reply, mut asked) = (Query::new("2.0.0.127.bl.example", 1).octets(), Vec::new(), 0);
     loop {

@@ -20,7 +20,7 @@ struct Reply {
 /// Sends a request and reads the reply.
 fn request(server: &Server, method: &str, path: &str, token: Option<&str>, kind: &str, body: &str) -> Reply {
     let address = server.http();
-    let mut stream = TcpStream::connect(&address).expect("a connection");
+    let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
     let text = format!(

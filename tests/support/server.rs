@@ -4,6 +4,8 @@ use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    ops::Deref,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime},
@@ -98,26 +100,6 @@ impl Server {
         self.folder.path()
     }
 
-    /// What it has said.
-    pub(crate) fn said(&self) -> String {
-        self.daemon.said()
-    }
-
-    /// Where it serves HTTP.
-    pub(crate) fn http(&self) -> String {
-        self.daemon.http().to_string()
-    }
-
-    /// Where it answers clients of IPv4.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.daemon.address()
-    }
-
-    /// The process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.daemon.id()
-    }
-
     /// Bytes of memory resident.
     pub(crate) fn resident_bytes(&self) -> usize {
         let text = fs::read_to_string(format!("/proc/{}/statm", self.id())).expect("a running process");
@@ -127,11 +109,11 @@ impl Server {
 
     /// Whether it listens at the family of this client.
     pub(crate) fn reaches(&self, client: IpAddr) -> bool {
-        self.daemon.address_for(client).is_some()
+        self.address_for(client).is_some()
     }
 
-    fn address_for(&self, client: IpAddr) -> SocketAddr {
-        self.daemon.address_for(client).expect("it listens at this family")
+    fn reached_by(&self, client: IpAddr) -> SocketAddr {
+        self.address_for(client).expect("it listens at this family")
     }
 
     /// Asks in a datagram; `None` is silence.
@@ -139,7 +121,7 @@ impl Server {
         let client = from.unwrap_or(Ipv4Addr::LOCALHOST.into());
         let socket = UdpSocket::bind((client, 0)).expect("a socket");
         socket.set_read_timeout(Some(if expect_silence { SILENCE } else { PATIENCE })).expect("a timeout");
-        socket.send_to(request, self.address_for(client)).expect("a datagram sent");
+        socket.send_to(request, self.reached_by(client)).expect("a datagram sent");
         let mut reply = vec![0; 65_535];
         let length = socket.recv(&mut reply).ok()?;
         reply.truncate(length);
@@ -161,8 +143,16 @@ impl Server {
         let domain = if client.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
         socket.bind(&SocketAddr::from((client, 0)).into()).expect("an address of this host");
-        socket.connect_timeout(&self.address_for(client).into(), PATIENCE).expect("a connection");
+        socket.connect_timeout(&self.reached_by(client).into(), PATIENCE).expect("a connection");
         socket.into()
+    }
+}
+
+impl Deref for Server {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
     }
 }
 
@@ -229,11 +219,7 @@ pub(crate) fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
 
 /// Writes the files of a script, each with its own time; an empty folder is readable by a server that drops its rights.
 pub(crate) fn write_files(folder: &Path, files: &[File]) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a folder of ours");
-    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a folder of ours");
     for file in files {
         write_file(folder, file);
     }
