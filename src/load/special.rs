@@ -9,11 +9,8 @@ use super::{
 };
 use crate::{
     wire::name::Name,
-    zone::apex::{NameServers, Soa},
+    zone::apex::{NameServers, SERVERS_MAX, Soa},
 };
-
-/// Most name servers that count.
-const SERVERS_MAX: usize = 32;
 
 /// The longest TTL that there is (RFC 2181 section 8).
 pub const TTL_MAX_S: u32 = i32::MAX as u32;

@@ -163,13 +163,14 @@ pub struct Turn {
 }
 
 /// As many servers as rbldnsd takes.
-const SERVERS_MAX: usize = 32;
+pub const SERVERS_MAX: usize = 32;
 
 impl ZoneServers {
-    /// Places the servers; their addresses are found once all zones are known.
+    /// Places the first [`SERVERS_MAX`] servers; their addresses are found once all zones are known.
     pub fn new(servers: &NameServers, apex: &Name) -> Self {
-        let names: Vec<RdataName> = servers.names.iter().map(|name| RdataName::new(name.clone(), apex)).collect();
-        let count = names.len().min(SERVERS_MAX);
+        let names = servers.names.iter().take(SERVERS_MAX);
+        let names: Vec<RdataName> = names.map(|name| RdataName::new(name.clone(), apex)).collect();
+        let count = names.len();
         let turn = |first: usize| {
             let mut turn = Turn { laid: Laid::default(), names_at: vec![0; count] };
             for place in (first..count).chain(0..first) {
@@ -224,5 +225,14 @@ mod tests {
         assert_eq!(compressed("bl.example.org"), (0, Some(0)));
         assert_eq!(compressed("ns.example.com"), (16, None));
         assert_eq!(compressed("."), (1, None));
+    }
+
+    #[test]
+    fn each_server_has_a_record() {
+        let name = |text: &str| Name::parse(text.as_bytes()).expect("a name");
+        let names = (0..=SERVERS_MAX).map(|number| name(&format!("ns{number}.example"))).collect();
+        let servers = ZoneServers::new(&NameServers { ttl_s: 60, names }, &name("bl.example"));
+        let counts = servers.turns().iter().map(|turn| turn.names_at.len());
+        assert!(counts.chain([servers.servers.len()]).all(|count| count == SERVERS_MAX));
     }
 }

@@ -436,18 +436,12 @@ impl Snapshot {
 
     /// Fills in the addresses of name servers whose names are in zones of ours, from the records there.
     fn find_server_addresses(&mut self) {
-        for zone in 0..self.zones.len() {
-            let Some(servers) = self.zones[zone].content.as_ref().and_then(|content| content.servers.clone()) else {
-                continue;
-            };
-            let mut servers = servers;
-            for (server, addresses) in &mut servers.servers {
-                *addresses = self.server_addresses_of(server.name());
-            }
-            if let Some(content) = &mut self.zones[zone].content {
-                content.servers = Some(servers);
-            }
-        }
+        let contents = self.zones.iter().filter_map(|zone| zone.content.as_ref());
+        let servers = contents.filter_map(|content| content.servers.as_ref()).flat_map(|servers| &servers.servers);
+        let found: Vec<Vec<_>> = servers.map(|(server, _)| self.server_addresses_of(server.name())).collect();
+        let contents = self.zones.iter_mut().filter_map(|zone| zone.content.as_mut());
+        let servers = contents.filter_map(|content| content.servers.as_mut()).flat_map(|servers| &mut servers.servers);
+        servers.zip(found).for_each(|((_, addresses), found)| *addresses = found);
     }
 
     /// The addresses of a name in the zones, by its A and AAAA records.
