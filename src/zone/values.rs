@@ -11,7 +11,9 @@
 //! "See http://bl.example/$ now"  =  23 See http://bl.example/   0   4 ' now'
 //! ```
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{hash::BuildHasher, net::Ipv4Addr};
+
+use hashbrown::HashTable;
 
 /// Longest character-string (RFC 1035 section 3.3).
 pub const STRING_MAX: usize = 255;
@@ -28,7 +30,7 @@ impl ValueId {
     pub(super) const MAX: Self = Self((1 << 30) - 2);
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Value {
     address: Ipv4Addr,
     text: Option<TextId>,
@@ -183,8 +185,10 @@ pub struct ValuesBuilder {
     values: Vec<Value>,
     texts: Vec<Box<[u8]>>,
     text_bytes: usize,
-    known_values: HashMap<(Ipv4Addr, Option<TextId>), ValueId, foldhash::fast::RandomState>,
-    known_texts: HashMap<Box<[u8]>, TextId, foldhash::fast::RandomState>,
+    /// The numbers of all values and texts, by what they are.
+    known_values: HashTable<u32>,
+    known_texts: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
 }
 
 impl ValuesBuilder {
@@ -194,13 +198,16 @@ impl ValuesBuilder {
     /// # Panics
     /// With 2^30 or more distinct values; the loader's limits are far below.
     pub fn intern(&mut self, address: Ipv4Addr, text: &[u8]) -> ValueId {
-        let text = Some(self.text(text));
-        *self.known_values.entry((address, text)).or_insert_with(|| {
-            let id = u32::try_from(self.values.len()).ok().filter(|id| *id <= ValueId::MAX.0);
-            let id = ValueId(id.expect("fewer values than lines"));
-            self.values.push(Value { address, text });
-            id
-        })
+        let value = Value { address, text: Some(self.text(text)) };
+        let Self { values, known_values, hasher, .. } = self;
+        let hash = hasher.hash_one(value);
+        if let Some(&id) = known_values.find(hash, |&id| values[id as usize] == value) {
+            return ValueId(id);
+        }
+        let id = u32::try_from(values.len()).ok().filter(|id| *id <= ValueId::MAX.0).expect("fewer values than lines");
+        values.push(value);
+        known_values.insert_unique(hash, id, |&id| hasher.hash_one(values[id as usize]));
+        ValueId(id)
     }
 
     /// Bytes of text so far.
@@ -209,14 +216,16 @@ impl ValuesBuilder {
     }
 
     fn text(&mut self, text: &[u8]) -> TextId {
-        if let Some(&id) = self.known_texts.get(text) {
-            return id;
+        let Self { texts, known_texts, hasher, .. } = self;
+        let hash = hasher.hash_one(text);
+        if let Some(&id) = known_texts.find(hash, |&id| *texts[id as usize] == *text) {
+            return TextId(id);
         }
-        let id = TextId(u32::try_from(self.texts.len()).expect("fewer texts than lines"));
-        self.texts.push(text.into());
-        self.known_texts.insert(text.into(), id);
+        let id = u32::try_from(texts.len()).expect("fewer texts than lines");
+        texts.push(text.into());
+        known_texts.insert_unique(hash, id, |&id| hasher.hash_one(&*texts[id as usize]));
         self.text_bytes += text.len();
-        id
+        TextId(id)
     }
 
     /// Takes over the values of a part that was read beside this one; returns which of these each of those is.
