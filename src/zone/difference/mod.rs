@@ -159,7 +159,7 @@ pub fn difference(
     is_wanted: impl Fn(&Name) -> bool,
 ) -> Vec<Difference> {
     let mut apexes: Vec<&Name> = old.zones().iter().chain(new.zones()).map(|zone| &zone.apex).collect();
-    apexes.sort_by_key(ToString::to_string);
+    apexes.sort_by_cached_key(ToString::to_string);
     apexes.dedup();
     let mut differences = Vec::new();
     for apex in apexes.into_iter().filter(|apex| is_wanted(apex)) {
