@@ -18,9 +18,11 @@ use crate::{
     },
 };
 
-/// Lines are collected up to so many octets, or a quarter of what is packed already.
-const COLLECTED_MIN: usize = 2 << 20;
+/// Lines are collected up to a quarter of what is packed already, within these limits of octets.
 const COLLECTED_SHARE: usize = 4;
+const COLLECTED_MIN: usize = 2 << 20;
+const COLLECTED_MAX: usize = 1 << 31;
+const _: () = assert!(COLLECTED_MAX + NAME_MAX <= u32::MAX as usize, "a line has 32 bits for where its name stands");
 
 /// Most octets of a packed line: two lengths, a name, what is said, a ruling and an end.
 const LINE_MAX: usize = 3 + NAME_MAX + 2 * NUMBER_MAX;
@@ -66,7 +68,7 @@ impl Gathered {
         let head = head(&self.text[at + 1..]);
         self.rows.push(Row { head, at: at as u32, standing, scope });
         let collected = self.text.len() + size_of_val(&*self.rows);
-        if collected >= COLLECTED_MIN && collected >= self.packed_bytes / COLLECTED_SHARE {
+        if collected >= (self.packed_bytes / COLLECTED_SHARE).clamp(COLLECTED_MIN, COLLECTED_MAX) {
             self.pack();
         }
     }
