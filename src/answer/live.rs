@@ -40,31 +40,19 @@ impl<'a> Answers<'a, '_, '_> {
         if gate.is_selective() {
             return false;
         }
-        let (now_s, subject) = (self.asked.context.now_s, sought.from_apex());
+        let now_s = self.asked.context.now_s;
         let mut is_excluded = false;
-        let mut take = |entry: Option<Entry>, shape, key| {
-            let Some(entry) = entry else { return };
-            match entry.value() {
-                Some(_) if sought.is_in_subzone() => {} // such as a wildcard above the subzone
-                Some(_) => self.add_live(live, content, entry, shape, key),
-                None => is_excluded = true,
-            }
-        };
-        if let Some(address) = subject.v4.and_then(Run::address) {
-            take(live.find_v4(address, now_s), Shape::V4, Key::Address(IpAddr::V4(address.into())));
+        for_each_entry(live, &sought.from_apex(), now_s, |entry, shape, key| match entry.value() {
+            Some(_) if sought.is_in_subzone() => {} // such as a wildcard above the subzone
+            Some(_) => self.add_live(live, content, entry, shape, key),
+            None => is_excluded = true,
+        });
+        if sought.is_in_subzone() {
+            for_each_entry(live, &sought.subject, now_s, |entry, _, _| is_excluded |= entry.value().is_none());
         }
-        if let Some(address) = subject.v6.and_then(Run::address) {
-            take(live.find_v6(address, now_s), Shape::V6, Key::Address(IpAddr::V6(address.into())));
-            for behind in subject.v4_behind_nibbles().into_iter().flatten() {
-                take(live.find_v4(behind.first, now_s), Shape::V4, Key::Address(IpAddr::V4(behind.first.into())));
-            }
-        }
-        if let Some((label_count, entry)) = live.find_name(subject.name, now_s) {
-            take(Some(entry), Shape::Name, Key::Name(subject.name.last(label_count)));
-        }
-        is_excluded |= sought.is_in_subzone() && is_excluded_by(live, &sought.subject, now_s);
         if is_excluded && !self.found.exists {
-            sought.for_each(|dataset, subject| self.ask_below(dataset, subject));
+            let context = &self.asked.context;
+            self.found.below |= sought.any(|dataset, subject| is_above_any(dataset, subject, context));
         }
         is_excluded
     }
@@ -78,26 +66,39 @@ impl<'a> Answers<'a, '_, '_> {
             self.add_value(values, value, ttl_s, key);
         }
     }
+}
 
-    /// Asks a dataset only for what is below a name.
-    fn ask_below(&mut self, dataset: &Dataset, subject: &Subject<'_>) {
-        self.found.below |= match &dataset.entries {
-            Entries::Addresses(_) => false,
-            Entries::Names(names) => names.look_up(subject.name, &self.asked.context).listed_below,
-            Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
-        };
+/// Calls `visit` with what was said by command of each reading of a subject, with its shape and what of it is shown.
+fn for_each_entry<'a>(
+    live: &LiveZone,
+    subject: &Subject<'a>,
+    now_s: u64,
+    mut visit: impl FnMut(Entry, Shape, Key<'a>),
+) {
+    let mut behind = [None; 2];
+    if let Some(address) = subject.v6.and_then(Run::address) {
+        behind = subject.v4_behind_nibbles();
+        if let Some(entry) = live.find_v6(address, now_s) {
+            visit(entry, Shape::V6, Key::Address(IpAddr::V6(address.into())));
+        }
+    }
+    for address in subject.v4.into_iter().chain(behind.into_iter().flatten()).filter_map(Run::address) {
+        if let Some(entry) = live.find_v4(address, now_s) {
+            visit(entry, Shape::V4, Key::Address(IpAddr::V4(address.into())));
+        }
+    }
+    if let Some((label_count, entry)) = live.find_name(subject.name, now_s) {
+        visit(entry, Shape::Name, Key::Name(subject.name.last(label_count)));
     }
 }
 
-/// Whether a key was excluded by command, whatever was listed.
-fn is_excluded_by(live: &LiveZone, subject: &Subject<'_>, now_s: u64) -> bool {
-    let v6 = subject.v6.filter(|run| run.address().is_some());
-    let behind = v6.map_or([None; 2], |_| subject.v4_behind_nibbles());
-    let v4 = subject.v4.into_iter().chain(behind.into_iter().flatten()).filter_map(Run::address);
-    let v4 = v4.filter_map(|address| live.find_v4(address, now_s));
-    let v6 = v6.and_then(Run::address).and_then(|address| live.find_v6(address, now_s));
-    let name = live.find_name(subject.name, now_s).map(|(_, entry)| entry);
-    v4.chain(v6).chain(name).any(|entry| entry.value().is_none())
+/// Whether a dataset lists names, or has plain records, below a name.
+fn is_above_any(dataset: &Dataset, subject: &Subject<'_>, context: &Context) -> bool {
+    match &dataset.entries {
+        Entries::Addresses(_) => false,
+        Entries::Names(names) => names.look_up(subject.name, context).listed_below,
+        Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
+    }
 }
 
 /// What a live listing says to a question of that type, and for how long: its own value, as far as it has one, else that of the
@@ -145,13 +146,11 @@ pub(super) fn anything_below(
 fn any_name_left(context: &Context, live: &LiveZone, sought: &Sought<'_>, name: RelativeName<'_>) -> bool {
     let is_left_out = |name: &Reversed, is_wildcard| live.leaves_out(name, is_wildcard, context.now_s);
     sought.any(|dataset, subject| match &dataset.entries {
-        Entries::Addresses(_) => false,
         // In a subzone a name may seem to have something below it that is all excluded: then there is no data instead of no name.
         Entries::Names(names) if subject.name.label_count() == name.label_count() => {
             names.any_below_but(name, context, is_left_out)
         }
-        Entries::Names(names) => names.look_up(subject.name, context).listed_below,
-        Entries::Records(records) => records.at(subject.name).is_some_and(<[_]>::is_empty),
+        _ => is_above_any(dataset, subject, context),
     })
 }
 
