@@ -110,7 +110,10 @@ const CLIENT: Client = Client { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
 /// What a worker does with a request, its counters apart; inlined as there.
 #[inline(always)]
 fn respond(world: &World<'_>, name: &mut QueryName, request: &[u8], reply: &mut [u8]) -> Outcome {
-    answer::answer_with(name, world, &CLIENT, request, reply)
+    match answer::answer_if_usual(name, world, &CLIENT, request, reply) {
+        Some(outcome) => outcome,
+        None => answer::answer_in_full(name, world, &CLIENT, request, reply),
+    }
 }
 
 macro_rules! loads {

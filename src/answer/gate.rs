@@ -18,8 +18,8 @@ use crate::{
 /// What all lists together say of a query.
 #[derive(Clone, Copy)]
 pub(super) struct Gate<'a> {
-    ignored: bool,
-    refused: bool,
+    pub(super) ignored: bool,
+    pub(super) refused: bool,
     /// Nothing is listed.
     pub(super) empty: bool,
     /// Everything is listed, with this value.
@@ -38,18 +38,10 @@ impl<'a> Gate<'a> {
     /// No list says anything.
     const OPEN: Self = Self { ignored: false, refused: false, empty: false, listed: None };
 
-    pub(super) fn is_ignored(&self) -> bool {
-        self.ignored
-    }
-
     /// Whether this client sees other listings than everybody.
     #[inline]
     pub(super) fn is_selective(&self) -> bool {
         self.empty || self.listed.is_some()
-    }
-
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused
     }
 
     fn add_client(&mut self, list: &'a AccessList, client: IpAddr) {

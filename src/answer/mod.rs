@@ -177,29 +177,13 @@ impl Decision {
 /// # Panics
 /// With a shorter buffer; the transports lend longer ones.
 pub fn answer(world: World<'_>, client: Client, request: &[u8], buffer: &mut [u8]) -> Outcome {
-    answer_with(&mut QueryName::new(), &world, &client, request, buffer)
+    let mut name = QueryName::new();
+    answer_if_usual(&mut name, &world, &client, request, buffer)
+        .unwrap_or_else(|| answer_in_full(&mut name, &world, &client, request, buffer))
 }
 
-/// The same with a lent place for the question's name: who answers a million needs one.
-///
-/// # Panics
-/// With a buffer that is too short for [`answer`].
-#[inline(always)]
-pub fn answer_with(
-    name: &mut QueryName,
-    world: &World<'_>,
-    client: &Client,
-    request: &[u8],
-    buffer: &mut [u8],
-) -> Outcome {
-    match answer_if_usual(name, world, client, request, buffer) {
-        Some(outcome) => outcome,
-        None => answer_in_full(name, world, client, request, buffer),
-    }
-}
-
-/// The same the short way, if request and zone are as usual. After `None`, `name` and `buffer` hold remains, and
-/// [`answer_in_full`] answers: a worker that counts the two apart calls one after the other.
+/// The same the short way, if request and zone are as usual, with a lent place for the question's name: who answers a million
+/// needs one. After `None`, `name` and `buffer` hold remains, and [`answer_in_full`] answers.
 #[inline(always)]
 pub fn answer_if_usual(
     name: &mut QueryName,
@@ -224,7 +208,7 @@ pub fn answer_in_full(
     buffer: &mut [u8],
 ) -> Outcome {
     let gate = gate::of_server(world.snapshot, client.address);
-    if gate.is_ignored() {
+    if gate.ignored {
         return silence(Ignored::Access, None, 0);
     }
     let query = match Query::read(request, name, world.policy.leaves_signed) {
@@ -298,11 +282,11 @@ fn decide<'a>(asked: &mut Asked<'a>, gate: Gate<'a>, reply: &mut Reply<'_>) -> R
     let zone = &snapshot.zones()[place];
     asked.live = live_in(asked, place);
     let (gate, relative) = gate::of_zone(asked, zone, asked.name.relative(left), gate);
-    if gate.is_ignored() {
+    if gate.ignored {
         return Err(Some(ZonePlace::new(place)));
     }
     let mut decision = match &zone.content {
-        Some(content) if content.is_current(&asked.context) && !gate.is_refused() => {
+        Some(content) if content.is_current(&asked.context) && !gate.refused => {
             in_zone(asked, content, relative, left, &gate, reply)
         }
         content => unserved(content.as_ref(), &asked.context),
