@@ -206,10 +206,9 @@ impl<'a> Answers<'a, '_, '_> {
         };
         self.found.exists = true;
         let id = self.asked.query.header.id;
-        let wanted = || records.iter().filter(|record| record.kind == self.kind);
-        let turn = usize::from(id) % wanted().count().max(1);
         let kind = self.kind;
-        let of_kind = move || records.iter().filter(move |record| record.kind == kind);
+        let of_kind = || records.iter().filter(move |record| record.kind == kind);
+        let turn = usize::from(id) % of_kind().count().max(1);
         for record in of_kind().skip(turn).chain(of_kind().take(turn)) {
             self.push(record.ttl_s, |reply| {
                 reply.record(Section::Answer, HEADER_LEN, record.kind, record.ttl_s, |data| data.octets(&record.data))
