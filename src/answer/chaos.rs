@@ -10,7 +10,7 @@ use crate::wire::{
 /// Answers `version.bind`, `version.server`, `id.server` and `hostname.bind`, as far as the policy tells.
 pub(super) fn answer(asked: &Asked<'_>, reply: &mut Reply<'_>) -> Decision {
     let policy = asked.world.policy;
-    let text = match asked.name.suffix(asked.name.label_count()) {
+    let text = match asked.name.as_wire() {
         b"\x07version\x04bind\x00" | b"\x07version\x06server\x00" => policy.version.as_deref(),
         b"\x02id\x06server\x00" | b"\x08hostname\x04bind\x00" => policy.identity.as_deref(),
         _ => None,

@@ -45,13 +45,12 @@ impl Name {
     /// # Errors
     /// See [`NameError`].
     pub fn parse(text: &[u8]) -> Result<Self, NameError> {
-        let mut octets = [0; NAME_MAX];
-        let length = parse_into(text, &mut octets)?;
-        octets[..length].make_ascii_lowercase();
-        Ok(Self(octets[..length].into()))
+        let mut name = Self::parse_keeping_case(text)?;
+        name.0.make_ascii_lowercase();
+        Ok(name)
     }
 
-    /// Reads presentation format and keeps the case, for names that are only shown and never looked up.
+    /// Reads presentation format and keeps the case, as a question has it.
     ///
     /// # Errors
     /// See [`NameError`].
@@ -371,11 +370,6 @@ impl QueryName {
         usize::from(self.starts[index])
     }
 
-    /// The last `count` labels in wire format.
-    pub fn suffix(&self, count: usize) -> &[u8] {
-        &self.octets[self.start(self.label_count() - count)..self.wire_len()]
-    }
-
     /// The whole name with its first `count` labels as the part of interest.
     pub fn relative(&self, count: usize) -> RelativeName<'_> {
         debug_assert!(count <= self.label_count());
@@ -554,7 +548,7 @@ mod tests {
     fn query_names_are_seen_from_both_ends() {
         let name = query_name("2.0.0.127.BL.example");
         assert_eq!(name.label_count(), 6);
-        assert_eq!(name.suffix(2), Name::parse(b"bl.example").expect("a name").as_wire());
+        assert_eq!(name.as_wire(), Name::parse(b"2.0.0.127.bl.example").expect("a name").as_wire());
         let relative = name.relative(4);
         assert_eq!(relative.label(0), b"2");
         assert_eq!(relative.labels_down().next(), Some(&b"127"[..]));
