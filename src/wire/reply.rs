@@ -44,14 +44,6 @@ pub struct OptOptions<'a> {
     pub extended_error: Option<ExtendedError>,
 }
 
-impl OptOptions<'_> {
-    fn wire_len(&self) -> usize {
-        self.cookie.map_or(0, |_| COOKIE_OPTION_LEN)
-            + self.nsid.map_or(0, |nsid| 4 + nsid.len())
-            + self.extended_error.map_or(0, |_| 6)
-    }
-}
-
 /// Octets of an OPT record without options.
 pub(super) const OPT_FIXED_LEN: usize = 11;
 /// Octets of the option that a cookie goes back in.
@@ -277,38 +269,31 @@ impl<'a> Reply<'a> {
     }
 
     fn write_opt(&mut self, our_payload_len: u16, options: &OptOptions<'_>) {
-        let mut options = *options;
+        let error = options.extended_error.map(|error| (error as u16).to_be_bytes());
+        let mut options = [
+            (OPTION_COOKIE, options.cookie.as_ref().map(|cookie| &cookie[..])),
+            (OPTION_NSID, options.nsid),
+            (OPTION_EXTENDED_ERROR, error.as_ref().map(|error| &error[..])),
+        ];
+        let wire_len = |options: &[(u16, Option<&[u8]>)]| -> usize {
+            options.iter().filter_map(|(_, data)| *data).map(|data| 4 + data.len()).sum()
+        };
         // No room is kept for what is only told besides (RFC 8914 section 3 and RFC 5001): it goes where it fits.
-        let whole_limit = self.whole_limit;
-        let fits = |options: &OptOptions<'_>| self.len + OPT_FIXED_LEN + options.wire_len() <= whole_limit;
-        if !fits(&options) {
-            options.nsid = None;
+        for at in 1..options.len() {
+            if self.len + OPT_FIXED_LEN + wire_len(&options) > self.whole_limit {
+                options[at].1 = None;
+            }
         }
-        if !fits(&options) {
-            options.extended_error = None;
-        }
-        let len = options.wire_len();
+        let options_len = wire_len(&options) as u16;
         let mut data = Data { room: &mut self.buffer[..], len: self.len };
-        let fixed = opt_record(our_payload_len, (self.rcode as u16 >> 4) as u8, self.dnssec_ok, len as u16);
-        let written = (|| {
-            data.octets(&fixed)?;
-            if let Some(cookie) = options.cookie {
-                data.u16(OPTION_COOKIE)?;
-                data.u16(cookie.len() as u16)?;
-                data.octets(&cookie)?;
-            }
-            if let Some(nsid) = options.nsid {
-                data.u16(OPTION_NSID)?;
-                data.u16(nsid.len() as u16)?;
-                data.octets(nsid)?;
-            }
-            if let Some(error) = options.extended_error {
-                data.u16(OPTION_EXTENDED_ERROR)?;
-                data.u16(2)?;
-                data.u16(error as u16)?;
-            }
-            Ok::<(), Full>(())
-        })();
+        let fixed = opt_record(our_payload_len, (self.rcode as u16 >> 4) as u8, self.dnssec_ok, options_len);
+        let written = data.octets(&fixed).and_then(|()| {
+            options.iter().filter_map(|(code, data)| Some((*code, (*data)?))).try_for_each(|(code, octets)| {
+                data.u16(code)?;
+                data.u16(octets.len() as u16)?;
+                data.octets(octets)
+            })
+        });
         debug_assert!(written.is_ok() && data.len <= self.whole_limit, "room was kept");
         if written.is_ok() {
             self.len = data.len;
