@@ -170,8 +170,7 @@ impl LiveZone {
 
     /// Lists with a value, or excludes.
     pub fn put(&mut self, place: &Place, value: Option<&OwnValue>, until_s: u32, numbers: &mut ValueNumbers) {
-        let entry =
-            value.map_or(Entry::excluded(until_s), |own| Entry::listed(numbers.take(own, &mut self.values), until_s));
+        let entry = Entry::new(value.map(|own| numbers.take(own, &mut self.values)), until_s);
         let before = match place {
             Place::V4(first, length) => self.v4.of_length(*length).put(first, entry),
             Place::V6(first, length) => self.v6.of_length(*length).put(first, entry),
@@ -182,8 +181,7 @@ impl LiveZone {
 
     /// The same while a zone is built, in the order of prefix lengths or of whether it is a wildcard, and then of keys.
     pub fn push(&mut self, place: &Place, value: Option<&OwnValue>, until_s: u32, numbers: &mut ValueNumbers) {
-        let entry =
-            value.map_or(Entry::excluded(until_s), |own| Entry::listed(numbers.take(own, &mut self.values), until_s));
+        let entry = Entry::new(value.map(|own| numbers.take(own, &mut self.values)), until_s);
         match place {
             Place::V4(first, length) => self.v4.of_length(*length).push(first, entry),
             Place::V6(first, length) => self.v6.of_length(*length).push(first, entry),

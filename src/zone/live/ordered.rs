@@ -28,14 +28,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Listed with a value of the zone's live listings.
-    pub fn listed(value: super::LiveValueId, until_s: u32) -> Self {
-        Self { until_s, value: value.0 }
-    }
-
-    /// Excluded.
-    pub fn excluded(until_s: u32) -> Self {
-        Self { until_s, value: EXCLUDED }
+    /// Listed with a value of the zone's live listings, or excluded.
+    pub fn new(value: Option<super::LiveValueId>, until_s: u32) -> Self {
+        Self { until_s, value: value.map_or(EXCLUDED, |id| id.0) }
     }
 
     /// The value that it is listed with; `None` is an exclusion.
