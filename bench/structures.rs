@@ -215,7 +215,7 @@ fn build_hosts(what: &str, keys: &[u32], claim: &dyn Fn(usize) -> Claim) -> Addr
         for (line, key) in keys.iter().enumerate() {
             builder.add_v4(*key, 32, claim(line));
         }
-        builder.build()
+        builder.build(|_, _, _| {})
     };
     built(what, keys.len(), build, Addresses::memory_bytes)
 }
@@ -256,7 +256,7 @@ fn build_prefixes(what: &str, lines: &[(u32, u8, Claim)], specificity: Specifici
         for &(address, length, claim) in lines {
             builder.add_v4(address, length, claim);
         }
-        builder.build()
+        builder.build(|_, _, _| {})
     };
     built(what, lines.len(), build, Addresses::memory_bytes)
 }
@@ -303,7 +303,7 @@ fn build_v6(what: &str, lines: &[(u128, u8, Claim)]) -> Addresses {
         for &(address, length, claim) in lines {
             builder.add_v6(address, length, claim);
         }
-        builder.build()
+        builder.build(|_, _, _| {})
     };
     built(&format!("{} IPv6 prefixes{what}", lines.len()), lines.len(), build, Addresses::memory_bytes)
 }
@@ -342,7 +342,7 @@ fn build_names(what: &str, lines: &[(Name, Scope, Claim)]) -> Names {
         for (name, scope, claim) in lines {
             builder.add(name.as_wire(), *scope, *claim);
         }
-        builder.build()
+        builder.build(|_| {})
     };
     built(what, lines.len(), build, Names::memory_bytes)
 }

@@ -106,7 +106,7 @@ fn addresses_ns(count: usize) -> f64 {
         |odd: u32| (random.random_range(0..4_000_u32) * 16) << 16 | u32::from(random.random::<u16>()) & !1 | odd;
     let mut builder = AddressesBuilder::new(Specificity::Octets);
     (0..count).for_each(|_| builder.add_v4(host(0), 32, claim));
-    let set: Addresses = builder.build();
+    let set: Addresses = builder.build(|_, _, _| {});
     let asked: Vec<u32> = (0..QUESTIONS).map(|_| host(1)).collect();
     quickest_ns(QUESTIONS, || asked.iter().filter(|&&address| set.find_v4(address, &NOW).is_listed()).count())
 }
@@ -120,7 +120,7 @@ fn names_ns(count: usize) -> f64 {
     };
     let mut builder = NamesBuilder::default();
     (0..count).for_each(|_| builder.add(name("").as_wire(), Scope::Exact, claim));
-    let set: Names = builder.build();
+    let set: Names = builder.build(|_| {});
     let asked: Vec<u8> = (0..QUESTIONS).flat_map(|_| name("www.0").as_wire().to_vec()).collect();
     let mut query = QueryName::new();
     quickest_ns(QUESTIONS, || {

@@ -311,7 +311,7 @@ impl AddressLines {
             let id = values.default_id();
             debug_assert_eq!(id, COMMON, "nothing else was interned");
         }
-        builder.build_telling(|first, length, crowding| {
+        builder.build(|first, length, crowding| {
             let called = format!("{}/{length}", Ipv4Addr::from_bits(first));
             if crowding == Crowding::Prefixes {
                 report.add(label, 0, called.as_bytes(), crowd::too_many_together());

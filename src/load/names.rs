@@ -84,7 +84,7 @@ impl NameLines {
     /// Freezes the entries.
     pub(super) fn build(self, label: &str, report: &mut Report) -> Names {
         let Self { builder, mut rows, .. } = self;
-        builder.build_telling(|name| {
+        builder.build(|name| {
             rows.tell(|row| (row == name).then_some(0), &Name::from_wire(name).to_string(), label, report);
         })
     }

@@ -121,14 +121,9 @@ impl AddressesBuilder {
         self.v4.count() + self.v6_deep.count() + self.v6_wide.count()
     }
 
-    /// Freezes the set.
-    pub fn build(self) -> Addresses {
-        self.build_telling(|_, _, _| {})
-    }
-
     /// Freezes the set, and tells the IPv4 prefixes of which not all that was said counts, and why; of one of IPv6, one line
     /// counts.
-    pub fn build_telling(self, mut tell: impl FnMut(u32, u8, Crowding)) -> Addresses {
+    pub fn build(self, mut tell: impl FnMut(u32, u8, Crowding)) -> Addresses {
         let entries = self.entries();
         let Self { specificity, v4, v6_deep, v6_wide, has_conditions, mut rulings } = self;
         let v4 = Sweep::new(specificity, has_conditions, &mut rulings).run(v4);

@@ -95,7 +95,7 @@ fn build_v4(lines: &[Line], specificity: Specificity) -> Addresses {
     for &(start, length, claim) in lines {
         builder.add_v4(start as u32, length, claim);
     }
-    builder.build()
+    builder.build(|_, _, _| {})
 }
 
 fn build_v6(lines: &[Line]) -> Addresses {
@@ -103,7 +103,7 @@ fn build_v6(lines: &[Line]) -> Addresses {
     for &(start, length, claim) in lines {
         builder.add_v6(start, length, claim);
     }
-    builder.build()
+    builder.build(|_, _, _| {})
 }
 
 fn check_v4(lines: &[Line], specificity: Specificity) -> Result<(), TestCaseError> {
@@ -277,7 +277,7 @@ proptest! {
             trie.insert(net.into(), value);
             builder.add_v4(address, length, Claim::listed(ValueId(value)));
         }
-        let set = builder.build();
+        let set = builder.build(|_, _, _| {});
         let context = Context { now_s: 0, keyed: false };
         let edges = prefixes.iter().flat_map(|p| [p.0 & 0x030f_ffff, (p.0 & 0x030f_ffff) | 0xff]);
         for probe in probes.iter().map(|probe| probe & 0x030f_ffff).chain(edges) {
@@ -305,7 +305,7 @@ fn octets_share_a_level() {
     builder.add_v4(ip("2.0.1.9"), 32, value(5));
     builder.add_v4(ip("2.0.1.10"), 32, Claim::excluded());
     builder.add_v4(ip("0.0.0.0"), 0, value(6));
-    let set = builder.build();
+    let set = builder.build(|_, _, _| {});
     let at = |text| answer(set.find_v4(ip(text), &NOW), &NOW).map(|v| v.iter().map(|v| v.0).collect::<Vec<_>>());
     assert_eq!(at("2.0.0.1"), Some(vec![1]));
     assert_eq!(at("2.0.1.1"), Some(vec![1, 2]));
@@ -324,7 +324,7 @@ fn exclusions_fill_a_listed_range() {
         builder.add_v4(ip("10.0.0.0") + host, 32, Claim::excluded());
     }
     builder.add_v4(ip("10.0.0.3"), 32, Claim { until_s: 2_000, ..Claim::excluded() });
-    let set = builder.build();
+    let set = builder.build(|_, _, _| {});
     let any = |now_s| set.any_listed_v4(ip("10.0.0.0"), ip("10.0.0.255"), &Context { now_s, keyed: false });
     assert!(!any(1_999));
     assert!(any(2_000));
@@ -339,7 +339,7 @@ fn the_ends_of_the_space() {
     builder.add_v4(u32::MAX, 4, Claim::listed(ValueId(3)));
     builder.add_v6(0, 0, Claim::listed(ValueId(4)));
     builder.add_v6(u128::MAX, 128, Claim::excluded());
-    let set = builder.build();
+    let set = builder.build(|_, _, _| {});
     let mut pieces = Vec::new();
     set.for_each_v4(|first, last, standings| pieces.push((first, last, standings.0[0].ruling)));
     let listed = |id| crate::zone::ruling::Ruling::listed(ValueId(id));
@@ -356,7 +356,7 @@ fn a_small_list_costs_its_entries() {
     for host in 0..100 {
         builder.add_v4(host * 40_000_001, 32, Claim::listed(ValueId(0)));
     }
-    let set = builder.build();
+    let set = builder.build(|_, _, _| {});
     assert!(set.memory_bytes() < 600, "{}", set.memory_bytes());
 }
 
@@ -369,7 +369,7 @@ fn entries_without_an_end_pay_nothing_for_it() {
         for host in 0..COUNT {
             builder.add_v4(host * 40_001, 32, Claim { until_s: until_s(host), ..Claim::listed(ValueId(0)) });
         }
-        builder.build().memory_bytes()
+        builder.build(|_, _, _| {}).memory_bytes()
     };
     let endless = bytes(&|_| FOREVER_S);
     let each_its_own = bytes(&|host| START_S + host);
@@ -399,7 +399,7 @@ fn lifetime_bytes(
         for line in 0..COUNT {
             add(&mut builder, line, Claim { until_s: end_of(line), ..Claim::listed(ValueId(line % 30)) });
         }
-        builder.build().memory_bytes() as f64
+        builder.build(|_, _, _| {}).memory_bytes() as f64
     };
     (bytes(&|line| end_of(line, one_in, within_s)) - bytes(&|_| FOREVER_S)) * f64::from(one_in) / f64::from(COUNT)
 }
@@ -448,7 +448,7 @@ fn one_entry_that_ends_costs_itself() {
                 let until_s = if Some(line) == ending { 1_800_000_000 } else { FOREVER_S };
                 add(&mut builder, line, Claim { until_s, ..Claim::listed(ValueId(line % 30)) });
             }
-            builder.build().memory_bytes()
+            builder.build(|_, _, _| {}).memory_bytes()
         };
         let endless = bytes(None);
         for line in 7_000..7_004 {
@@ -512,7 +512,7 @@ fn few_that_end_among_many_that_count_together() {
             let claim = Claim { until_s, ..Claim::listed(ValueId(line % 30)) };
             builder.add_v4(random.random(), length, claim);
         }
-        builder.build().memory_bytes()
+        builder.build(|_, _, _| {}).memory_bytes()
     };
     let (endless, ending) = (bytes(u32::MAX), bytes(100));
     let each = (ending as f64 - endless as f64) / 1_000.0;
@@ -530,7 +530,7 @@ fn many_prefixes_that_begin_at_one_address() {
             builder.add_v4(group * 0x1_0000 + 0x400, length, Claim { until_s, ..Claim::listed(value) });
         }
     }
-    let set = builder.build();
+    let set = builder.build(|_, _, _| {});
     let at = |address, now_s| {
         let context = Context { now_s, keyed: false };
         answer(set.find_v4(address, &context), &context).map(|values| values.iter().map(|v| v.0).collect::<Vec<_>>())

@@ -69,20 +69,12 @@ impl NamesBuilder {
         self.lines.count()
     }
 
-    /// Freezes the set.
-    ///
-    /// # Panics
-    /// Beyond 4 GiB of names.
-    pub fn build(self) -> Names {
-        self.build_telling(|_| {})
-    }
-
     /// Freezes the set, and tells the names of which more was said than [can count](crate::zone::standing::VALUES_MAX), in wire
     /// format.
     ///
     /// # Panics
     /// Beyond 4 GiB of names.
-    pub fn build_telling(self, mut tell: impl FnMut(&[u8])) -> Names {
+    pub fn build(self, mut tell: impl FnMut(&[u8])) -> Names {
         let entries = self.entries();
         let Self { lines, tally, mut rulings } = self;
         let ends = tally.ends(entries);

@@ -77,7 +77,7 @@ fn build(lines: &[Line]) -> Names {
     for (name, scope, claim) in lines {
         builder.add(wire(name).as_wire(), *scope, *claim);
     }
-    builder.build()
+    builder.build(|_| {})
 }
 
 fn find<'a>(names: &'a Names, labels: &[&str], context: &Context) -> NameFinding<'a> {
@@ -228,7 +228,7 @@ fn labels_of_any_octets() {
     for (id, name) in odd.iter().enumerate() {
         builder.add(name, Scope::Exact, value(id as u32));
     }
-    let names = builder.build();
+    let names = builder.build(|_| {});
     let mut query = QueryName::new();
     for (id, name) in odd.iter().enumerate().filter(|(octet, _)| !(*octet as u8).is_ascii_uppercase()) {
         assert!(query.read(name).is_some());
@@ -249,7 +249,7 @@ fn names_of_any_length_among_many() {
         let scope = if number % 2 == 0 { Scope::Exact } else { Scope::Below };
         builder.add(name.as_wire(), scope, value(number as u32));
     }
-    let names = builder.build();
+    let names = builder.build(|_| {});
     for number in 0..COUNT {
         for (asked, is_listed) in [
             (format!("{}.test", label(number)), number % 2 == 0),
@@ -297,7 +297,7 @@ fn a_lifetime_costs_at_most_four_bytes() {
                 let until_s = within_s.map_or(FOREVER_S, |within_s| 1_800_000_000 + spread(line) % within_s);
                 builder.add(name.as_wire(), scope, Claim { until_s, ..value(line % 10 / 9) });
             }
-            builder.build().memory_bytes() as f64
+            builder.build(|_| {}).memory_bytes() as f64
         };
         for (within_s, most) in [(HOUR_S, 2.0), (30 * DAY_S, 3.0), (365 * DAY_S, 3.9), (27_000 * DAY_S, 4.0)] {
             for one_in in [1, 2, 10, 100] {
@@ -319,7 +319,7 @@ fn one_name_that_ends_costs_itself() {
             let until_s = if Some(line) == ending { 1_800_000_000 } else { FOREVER_S };
             builder.add(name.as_wire(), scope, Claim { until_s, ..value(line % 10 / 9) });
         }
-        builder.build().memory_bytes()
+        builder.build(|_| {}).memory_bytes()
     };
     let endless = bytes(None);
     for line in 7_000..7_003 {
@@ -343,7 +343,7 @@ fn some_that_are_listed_from_all_over() {
     }
     // Below that one no name is short enough.
     add(&long, Scope::Below, value(3));
-    let names = builder.build();
+    let names = builder.build(|_| {});
     let some = |count| names.some_listed(count, &NOW).iter().map(Name::to_string).collect();
     let all: Vec<String> = some(50);
     assert_eq!(all, ["a.test", "x500.test", "x.zzzzz.test"]);

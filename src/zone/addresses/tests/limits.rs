@@ -47,7 +47,7 @@ fn without_room() -> AddressesBuilder {
 
 fn build(builder: AddressesBuilder) -> (Addresses, Vec<(u32, u8, Crowding)>) {
     let mut crowded = Vec::new();
-    let set = builder.build_telling(|start, length, crowding| crowded.push((start, length, crowding)));
+    let set = builder.build(|start, length, crowding| crowded.push((start, length, crowding)));
     (set, crowded)
 }
 

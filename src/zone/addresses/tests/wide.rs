@@ -139,7 +139,7 @@ fn built(random: &mut SmallRng, lines: &Lines, specificity: Specificity) -> Addr
         }
         all.absorb(builder, &values);
     }
-    all.build()
+    all.build(|_, _, _| {})
 }
 
 fn find<'a>(set: &'a Addresses, bits: u8, address: u128, context: &Context) -> Finding<'a> {
