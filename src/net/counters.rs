@@ -121,8 +121,6 @@ pub struct Unread {
 pub struct UdpCounters {
     /// Datagrams received.
     pub received: Counter,
-    /// Batches received; `received / batches` says how well the load fills them.
-    pub batches: Counter,
     /// Requests that the responder answered.
     pub replied: Counter,
     /// Requests handed over to be answered by another thread.

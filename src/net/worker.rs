@@ -167,7 +167,6 @@ impl<'a, C: Carrier, R: Responder> Serving<'a, C, R> {
             }
         }
         let received = received as u64;
-        self.counters.batches.add(1);
         self.counters.received.add(received);
         self.counters.replied.add(replied);
         self.counters.unanswered.add(received - replied - late - unread);
