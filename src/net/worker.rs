@@ -310,33 +310,9 @@ mod tests {
     use super::*;
     use crate::net::Reply;
 
-    struct Nothing;
+    struct Silent;
 
-    impl Carrier for Nothing {
-        fn is_v6(&self) -> bool {
-            false
-        }
-
-        fn receive(&mut self) -> io::Result<usize> {
-            Ok(0)
-        }
-
-        fn datagram(&mut self, _: usize) -> Datagram<'_> {
-            unreachable!("none was received")
-        }
-
-        fn queue(&mut self, _: usize, _: usize) {}
-
-        fn way_back(&mut self, _: usize, _: SocketAddr) -> Late {
-            unreachable!("none was received")
-        }
-
-        fn send(&mut self) -> Sent {
-            Sent::default()
-        }
-    }
-
-    impl Responder for Nothing {
+    impl Responder for Silent {
         fn begin_batch(&mut self) {}
 
         fn respond(&mut self, _: &Peer, _: Transport, _: &[u8], _: &mut [u8]) -> Reply {
@@ -383,7 +359,7 @@ mod tests {
         let of_v6 = [(0, v6), (11, v6), (101, v6), (11, v6_nowhere), (12, v6_nowhere), (12, None)];
         let worker = Worker { number: 0, counters: Arc::default(), stop: Arc::default() };
         for (is_v6, all) in [(false, &of_v4[..]), (true, &of_v6)] {
-            Serving::new(&worker, &mut Unreadable(is_v6, all.to_vec()), Nothing).answer(all.len());
+            Serving::new(&worker, &mut Unreadable(is_v6, all.to_vec()), Silent).answer(all.len());
         }
         let counters = crate::net::Counters { udp: vec![Arc::clone(&worker.counters)], ..Default::default() };
         let of_v4 = [("short", 1), ("long", 0), ("port_zero", 2)];
@@ -409,8 +385,8 @@ mod tests {
         let socket = Arc::new(UdpSocket::from(OwnedFd::from(stream)));
         let client = (Ipv4Addr::LOCALHOST, 53).into();
         let worker = Worker { number: 0, counters: Arc::default(), stop: Arc::default() };
-        let mut carrier = Nothing;
-        let mut serving = Serving::new(&worker, &mut carrier, Nothing);
+        let mut carrier = Unreadable(false, Vec::new());
+        let mut serving = Serving::new(&worker, &mut carrier, Silent);
         for _ in 0..100 {
             serving.held.push(Instant::now(), Late::udp(Arc::clone(&socket), client, Box::default()), vec![1; 40]);
         }
