@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::counters::Stopwatch;
+use super::counters::{Closed, Stopwatch};
 use super::tcp::{Answering, GATHER_LEN, Room, Seat};
 use super::{Late, Peer, REQUEST_MAX_LEN, Reply, Responder, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
 use crate::wire::HEADER_LEN;
@@ -25,35 +25,6 @@ use crate::wire::HEADER_LEN;
 /// send a reset, which takes back answers still on their way.
 const PARTING_MS: u64 = 500;
 const PARTING_LEN: usize = 64 << 10;
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closed {
-    Ended,
-    Idle,
-    Lifetime,
-    QueryLimit,
-    BadLength,
-    Stalled,
-    Failed,
-    Aborted,
-}
-
-impl Closed {
-    pub(super) fn count(self, counters: &TcpCounters) {
-        let counter = match self {
-            Self::Ended => &counters.closed_ended,
-            Self::Idle => &counters.closed_idle,
-            Self::Lifetime => &counters.closed_lifetime,
-            Self::QueryLimit => &counters.closed_query_limit,
-            Self::BadLength => &counters.closed_bad_length,
-            Self::Stalled => &counters.closed_stalled,
-            Self::Failed => &counters.closed_failed,
-            Self::Aborted => &counters.closed_aborted,
-        };
-        counter.add(1);
-    }
-}
 
 /// A connection and what it could not finish.
 pub(super) struct Connection {

@@ -5,7 +5,7 @@
 //!
 //! - UDP: `received` = `replied` + `late` + `unanswered` + all that is `unread`, and `replied` = `sent` + `send_errors` +
 //!   `dropped_hold_full` + replies still held.
-//! - TCP: `accepted` = `open` + all `closed_*`. (`refused_per_client` were never let in.)
+//! - TCP: `accepted` = `open` + all that is `closed`. (`refused_per_client` were never let in.)
 //!
 //! Times are taken twice a batch and not for each query, which would cost more than many an answer: every request of a batch
 //! counts with the time from when the whole batch was received to when the last of its replies was handed to the kernel.
@@ -145,6 +145,35 @@ pub struct UdpCounters {
     pub durations: Durations,
 }
 
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// By the client, all answers delivered: the usual end.
+    Ended,
+    /// No query came for too long.
+    Idle,
+    /// Its time was over.
+    Lifetime,
+    /// After its last permitted query.
+    QueryLimit,
+    /// A length field was too small or too large.
+    BadLength,
+    /// The client did not read its answers.
+    Stalled,
+    /// To make room for a newcomer.
+    Evicted,
+    /// By an error of the network.
+    Failed,
+    /// The server stopped, or by a bug of ours.
+    Aborted,
+}
+
+impl Closed {
+    /// What they are called, in their order.
+    const NAMES: [&str; 9] =
+        ["ended", "idle", "lifetime", "query_limit", "bad_length", "stalled", "evicted", "failed", "aborted"];
+}
+
 /// The TCP thread's counts.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -161,24 +190,8 @@ pub struct TcpCounters {
     pub received: Counter,
     /// Replies made.
     pub replied: Counter,
-    /// Closed by the client, all answers delivered: the usual end.
-    pub closed_ended: Counter,
-    /// Closed because no query came for too long.
-    pub closed_idle: Counter,
-    /// Closed because its time was over.
-    pub closed_lifetime: Counter,
-    /// Closed after its last permitted query.
-    pub closed_query_limit: Counter,
-    /// Closed because a length field was too small or too large.
-    pub closed_bad_length: Counter,
-    /// Closed because the client did not read its answers.
-    pub closed_stalled: Counter,
-    /// Closed to make room for a newcomer.
-    pub closed_evicted: Counter,
-    /// Closed by an error of the network.
-    pub closed_failed: Counter,
-    /// Closed because the server stopped, or by a bug of ours.
-    pub closed_aborted: Counter,
+    /// Connections closed, by reason.
+    closed: [Counter; Closed::NAMES.len()],
     /// Connections lost to a panic in the responder: a bug of ours.
     pub panics: Counter,
     /// How long requests took.
@@ -186,19 +199,14 @@ pub struct TcpCounters {
 }
 
 impl TcpCounters {
+    /// Connections closed for a reason.
+    pub fn closed_for(&self, reason: Closed) -> &Counter {
+        &self.closed[reason as usize]
+    }
+
     /// Ends of connections by their reason.
-    pub fn closed(&self) -> [(&'static str, u64); 9] {
-        [
-            ("ended", self.closed_ended.value()),
-            ("idle", self.closed_idle.value()),
-            ("lifetime", self.closed_lifetime.value()),
-            ("query_limit", self.closed_query_limit.value()),
-            ("bad_length", self.closed_bad_length.value()),
-            ("stalled", self.closed_stalled.value()),
-            ("evicted", self.closed_evicted.value()),
-            ("failed", self.closed_failed.value()),
-            ("aborted", self.closed_aborted.value()),
-        ]
+    pub fn closed(&self) -> [(&'static str, u64); Closed::NAMES.len()] {
+        std::array::from_fn(|reason| (Closed::NAMES[reason], self.closed[reason].value()))
     }
 }
 

@@ -40,7 +40,7 @@ mod xdp;
 
 pub use crate::answer::Transport;
 pub use bind::{BindError, Listeners, Settings};
-pub use counters::{Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
+pub use counters::{Closed, Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
 pub use late::Late;
 pub use peer::Peer;
 pub use tcp::Limits;

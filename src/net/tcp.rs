@@ -24,7 +24,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::connection::{Closed, Connection};
+use super::connection::Connection;
+use super::counters::Closed;
 use super::{Peer, REQUEST_MAX_LEN, Reply, Responder, Stop, TCP_REPLY_MAX_LEN, TcpCounters, Transport};
 
 /// How often a crowd is looked for, and how long the responder keeps an old snapshot when no one asks.
@@ -214,7 +215,7 @@ impl<R> Room<R> {
     /// Close the connection that has been without a query for longest.
     fn evict(&self) {
         if self.close_longest_quiet(Duration::ZERO) {
-            self.counters.closed_evicted.add(1);
+            self.counters.closed_for(Closed::Evicted).add(1);
         }
     }
 
@@ -222,7 +223,7 @@ impl<R> Room<R> {
     fn thin_out(&self) {
         let least = Duration::from_millis(self.limits.crowded_idle_close_ms);
         while self.is_crowded() && self.close_longest_quiet(least) {
-            self.counters.closed_idle.add(1);
+            self.counters.closed_for(Closed::Idle).add(1);
         }
     }
 
@@ -256,7 +257,7 @@ impl<R> Drop for Guest<R> {
     fn drop(&mut self) {
         // Whoever was evicted has lost the seat already and was counted.
         if self.room.seats.borrow_mut().remove(self.seat.id).is_some() {
-            self.reason.get().count(&self.room.counters);
+            self.room.counters.closed_for(self.reason.get()).add(1);
             self.room.count_open();
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use dnsbld::net::{Limits, Settings};
+use dnsbld::net::{Closed, Limits, Settings};
 
 use super::{
     ECHO, HOLD_ONE_SECOND, MUCH_LEN, PATIENCE, SAY_MUCH, ask, end, eventually, expect_balance, expect_close, framed,
@@ -94,7 +94,7 @@ fn a_client_that_has_said_all_still_gets_its_answers() {
         assert_eq!(tcp_id(&mut stream), id);
     }
     assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
-    eventually("it is counted", || server.counters().tcp.closed_ended.value() == 1);
+    eventually("it is counted", || server.counters().tcp.closed_for(Closed::Ended).value() == 1);
     expect_balance(&server);
     end(server);
 }
@@ -116,7 +116,7 @@ fn a_silent_client_is_closed_and_half_a_query_is_silence() {
     assert!(begun.elapsed() >= Duration::from_millis(200));
     assert!(!sender.join().expect("ends"), "the slow sender was cut off");
     assert!(begun.elapsed() < Duration::from_millis(1500));
-    eventually("both are counted", || server.counters().tcp.closed_idle.value() == 2);
+    eventually("both are counted", || server.counters().tcp.closed_for(Closed::Idle).value() == 2);
     end(server);
 }
 
@@ -134,7 +134,7 @@ fn impossible_lengths_close_after_what_was_asked_before() {
         }
         assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
     }
-    eventually("all are counted", || server.counters().tcp.closed_bad_length.value() == 4);
+    eventually("all are counted", || server.counters().tcp.closed_for(Closed::BadLength).value() == 4);
     end(server);
 }
 
@@ -161,8 +161,8 @@ fn a_connection_has_so_many_queries_and_so_long() {
         thread::sleep(Duration::from_millis(10));
     }
     assert!(asked < 50 && begun.elapsed() >= Duration::from_millis(350) && begun.elapsed() < Duration::from_secs(2));
-    eventually("it is counted", || server.counters().tcp.closed_lifetime.value() == 1);
-    assert_eq!(server.counters().tcp.closed_query_limit.value(), 1);
+    eventually("it is counted", || server.counters().tcp.closed_for(Closed::Lifetime).value() == 1);
+    assert_eq!(server.counters().tcp.closed_for(Closed::QueryLimit).value(), 1);
     end(server);
 }
 
@@ -173,13 +173,13 @@ fn what_is_held_longer_than_its_connection_is_not_to_be_had_earlier() {
     let mut stream = tcp_client(server.addresses()[0]);
     stream.write_all(&framed(&query(1, HOLD_ONE_SECOND))).expect("write");
     assert_eq!(stream.read(&mut [0]).expect("a clean end"), 0);
-    eventually("it is counted", || server.counters().tcp.closed_lifetime.value() == 1);
+    eventually("it is counted", || server.counters().tcp.closed_for(Closed::Lifetime).value() == 1);
     // Nor is a client stalled that has not read for longer than that.
     let mut deaf = tcp_client(server.addresses()[0]);
     deaf.set_write_timeout(Some(Duration::from_millis(50))).expect("timeout");
     let all: Vec<_> = (0..1000).flat_map(|id| framed(&query(id, SAY_MUCH))).collect();
     let _ = deaf.write(&all);
-    eventually("it is counted", || server.counters().tcp.closed_lifetime.value() == 2);
+    eventually("it is counted", || server.counters().tcp.closed_for(Closed::Lifetime).value() == 2);
     end(server);
 }
 
@@ -228,7 +228,7 @@ fn a_thousand_idle_connections_starve_no_one() {
     expect_close(&mut idle[1]);
     ask(&mut idle[0], 2);
     ask(&mut idle[2], 3);
-    assert_eq!(server.counters().tcp.closed_evicted.value(), 1);
+    assert_eq!(server.counters().tcp.closed_for(Closed::Evicted).value(), 1);
     assert_eq!(server.counters().tcp.open.value(), IDLE as u64);
     expect_balance(&server);
     end(server);
@@ -242,7 +242,7 @@ fn in_a_crowd_silence_ends_sooner() {
     // An answer held is not the client's silence.
     streams[0].write_all(&framed(&query(1, HOLD_ONE_SECOND))).expect("write");
     // Three quarters may stay.
-    eventually("two have gone", || server.counters().tcp.closed_idle.value() == 2);
+    eventually("two have gone", || server.counters().tcp.closed_for(Closed::Idle).value() == 2);
     expect_close(&mut streams[1]);
     expect_close(&mut streams[2]);
     for stream in &mut streams[3..] {
@@ -267,7 +267,7 @@ fn a_client_that_does_not_read_is_closed_and_delays_no_one() {
         ask(&mut other, id);
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
-    eventually("it is closed", || server.counters().tcp.closed_stalled.value() == 1);
+    eventually("it is closed", || server.counters().tcp.closed_for(Closed::Stalled).value() == 1);
     assert!(server.counters().tcp.replied.value() < 500, "it was not answered without end");
     expect_balance(&server);
     end(server);
@@ -286,7 +286,7 @@ fn a_client_that_reads_slowly_may_ask_on() {
         stream.write_all(&all).expect("write");
     }
     thread::sleep(Duration::from_millis(IDLE_MS * 3 / 2)); // what does not happen for so long cannot be waited for
-    let silent = server.counters().tcp.closed_idle.value() as usize;
+    let silent = server.counters().tcp.closed_for(Closed::Idle).value() as usize;
     assert!(silent < CLIENTS, "the kernel took everything");
     let asked_on = clients.iter_mut().filter_map(|(stream, count)| {
         (0..*count).for_each(|id| assert_eq!(tcp_id(stream), id as u16));

@@ -9,7 +9,9 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dnsbld::net::{Counter, Limits, Listeners, Peer, Reply, Responder, Server, Settings, Transport, UdpCounters};
+use dnsbld::net::{
+    Closed, Counter, Limits, Listeners, Peer, Reply, Responder, Server, Settings, Transport, UdpCounters,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -181,7 +183,7 @@ fn a_bug_in_the_responder_costs_a_batch_or_a_connection_not_a_worker() {
     stream.write_all(&framed(&query(1, PANIC))).expect("write");
     expect_close(&mut stream);
     ask(&mut tcp_client(server.addresses()[0]), 3);
-    eventually("it is counted", || server.counters().tcp.closed_aborted.value() == 1);
+    eventually("it is counted", || server.counters().tcp.closed_for(Closed::Aborted).value() == 1);
     assert_eq!(server.counters().tcp.panics.value(), 1);
     end(server);
 }
