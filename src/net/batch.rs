@@ -19,15 +19,16 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
 
 use libc::{c_int, iovec, mmsghdr, socklen_t};
 
 use super::peer::Peer;
-use super::worker::{Datagram, Sent};
-use super::{REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
+use super::worker::{Carrier, Datagram, Sent};
+use super::{Late, REQUEST_MAX_LEN, UDP_REPLY_MAX_LEN};
 
 /// The kernel takes no more in one call: its `UIO_MAXIOV`.
 const CAPACITY_MAX: usize = 1024;
@@ -58,8 +59,10 @@ struct Slot {
 
 const _: () = assert!(!(size_of::<Slot>() / 64).is_multiple_of(64), "slots would alias in the cache");
 
-/// Slots and the kernel's headers for them.
+/// A worker's own socket, slots and the kernel's headers for them.
 pub(super) struct Batch {
+    socket: Arc<UdpSocket>,
+    is_v6: bool,
     slots: NonNull<Slot>,
     /// Header `i` receives into slot `i`.
     incoming: Box<[mmsghdr]>,
@@ -77,9 +80,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Room for `capacity` datagrams at once of a socket that is bound to `local`; with room for control messages when that is
-    /// a wildcard.
-    pub(super) fn new(capacity: usize, local: SocketAddr) -> Self {
+    /// Room for `capacity` datagrams at once of a socket that is bound to `local`; with room for control messages, which say which
+    /// address was asked, when that is a wildcard.
+    pub(super) fn new(socket: Arc<UdpSocket>, local: SocketAddr, capacity: usize) -> Self {
         let capacity = capacity.clamp(1, CAPACITY_MAX);
         // SAFETY: a slot is integers, byte arrays and iovecs, for all of which zero is a value.
         let slots: Box<[Slot]> = (0..capacity).map(|_| unsafe { zeroed() }).collect();
@@ -89,6 +92,8 @@ impl Batch {
         let control_len = if local.ip().is_unspecified() { CONTROL_LEN } else { 0 };
         let peer_len = Peer::len_with(&local);
         let mut batch = Self {
+            socket,
+            is_v6: local.is_ipv6(),
             slots,
             incoming: header(),
             outgoing: header(),
@@ -126,29 +131,12 @@ impl Batch {
         unsafe { self.slots.as_ptr().add(i) }
     }
 
-    /// Wait for a datagram, then take as many as are there. Returns how many.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        for header in &mut self.incoming[..self.filled] {
-            header.msg_hdr.msg_namelen = self.peer_len;
-            header.msg_hdr.msg_controllen = self.control_len as _;
-        }
-        self.filled = 0;
-        self.queued = 0;
-        let received = if self.singles > 0 { self.receive_one(socket)? } else { self.receive_many(socket)? };
-        self.filled = received;
-        self.singles = match received {
-            1 if self.control_len == 0 => self.singles.checked_sub(1).unwrap_or(SINGLES),
-            _ => 0,
-        };
-        Ok(received)
-    }
-
-    fn receive_many(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    fn receive_many(&mut self) -> io::Result<usize> {
         // SAFETY: each header points at its own slot's name, control message and request, with their true sizes, all of
         // which live as long as `self`; no reference into a slot is alive, because `self` is borrowed mutably.
         let received = unsafe {
             libc::recvmmsg(
-                socket.as_raw_fd(),
+                self.socket.as_raw_fd(),
                 self.incoming.as_mut_ptr(),
                 self.incoming.len() as _,
                 libc::MSG_WAITFORONE as _,
@@ -158,14 +146,14 @@ impl Batch {
         usize::try_from(received).map_err(|_| io::Error::last_os_error())
     }
 
-    fn receive_one(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    fn receive_one(&mut self) -> io::Result<usize> {
         let slot = self.slot(0);
         let header = &mut self.incoming[0];
         // SAFETY: name and request are the slot's own, with their true sizes, and live as long as `self`; no reference into
         // the slot is alive, because `self` is borrowed mutably.
         let len = unsafe {
             libc::recvfrom(
-                socket.as_raw_fd(),
+                self.socket.as_raw_fd(),
                 (&raw mut (*slot).request).cast(),
                 REQUEST_MAX_LEN,
                 libc::MSG_TRUNC, // its true length, however long it is
@@ -178,8 +166,44 @@ impl Batch {
         Ok(1)
     }
 
-    /// The `i`-th datagram received.
-    pub(super) fn datagram(&mut self, i: usize) -> Datagram<'_> {
+    /// Turn slot `i`'s control message round; its length as it is to be sent.
+    fn turn_control_round(&mut self, i: usize) -> usize {
+        let received = received_control_len(&self.incoming[i].msg_hdr);
+        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
+        unsafe { (*self.slot(i)).control.turn_round(received) }
+    }
+
+    /// The control message that makes a later reply to datagram `i` leave from the address that was asked; empty if any will do.
+    fn control(&self, i: usize) -> Box<[u8]> {
+        // SAFETY: nothing writes to the slot while `self` is borrowed.
+        let mut control = unsafe { (*self.slot(i)).control };
+        let len = control.turn_round(received_control_len(&self.incoming[i].msg_hdr));
+        control.0[..len].into()
+    }
+}
+
+impl Carrier for Batch {
+    fn receive(&mut self) -> io::Result<usize> {
+        for header in &mut self.incoming[..self.filled] {
+            header.msg_hdr.msg_namelen = self.peer_len;
+            header.msg_hdr.msg_controllen = self.control_len as _;
+        }
+        self.filled = 0;
+        self.queued = 0;
+        let received = if self.singles > 0 { self.receive_one()? } else { self.receive_many()? };
+        self.filled = received;
+        self.singles = match received {
+            1 if self.control_len == 0 => self.singles.checked_sub(1).unwrap_or(SINGLES),
+            _ => 0,
+        };
+        Ok(received)
+    }
+
+    fn is_v6(&self) -> bool {
+        self.is_v6
+    }
+
+    fn datagram(&mut self, i: usize) -> Datagram<'_> {
         let slot = self.slot(i);
         let header = &self.incoming[i];
         let len = (header.msg_len as usize).min(REQUEST_MAX_LEN);
@@ -191,8 +215,7 @@ impl Batch {
         Datagram { client, truncated, request, reply }
     }
 
-    /// Queue the first `len` octets of slot `i`'s reply to its sender.
-    pub(super) fn queue(&mut self, i: usize, len: usize) {
+    fn queue(&mut self, i: usize, len: usize) {
         let control_len = if self.control_len == 0 { 0 } else { self.turn_control_round(i) };
         let slot = self.slot(i);
         let header = &mut self.outgoing[self.queued].msg_hdr;
@@ -209,23 +232,11 @@ impl Batch {
         self.queued += 1;
     }
 
-    /// Turn slot `i`'s control message round; its length as it is to be sent.
-    fn turn_control_round(&mut self, i: usize) -> usize {
-        let received = received_control_len(&self.incoming[i].msg_hdr);
-        // SAFETY: no reference into the slot is alive, because `self` is borrowed mutably.
-        unsafe { (*self.slot(i)).control.turn_round(received) }
+    fn way_back(&mut self, i: usize, client: SocketAddr) -> Late {
+        Late::udp(Arc::clone(&self.socket), client, self.control(i))
     }
 
-    /// The control message that makes a later reply to datagram `i` leave from the address that was asked; empty if any will do.
-    pub(super) fn control(&self, i: usize) -> Box<[u8]> {
-        // SAFETY: nothing writes to the slot while `self` is borrowed.
-        let mut control = unsafe { (*self.slot(i)).control };
-        let len = control.turn_round(received_control_len(&self.incoming[i].msg_hdr));
-        control.0[..len].into()
-    }
-
-    /// Send all that is queued. One that fails is passed over, so that it does not stop those after it.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>) -> Sent {
+    fn send(&mut self) -> Sent {
         let mut outcome = Sent::default();
         let mut next = 0;
         while next < self.queued {
@@ -233,10 +244,10 @@ impl Batch {
             let sent = match rest {
                 // SAFETY: the header was filled by `new` and `queue`: it points at a slot's name and at the one place of its
                 // reply, with their true sizes, and the slot lives as long as `self`.
-                [only] if only.msg_hdr.msg_controllen == 0 => unsafe { send_one(socket, &only.msg_hdr) },
+                [only] if only.msg_hdr.msg_controllen == 0 => unsafe { send_one(&self.socket, &only.msg_hdr) },
                 // SAFETY: each header in `rest` was filled by `new` and `queue` and points at a slot's name, reply and control
                 // message with their true sizes; the slots live as long as `self`, and the kernel only reads them.
-                _ => unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) },
+                _ => unsafe { libc::sendmmsg(self.socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) },
             };
             if let Ok(sent) = usize::try_from(sent) {
                 outcome.sent += sent;
@@ -266,7 +277,7 @@ impl Batch {
 ///
 /// # Safety
 /// The header must point at a name and one piece of octets with their true sizes.
-unsafe fn send_one(socket: BorrowedFd<'_>, header: &libc::msghdr) -> c_int {
+unsafe fn send_one(socket: &UdpSocket, header: &libc::msghdr) -> c_int {
     // SAFETY: as the caller says; the kernel only reads both.
     let sent = unsafe {
         let iovec { iov_base, iov_len } = *header.msg_iov;
@@ -310,23 +321,19 @@ fn received_control_len(header: &libc::msghdr) -> usize {
     header.msg_controllen as usize
 }
 
-/// Set an integer option of a socket.
-pub(super) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
-    // SAFETY: the kernel reads one int from a live int, and is told its size.
-    let outcome = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<c_int>() as socklen_t)
-    };
+/// Set an option of a socket.
+pub(super) fn set_option<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {
+    let len = size_of::<T>() as socklen_t;
+    // SAFETY: the kernel reads a live value, and is told its size.
+    let outcome = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), len) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
     use std::os::fd::AsFd;
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::Late;
     use super::*;
 
     fn socket(address: &str) -> UdpSocket {
@@ -335,16 +342,22 @@ mod tests {
         socket
     }
 
+    /// A batch of a socket of its own, and the address of that.
+    fn batch(home: &str, capacity: usize) -> (Batch, SocketAddr) {
+        let socket = socket(home);
+        let local = socket.local_addr().expect("address");
+        (Batch::new(socket.into(), local, capacity), local)
+    }
+
     #[test]
     fn datagrams_go_round_with_their_addresses() {
         for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
-            let (server, client) = (socket(home), socket(home));
-            let mut batch = Batch::new(4, server.local_addr().expect("address"));
+            let ((mut batch, server), client) = (batch(home, 4), socket(home));
             for round in 0..3_u8 {
                 for n in 0..4_u8 {
-                    client.send_to(&[round, n], server.local_addr().expect("address")).expect("send");
+                    client.send_to(&[round, n], server).expect("send");
                 }
-                let received = batch.receive(server.as_fd()).expect("receive");
+                let received = batch.receive().expect("receive");
                 assert_eq!(received, 4, "all were waiting");
                 for i in 0..received {
                     let datagram = batch.datagram(i);
@@ -356,7 +369,7 @@ mod tests {
                         batch.queue(i, 2);
                     }
                 }
-                assert_eq!(batch.send(server.as_fd()), Sent { sent: 3, failed: 0 });
+                assert_eq!(batch.send(), Sent { sent: 3, failed: 0 });
                 let mut buffer = [0; 9];
                 for expected in [0, 2, 3] {
                     assert_eq!(client.recv(&mut buffer).expect("answer"), 2);
@@ -369,15 +382,13 @@ mod tests {
     #[test]
     fn after_a_batch_of_one_a_few_come_one_by_one() {
         for home in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|home| UdpSocket::bind(home).is_ok()) {
-            let (server, client) = (socket(home), socket(home));
-            let home = server.local_addr().expect("address");
-            let mut batch = Batch::new(64, home);
+            let ((mut batch, home), client) = (batch(home, 64), socket(home));
             let mut buffer = [0; 9];
             let mut turn = |sent: usize, len: usize, expected: usize| {
                 for number in 0..sent {
                     client.send_to(&vec![number as u8; len], home).expect("send");
                 }
-                assert_eq!(batch.receive(server.as_fd()).expect("receive"), expected, "{sent} of {len}");
+                assert_eq!(batch.receive().expect("receive"), expected, "{sent} of {len}");
                 for i in 0..expected {
                     let datagram = batch.datagram(i);
                     assert_eq!(datagram.client.map(Peer::socket_addr), client.local_addr().ok());
@@ -386,7 +397,7 @@ mod tests {
                     datagram.reply[..2].copy_from_slice(&[datagram.request[0], len as u8]);
                     batch.queue(i, 2);
                 }
-                assert_eq!(batch.send(server.as_fd()), Sent { sent: expected, failed: 0 });
+                assert_eq!(batch.send(), Sent { sent: expected, failed: 0 });
                 for _ in 0..expected {
                     assert_eq!(client.recv(&mut buffer).expect("answer"), 2);
                     assert_eq!(buffer[1], len as u8);
@@ -411,29 +422,26 @@ mod tests {
             ("[::]:0", ["::1", "::1"], libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         ];
         for (home, asked, level, option) in kinds.into_iter().filter(|kind| UdpSocket::bind((kind.1[0], 0)).is_ok()) {
-            let (server, client) =
-                (Arc::new(socket(home)), socket(&home.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")));
-            server.set_read_timeout(Some(Duration::from_millis(50))).expect("timeout");
-            set_option(server.as_fd(), level, option, 1).expect("packet information");
-            let local = server.local_addr().expect("address");
-            let mut batch = Batch::new(4, local);
+            let client = socket(&home.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"));
+            let (mut batch, local) = batch(home, 4);
+            batch.socket.set_read_timeout(Some(Duration::from_millis(50))).expect("timeout");
+            set_option(batch.socket.as_fd(), level, option, &1).expect("packet information");
             let mut buffer = [0; 9];
             // One and four, and nothing between them: what a receive used is used again.
             for count in [1, 4, 0, 2] {
                 for n in 0..count {
                     client.send_to(&[n as u8], (asked[n % 2], local.port())).expect("send");
                 }
-                let received = batch.receive(server.as_fd()).unwrap_or(0);
+                let received = batch.receive().unwrap_or(0);
                 assert_eq!(received, count);
                 let from = client.local_addr().expect("address");
                 let later = (0..received).filter(|i| i % 3 == 1);
-                let later: Vec<_> =
-                    later.map(|i| (i as u8, Late::udp(Arc::clone(&server), from, batch.control(i)))).collect();
+                let later: Vec<_> = later.map(|i| (i as u8, batch.way_back(i, from))).collect();
                 for i in (0..received).filter(|i| i % 3 != 1) {
                     batch.datagram(i).reply[0] = i as u8;
                     batch.queue(i, 1);
                 }
-                assert_eq!(batch.send(server.as_fd()).failed, 0);
+                assert_eq!(batch.send().failed, 0);
                 for (i, late) in later {
                     late.send(vec![i]).expect("sent");
                 }
@@ -447,23 +455,22 @@ mod tests {
 
     #[test]
     fn a_failed_datagram_does_not_stop_those_after_it() {
-        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        let mut batch = Batch::new(3, server.local_addr().expect("address"));
+        let ((mut batch, server), client) = (batch("127.0.0.1:0", 3), socket("127.0.0.1:0"));
         for n in 0..3 {
-            client.send_to(&[n], server.local_addr().expect("address")).expect("send");
+            client.send_to(&[n], server).expect("send");
         }
-        let received = batch.receive(server.as_fd()).expect("receive");
+        let received = batch.receive().expect("receive");
         assert_eq!(received, 3);
         for i in 0..3 {
             if i == 1 {
                 // 255.255.255.255 without SO_BROADCAST: EACCES.
-                let nobody = SocketAddr::from(([255; 4], server.local_addr().expect("address").port())).into();
+                let nobody = SocketAddr::from(([255; 4], server.port())).into();
                 // SAFETY: no reference into the slot is alive.
                 unsafe { (*batch.slot(i)).peer = nobody };
             }
             batch.queue(i, 1 + i);
         }
-        assert_eq!(batch.send(server.as_fd()), Sent { sent: 2, failed: 1 });
+        assert_eq!(batch.send(), Sent { sent: 2, failed: 1 });
         let mut buffer = [0; 9];
         assert_eq!(client.recv(&mut buffer).expect("first"), 1);
         assert_eq!(client.recv(&mut buffer).expect("third"), 3);
@@ -471,12 +478,11 @@ mod tests {
 
     #[test]
     fn long_and_empty_datagrams_are_told_apart() {
-        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        let mut batch = Batch::new(8, server.local_addr().expect("address"));
+        let ((mut batch, server), client) = (batch("127.0.0.1:0", 8), socket("127.0.0.1:0"));
         for len in [0, REQUEST_MAX_LEN, REQUEST_MAX_LEN + 1] {
-            client.send_to(&vec![1; len], server.local_addr().expect("address")).expect("send");
+            client.send_to(&vec![1; len], server).expect("send");
         }
-        assert_eq!(batch.receive(server.as_fd()).expect("receive"), 3);
+        assert_eq!(batch.receive().expect("receive"), 3);
         for (i, expected) in [(0, false), (REQUEST_MAX_LEN, false), (REQUEST_MAX_LEN, true)].into_iter().enumerate() {
             let datagram = batch.datagram(i);
             assert_eq!((datagram.request.len(), datagram.truncated), expected);

@@ -13,8 +13,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::batch::set_option;
-use super::udp::Udp;
+use super::batch::{Batch, set_option};
 use super::worker::{Carrier, RECEIVE_WAIT_MS, SEND_WAIT_MS, Worker};
 use super::xdp::{self, Interface, Tapped};
 use super::{Counters, Limits, Responder, Server, Stop, Transport, UdpCounters, tcp};
@@ -198,7 +197,7 @@ impl Listeners {
                 if n == 0 && is_tapped(&address) {
                     ways.push((address, Arc::clone(&socket)));
                 }
-                let carrier = move || Udp::new(socket, address, batch);
+                let carrier = move || Batch::new(socket, address, batch);
                 server.spawn(Arc::default(), core(n), carrier, &new_responder)?;
             }
         }
@@ -304,15 +303,15 @@ fn udp_socket(address: SocketAddr, shared: bool, settings: &Settings) -> io::Res
     // OMIT ignores path MTUs learnt from ICMP, which anyone can forge to make us send fragments that he then replaces
     // (RFC 9715, section 3.1). Best effort: old kernels do not know it.
     let family = if address.is_ipv4() {
-        let _ = set_option(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT);
+        let _ = set_option(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_OMIT);
         (libc::IPPROTO_IP, libc::IP_PKTINFO)
     } else {
         socket.set_only_v6(true)?;
-        let _ = set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT);
+        let _ = set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &libc::IPV6_PMTUDISC_OMIT);
         (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
     };
     if address.ip().is_unspecified() {
-        set_option(socket.as_fd(), family.0, family.1, 1)?;
+        set_option(socket.as_fd(), family.0, family.1, &1)?;
     }
     socket.bind(&address.into())?;
     Ok(socket.into())

@@ -1,6 +1,6 @@
 //! A worker: one thread, one carrier of datagrams, one batch in hand.
 //!
-//! Datagrams come by a socket (`udp.rs`) or straight from a network interface (`xdp/`); what is done with them is the same and
+//! Datagrams come by a socket (`batch.rs`) or straight from a network interface (`xdp/`); what is done with them is the same and
 //! stands here once. Per batch: one system call to receive, one to send, the time and the snapshot once. Per datagram: a look
 //! at who sent it, the responder, and a few stores that queue the reply. Held replies are rare (a dataset asks for the delay),
 //! so they wait in a heap, each with its way back, and a batch pays one branch for there being none.

@@ -11,6 +11,7 @@ use std::ptr::{NonNull, null, null_mut};
 
 use super::filter::Instruction;
 use super::ring::{Parts, Ring};
+use crate::net::batch::set_option;
 
 // Commands of bpf(2).
 const MAP_CREATE: c_int = 0;
@@ -178,14 +179,6 @@ pub(super) fn socket() -> io::Result<OwnedFd> {
     if descriptor < 0 { Err(io::Error::last_os_error()) } else { Ok(owned(descriptor)) }
 }
 
-fn set<T>(socket: BorrowedFd<'_>, option: c_int, value: &T) -> io::Result<()> {
-    let len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel reads a live value, and is told its size.
-    let outcome =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_XDP, option, (&raw const *value).cast(), len) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// # Safety
 /// `T` must be the structure of the option, integers only.
 unsafe fn get<T>(socket: BorrowedFd<'_>, option: c_int) -> io::Result<T> {
@@ -205,7 +198,7 @@ pub(super) fn register(socket: BorrowedFd<'_>, memory: &Mapping, frame_len: u32)
     frames.addr = memory.at(0).as_ptr().addr() as u64;
     frames.len = memory.len() as u64;
     frames.chunk_size = frame_len;
-    set(socket, libc::XDP_UMEM_REG, &frames)
+    set_option(socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &frames)
 }
 
 /// A socket's four rings, with the memory they are in.
@@ -229,7 +222,7 @@ pub(super) fn rings(socket: BorrowedFd<'_>, receive: u32, send: u32) -> io::Resu
         (libc::XDP_RX_RING, receive),
         (libc::XDP_TX_RING, send),
     ] {
-        set(socket, option, &size)?;
+        set_option(socket, libc::SOL_XDP, option, &size)?;
     }
     // SAFETY: it is the option's structure, and integers.
     let offsets: libc::xdp_mmap_offsets = unsafe { get(socket, libc::XDP_MMAP_OFFSETS)? };
