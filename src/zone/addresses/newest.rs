@@ -15,8 +15,12 @@ use crate::zone::{runs::BLOCK_LEN, sorting::sort_in_place, standing::Standing, t
 /// So many things that are said have a number. Most of the places in which they are looked for stay empty.
 const SAYINGS_BITS: u32 = 11;
 const SAYINGS_MAX: usize = 1 << SAYINGS_BITS;
-const PLACES: usize = 4 * SAYINGS_MAX;
+const PLACES_BITS: u32 = SAYINGS_BITS + 2;
+const PLACES: usize = 1 << PLACES_BITS;
 const EMPTY: u16 = u16::MAX;
+
+/// What is not found in so many places has no number. Of those that are spread by chance hardly one in a million is that far off.
+const LOOKS_MAX: usize = 32;
 
 /// So many lines are numbered beside them.
 const LINES_MAX: usize = 1 << (u32::BITS - SAYINGS_BITS);
@@ -53,27 +57,36 @@ type Saying = (u32, Standing);
 #[derive(Debug, Default)]
 struct Sayings {
     all: Vec<Saying>,
-    /// The number of each, or [`EMPTY`], at the place that it leads to or the next that was empty.
+    /// The number of each, or [`EMPTY`], at its [`home`] or the next place that was empty.
     places: Vec<u16>,
     /// What they have in common.
     common: Option<Common>,
 }
 
+/// Where one is looked for first. Values are numbered one after the other, and ends are as regular: multiplied by numbers that are
+/// like chance, neighbours are far apart, and do not fill stretches of places that all that leads there has to pass.
+#[inline]
+fn home((length, standing): Saying) -> usize {
+    let said = u64::from(standing.ruling.0) << 32 | u64::from(standing.until_s);
+    let once = said.wrapping_add(u64::from(length) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let twice = (once ^ once >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    (twice >> (u64::BITS - PLACES_BITS)) as usize
+}
+
 impl Sayings {
-    /// The number of one. None: there are too many.
+    /// The number of one. None: there are too many, or too many are looked for in the same places.
     #[inline]
     fn number(&mut self, saying: Saying) -> Option<u32> {
-        let (length, standing) = saying;
-        let mut place = standing.ruling.0.wrapping_add(length * 331).wrapping_add(standing.until_s) as usize;
-        loop {
-            place %= PLACES;
+        let home = home(saying);
+        for place in (home..home + LOOKS_MAX).map(|place| place % PLACES) {
             let number = *self.places.get(place).unwrap_or(&EMPTY);
             match self.all.get(usize::from(number)) {
                 Some(known) if *known == saying => return Some(number.into()),
-                Some(_) => place += 1,
+                Some(_) => {}
                 None => return self.add(saying, place),
             }
         }
+        None
     }
 
     #[cold]
@@ -235,4 +248,50 @@ fn sort<T: Copy, K: Key>(lines: &mut [T], start: impl Fn(&T) -> K, compare: impl
 fn push_tight_within<T>(into: &mut Vec<T>, item: T) -> usize {
     push_tight(into, item);
     if into.len() < LINES_MAX { into.len() * size_of::<T>() } else { usize::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::{ruling::Ruling, values::ValueId};
+
+    fn listed(value: u32, until_s: u32) -> Saying {
+        (32, Standing { ruling: Ruling::listed(ValueId(value)), until_s })
+    }
+
+    /// As files have them: values in the order of their numbers, and ends second by second, hour by hour or day by day.
+    #[test]
+    fn what_is_said_is_near_the_place_where_it_is_looked_for() {
+        for (values, ends, step_s) in [(30, 60, 1), (2, 1_000, 1), (45, 45, 60), (1, 2_000, 3_600), (1, 2_000, 86_400)]
+        {
+            let mut sayings = Sayings::default();
+            let each = (0..values * ends).map(|each| listed(each / ends, 1_700_000_000 + each % ends * step_s));
+            let numbered = each.filter(|saying| sayings.number(*saying).is_some()).count();
+            assert_eq!(numbered, (values * ends) as usize, "each has a number");
+            let taken =
+                (0..PLACES).filter_map(|place| Some((place, sayings.all.get(usize::from(sayings.places[place]))?)));
+            let looks = taken.map(|(place, saying)| 1 + (PLACES + place - home(*saying)) % PLACES);
+            let (most, all) = looks.fold((0, 0), |(most, all), looks| (looks.max(most), all + looks));
+            assert!(most < LOOKS_MAX && all < 2 * numbered, "{values} values, {ends} ends: {most} of {all} looks");
+        }
+    }
+
+    /// Even where all that is said leads to one place, no line has to look at many others.
+    #[test]
+    fn what_would_be_looked_for_too_long_has_no_number() {
+        let place = home(listed(0, 0));
+        let crowd: Vec<Saying> = (0..)
+            .map(|until_s| listed(0, until_s))
+            .filter(|saying| home(*saying) == place)
+            .take(LOOKS_MAX + 1)
+            .collect();
+        let mut newest = Newest::new();
+        for (start, (length, standing)) in (0_u32..).zip(&crowd) {
+            newest.push(start, *length as u8, *standing);
+        }
+        assert_eq!((newest.numbered.len(), newest.apart.len()), (0, crowd.len()));
+        let mut given = Vec::new();
+        newest.take(|entry| given.push((entry.length, entry.standing)));
+        assert_eq!(given, crowd);
+    }
 }
