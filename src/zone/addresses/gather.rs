@@ -231,7 +231,9 @@ mod tests {
         let mut gathered = Gathered::new();
         for part in lines.chunks(lines.len().div_ceil(parts).max(1)) {
             let mut later = Gathered::new();
-            part.iter().for_each(|&(start, length, standing)| later.push(start, length, standing));
+            for &(start, length, standing) in part {
+                later.push(start, length, standing);
+            }
             gathered.absorb(later, None);
         }
         assert_eq!(gathered.count(), lines.len());
