@@ -120,7 +120,7 @@ impl ListingsSpec {
         set(&mut rule.window_s, seconds(self.window, "window")?);
         set(&mut rule.repeat_after_s, seconds(self.repeat_after, "repeat-after")?);
         if let Some(never_list) = self.never_list {
-            let keys = never_list.iter().map(|text| text.parse::<Key>());
+            let keys = never_list.iter().map(|text| text.parse::<Key>().map_err(anyhow::Error::msg));
             rule.never_list = keys.collect::<Result<_, _>>().at_key("never-list")?;
         }
         set(&mut rule.widest_v4, self.widest_v4);

@@ -45,7 +45,7 @@ impl ReloadSpec {
 
 /// An address or a prefix, as live listings take them.
 fn prefix(text: &str) -> anyhow::Result<IpNet> {
-    match text.parse()? {
+    match text.parse().map_err(anyhow::Error::msg)? {
         Key::Prefix(prefix) => Ok(prefix),
         Key::Name { .. } => {
             anyhow::bail!("{text:?} is neither an address nor a prefix, as in 192.0.2.1 or 192.0.2.0/24")

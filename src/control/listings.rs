@@ -245,10 +245,9 @@ pub fn parse_hold(text: &str) -> Result<Option<Hold>, String> {
 /// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files.
 fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
     if let Some(name) = text.strip_prefix('.').filter(|name| !name.is_empty()) {
-        let key = |text: &str| text.parse::<Key>().map_err(|error| error.to_string());
-        return Ok(vec![key(name)?, key(&format!("*.{name}"))?]);
+        return Ok(vec![name.parse()?, format!("*.{name}").parse()?]);
     }
-    text.parse().map(|key| vec![key]).map_err(|error: crate::live::listings::KeyError| error.to_string())
+    Ok(vec![text.parse()?])
 }
 
 /// Reads a line of many: `[!]KEY [TIME [REASON]]`; `!` excludes, and a line may be empty or a `#` comment.

@@ -173,7 +173,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn parse_key(text: &str) -> Result<Key, Problem> {
-    text.parse().map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("{error}")))
+    text.parse().map_err(|why: String| Problem::new(StatusCode::BAD_REQUEST, why))
 }
 
 /// A reply with a body.

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    wire::name::{Name, NameError},
+    wire::name::Name,
     zone::{
         live::Place,
         reversed::{reverse, unreverse},
@@ -25,55 +25,6 @@ pub enum Key {
         /// All names below it (`*.example.com`), and not itself.
         is_wildcard: bool,
     },
-}
-
-/// Why a text is no key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// An address with bits beyond the prefix, such as `192.0.2.1/24`.
-    #[error("`{text}` has bits set beyond its prefix: did you mean {meant}?")]
-    HostBits {
-        /// As it was written.
-        text: String,
-        /// Without those bits.
-        meant: IpNet,
-    },
-    /// Not an address, prefix or name.
-    #[error("`{text}` is neither an address nor a prefix nor a name: {error}")]
-    Name {
-        /// As it was written.
-        text: String,
-        /// What is wrong with it as a name.
-        error: NameError,
-    },
-    /// Something like `192.0.2.0/33`.
-    #[error("`{text}` is not a prefix: expected ADDRESS/LENGTH, with a length of at most 32 for IPv4 and 128 for IPv6")]
-    Prefix {
-        /// As it was written.
-        text: String,
-    },
-    /// A name and all below it, as in `.example.com`: that is two.
-    #[error("`.{name}` is two keys: take `{name}`, the name, and `*.{name}`, all below it")]
-    Both {
-        /// The name, as it was written.
-        name: String,
-    },
-    /// A name in other letters than queries have.
-    #[error("`{text}` is not in ASCII, and nobody asks for it as it is: take {meant}, as queries have it")]
-    NotAscii {
-        /// As it was written.
-        text: String,
-        /// What to write.
-        meant: String,
-    },
-    /// No name at all.
-    #[error("an empty key")]
-    Empty,
-    /// An asterisk by itself.
-    #[error(
-        "`*` would be all names there are: name a domain, as in `*.example.com` (an asterisk that stands for itself is `\\042`)"
-    )]
-    Everything,
 }
 
 impl Key {
@@ -163,11 +114,13 @@ fn in_ipv6_clothes(net: &IpNet) -> Ipv6Net {
 }
 
 impl FromStr for Key {
-    type Err = KeyError;
+    /// Why a text is no key, for whoever wrote it.
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
+    fn from_str(text: &str) -> Result<Self, String> {
+        let empty = || "an empty key".to_owned();
         if text.is_empty() || text == "." {
-            return Err(KeyError::Empty);
+            return Err(empty());
         }
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::address(address));
@@ -175,31 +128,40 @@ impl FromStr for Key {
         if !text.is_ascii() {
             let ascii = idna::domain_to_ascii(text);
             let meant = ascii.map_or_else(|_| "the form `xn--...`".to_owned(), |name| format!("`{name}`"));
-            return Err(KeyError::NotAscii { text: text.to_owned(), meant });
+            return Err(format!(
+                "`{text}` is not in ASCII, and nobody asks for it as it is: take {meant}, as queries have it"
+            ));
         }
         // A dot at the end makes anything a name.
         if text.contains('/') && !text.ends_with('.') {
-            let net: IpNet = text.parse().map_err(|_| KeyError::Prefix { text: text.to_owned() })?;
+            let net: IpNet = text.parse().map_err(|_| {
+                format!(
+                    "`{text}` is not a prefix: expected ADDRESS/LENGTH, with a length of at most 32 for IPv4 and 128 for IPv6"
+                )
+            })?;
             let meant = net.trunc();
-            return if meant == net {
-                Ok(Self::prefix(net))
-            } else {
-                Err(KeyError::HostBits { text: text.to_owned(), meant })
-            };
+            if meant != net {
+                return Err(format!("`{text}` has bits set beyond its prefix: did you mean {meant}?"));
+            }
+            return Ok(Self::prefix(net));
         }
         if text == "*" {
-            return Err(KeyError::Everything);
+            return Err(
+                "`*` would be all names there are: name a domain, as in `*.example.com` (an asterisk that stands for itself \
+                 is `\\042`)"
+                    .to_owned(),
+            );
         }
         if let Some(name) = text.strip_prefix('.')
             && Name::parse(name.as_bytes()).is_ok()
         {
-            return Err(KeyError::Both { name: name.to_owned() });
+            return Err(format!("`.{name}` is two keys: take `{name}`, the name, and `*.{name}`, all below it"));
         }
         let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         match Name::parse(name.as_bytes()) {
-            Ok(name) if name.is_root() => Err(KeyError::Empty),
+            Ok(name) if name.is_root() => Err(empty()),
             Ok(name) => Ok(Self::Name { name, is_wildcard }),
-            Err(error) => Err(KeyError::Name { text: text.to_owned(), error }),
+            Err(error) => Err(format!("`{text}` is neither an address nor a prefix nor a name: {error}")),
         }
     }
 }
@@ -265,18 +227,18 @@ mod tests {
             assert_eq!(mapped.parse(), Ok(prefix("192.0.2.1/32")), "{mapped}");
         }
         assert_eq!("::ffff:192.0.2.0/120".parse(), Ok(prefix("192.0.2.0/24")));
-        assert_eq!(".a.example".parse::<Key>(), Err(KeyError::Both { name: "a.example".to_owned() }));
-        let refused = "*.b\u{fc}cher.de".parse::<Key>().expect_err("not in ASCII").to_string();
-        assert!(refused.contains("take `*.xn--bcher-kva.de`"), "{refused}");
+        for (text, why) in [
+            (".a.example", "take `a.example`, the name, and `*.a.example`, all below it"),
+            ("*.b\u{fc}cher.de", "take `*.xn--bcher-kva.de`"),
+            ("*", "(an asterisk that stands for itself is `\\042`)"),
+            ("*.", "an empty key"),
+            ("192.0.2.0/33", "is not a prefix"),
+            ("::ffff:0:0/95", "did you mean ::fffe:0:0/95?"),
+        ] {
+            let refused = text.parse::<Key>().expect_err(text);
+            assert!(refused.contains(why), "{refused}");
+        }
         let escaped: Key = r"b\195\188cher.de".parse().expect("whatever was listed before can be named");
         assert_eq!(escaped.to_string(), r"b\195\188cher.de");
-        assert_eq!(("*".parse::<Key>(), "*.".parse::<Key>()), (Err(KeyError::Everything), Err(KeyError::Empty)));
-        assert_eq!(
-            "::ffff:0:0/95".parse::<Key>(),
-            Err(KeyError::HostBits {
-                text: "::ffff:0:0/95".to_owned(),
-                meant: "::fffe:0:0/95".parse().expect("a prefix"),
-            })
-        );
     }
 }

@@ -46,7 +46,7 @@ pub use change::{
     Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, StoreError, Verdict, What,
 };
 pub use counts::UpdateCount;
-pub use key::{Key, KeyError};
+pub use key::Key;
 pub use rules::{Rule, Rules};
 pub use trust::{Clock, SystemClock};
 
