@@ -25,7 +25,7 @@ use dnsbld::{
     answer::{self, Client, DEFAULT_UDP_PAYLOAD_LEN, Policy, Transport},
     control::{
         Answer, Request, ask, ask_with_lines,
-        listings::{Hold, ListingsAnswer, ListingsRequest, Terms},
+        listings::{ListingsAnswer, ListingsRequest},
     },
     live::{
         clock,
@@ -258,8 +258,8 @@ impl Server {
 
     /// Lists each line's key, and says how many were listed.
     fn list_many(&self, lines: &str) -> io::Result<usize> {
-        let terms = Terms { reason: Some("trap".into()), hold: Some(Hold::ForS(86_400)), ..Terms::default() };
-        let request = ListingsRequest::Bulk { zone: ZONE.into(), terms: Some(terms), reason: None };
+        let op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::For(Duration::from_secs(86_400)) };
+        let request = ListingsRequest::Bulk { zone: ZONE.into(), op, reason: Some("trap".into()) };
         match ask_with_lines(&self.state, &Request::Listings { asked: request }, &mut lines.as_bytes()) {
             Ok(Answer::Listings { told: ListingsAnswer::Report { report } }) => Ok(report.listed),
             other => Err(io::Error::other(format!("{other:?}"))),
@@ -282,8 +282,9 @@ impl Server {
     }
 
     fn list(&self, key: String) -> io::Result<()> {
-        let terms = Terms { hold: Some(Hold::ForS(3_600)), reason: Some("Eicar".into()), ..Terms::default() };
-        let request = ListingsRequest::Change { zone: ZONE.into(), keys: vec![key], terms: Some(terms), reason: None };
+        let op = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::For(Duration::from_secs(3_600)) };
+        let reason = Some("Eicar".into());
+        let request = ListingsRequest::Change { zone: ZONE.into(), keys: vec![key], op, reason };
         match ask(&self.state, &Request::Listings { asked: request }).map_err(io::Error::other)? {
             Answer::Listings { told: ListingsAnswer::Changed { .. } } => Ok(()),
             other => Err(io::Error::other(format!("{other:?}"))),

@@ -15,12 +15,12 @@ use super::{control::StateArgument, printable};
 use crate::{
     control::{
         Answer, Request, ask_for_lines, ask_with_lines,
-        listings::{BulkReport, Changed, Hold, ListingsAnswer, ListingsRequest, PAGE, Terms, parse_hold},
+        listings::{BulkReport, Changed, ListingsAnswer, ListingsRequest, PAGE, parse_lifetime},
     },
     live::{
         asked::AskedKey,
         clock,
-        listings::{Event, Key, Outcome, Record, Verdict},
+        listings::{Event, Key, Lifetime, Op, Outcome, Record, Verdict},
     },
 };
 
@@ -34,10 +34,10 @@ pub(super) struct ListArguments {
     keys: Vec<String>,
     /// How long: 90s, 1h, 7d, or a number of seconds [default: what the zone's rule says]
     #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "forever"], value_parser = for_time)]
-    for_time: Option<Hold>,
+    for_time: Option<Lifetime>,
     /// Until when: 2026-11-23T10:00:00Z, or seconds since 1970; may shorten what holds already
     #[arg(long, value_name = "WHEN", conflicts_with = "forever", value_parser = until_when)]
-    until: Option<Hold>,
+    until: Option<Lifetime>,
     /// Until it is delisted, or as long as the zone's rule allows
     #[arg(long)]
     forever: bool,
@@ -129,31 +129,32 @@ pub(super) struct HistoryArguments {
 }
 
 pub(super) fn list(arguments: &ListArguments) -> anyhow::Result<ExitCode> {
-    let hold = arguments.for_time.or(arguments.until).or(arguments.forever.then_some(Hold::Endless));
-    let terms = Terms {
-        is_excluded: arguments.exclude,
-        hold,
-        address: arguments.value,
-        text: arguments.text.clone(),
-        reason: arguments.reason.clone(),
+    let endless = arguments.forever.then_some(Lifetime::Endless);
+    let lifetime = arguments.for_time.or(arguments.until).or(endless).unwrap_or_default();
+    let verdict = if arguments.exclude {
+        Verdict::Excluded
+    } else {
+        Verdict::Listed { address: arguments.value, text: arguments.text.clone() }
     };
-    change(&arguments.zone, &arguments.keys, Some(terms), None, &arguments.state)
+    let op = Op::Put { verdict, lifetime };
+    change(&arguments.zone, &arguments.keys, &op, arguments.reason.as_ref(), &arguments.state)
 }
 
 pub(super) fn delist(arguments: &DelistArguments) -> anyhow::Result<ExitCode> {
-    change(&arguments.zone, &arguments.keys, None, arguments.reason.clone(), &arguments.state)
+    change(&arguments.zone, &arguments.keys, &Op::Delist, arguments.reason.as_ref(), &arguments.state)
 }
 
 fn change(
     zone: &str,
     keys: &[String],
-    terms: Option<Terms>,
-    reason: Option<String>,
+    op: &Op,
+    reason: Option<&String>,
     state: &StateArgument,
 ) -> anyhow::Result<ExitCode> {
-    let zone = zone.to_owned();
+    let said = || (zone.to_owned(), op.clone(), reason.cloned());
     if keys == ["-"] {
-        let request = Request::Listings { asked: ListingsRequest::Bulk { zone, terms, reason } };
+        let (zone, op, reason) = said();
+        let request = Request::Listings { asked: ListingsRequest::Bulk { zone, op, reason } };
         let ask = |folder: &Path| ask_with_lines(folder, &request, &mut io::stdin().lock());
         return state.print(&state.answer(ask)?);
     }
@@ -161,8 +162,8 @@ fn change(
     let (mut all, mut rest) = (Vec::new(), keys);
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(piece_len(rest));
-        let (zone, terms, reason) = (zone.clone(), terms.clone(), reason.clone());
-        let request = ListingsRequest::Change { zone, keys: piece.to_vec(), terms, reason };
+        let (zone, op, reason) = said();
+        let request = ListingsRequest::Change { zone, keys: piece.to_vec(), op, reason };
         let answer = state.request(&Request::Listings { asked: request });
         let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else {
             // What was done before is done, and is told first.
@@ -270,12 +271,15 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
-fn for_time(text: &str) -> Result<Hold, String> {
-    parse_hold(text)?.ok_or_else(|| "expected a time such as 90s, 1h or 7d, or a number of seconds".to_owned())
+fn for_time(text: &str) -> Result<Lifetime, String> {
+    match parse_lifetime(text)? {
+        Lifetime::Default => Err("expected a time such as 90s, 1h or 7d, or a number of seconds".to_owned()),
+        lifetime => Ok(lifetime),
+    }
 }
 
-fn until_when(text: &str) -> Result<Hold, String> {
-    let until_s = clock::parse_date(text).map(Hold::UntilS);
+fn until_when(text: &str) -> Result<Lifetime, String> {
+    let until_s = clock::parse_date(text).map(Lifetime::Until);
     until_s.ok_or_else(|| "expected a time such as 2026-11-23T10:00:00Z, or seconds since 1970".to_owned())
 }
 
@@ -391,9 +395,7 @@ fn show_record(record: &Record, now_s: u64) -> String {
 
 fn show_more(last: &Record, more: usize) -> String {
     let Record { zone, key, .. } = last;
-    format!(
-        "and {more} more: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time"
-    )
+    format!("and {more} more: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time")
 }
 
 fn show_event(event: &Event) -> String {

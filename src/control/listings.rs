@@ -3,7 +3,7 @@
 //! A few keys go in one request. Many go as lines behind it, until the client closes its side, and are answered with one report
 //! at the end. What the server tells of many (an export) comes as lines behind its answer.
 
-use std::{collections::VecDeque, fmt, io, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{collections::VecDeque, io, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -30,33 +30,6 @@ use crate::{
     wire::name::Name,
 };
 
-/// On what terms keys are listed or excluded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// They are not to be listed, whatever the files say.
-    pub is_excluded: bool,
-    /// For how long; none leaves it to the zone's rule.
-    pub hold: Option<Hold>,
-    /// The return code; none is the zone's own.
-    pub address: Option<Ipv4Addr>,
-    /// The TXT template; none is the zone's own.
-    pub text: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// For how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hold {
-    /// So many seconds.
-    ForS(u64),
-    /// Until this second since the epoch.
-    UntilS(u64),
-    /// As long as the zone's rule allows.
-    Endless,
-}
-
 /// What is asked, tagged as other requests are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "command")]
@@ -67,18 +40,18 @@ pub enum ListingsRequest {
         zone: String,
         /// Addresses, prefixes, names.
         keys: Vec<String>,
-        /// On these terms; none delists.
-        terms: Option<Terms>,
-        /// Why, for a delisting.
+        /// What becomes of them.
+        op: Op,
+        /// Why.
         reason: Option<String>,
     },
     /// The same with the keys in lines behind this one.
     Bulk {
         /// In this zone.
         zone: String,
-        /// On these terms, unless a line has its own; none delists.
-        terms: Option<Terms>,
-        /// Why, for a delisting.
+        /// What becomes of them, as far as a line does not say otherwise.
+        op: Op,
+        /// Why, likewise.
         reason: Option<String>,
     },
     /// Records as they were exported are in lines behind this one.
@@ -181,33 +154,21 @@ pub struct LineFault {
 
 /// Faults that are named one by one.
 const FAULTS_NAMED: usize = 50;
-/// Lines that go to the writer together, and how many such blocks may be on their way: while one is on its way to the disk, the
-/// next ones are read.
-const BLOCK_LINES: usize = 1_000;
-const BLOCKS_ON_THEIR_WAY: usize = 4;
+/// Of many changes so many go to the writer together, and so many such blocks may be on their way: while one is on its way to the
+/// disk, the next ones are read, and what others ask for comes in between.
+pub(super) const BLOCK_LEN: usize = 1_000;
+pub(super) const BLOCKS_ON_THEIR_WAY: usize = 4;
 /// After its first line a block waits for more of them this long at most: whoever writes them one by one wants each listed.
 const BLOCK_WAIT: Duration = Duration::from_millis(100);
 /// Listings that are read from the store at once, and told in one answer.
 pub const PAGE: usize = 1_000;
 
-impl Terms {
-    fn op(&self) -> Op {
-        let verdict = if self.is_excluded {
-            Verdict::Excluded
-        } else {
-            Verdict::Listed { address: self.address, text: self.text.clone() }
-        };
-        let lifetime = match self.hold {
-            None => Lifetime::Default,
-            Some(Hold::ForS(seconds)) => Lifetime::For(Duration::from_secs(seconds)),
-            Some(Hold::UntilS(until_s)) => Lifetime::Until(until_s),
-            Some(Hold::Endless) => Lifetime::Endless,
-        };
-        Op::Put { verdict, lifetime }
-    }
-}
-
 impl BulkReport {
+    /// Changes that were made.
+    const fn done(&self) -> usize {
+        self.listed + self.extended + self.excluded + self.delisted
+    }
+
     fn count(&mut self, line: usize, outcome: &Outcome) {
         match outcome {
             Outcome::Listed { .. } => self.listed += 1,
@@ -231,13 +192,13 @@ impl BulkReport {
 ///
 /// # Errors
 /// When it is none of these.
-pub fn parse_hold(text: &str) -> Result<Option<Hold>, String> {
+pub fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
     match text {
-        "-" => Ok(None),
-        "forever" => Ok(Some(Hold::Endless)),
-        _ => match clock::parse_span(text).map(|time| time.as_secs()) {
-            Some(0) | None => Err(format!("`{text}` is not a time such as 90s, 1h or 7d, nor - or forever")),
-            Some(seconds) => Ok(Some(Hold::ForS(seconds))),
+        "-" => Ok(Lifetime::Default),
+        "forever" => Ok(Lifetime::Endless),
+        _ => match clock::parse_span(text).filter(|time| time.as_secs() > 0) {
+            Some(time) => Ok(Lifetime::For(time)),
+            None => Err(format!("`{text}` is not a time such as 90s, 1h or 7d, nor - or forever")),
         },
     }
 }
@@ -251,7 +212,7 @@ fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
 }
 
 /// Reads a line of many: `[!]KEY [TIME [REASON]]`; `!` excludes, and a line may be empty or a `#` comment.
-fn parse_line(line: &str, zone: &Name, terms: Option<&Terms>, reason: Option<&String>) -> Result<Vec<Change>, String> {
+fn parse_line(line: &str, zone: &Name, op: &Op, reason: Option<&String>) -> Result<Vec<Change>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(Vec::new());
@@ -261,25 +222,39 @@ fn parse_line(line: &str, zone: &Name, terms: Option<&Terms>, reason: Option<&St
     let (is_excluded, word) = word.strip_prefix('!').map_or((false, word), |word| (true, word));
     let own_reason = Some(why.trim()).filter(|why| !why.is_empty()).map(str::to_owned);
     let keys = parse_keys(word)?;
-    let (op, reason) = match terms {
-        None if is_excluded || !rest.trim().is_empty() => {
+    let op = match op {
+        Op::Delist if is_excluded || !rest.trim().is_empty() => {
             return Err("to delist, a line has a key and nothing else".to_owned());
         }
-        None => (Op::Delist, reason.cloned()),
-        Some(terms) => {
-            let mut terms = terms.clone();
-            terms.is_excluded |= is_excluded;
-            if !time.is_empty() {
-                let next = why.split_whitespace().next().unwrap_or_default();
-                if time.parse::<u64>().is_ok() && humantime::parse_duration(&format!("{time}{next}")).is_ok() {
-                    return Err(format!("`{time} {next}` is a time in two words: write {time}{next}"));
-                }
-                terms.hold = parse_hold(time)?.or(terms.hold);
-            }
-            (terms.op(), own_reason.or(terms.reason))
+        Op::Delist => Op::Delist,
+        Op::Put { verdict, lifetime } => {
+            let verdict = if is_excluded { Verdict::Excluded } else { verdict.clone() };
+            let lifetime = match own_lifetime(time, why)? {
+                Lifetime::Default => *lifetime,
+                own => own,
+            };
+            Op::Put { verdict, lifetime }
         }
     };
+    let reason = own_reason.or_else(|| reason.cloned());
     Ok(keys.into_iter().map(|key| Change { zone: zone.clone(), key, op: op.clone(), reason: reason.clone() }).collect())
+}
+
+/// The time of a line, if it has one; `why` is what follows it.
+fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
+    if time.is_empty() {
+        return Ok(Lifetime::Default);
+    }
+    let next = why.split_whitespace().next().unwrap_or_default();
+    if time.parse::<u64>().is_ok() && humantime::parse_duration(&format!("{time}{next}")).is_ok() {
+        return Err(format!("`{time} {next}` is a time in two words: write {time}{next}"));
+    }
+    parse_lifetime(time)
+}
+
+/// Reads a line of what was exported.
+fn parse_record(line: &str) -> Result<Vec<Record>, String> {
+    serde_json::from_str(line).map(|record| vec![record]).map_err(|error| error.to_string())
 }
 
 impl ListingsRequest {
@@ -306,14 +281,18 @@ impl Clerk<'_> {
         writer: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Told> {
         Ok(match request {
-            ListingsRequest::Change { zone, keys, terms, reason } => {
-                self.change(&zone, &keys, terms.as_ref(), reason.as_ref()).await
-            }
-            ListingsRequest::Bulk { zone, terms, reason } => match self.zone(&zone) {
-                Ok(zone) => self.bulk(reader, |line| parse_line(line, &zone, terms.as_ref(), reason.as_ref())).await,
+            ListingsRequest::Change { zone, keys, op, reason } => self.change(&zone, &keys, &op, reason.as_ref()).await,
+            ListingsRequest::Bulk { zone, op, reason } => match self.zone(&zone) {
+                Ok(zone) => {
+                    let parse = |line: &str| parse_line(line, &zone, &op, reason.as_ref());
+                    bulk(reader, parse, |changes| self.order(changes)).await
+                }
                 Err(why) => Err(why),
             },
-            ListingsRequest::Import => self.import(reader).await,
+            ListingsRequest::Import => {
+                let restore = |records| self.listings.restore(records, self.origin.clone());
+                bulk(reader, parse_record, restore).await
+            }
             ListingsRequest::Show { zone, after, limit, counts_more } => {
                 self.show(&zone, after, limit, counts_more).await
             }
@@ -334,10 +313,8 @@ impl Clerk<'_> {
         texts.iter().map(|text| self.zone(text)).collect()
     }
 
-    async fn change(&self, zone: &str, texts: &[String], terms: Option<&Terms>, reason: Option<&String>) -> Told {
+    async fn change(&self, zone: &str, texts: &[String], op: &Op, reason: Option<&String>) -> Told {
         let zone = self.zone(zone)?;
-        let op = terms.map_or(Op::Delist, Terms::op);
-        let reason = terms.and_then(|terms| terms.reason.as_ref()).or(reason);
         let mut changes = Vec::new();
         for text in texts {
             for key in parse_keys(text).map_err(Unmet::Wrong)? {
@@ -354,74 +331,6 @@ impl Clerk<'_> {
 
     fn order(&self, changes: Vec<Change>) -> oneshot::Receiver<Applied> {
         self.listings.order(Batch::each(changes, self.origin.clone()))
-    }
-
-    async fn bulk(
-        &self,
-        reader: &mut (impl AsyncBufRead + Unpin),
-        parse: impl Fn(&str) -> Result<Vec<Change>, String>,
-    ) -> Told {
-        let mut report = BulkReport::default();
-        let mut on_their_way = VecDeque::new();
-        let (mut changes, mut lines) = (Vec::new(), Vec::new());
-        let (mut reading, mut due) = (Lines::new(reader), Instant::now());
-        loop {
-            let next = if lines.is_empty() { Ok(reading.next().await) } else { timeout_at(due, reading.next()).await };
-            let is_due = next.is_err();
-            let (line, fault) = apart(next.unwrap_or(Ok(None)));
-            let is_end = line.is_none() && !is_due;
-            if let Some((number, line)) = line {
-                match line.and_then(&parse) {
-                    Ok(parsed) => {
-                        if lines.is_empty() {
-                            due = Instant::now() + BLOCK_WAIT;
-                        }
-                        lines.resize(lines.len() + parsed.len(), number);
-                        changes.extend(parsed);
-                    }
-                    Err(why) => report.fault(number, why),
-                }
-            }
-            if changes.len() >= BLOCK_LINES || (is_due || is_end) && !changes.is_empty() {
-                let block = self.order(std::mem::take(&mut changes));
-                on_their_way.push_back((std::mem::take(&mut lines), block));
-            }
-            while on_their_way.len() > if is_end { 0 } else { BLOCKS_ON_THEIR_WAY } {
-                let Some((lines, block)) = on_their_way.pop_front() else { break };
-                settle(&mut report, &lines, block.await.unwrap_or(Err(StoreError::Ending)))?;
-            }
-            if is_end {
-                return ended(fault, reading.number(), report);
-            }
-        }
-    }
-
-    async fn import(&self, reader: &mut (impl AsyncBufRead + Unpin)) -> Told {
-        let mut report = BulkReport::default();
-        let mut reading = Lines::new(reader);
-        let (mut records, mut lines) = (Vec::new(), Vec::new());
-        loop {
-            let (line, fault) = apart(reading.next().await);
-            let is_end = line.is_none();
-            if let Some((number, line)) = line {
-                match line.and_then(|line| serde_json::from_str(line).map_err(|error| error.to_string())) {
-                    Ok(record) => {
-                        records.push(record);
-                        lines.push(number);
-                    }
-                    Err(why) => report.fault(number, why),
-                }
-            }
-            if records.len() >= BLOCK_LINES || is_end && !records.is_empty() {
-                let (listings, block) = (self.listings.clone(), std::mem::take(&mut records));
-                let applied =
-                    task::spawn_blocking(move || listings.restore(block)).await.unwrap_or(Err(StoreError::Ending));
-                settle(&mut report, &std::mem::take(&mut lines), applied)?;
-            }
-            if is_end {
-                return ended(fault, reading.number(), report);
-            }
-        }
     }
 
     async fn show(&self, zone: &str, after: Option<Key>, limit: usize, counts_more: bool) -> Told {
@@ -492,13 +401,53 @@ async fn look_aside(look: impl FnOnce() -> Result<ListingsAnswer, StoreError> + 
     Ok(task::spawn_blocking(look).await??)
 }
 
-/// Adds what became of a block of lines to a report.
-fn settle(report: &mut BulkReport, lines: &[usize], applied: Applied) -> Result<(), Unmet> {
-    let outcomes = applied.map_err(|why| Unmet::Failed(stopped(why, lines.first(), report)))?;
-    for (line, outcome) in lines.iter().zip(outcomes) {
-        report.count(*line, &outcome);
+/// Has what many lines mean done, block by block, and reports. Where a block cannot be done, no more are read, and those that are
+/// on their way behind it, which may be done yet, are waited for: what is told is how it is then.
+async fn bulk<T>(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    parse: impl Fn(&str) -> Result<Vec<T>, String>,
+    order: impl Fn(Vec<T>) -> oneshot::Receiver<Applied>,
+) -> Told {
+    let mut report = BulkReport::default();
+    let mut on_their_way = VecDeque::new();
+    let (mut block, mut lines) = (Vec::new(), Vec::new());
+    let (mut reading, mut due) = (Lines::new(reader), Instant::now());
+    let mut failed = None;
+    loop {
+        let next = if lines.is_empty() { Ok(reading.next().await) } else { timeout_at(due, reading.next()).await };
+        let is_due = next.is_err();
+        let (line, fault) = apart(next.unwrap_or(Ok(None)));
+        let is_end = line.is_none() && !is_due;
+        if let Some((number, line)) = line {
+            match line.and_then(&parse) {
+                Ok(parsed) => {
+                    if lines.is_empty() {
+                        due = Instant::now() + BLOCK_WAIT;
+                    }
+                    lines.resize(lines.len() + parsed.len(), number);
+                    block.extend(parsed);
+                }
+                Err(why) => report.fault(number, why),
+            }
+        }
+        if block.len() >= BLOCK_LEN || (is_due || is_end) && !block.is_empty() {
+            on_their_way.push_back((std::mem::take(&mut lines), order(std::mem::take(&mut block))));
+        }
+        while on_their_way.len() > if is_end || failed.is_some() { 0 } else { BLOCKS_ON_THEIR_WAY } {
+            let Some((lines, block)) = on_their_way.pop_front() else { break };
+            match block.await.unwrap_or(Err(StoreError::Ending)) {
+                Ok(outcomes) => lines.iter().zip(&outcomes).for_each(|(line, outcome)| report.count(*line, outcome)),
+                Err(why) => _ = failed.get_or_insert((why, lines.first().copied().unwrap_or_default())),
+            }
+        }
+        if let Some((why, line)) = failed {
+            let done = report.done();
+            return Err(Unmet::Failed(format!("{done} changes are done, and from line {line} on not all are: {why}")));
+        }
+        if is_end {
+            return ended(fault, reading.number(), report);
+        }
     }
-    Ok(())
 }
 
 /// What was read, and why nothing follows, if that is not the end.
@@ -509,14 +458,9 @@ fn apart<T>(read: io::Result<Option<T>>) -> (Option<T>, Option<io::Error>) {
 /// The answer when all that could be read is done.
 fn ended(fault: Option<io::Error>, line: usize, report: BulkReport) -> Told {
     match fault {
-        Some(why) => Err(Unmet::Wrong(stopped(why, Some(&line), &report))),
+        Some(why) => Err(Unmet::Wrong(format!("{why}; stopped at line {line}, after {} changes", report.done()))),
         None => Ok(ListingsAnswer::Report { report }),
     }
-}
-
-fn stopped(why: impl fmt::Display, line: Option<&usize>, report: &BulkReport) -> String {
-    let done = report.listed + report.extended + report.excluded + report.delisted;
-    format!("{why}; stopped at line {}, after {done} changes", line.copied().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -526,8 +470,9 @@ mod tests {
     #[test]
     fn lines_of_many() {
         let zone = Name::parse(b"virbl.tee.gr").expect("a name");
-        let terms = Terms { reason: Some("bulk".into()), hold: Some(Hold::ForS(60)), ..Terms::default() };
-        let read = |line: &str| parse_line(line, &zone, Some(&terms), None);
+        let lifetime = Lifetime::For(Duration::from_secs(60));
+        let (op, reason) = (Op::Put { verdict: Verdict::LISTED, lifetime }, "bulk".to_owned());
+        let read = |line: &str| parse_line(line, &zone, &op, Some(&reason));
         let one = |line: &str| read(line).expect(line).remove(0);
         let put = |change: &Change| match &change.op {
             Op::Put { verdict, lifetime } => (verdict.clone(), *lifetime),
@@ -550,7 +495,32 @@ mod tests {
         assert!(read("192.0.2.1 0").is_err());
         assert!(read("192.0.2.1 5 years").expect_err("two words").contains("write 5years"));
         assert_eq!(put(&one("192.0.2.1 5 mails")).1, Lifetime::For(Duration::from_secs(5)));
-        assert_eq!(parse_line("192.0.2.1", &zone, None, None).expect("a delisting")[0].op, Op::Delist);
-        assert!(parse_line("!192.0.2.1", &zone, None, None).is_err());
+        let delist = |line: &str| parse_line(line, &zone, &Op::Delist, Some(&reason));
+        let delisting = delist("192.0.2.1").expect("a delisting").remove(0);
+        assert_eq!((delisting.op, delisting.reason.as_deref()), (Op::Delist, Some("bulk")));
+        assert!(delist("!192.0.2.1").is_err() && delist("192.0.2.1 1h").is_err());
+    }
+
+    /// What lists finds no room on the disk, and what excludes behind it does.
+    #[tokio::test]
+    async fn what_is_on_its_way_behind_a_block_that_fails_is_told() {
+        let ordered = std::cell::Cell::new(0);
+        let order = |block: Vec<String>| {
+            assert!(block.len() <= BLOCK_LEN);
+            ordered.set(ordered.get() + 1);
+            let (sender, receiver) = oneshot::channel();
+            let applied = match ordered.get() {
+                2 => Err(StoreError::Unwritable("no room".to_owned())),
+                _ => Ok(vec![Outcome::Excluded { until_s: None }; block.len()]),
+            };
+            sender.send(applied).expect("awaited");
+            receiver
+        };
+        let lines = "!192.0.2.1\n".repeat(20 * BLOCK_LEN);
+        let told = bulk(&mut lines.as_bytes(), |line| Ok(vec![line.to_owned()]), order).await;
+        // The second failed when the sixth was on its way.
+        assert_eq!(ordered.get(), 6, "and no more are read");
+        let Err(Unmet::Failed(why)) = told else { panic!("{told:?}") };
+        assert!(why.starts_with("5000 changes are done, and from line 1001 on not all are: the store"), "{why}");
     }
 }

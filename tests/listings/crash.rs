@@ -14,9 +14,9 @@ use std::{
 use dnsbld::{
     control::{
         Answer, Request, ask,
-        listings::{Hold, ListingsAnswer, ListingsRequest, Terms},
+        listings::{ListingsAnswer, ListingsRequest},
     },
-    live::listings::{Outcome, Record},
+    live::listings::{Lifetime, Op, Outcome, Record, Verdict},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -57,11 +57,11 @@ fn pester(state: &std::path::Path, asker: u8, seed: u64, book: &Book, is_over: &
             Ask::ListUntil(random.random_range(2_000_000_000..4_000_000_000))
         };
         book.lock().expect("whole").insert(key.clone(), Known::Either(before, asked));
-        let terms = match asked {
-            Ask::ListUntil(until_s) => Some(Terms { hold: Some(Hold::UntilS(until_s)), ..Terms::default() }),
-            Ask::Delist => None,
+        let op = match asked {
+            Ask::ListUntil(until_s) => Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::Until(until_s) },
+            Ask::Delist => Op::Delist,
         };
-        let request = ListingsRequest::Change { zone: ZONE.into(), keys: vec![key.clone()], terms, reason: None };
+        let request = ListingsRequest::Change { zone: ZONE.into(), keys: vec![key.clone()], op, reason: None };
         let answer = ask(state, &Request::Listings { asked: request });
         let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else { return };
         let now = match &changes[0].outcome {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use dnsbld::live::listings::{Lifetime, Outcome, Refusal, Rule, Rules, Verdict, What};
+use dnsbld::live::listings::{Lifetime, Origin, Outcome, Record, Refusal, Rule, Rules, Verdict, What};
 
 use super::world::{HOUR, MINUTE, TEN, World, key, name, put, somebody};
 
@@ -41,6 +41,57 @@ fn repeats_escalate_within_the_window() {
     let listed =
         [What::Listed, What::Extended, What::Expired, What::Listed, What::Extended, What::Delisted, What::Listed];
     assert_eq!(what, listed);
+}
+
+#[test]
+fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
+    let rule = Rule { escalation_s: vec![DAY, 7 * DAY], longest_s: Some(30 * DAY), ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let get = |text: &str| world.listings.get(&name("virbl.tee.gr"), &key(text)).expect("readable").expect("listed");
+    let importer = Origin { who: "mover".into(), ..somebody() };
+    let import = |record: &Record| {
+        let applied = world.listings.restore(vec![record.clone()], importer.clone()).blocking_recv().expect("told");
+        applied.expect("written").remove(0)
+    };
+    let list = |text: &str| world.list("virbl.tee.gr", text, Lifetime::Default);
+    list("192.0.2.55");
+    let exported = get("192.0.2.55");
+    world.at(TEN + MINUTE);
+    for _ in 0..2 {
+        assert_eq!(import(&exported), Outcome::Extended { until_s: Some(TEN + HOUR), times: 1 });
+        assert_eq!(get("192.0.2.55"), exported, "as it was");
+    }
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+    assert_eq!(import(&exported), Outcome::Listed { until_s: Some(TEN + HOUR), times: 1 });
+    world.at(TEN + 2 * HOUR);
+    assert_eq!(list("192.0.2.55"), Outcome::Listed { until_s: Some(TEN + 2 * HOUR + DAY), times: 2 });
+    let events = world.history("virbl.tee.gr", "192.0.2.55");
+    let who: Vec<(What, &str)> = events.iter().map(|event| (event.what, &*event.origin.who)).collect();
+    let expected = [
+        (What::Listed, "postmaster"),
+        (What::Extended, "mover"),
+        (What::Extended, "mover"),
+        (What::Delisted, "postmaster"),
+        (What::Listed, "mover"),
+        (What::Expired, "dnsbld"),
+        (What::Listed, "postmaster"),
+    ];
+    assert_eq!(who, expected);
+
+    // From another server, whose rule allows more: an end as far as this one's does, one time, and an old one none.
+    for (number, days, times) in [(56, 1, 2), (57, 31, 1)] {
+        let text = format!("192.0.2.{number}");
+        let (counted_s, now_s) = (TEN + 2 * HOUR - days * DAY, TEN + 2 * HOUR);
+        let elsewhere = Record { key: key(&text), until_s: None, times: 5, counted_s, since_s: 7, ..exported.clone() };
+        world.at(now_s);
+        assert_eq!(import(&elsewhere), Outcome::Listed { until_s: Some(now_s + 30 * DAY), times: 5 });
+        assert_eq!(get(&text), Record { until_s: Some(now_s + 30 * DAY), ..elsewhere });
+        world.at(now_s + HOUR);
+        let again = Outcome::Extended { until_s: Some(now_s + 30 * DAY), times };
+        assert_eq!(list(&text), again);
+    }
+    let excluded = Record { key: key("192.0.2.58"), verdict: Verdict::Excluded, until_s: None, times: 0, ..exported };
+    assert_eq!(import(&excluded), Outcome::Excluded { until_s: None }, "an exclusion may be endless");
 }
 
 #[test]

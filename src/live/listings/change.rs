@@ -35,7 +35,8 @@ impl Verdict {
 }
 
 /// How long a listing is to hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Lifetime {
     /// As long as the zone's rule says.
     #[default]
@@ -49,7 +50,8 @@ pub enum Lifetime {
 }
 
 /// What is to become of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Op {
     /// It is listed or excluded. Of the same key the newest replaces.
     Put {

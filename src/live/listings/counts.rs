@@ -6,10 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{
-    Applied, Change, Door, Op, Outcome, StoreError, Verdict,
-    decide::{Order, Work},
-};
+use super::{Applied, Op, Outcome, StoreError, Verdict, decide::Order};
 use crate::{live::served::Cell, wire::name::Name};
 
 /// Door, operation and result: few words each, so that nobody can make series by asking.
@@ -49,17 +46,16 @@ impl UpdateCounts {
             return;
         }
         let served = self.served.load();
-        // What was exported is taken back by command.
-        let door = if order.origin.door == Door::Server { Door::Command } else { order.origin.door }.word();
+        let door = order.origin.door.word();
         let mut index = 0;
         let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-        for run in order.work.chunk_by(|one, next| zone(one) == zone(next)) {
-            let zone = run.first().map(zone).filter(|zone| served.snapshot.zone(zone).is_some());
+        for run in order.work.chunk_by(|one, next| one.change.zone == next.change.zone) {
+            let zone = run.first().map(|work| &work.change.zone).filter(|zone| served.snapshot.zone(zone).is_some());
             let counts = zones.entry(zone.cloned()).or_default();
             for work in run {
                 let result =
                     applied.as_ref().ok().and_then(|outcomes| outcomes.get(index)).map_or("failed", Outcome::word);
-                *counts.entry((door, op(work), result)).or_default() += 1;
+                *counts.entry((door, word(&work.change.op), result)).or_default() += 1;
                 index += 1;
             }
         }
@@ -76,18 +72,10 @@ impl UpdateCounts {
     }
 }
 
-fn zone(work: &Work) -> &Name {
-    match work {
-        Work::Change(change) => &change.zone,
-        Work::Restore(record) => &record.zone,
+fn word(op: &Op) -> &'static str {
+    match op {
+        Op::Delist => "delist",
+        Op::Put { verdict: Verdict::Excluded, .. } => "exclude",
+        Op::Put { verdict: Verdict::Listed { .. }, .. } => "list",
     }
-}
-
-fn op(work: &Work) -> &'static str {
-    let verdict = match work {
-        Work::Change(Change { op: Op::Delist, .. }) => return "delist",
-        Work::Change(Change { op: Op::Put { verdict, .. }, .. }) => verdict,
-        Work::Restore(record) => &record.verdict,
-    };
-    if *verdict == Verdict::Excluded { "exclude" } else { "list" }
 }

@@ -10,7 +10,7 @@ use std::{
 use super::{
     Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, StoreError, Verdict,
     What,
-    rules::{Rule, Rules, Situation},
+    rules::{Rules, Situation},
     serving::{Edit, Serving},
     store::{Known, StoreFault, Tables},
 };
@@ -20,10 +20,25 @@ use crate::{wire::name::Name, zone::live::Place};
 const EXCLUSIONS_BEYOND: usize = 100_000;
 
 /// One thing to be done.
-pub(super) enum Work {
-    Change(Change),
-    /// What was exported, as it was.
-    Restore(Box<Record>),
+pub(super) struct Work {
+    pub(super) change: Change,
+    /// What was exported: it comes back as it was, but for its end, which the zone's rule may bring nearer.
+    exported: Option<Box<Record>>,
+}
+
+impl From<Change> for Work {
+    fn from(change: Change) -> Self {
+        Self { change, exported: None }
+    }
+}
+
+impl From<Record> for Work {
+    fn from(record: Record) -> Self {
+        let lifetime = record.until_s.map_or(Lifetime::Endless, Lifetime::Until);
+        let op = Op::Put { verdict: record.verdict.clone(), lifetime };
+        let change = Change { zone: record.zone.clone(), key: record.key.clone(), op, reason: record.reason.clone() };
+        Self { change, exported: Some(Box::new(record)) }
+    }
 }
 
 /// Things that are done together.
@@ -39,10 +54,9 @@ impl Order {
     /// Whether it lists nothing. When a list has gone mad, and has filled the disk perhaps, what takes back and excludes is the
     /// brake.
     pub(super) fn lists_nothing(&self) -> bool {
-        self.work.iter().all(|work| match work {
-            Work::Change(Change { op: Op::Put { verdict, .. }, .. }) => *verdict == Verdict::Excluded,
-            Work::Change(Change { op: Op::Delist, .. }) => true,
-            Work::Restore(record) => record.verdict == Verdict::Excluded,
+        self.work.iter().all(|work| match &work.change.op {
+            Op::Put { verdict, .. } => *verdict == Verdict::Excluded,
+            Op::Delist => true,
         })
     }
 }
@@ -81,7 +95,8 @@ impl Group<'_, '_> {
             return Ok(Err(StoreError::ConditionFailed));
         }
         let mut adds = Vec::new();
-        let mut refusals: Vec<Option<Refusal>> = order.work.iter().map(|work| self.refuse(work, &mut adds)).collect();
+        let mut refusals: Vec<Option<Refusal>> =
+            order.work.iter().map(|work| self.refuse(&work.change, &mut adds)).collect();
         if order.is_atomic && refusals.iter().any(Option::is_some) {
             self.forget(&adds);
             let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
@@ -90,10 +105,9 @@ impl Group<'_, '_> {
         }
         let mut outcomes = Vec::with_capacity(order.work.len());
         for (work, refusal) in order.work.iter().zip(refusals.drain(..)) {
-            outcomes.push(match (refusal, work) {
-                (Some(refusal), _) => Outcome::Refused { refusal },
-                (None, Work::Change(change)) => self.change(change, &order.origin)?,
-                (None, Work::Restore(record)) => self.restore(record)?,
+            outcomes.push(match refusal {
+                Some(refusal) => Outcome::Refused { refusal },
+                None => self.change(work, &order.origin)?,
             });
         }
         Ok(Ok(outcomes))
@@ -113,18 +127,7 @@ impl Group<'_, '_> {
     }
 
     /// Why something is not to be done, by the rules alone. What it adds to its zone is noted, in `adds` too.
-    fn refuse(&mut self, work: &Work, adds: &mut Vec<(Name, Place)>) -> Option<Refusal> {
-        let restored;
-        let change = match work {
-            Work::Change(change) => change,
-            Work::Restore(record) => {
-                let lifetime = record.until_s.map_or(Lifetime::Endless, Lifetime::Until);
-                let op = Op::Put { verdict: record.verdict.clone(), lifetime };
-                restored =
-                    Change { zone: record.zone.clone(), key: record.key.clone(), op, reason: record.reason.clone() };
-                &restored
-            }
-        };
+    fn refuse(&mut self, change: &Change, adds: &mut Vec<(Name, Place)>) -> Option<Refusal> {
         let rule = self.rules.of(&change.zone);
         let refusal = rule.refuse(change, &self.situation);
         let Op::Put { verdict, .. } = &change.op else { return refusal };
@@ -154,8 +157,8 @@ impl Group<'_, '_> {
         }
     }
 
-    fn change(&mut self, change: &Change, origin: &Origin) -> Result<Outcome, StoreFault> {
-        let now_s = self.situation.now_s;
+    fn change(&mut self, work: &Work, origin: &Origin) -> Result<Outcome, StoreFault> {
+        let (change, now_s) = (&work.change, self.situation.now_s);
         let mut known = self.tables.known(&change.zone, &change.key)?;
         if let Some(over) = known.record.take_if(|record| !record.in_force(now_s)) {
             // It was not swept yet: its history comes before what happens now.
@@ -172,10 +175,7 @@ impl Group<'_, '_> {
                 self.remove(change, &known)?;
                 Ok(Outcome::Delisted)
             }
-            Op::Put { verdict, lifetime } => {
-                let rule = self.rules.of(&change.zone);
-                self.put(change, verdict, *lifetime, known, rule, origin)
-            }
+            Op::Put { verdict, lifetime } => self.put(work, verdict, *lifetime, known, origin),
         }
     }
 
@@ -187,59 +187,85 @@ impl Group<'_, '_> {
 
     fn put(
         &mut self,
-        change: &Change,
+        work: &Work,
         verdict: &Verdict,
         lifetime: Lifetime,
         mut known: Known,
-        rule: &Rule,
         origin: &Origin,
     ) -> Result<Outcome, StoreFault> {
-        let now_s = self.situation.now_s;
+        let (change, now_s) = (&work.change, self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
         let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
-        // Several reports of one outbreak are one time.
-        let is_new_time =
-            is_listed && same.is_none_or(|same| now_s >= same.counted_s.saturating_add(rule.repeat_after_s));
-        let times = match same {
-            Some(same) if !is_new_time => same.times,
-            _ if !is_listed => 0,
-            _ => 1 + self.tables.times_since(&known, now_s.saturating_sub(rule.window_s))?,
+        let (record, is_new_time) = match &work.exported {
+            Some(exported) => {
+                // What holds now says nothing of what was exported, and what was listed before is in its own end.
+                let until_s = self.rules.of(&change.zone).until(verdict, lifetime, None, 0, now_s);
+                let is_new_time = is_listed && self.is_uncounted(exported, same, &known)?;
+                (Record { until_s, ..Record::clone(exported) }, is_new_time)
+            }
+            None => self.listed_anew(change, verdict, lifetime, same, &known, origin)?,
         };
-        let until_s = rule.until(verdict, lifetime, same, times, now_s);
-        let record = Record {
-            zone: change.zone.clone(),
-            key: change.key.clone(),
-            verdict: verdict.clone(),
-            since_s: same.map_or(now_s, |same| same.since_s),
-            changed_s: now_s,
-            until_s,
-            times,
-            counted_s: if is_new_time { now_s } else { same.map_or(0, |same| same.counted_s) },
-            reason: change.reason.clone(),
-            origin: origin.clone(),
-        };
+        let (until_s, times) = (record.until_s, record.times);
         let (what, outcome) = match (is_listed, same) {
             (false, _) => (What::Excluded, Outcome::Excluded { until_s }),
             (true, None) => (What::Listed, Outcome::Listed { until_s, times }),
             (true, Some(_)) => (What::Extended, Outcome::Extended { until_s, times }),
         };
+        // A record that comes back keeps who listed it; that it came back is the doing of whoever brought it.
         self.tables.note(&event(change, what, until_s, times, now_s, origin), is_new_time, &mut known)?;
         self.tables.put(&record, &known)?;
         self.edits.push((record.zone.clone(), Edit::of(&record)));
         Ok(outcome)
     }
 
-    fn restore(&mut self, record: &Record) -> Result<Outcome, StoreFault> {
-        let (until_s, times) = (record.until_s, record.times);
-        let mut known = self.tables.known(&record.zone, &record.key)?;
-        let is_listed = record.verdict != Verdict::Excluded;
-        let what = if is_listed { What::Listed } else { What::Excluded };
-        let event = Event { what, at_s: self.situation.now_s, ..expired(record) };
-        self.tables.note(&Event { origin: record.origin.clone(), ..event }, is_listed, &mut known)?;
-        self.tables.put(record, &known)?;
-        self.edits.push((record.zone.clone(), Edit::of(record)));
-        Ok(if is_listed { Outcome::Listed { until_s, times } } else { Outcome::Excluded { until_s } })
+    /// What is kept of a key that is put now, and whether that is one more time; `same` is what was said of it if that said the
+    /// same.
+    fn listed_anew(
+        &self,
+        change: &Change,
+        verdict: &Verdict,
+        lifetime: Lifetime,
+        same: Option<&Record>,
+        known: &Known,
+        origin: &Origin,
+    ) -> Result<(Record, bool), StoreFault> {
+        let (rule, now_s) = (self.rules.of(&change.zone), self.situation.now_s);
+        let is_listed = *verdict != Verdict::Excluded;
+        // Several reports of one outbreak are one time.
+        let is_new_time =
+            is_listed && same.is_none_or(|same| now_s >= same.counted_s.saturating_add(rule.repeat_after_s));
+        let times = match same {
+            Some(same) if !is_new_time => same.times,
+            _ if !is_listed => 0,
+            _ => 1 + self.tables.times_since(known, now_s.saturating_sub(rule.window_s))?,
+        };
+        let record = Record {
+            zone: change.zone.clone(),
+            key: change.key.clone(),
+            verdict: verdict.clone(),
+            since_s: same.map_or(now_s, |same| same.since_s),
+            changed_s: now_s,
+            until_s: rule.until(verdict, lifetime, same, times, now_s),
+            times,
+            counted_s: if is_new_time { now_s } else { same.map_or(0, |same| same.counted_s) },
+            reason: change.reason.clone(),
+            origin: origin.clone(),
+        };
+        Ok((record, is_new_time))
+    }
+
+    /// Whether the last time of a listing that comes back counts yet and is not counted here: unless it is long ago, or the key
+    /// is listed with that time, or its history knows it.
+    fn is_uncounted(&self, exported: &Record, same: Option<&Record>, known: &Known) -> Result<bool, StoreFault> {
+        let (counted_s, window_s) = (exported.counted_s, self.rules.of(&exported.zone).window_s);
+        if counted_s < self.situation.now_s.saturating_sub(window_s)
+            || same.is_some_and(|same| same.counted_s == counted_s)
+        {
+            return Ok(false);
+        }
+        let since = |since_s| self.tables.times_since(known, since_s);
+        Ok(since(counted_s)? == since(counted_s.saturating_add(1))?)
     }
 }
 

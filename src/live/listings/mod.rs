@@ -208,21 +208,20 @@ impl Listings {
     /// Has a batch done, and calls `done` on the writer's thread when it is durable and served. Does not block.
     pub fn submit(&self, batch: Batch, done: impl FnOnce(Applied) + Send + 'static) {
         let Batch { changes, origin, is_atomic, condition } = batch;
-        let work = changes.into_iter().map(Work::Change).collect();
+        let work = changes.into_iter().map(Work::from).collect();
         self.send(Order { work, origin, is_atomic, condition, done: Box::new(done) });
     }
 
-    /// Takes records as they were exported, times and all, as far as the rules allow; returns when they are durable and served.
-    ///
-    /// # Errors
-    /// As [`Self::apply`].
-    pub fn restore(&self, records: Vec<Record>) -> Applied {
+    /// Takes records back as they were exported, with their times and who listed them; only what the rules refuse is not taken,
+    /// and what they allow no longer ends sooner. Of their history, the last time that each was listed counts, unless it is
+    /// counted already, and that somebody brought them is noted. What becomes of them is received when they are durable and
+    /// served.
+    pub fn restore(&self, records: Vec<Record>, origin: Origin) -> oneshot::Receiver<Applied> {
         let (sender, receiver) = oneshot::channel();
-        let work = records.into_iter().map(|record| Work::Restore(Box::new(record))).collect();
-        let origin = Origin { door: Door::Server, who: "dnsbld".into(), from: None };
+        let work = records.into_iter().map(Work::from).collect();
         let done = Box::new(move |applied| drop(sender.send(applied)));
         self.send(Order { work, origin, is_atomic: false, condition: None, done });
-        receiver.blocking_recv().unwrap_or(Err(StoreError::Ending))
+        receiver
     }
 
     fn send(&self, order: Order) {
