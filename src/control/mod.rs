@@ -64,7 +64,7 @@ use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixListener,
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use by_command::ByCommand;
 use claim::{claim, is_free};
@@ -310,8 +310,10 @@ async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
             Ok((stream, _)) => {
                 let desk = desk.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = attend(stream, &desk).await {
-                        warn!("a control connection ended: {error}");
+                    match attend(stream, &desk).await {
+                        Err(error) if is_clients(&error) => debug!("a control connection ended: {error}"),
+                        Err(error) => warn!("a control connection ended: {error}"),
+                        Ok(()) => {}
                     }
                 });
             }
@@ -357,10 +359,10 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
-    let mut line = String::new();
+    let mut line = Vec::new();
     let mut reader = tokio::io::BufReader::new(reader);
-    let read = tokio::time::timeout(PATIENCE, (&mut reader).take(REQUEST_MAX_LEN).read_line(&mut line)).await;
-    if read.map_err(io::Error::other)?? == 0 {
+    let read = tokio::time::timeout(PATIENCE, (&mut reader).take(REQUEST_MAX_LEN).read_until(b'\n', &mut line)).await;
+    if read?? == 0 {
         return Ok(()); // somebody looked whether anybody is there
     }
     let answer = match read_request(&line) {
@@ -372,12 +374,20 @@ async fn attend(stream: tokio::net::UnixStream, desk: &Desk) -> io::Result<()> {
     writer.write_all(&line).await
 }
 
+/// Whether a connection ended as its client went away, or said nothing: that is no trouble of the server.
+fn is_clients(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut)
+}
+
 /// Reads a request. Nobody asks here but this program, so what it cannot read comes from another version of it.
-fn read_request(line: &str) -> Result<Request, String> {
-    let unreadable = |error| {
+fn read_request(line: &[u8]) -> Result<Request, String> {
+    let unreadable = |error: &dyn std::fmt::Display| {
         format!("the request cannot be read: {error}: is this server of another version than the command that asks?")
     };
-    serde_json::from_str(line).map_err(unreadable)
+    if line.len() as u64 >= REQUEST_MAX_LEN && !line.ends_with(b"\n") {
+        return Err(unreadable(&format_args!("it is longer than {REQUEST_MAX_LEN} octets")));
+    }
+    serde_json::from_slice(line).map_err(|error| unreadable(&error))
 }
 
 impl Desk {
@@ -491,7 +501,7 @@ mod tests {
     fn a_request_that_cannot_be_read_says_why() {
         let show = |rest: &str| format!(r#"{{"command": "listings", "asked": {{"command": "show", {rest}}}}}"#);
         let whole = show(r#""zone": "bl.example", "limit": 1, "counts_more": false"#);
-        assert!(read_request(&whole).is_ok(), "{:?}", read_request(&whole));
+        assert!(read_request(whole.as_bytes()).is_ok(), "{:?}", read_request(whole.as_bytes()));
         for (line, why) in [
             (r#"{"command": "explain", "key": "192.0.2.1"}"#, "missing field `zones`"),
             (r#"{"command": "frobnicate"}"#, "unknown variant `frobnicate`"),
@@ -500,7 +510,7 @@ mod tests {
             (&show(r#""zone": "bl.example", "limit": 1"#), "missing field `counts_more`"),
             (r#"{"command": "listings", "asked": {"command": "frobnicate"}}"#, "unknown variant `frobnicate`"),
         ] {
-            let said = read_request(line).expect_err(line);
+            let said = read_request(line.as_bytes()).expect_err(line);
             assert!(said.contains(why) && said.contains("is this server of another version"), "{said}");
         }
     }

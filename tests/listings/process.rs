@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, BufRead as _, Write as _},
     net::{Ipv4Addr, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -341,6 +342,31 @@ fn a_line_counts_with_its_end() {
     assert!(listed().contains("10.0.0.3 ") && !listed().contains("10.0.0.5"), "{}", listed());
     let (text, is_well) = site.run_with(&["listings", "import", "-"], &format!("{exported}{}", "x".repeat(20_000)));
     assert!(!is_well && text.contains("stopped at line 3, after 2 changes"), "{text}");
+}
+
+/// Whoever writes to the socket what is no request is told so, and whoever goes away is no trouble of the server.
+#[test]
+fn what_clients_do_is_not_in_the_log() {
+    let site = Site::new(&FILES, "");
+    let connect = |octets: &[u8]| {
+        let mut stream = UnixStream::connect(site.state().join("control")).expect("a connection");
+        stream.write_all(octets).expect("written");
+        stream
+    };
+    let long = vec![b'x'; 64 * 1024];
+    for (octets, why) in [(&b"\"\xff\"\n"[..], "the request cannot be read"), (&long, "it is longer than 65536 octets")]
+    {
+        let mut said = String::new();
+        io::BufReader::new(connect(octets)).read_line(&mut said).expect("an answer");
+        assert!(said.starts_with(r#"{"answer":"error""#) && said.contains(why), "{said}");
+    }
+    // They do not wait for their answers, and the export for its lines.
+    for request in [r#"{"command":"stats"}"#, r#"{"command":"listings","asked":{"command":"export","zones":[]}}"#, "{"]
+    {
+        drop(connect(format!("{request}\n").as_bytes()));
+    }
+    assert!(site.run(&["history", "192.0.2.1"]).1 && site.run(&["listings", "virbl.tee.gr"]).1);
+    assert!(!site.said().contains("a control connection ended"), "{}", site.said());
 }
 
 #[test]
