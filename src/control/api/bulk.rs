@@ -1,6 +1,9 @@
 //! Many changes in one request: each is done or refused by itself, and one report tells what became of them.
+//!
+//! A body may have more than a million. So they are read on a thread of their own, and go to the writer block by block, between
+//! which single changes of others come in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use axum::{
     extract::State,
@@ -9,6 +12,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{
     Caller, Desk,
@@ -17,8 +21,11 @@ use super::{
     problem::{Body, Path, Problem, parse, plain},
 };
 use crate::{
-    control::tally::Upshot,
-    live::listings::{Change, Key, Op, Outcome},
+    control::{
+        listings::{BLOCK_LEN, BLOCKS_ON_THEIR_WAY},
+        tally::Upshot,
+    },
+    live::listings::{Applied, Batch, Change, Key, Op, Outcome, StoreError},
     wire::name::Name,
 };
 
@@ -34,7 +41,7 @@ struct Head {
 }
 
 /// What became of them all.
-#[derive(Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct BulkReply {
     /// How many of each outcome.
     outcomes: BTreeMap<&'static str, usize>,
@@ -42,7 +49,7 @@ struct BulkReply {
     refused: Vec<Refused>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Refused {
     /// Place in the request, from 0.
     index: usize,
@@ -60,6 +67,26 @@ impl BulkReply {
             self.refused.push(Refused { index, detail });
         }
     }
+
+    /// What is told where the store did not take all; if it took none, that alone.
+    fn stopped(&self, why: StoreError) -> Problem {
+        let done: usize =
+            self.outcomes.iter().filter(|(outcome, _)| **outcome != "refused").map(|(_, count)| count).sum();
+        let mut problem = Problem::from(why);
+        if done > 0 {
+            problem.detail = format!("{done} changes are done, and others are not: {}", problem.detail);
+        }
+        problem
+    }
+
+    fn settle(&mut self, places: &[usize], outcomes: Vec<Outcome>) {
+        for (index, outcome) in places.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Refused { refusal } => self.refuse(*index, refusal.to_string()),
+                done => self.count(done.word()),
+            }
+        }
+    }
 }
 
 pub(super) async fn post(
@@ -74,28 +101,51 @@ pub(super) async fn post(
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/x-ndjson") || kind.starts_with("application/jsonl"));
-    let mut reply = BulkReply { outcomes: BTreeMap::new(), refused: Vec::new() };
-    let (mut places, mut changes) = (Vec::new(), Vec::new());
-    for (index, change) in read_all(&zone, &body, is_lines)?.enumerate() {
-        match change {
-            Ok(change) => {
-                places.push(index);
-                changes.push(change);
-            }
-            Err(detail) => reply.refuse(index, detail),
-        }
-    }
-    if !changes.is_empty() {
-        for (index, outcome) in places.into_iter().zip(desk.apply(changes, caller.origin()).await?) {
-            match outcome {
-                Outcome::Refused { refusal } => reply.refuse(index, refusal.to_string()),
-                done => reply.count(done.word()),
-            }
-        }
-    }
-    reply.refused.sort_by_key(|refused| refused.index);
+    let (listings, origin) = (desk.0.listings.clone(), caller.origin());
+    let order = move |changes| listings.order(Batch::each(changes, origin.clone()));
+    let reply = spawn_blocking(move || apply(read_all(&zone, &body, is_lines)?, order)).await??;
     let upshot = if reply.refused.is_empty() { Upshot::Done } else { Upshot::Refused };
     Ok(marked(json(StatusCode::OK, &reply), upshot))
+}
+
+/// Has changes done, block by block. If the store does not take one, nothing more is asked of it, and those that are on their way
+/// behind it, which may be done yet, are waited for.
+fn apply(
+    changes: impl Iterator<Item = Result<Change, String>>,
+    order: impl Fn(Vec<Change>) -> oneshot::Receiver<Applied>,
+) -> Result<BulkReply, Problem> {
+    let mut changes = changes.enumerate();
+    let (mut reply, mut on_their_way, mut failed) = (BulkReply::default(), VecDeque::new(), None);
+    loop {
+        let (mut places, mut block, mut is_end) = (Vec::new(), Vec::new(), true);
+        for (index, change) in changes.by_ref().take(BLOCK_LEN) {
+            is_end = false;
+            match change {
+                Ok(change) => {
+                    places.push(index);
+                    block.push(change);
+                }
+                Err(detail) => reply.refuse(index, detail),
+            }
+        }
+        if !block.is_empty() {
+            on_their_way.push_back((places, order(block)));
+        }
+        while on_their_way.len() > if is_end || failed.is_some() { 0 } else { BLOCKS_ON_THEIR_WAY } {
+            let Some((places, block)) = on_their_way.pop_front() else { break };
+            match block.blocking_recv().unwrap_or(Err(StoreError::Ending)) {
+                Ok(outcomes) => reply.settle(&places, outcomes),
+                Err(why) => _ = failed.get_or_insert(why),
+            }
+        }
+        if let Some(why) = failed {
+            return Err(reply.stopped(why));
+        }
+        if is_end {
+            reply.refused.sort_by_key(|refused| refused.index);
+            return Ok(reply);
+        }
+    }
 }
 
 /// Reads each change by itself.
@@ -127,4 +177,49 @@ fn read(zone: &Name, text: &str) -> Result<Change, String> {
     let reason = body.reason.clone();
     let op = if head.delist { Op::Delist } else { body.op().map_err(|problem| problem.detail)? };
     Ok(Change { zone: zone.clone(), key: head.key, op, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies as many delistings, of which every tenth cannot be read, and the second block cannot be done if that `fails`;
+    /// returns how many went to the writer at once, too.
+    fn apply_many(count: usize, fails: bool) -> (Result<BulkReply, Problem>, Vec<usize>) {
+        let blocks = std::cell::RefCell::new(Vec::new());
+        let key: Key = "192.0.2.1".parse().expect("a key");
+        let change = |number: usize| {
+            let change = Change { zone: Name::root(), key: key.clone(), op: Op::Delist, reason: None };
+            if number % 10 == 9 { Err("no key".to_owned()) } else { Ok(change) }
+        };
+        let reply = apply((0..count).map(change), |block| {
+            blocks.borrow_mut().push(block.len());
+            let (sender, receiver) = oneshot::channel();
+            let is_bad = fails && blocks.borrow().len() == 2;
+            let applied = if is_bad { Err(StoreError::Busy) } else { Ok(vec![Outcome::Delisted; block.len()]) };
+            sender.send(applied).expect("awaited");
+            receiver
+        });
+        (reply, blocks.into_inner())
+    }
+
+    #[test]
+    fn many_go_to_the_writer_block_by_block() {
+        let (reply, blocks) = apply_many(300_005, false);
+        let reply = reply.expect("done");
+        assert_eq!(reply.outcomes, BTreeMap::from([("delisted", 270_005), ("refused", 30_000)]));
+        assert_eq!((reply.refused.len(), reply.refused[0].index, reply.refused[999].index), (TOLD_MAX, 9, 9_999));
+        assert_eq!((blocks.len(), blocks[0], blocks[300]), (301, BLOCK_LEN * 9 / 10, 5));
+        assert!(apply_many(0, false).0.is_ok_and(|reply| reply.outcomes.is_empty()));
+    }
+
+    #[test]
+    fn a_store_that_fails_stops_them_and_what_is_done_is_told() {
+        let (reply, blocks) = apply_many(300_000, true);
+        assert_eq!(blocks.len(), 6, "the second failed when the sixth was on its way");
+        let told = reply.expect_err("not all is done").detail;
+        assert_eq!(told, format!("4500 changes are done, and others are not: {}", StoreError::Busy));
+        let (reply, _) = apply_many(1_500, true);
+        assert!(reply.expect_err("not all is done").detail.starts_with("900 changes are done"));
+    }
 }

@@ -47,7 +47,7 @@ use crate::{
 /// The description that programs read.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// Longest body, in octets: some hundred thousand changes.
+/// Longest body, in octets: more than a million of the shortest changes.
 const BODY_MAX_LEN: usize = 32 << 20;
 
 /// Listings and events of one reply, unless fewer are asked for.
@@ -97,8 +97,7 @@ impl Desk {
         look: impl FnOnce(&Listings) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let listings = self.0.listings.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&listings)).await;
-        Ok(looked.map_err(|_| Problem::from(StoreError::Ending))??)
+        Ok(tokio::task::spawn_blocking(move || look(&listings)).await??)
     }
 
     /// A zone that is served, and that this caller may change.

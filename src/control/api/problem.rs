@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::task;
 
 use super::BODY_MAX_LEN;
 use crate::live::listings::{Refusal, StoreError};
@@ -57,6 +58,17 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+/// Whoever worked aside panicked, or was not begun with as the server ends.
+impl From<task::JoinError> for Problem {
+    fn from(error: task::JoinError) -> Self {
+        if error.is_panic() {
+            let detail = "a panic met the request; please report it, with what the log says of it";
+            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
+        }
+        StoreError::Ending.into()
     }
 }
 
@@ -124,4 +136,20 @@ pub(super) fn plain(error: &serde_json::Error) -> String {
         .replace("expected a sequence", "expected an array, as [{\"key\": \"192.0.2.1\"}]")
         .replace("sequence, ", "array, ")
         .replace("map, ", "object, ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_no_end_of_the_server() {
+        let panics: fn() = || panic!("as a bug of ours would");
+        let problem = Problem::from(task::spawn_blocking(panics).await.expect_err("a panic"));
+        assert!(problem.status == 500 && problem.detail.starts_with("a panic met the request"), "{problem:?}");
+        let pending = tokio::spawn(std::future::pending::<()>());
+        pending.abort();
+        let problem = Problem::from(pending.await.expect_err("it was broken off"));
+        assert_eq!((problem.status, &*problem.detail), (503, "the server is ending"));
+    }
 }
