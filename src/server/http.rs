@@ -9,7 +9,9 @@
 //! | `/v1` | see [`api`] | |
 //!
 //! Whoever connects takes a descriptor that DNS over TCP, drops and commands need too: so there is a most of connections, each
-//! must bring its request soon, and none lives for ever.
+//! must bring its request soon, and none lives for ever. When all seats are taken, by clients that are slow perhaps, some more
+//! connections may stand: who only wants to know whether the server lives is told so there at once, as a watchdog may restart it
+//! otherwise; everything else waits for a seat.
 
 use std::{
     pin::pin,
@@ -19,9 +21,10 @@ use std::{
 
 use axum::{
     Extension, Router,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Request, State},
     http::{StatusCode, header},
-    response::IntoResponse,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use hyper::server::conn::http1;
@@ -32,7 +35,7 @@ use hyper_util::{
 use prometheus::{Encoder, TextEncoder};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tracing::warn;
@@ -44,22 +47,34 @@ use crate::{
     zone::ruling::Context,
 };
 
-/// Most connections open at once: monitoring and a few programs. More of them wait, without a descriptor of ours.
-const CONNECTIONS_MAX: usize = 64;
+/// Most connections whose requests are met at once: monitoring and a few programs.
+const SEATS: usize = 64;
+
+/// So many more may stand. More of them wait, without a descriptor of ours.
+const STANDING: usize = 16;
+
+/// How long those may take until the head of a request is here: they are in the way of the next one who asks how the server is.
+const STANDING_HEAD: Duration = Duration::from_secs(2);
 
 /// How long a connection may take.
 #[derive(Clone, Copy)]
 struct Limits {
     /// Until the head of a request is here, the next one on the same connection too.
     head: Duration,
+    /// Until a request that came without a seat has one: by then those are free whose connections were idle.
+    seat: Duration,
     /// Until no more requests are taken from it: it may be a reader that does not read, or a body that drips.
     life: Duration,
     /// From then on, for the request that is being met: more than the longest change of many takes.
     rest: Duration,
 }
 
-const LIMITS: Limits =
-    Limits { head: Duration::from_secs(10), life: Duration::from_secs(60), rest: Duration::from_secs(60) };
+const LIMITS: Limits = Limits {
+    head: Duration::from_secs(10),
+    seat: Duration::from_secs(10),
+    life: Duration::from_secs(60),
+    rest: Duration::from_secs(60),
+};
 
 /// Serves until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, running: Running, listings: Option<api::Desk>) {
@@ -74,15 +89,21 @@ pub(super) async fn serve(listener: TcpListener, running: Running, listings: Opt
 
 async fn accept(listener: &TcpListener, router: &Router, limits: Limits) {
     const PAUSE: Duration = Duration::from_secs(1);
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (places, seats) = (Arc::new(Semaphore::new(SEATS + STANDING)), Arc::new(Semaphore::new(SEATS)));
     let mut told = None;
-    while let Some(seat) = seat(&seats, &mut told).await {
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                let (mut router, mut limits) = (router.clone().layer(Extension(ConnectInfo(peer))), limits);
+                let seat = Arc::clone(&seats).try_acquire_owned().ok();
+                if seat.is_none() {
+                    complain(&mut told);
+                    router = router.layer(middleware::from_fn_with_state((Arc::clone(&seats), limits.seat), stand));
+                    limits.head = limits.head.min(STANDING_HEAD);
+                }
                 tokio::spawn(async move {
                     attend(stream, router, limits).await;
-                    drop(seat);
+                    drop((seat, place));
                 });
             }
             Err(error) => {
@@ -93,20 +114,28 @@ async fn accept(listener: &TcpListener, router: &Router, limits: Limits) {
     }
 }
 
-/// Waits until there may be one more connection, and says so from time to time if that is not at once.
-async fn seat(seats: &Arc<Semaphore>, told: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
+/// Says from time to time that all seats are taken.
+fn complain(told: &mut Option<Instant>) {
     const COMPLAIN: Duration = Duration::from_secs(60);
-    if let Ok(seat) = Arc::clone(seats).try_acquire_owned() {
-        return Some(seat);
-    }
     if told.is_none_or(|at| at.elapsed() >= COMPLAIN) {
         *told = Some(Instant::now());
         warn!(
-            "{CONNECTIONS_MAX} HTTP connections are open, and more wait until one is closed: `ss -tn` shows whose they \
-             are; let only your monitoring and your programs reach `http`"
+            "{SEATS} HTTP connections are open, and until one is closed only /healthz and /readyz are answered to others: \
+             `ss -tn` shows whose they are; let only your monitoring and your programs reach `http`"
         );
     }
-    Arc::clone(seats).acquire_owned().await.ok()
+}
+
+/// Meets a request that came without a seat.
+async fn stand(State((seats, patience)): State<(Arc<Semaphore>, Duration)>, request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return next.run(request).await;
+    }
+    let Ok(Ok(_seat)) = timeout(patience, seats.acquire()).await else {
+        let text = "too many HTTP connections are open: try again\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response();
+    };
+    next.run(request).await
 }
 
 /// Serves one connection, as long as it may be.
@@ -169,6 +198,7 @@ mod tests {
                 let octets = axum::body::Bytes::from(vec![b'x'; 16 << 20]);
                 let long = get(move || std::future::ready(octets.clone()));
                 let router = Router::new().route("/short", get(async || "ok")).route("/long", long);
+                let router = router.route("/healthz", get(async || "well"));
                 accept(&listener, &router, limits).await;
             });
         });
@@ -189,7 +219,7 @@ mod tests {
     #[test]
     fn a_connection_without_a_request_is_closed() {
         let minute = Duration::from_secs(60);
-        let address = start(Limits { head: Duration::from_millis(200), life: minute, rest: minute });
+        let address = start(Limits { head: Duration::from_millis(200), seat: minute, life: minute, rest: minute });
         let silent = connect(address);
         let mut half = connect(address);
         half.write_all(b"GET /short HTTP/1.1\r\n").expect("written");
@@ -204,17 +234,44 @@ mod tests {
     #[test]
     fn no_connection_lives_for_ever() {
         let brief = Duration::from_millis(300);
-        let address = start(Limits { head: Duration::from_secs(60), life: brief, rest: brief });
-        let mut lazy: Vec<_> = (0..CONNECTIONS_MAX).map(|_| connect(address)).collect();
+        let address =
+            start(Limits { head: Duration::from_secs(60), seat: Duration::from_secs(60), life: brief, rest: brief });
+        let mut lazy: Vec<_> = (0..SEATS + STANDING).map(|_| connect(address)).collect();
         for stream in &mut lazy {
             stream.write_all(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
         }
-        // All seats are taken by those who do not read: this one waits until they have gone.
+        // All places are taken by those who do not read: this one waits until they have gone.
+        assert!(asked(address, "/short").ends_with("ok"));
+        drop(lazy);
+    }
+
+    #[test]
+    fn whoever_has_no_seat_is_told_how_the_server_is() {
+        let minute = Duration::from_secs(60);
+        let limits = Limits { head: minute, seat: Duration::from_millis(100), life: minute, rest: minute };
+        let address = start(limits);
+        let mut seated: Vec<_> = (0..SEATS).map(|_| connect(address)).collect();
+        for stream in &mut seated {
+            stream.write_all(b"GET /short HTTP/1.1\r\n").expect("written");
+        }
+        for _ in 0..2 * STANDING {
+            assert!(asked(address, "/healthz").ends_with("well"));
+        }
+        let reply = asked(address, "/short");
+        assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("retry-after: 1"), "{reply}");
+        // They are closed soon, and are not long in the way of others.
+        let standing: Vec<_> = (0..STANDING).map(|_| connect(address)).collect();
+        assert!(asked(address, "/healthz").ends_with("well"));
+        drop((seated, standing));
+        // A seat is free by and by.
+        while !asked(address, "/short").ends_with("ok") {}
+    }
+
+    fn asked(address: net::SocketAddr, path: &str) -> String {
         let mut stream = connect(address);
-        stream.write_all(b"GET /short HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("written");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("written");
         let mut reply = String::new();
         stream.read_to_string(&mut reply).expect("a reply");
-        assert!(reply.ends_with("ok"), "{reply}");
-        drop(lazy);
+        reply
     }
 }
