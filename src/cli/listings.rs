@@ -15,7 +15,7 @@ use super::{control::StateArgument, printable};
 use crate::{
     control::{
         Answer, Request, ask_for_lines, ask_with_lines,
-        listings::{BulkReport, Changed, ListingsAnswer, ListingsRequest, PAGE, parse_lifetime},
+        listings::{BulkReport, COUNTED_MAX, Changed, ListingsAnswer, ListingsRequest, PAGE, parse_lifetime},
     },
     live::{
         asked::AskedKey,
@@ -121,7 +121,7 @@ pub(super) struct HistoryArguments {
     key: String,
     /// Only in these zones
     zones: Vec<String>,
-    /// Most events of each zone, the last ones
+    /// Most events of each zone, the last ones; more than 1000 are not told
     #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
     limit: usize,
     #[command(flatten)]
@@ -395,7 +395,8 @@ fn show_record(record: &Record, now_s: u64) -> String {
 
 fn show_more(last: &Record, more: usize) -> String {
     let Record { zone, key, .. } = last;
-    format!("and {more} more: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time")
+    let more = if more > COUNTED_MAX { format!("more than {COUNTED_MAX}") } else { format!("{more} more") };
+    format!("and {more}: dnsbld listings {zone} --after '{key}' shows what follows, --limit N shows more at a time")
 }
 
 fn show_event(event: &Event) -> String {
@@ -426,6 +427,25 @@ fn until(until_s: Option<u64>, now_s: u64) -> String {
         Some(until_s) => {
             let left = humantime::format_duration(Duration::from_secs(until_s.saturating_sub(now_s)));
             format!("until {}, {left} from now", clock::date(until_s))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_is_counted_so_far() {
+        let last: Record = serde_json::from_str(
+            r#"{"zone":"bl.example","key":"192.0.2.1","verdict":"excluded","since_s":1,"changed_s":1,"until_s":null,"times":0,
+                "counted_s":0,"door":"http","who":"x"}"#,
+        )
+        .expect("a record");
+        for (more, said) in [(7, "and 7 more: "), (100_000, "and 100000 more: "), (100_001, "and more than 100000: ")] {
+            assert!(
+                show_more(&last, more).starts_with(&format!("{said}dnsbld listings bl.example --after '192.0.2.1'"))
+            );
         }
     }
 }

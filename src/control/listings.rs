@@ -64,7 +64,7 @@ pub enum ListingsRequest {
         after: Option<Key>,
         /// At most so many, and a [page](PAGE) of them.
         limit: usize,
-        /// Those behind the last of them are counted, for which all are looked at.
+        /// Those behind the last of them are counted, for which each is looked at.
         counts_more: bool,
     },
     /// What happened to a key.
@@ -73,7 +73,7 @@ pub enum ListingsRequest {
         zones: Vec<String>,
         /// An address, prefix or name.
         key: String,
-        /// At most so many of each zone.
+        /// At most so many of each zone, and a [page](PAGE) of them.
         limit: usize,
     },
     /// The listings of zones, as lines behind the answer.
@@ -107,7 +107,7 @@ pub enum ListingsAnswer {
     Listings {
         /// In the order of the store.
         listings: Vec<Record>,
-        /// So many are behind the last of these.
+        /// So many are behind the last of these; more than [`COUNTED_MAX`] are not counted to their end.
         more: usize,
     },
     /// What happened to a key.
@@ -160,8 +160,10 @@ pub(super) const BLOCK_LEN: usize = 1_000;
 pub(super) const BLOCKS_ON_THEIR_WAY: usize = 4;
 /// After its first line a block waits for more of them this long at most: whoever writes them one by one wants each listed.
 const BLOCK_WAIT: Duration = Duration::from_millis(100);
-/// Listings that are read from the store at once, and told in one answer.
+/// Listings that are read from the store at once, and told in one answer; so with the events of a key.
 pub const PAGE: usize = 1_000;
+/// What is behind a page is counted so far, which takes some hundredths of a second: whoever pages has it counted each time.
+pub const COUNTED_MAX: usize = 100_000;
 
 impl BulkReport {
     /// Changes that were made.
@@ -338,14 +340,14 @@ impl Clerk<'_> {
         let look = move || {
             let page = listings.of_zone(&zone, after.as_ref(), limit)?;
             let last = page.last().filter(|_| counts_more && page.len() == limit);
-            let more = last.map_or(Ok(0), |last| listings.count_after(&zone, &last.key))?;
+            let more = last.map_or(Ok(0), |last| listings.count_after(&zone, &last.key, COUNTED_MAX + 1))?;
             Ok(ListingsAnswer::Listings { listings: page, more })
         };
         look_aside(look).await
     }
 
     async fn history(&self, zones: &[String], key: &str, limit: usize) -> Told {
-        let (listings, zones) = (self.listings.clone(), self.zones(zones)?);
+        let (listings, zones, limit) = (self.listings.clone(), self.zones(zones)?, limit.min(PAGE));
         let keys = parse_keys(key).map_err(Unmet::Wrong)?;
         let look = move || {
             let mut events = Vec::new();

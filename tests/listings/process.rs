@@ -249,6 +249,18 @@ fn the_server_tells_a_page_at_a_time_and_the_command_as_many_as_are_wanted() {
 }
 
 #[test]
+fn of_a_long_history_the_last_events_are_told() {
+    let site = Site::new(&FILES, "");
+    let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-"], &"10.0.0.1\n".repeat(1_100));
+    assert!(is_well && text == "1 listed, 1099 listed already\n", "{text}");
+    let request = ListingsRequest::History { zones: Vec::new(), key: "10.0.0.1".to_owned(), limit: 9_999_999 };
+    match ask(&site.state(), &Request::Listings { asked: request }).expect("an answer") {
+        Answer::Listings { told: ListingsAnswer::History { events } } => assert_eq!(events.len(), 1_000),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn many_lines_and_one_report() {
     let mut site = Site::new(&FILES, "");
     let line = |number: u32| format!("{}\n", Ipv4Addr::from(0x0a00_0000 + number));

@@ -266,12 +266,12 @@ impl Listings {
         Ok(records)
     }
 
-    /// How many listings of a zone after this key are in force.
+    /// How many listings of a zone after this key are in force, counted up to `most`.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`].
-    pub fn count_after(&self, zone: &Name, after: &Key) -> Result<usize, StoreError> {
-        Ok(store::count_after(&*self.0.shared.database()?, zone, after, self.now_s())?)
+    pub fn count_after(&self, zone: &Name, after: &Key, most: usize) -> Result<usize, StoreError> {
+        Ok(store::count_after(&*self.0.shared.database()?, zone, after, self.now_s(), most)?)
     }
 
     /// The narrowest listing or exclusion in force that this key is a part of, but for its own.

@@ -332,15 +332,21 @@ pub(super) fn of_zone(
     })
 }
 
-/// How many listings of a zone after a key are in force.
-pub(super) fn count_after(database: &Database, zone: &Name, after: &Key, now_s: u64) -> Result<usize, StoreFault> {
+/// How many listings of a zone after a key are in force, counted up to `most`.
+pub(super) fn count_after(
+    database: &Database,
+    zone: &Name,
+    after: &Key,
+    now_s: u64,
+    most: usize,
+) -> Result<usize, StoreFault> {
     let mut first = encode_key(zone, &after.place());
     first.push(0); // the first key beyond
     reading(database, |transaction| {
         let mut count = 0;
         for entry in transaction.open_table(LISTINGS)?.range::<&[u8]>(&*first..)? {
             let (key, octets) = entry?;
-            if !key.value().starts_with(zone.as_wire()) {
+            if count == most || !key.value().starts_with(zone.as_wire()) {
                 break;
             }
             count += usize::from(decode_end(octets.value())?.is_none_or(|until_s| now_s < until_s));

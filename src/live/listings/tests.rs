@@ -365,6 +365,17 @@ fn the_brake_works_on_a_disk_that_is_nearly_full() {
 }
 
 #[test]
+fn what_follows_is_counted_as_far_as_that_is_wanted() {
+    let world = World::new(1 << 30);
+    for number in 1..6 {
+        assert!(world.put(number).is_ok());
+    }
+    let first = "10.0.0.1".parse().expect("a key");
+    let count = |most| world.listings.count_after(&zone(), &first, most).expect("readable");
+    assert_eq!([0, 3, 4, 9].map(count), [0, 3, 4, 4]);
+}
+
+#[test]
 fn an_alarm_ends_when_there_is_room_again() {
     let world = World::new(1 << 30);
     // As it is said when the disk is nearly full: the store stays open.
