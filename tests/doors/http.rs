@@ -234,7 +234,8 @@ for claim in json.load(sys.stdin):
 
 /// What a reply claims, by the description of its operation.
 fn claim(document: &Value, route: &str, method: &str, reply: &Reply) -> Claim {
-    let described = &document["paths"][route][method.to_lowercase()]["responses"][reply.status.to_string()];
+    let responses = &document["paths"][route][method.to_lowercase()]["responses"];
+    let described = responses.get(reply.status.to_string()).unwrap_or(&responses["default"]);
     let described = match described["$ref"].as_str() {
         Some(reference) => {
             document.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere")
@@ -300,8 +301,17 @@ fn the_description_holds() {
     step("GET", many, &format!("{zone}?limit=1"), token, "", 200);
     step("DELETE", one, &key, token, "", 200);
     step("DELETE", one, &key, token, "", 200);
+    step("DELETE", one, &format!("{key}?reason={}", "x".repeat(1_001)), token, "", 422);
     step("GET", past, "/v1/zones/bl.example/history/192.0.2.1", token, "", 200);
     step("GET", "/v1/openapi.json", "/v1/openapi.json", None, "", 200);
+    let item = &document["components"]["schemas"]["Item"];
+    for (instance, is_right) in [
+        (json!({ "key": "10.0.0.1", "for": "1h", "delist": false }), true),
+        (json!({ "key": "10.0.0.1", "colour": "red" }), false),
+        (json!({ "for": "1h" }), false),
+    ] {
+        claims.push(Claim { schema: whole(&document, item), instance, is_right, what: "one of many".to_owned() });
+    }
     let claims: Vec<Value> = claims
         .into_iter()
         .map(|Claim { schema, instance, is_right, what }| {
