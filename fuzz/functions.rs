@@ -262,7 +262,8 @@ pub(crate) fn body(input: &[u8]) {
 }
 
 fn all_holds() -> impl Iterator<Item = Holds> {
-    (0..8).map(|bits| Holds { v4: bits & 1 != 0, v6: bits & 2 != 0, names: bits & 4 != 0 })
+    let all = (0..8).map(|bits| Holds { v4: bits & 1 != 0, v6: bits & 2 != 0, names: bits & 4 != 0 });
+    all.filter(|holds| holds.v6 || !holds.v4)
 }
 
 fn listing(zone: &Name, key: &Key) -> Record {

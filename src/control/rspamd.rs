@@ -95,7 +95,7 @@ pub fn read(
 /// The changes that a line means in a zone that holds such keys.
 fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Change>, String> {
     let (line, is_removal) = line.strip_prefix(b"-").map_or((line, false), |rest| (rest, true));
-    let of_addresses = (holds.v4 || holds.v6).then(|| read_line(line, true));
+    let of_addresses = holds.v6.then(|| read_line(line, true));
     let of_names = || if holds.names { read_line(line, false) } else { Err("the zone holds no entries".to_owned()) };
     let read = match of_addresses {
         Some(Ok(read)) => read,
@@ -190,8 +190,8 @@ impl Socket {
 /// Whom a reply goes to.
 enum Sender {
     Udp(SocketAddr),
-    /// No address if the sender has none, and then no reply.
-    Unix(Option<PathBuf>, Option<UnixAddr>),
+    /// No address, or one without a name, if the sender has none, and then no reply.
+    Unix(Option<UnixAddr>),
 }
 
 impl Socket {
@@ -218,8 +218,7 @@ impl Socket {
                 });
                 let mut name = |uid| users.name(uid, Instant::now(), user_name);
                 let origin = credentials.and_then(|credentials| origin(name(credentials.uid()), None));
-                let path = received.address.as_ref().and_then(UnixAddr::path).map(Path::to_owned);
-                Ok((received.bytes, Sender::Unix(path, received.address), origin))
+                Ok((received.bytes, Sender::Unix(received.address), origin))
             }
         }
     }
@@ -227,8 +226,8 @@ impl Socket {
     fn reply(&self, to: &Sender, words: &[u8]) {
         let sent = match (self, to) {
             (Self::Udp(socket), Sender::Udp(sender)) => socket.send_to(words, sender).map(drop),
-            (Self::Unix(socket, ..), Sender::Unix(path, Some(sender)))
-                if path.is_some() || sender.as_abstract().is_some() =>
+            (Self::Unix(socket, ..), Sender::Unix(Some(sender)))
+                if sender.path().is_some() || sender.as_abstract().is_some() =>
             {
                 sendto(socket.as_raw_fd(), words, sender, MsgFlags::MSG_DONTWAIT).map(drop).map_err(io::Error::from)
             }
