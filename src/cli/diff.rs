@@ -144,7 +144,7 @@ fn is_same(zone: &Comparison) -> bool {
 /// Prints differences for people: the totals first.
 pub(super) fn show(zones: &[Comparison], out: &mut impl Write) -> io::Result<()> {
     let sum = |of: fn(&Comparison) -> &ToldAmounts| {
-        let mut sum = ToldAmounts { v6: "0".to_owned(), ..ToldAmounts::default() };
+        let mut sum = ToldAmounts::default();
         for zone in zones {
             sum.add(of(zone));
         }

@@ -14,8 +14,9 @@ use crate::zone::difference::{Amounts, Change, Difference, Item};
 pub struct ToldAmounts {
     /// IPv4 addresses.
     pub v4: u64,
-    /// IPv6 addresses, as a decimal text: there may be more than numbers in JSON can say.
-    pub v6: String,
+    /// IPv6 addresses; in JSON as a decimal text, as there may be more than its numbers can say.
+    #[serde(with = "text")]
+    pub v6: u128,
     /// Names.
     pub names: u64,
     /// Wildcards.
@@ -27,20 +28,28 @@ pub struct ToldAmounts {
 impl From<Amounts> for ToldAmounts {
     fn from(amounts: Amounts) -> Self {
         let Amounts { v4, v6, names, wildcards, records } = amounts;
-        Self { v4, v6: v6.to_string(), names, wildcards, records }
+        Self { v4, v6, names, wildcards, records }
+    }
+}
+
+/// Numbers as texts.
+mod text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
 impl ToldAmounts {
-    fn amounts(&self) -> Amounts {
-        let Self { v4, names, wildcards, records, .. } = *self;
-        Amounts { v4, v6: self.v6.parse().unwrap_or(u128::MAX), names, wildcards, records }
-    }
-
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
         self.v4 += other.v4;
-        self.v6 = self.amounts().v6.saturating_add(other.amounts().v6).to_string();
+        self.v6 = self.v6.saturating_add(other.v6);
         self.names += other.names;
         self.wildcards += other.wildcards;
         self.records += other.records;
@@ -49,7 +58,7 @@ impl ToldAmounts {
     /// All sorts together.
     pub fn count(&self) -> u128 {
         let others = self.v4 + self.names + self.wildcards + self.records;
-        self.amounts().v6.saturating_add(u128::from(others))
+        self.v6.saturating_add(u128::from(others))
     }
 }
 
@@ -60,7 +69,7 @@ impl fmt::Display for ToldAmounts {
         };
         let sorts = [
             plural(self.v4.into(), "IPv4 address", "IPv4 addresses"),
-            plural(self.amounts().v6, "IPv6 address", "IPv6 addresses"),
+            plural(self.v6, "IPv6 address", "IPv6 addresses"),
             plural(self.names.into(), "name", "names"),
             plural(self.wildcards.into(), "wildcard", "wildcards"),
             plural(self.records.into(), "name with records", "names with records"),
@@ -168,8 +177,18 @@ mod tests {
 
     #[test]
     fn amounts_are_told_in_words() {
-        let amounts = ToldAmounts { v4: 1, v6: "0".to_owned(), names: 2, ..ToldAmounts::default() };
+        let amounts = ToldAmounts { v4: 1, names: 2, ..ToldAmounts::default() };
         assert_eq!(amounts.to_string(), "1 IPv4 address, 2 names");
-        assert_eq!(ToldAmounts { v6: "0".to_owned(), ..ToldAmounts::default() }.to_string(), "nothing");
+        assert_eq!(ToldAmounts::default().to_string(), "nothing");
+    }
+
+    #[test]
+    fn more_than_numbers_can_say_is_told_as_text() {
+        let mut amounts = ToldAmounts { v6: u128::MAX, ..ToldAmounts::default() };
+        let told = serde_json::to_string(&amounts).expect("JSON");
+        assert!(told.contains(r#""v6":"340282366920938463463374607431768211455""#), "{told}");
+        assert_eq!(serde_json::from_str::<ToldAmounts>(&told).expect("read"), amounts);
+        amounts.add(&ToldAmounts { v4: 1, v6: 1, ..ToldAmounts::default() });
+        assert_eq!((amounts.v6, amounts.count()), (u128::MAX, u128::MAX));
     }
 }
