@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
 };
@@ -153,7 +153,7 @@ pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
     let (sender, receiver) = sync_channel(QUEUE_LEN);
     let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::default() };
     let desk =
-        Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Arc::default(), strangers: Sparing::default() });
+        Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Mutex::default(), strangers: Sparing::default() });
     std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
     Ok(inbox)
 }
@@ -171,7 +171,7 @@ const UNREAD: Objection = Objection { rcode: Rcode::ServFail, why: "what is list
 struct Attendant {
     desk: Desk,
     inbox: Inbox,
-    recent: Arc<Mutex<Recent>>,
+    recent: Mutex<Recent>,
     /// Requests without a key of ours.
     strangers: Sparing,
 }
@@ -193,9 +193,10 @@ struct Answerer {
     late: Late,
     seal: Option<Seal>,
     client: SocketAddr,
+    transport: Transport,
     attendant: Arc<Attendant>,
-    /// Where it is remembered how an update was answered.
-    recent: Option<Arc<Mutex<Recent>>>,
+    /// How it is answered is remembered: it is an update that was not here before.
+    is_remembered: bool,
 }
 
 impl Attendant {
@@ -215,7 +216,8 @@ impl Attendant {
     /// Finds out who asks, and for what.
     fn take(self: &Arc<Self>, job: Job, now_s: u64) {
         let Job { client, transport, request, late } = job;
-        let mut reply = Answerer { request, late, seal: None, client, attendant: Arc::clone(self), recent: None };
+        let attendant = Arc::clone(self);
+        let mut reply = Answerer { request, late, seal: None, client, transport, attendant, is_remembered: false };
         let signature = match Signature::find(&reply.request) {
             Ok(Some(signature)) => signature,
             // Only an update comes here unsigned: no key, no update.
@@ -239,11 +241,11 @@ impl Attendant {
         let message = [&header, &reply.request[HEADER_LEN..signature.message_len]].concat();
         let is_update = Header::read(&message).is_some_and(|header| header.opcode() == OPCODE_UPDATE);
         if !is_update {
-            return self.answer(reply, &seal, &message, transport, now_s);
+            return self.answer(reply, &seal, &message, now_s);
         }
         let mac_start = seal.mac_start();
-        match self.recent.lock().unwrap_or_else(PoisonError::into_inner).take(mac_start, signature.signed_s, now_s) {
-            Seen::Never => reply.recent = Some(Arc::clone(&self.recent)),
+        match self.recent().take(mac_start, signature.signed_s, now_s) {
+            Seen::Never => reply.is_remembered = true,
             // The reply to the first one goes to where this one came from, too: it is the same client, or somebody else.
             Seen::Pending => return,
             Seen::Answered(rcode) => {
@@ -357,14 +359,11 @@ impl Attendant {
     }
 
     /// Answers a signed query as any other, and signs.
-    fn answer(&self, reply: Answerer, seal: &Seal, message: &[u8], transport: Transport, now_s: u64) {
+    fn answer(&self, reply: Answerer, seal: &Seal, message: &[u8], now_s: u64) {
         let (served, live) = (self.desk.cell.load(), self.desk.live.load());
         let world = World { snapshot: &served.snapshot, policy: &self.desk.policy, now_s, live: &live };
-        let client = Client { address: reply.client.ip(), transport };
-        let limit = match transport {
-            Transport::Tcp => TCP_REPLY_MAX_LEN,
-            Transport::Udp => self.udp_limit(message).min(UDP_REPLY_MAX_LEN),
-        };
+        let client = Client { address: reply.client.ip(), transport: reply.transport };
+        let limit = self.limit(message, reply.transport);
         // What is kept for the signature is first taken from what need not be said (RFC 2181 section 9), and the question and
         // an OPT record fit in any case.
         let mut octets = vec![0; limit.saturating_sub(seal.wire_len()).max(message.len() + OPT_ROOM_LEN)];
@@ -382,11 +381,18 @@ impl Attendant {
         send(reply.late, octets, reply.client);
     }
 
-    /// What the client takes over UDP.
-    fn udp_limit(&self, message: &[u8]) -> usize {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a reply may be.
+    fn limit(&self, message: &[u8], transport: Transport) -> usize {
+        if transport == Transport::Tcp {
+            return TCP_REPLY_MAX_LEN;
+        }
         let edns = read_edns(message).unwrap_or_else(|(_, edns)| edns);
         let announced = edns.map_or(0, |edns| edns.payload_len).min(self.desk.policy.udp_payload_len);
-        announced.max(PLAIN_UDP_LEN).into()
+        usize::from(announced.max(PLAIN_UDP_LEN)).min(UDP_REPLY_MAX_LEN)
     }
 }
 
@@ -436,16 +442,15 @@ impl Answerer {
             Rcode::ServFail => Upshot::Failed,
             _ => Upshot::Refused,
         };
-        if let (Some(recent), Some(seal)) = (&self.recent, &self.seal) {
-            recent.lock().unwrap_or_else(PoisonError::into_inner).settle(seal.mac_start(), rcode);
+        if let Some(seal) = self.seal.as_ref().filter(|_| self.is_remembered) {
+            self.attendant.recent().settle(seal.mac_start(), rcode);
         }
         self.reply(rcode, upshot);
     }
 
     /// The header, the zone, an OPT record for an OPT record (RFC 6891 section 6.1.1), the signature.
     fn reply(self, rcode: Rcode, upshot: Upshot) {
-        let Desk { tally, policy, .. } = &self.attendant.desk;
-        tally.count(Door::DnsUpdate, upshot);
+        self.attendant.desk.tally.count(Door::DnsUpdate, upshot);
         let Some(header) = Header::read(&self.request) else { return };
         let zone_end = (header.counts[0] == 1)
             .then(|| {
@@ -454,21 +459,37 @@ impl Answerer {
             })
             .and_then(Result::ok)
             .unwrap_or(HEADER_LEN);
+        let (limit, seal_len) =
+            (self.attendant.limit(&self.request, self.transport), self.seal.as_ref().map_or(0, Seal::wire_len));
+        let mut octets = self.unsigned(header, zone_end, rcode);
+        if octets.len() + seal_len > limit {
+            // RFC 2136 section 3.8: the zone need not come back.
+            octets = self.unsigned(header, HEADER_LEN, rcode);
+        }
+        match &self.seal {
+            Some(seal) if octets.len() + seal_len <= limit => seal.sign(&mut octets),
+            // Nobody's key and algorithm, with names as long as they can be.
+            Some(_) => octets[2] |= (FLAG_TC >> 8) as u8,
+            None => {}
+        }
+        send(self.late, octets, self.client);
+    }
+
+    /// The reply up to the signature, with what of the request ends there.
+    fn unsigned(&self, header: Header, end: usize, rcode: Rcode) -> Vec<u8> {
+        let policy = &self.attendant.desk.policy;
         let edns = read_edns(&self.request).unwrap_or_else(|(_, edns)| edns);
-        let mut octets = vec![0; zone_end + OPT_ROOM_LEN];
+        let mut octets = vec![0; end + OPT_ROOM_LEN];
         let limit = octets.len();
         let mut reply =
-            wire::reply::Reply::new(&mut octets, limit, &self.request, header, zone_end - HEADER_LEN, edns.as_ref());
+            wire::reply::Reply::new(&mut octets, limit, &self.request, header, end - HEADER_LEN, edns.as_ref());
         reply.set_rcode(rcode);
         let (client, now_s) = (self.client.ip(), clock::now_s());
         let cookie = edns.and_then(|edns| edns.cookie);
         let cookie = cookie.map(|presented| cookie::answer(&policy.cookie_secret, presented, client, now_s));
         let len = reply.finish(policy.udp_payload_len, &OptOptions { cookie, ..OptOptions::default() });
         octets.truncate(len);
-        if let Some(seal) = &self.seal {
-            seal.sign(&mut octets);
-        }
-        send(self.late, octets, self.client);
+        octets
     }
 }
 
@@ -489,86 +510,4 @@ fn cut(reply: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        control::update::Edit,
-        live::{
-            listings::{Places, Settings},
-            served::LiveSlots,
-        },
-    };
-
-    #[test]
-    fn what_is_cut_has_a_question_and_no_code() {
-        let question = b"\x02bl\x07example\x00\x00\x10\x00\x01";
-        let header = [0x12, 0x34, 0x85, 0x13, 0, 1, 0, 0, 0, 1, 0, 1];
-        let mut reply = [&header[..], question, b"\xc0\x0c\x00\x06 and more"].concat();
-        cut(&mut reply);
-        assert_eq!(reply, [&[0x12, 0x34, 0x87, 0x10, 0, 1, 0, 0, 0, 0, 0, 0], &question[..]].concat());
-    }
-
-    const POLICY: Policy = Policy {
-        udp_payload_len: 1232,
-        minimal: false,
-        version: None,
-        identity: None,
-        cookie_secret: [0; 16],
-        leaves_signed: false,
-    };
-
-    #[test]
-    fn what_cannot_be_read_is_not_taken_for_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (cell, live) = (Cell::default(), LiveCell::default());
-        let zone = Name::parse(b"bl.example").expect("a name");
-        let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live), slots: LiveSlots::default() };
-        let listings = Listings::open(Settings::new(folder.path().to_owned()), places).expect("a store");
-        let (sender, _work) = sync_channel(1);
-        let tally: Arc<Tally> = Arc::default();
-        let inbox = Inbox { sender, tally: Arc::clone(&tally), dropped: Arc::default() };
-        let desk = Desk { keys: Keys::default(), cell, live, policy: POLICY, listings: Some(listings.clone()), tally };
-        let attendant = Arc::new(Attendant { desk, inbox, recent: Arc::default(), strangers: Sparing::default() });
-        let owner = Name::parse(b"1.2.0.192").expect("a name");
-        let update = Arc::new(Update { zone, prerequisites: Vec::new(), edits: vec![Edit::DeleteName { owner }] });
-        let rcode = || {
-            let (late, mut replies) = Late::tcp();
-            let request = Box::from([0, 1, (OPCODE_UPDATE << 3) as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-            let client = ([192, 0, 2, 9], 53).into();
-            let reply = Answerer { request, late, seal: None, client, attendant: Arc::clone(&attendant), recent: None };
-            let holds = Holds { v4: true, v6: true, names: false };
-            let origin = Origin { door: Door::DnsUpdate, who: "test".to_owned(), from: None };
-            let (update, codes) = (Arc::clone(&update), Codes::default());
-            attendant.attempt(Attempt { reply, update, holds, codes, origin, now_s: 1_800_000_000, tries: 0 });
-            replies.try_recv().expect("a reply")[3] & 0xf
-        };
-        assert_eq!(rcode(), Rcode::NoError as u8, "there is nothing to delete");
-        listings.stop();
-        assert_eq!(rcode(), Rcode::ServFail as u8);
-    }
-
-    fn failed(tally: &Tally) -> u64 {
-        tally.rows().filter(|(door, upshot, _)| (*door, *upshot) == ("dns-update", "failed")).map(|row| row.2).sum()
-    }
-
-    #[test]
-    fn what_finds_no_room_is_counted() {
-        let (sender, receiver) = sync_channel(1);
-        let inbox = Inbox { sender, tally: Arc::default(), dropped: Arc::default() };
-        let job = || {
-            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-            let client = socket.local_addr().expect("an address");
-            let late = Late::tcp().0;
-            Job { client, transport: Transport::Udp, request: Box::default(), late }
-        };
-        inbox.tally.open(Door::DnsUpdate);
-        inbox.leave(job());
-        assert_eq!(failed(&inbox.tally), 0, "there is room for one");
-        inbox.leave(job());
-        inbox.leave(job());
-        assert_eq!(failed(&inbox.tally), 2);
-        drop(receiver);
-        inbox.leave(job());
-        assert_eq!(failed(&inbox.tally), 3, "nor is there anybody");
-    }
-}
+mod tests;
