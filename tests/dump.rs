@@ -292,18 +292,6 @@ fn nothing_is_dumped_with_an_error() {
     }
 }
 
-/// Where each name is looked for among all, so many take minutes.
-#[test]
-fn thousands_of_records_are_dumped_at_once() {
-    const COUNT: usize = 50_000;
-    let folder = tempfile::tempdir().expect("a folder");
-    let records: Vec<String> = (0..COUNT).map(|number| format!("n{number} A 192.0.2.80\n")).collect();
-    fs::write(folder.path().join("records"), records.concat()).expect("written");
-    let dump = dnsbld().current_dir(folder.path()).args(["dump", "bl.example:generic:records"]).output().expect("runs");
-    let said = String::from_utf8_lossy(&dump.stdout);
-    assert_eq!(said.lines().filter(|line| line.ends_with("\tA\t192.0.2.80")).count(), COUNT);
-}
-
 /// The sample zones, each as named-checkzone likes it.
 #[test]
 fn sample_zones() {

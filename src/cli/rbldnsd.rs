@@ -218,6 +218,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config()?;
     if arguments.dump > 0 {
         logging::RbldnsdLog::start("rbldnsd", true, 3, false);
+        super::warn_of_oddities(&config);
         privileged_paths(&config)?;
         return dump::print(&config, &mut io::stdout().lock());
     }

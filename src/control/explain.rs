@@ -217,7 +217,10 @@ fn explain_zone(
         match cite(&spec.dataset, key, options) {
             Ok((found, gone)) => {
                 if found.len() >= CITATIONS_MAX {
-                    note(format!("{}: only its first {CITATIONS_MAX} lines about it are shown", spec.dataset));
+                    note(format!(
+                        "{}: its first {CITATIONS_MAX} lines about it are shown, and there may be more",
+                        spec.dataset
+                    ));
                 }
                 lines.extend(found);
                 for file in gone {

@@ -79,8 +79,8 @@ pub struct Citation {
 }
 
 /// The lines of a dataset's files that say something of a key, most specific first, and the files that are gone: it may be served
-/// without them, as was accepted, or as it was before. Lines whose time is over say nothing. Where there
-/// are [as many lines as are cited](CITATIONS_MAX), there may be more.
+/// without them, as was accepted, or as it was before. Lines whose time is over say nothing. Where there are
+/// [as many lines as are cited](CITATIONS_MAX), there may be more.
 ///
 /// # Errors
 /// When a file that is there cannot be read or loaded: then nothing of the dataset is, where it is served.

@@ -15,12 +15,15 @@ use crate::zone::standing::VALUES_MAX;
 /// So much of a line is kept for a remark.
 const TEXT_LEN: usize = 400;
 
+/// So many rows are kept, or as many as may be told if these are more: keys are told in another order than that of the file.
+const KEPT: usize = 1_000;
+
 /// Lines in a row that are about one key.
 #[derive(Debug, Default)]
 pub(super) struct Rows<K> {
     key: K,
     lines: usize,
-    /// The first of them, as many as may be told: what is kept of each is long, and whoever tells looks through all.
+    /// The first of them: what is kept of each is long, and whoever tells looks through all.
     crowded: Vec<Crowded<K>>,
 }
 
@@ -55,7 +58,7 @@ impl<K: Clone> Rows<K> {
 
     #[cold]
     fn keep(&mut self, start: &Cursor<'_>, reading: &Reading<'_>) {
-        if self.crowded.len() >= reading.options.told_max {
+        if self.crowded.len() >= reading.options.told_max.max(KEPT) {
             return;
         }
         let text = start.line();
@@ -106,25 +109,36 @@ pub(super) fn too_many_together() -> Wrong {
 mod tests {
     use super::{super::Options, *};
 
-    /// A file may have any number of them, and each takes room, and time whenever one is told.
-    #[test]
-    fn as_many_rows_are_kept_as_may_be_told() {
+    /// The report of rows about that many keys, of which three are told, those last that come first; and how many were kept.
+    fn told(keys: u32) -> (Report, usize) {
         let options = Options { told_max: 3, ..Options::default() };
         let mut report = Report::keeping(options.told_max);
         let mut reading = Reading { options: &options, report: &mut report, file: "file", line: 0, modified_s: 0 };
         let mut rows = Rows::default();
-        for key in 0..10_u32 {
+        for key in 0..keys {
             for _ in 0..=VALUES_MAX {
                 reading.line += 1;
                 rows.note(&key, &Cursor::new(b"key value"), &reading);
             }
         }
-        assert_eq!(rows.crowded.len(), 3);
-        for key in 0..10_u32 {
+        for key in (0..keys).rev() {
             rows.tell(|row| (*row == key).then_some(0), &key.to_string(), "label", &mut report);
         }
-        assert_eq!(report.count(Fault::ManyValues), 10);
+        (report, rows.crowded.len())
+    }
+
+    #[test]
+    fn rows_are_told_at_their_places() {
+        let (report, kept) = told(10);
+        assert_eq!((report.count(Fault::ManyValues), kept), (10, 10));
         let told: Vec<u64> = report.remarks().iter().map(|remark| remark.line).collect();
-        assert_eq!(told, [1, 2, 3].map(|row| row * (VALUES_MAX as u64 + 1)), "those with a place");
+        assert_eq!(told, [10, 9, 8].map(|row| row * (VALUES_MAX as u64 + 1)));
+    }
+
+    /// A file may have any number of them, and each takes room, and time whenever one is told.
+    #[test]
+    fn no_more_are_kept_than_can_be_looked_through() {
+        let (report, kept) = told(KEPT as u32 + 50);
+        assert_eq!((report.count(Fault::ManyValues), kept), (KEPT as u64 + 50, KEPT));
     }
 }

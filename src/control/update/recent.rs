@@ -82,7 +82,7 @@ impl Recent {
         }
     }
 
-    /// How it was answered. What failed for a reason of ours was not done, and may be tried again.
+    /// How it was answered. What failed for a reason of ours may not have been done, and may be tried again.
     pub(super) fn settle(&mut self, mac_start: u64, rcode: Rcode) {
         if rcode == Rcode::ServFail {
             self.answers.remove(&mac_start);
