@@ -209,7 +209,6 @@ fn tries() {
     );
     assert_eq!(faults(&report), [(Fault::Duplicate, 5, 1)]);
     assert!(report.remarks()[0].expected.ends_with("the first line counts, unless a later one holds longer"));
-    // And so it is.
     let life = |hours: u64| format!("1.2.3.4 for {hours} hours @ until={}\n", NOW_S + 3_600 * hours);
     let (data, report) = self::data(Kind::Ip4Trie, &[&[life(1), "1.2.3.4 for ever\n".to_owned()].concat()]);
     expect(&data, &[("1.2.3.4", "127.0.0.2 for ever")]);
