@@ -444,7 +444,9 @@ async fn bulk<T>(
         }
         if let Some((why, line)) = failed {
             let done = report.done();
-            return Err(Unmet::Failed(format!("{done} changes are done, and from line {line} on not all are: {why}")));
+            return Err(Unmet::Failed(format!(
+                "{done} changes are done; of those from line {line} on, some met this: {why}"
+            )));
         }
         if is_end {
             return ended(fault, reading.number(), report);
@@ -523,6 +525,9 @@ mod tests {
         // The second failed when the sixth was on its way.
         assert_eq!(ordered.get(), 6, "and no more are read");
         let Err(Unmet::Failed(why)) = told else { panic!("{told:?}") };
-        assert!(why.starts_with("5000 changes are done, and from line 1001 on not all are: the store"), "{why}");
+        assert!(
+            why.starts_with("5000 changes are done; of those from line 1001 on, some met this: the store"),
+            "{why}"
+        );
     }
 }

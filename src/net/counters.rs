@@ -174,6 +174,8 @@ impl Closed {
         ["ended", "idle", "lifetime", "query_limit", "bad_length", "stalled", "evicted", "failed", "aborted"];
 }
 
+const _: () = assert!(Closed::Aborted as usize + 1 == Closed::NAMES.len(), "the last reason has the last name");
+
 /// The TCP thread's counts.
 #[derive(Debug, Default)]
 #[repr(align(128))]

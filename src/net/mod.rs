@@ -2,10 +2,10 @@
 //!
 //! Nearly all traffic is UDP: one small datagram in, one out, hundreds of thousands a second, and no two of them related.
 //! So each UDP worker is a plain thread with a socket of its own (`SO_REUSEPORT`), a [`Responder`] of its own and buffers
-//! allocated once; it shares nothing that is written, and a system call carries a whole batch (`worker.rs`, `batch.rs`). TCP is rare for
-//! blocklists (a truncated answer asked again, a monitor, a zone-checking script), and what it needs is many connections
-//! that cost nearly nothing while they say nothing: one thread serves them all (`tcp.rs`, `connection.rs`), which keeps every limit
-//! exact and every counter in one hand without a lock.
+//! allocated once; it shares nothing that is written, and a system call carries a whole batch (`worker.rs`, `batch.rs`). TCP is
+//! rare for blocklists (a truncated answer asked again, a monitor, a zone-checking script), and what it needs is many
+//! connections that cost nearly nothing while they say nothing: one thread serves them all (`tcp.rs`, `connection.rs`), which
+//! keeps every limit exact and every counter in one hand without a lock.
 //!
 //! ```text
 //! Listeners::bind    sockets bound; privileges may be dropped after it

@@ -126,14 +126,17 @@ fn complain(told: &mut Option<Instant>) {
     }
 }
 
+/// What those are told who came without a seat and got none (RFC 9457).
+const TOO_MANY: &str = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many HTTP connections are open: try again"}"#;
+
 /// Meets a request that came without a seat.
 async fn stand(State((seats, patience)): State<(Arc<Semaphore>, Duration)>, request: Request, next: Next) -> Response {
     if matches!(request.uri().path(), "/healthz" | "/readyz") {
         return next.run(request).await;
     }
     let Ok(Ok(_seat)) = timeout(patience, seats.acquire()).await else {
-        let text = "too many HTTP connections are open: try again\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response();
+        let head = [(header::RETRY_AFTER, "1"), (header::CONTENT_TYPE, "application/problem+json")];
+        return (StatusCode::SERVICE_UNAVAILABLE, head, TOO_MANY).into_response();
     };
     next.run(request).await
 }
@@ -259,12 +262,13 @@ mod tests {
         }
         let reply = asked(address, "/short");
         assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("retry-after: 1"), "{reply}");
+        assert!(reply.contains("application/problem+json") && reply.contains("too many HTTP connections"), "{reply}");
         // They are closed soon, and are not long in the way of others.
         let standing: Vec<_> = (0..STANDING).map(|_| connect(address)).collect();
         assert!(asked(address, "/healthz").ends_with("well"));
         drop((seated, standing));
         // A seat is free by and by.
-        while !asked(address, "/short").ends_with("ok") {}
+        assert!((0..100).any(|_| asked(address, "/short").ends_with("ok")));
     }
 
     fn asked(address: net::SocketAddr, path: &str) -> String {

@@ -79,13 +79,17 @@ fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
     assert_eq!(who, expected);
 
     // From another server, whose rule allows more: an end as far as this one's does, one time, and an old one none.
-    for (number, days, times) in [(56, 1, 2), (57, 31, 1)] {
+    for (number, days, times, is_again) in [(56, 1, 2, false), (57, 31, 1, false), (59, 1, 2, true)] {
         let text = format!("192.0.2.{number}");
         let (counted_s, now_s) = (TEN + 2 * HOUR - days * DAY, TEN + 2 * HOUR);
         let elsewhere = Record { key: key(&text), until_s: None, times: 5, counted_s, since_s: 7, ..exported.clone() };
         world.at(now_s);
         assert_eq!(import(&elsewhere), Outcome::Listed { until_s: Some(now_s + 30 * DAY), times: 5 });
-        assert_eq!(get(&text), Record { until_s: Some(now_s + 30 * DAY), ..elsewhere });
+        assert_eq!(get(&text), Record { until_s: Some(now_s + 30 * DAY), ..elsewhere.clone() });
+        if is_again {
+            assert_eq!(world.delist("virbl.tee.gr", &text), Outcome::Delisted);
+            assert_eq!(import(&elsewhere), Outcome::Listed { until_s: Some(now_s + 30 * DAY), times: 5 });
+        }
         world.at(now_s + HOUR);
         let again = Outcome::Extended { until_s: Some(now_s + 30 * DAY), times };
         assert_eq!(list(&text), again);

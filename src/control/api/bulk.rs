@@ -70,11 +70,11 @@ impl BulkReply {
 
     /// What is told where the store did not take all; if it took none, that alone.
     fn stopped(&self, why: StoreError) -> Problem {
-        let done: usize =
-            self.outcomes.iter().filter(|(outcome, _)| **outcome != "refused").map(|(_, count)| count).sum();
+        let is_done = |outcome: &str| !matches!(outcome, "refused" | "unchanged");
+        let done: usize = self.outcomes.iter().filter(|(outcome, _)| is_done(outcome)).map(|(_, count)| count).sum();
         let mut problem = Problem::from(why);
         if done > 0 {
-            problem.detail = format!("{done} changes are done, and others are not: {}", problem.detail);
+            problem.detail = format!("{done} changes are done; some others met this: {}", problem.detail);
         }
         problem
     }
@@ -218,7 +218,7 @@ mod tests {
         let (reply, blocks) = apply_many(300_000, true);
         assert_eq!(blocks.len(), 6, "the second failed when the sixth was on its way");
         let told = reply.expect_err("not all is done").detail;
-        assert_eq!(told, format!("4500 changes are done, and others are not: {}", StoreError::Busy));
+        assert_eq!(told, format!("4500 changes are done; some others met this: {}", StoreError::Busy));
         let (reply, _) = apply_many(1_500, true);
         assert!(reply.expect_err("not all is done").detail.starts_with("900 changes are done"));
     }

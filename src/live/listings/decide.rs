@@ -256,7 +256,7 @@ impl Group<'_, '_> {
     }
 
     /// Whether the last time of a listing that comes back counts yet and is not counted here: unless it is long ago, or the key
-    /// is listed with that time, or its history knows it.
+    /// is listed with that time, or its history has one since then, which may be this one as it was imported.
     fn is_uncounted(&self, exported: &Record, same: Option<&Record>, known: &Known) -> Result<bool, StoreFault> {
         let (counted_s, window_s) = (exported.counted_s, self.rules.of(&exported.zone).window_s);
         if counted_s < self.situation.now_s.saturating_sub(window_s)
@@ -264,8 +264,7 @@ impl Group<'_, '_> {
         {
             return Ok(false);
         }
-        let since = |since_s| self.tables.times_since(known, since_s);
-        Ok(since(counted_s)? == since(counted_s.saturating_add(1))?)
+        Ok(self.tables.times_since(known, counted_s)? == 0)
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) struct Newest<K> {
     numbered: Vec<Numbered<K>>,
     sayings: Sayings,
     apart: Vec<Line<K>>,
-    /// There were too many sayings to number them.
+    /// Not all sayings had a number: there were too many, or too many that lead to the same places.
     are_apart: bool,
 }
 
