@@ -4,7 +4,7 @@
 //! key of a listing    zone in wire format · 4 or 6 · prefix length · first address
 //!                     zone in wire format · n or w (all names below) · labels from right to left · 0
 //! value               1 (the format) · the fields (postcard)
-//! event               2 (the format) · the fields · where the count goes on
+//! event               2 (the format) · the fields · where the count goes on; 1 is the same without that
 //! ```
 //!
 //! So the listings of a zone stand together, and those of a prefix length in the order of their addresses. An event stands
@@ -22,7 +22,8 @@ use crate::{
 };
 
 const FORMAT: u8 = 1;
-const EVENT_FORMAT: u8 = 2;
+/// Of events that say where the count goes on.
+const COUNTED_FORMAT: u8 = 2;
 
 const V4: u8 = 4;
 const V6: u8 = 6;
@@ -134,14 +135,19 @@ fn encode(format: u8, fields: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(fields, vec![format]).expect("only types that cannot tell their length fail, and none is here")
 }
 
-fn fields<'a, T: Deserialize<'a>>(format: u8, octets: &'a [u8]) -> Result<T, Undecodable> {
-    let octets = octets.strip_prefix(&[format]).ok_or(Undecodable)?;
+fn fields<'a, T: Deserialize<'a>>(octets: &'a [u8]) -> Result<T, Undecodable> {
+    let octets = octets.strip_prefix(&[FORMAT]).ok_or(Undecodable)?;
     postcard::from_bytes(octets).map_err(|_| Undecodable)
 }
 
-/// The fields of an event, and where the count goes on.
+/// The fields of an event, and where the count goes on: with the event before it if it does not say.
 fn event_fields(octets: &[u8]) -> Result<(StoredEvent<'_>, Option<u64>), Undecodable> {
-    fields(EVENT_FORMAT, octets)
+    if let Some(octets) = octets.strip_prefix(&[COUNTED_FORMAT]) {
+        return postcard::from_bytes(octets).map_err(|_| Undecodable);
+    }
+    let stored: StoredEvent<'_> = fields(octets)?;
+    let before = stored.before;
+    Ok((stored, before))
 }
 
 /// A listing, and the number of the last event of its key.
@@ -172,7 +178,7 @@ pub(super) fn encode_record(record: &Record, last_event: Option<u64>) -> Vec<u8>
 }
 
 pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Record, Option<u64>), Undecodable> {
-    let stored: StoredRecord<'_> = fields(FORMAT, octets)?;
+    let stored: StoredRecord<'_> = fields(octets)?;
     let start = &stored.start;
     let listed = || Verdict::Listed { address: start.address.map(Ipv4Addr::from), text: start.text.map(str::to_owned) };
     let record = Record {
@@ -192,7 +198,7 @@ pub(super) fn decode_record(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Re
 
 /// Only what is served of a listing: its value, or that it is excluded, and its end.
 pub(super) fn decode_served(octets: &[u8]) -> Result<(Option<OwnValue>, Option<u64>), Undecodable> {
-    let StoredRecord { start, .. } = fields(FORMAT, octets)?;
+    let StoredRecord { start, .. } = fields(octets)?;
     let own = OwnValue { address: start.address.map(Ipv4Addr::from), text: start.text.map(Into::into) };
     Ok((start.is_listed.then_some(own), start.until_s))
 }
@@ -225,7 +231,7 @@ pub(super) fn encode_event(event: &Event, counts: bool, before: Option<u64>, bef
         who: &event.origin.who,
         from: event.origin.from,
     };
-    encode(EVENT_FORMAT, &(stored, before_counts))
+    encode(COUNTED_FORMAT, &(stored, before_counts))
 }
 
 /// An event of a key, and the number of the one before it.
@@ -334,9 +340,13 @@ mod tests {
             origin,
         };
         let octets = encode_event(&event, true, Some(299), Some(7));
-        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), (event, Some(299)));
+        assert_eq!(decode_event(&zone, &key, &octets).expect("decodable"), (event.clone(), Some(299)));
         let link = decode_link(&octets).expect("decodable");
         assert_eq!((link.before_counts, link.at_s, link.counts), (Some(7), 1, true));
         assert_eq!(link.key, encode_key(&zone, &key.place()));
+        // The format before: the same without what comes last.
+        let older = [&[FORMAT], &octets[1..octets.len() - 2]].concat();
+        assert_eq!(decode_event(&zone, &key, &older).expect("decodable"), (event, Some(299)));
+        assert_eq!(decode_link(&older).expect("decodable").before_counts, Some(299), "one by one");
     }
 }
