@@ -135,9 +135,13 @@ impl Looker {
             self.look(Occasion::Change, triggers);
         }
         let mut next_look = Instant::now() + interval.unwrap_or(NEVER);
+        let mut was_due = false;
         loop {
             let mut wait = next_look.saturating_duration_since(Instant::now());
-            let is_due = wait.is_zero() && !self.beside.is_to_end();
+            // Not twice in a row: what is kept between takes longer than the interval where much is, and nothing that is asked
+            // would be done until all of it was.
+            let is_due = wait.is_zero() && !was_due && !self.beside.is_to_end();
+            was_due = is_due;
             if self.reloader.has_unquiet() {
                 wait = wait.min(QUIET);
             } else if self.reloader.has_retired() {
@@ -365,6 +369,20 @@ mod tests {
         let (done, mut told) = oneshot::channel();
         looker.obey(&[], Some(done), &triggers);
         assert_eq!(told.try_recv(), Ok(0));
+    }
+
+    #[test]
+    fn what_is_asked_is_done_though_a_look_is_always_due() {
+        let mut looker = looker(Settings::new(ZoneSource::Specs(Vec::new()), Options::default()));
+        let (sender, triggers) = mpsc::channel();
+        sender.send(Trigger::Stop).expect("awaited");
+        let (ended, has_ended) = mpsc::channel();
+        thread::spawn(move || {
+            // As where each copy that is kept takes longer than the interval.
+            looker.run(&triggers, Some(Duration::ZERO));
+            ended.send(()).expect("awaited");
+        });
+        has_ended.recv_timeout(Duration::from_secs(60)).expect("it is told to end, and does");
     }
 
     #[test]
