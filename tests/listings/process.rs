@@ -481,6 +481,7 @@ fn only_one_and_only_its_owner() {
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&site.state()), 0o750, "permissions of the folder decide who may");
     assert_eq!(mode(&site.state().join("listings.redb")), 0o640);
+    assert_eq!(mode(&site.state().join("listings.lock")), 0o640);
     // It serves what the files say.
     let second = Daemon::start(site.serving(&["--http", "127.0.0.1:0"]));
     assert!(second.said().contains("another server uses the store of live listings"), "{}", second.said());

@@ -104,24 +104,34 @@ fn tell_repair(session: &mut RepairSession) {
 }
 
 /// The claim of a server to a store, held until it is dropped. A store that failed is closed until it can be opened again, and
-/// whoever waits for it must not take it meanwhile. It is a lock on the folder, which leaves nothing behind there.
+/// whoever waits for it must not take it meanwhile. It is a lock on a file beside the store, which stays there, and which
+/// others can neither write nor read: a lock on the folder is had by whoever may look into it.
 #[derive(Debug)]
 pub(super) struct Claim {
-    _folder: fs::File,
+    lock: fs::File,
 }
 
 impl Claim {
-    /// Claims the store at a path. None where the file system has no such locks: that of the file itself must do there.
+    /// Claims the store at a path. None where the file system has no such locks, or the file beside it cannot be opened:
+    /// the lock of the store itself must do there.
     ///
     /// # Errors
     /// When another server has it.
     pub(super) fn on(path: &Path) -> Result<Option<Self>, StoreError> {
-        let Ok(folder) = fs::File::open(folder_of(path)) else { return Ok(None) };
-        match folder.try_lock() {
-            Ok(()) => Ok(Some(Self { _folder: folder })),
+        let mut options = fs::File::options();
+        options.create(true).truncate(false).write(true).mode(0o640).custom_flags(libc::O_NONBLOCK);
+        let Ok(lock) = options.open(lock_of(path)) else { return Ok(None) };
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { lock })),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
             Err(TryLockError::Error(_)) => Ok(None),
         }
+    }
+
+    /// Whether it keeps others off that path: not if its file was removed, as with the folder.
+    pub(super) fn is_on(&self, path: &Path) -> bool {
+        let held = self.lock.metadata().map(|file| FileId::of(&file)).ok();
+        held.is_some_and(|held| file_at(&lock_of(path)).is_ok_and(|there| there == Some(held)))
     }
 }
 
@@ -129,10 +139,16 @@ impl Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId(u64, u64);
 
+impl FileId {
+    fn of(file: &fs::Metadata) -> Self {
+        Self(file.dev(), file.ino())
+    }
+}
+
 /// Which file is there; none if there is none.
 pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
     match fs::metadata(path) {
-        Ok(file) => Ok(Some(FileId(file.dev(), file.ino()))),
+        Ok(file) => Ok(Some(FileId::of(&file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -163,6 +179,10 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
 /// A file that is new is safe once its folder is on the disk as well.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    path.with_extension("lock")
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -248,6 +268,28 @@ mod tests {
             }
         }
         assert!(damaged_count > 50, "damage in pages that count: {damaged_count}");
+    }
+
+    #[test]
+    fn who_may_only_read_holds_no_store() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_in(folder.path());
+        let reader = fs::File::open(folder.path()).expect("open to all");
+        reader.try_lock().expect("locked");
+        let claim = Claim::on(&path).expect("nobody else has it").expect("there are locks");
+        let mode = fs::metadata(lock_of(&path)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{mode:o}: it is not for others");
+        assert!(claim.is_on(&path));
+        assert!(matches!(Claim::on(&path), Err(StoreError::InUse(_))), "one at a time");
+        fs::remove_file(lock_of(&path)).expect("removed");
+        assert!(!claim.is_on(&path));
+        let other = Claim::on(&path).expect("nobody has this one").expect("there are locks");
+        assert!(other.is_on(&path) && !claim.is_on(&path));
+        drop(other);
+        fs::remove_file(lock_of(&path)).expect("removed");
+        nix::unistd::mkfifo(&lock_of(&path), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        assert!(Claim::on(&path).expect("no claim is no fault").is_none());
     }
 
     #[test]

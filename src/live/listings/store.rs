@@ -35,7 +35,7 @@ use super::{
         Undecodable, decode_end, decode_event, decode_key, decode_link, decode_record, decode_served, encode_event,
         encode_key, encode_record,
     },
-    file::{open_file, sync_folder},
+    file::{Claim, open_file, sync_folder},
 };
 use crate::{
     live::state::make_again,
@@ -404,12 +404,16 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
     renamed.and_then(|()| sync_folder(to).map_err(|error| unwritable(&error)))
 }
 
-/// Writes all of a store whose file was removed to the place where that was.
-pub(super) fn write_anew(database: &Database, path: &Path) -> Result<(), StoreError> {
+/// Writes all of a store whose file was removed to the place where that was, which is claimed first if the claim went with it:
+/// another server may have come meanwhile.
+pub(super) fn write_anew(database: &Database, path: &Path, claim: &mut Option<Claim>) -> Result<(), StoreError> {
     let failed = |why: &dyn std::fmt::Display| {
         StoreError::Unwritable(format!("{} was removed, and cannot be written anew: {why}", path.display()))
     };
     path.parent().map_or(Ok(()), make_again).map_err(|error| failed(&error))?;
+    if !claim.as_ref().is_some_and(|claim| claim.is_on(path)) {
+        *claim = Claim::on(path)?;
+    }
     copy(database, path).map_err(|why| match why {
         StoreError::NotCopied(why) => failed(&why),
         why => failed(&why),

@@ -242,6 +242,26 @@ fn a_start_on_a_full_disk_serves_what_is_listed() {
 }
 
 #[test]
+fn a_store_that_was_removed_is_claimed_before_it_is_written_anew() {
+    let world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    let store = file::path_in(world.root.path());
+    std::fs::remove_file(&store).expect("removed");
+    std::fs::remove_file(store.with_extension("lock")).expect("removed");
+    // Another server has begun.
+    let other = file::Claim::on(&store).expect("free").expect("there are locks");
+    let refused = world.put(2).expect_err("it is the other's");
+    assert!(matches!(&refused, StoreError::InUse(_)), "{refused}");
+    assert!(!store.exists() && world.listings.alarm().is_some());
+    drop(other);
+    assert!(world.put(3).is_ok());
+    assert!(store.exists());
+    assert!(matches!(file::Claim::on(&store), Err(StoreError::InUse(_))), "it is claimed again");
+    std::fs::remove_file(&store).expect("removed");
+    assert!(world.put(4).is_ok(), "what is still claimed is no other's");
+}
+
+#[test]
 fn a_store_that_failed_is_nobody_elses() {
     let world = World::new(1 << 30);
     assert!(world.put(1).is_ok());

@@ -453,10 +453,7 @@ impl Writer {
                 &"was removed after it had failed: put a backup there, and restart the server, or it begins with nothing",
             )),
             (Some(database), None) => {
-                store::write_anew(&database, path)?;
-                // The folder may be another one, too.
-                drop(self.claim.take());
-                self.claim = Claim::on(path).ok().flatten();
+                store::write_anew(&database, path, &mut self.claim)?;
                 drop(database);
                 self.shared.database.store(None);
                 self.file = file::file_at(path).map_err(|error| unwritable(&error))?;
