@@ -156,6 +156,20 @@ impl Listings {
     }
 
     fn open_with(settings: Settings, places: Places, disk: Disk) -> Result<Self, StoreError> {
+        let (sender, mut writer) = Self::prepare(settings, places, disk);
+        let shared = Arc::clone(&writer.shared);
+        match writer.load() {
+            Ok(_) => {}
+            Err(why @ StoreError::InUse(_)) => shared.alarm.store(Some(Arc::new(why.to_string()))),
+            Err(why) => return Err(why),
+        }
+        let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
+        let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;
+        Ok(Self(Arc::new(Inner { sender, shared, thread: Mutex::new(Some(thread)) })))
+    }
+
+    /// A writer that has not opened its store yet, and how it is told something.
+    fn prepare(settings: Settings, places: Places, disk: Disk) -> (mpsc::Sender<Message>, Writer) {
         let shared = Arc::new(Shared {
             database: ArcSwapOption::empty(),
             is_loaded: AtomicBool::new(false),
@@ -169,25 +183,20 @@ impl Listings {
             history_max_bytes: settings.history_max_bytes,
         });
         let (sender, receiver) = mpsc::channel();
-        let mut writer = Writer {
+        let writer = Writer {
             receiver,
-            shared: Arc::clone(&shared),
             serving: Serving::new(places.live, places.slots, settings.ttl_s),
             served: places.served,
             rules: settings.rules,
             confidence: Confidence::new(&*shared.clock),
+            shared,
             file: None,
             claim: None,
             is_doubtful: false,
+            is_unproven: false,
+            is_to_reopen: false,
         };
-        match writer.load() {
-            Ok(_) => {}
-            Err(why @ StoreError::InUse(_)) => shared.alarm.store(Some(Arc::new(why.to_string()))),
-            Err(why) => return Err(why),
-        }
-        let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
-        let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;
-        Ok(Self(Arc::new(Inner { sender, shared, thread: Mutex::new(Some(thread)) })))
+        (sender, writer)
     }
 
     /// Does what is asked, and returns when it is durable and served. Blocks for some milliseconds.

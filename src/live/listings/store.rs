@@ -66,7 +66,7 @@ pub(super) enum StoreFault {
     Panicked(String),
     /// Of a commit, which may count all the same.
     #[error("{0}")]
-    OfCommit(redb::Error),
+    OfCommit(Box<Self>),
     /// Of a copy that is made, while the store itself may be well.
     #[error("{0}")]
     OfCopy(redb::Error),

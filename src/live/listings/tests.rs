@@ -23,6 +23,8 @@ struct Faults {
     has_no_new_pages: AtomicBool,
     /// All is written, and nobody can say whether it arrives.
     fails_syncs: AtomicBool,
+    /// redb panics once all is written.
+    panics: AtomicBool,
     /// Octets that are said to be free.
     free: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl StorageBackend for Backend {
 
     fn sync_data(&self) -> Result<(), std::io::Error> {
         self.check(self.faults.fails_syncs.load(Relaxed))?;
+        assert!(!self.faults.panics.load(Relaxed), "as a bug of redb would");
         self.file.sync_data()
     }
 
@@ -112,6 +115,7 @@ impl World {
             is_full: false.into(),
             has_no_new_pages: false.into(),
             fails_syncs: false.into(),
+            panics: false.into(),
             free: (1 << 40).into(),
         });
         let clock = Arc::new(Moved { now_s: AtomicU64::new(NOW_S), ..Moved::default() });
@@ -239,6 +243,71 @@ fn a_start_on_a_full_disk_serves_what_is_listed() {
     world.faults.has_no_new_pages.store(false, Relaxed);
     assert!(world.put(3).is_ok(), "there is room again");
     assert!(world.is_served(1) && world.is_served(3));
+}
+
+#[test]
+fn the_alarm_stands_until_something_was_written() {
+    let world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    let fail = |number: u32| {
+        world.faults.has_no_new_pages.store(true, Relaxed);
+        assert!(world.put(number).is_err());
+        // Which writes nothing, and is told when the store is open again.
+        assert_eq!(world.apply(99, Op::Delist), Ok(vec![Outcome::Unchanged]));
+        assert!(world.listings.of_zone(&zone(), None, 10).is_ok(), "it can be read");
+        assert!(world.listings.alarm().is_some(), "but not be written");
+    };
+    fail(2);
+    world.listings.sweep();
+    assert!(world.listings.alarm().is_some(), "while nothing may be thrown away");
+    world.clock.now_s.fetch_add(trust::SETTLE_S, Relaxed);
+    world.listings.sweep();
+    assert!(world.listings.alarm().is_some(), "while there is nothing to throw away");
+    world.faults.has_no_new_pages.store(false, Relaxed);
+    world.listings.sweep();
+    assert_eq!(world.listings.alarm(), None, "a look is enough");
+    fail(3);
+    world.faults.has_no_new_pages.store(false, Relaxed);
+    assert!(world.put(4).is_ok());
+    assert_eq!(world.listings.alarm(), None, "and so is a change");
+}
+
+#[test]
+fn a_store_that_fails_again_is_opened_again() {
+    let world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    // It is told after what the writer does by itself, and opens nothing: there is little room.
+    let is_open = || {
+        world.faults.free.store(1 << 20, Relaxed);
+        assert!(world.put(9).is_err());
+        world.faults.free.store(1 << 40, Relaxed);
+        world.listings.of_zone(&zone(), None, 10).is_ok()
+    };
+    world.faults.is_full.store(true, Relaxed);
+    assert!(world.put(2).is_err());
+    assert!(!is_open(), "nor can it be opened");
+    world.faults.has_no_new_pages.store(true, Relaxed);
+    world.faults.is_full.store(false, Relaxed);
+    assert!(world.put(3).is_err());
+    assert!(is_open());
+}
+
+#[test]
+fn what_may_be_in_the_store_is_not_said_to_be_undone() {
+    let world = World::new(1 << 30);
+    assert!(world.put(1).is_ok());
+    world.faults.panics.store(true, Relaxed);
+    let failed = world.put(2).expect_err("redb panicked");
+    assert!(matches!(&failed, StoreError::Unsure(why) if why.contains("as a bug of redb would")), "{failed}");
+    world.faults.panics.store(false, Relaxed);
+    assert!(world.put(3).is_ok(), "it goes on");
+
+    // Committed, but neither can it be served nor the store be read.
+    let root = tempfile::tempdir().expect("a folder");
+    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
+    let (_sender, mut writer) = Listings::prepare(Settings::new(root.path().to_owned()), places, Disk::new());
+    let failed = writer.publish(|_| panic!("as a bug of ours would")).expect_err("nothing can be served");
+    assert!(matches!(&failed, StoreError::Unsure(_)), "{failed}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use super::{
     file::{self, Claim, Disk, FileId},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
-    store::{self, StoreFault, Tables},
+    store::{self, StoreFault, Tables, caught},
     trust::{Clock, Confidence},
 };
 use crate::{live::served::Cell, wire::name::Name};
@@ -101,6 +101,10 @@ pub(super) struct Writer {
     pub(super) claim: Option<Claim>,
     /// It panicked, or the store failed: what is served may be other than what the store says.
     pub(super) is_doubtful: bool,
+    /// Since then nothing was written: that the store can be opened again does not say that it can be.
+    pub(super) is_unproven: bool,
+    /// It failed in this turn.
+    pub(super) is_to_reopen: bool,
 }
 
 impl Writer {
@@ -126,13 +130,14 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut swept = Instant::now();
         loop {
-            let was_doubtful = self.is_doubtful;
             if !self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
                 break;
             }
-            if self.is_doubtful && !was_doubtful {
+            if self.is_to_reopen {
                 // Otherwise what is served, and questions about listings, would wait for the next change.
                 let _said_if_not = self.guard(Self::ready_anyway);
+                // Its own failure waits for the next turn.
+                self.is_to_reopen = false;
             }
         }
         for message in self.receiver.try_iter() {
@@ -267,8 +272,15 @@ impl Writer {
             let touched: HashSet<&Name> = edits.iter().map(|(zone, _)| zone).collect();
             writer.serving.publish(touched.into_iter());
         };
-        // It is in the store, from which all is served when that is opened again.
-        self.guard(publish).or_else(|_| self.guard(Self::ready_anyway).flatten().map(drop))
+        self.publish(publish)
+    }
+
+    /// Publishes what is in the store, from which all is served when that is opened again; it is done even if neither can be.
+    pub(super) fn publish(&mut self, publish: impl FnOnce(&mut Self)) -> Result<(), StoreError> {
+        self.guard(publish).or_else(|_| self.guard(Self::ready_anyway).flatten().map(drop)).map_err(|why| match why {
+            StoreError::Unwritable(text) => StoreError::Unsure(text),
+            why => StoreError::Unsure(why.to_string()),
+        })
     }
 
     /// Decides and writes; what is to be served of it, and what each asker is told.
@@ -276,10 +288,15 @@ impl Writer {
         let database = self.ready(room)?;
         let written = self.write_to(&database, orders);
         drop(database);
-        written.map_err(|fault| match self.fail(&fault) {
+        let (answers, edits) = written.map_err(|fault| match self.fail(&fault) {
             StoreError::Unwritable(text) if matches!(fault, StoreFault::OfCommit(_)) => StoreError::Unsure(text),
             why => why,
-        })
+        })?;
+        if !edits.is_empty() {
+            self.is_unproven = false;
+            self.relieve(room);
+        }
+        Ok((answers, edits))
     }
 
     fn write_to(&mut self, database: &Database, orders: &mut [Order]) -> Result<Decided, StoreFault> {
@@ -291,7 +308,7 @@ impl Writer {
             transaction.abort()?;
         } else {
             tables.close()?;
-            transaction.commit().map_err(|error| StoreFault::OfCommit(error.into()))?;
+            caught(|| Ok(transaction.commit()?)).map_err(|fault| StoreFault::OfCommit(fault.into()))?;
         }
         Ok((answers, edits))
     }
@@ -319,11 +336,15 @@ impl Writer {
         let past_s = self.confidence.past_s(&*clock);
         // Also while nothing may be thrown away: an alarm ends with its cause.
         let Ok(database) = self.ready_with_room() else { return 0 };
-        let Some(past_s) = past_s else { return 0 };
-        let swept = self.sweep_in(&database, past_s);
+        let swept = match past_s {
+            Some(past_s) => self.sweep_in(&database, past_s),
+            None => Ok((0, Vec::new())),
+        };
+        let swept = swept.and_then(|swept| self.prove(&database, swept.0 > 0).map(|()| swept));
         drop(database); // a store that is opened again must not be held here
         match swept {
             Ok((count, edits)) => {
+                self.relieve(&Ok(()));
                 let _said_if_not = self.serve(&edits);
                 count
             }
@@ -364,6 +385,17 @@ impl Writer {
         Ok((count, edits))
     }
 
+    /// Writes to a store that had failed, lest it is taken for well only because it can be read. A commit has shown as much.
+    fn prove(&mut self, database: &Database, was_written: bool) -> Result<(), StoreFault> {
+        if self.is_unproven && !was_written {
+            let transaction = database.begin_write()?;
+            Tables::open(&transaction)?.close()?;
+            transaction.commit()?;
+        }
+        self.is_unproven = false;
+        Ok(())
+    }
+
     /// The store, if there is room in it for anything.
     fn ready_with_room(&mut self) -> Result<Arc<Database>, StoreError> {
         let room = self.shared.disk.check_room(&self.shared.path);
@@ -384,14 +416,13 @@ impl Writer {
         match opened {
             Ok(database) => {
                 if self.shared.database.load().is_none() {
-                    info!(store = %self.shared.path.display(), "the store of live listings is open again");
+                    // Where it cannot be written it is opened with each change, and fails again.
+                    if !self.is_unproven {
+                        info!(store = %self.shared.path.display(), "the store of live listings is open again");
+                    }
                     self.shared.database.store(Some(Arc::clone(&database)));
                 }
-                // A fault closes the store, so whatever the alarm was about is over, but for want of room.
-                match room {
-                    Ok(()) => self.settle(),
-                    Err(why) => self.alarm(why),
-                }
+                self.relieve(room);
                 Ok(database)
             }
             Err(why) => {
@@ -473,6 +504,8 @@ impl Writer {
     fn fail(&mut self, fault: &dyn fmt::Display) -> StoreError {
         self.shared.database.store(None);
         self.is_doubtful = true;
+        self.is_unproven = true;
+        self.is_to_reopen = true;
         let why = StoreError::Unwritable(format!("{}: {fault}", self.shared.path.display()));
         self.alarm(&why);
         why
@@ -483,6 +516,15 @@ impl Writer {
         if self.shared.alarm.load().as_deref() != Some(&text) {
             error!("{text}");
             self.shared.alarm.store(Some(Arc::new(text)));
+        }
+    }
+
+    /// Ends the alarm, unless it is of a failure and nothing shows that this is over; or says that there is little room.
+    fn relieve(&self, room: &Result<(), StoreError>) {
+        match room {
+            _ if self.is_unproven => {}
+            Ok(()) => self.settle(),
+            Err(why) => self.alarm(why),
         }
     }
 
