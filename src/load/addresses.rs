@@ -99,6 +99,8 @@ impl AddressLines {
     pub(super) fn absorb(&mut self, later: Self, values: &[ValueId]) {
         debug_assert!(self.known.is_none(), "equal prefixes in two parts would not be found");
         self.common = self.common.take().or(later.common);
+        // Where all share one value, it has its number before it is known.
+        let values = if matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) { &[COMMON] } else { values };
         self.builder.absorb(later.builder, values);
         self.rows.absorb(later.rows);
     }
