@@ -213,9 +213,14 @@ mod tests {
             said.push(line);
         };
         match &dataset.entries {
-            Entries::Addresses(addresses) => addresses.for_each_v4(|first, last, standings| {
-                say(format!("{first}-{last}"), addresses.decide(standings, &context));
-            }),
+            Entries::Addresses(addresses) => {
+                addresses.for_each_v4(|first, last, standings| {
+                    say(format!("{first}-{last}"), addresses.decide(standings, &context));
+                });
+                addresses.for_each_v6(|first, last, standings| {
+                    say(format!("{first:x}-{last:x}"), addresses.decide(standings, &context));
+                });
+            }
             Entries::Names(names) => names.for_each(|name, exact, wildcard| {
                 let name = name.to_name();
                 say(format!("{name:?}"), names.decide(exact, &context));
@@ -278,10 +283,21 @@ mod tests {
     fn parts_say_what_the_whole_says() {
         type Line<'a> = &'a dyn Fn(u32) -> String;
         let scattered = |index: u32| Ipv4Addr::from(index.wrapping_mul(2_654_435_761));
-        let shapes: [(Kind, Line<'_>); 5] = [
+        let limits = |index: u32| ["", "@ delay=1h", "@ key=require", "@ ts=1700000000;delay=1h"][index as usize % 4];
+        let shapes: [(Kind, Line<'_>); 7] = [
             (Kind::Ip4Set, &|index| Ipv4Addr::from(0x6464_0000 + index * 40).to_string()),
             (Kind::Ip4Set, &|index| format!("{} :{}:$1 {}", scattered(index), 2 + index / 35_000, index / 45_000)),
             (Kind::Ip4TSet, &|index| scattered(index).to_string()),
+            (Kind::Ip4TSet, &|index| format!("{} {}", scattered(index), limits(index / 40_000))),
+            (Kind::Ip6TSet, &|index| {
+                let (mark, end) = if index % 3 == 0 { ("!", "::7") } else { ("", "") };
+                format!(
+                    "{mark}2001:db8:{:x}:{index:x}{end} {}",
+                    index >> 16,
+                    limits(index / 40_000),
+                    index = index & 0xffff
+                )
+            }),
             (Kind::Ip4Set, &|index| {
                 let value = [":5:x", "", "text", "@ ts=1700000000;delay=1h"][(index / 40_000) as usize % 4];
                 format!("{}/{} {value}", Ipv4Addr::from(index * 1_024), 23 + index % 10)
@@ -305,5 +321,18 @@ mod tests {
             assert_eq!((report.lines, report.to_string()), (same.lines, same.to_string()));
             assert_eq!(report.remarks(), same.remarks());
         }
+    }
+
+    #[test]
+    fn what_a_last_line_without_its_end_sets_holds_for_the_next_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+        let entries: String = (0..300_000).map(|index| format!("{}\n", Ipv4Addr::from(index * 77))).collect();
+        std::fs::write(&one, entries + "$LIFETIME 1h").expect("a file");
+        std::fs::write(&two, "255.255.255.255 @ ts=1700000000\n").expect("a file");
+        let files = [one, two];
+        let [alone, together] = [1, 2].map(|threads| load(Kind::Ip4Set, &files, threads).0);
+        assert!(alone.last().is_some_and(|last| !last.starts_with(&u32::MAX.to_string())), "it is over");
+        assert!(alone == together);
     }
 }

@@ -56,6 +56,9 @@ pub fn parts(mut reader: impl Read, len: u64, count: usize) -> io::Result<Vec<Pa
         if rest.len() > LINE_MAX {
             return Ok(vec![whole]); // such a line is no line of a list
         }
+        if is_at_end && changes_others(rest) {
+            return Ok(vec![whole]); // files may follow, for which it holds
+        }
         if text.is_empty() || text.len() < BLOCK_LEN / 2 && !is_at_end {
             continue;
         }
@@ -144,7 +147,7 @@ mod tests {
             assert_eq!(found.len(), 3, "{line}");
             assert!(found[0].end > entries.len() as u64 / 4, "{line}");
             assert_eq!(parts_of(&format!("{entries}{line}\n"), 2).len(), 1, "{line}");
-            assert_eq!(parts_of(&format!("{entries}{line}"), 2).len(), 3, "{line}: nothing comes after it");
+            assert_eq!(parts_of(&format!("{entries}{line}"), 2).len(), 1, "{line}: another file may come after it");
         }
     }
 
