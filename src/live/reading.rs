@@ -327,8 +327,8 @@ mod tests {
     fn what_a_last_line_without_its_end_sets_holds_for_the_next_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
-        let entries: String = (0..300_000).map(|index| format!("{}\n", Ipv4Addr::from(index * 77))).collect();
-        std::fs::write(&one, entries + "$LIFETIME 1h").expect("a file");
+        let entries: Vec<String> = (0..300_000).map(|index| Ipv4Addr::from(index * 77).to_string()).collect();
+        std::fs::write(&one, entries.join("\n") + "\n$LIFETIME 1h").expect("a file");
         std::fs::write(&two, "255.255.255.255 @ ts=1700000000\n").expect("a file");
         let files = [one, two];
         let [alone, together] = [1, 2].map(|threads| load(Kind::Ip4Set, &files, threads).0);
