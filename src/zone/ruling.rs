@@ -376,6 +376,24 @@ impl RulingsBuilder {
 }
 
 #[cfg(test)]
+impl Claim {
+    /// Anything that a line may say with so many values: one in `exclusions` excludes, and times are there unless it is `endless`.
+    pub(super) fn random(random: &mut rand::rngs::SmallRng, exclusions: u32, values: u32, endless: bool) -> Self {
+        use rand::Rng as _;
+        let is_exclusion = random.random_ratio(1, exclusions);
+        let value = if is_exclusion { None } else { Some(ValueId(random.random_range(0..values))) };
+        let (from_s, until_s) = match random.random_range(0..8) {
+            _ if endless => (0, FOREVER_S),
+            0..4 => (0, FOREVER_S),
+            4..7 => (0, random.random_range(1..6)),
+            _ => (random.random_range(1..6), random.random_range(1..6)),
+        };
+        let key = if random.random_ratio(1, 20) { KeyRule::Required } else { KeyRule::Anyone };
+        Self { value, from_s, until_s, key, hold_s: 0 }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -129,10 +129,7 @@ impl Writer {
     /// Works until it is told to stop, or nobody is left who could tell it anything.
     pub(super) fn run(mut self) {
         let mut swept = Instant::now();
-        loop {
-            if !self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
-                break;
-            }
+        while self.guard(|writer| writer.turn(&mut swept)).unwrap_or(true) {
             if self.is_to_reopen {
                 // Otherwise what is served, and questions about listings, would wait for the next change.
                 let _said_if_not = self.guard(Self::ready_anyway);

@@ -80,18 +80,6 @@ fn alike(random: &mut SmallRng, bits: u8, other: u128) -> u128 {
     address & all
 }
 
-fn random_claim(random: &mut SmallRng, endless: bool) -> Claim {
-    let value = if random.random_ratio(1, 5) { None } else { Some(ValueId(random.random_range(0..6))) };
-    let (from_s, until_s) = match random.random_range(0..8) {
-        _ if endless => (0, FOREVER_S),
-        0..4 => (0, FOREVER_S),
-        4..7 => (0, random.random_range(1..6)),
-        _ => (random.random_range(1..6), random.random_range(1..6)),
-    };
-    let key = if random.random_ratio(1, 20) { KeyRule::Required } else { KeyRule::Anyone };
-    Claim { value, from_s, until_s, key, hold_s: 0 }
-}
-
 fn random_lines(random: &mut SmallRng, bits: u8, count: usize) -> Vec<Line> {
     let all = host_mask(bits, 0);
     let mut seeds = vec![random.random::<u128>() & all];
@@ -119,7 +107,7 @@ fn random_lines(random: &mut SmallRng, bits: u8, count: usize) -> Vec<Line> {
             0..7 => random.random_range(bits / 2..=bits),
             _ => random.random_range(1..=bits),
         };
-        lines.push((address & !host_mask(bits, length), length, random_claim(random, endless)));
+        lines.push((address & !host_mask(bits, length), length, Claim::random(random, 5, 6, endless)));
     }
     lines
 }

@@ -115,15 +115,7 @@ fn random_lines(random: &mut SmallRng, count: usize, pools: &[u32]) -> Vec<(Path
             number if number % 2 == 0 => Scope::Below,
             _ => Scope::Both,
         };
-        let value = if random.random_ratio(1, 6) { None } else { Some(ValueId(random.random_range(0..5))) };
-        let (from_s, until_s) = match random.random_range(0..8) {
-            _ if endless => (0, FOREVER_S),
-            0..4 => (0, FOREVER_S),
-            4..7 => (0, random.random_range(1..6)),
-            _ => (random.random_range(1..6), random.random_range(1..6)),
-        };
-        let key = if random.random_ratio(1, 20) { KeyRule::Required } else { KeyRule::Anyone };
-        lines.push((path, scope, Claim { value, from_s, until_s, key, hold_s: 0 }));
+        lines.push((path, scope, Claim::random(random, 6, 5, endless)));
     }
     lines
 }
