@@ -62,6 +62,11 @@ pub(super) fn is_gone(path: &Path) -> bool {
     std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
+/// Whether all files of a dataset can be opened.
+pub(super) fn can_be_opened(dataset: &DatasetSpec) -> bool {
+    dataset.files.iter().all(|file| reading::open_file(file).is_ok())
+}
+
 /// Octets of all files of a dataset.
 pub(super) fn size(dataset: &DatasetSpec) -> u64 {
     stamps(dataset).iter().flatten().map(|stamp| stamp.size).sum()

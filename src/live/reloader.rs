@@ -14,6 +14,8 @@
 mod keeping;
 mod listing;
 mod publishing;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -30,7 +32,7 @@ use super::{
     clock::SetClock,
     held::{GoodVersion, Held},
     kept::Kept,
-    loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size, stamps},
+    loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, can_be_opened, load_all, size, stamps},
     memory,
     refusal::{Breach, Judged, ReloadRules, in_words},
     served::{Cell, LiveSlots, Served, free_retired},
@@ -211,12 +213,17 @@ impl Reloader {
         report
     }
 
-    /// While files are read in [`Self::look_at`]: loads what changed besides, and publishes it. Returns how many datasets that
-    /// was.
+    /// While files are read in [`Self::look_at`], or copied: loads what changed besides, and publishes it. Returns how many
+    /// datasets that was. While others are read, a large one waits for them, or the next small one would wait for it.
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
         let has_changed = self.list(&[]) && self.has_other_specs();
-        let stale = self.stale(Instant::now(), occasion, false);
+        let mut stale = self.stale(Instant::now(), occasion, false);
+        if !self.busy.is_empty() {
+            let all = stale.len();
+            stale.retain(is_small);
+            self.has_unquiet |= stale.len() < all;
+        }
         let mut report = ReloadReport::default();
         self.load_in_turn(small_first(stale), (&[], has_changed), &mut report, &mut |_| {});
         report.datasets.len()
@@ -306,8 +313,9 @@ impl Reloader {
                 false
             } else if let Some(failure) = &held.failure {
                 // What a rule refused stays refused until it changes or is accepted, or the clock by which it was judged was
-                // set; the rest is tried again now and then.
-                is_changed || is_clock_set || failure.word != REFUSED && occasion != Occasion::Change
+                // set; the rest is tried again now and then, and at once where a file may be opened now.
+                let is_tried = || occasion != Occasion::Change || failure.word == MISSING && can_be_opened(dataset);
+                is_changed || is_clock_set || failure.word != REFUSED && is_tried()
             } else {
                 let depends_on_clock = |good: &GoodVersion| {
                     good.has_lifetimes && (is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s))
@@ -484,8 +492,12 @@ fn is_of(zone: Option<&Name>, accepted: &[Name]) -> bool {
 
 /// In two groups, if there are both: a small file does not wait for a large one.
 fn small_first(datasets: Vec<DatasetSpec>) -> Vec<Vec<DatasetSpec>> {
-    let (small, large) = datasets.into_iter().partition::<Vec<_>, _>(|dataset| size(dataset) <= SMALL_MAX);
+    let (small, large) = datasets.into_iter().partition::<Vec<_>, _>(is_small);
     [small, large].into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+fn is_small(dataset: &DatasetSpec) -> bool {
+    size(dataset) <= SMALL_MAX
 }
 
 /// What access lists for all zones are called, in names of files and where they are accepted; to the reloader they are of the root.
@@ -493,36 +505,3 @@ pub const ALL_ZONES: &str = "@";
 
 /// Datasets of more octets than that are loaded after all others.
 const SMALL_MAX: u64 = 1 << 20;
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        panic::{AssertUnwindSafe, catch_unwind},
-    };
-
-    use super::*;
-
-    #[test]
-    fn what_a_panic_broke_off_is_loaded_by_the_next_look() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("hosts");
-        // It is read until something is written.
-        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-        let spec = ZoneSpec::parse(&format!("bl.example:ip4set:{}", file.display())).expect("a specification");
-        let options = Options { pipes: true, ..Options::default() };
-        let settings = Settings::new(ZoneSource::Specs(vec![spec]), options);
-        let mut reloader = Reloader::new(settings, Cell::default());
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            reloader.look_at((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
-                fs::write(&file, "").expect("somebody reads it");
-                panic!("as a bug of ours would");
-            })
-        }));
-        assert!(looked.is_err(), "it panicked");
-        fs::remove_file(&file).expect("removed");
-        fs::write(&file, "127.0.0.2\n").expect("written");
-        reloader.begin_anew();
-        assert_eq!(reloader.reload(2).datasets.len(), 1);
-    }
-}

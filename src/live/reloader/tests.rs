@@ -1,0 +1,93 @@
+//! What a look loads, and what it leaves to the next.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use super::*;
+
+fn make_pipe(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+}
+
+/// Serves these files of a folder, the first of which is read until something is written.
+fn reloader(folder: &tempfile::TempDir, files: &[&str]) -> (Reloader, PathBuf) {
+    let paths: Vec<_> = files.iter().map(|file| folder.path().join(file)).collect();
+    make_pipe(&paths[0]);
+    let spec = |path: &PathBuf| ZoneSpec::parse(&format!("bl.example:ip4set:{}", path.display()));
+    let specs = paths.iter().map(|path| spec(path).expect("a specification")).collect();
+    let options = Options { pipes: true, ..Options::default() };
+    let settings = Settings::new(ZoneSource::Specs(specs), options);
+    (Reloader::new(settings, Cell::default()), paths[0].clone())
+}
+
+#[test]
+fn what_a_panic_broke_off_is_loaded_by_the_next_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut reloader, file) = reloader(&folder, &["hosts"]);
+    let looked = catch_unwind(AssertUnwindSafe(|| {
+        reloader.look_at((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
+            fs::write(&file, "").expect("somebody reads it");
+            panic!("as a bug of ours would");
+        })
+    }));
+    assert!(looked.is_err(), "it panicked");
+    fs::remove_file(&file).expect("removed");
+    fs::write(&file, "127.0.0.2\n").expect("written");
+    reloader.begin_anew();
+    assert_eq!(reloader.reload(2).datasets.len(), 1);
+}
+
+#[test]
+fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut reloader, file) = reloader(&folder, &["hosts", "large", "small"]);
+    let write = |file: &str, lines: usize| {
+        fs::write(folder.path().join(file), "127.0.0.2\n".repeat(lines)).expect("written");
+    };
+    write("large", 1);
+    write("small", 1);
+    let (mut is_fed, mut beside) = (false, None);
+    reloader.look_at((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
+        if !std::mem::replace(&mut is_fed, true) {
+            fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
+        }
+    });
+    fs::remove_file(&file).expect("removed");
+    make_pipe(&file);
+    reloader.look_at((2, Instant::now()), Occasion::Command(&[]), &mut |reloader| {
+        if beside.is_none() {
+            write("large", 200_000);
+            write("small", 2);
+            beside = Some((reloader.look_beside(2, Occasion::Command(&[])), reloader.has_unquiet()));
+            fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
+        }
+    });
+    assert_eq!(beside, Some((1, true)), "the large one waits");
+    fs::remove_file(&file).expect("removed");
+    assert!(reloader.reload(3).datasets.iter().any(|report| report.dataset.files[0].ends_with("large")));
+}
+#[test]
+fn what_may_be_opened_now_is_loaded_though_nothing_else_has_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("it is ours");
+    // Root may open any file, and is somebody else on this thread.
+    nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+    let file = folder.path().join("bl.example.ip4set");
+    fs::write(&file, "127.0.0.2\n").expect("written");
+    let allow = |mode| fs::set_permissions(&file, Permissions::from_mode(mode)).expect("it is ours");
+    let settings = Settings::new(ZoneSource::Folder(folder.path().to_owned()), Options::default());
+    let mut reloader = Reloader::new(settings, Cell::default());
+    let mut failures = |occasion| {
+        let report = reloader.look_at((1, Instant::now()), occasion, &mut |_| {});
+        report.datasets.iter().map(|dataset| dataset.failure.is_some()).collect::<Vec<_>>()
+    };
+    allow(0);
+    assert_eq!(failures(Occasion::Command(&[])), [true]);
+    assert_eq!(failures(Occasion::Change), [false; 0], "nothing has changed");
+    allow(0o444);
+    assert_eq!(failures(Occasion::Change), [false]);
+}
