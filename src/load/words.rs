@@ -53,9 +53,10 @@ impl Words {
         is_same.then_some(found.claim)
     }
 
-    /// Remembers what the words say.
+    /// Remembers what the words say. A carriage return at their end is a part of them only where another one followed it: what is
+    /// looked up may go on to the end of its line, and then it is none.
     pub(super) fn keep(&mut self, words: &[u8], lifetime_s: u32, claim: Claim) {
-        if words.len() > WORDS_LEN_MAX {
+        if words.len() > WORDS_LEN_MAX || words.ends_with(b"\r") {
             return;
         }
         if self.places.is_empty() {

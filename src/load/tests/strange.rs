@@ -19,6 +19,9 @@ fn equal_words_mean_what_they_mean_where_they_stand() {
     expect(&data, &[("1.1.1.4", "127.0.0.5 text +3000"), ("1.1.1.5", "absent"), ("1.1.1.6", "127.0.0.2 text")]);
     assert_eq!(faults(&report), [(Fault::Parameter, 2, 13), (Fault::Parameter, 3, 13)], "every line has its own");
     assert_eq!(report.expired, 1);
+    // One octet before the end of a line goes with that, in words that were read before too.
+    let (data, _) = self::data(Kind::Ip4Set, &["1.1.1.1 text\r\r\n1.1.1.2 text\r\n1.1.1.3 text\r\r\n"]);
+    expect(&data, &[("1.1.1.1", "127.0.0.2 text\r"), ("1.1.1.2", "127.0.0.2 text"), ("1.1.1.3", "127.0.0.2 text\r")]);
 }
 
 #[test]
