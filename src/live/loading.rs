@@ -34,8 +34,10 @@ pub(super) struct Stamp {
 impl Stamp {
     pub(super) fn read(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
+        let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         Some(Self {
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+            // A pipe changes whenever it is written to, and is the same.
+            modified_ns: if metadata.is_file() { modified_ns } else { 0 },
             size: metadata.size(),
             inode: metadata.ino(),
             device: metadata.dev(),
@@ -229,8 +231,8 @@ fn load_with(
     let label = dataset.to_string();
     let mut result =
         outcome(|| reading::read((dataset.kind, &label), &there, (options, progress), &mut report, threads));
-    // Whatever came of it: it is neither the old data nor the new.
-    if look() != stamps && stamps.iter().flatten().count() == there.len() {
+    // Whatever came of it: it is neither the old data nor the new. A file that was not there may have come meanwhile.
+    if look() != stamps && (result.is_ok() || stamps.iter().flatten().count() == there.len()) {
         let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
         result = Err(Failure { word: CHANGED, text });
     }
@@ -257,6 +259,40 @@ fn outcome(read: impl FnOnce() -> Result<Loaded, LoadError>) -> Result<Loaded, F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What becomes of two files, the first of them a pipe that is written to, and the second perhaps made, while they are read.
+    fn read_beside(makes_second: bool) -> Result<Loaded, Failure> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [pipe, second] = ["pipe", "second"].map(|name| folder.path().join(name));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        if !makes_second {
+            std::fs::write(&second, "192.0.2.2\n").expect("a file");
+        }
+        let dataset = DatasetSpec { kind: crate::zone::dataset::Kind::Ip4Set, files: vec![pipe, second] };
+        let files: Files = dataset.files.iter().cloned().map(Some).collect();
+        let options = Options { pipes: true, ..Options::default() };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut writer = std::fs::File::options().write(true).open(&dataset.files[0]).expect("somebody reads");
+                thread::sleep(Duration::from_millis(20));
+                io::Write::write_all(&mut writer, b"192.0.2.1\n").expect("written");
+                if makes_second {
+                    std::fs::write(&dataset.files[1], "192.0.2.2\n").expect("a file");
+                }
+            });
+            load_with(&dataset, &files, &options, &Arc::default(), 2).result
+        })
+    }
+
+    #[test]
+    fn a_pipe_is_read_whenever_it_is_written_to() {
+        assert_eq!(read_beside(false).map(|loaded| loaded.entries()), Ok(2));
+    }
+
+    #[test]
+    fn a_file_that_comes_while_others_are_read_is_read_again() {
+        assert_eq!(read_beside(true).expect_err("half of it may be there").word, CHANGED);
+    }
 
     #[test]
     fn a_panic_costs_one_dataset_its_new_data() {
