@@ -7,7 +7,7 @@
 //! seen here.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io::{self, Read},
     ops::Range,
     path::{Path, PathBuf},
@@ -25,6 +25,7 @@ use crate::{
         dataset::{Dataset, Entries, Kind},
         names::Names,
         ruling::{Claim, Context, FOREVER_S, KeyRule},
+        standing::Equals,
     },
 };
 
@@ -71,6 +72,9 @@ pub struct Citation {
     /// The subzones that it answers in; the root is the zone itself.
     #[serde(skip)]
     pub subzones: Vec<Name>,
+    /// Which one of the files it stands in.
+    #[serde(skip)]
+    section: usize,
     /// Higher for what is more specific.
     #[serde(skip)]
     rank: u32,
@@ -101,36 +105,31 @@ pub fn cite<'a>(
     Ok((found, gone))
 }
 
-/// Finds out which lines decide, for each dataset of the file by itself.
+/// Finds out which lines decide, for each section of the files by itself. Lines come the most specific first.
 fn judge(found: &mut [Citation]) {
-    let mut decided: HashMap<(String, Vec<Name>), u32> = HashMap::new();
-    let place = |citation: &Citation| (citation.dataset.clone(), citation.subzones.clone());
-    for citation in found.iter_mut().filter(|citation| citation.effect != Effect::NotInForce) {
-        let deciding = *decided.entry(place(citation)).or_insert(citation.rank);
-        citation.effect = if citation.rank == deciding { Effect::Decides } else { Effect::Behind };
+    let mut sections: BTreeMap<usize, Vec<&mut Citation>> = BTreeMap::new();
+    for line in found {
+        sections.entry(line.section).or_default().push(line);
     }
-    let excluded: Vec<_> =
-        found.iter().filter(|line| line.excludes && line.effect == Effect::Decides).map(place).collect();
-    let mut first: HashMap<(String, Vec<Name>), u64> = HashMap::new();
-    let mut last: HashMap<(String, Vec<Name>), u64> = HashMap::new();
-    for citation in found.iter().filter(|citation| citation.effect == Effect::Decides) {
-        first.entry(place(citation)).or_insert(citation.line);
-        last.insert(place(citation), citation.line);
-    }
-    for citation in found.iter_mut().filter(|citation| citation.effect == Effect::Decides) {
-        let here = place(citation);
-        let counts = match citation.kind {
-            // The longest prefix of the file that comes first, or the newest note.
-            Some(Kind::Ip4Trie | Kind::Ip6Trie | Kind::Ip4TSet | Kind::Ip6TSet) => {
-                first.get(&here) == Some(&citation.line)
-            }
-            Some(Kind::Ip4Seen) => last.get(&here) == Some(&citation.line),
-            _ => citation.excludes || !excluded.contains(&here),
+    for mut lines in sections.into_values() {
+        let levels = lines.chunk_by_mut(|one, two| one.rank == two.rank);
+        let in_force = levels.map(|level| counting(level).filter(|line| line.effect != Effect::NotInForce));
+        let Some(deciding) = in_force.map(Iterator::collect::<Vec<_>>).find(|level| !level.is_empty()) else {
+            continue;
         };
-        if !counts {
-            citation.effect = Effect::Behind;
-        }
+        let excludes = deciding.iter().any(|line| line.excludes);
+        deciding.into_iter().filter(|line| line.excludes == excludes).for_each(|line| line.effect = Effect::Decides);
     }
+}
+
+/// The lines that count of those about one key that are equally specific.
+fn counting<'l>(level: &'l mut [&mut Citation]) -> impl Iterator<Item = &'l mut Citation> {
+    let equals = level[0].kind.map_or(Equals::All, Kind::equals);
+    let end_s = |line: &Citation| line.until_s.map_or(FOREVER_S, |until_s| until_s as u32);
+    let only = (1..level.len())
+        .fold(0, |only, at| if equals.replaces(end_s(level[at]), end_s(level[only])) { at } else { only });
+    let counts = move |at| equals == Equals::All || at == only;
+    level.iter_mut().enumerate().filter(move |(at, _)| counts(*at)).map(|(_, line)| &mut **line)
 }
 
 /// Lines that are looked through together.
@@ -244,6 +243,7 @@ impl<'a> Search<'a> {
             until_s: (claim.until_s != FOREVER_S).then_some(u64::from(claim.until_s)),
             dataset: section.dataset.label.to_string(),
             subzones: section.subzones,
+            section: section.number,
             rank,
             kind: Some(section.dataset.kind),
         }
@@ -344,7 +344,10 @@ mod tests {
         time::{Duration, SystemTime},
     };
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{wire::name::QueryName, zone::ruling::Finding};
 
     #[test]
     fn the_widest_prefix_within_a_range() {
@@ -473,9 +476,107 @@ mod tests {
     }
 
     #[test]
-    fn each_subzone_of_a_combined_file_for_itself() {
-        let text = "$DATASET ip4set one\n:2:\n192.0.2.1\n$DATASET ip4trie two three\n:3:\n192.0.2.0/24\n";
-        let found = lines(Kind::Combined, text, "192.0.2.1");
-        assert_eq!(found, [(6, false, Effect::Decides), (3, false, Effect::Decides)]);
+    fn each_section_of_a_combined_file_for_itself() {
+        for subzones in ["two three", "one"] {
+            let text = format!("$DATASET ip4set one\n:2:\n192.0.2.1\n$DATASET ip4set {subzones}\n:3:\n192.0.2.0/24\n");
+            let found = lines(Kind::Combined, &text, "192.0.2.1");
+            assert_eq!(found, [(3, false, Effect::Decides), (6, false, Effect::Decides)], "{subzones}");
+        }
+    }
+
+    /// A line about one of a few keys, with a text that tells its number where it may have one.
+    fn any_line(kind: Kind, number: usize, (key, mark, limit): (usize, usize, usize)) -> String {
+        let limit =
+            ["", "", " @ until=1000300", " @ until=1000200", " @ key=require", " @ delay=5", " @ ts=999950;delay=1h"]
+                [limit];
+        let (low, wide) = (key % 4, key / 4 == 1);
+        let key = match kind {
+            Kind::Ip4Set | Kind::Ip4Trie if wide => format!("192.0.2.0/{}", [24, 28, 30, 31][low]),
+            Kind::Ip6Trie if wide => format!("2001:db8::/{}", [32, 64, 126, 127][low]),
+            Kind::DnSet => ["x.example", "*.example", ".example", ".x.example"][low].to_owned(),
+            Kind::Ip6TSet if mark == 0 => format!("!2001:db8::{low}"),
+            Kind::Ip6TSet => "2001:db8:0:0".to_owned(),
+            Kind::Ip6Trie => format!("2001:db8::{low}"),
+            Kind::Ip4Seen => format!("192.0.2.{low} {}", 999_000 + key),
+            _ => format!("192.0.2.{low}"),
+        };
+        let has_text = !matches!(kind, Kind::Ip4TSet | Kind::Ip6TSet);
+        match mark {
+            0 if kind.has_exclusions() => format!("{}{key}{limit}", if kind == Kind::Ip6TSet { "" } else { "!" }),
+            _ if has_text => format!("{key} line {number}{limit}"),
+            _ => format!("{key}{limit}"),
+        }
+    }
+
+    /// The texts of what is listed, or that it is excluded.
+    fn served(kind: Kind, texts: &[&str], key: &AskedKey) -> Vec<String> {
+        let options = Options { now_s: 1_000_000, ..Options::default() };
+        let sources = texts
+            .iter()
+            .map(|text| Ok(Source { name: String::new(), modified_s: 999_900, reader: Box::new(text.as_bytes()) }));
+        let loaded = load::load(kind, "", sources, &options, &mut Report::default());
+        let Ok(Loaded::Data(data)) = loaded else { panic!("{loaded:?}") };
+        let context = Context { now_s: 1_000_000, keyed: false };
+        let dataset = &data.sections[0].dataset;
+        let mut name = QueryName::new();
+        let finding = match (&dataset.entries, key) {
+            (Entries::Addresses(addresses), AskedKey::V4(address)) => addresses.find_v4(*address, &context),
+            (Entries::Addresses(addresses), AskedKey::V6(address)) => addresses.find_v6(*address, &context),
+            (Entries::Names(names), AskedKey::Name(asked)) => {
+                name.read(asked.as_wire()).expect("a name");
+                names.look_up(name.relative(name.label_count()), &context).finding
+            }
+            _ => panic!("{key:?}"),
+        };
+        if matches!(finding, Finding::Excluded) {
+            return vec!["excluded".to_owned()];
+        }
+        let mut listed = Vec::new();
+        finding.for_each_value(&context, |value, _, _| {
+            let text = dataset.values.text(value).map(|text| dataset.values.expand(text, b""));
+            listed.push(String::from_utf8(text.unwrap_or_default()).expect("text"));
+        });
+        listed.sort();
+        listed
+    }
+
+    proptest! {
+        #[test]
+        fn what_decides_is_what_is_served(
+            kind in prop::sample::select(vec![
+                Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip4Trie, Kind::Ip6Trie, Kind::Ip6TSet, Kind::Ip4Seen, Kind::DnSet,
+            ]),
+            lines in prop::collection::vec((0..8_usize, 0..4_usize, 0..7_usize), 1..12),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let lines: Vec<String> =
+                lines.into_iter().enumerate().map(|(number, line)| any_line(kind, number, line) + "\n").collect();
+            let (one, two) = lines.split_at(cut.index(lines.len()));
+            let texts = [&*one.concat(), &*two.concat()];
+            let keys: &[&str] = match kind {
+                Kind::DnSet => &["x.example", "y.x.example", "y.example", "example"],
+                Kind::Ip6Trie | Kind::Ip6TSet => &["2001:db8::", "2001:db8::1", "2001:db8::3", "2001:db8::9"],
+                _ => &["192.0.2.0", "192.0.2.1", "192.0.2.3", "192.0.2.9"],
+            };
+            for key in keys {
+                let served = served(kind, &texts, &AskedKey::parse(key).expect("a key"));
+                let cited = cited(kind, &texts, key);
+                let text = |line: &Citation| match line.excludes {
+                    true => "excluded".to_owned(),
+                    false if line.text.contains("line") => {
+                        let from = &line.text[line.text.find("line").unwrap_or_default()..];
+                        from.split(" @").next().unwrap_or_default().to_owned()
+                    }
+                    false => String::new(),
+                };
+                let mut decides: Vec<String> =
+                    cited.iter().filter(|line| line.effect == Effect::Decides).map(text).collect();
+                decides.sort();
+                if served == ["excluded"] {
+                    decides.dedup();
+                }
+                prop_assert_eq!(&decides, &served, "{} {} {:?}", kind, key, cited);
+            }
+        }
     }
 }

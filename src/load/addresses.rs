@@ -19,7 +19,6 @@ use crate::zone::{
     bits::Address,
     dataset::Kind,
     ruling::{Claim, FOREVER_S},
-    standing::Equals,
     values::ValueId,
 };
 
@@ -81,9 +80,7 @@ impl AddressLines {
     pub(super) fn new(kind: Kind, remembered_max: usize) -> Self {
         let specificity = match kind {
             Kind::Ip4Set => Specificity::Octets,
-            // Of an address that was seen several times, the last time counts.
-            Kind::Ip4Seen => Specificity::Prefix(Equals::Last),
-            _ => Specificity::Prefix(Equals::First),
+            _ => Specificity::Prefix(kind.equals()),
         };
         let known = matches!(kind, Kind::Ip4Trie | Kind::Ip6Trie).then(KnownPrefixes::default);
         let builder = AddressesBuilder::new(specificity);

@@ -31,6 +31,8 @@ pub(super) struct Sections {
     /// What sections begin with.
     settings: InForce,
     finished: Vec<Section>,
+    /// How many sections were begun.
+    begun: usize,
     /// The last section begun, with its subzones.
     last: Option<(Vec<Name>, Draft)>,
     /// Why one of them cannot be used, and so none.
@@ -49,6 +51,7 @@ impl Sections {
             discarded: settings.clone(),
             settings,
             finished: Vec::new(),
+            begun: 0,
             last: None,
             failure: None,
             state: State::Outside,
@@ -62,6 +65,7 @@ impl Sections {
             remembered_max: self.remembered_max,
             settings: self.settings.clone(),
             finished: Vec::new(),
+            begun: self.begun,
             last: self.last.as_ref().map(|(subzones, draft)| (subzones.clone(), draft.fork())),
             failure: None,
             state: self.state,
@@ -111,6 +115,7 @@ impl Sections {
             draft.take_words(last);
         }
         self.finish(reading.report);
+        self.begun += 1;
         self.last = Some((subzones, draft));
         self.state = State::Section;
         Ok(())
@@ -121,7 +126,9 @@ impl Sections {
         match self.last.take().filter(|(subzones, _)| !subzones.is_empty()) {
             None => {}
             Some((subzones, draft)) => match draft.build(report) {
-                Ok(dataset) => self.finished.push(Section { subzones, dataset: dataset.into() }),
+                Ok(dataset) => {
+                    self.finished.push(Section { number: self.begun, subzones, dataset: dataset.into() });
+                }
                 Err(error) => self.failure = self.failure.take().or(Some(error)),
             },
         }

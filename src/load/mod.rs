@@ -111,6 +111,8 @@ pub struct ZoneData {
 /// A dataset and where in the zone it is asked.
 #[derive(Clone, Debug)]
 pub struct Section {
+    /// Which one of its files it is, from 1; 0 where they have none.
+    pub number: usize,
     /// Relative names; the root is the zone itself.
     pub subzones: Vec<Name>,
     /// The entries.
@@ -390,7 +392,7 @@ impl<'o> Loader<'o> {
             Body::Clients(lines) => return Ok(Loaded::Acl(lines.build(&label, report)?.into())),
             Body::Keys(lines) => return Ok(Loaded::Keys(lines.build(&label, report)?.into())),
             Body::Entries(draft) => {
-                vec![Section { subzones: vec![Name::root()], dataset: draft.build(report)?.into() }]
+                vec![Section { number: 0, subzones: vec![Name::root()], dataset: draft.build(report)?.into() }]
             }
             Body::Sections(sections) => sections.build(report)?,
         };

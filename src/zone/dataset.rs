@@ -7,6 +7,7 @@ use super::{
     lifetimes::Lifetimes,
     names::Names,
     records::Records,
+    standing::Equals,
     values::{ValueId, Values},
 };
 
@@ -87,6 +88,16 @@ impl Kind {
     /// Whether a line may exclude an address from it.
     pub const fn has_exclusions(self) -> bool {
         !matches!(self, Self::Ip4TSet | Self::Ip4Seen)
+    }
+
+    /// Which of the entries about one prefix or one name count.
+    pub const fn equals(self) -> Equals {
+        match self {
+            Self::Ip4TSet | Self::Ip4Trie | Self::Ip6Trie | Self::Ip6TSet => Equals::First,
+            // Of an address that was seen several times, the last time counts.
+            Self::Ip4Seen => Equals::Last,
+            _ => Equals::All,
+        }
     }
 
     /// Whether it says who may ask, and holds no entries.

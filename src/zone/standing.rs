@@ -171,6 +171,15 @@ impl Standing {
 }
 
 impl Equals {
+    /// Whether a line counts instead of one before it that ends at another time, where only one counts.
+    pub fn replaces(self, later_s: u32, earlier_s: u32) -> bool {
+        match self {
+            Self::All => false,
+            Self::First => later_s > earlier_s,
+            Self::Last => later_s >= earlier_s,
+        }
+    }
+
     /// What counts of the claims of one key and one specificity, given in the order of their lines; and whether there were
     /// more than [can count](VALUES_MAX).
     pub fn standing(
@@ -197,8 +206,7 @@ impl Equals {
             match (self, kept.claims.first_mut()) {
                 (Self::All, _) => kept.add_or_renew(claim),
                 (Self::First | Self::Last, None) => kept.claims.push(claim),
-                (Self::First, Some(other)) if claim.until_s > other.until_s => *other = claim,
-                (Self::Last, Some(other)) if claim.until_s >= other.until_s => *other = claim,
+                (_, Some(other)) if self.replaces(claim.until_s, other.until_s) => *other = claim,
                 (Self::First | Self::Last, Some(_)) => {}
             }
         }
