@@ -3,10 +3,10 @@
 use super::*;
 
 /// A line of a list of that kind, of the few keys that there are.
-fn line(kind: Kind, (key, mark, value, limit): (u8, usize, usize, usize)) -> String {
+fn line(kind: Kind, (key, mark, value, limit, odd): (u8, usize, usize, usize, usize)) -> String {
     let (low, is_wide) = (key % 16, key % 5 == 4);
     let mut mark = ["", "", "", "!"][mark];
-    let mut value = ["", "", ":2:two", ":3:three $", "text", ":4"][value];
+    let mut value = ["", "", ":2:two", ":3:three $", "text", ":4", "$1 and $0"][value];
     let limit = [
         "",
         "",
@@ -16,6 +16,7 @@ fn line(kind: Kind, (key, mark, value, limit): (u8, usize, usize, usize)) -> Str
         " @ key=nodelay",
         " @ until=1800000300",
         " @ ts=1799999000;delay=1h",
+        " @ until=1799999999",
     ][limit];
     let key = match kind {
         Kind::Ip4TSet => {
@@ -26,11 +27,123 @@ fn line(kind: Kind, (key, mark, value, limit): (u8, usize, usize, usize)) -> Str
             value = "";
             format!("2001:db8:1:{low}{}", if mark.is_empty() { "" } else { "::7" })
         }
-        Kind::Ip4Seen => return format!("1.1.1.{low} {}\n", NOW_S - u64::from(key) * 40),
+        Kind::Ip4Seen => {
+            mark = "";
+            format!("1.1.1.{low} {}", NOW_S - u64::from(key) * 40)
+        }
         Kind::DnSet => format!("{}n{low}.example", if is_wide { "." } else { "" }),
         _ => format!("1.1.1.{low}{}", if is_wide { "/29" } else { "" }),
     };
-    format!("{mark}{key} {value}{limit}\n")
+    match odd {
+        0 => format!("{key}!wrong :x\n"),
+        1 => format!("{mark}{key} {value}{limit}\r\n"),
+        2 => format!("{mark}{key} {value}\0{limit}\n"),
+        3 => format!("# {key}\n"),
+        4 => format!(" {mark}{key}\t{value} {limit} \n"),
+        5 => "1.1.0.0-1.1.1.3\n".to_owned(),
+        _ => format!("{mark}{key} {value}{limit}\n"),
+    }
+}
+
+/// What may stand at the start of a file, and holds for what follows.
+const SPECIAL: [&str; 16] = [
+    "$TTL 60\n",
+    "$TTL 70\n",
+    "#$TTL 1h30m\n",
+    ":5:five $ $1\n",
+    ":6\n",
+    ":x\n",
+    "$0 zero $\n",
+    "$1 one $0\n",
+    "$= base $= $\n",
+    "$LIFETIME 1h\n",
+    "$LIFETIME 700s\n",
+    "$LIFETIME 0\n",
+    "$MAXRANGE4 /29\n",
+    "$SOA 60 ns.example host.example 7 1h 2h 3h 4h\n",
+    "$NS 60 ns1.example ns2.example\n",
+    "$TIMESTAMP 20200101 20370101\n",
+];
+
+/// A file: its lines, and where those are cut.
+#[derive(Debug)]
+struct File {
+    lines: Vec<String>,
+    cuts: Vec<usize>,
+}
+
+impl File {
+    fn text(&self) -> String {
+        self.lines.concat()
+    }
+
+    /// Its start, and the other parts of it with the number of lines before each.
+    fn parts(&self) -> (String, Vec<(usize, String)>) {
+        let ends = self.cuts.iter().copied().chain([self.lines.len()]);
+        let starts = self.cuts.iter().copied();
+        let parts = starts.zip(ends.skip(1)).map(|(start, end)| (start, self.lines[start..end].concat()));
+        let start_len = self.cuts.first().copied().unwrap_or(self.lines.len());
+        (self.lines[..start_len].concat(), parts.collect())
+    }
+}
+
+fn files(kind: Kind) -> impl Strategy<Value = Vec<File>> {
+    let lines = prop::collection::vec((any::<u8>(), 0..4_usize, 0..7_usize, 0..9_usize, 0..40_usize), 0..40);
+    let special = prop::collection::vec(prop::sample::select(SPECIAL.to_vec()), 0..4);
+    let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
+    let file = (special, lines, cuts, 0..4_u8).prop_map(move |(special, lines, cuts, end)| {
+        let lines = lines.into_iter().map(|parts| line(kind, parts));
+        let mut lines: Vec<String> = special.iter().map(ToString::to_string).chain(lines).collect();
+        let rest_len = lines.len() - special.len();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| special.len() + cut.index(rest_len + 1)).collect();
+        cuts.sort_unstable();
+        if let Some(last) = lines.last_mut().filter(|_| end == 0) {
+            last.pop();
+        }
+        File { lines, cuts }
+    });
+    prop::collection::vec(file, 1..4)
+}
+
+fn source(index: usize, text: &str) -> Source<'_> {
+    Source { name: format!("file{}", index + 1), modified_s: MODIFIED_S, reader: Box::new(text.as_bytes()) }
+}
+
+/// Lines that are read one after the other, and the part of a file that is to be read behind them.
+type Piece<'o> = (Loader<'o>, Report, Option<(usize, (usize, String))>);
+
+fn fork<'o>(pieces: &[Piece<'o>]) -> Loader<'o> {
+    pieces.last().and_then(|piece| piece.0.fork()).expect("no access list")
+}
+
+/// Reads the starts of all files one after the other, then the other parts in any order, and puts them together.
+fn in_parts(kind: Kind, files: &[File], options: &Options) -> (ZoneData, Report) {
+    let mut pieces: Vec<Piece<'_>> = vec![(Loader::new(kind, "label", options), Report::default(), None)];
+    for (index, file) in files.iter().enumerate() {
+        let (start, parts) = file.parts();
+        if pieces.last().is_some_and(|piece| piece.2.is_some()) {
+            pieces.push((fork(&pieces), Report::default(), None));
+        }
+        let (loader, report, rest) = pieces.last_mut().expect("one");
+        loader.file(source(index, &start), report).expect("read");
+        let mut parts = parts.into_iter().map(|part| (index, part));
+        *rest = parts.next();
+        for part in parts {
+            pieces.push((fork(&pieces), Report::default(), Some(part)));
+        }
+    }
+    for (loader, report, rest) in pieces.iter_mut().rev() {
+        if let Some((index, (lines_before, text))) = rest.take() {
+            loader.part(source(index, &text), lines_before as u64, report).expect("read");
+        }
+    }
+    let (mut whole, mut report, _) = pieces.remove(0);
+    for (later, later_report, _) in pieces {
+        whole.absorb(later);
+        report.absorb(later_report);
+    }
+    let Ok(Loaded::Data(data)) = whole.build(&mut report) else { panic!("no data") };
+    (data, report)
 }
 
 /// All that its keys are answered with, by whom and when.
@@ -47,39 +160,35 @@ fn answers(kind: Kind, dataset: &Dataset) -> Vec<String> {
     keys.flat_map(|key| contexts.iter().map(move |context| ask(dataset, &key, context))).collect()
 }
 
+/// All else that is told of data and of what was wrong with them.
+fn told(data: &ZoneData, report: &Report) -> Vec<String> {
+    let dataset = &data.sections[0].dataset;
+    let value = dataset.default_value.map(|value| {
+        let text = dataset.values.text(value).map(|text| dataset.values.expand(text, b"KEY"));
+        (dataset.values.address(value), text)
+    });
+    vec![
+        format!("{:?} {:?} {:?}", data.soa, data.servers, data.expires_s),
+        format!("{} entries, {:?}, TTL {}, {value:?}", dataset.len(), dataset.lifetimes(NOW_S), dataset.ttl_s),
+        format!("{} lines, {} bad, {:?}, {report}", report.lines, report.bad_lines, report.cut_short),
+        format!("{:#?}", report.remarks()),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn parts_say_what_the_whole_says(
-        kind in prop::sample::select(vec![Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip6TSet, Kind::Ip4Seen, Kind::DnSet]),
-        head in prop::sample::select(vec!["", "$LIFETIME 1h\n", "$TTL 60\n$0 before $\n"]),
-        lines in prop::collection::vec((any::<u8>(), 0..4_usize, 0..6_usize, 0..8_usize), 1..60),
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+        (kind, files) in prop::sample::select(vec![Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip6TSet, Kind::Ip4Seen, Kind::DnSet])
+            .prop_flat_map(|kind| (Just(kind), files(kind))),
     ) {
-        let lines: Vec<String> = lines.into_iter().map(|parts| line(kind, parts)).collect();
-        let (whole, report) = data(kind, &[&format!("{head}{}", lines.concat())]);
-
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(lines.len() + 1)).chain([0, lines.len()]).collect();
-        cuts.sort_unstable();
-        let (options, mut same_report) = (options(), Report::default());
-        let source = |text| Source { name: "file1".to_owned(), modified_s: MODIFIED_S, reader: Box::new(text) };
-        let mut loader = Loader::new(kind, "label", &options);
-        loader.start_file();
-        loader.part(source(head.as_bytes()), 0, &mut same_report).expect("read");
-        let head_lines = head.lines().count();
-        let texts: Vec<(usize, String)> = cuts.windows(2).map(|cut| (cut[0], lines[cut[0]..cut[1]].concat())).collect();
-        for (before, text) in &texts {
-            let mut part = loader.fork().expect("no access list");
-            let mut part_report = Report::default();
-            part.part(source(text.as_bytes()), (head_lines + before) as u64, &mut part_report).expect("read");
-            loader.absorb(part);
-            same_report.absorb(part_report);
-        }
-        let Ok(Loaded::Data(parted)) = loader.build(&mut same_report) else { panic!("no data") };
-        let [whole, parted] = [&whole, &parted].map(|data| &data.sections[0].dataset);
-        prop_assert_eq!(answers(kind, whole), answers(kind, parted));
-        prop_assert_eq!((whole.len(), whole.ttl_s), (parted.len(), parted.ttl_s));
-        prop_assert_eq!((report.lines, report.to_string()), (same_report.lines, same_report.to_string()));
+        let texts: Vec<String> = files.iter().map(File::text).collect();
+        let (whole, report) = data(kind, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let options = options();
+        let (parted, parted_report) = in_parts(kind, &files, &options);
+        prop_assert_eq!(told(&whole, &report), told(&parted, &parted_report));
+        let [whole, parted] = [&whole, &parted].map(|data| answers(kind, &data.sections[0].dataset));
+        prop_assert_eq!(whole, parted);
     }
 }
