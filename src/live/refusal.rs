@@ -13,7 +13,7 @@ use std::{fmt, mem::discriminant, net::IpAddr};
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::{
-    load::{Fault, Loaded, Report},
+    load::{Loaded, Report},
     wire::name::{Name, QueryName},
     zone::{
         addresses::Addresses,
@@ -352,8 +352,7 @@ const EMPTIED_MIN: usize = 10;
 
 /// An access list is a door: half of one is open.
 fn judge_access(judged: &Judged<'_>, breaches: &mut Vec<Breach>) {
-    // What is said twice is said.
-    let bad = judged.report.bad_lines.saturating_sub(judged.report.count(Fault::Duplicate));
+    let bad = judged.report.bad_lines;
     if bad > 0 {
         breaches.push(Breach::AccessLines { bad });
     }

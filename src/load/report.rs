@@ -48,8 +48,11 @@ macro_rules! faults {
 
             /// Whether a line with it says less than was meant, so that many of them tell of a file that is broken.
             const fn spoils_line(self) -> bool {
-                let is_read_whole =
-                    matches!(self, Self::Asterisk | Self::NotAscii | Self::LongTtl | Self::RaisedLimit | Self::ManyServers);
+                // What is said twice is said.
+                let is_read_whole = matches!(
+                    self,
+                    Self::Asterisk | Self::NotAscii | Self::Duplicate | Self::LongTtl | Self::RaisedLimit | Self::ManyServers
+                );
                 matches!(self.severity(), Severity::Warning) && !is_read_whole
             }
 

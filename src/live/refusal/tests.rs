@@ -38,6 +38,7 @@ fn each_rule() {
     assert_eq!(words(Kind::Ip4Set, "192.0.2.0/24\n", None), ["own_server"]);
     assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n198.51.10", None), ["cut_short"]);
     assert_eq!(words(Kind::Ip4Set, &"not an address\n".repeat(10), None), ["bad_lines"]);
+    assert!(words(Kind::Ip4Trie, &"198.51.100.1\n".repeat(20), None).is_empty(), "what is said twice is said");
     assert_eq!(words(Kind::Ip4Set, "$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", None), ["expired"]);
 }
 
