@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk \
+pub(super) const ASTERISK_EXPECTED: &str = "`*.` at the start, for all names below the rest; any other finds nobody but an asterisk \
                                  (`\\042` if that is meant)";
 
 /// Entries of a dataset of names while its files are read.
@@ -92,7 +92,7 @@ impl NameLines {
 
 /// What is wrong with the name at a place that is not in ASCII.
 #[cold]
-fn not_ascii(mut place: Cursor<'_>) -> Wrong {
+pub(super) fn not_ascii(mut place: Cursor<'_>) -> Wrong {
     let start = place;
     let name = std::str::from_utf8(place.word()).ok().filter(|name| !name.is_ascii());
     let ascii = name.and_then(|name| idna::domain_to_ascii(name).ok());

@@ -8,7 +8,8 @@ use super::{
     address::{self, Either},
     addresses::takes_exclamation,
     cursor::{Cursor, Wrong},
-    name::NameBuffer,
+    name::{NameBuffer, asterisk},
+    names::{ASTERISK_EXPECTED, not_ascii},
     params::{self, Params},
     report::Fault,
     value::{self, GivenValue},
@@ -86,8 +87,14 @@ fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Place>, Wrong> {
         _ => (0, &[false]),
     };
     cursor.skip(skipped);
-    let mut name = NameBuffer::new();
+    let (start, mut name) = (*cursor, NameBuffer::new());
     name.read_below_root(cursor)?;
+    if !name.as_wire().is_ascii() {
+        return Err(not_ascii(start));
+    }
+    if let Some(wrong) = asterisk(start, *cursor, ASTERISK_EXPECTED) {
+        return Err(wrong);
+    }
     name.make_lowercase();
     let reversed = reverse(&Name::from_wire(name.as_wire()));
     Ok(wildcards.iter().map(|&is_wildcard| Place::Name { reversed: reversed.clone(), is_wildcard }).collect())
@@ -152,6 +159,10 @@ mod tests {
         for text in ["", "# remark", ":127.0.0.2:default", "$TTL 60", "spam.example", "192.0.2.1/24", "192.0.2.1 :x:"] {
             wrong(text);
         }
+        for name in ["*", "spam.*.example", "caf\u{e9}.example", r"caf\233.example"] {
+            read_line(name.as_bytes(), false).expect_err(name);
+        }
+        assert_eq!(read_line(br"\042.example", false).map(|line| line.places.len()), Ok(1));
         assert!(wrong("192.0.2.1 :2:x @ delay=60s").contains("no delay"));
         assert!(wrong("192.0.2.1 @ key=require").contains("no key"));
         assert!(wrong("192.0.2.1 @ ts=x").starts_with("column 13"));
