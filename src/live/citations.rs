@@ -491,6 +491,7 @@ mod tests {
                 [limit];
         let (low, wide) = (key % 4, key / 4 == 1);
         let key = match kind {
+            Kind::Ip4Set if wide && low == 0 => "192.0.1.7-192.0.2.3".to_owned(),
             Kind::Ip4Set | Kind::Ip4Trie if wide => format!("192.0.2.0/{}", [24, 28, 30, 31][low]),
             Kind::Ip6Trie if wide => format!("2001:db8::/{}", [32, 64, 126, 127][low]),
             Kind::DnSet => ["x.example", "*.example", ".example", ".x.example"][low].to_owned(),

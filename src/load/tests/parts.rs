@@ -1,4 +1,5 @@
-//! Lists read in parts, held against the same ones read in one go.
+//! Lists read in parts, held against the same ones read in one go; and lines that may be read from the block, against the same ones
+//! that are not.
 
 use super::*;
 
@@ -32,6 +33,7 @@ fn line(kind: Kind, (key, mark, value, limit, odd): (u8, usize, usize, usize, us
             format!("1.1.1.{low} {}", NOW_S - u64::from(key) * 40)
         }
         Kind::DnSet => format!("{}n{low}.example", if is_wide { "." } else { "" }),
+        Kind::Ip6Trie => format!("2001:db8:1:{:x}::{}", low / 2, if is_wide { "/64" } else { "7" }),
         _ => format!("1.1.1.{low}{}", if is_wide { "/29" } else { "" }),
     };
     match odd {
@@ -149,7 +151,7 @@ fn in_parts(kind: Kind, files: &[File], options: &Options) -> (ZoneData, Report)
 /// All that its keys are answered with, by whom and when.
 fn answers(kind: Kind, dataset: &Dataset) -> Vec<String> {
     let keys = (0..18_u8).map(|low| match kind {
-        Kind::Ip6TSet => format!("2001:db8:1:{}::{}", low / 2, if low % 2 == 0 { 7 } else { 8 }),
+        Kind::Ip6TSet | Kind::Ip6Trie => format!("2001:db8:1:{}::{}", low / 2, if low % 2 == 0 { 7 } else { 8 }),
         Kind::DnSet => format!("{}n{}.example", if low % 2 == 0 { "x." } else { "" }, low / 2),
         _ => format!("1.1.1.{low}"),
     });
@@ -175,20 +177,42 @@ fn told(data: &ZoneData, report: &Report) -> Vec<String> {
     ]
 }
 
+/// Files of one of these kinds.
+fn any_of(kinds: Vec<Kind>) -> impl Strategy<Value = (Kind, Vec<File>)> {
+    prop::sample::select(kinds).prop_flat_map(|kind| (Just(kind), files(kind)))
+}
+
+fn whole(kind: Kind, texts: &[String]) -> (ZoneData, Report) {
+    data(kind, &texts.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn parts_say_what_the_whole_says(
-        (kind, files) in prop::sample::select(vec![Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip6TSet, Kind::Ip4Seen, Kind::DnSet])
-            .prop_flat_map(|kind| (Just(kind), files(kind))),
+        (kind, files) in any_of(vec![Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip6TSet, Kind::Ip4Seen, Kind::DnSet]),
     ) {
-        let texts: Vec<String> = files.iter().map(File::text).collect();
-        let (whole, report) = data(kind, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let (whole, report) = whole(kind, &files.iter().map(File::text).collect::<Vec<_>>());
         let options = options();
         let (parted, parted_report) = in_parts(kind, &files, &options);
         prop_assert_eq!(told(&whole, &report), told(&parted, &parted_report));
         let [whole, parted] = [&whole, &parted].map(|data| answers(kind, &data.sections[0].dataset));
         prop_assert_eq!(whole, parted);
+    }
+
+    /// Only lines that end in a newline alone are read from the block.
+    #[test]
+    fn lines_say_the_same_whatever_they_end_in(
+        (kind, files) in any_of(vec![
+            Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip4Trie, Kind::Ip6Trie, Kind::Ip6TSet, Kind::Ip4Seen, Kind::DnSet,
+        ]),
+    ) {
+        let texts: Vec<String> = files.iter().map(|file| file.text().replace("\r\n", "\n")).collect();
+        let others: Vec<String> = texts.iter().map(|text| text.replace('\n', "\r\n")).collect();
+        let [usual, other] = [whole(kind, &texts), whole(kind, &others)];
+        prop_assert_eq!(told(&usual.0, &usual.1), told(&other.0, &other.1));
+        let [usual, other] = [usual, other].map(|(data, _)| answers(kind, &data.sections[0].dataset));
+        prop_assert_eq!(usual, other);
     }
 }
