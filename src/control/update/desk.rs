@@ -373,7 +373,7 @@ impl Attendant {
         }
         octets.truncate(outcome.reply_len.into());
         if outcome.truncated || octets.len() + seal.wire_len() > limit {
-            cut(&mut octets);
+            cut(&mut octets, limit.saturating_sub(seal.wire_len()));
         }
         octets[..2].copy_from_slice(&reply.request[..2]);
         seal.sign(&mut octets);
@@ -499,11 +499,13 @@ fn send(late: Late, octets: Vec<u8>, client: SocketAddr) {
     }
 }
 
-/// Leaves the header, without its code, and the question, and says that more was to be said (RFC 8945 section 5.3).
-fn cut(reply: &mut Vec<u8>) {
+/// Leaves the header, without its code, and the question if there is room for it, and says that more was to be said (RFC 8945
+/// section 5.3).
+fn cut(reply: &mut Vec<u8>, room: usize) {
     let mut reader = Reader::new(reply);
-    let end = if reader.question().is_ok() { reader.position() } else { HEADER_LEN };
-    reply.truncate(end);
+    let question_end = reader.question().ok().map(|_| reader.position()).filter(|end| *end <= room);
+    reply.truncate(question_end.unwrap_or(HEADER_LEN));
+    reply[5] = u8::from(question_end.is_some());
     reply[6..HEADER_LEN].fill(0);
     reply[2] |= (FLAG_TC >> 8) as u8;
     reply[3] &= 0xf0;
