@@ -200,8 +200,8 @@ struct Target {
     is_deleted: bool,
     /// The longest lifetime of what is added.
     added: Option<u32>,
-    /// What is added, for each type.
-    data: Vec<Datum>,
+    /// What is added, for each type, and its lifetime.
+    data: Vec<(Datum, u32)>,
 }
 
 impl Target {
@@ -219,12 +219,12 @@ impl Target {
             Edit::Add { .. } if self.is_excluded => return Err(EXCLUDED),
             // A listing has one record of a type: to lose one of two in silence would be a lie.
             Edit::Add { datum, .. }
-                if self.data.iter().any(|added| added.rtype() == datum.rtype() && added != datum) =>
+                if self.data.iter().any(|(added, _)| added.rtype() == datum.rtype() && added != datum) =>
             {
                 return Err(TWO_VALUES);
             }
             Edit::Add { datum, ttl_s, .. } => {
-                self.data.push(datum.clone());
+                self.data.push((datum.clone(), *ttl_s));
                 let value = self.value.get_or_insert_default();
                 match datum {
                     Datum::A(address) => value.address = Some(*address),
@@ -248,16 +248,17 @@ impl Target {
         Ok(())
     }
 
-    /// Deletes the records of a type. What an update adds after it makes one listing with what is left.
+    /// Deletes the records of a type. What an update adds after it makes one listing with what is left, and so does an A record
+    /// that it added before; a text alone lists nothing.
     fn delete(&mut self, rtype: u16) {
         let Some(value) = self.value.as_mut().filter(|value| value.has(rtype)) else { return };
-        match rtype {
-            rr::A => value.address = None,
-            _ => value.text = None,
-        }
         self.is_deleted |= self.was_listed;
-        self.added = None;
-        self.data.retain(|added| added.rtype() != rtype);
+        self.data.retain(|(added, _)| added.rtype() != rtype);
+        if rtype == rr::A {
+            (value.address, self.added) = (None, None);
+        } else {
+            (value.text, self.added) = (None, self.data.iter().map(|(_, ttl_s)| *ttl_s).max());
+        }
     }
 
     fn change(self, zone: &Name, now_s: u64) -> Option<Change> {

@@ -253,6 +253,12 @@ fn edits_follow_one_another() {
     assert_eq!(world.shown(&[add, delete_all]), ["192.0.2.1 delist"]);
     let nothing: [&str; 0] = [];
     assert_eq!(World::default().shown(&[add, delete_all]), nothing);
+    // What is added outlives the deletion of the other record behind it, too.
+    let (text, delete_text) = ((OWNER, 1, rr::TXT, 90, &b"\x03new"[..]), (OWNER, 255, rr::TXT, 0, &b""[..]));
+    assert_eq!(world.shown(&[add, delete_text]), ["192.0.2.1 2 - until +30"]);
+    assert_eq!(world.shown(&[add, (OWNER, 254, rr::TXT, 0, b"\x03bad")]), ["192.0.2.1 2 - until +30"]);
+    assert_eq!(World::default().shown(&[add, text, delete_text]), ["192.0.2.1 2 - for 30"]);
+    assert_eq!(world.shown(&[text, (OWNER, 255, rr::A, 0, b"")]), ["192.0.2.1 delist"], "a text alone lists nothing");
 }
 
 #[test]
