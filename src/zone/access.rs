@@ -135,9 +135,10 @@ impl KeyList {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{collection::vec, prelude::*};
+    use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
     use super::*;
+    use crate::zone::scattered::{alike, rounds};
 
     #[test]
     fn the_longest_prefix_counts_and_of_equals_the_first() {
@@ -165,14 +166,6 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_internet_may_be_listed() {
-        let everyone = [("0.0.0.0/0".parse().expect("a prefix"), Action::Refuse)];
-        let list = AccessList::new("acl", 60, Values::default(), everyone);
-        assert_eq!(list.action("203.0.113.7".parse().expect("an address")), Action::Refuse);
-        assert_eq!(list.action("::1".parse().expect("an address")), Action::Pass);
-    }
-
-    #[test]
     fn keys_compare_without_case() {
         let keys = [(Box::from(*b"SeCret"), Action::Pass)];
         let list = KeyList::new("keys", 60, Values::default(), keys, Action::Refuse);
@@ -181,36 +174,44 @@ mod tests {
         assert_eq!(list.verdict(None), KeyVerdict { is_key: false, action: Action::Refuse });
     }
 
-    proptest! {
-        /// Against a scan of all entries.
-        #[test]
-        fn as_a_scan_would_find(
-            entries in vec((any::<u8>(), 0..=8u8, any::<bool>(), 0..4usize), 0..40),
-            clients in vec(any::<u8>(), 1..40),
-        ) {
-            const ACTIONS: [Action; 4] = [Action::Pass, Action::Ignore, Action::Refuse, Action::Empty];
-            // A universe of 256 addresses in each family, so that prefixes meet.
-            let address = |low: u8, is_v4: bool| -> IpAddr {
-                if is_v4 { [192, 0, 2, low].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(low)].into() }
-            };
-            let entries: Vec<(IpNet, Action)> = entries
-                .into_iter()
-                .map(|(low, length, is_v4, action)| {
-                    let above = if is_v4 { 24 } else { 120 };
-                    let net = IpNet::new(address(low, is_v4), above + length).expect("a length within its family");
-                    (net.trunc(), ACTIONS[action])
-                })
-                .collect();
-            let list = AccessList::new("acl", 60, Values::default(), entries.clone());
-            for (low, is_v4) in clients.iter().flat_map(|&low| [(low, true), (low, false)]) {
-                let client = address(low, is_v4);
-                let mut expected: Option<(IpNet, Action)> = None;
-                for &(net, action) in entries.iter().filter(|(net, _)| net.contains(&client)) {
-                    if expected.is_none_or(|(best, _)| best.prefix_len() < net.prefix_len()) {
-                        expected = Some((net, action));
-                    }
-                }
-                prop_assert_eq!(list.action(client), expected.map_or(Action::Pass, |(_, action)| action));
+    /// A list of prefixes from all over, against a table of them.
+    fn check(seed: u64, count: u32) {
+        let random = &mut SmallRng::seed_from_u64(seed);
+        let hosts_in_ten = random.random_range(0..=10);
+        let address = |bits: u8, address: u128| match bits {
+            32 => IpAddr::V4((address as u32).into()),
+            _ => IpAddr::V6(address.into()),
+        };
+        let mut near = vec![(32, 0), (32, u128::from(u32::MAX)), (128, 0), (128, u128::MAX), (128, 0xffff_7f00_0001)];
+        let mut first_of: HashMap<IpNet, Action> = HashMap::new();
+        let mut entries = Vec::new();
+        for number in 0..count {
+            let (bits, other) = *near.choose(random).expect("the ends");
+            // All over, or one after another.
+            let own = if random.random() { alike(random, bits, other) } else { other ^ u128::from(number) };
+            let length = if random.random_range(0..10) < hosts_in_ten { bits } else { random.random_range(0..=bits) };
+            let action = Action::Listed(ValueId(number));
+            let client = IpNet::new(address(bits, own), length).expect("a length within its family");
+            first_of.entry(client.trunc()).or_insert(action);
+            entries.push((client, action));
+            near.push((bits, own));
+        }
+        let list = AccessList::new("acl", 60, Values::default(), entries);
+        assert_eq!(list.len(), first_of.len());
+        for _ in 0..300 {
+            let (bits, other) = *near.choose(random).expect("the ends");
+            let client = address(bits, if random.random() { other } else { alike(random, bits, other) });
+            let prefix = |length| IpNet::new(client, length).expect("a length within its family").trunc();
+            let expected = (0..=bits).rev().find_map(|length| first_of.get(&prefix(length)).copied());
+            assert_eq!(list.action(client), expected.unwrap_or(Action::Pass), "{seed} {count}: {client}");
+        }
+    }
+
+    #[test]
+    fn prefixes_from_all_over() {
+        for seed in 0..rounds(20) {
+            for count in [1, 5, 40, 1_000] {
+                check(seed, count);
             }
         }
     }

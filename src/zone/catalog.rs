@@ -247,7 +247,12 @@ impl Word {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
     use super::*;
+    use crate::zone::scattered::{Path, alike_name, rounds, to_wire};
 
     fn wire(text: &str) -> Vec<u8> {
         Name::parse_keeping_case(text.as_bytes()).expect("a name").as_wire().to_vec()
@@ -306,5 +311,41 @@ mod tests {
             assert_eq!(catalog.at(&apex.as_wire().to_ascii_uppercase()), Some(place));
         }
         assert_eq!(catalog.at(&wire("a-customer-1000.test")), None);
+    }
+
+    /// Apexes from all over, some below others, held against a table of them.
+    #[test]
+    fn whatever_they_are_the_closest_is_found() {
+        for seed in 0..rounds(40) {
+            let random = &mut SmallRng::seed_from_u64(seed);
+            let pool = 1 << random.random_range(1..12);
+            let mut paths: Vec<Path> = vec![Vec::new()];
+            for _ in 0..1 << random.random_range(0..9) {
+                let near = paths.choose(random).expect("the root");
+                let path = alike_name(random, near, pool);
+                if to_wire(&path).len() <= NAME_MAX {
+                    paths.push(path);
+                }
+            }
+            let is_apex: Vec<&Path> = paths.iter().filter(|_| random.random_ratio(2, 3)).collect();
+            let apexes: BTreeSet<Name> = is_apex.iter().map(|path| Name::from_wire(&to_wire(path))).collect();
+            let apexes: Vec<Name> = apexes.into_iter().collect();
+            let places: HashMap<&Name, usize> = apexes.iter().zip(0..).collect();
+            let catalog = Catalog::new(&apexes);
+            for path in &paths {
+                let path = alike_name(random, path, pool);
+                let upper = |octet: u8| if random.random() { octet.to_ascii_uppercase() } else { octet };
+                let wire: Vec<u8> = to_wire(&path).into_iter().map(upper).collect();
+                let mut asked = QueryName::new();
+                if wire.len() > NAME_MAX {
+                    continue;
+                }
+                assert!(asked.read(&wire).is_some());
+                let place = |count: usize| places.get(&Name::from_wire(&to_wire(&path[..count]))).copied();
+                let expected = (0..=path.len()).rev().find_map(|count| Some((place(count)?, path.len() - count)));
+                assert_eq!(catalog.find(&asked), expected, "{seed}");
+                assert_eq!(catalog.at(&wire), place(path.len()), "{seed}");
+            }
+        }
     }
 }

@@ -47,6 +47,8 @@ pub mod records;
 pub mod reversed;
 pub mod ruling;
 mod runs;
+#[cfg(test)]
+mod scattered;
 pub mod shown;
 pub mod snapshot;
 mod sorting;

@@ -310,9 +310,10 @@ impl Outlook {
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, option, prelude::*};
+    use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
     use super::*;
-    use crate::zone::values::ValueId;
+    use crate::zone::{lifetimes::Lifetimes, scattered::rounds, values::ValueId};
 
     fn settled(equals: Equals, claims: &[Claim]) -> Vec<Claim> {
         let mut rulings = RulingsBuilder::default();
@@ -335,6 +336,100 @@ mod tests {
                 }
             }
             prop_assert_eq!(settled(Equals::All, &claims), expected);
+        }
+    }
+
+    /// Seconds from the first to the last that there are.
+    const TIMES: [u32; 10] = [0, 1, 2, 5, 9, 1 << 31, u32::MAX - 3, u32::MAX - 2, u32::MAX - 1, u32::MAX];
+
+    fn any_claim(random: &mut SmallRng) -> Claim {
+        let mut time_or = |usual| if random.random() { usual } else { *TIMES.choose(random).expect("times") };
+        let (from_s, until_s) = (time_or(0), time_or(FOREVER_S));
+        let value = [None, Some(ValueId(0)), Some(ValueId(1)), Some(ValueId::MAX)].choose(random).copied().flatten();
+        let key = match random.random_range(0..6) {
+            0 => KeyRule::Required,
+            1 => KeyRule::SkipsDelay,
+            _ => KeyRule::Anyone,
+        };
+        let hold_s = if random.random_ratio(1, 6) { u16::MAX } else { 0 };
+        Claim { value, from_s, until_s, key, hold_s }
+    }
+
+    /// Values with their ends and for how long they are held; `None` of an exclusion.
+    type Answer = Option<Vec<(ValueId, u32, u16)>>;
+
+    fn every_context() -> impl Iterator<Item = Context> {
+        let times = TIMES.into_iter().map(u64::from).chain([1 << 32, 1 << 40]);
+        times.flat_map(|now_s| [false, true].map(|keyed| Context { now_s, keyed }))
+    }
+
+    fn is_listed(answer: &Answer) -> bool {
+        answer.as_ref().is_some_and(|values| !values.is_empty())
+    }
+
+    /// That an outlook holds for what is answered at these times.
+    fn check_outlook(outlook: Outlook, answers: &[(Context, bool)]) {
+        for (context, is_listed) in answers {
+            let expected = match outlook {
+                Outlook::Never => Some(false),
+                Outlook::Always => Some(true),
+                Outlook::Until(until_s) => Some(context.now_s < until_s.into()),
+                Outlook::Perhaps(until_s) => is_over(until_s, context.now_s).then_some(false),
+            };
+            assert!(expected.is_none_or(|expected| expected == *is_listed), "{outlook:?} {context:?}");
+        }
+    }
+
+    fn check_claims(random: &mut SmallRng) -> (Outlook, Vec<(Context, bool)>) {
+        let lines: Vec<Claim> = (0..random.random_range(0..6)).map(|_| any_claim(random)).collect();
+        let mut kept: Vec<Claim> = Vec::new();
+        for line in &lines {
+            match kept.iter_mut().find(|other| endless(**other) == endless(*line)) {
+                Some(other) => other.until_s = other.until_s.max(line.until_s),
+                None => kept.push(*line),
+            }
+        }
+        let mut builder = RulingsBuilder::default();
+        let standings: Vec<Standing> = lines.iter().map(|line| Standing::of(*line, &mut builder)).collect();
+        let standing = Equals::All.standing(standings, &mut builder).0;
+        let rulings = builder.build();
+        let expected = |context: &Context| -> Answer {
+            let in_force = kept.iter().filter(|claim| claim.in_force(context));
+            in_force.map(|claim| Some((claim.value?, claim.until_s, claim.holds_s(context)))).collect()
+        };
+        let answer = |context: &Context| -> Answer {
+            let finding = standing.decide(&rulings, context);
+            let mut values = Vec::new();
+            finding.for_each_value(context, |value, until_s, hold_s| values.push((value, until_s, hold_s)));
+            (!matches!(finding, Finding::Excluded)).then_some(values)
+        };
+        for context in every_context() {
+            assert_eq!(answer(&context), expected(&context), "{kept:?} {context:?}");
+            let (all, is_absent) = (Some(Vec::new()), standing.decide(&rulings, &context).is_absent());
+            assert_eq!(is_absent, expected(&context) == all, "{kept:?} {context:?}");
+            assert!(!(standing.always_decides(&rulings) && is_absent), "{kept:?}");
+            let lifetimes = Lifetimes::of([standing].into_iter().filter(|_| !kept.is_empty()), &rulings, context.now_s);
+            let claims = standing.claims(&rulings);
+            let ends = || claims.iter().map(|claim| claim.until_s).filter(|until_s| *until_s != FOREVER_S);
+            let next_s = ends().filter(|until_s| context.now_s < u64::from(*until_s)).min();
+            let over = ends().filter(|until_s| context.now_s >= u64::from(*until_s)).count();
+            assert_eq!(lifetimes, Lifetimes { all: claims.len(), ending: ends().count(), over, next_s });
+        }
+        let answers: Vec<(Context, Answer)> = every_context().map(|context| (context, answer(&context))).collect();
+        assert!(!standing.never_changes(&rulings) || answers.iter().all(|(_, answer)| *answer == answers[0].1));
+        let listed: Vec<_> = answers.into_iter().map(|(context, answer)| (context, is_listed(&answer))).collect();
+        let outlook = standing.outlook(&rulings);
+        check_outlook(outlook, &listed);
+        (outlook, listed)
+    }
+
+    #[test]
+    fn at_every_time_and_for_everyone() {
+        let random = &mut SmallRng::seed_from_u64(1);
+        for _ in 0..rounds(1_000) {
+            let ((one, listed), (two, also)) = (check_claims(random), check_claims(random));
+            let either = listed.iter().zip(&also).map(|(one, two)| (one.0, one.1 || two.1));
+            check_outlook(one.or(two), &either.collect::<Vec<_>>());
         }
     }
 

@@ -1,16 +1,14 @@
-//! Differences against a naive model: every address and every name of a small world, asked on both sides.
+//! Differences of a few lines, told by hand.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod wide;
 
-use proptest::{collection::vec, prelude::*};
+use std::sync::Arc;
 
 use super::*;
 use crate::{
     load::{self, Loaded, Options, Report, Source},
-    wire::name::QueryName,
     zone::{
-        dataset::{Entries, Kind},
-        ruling::Finding,
+        dataset::Kind,
         snapshot::{Snapshot, Zone},
     },
 };
@@ -28,7 +26,10 @@ fn dataset(kind: Kind, text: &str) -> Arc<Dataset> {
 }
 
 fn snapshot(sets: &[(Kind, &str)]) -> Snapshot {
-    let datasets: Vec<_> = sets.iter().map(|(kind, text)| dataset(*kind, text)).collect();
+    snapshot_of(&sets.iter().map(|(kind, text)| dataset(*kind, text)).collect::<Vec<_>>())
+}
+
+fn snapshot_of(datasets: &[Arc<Dataset>]) -> Snapshot {
     let root = [Name::root()];
     let sections = datasets.iter().map(|dataset| [(&root[..], dataset)]);
     let content = Content::new(None, None, None, sections);
@@ -110,102 +111,4 @@ fn the_ends_of_the_address_space() {
     assert_eq!((listed.v4, delisted.v4, changed.v4), (1 << 31, (1 << 31) - 1, 0));
     let all = compared(&[(Kind::Ip6Trie, "::/0\n")], &[(Kind::Ip6Trie, ":3:\n::/0\n")]);
     assert_eq!(amounts(&all)[2].v6, u128::MAX);
-}
-
-/// The values that some datasets answer an address or a name with.
-fn asked(snapshot: &Snapshot, ask: impl for<'a> Fn(&'a Dataset) -> Finding<'a>) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for dataset in snapshot.zones()[0].content.iter().flat_map(Content::datasets) {
-        ask(dataset).for_each_value(&CONTEXT, |value, _, _| {
-            found.insert(format!(
-                "{} {:?}",
-                dataset.values.address(value),
-                dataset.values.text(value).map(|text| dataset.values.expand(text, b"$"))
-            ));
-        });
-    }
-    found
-}
-
-fn change(old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<Change> {
-    match (old.is_empty(), new.is_empty()) {
-        _ if old == new => None,
-        (true, _) => Some(Change::Listed),
-        (_, true) => Some(Change::Delisted),
-        _ => Some(Change::Changed),
-    }
-}
-
-prop_compose! {
-    fn address_lines()(lines in vec((any::<bool>(), 0..64u8, 26..=32u8, 2..4u8), 0..12)) -> String {
-        let show = |(excludes, last, length, value): (bool, u8, u8, u8)| {
-            let base = u32::from(last) & (u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0));
-            if excludes { format!("!192.0.2.{base}/{length}\n") } else { format!("192.0.2.{base}/{length} :{value}:x\n") }
-        };
-        lines.into_iter().map(show).collect()
-    }
-}
-
-prop_compose! {
-    fn name_lines()(lines in vec((any::<bool>(), 0..3_usize, vec(0..2u8, 1..4), 2..4u8), 0..10)) -> String {
-        let show = |(excludes, scope, labels, value): (bool, usize, Vec<u8>, u8)| {
-            let name = labels.iter().map(|label| ["a", "b"][usize::from(*label)]).collect::<Vec<_>>().join(".");
-            let scope = ["", ".", "*."][scope];
-            if excludes { format!("!{scope}{name}\n") } else { format!("{scope}{name} :{value}:x\n") }
-        };
-        lines.into_iter().map(show).collect()
-    }
-}
-
-proptest! {
-    #[test]
-    fn addresses_as_asking_for_each_would_find(old in vec(address_lines(), 1..3), new in vec(address_lines(), 1..3)) {
-        let side = |texts: &[String]| {
-            let sets: Vec<_> = texts.iter().map(|text| (Kind::Ip4Set, text.as_str())).collect();
-            snapshot(&sets)
-        };
-        let (old, new) = (side(&old), side(&new));
-        let mut expected = [0; 3];
-        for address in 0xc000_0200..0xc000_0240_u32 {
-            let ask = |snapshot| asked(snapshot, |dataset| match &dataset.entries {
-                Entries::Addresses(addresses) => addresses.find_v4(address, &CONTEXT),
-                _ => Finding::Absent,
-            });
-            if let Some(change) = change(&ask(&old), &ask(&new)) {
-                expected[change as usize] += 1;
-            }
-        }
-        let found = difference(&old, &new, &CONTEXT, 10, |_| true).remove(0);
-        prop_assert_eq!(amounts(&found).map(|amounts| amounts.v4), expected);
-    }
-
-    /// Names and wildcards are counted where something is said of them; whatever a client can ask for changes if and only if
-    /// something is counted.
-    #[test]
-    fn names_change_if_any_answer_does(old in vec(name_lines(), 1..3), new in vec(name_lines(), 1..3)) {
-        let side = |texts: &[String]| {
-            let sets: Vec<_> = texts.iter().map(|text| (Kind::DnSet, text.as_str())).collect();
-            snapshot(&sets)
-        };
-        let (old, new) = (side(&old), side(&new));
-        let mut names = vec![String::new()];
-        for _ in 0..4 {
-            let longer = names.iter().flat_map(|name| ["a", "b", "c"].map(|label| format!("{label}.{name}"))).collect::<Vec<_>>();
-            names.extend(longer);
-            names.sort();
-            names.dedup();
-        }
-        let mut any_changes = false;
-        for name in names.iter().filter(|name| !name.is_empty()) {
-            let mut query = QueryName::new();
-            query.read(Name::parse(name.trim_end_matches('.').as_bytes()).expect("a name").as_wire()).expect("a name");
-            let ask = |snapshot| asked(snapshot, |dataset| match &dataset.entries {
-                Entries::Names(names) => names.look_up(query.relative(query.label_count()), &CONTEXT).finding,
-                _ => Finding::Absent,
-            });
-            any_changes |= change(&ask(&old), &ask(&new)).is_some();
-        }
-        let found = difference(&old, &new, &CONTEXT, 10, |_| true).remove(0);
-        prop_assert_eq!(!found.is_empty(), any_changes, "{:?}", found);
-    }
 }

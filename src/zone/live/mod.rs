@@ -16,6 +16,8 @@ mod keys;
 mod names;
 mod ordered;
 mod prefixes;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::{fmt, sync::Arc};

@@ -338,13 +338,14 @@ impl Names {
     /// closest first.
     pub fn levels(&self, name: RelativeName<'_>) -> Vec<Level> {
         let mut node = self.arena.parent(APEX);
-        let mut levels = vec![self.claims(self.arena.wildcard(node.at))];
-        for (depth, label) in (1..).zip(name.labels_down()) {
-            let Some(child) = self.child(node, depth, label) else { break };
-            node = child;
-            let is_own = depth == name.label_count();
-            let said = if is_own { self.arena.read(node.at).0.exact } else { self.arena.wildcard(node.at) };
+        let mut labels = name.labels_down();
+        let mut levels = Vec::new();
+        loop {
+            let label = labels.next();
+            let said = if label.is_none() { self.arena.read(node.at).0.exact } else { self.arena.wildcard(node.at) };
             levels.push(self.claims(said));
+            let Some(child) = label.and_then(|label| self.child(node, levels.len(), label)) else { break };
+            node = child;
         }
         levels.reverse();
         levels

@@ -25,8 +25,8 @@ fn answer(finding: Finding<'_>, context: &Context) -> Answer {
     (!matches!(finding, Finding::Excluded)).then_some(values)
 }
 
-/// What the lines for one name and scope say.
-fn said<'a>(lines: impl Iterator<Item = &'a Line>, context: &Context) -> Answer {
+/// What is left of the lines for one name and scope.
+fn kept<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<Claim> {
     let mut kept: Vec<Claim> = Vec::new();
     for (_, _, claim) in lines {
         match kept.iter_mut().find(|other| Claim { until_s: claim.until_s, ..**other } == *claim) {
@@ -34,8 +34,18 @@ fn said<'a>(lines: impl Iterator<Item = &'a Line>, context: &Context) -> Answer 
             None => kept.push(*claim),
         }
     }
-    kept.retain(|claim| claim.in_force(context));
-    kept.iter().map(|claim| claim.value.map(|value| (value.0, claim.until_s))).collect()
+    kept
+}
+
+/// What such claims say.
+fn in_force(claims: &[Claim], context: &Context) -> Answer {
+    let in_force = claims.iter().filter(|claim| claim.in_force(context));
+    in_force.map(|claim| claim.value.map(|value| (value.0, claim.until_s))).collect()
+}
+
+/// What the lines for one name and scope say.
+fn said<'a>(lines: impl Iterator<Item = &'a Line>, context: &Context) -> Answer {
+    in_force(&kept(lines), context)
 }
 
 fn is_said(answer: &Answer) -> bool {

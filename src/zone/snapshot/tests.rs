@@ -1,7 +1,16 @@
 //! Zones are found by names in them, and subzones, and what stands between.
 
+use std::collections::BTreeSet;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
 use super::*;
-use crate::zone::{dataset::Kind, records::Records, values::Values};
+use crate::zone::{
+    dataset::Kind,
+    records::Records,
+    scattered::{rounds, to_wire},
+    values::Values,
+};
 
 fn zone(apex: &str) -> Zone {
     let apex = Name::parse(apex.as_bytes()).expect("a name");
@@ -36,17 +45,70 @@ fn a_zone_is_below_all_that_its_name_ends_in() {
     assert_eq!(shown, ["a.b b xb", "", "a", "", "", "example a.b.example b.example a.b.test xb.example"]);
 }
 
-#[test]
-fn the_closest_of_many_subzones_answers() {
-    const SUBZONES: usize = 10_000;
-    let dataset = Arc::new(Dataset {
-        label: "some".into(),
+fn dataset(label: &str) -> Arc<Dataset> {
+    Arc::new(Dataset {
+        label: label.into(),
         kind: Kind::Generic,
         ttl_s: 60,
         values: Values::default(),
         default_value: None,
         entries: Entries::Records(Records::default()),
-    });
+    })
+}
+
+/// Specifications with subzones of their own, held against a look through all of them.
+#[test]
+fn of_each_specification_the_closest_subzone_answers() {
+    for seed in 0..rounds(100) {
+        let random = &mut SmallRng::seed_from_u64(seed);
+        let path = |random: &mut SmallRng| -> Vec<Vec<u8>> {
+            (0..random.random_range(0..4))
+                .map(|_| [&b"a"[..], b"b", b"a-b"].choose(random).expect("some").to_vec())
+                .collect()
+        };
+        let name = |path: &[Vec<u8>]| Name::from_wire(&to_wire(path));
+        // Of each specification, its sections with their subzones.
+        let mut specifications: Vec<Vec<(Vec<Name>, Arc<Dataset>)>> = Vec::new();
+        for number in 0..random.random_range(1..4) {
+            let section = |at: usize| {
+                let names: BTreeSet<Name> = (0..random.random_range(1..4)).map(|_| name(&path(random))).collect();
+                (names.into_iter().collect(), dataset(&format!("{number} {at}")))
+            };
+            specifications.push((0..3).map(section).collect());
+        }
+        let sections = specifications.iter().map(|own| own.iter().map(|(names, dataset)| (&names[..], dataset)));
+        let content = Content::new(None, None, None, sections);
+        for _ in 0..60 {
+            let asked = path(random);
+            let above = |count: usize| name(&asked[..count]);
+            let mut expected: Vec<(usize, &str)> = Vec::new();
+            for own in &specifications {
+                let at = |count: &usize| own.iter().any(|(names, _)| names.contains(&above(*count)));
+                let Some(closest) = (0..=asked.len()).rev().find(at) else { continue };
+                let there = own.iter().filter(|(names, _)| names.contains(&above(closest)));
+                expected.extend(there.map(|(_, dataset)| (asked.len() - closest, &*dataset.label)));
+            }
+            let asked_name = query_name(&name(&asked).to_string());
+            let relative = asked_name.relative(asked.len());
+            let mut found: Vec<(usize, &str)> = Vec::new();
+            content.part(relative).seek(relative).for_each(|dataset, subject| {
+                found.push((subject.name.label_count(), &dataset.label));
+            });
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{seed}");
+            let mut subzones = specifications.iter().flatten().flat_map(|(names, _)| names);
+            let is_above =
+                subzones.any(|subzone| *subzone != above(asked.len()) && subzone.strip(&above(asked.len())).is_some());
+            assert_eq!(content.is_non_terminal(relative), is_above, "{seed}");
+        }
+    }
+}
+
+#[test]
+fn the_closest_of_many_subzones_answers() {
+    const SUBZONES: usize = 10_000;
+    let dataset = dataset("some");
     let name = |number: usize| Name::parse(format!("s{number}.x").as_bytes()).expect("a name");
     let names: Vec<Name> = (0..SUBZONES).map(name).chain([Name::root()]).collect();
     // All of one section, and each of one of its own.

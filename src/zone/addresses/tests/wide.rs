@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::*;
+use crate::zone::scattered::{alike, host_mask, rounds};
 
 /// Lines, and where those of a prefix are.
 struct Lines {
@@ -53,31 +54,8 @@ impl Lines {
     }
 }
 
-fn host_mask(bits: u8, length: u8) -> u128 {
-    let all = u128::MAX >> (128 - bits);
-    all.checked_shr(length.into()).unwrap_or(0)
-}
-
 fn last_of(bits: u8, start: u128, length: u8) -> u128 {
     start | host_mask(bits, length)
-}
-
-/// An address that has some of its bits from another.
-fn alike(random: &mut SmallRng, bits: u8, other: u128) -> u128 {
-    let all = host_mask(bits, 0);
-    let shift = random.random_range(0..bits);
-    let low = all >> shift;
-    let address = match random.random_range(0..8) {
-        0 => other ^ 1 << shift,
-        1 => other.wrapping_add(1 << shift),
-        2 => other.wrapping_sub(1 << shift),
-        3 => other & !low | random.random::<u128>() & low,
-        4 => other & low | random.random::<u128>() & !low,
-        5 => other & !low,
-        6 => other | low,
-        _ => other & low,
-    };
-    address & all
 }
 
 fn random_lines(random: &mut SmallRng, bits: u8, count: usize) -> Vec<Line> {
@@ -169,6 +147,22 @@ fn check(seed: u64, bits: u8, count: usize, specificity: Specificity) {
         assert_eq!(found, expected, "{seed} {bits} {count} {specificity:?}: {range:x?} {context:?}");
     }
     check_visits(&lines, &set, specificity);
+    for now_s in 0..7 {
+        let Lifetimes { all, ending, over, next_s } = set.lifetimes(now_s);
+        let left = ending - over;
+        assert!(ending <= all && next_s.is_some() == (left > 0), "{seed} {bits} {count}");
+        assert!(next_s.is_none_or(|next_s| u64::from(next_s) > now_s), "{seed} {bits} {count}");
+        let context = Context { now_s, keyed: true };
+        for address in
+            set.some_listed_v4(20, &context).into_iter().map(u128::from).chain(set.some_listed_v6(20, &context))
+        {
+            let expected = lines.answer(specificity, address, &context);
+            assert!(
+                expected.is_some_and(|values| !values.is_empty()),
+                "{seed} {bits} {count}: {address:x} {context:?}"
+            );
+        }
+    }
 }
 
 /// Where something is said, and only there, pieces are visited, and they say what is found there.
@@ -181,6 +175,7 @@ fn check_visits(lines: &Lines, set: &Addresses, specificity: Specificity) {
             for address in [first, last] {
                 let expected = lines.answer(specificity, address, &context);
                 assert_eq!(answer(set.decide(standings, &context), &context), expected, "{address:x}");
+                assert_eq!(of_levels(set.levels(standings), &context), expected, "{address:x}");
             }
         }
         pieces.push((first, last, Vec::new()));
@@ -201,8 +196,7 @@ fn check_visits(lines: &Lines, set: &Addresses, specificity: Specificity) {
 
 #[test]
 fn from_all_over() {
-    let rounds = std::env::var("DNSBLD_WIDE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
-    for seed in 0..rounds {
+    for seed in 0..rounds(6) {
         for (place, count) in [5, 40, 300, 2_500].into_iter().enumerate() {
             let seed = seed * 10 + place as u64;
             check(seed, 32, count, Specificity::Octets);

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::*;
-
-/// Labels from the right, so that what is below a name comes right after it.
-type Path = Vec<Vec<u8>>;
+use crate::zone::scattered::{Path, alike_name, random_label, rounds, to_wire};
 
 /// Lines by their names.
 struct Lines {
@@ -25,12 +23,16 @@ impl Lines {
         Self { all: lines, places }
     }
 
-    /// What the lines of that name say but those of the other scope.
-    fn said(&self, path: &[Vec<u8>], other: Scope, context: &Context) -> Answer {
+    /// What is left of the lines of that name but those of the other scope.
+    fn kept(&self, path: &[Vec<u8>], other: Scope) -> Vec<Claim> {
         let places = self.places.get(path).into_iter().flatten();
         let lines = places.map(|&place| &self.all[place]).filter(|line| line.1 != other);
         let lines: Vec<Line> = lines.map(|(_, scope, claim)| (Vec::new(), *scope, *claim)).collect();
-        said(lines.iter(), context)
+        kept(lines.iter())
+    }
+
+    fn said(&self, path: &[Vec<u8>], other: Scope, context: &Context) -> Answer {
+        in_force(&self.kept(path, other), context)
     }
 
     fn answer(&self, path: &[Vec<u8>], context: &Context) -> (Answer, usize) {
@@ -42,8 +44,13 @@ impl Lines {
         wildcards.into_iter().find(|(answer, _)| is_said(answer)).unwrap_or((Some(Vec::new()), 0))
     }
 
-    /// Whether any name below is listed; `None` if so much is there that nobody goes over all of it.
-    fn listed_below(&self, path: &[Vec<u8>], context: &Context) -> Option<bool> {
+    /// Whether any name below is listed that is not left out; `None` if so much is there that nobody goes over all of it.
+    fn listed_below(
+        &self,
+        path: &[Vec<u8>],
+        context: &Context,
+        is_left_out: impl Fn(&[Vec<u8>], bool) -> bool,
+    ) -> Option<bool> {
         let names: Vec<&Path> = self
             .places
             .range(path.to_vec()..)
@@ -53,49 +60,45 @@ impl Lines {
         if names.len() > 200 {
             return None;
         }
-        let is_listed = |name: &[Vec<u8>]| matches!(self.answer(name, context).0, Some(values) if !values.is_empty());
-        let other = |name: &[Vec<u8>]| [name, &[b"no such label".to_vec()]].concat();
-        let is_any = |name: &&Path| name.len() > path.len() && is_listed(name) || is_listed(&other(name));
-        Some(is_listed(&other(path)) || names.iter().any(is_any))
+        let is_listed = |answer: Answer| matches!(answer, Some(values) if !values.is_empty());
+        let other = [path, &[b"no such label".to_vec()]].concat();
+        let is_any = |name: &&Path| {
+            let lists =
+                |other: Scope| is_listed(self.said(name, other, context)) && !is_left_out(name, other == Scope::Exact);
+            name.len() > path.len() && (lists(Scope::Below) || lists(Scope::Exact))
+        };
+        Some(is_listed(self.answer(&other, context).0) || names.iter().any(is_any))
     }
-}
 
-fn to_wire(path: &[Vec<u8>]) -> Vec<u8> {
-    let labels = path.iter().rev().flat_map(|label| [&[label.len() as u8], &label[..]].concat());
-    labels.chain([0]).collect()
-}
-
-fn random_label(random: &mut SmallRng, pool: u32) -> Vec<u8> {
-    let number = random.random_range(0..pool);
-    match number % 8 {
-        0 => format!("{number}").into_bytes(),
-        1 => format!("mail-{number}").into_bytes(),
-        2 => vec![b'l'; (number % 63) as usize + 1],
-        3 => (number % 6_000).to_be_bytes().map(|octet| octet.to_ascii_lowercase()).to_vec(),
-        4 => format!("a-label-of-some-length-that-is-{number}-long").into_bytes(),
-        _ => format!("{:x}", number.wrapping_mul(2_654_435_761)).into_bytes(),
-    }
-}
-
-/// A name that is nearly that one.
-fn alike(random: &mut SmallRng, path: &[Vec<u8>], pool: u32) -> Path {
-    let mut path = path.to_vec();
-    let at = random.random_range(0..path.len().max(1));
-    match random.random_range(0..8) {
-        0 => path.push(random_label(random, pool)),
-        1 => path.insert(at, random_label(random, pool)),
-        2 => path.truncate(at),
-        3 if !path.is_empty() => path[at] = random_label(random, pool),
-        4 if !path.is_empty() => _ = path.remove(at),
-        5 if path.get(at).is_some_and(|label| label.len() > 1) => _ = path[at].pop(),
-        6 if path.get(at).is_some_and(|label| label.len() < 63) => path[at].push(b'x'),
-        7 if !path.is_empty() => {
-            let octet = random.random_range(0..path[at].len());
-            path[at][octet] = (path[at][octet] ^ 1).to_ascii_lowercase();
+    /// What is counted of all that is left of the lines.
+    fn lifetimes(&self, now_s: u64) -> Lifetimes {
+        let mut lifetimes = Lifetimes::default();
+        for path in self.places.keys() {
+            for other in [Scope::Below, Scope::Exact] {
+                let claims = self.kept(path, other);
+                if claims.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
+                    lifetimes.all += 1;
+                    continue;
+                }
+                let ends = || claims.iter().map(|claim| claim.until_s).filter(|until_s| *until_s != FOREVER_S);
+                let next_s = ends().filter(|until_s| now_s < u64::from(*until_s)).min();
+                let over = ends().filter(|until_s| now_s >= u64::from(*until_s)).count();
+                lifetimes = lifetimes.and(Lifetimes { all: claims.len(), ending: ends().count(), over, next_s });
+            }
         }
-        _ => {}
+        lifetimes
     }
-    path
+}
+
+/// What the first of these levels says that says anything.
+fn first_said(levels: &[Level], context: &Context) -> Answer {
+    levels.iter().map(|claims| in_force(claims, context)).find(is_said).unwrap_or(Some(Vec::new()))
+}
+
+/// Whether a name is among some that are left out, which have nothing in common.
+fn is_left_out(name: &[u8], is_wildcard: bool) -> bool {
+    let sum = name.iter().fold(u32::from(is_wildcard), |sum, octet| sum.wrapping_mul(31).wrapping_add((*octet).into()));
+    !sum.is_multiple_of(3)
 }
 
 fn random_lines(random: &mut SmallRng, count: usize, pools: &[u32]) -> Vec<(Path, Scope, Claim)> {
@@ -104,7 +107,7 @@ fn random_lines(random: &mut SmallRng, count: usize, pools: &[u32]) -> Vec<(Path
     let mut lines: Vec<(Path, Scope, Claim)> = Vec::with_capacity(count);
     for _ in 0..count {
         let path = match lines.choose(random) {
-            Some((near, ..)) if random.random_ratio(1, 3) => alike(random, near, pools[0]),
+            Some((near, ..)) if random.random_ratio(1, 3) => alike_name(random, near, pools[0]),
             _ => pools[..random.random_range(1..=pools.len())].iter().map(|pool| random_label(random, *pool)).collect(),
         };
         if to_wire(&path).len() > NAME_MAX {
@@ -146,10 +149,10 @@ fn check(seed: u64, count: usize) {
         let (near, ..) = lines.all.choose(random).expect("lines");
         let path = match random.random_range(0..4) {
             0 => near.clone(),
-            1 => alike(random, near, pools[0]),
+            1 => alike_name(random, near, pools[0]),
             2 => {
-                let once = alike(random, near, 7);
-                alike(random, &once, pools[0])
+                let once = alike_name(random, near, 7);
+                alike_name(random, &once, pools[0])
             }
             _ => near[..random.random_range(0..=near.len())].to_vec(),
         };
@@ -171,9 +174,22 @@ fn check(seed: u64, count: usize) {
             assert_eq!(found.entry_label_count, label_count, "{}", asked());
         }
         assert_eq!(answer(found.finding, &context), expected, "{}", asked());
-        if let Some(below) = lines.listed_below(&path, &context) {
+        let relative = query.relative(path.len());
+        assert_eq!(first_said(&names.levels(relative), &context), expected, "levels {}", asked());
+        if let Some(below) = lines.listed_below(&path, &context, |_, _| false) {
             assert_eq!(found.listed_below, below, "below {}", asked());
         }
+        let is_out = |path: &[Vec<u8>], is_wildcard| {
+            let reversed: Vec<u8> = path.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).collect();
+            is_left_out(&reversed, is_wildcard)
+        };
+        if let Some(below) = lines.listed_below(&path, &context, is_out) {
+            let is_out = |name: &Reversed, is_wildcard: bool| is_left_out(name.all(), is_wildcard);
+            assert_eq!(names.any_below_but(relative, &context, is_out), below, "but some below {}", asked());
+        }
+    }
+    for now_s in [0, 3] {
+        assert_eq!(names.lifetimes(now_s), lines.lifetimes(now_s), "{seed} {count}");
     }
     let mut visited: Vec<Name> = Vec::new();
     names.for_each(|name, _, _| visited.push(name.to_name()));
@@ -185,8 +201,7 @@ fn check(seed: u64, count: usize) {
 
 #[test]
 fn thousands_of_names() {
-    let rounds = std::env::var("DNSBLD_WIDE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
-    for seed in 0..rounds {
+    for seed in 0..rounds(8) {
         for (place, count) in [5, 40, 300, 2_500].into_iter().enumerate() {
             check(seed * 10 + place as u64, count);
         }
