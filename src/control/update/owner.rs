@@ -53,16 +53,18 @@ pub fn key(owner: &Name, holds: Holds) -> Option<Key> {
         return None;
     }
     let subject = Subject::new(query_name.relative(count));
-    let is_whole = |most: usize| count == most;
+    // Nothing is below an IPv4 address, and its octets as nibbles would be an IPv6 prefix as wide as may be.
+    let is_below_v4 = holds.v4 && is_wildcard && count == 4 && subject.v4.is_some();
     if holds.v4
         && let Some(run) = subject.v4
-        && !(is_wildcard && is_whole(4))
+        && !is_below_v4
     {
         return Ipv4Net::new(run.first.into(), 8 * count as u8).ok().map(|net| Key::Prefix(net.into()));
     }
     if holds.v6
         && let Some(run) = subject.v6
-        && !(is_wildcard && is_whole(32))
+        && !is_below_v4
+        && !(is_wildcard && count == 32)
     {
         // RFC 5782 section 2.4: the test entries of IPv4 lists are asked for as nibbles, too.
         return Ipv6Net::new(run.first.into(), 4 * count as u8).ok().map(|net| Key::prefix(net.into()));
@@ -94,6 +96,7 @@ mod tests {
         is("02.0.0.127", "02.0.0.127"); // no address, so a name
         assert_eq!(read("02.0.0.127", Holds { names: false, ..ALL }), None);
         assert_eq!(read("*.1.2.0.192", Holds { names: false, ..ALL }), None);
+        assert_eq!(read("*.1.0.0.2", Holds { names: false, ..ALL }), None, "not 2001::/16");
         assert_eq!(read(".", ALL), None);
         assert_eq!(read("*", ALL), None);
     }
