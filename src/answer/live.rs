@@ -2,7 +2,8 @@
 //!
 //! A live listing adds its value to those of the files; a live exclusion silences all of them, in the zone and in its subzones,
 //! into which no listing reaches. Which entry decides among live ones is for [`LiveZone`] to say. Whether a name that is not
-//! listed has anything below it is exact here too, net of live exclusions.
+//! listed has anything below it is exact here too, net of live exclusions; but for one that is excluded in another reading: as an
+//! IPv6 address that stands for an IPv4 one that is listed, or as a name that is an address as well. It may be said to exist.
 
 use std::{net::IpAddr, sync::Arc};
 
