@@ -319,7 +319,10 @@ fn show_change(change: &Changed, now_s: u64) -> String {
         Outcome::Extended { until_s, times } => {
             format!("{key}: was listed already, now {}{}", until(*until_s, now_s), nth(*times))
         }
-        Outcome::Excluded { until_s } => format!("{key}: excluded {}", until(*until_s, now_s)),
+        Outcome::Excluded { until_s, was_listed } => {
+            let over = if *was_listed { "; that it was listed by command is over for good" } else { "" };
+            format!("{key}: excluded {}{over}", until(*until_s, now_s))
+        }
         Outcome::Delisted => format!("{key}: delisted"),
         Outcome::Unchanged => show_unchanged(change),
         Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),

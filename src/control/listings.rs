@@ -515,7 +515,7 @@ mod tests {
             let (sender, receiver) = oneshot::channel();
             let applied = match ordered.get() {
                 2 => Err(StoreError::Unwritable("no room".to_owned())),
-                _ => Ok(vec![Outcome::Excluded { until_s: None }; block.len()]),
+                _ => Ok(vec![Outcome::Excluded { until_s: None, was_listed: false }; block.len()]),
             };
             sender.send(applied).expect("awaited");
             receiver

@@ -69,6 +69,8 @@ fn exclusions_win_over_files_and_lines_can_be_taken_back() {
     assert!(is_listed(&server, "2.0.0.127.bl.example"));
     assert_eq!(send(&server, b"bl.example\x00!127.0.0.2 @ lifetime=7d\n"), "OK");
     assert!(!is_listed(&server, "2.0.0.127.bl.example"));
+    assert_eq!(send(&server, b"bl.example\x00127.0.0.2"), "FAIL", "no listing undoes it");
+    assert!(!is_listed(&server, "2.0.0.127.bl.example"));
     assert_eq!(send(&server, b"bl.example\x00-127.0.0.2"), "OK");
     assert!(is_listed(&server, "2.0.0.127.bl.example"));
 }

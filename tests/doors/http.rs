@@ -92,6 +92,8 @@ fn prefixes_names_exclusions_and_ends() {
     assert!(is_listed(&server, "www.spam.example.names.example"));
     assert_eq!(put(&server, "bl.example", "127.0.0.2", r#"{"excluded":true,"for":"7d"}"#)["outcome"], "excluded");
     assert!(!is_listed(&server, "2.0.0.127.bl.example"), "an exclusion wins over files");
+    let reply = request(&server, "PUT", "/v1/zones/bl.example/listings/127.0.0.2", Some(TOKEN), "application/json", "");
+    assert_eq!(reply.status, 409, "and over listings: {}", reply.body);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn from_ten_to_twenty_to_twelve() {
 #[test]
 fn a_delisting_outlives_the_next_drop() {
     let mut world = World::new(&[("virbl.tee.gr.ip4set", "192.0.2.1\n192.0.2.2\n")]);
-    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None });
+    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None, was_listed: false });
     assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), ["NXDOMAIN"]);
     world.drop_file("virbl.tee.gr.ip4set", "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
     assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), ["NXDOMAIN"]);
@@ -65,6 +65,25 @@ fn a_delisting_outlives_the_next_drop() {
     assert_eq!(world.delist(ZONE, "192.0.2.1"), Outcome::Delisted);
     assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A").len(), 2, "the file speaks again");
     assert_eq!(world.delist(ZONE, "192.0.2.1"), Outcome::Unchanged);
+}
+
+#[test]
+fn no_listing_undoes_an_exclusion() {
+    let mut world = World::new(&[("virbl.tee.gr.ip4set", "")]);
+    world.list(ZONE, "192.0.2.1", Lifetime::Endless);
+    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None, was_listed: true });
+    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None, was_listed: false });
+    world.apply(vec![put(ZONE, "192.0.2.2", Verdict::Excluded, Lifetime::Until(TEN + HOUR))]);
+    world.restart();
+    for (address, name) in [("192.0.2.1", "1.2.0.192.virbl.tee.gr"), ("192.0.2.2", "2.2.0.192.virbl.tee.gr")] {
+        let Outcome::Refused { refusal } = world.list(ZONE, address, Lifetime::Endless) else { panic!("not refused") };
+        assert!(refusal.to_string().contains("excluded in zone virbl.tee.gr by command (postmaster: "), "{refusal}");
+        assert_eq!(world.ask(name, "A"), ["NXDOMAIN"]);
+    }
+    assert_eq!(world.delist(ZONE, "192.0.2.1"), Outcome::Delisted);
+    assert!(matches!(world.list(ZONE, "192.0.2.1", Lifetime::Endless), Outcome::Listed { .. }));
+    world.at(TEN + HOUR);
+    assert!(matches!(world.list(ZONE, "192.0.2.2", Lifetime::Endless), Outcome::Listed { .. }), "that is over");
 }
 
 #[test]

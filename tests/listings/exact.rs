@@ -48,6 +48,10 @@ fn last_said(changes: &[(String, bool)]) -> Vec<(Key, bool)> {
 
 fn apply(world: &World, changes: &[(String, bool)]) {
     for (text, is_listed) in changes {
+        // No listing undoes an exclusion, and whoever means it delists first.
+        if *is_listed {
+            world.delist(ZONE, text);
+        }
         let verdict = if *is_listed { Verdict::LISTED } else { Verdict::Excluded };
         world.apply(vec![put(ZONE, text, verdict, Lifetime::Endless)]);
     }

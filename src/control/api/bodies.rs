@@ -133,7 +133,7 @@ impl ChangeReply {
     pub(super) fn new(zone: String, key: Key, outcome: &Outcome) -> Self {
         let (until_s, times) = match outcome {
             Outcome::Listed { until_s, times } | Outcome::Extended { until_s, times } => (*until_s, Some(*times)),
-            Outcome::Excluded { until_s } => (*until_s, None),
+            Outcome::Excluded { until_s, .. } => (*until_s, None),
             Outcome::Delisted | Outcome::Unchanged | Outcome::Refused { .. } => (None, None),
         };
         Self { zone, key, outcome: outcome.word(), until: until_s.map(clock::date), times }

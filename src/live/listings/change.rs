@@ -53,7 +53,7 @@ pub enum Lifetime {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
-    /// It is listed or excluded. Of the same key the newest replaces.
+    /// It is listed or excluded. Of the same key the newest replaces, but no listing an exclusion.
     Put {
         /// Which of the two, and with which value.
         verdict: Verdict,
@@ -156,6 +156,9 @@ pub enum Outcome {
     Excluded {
         /// When that is over.
         until_s: Option<u64>,
+        /// It was listed by command: that is over, and does not come back by itself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        was_listed: bool,
     },
     /// Nothing is said of it any more.
     Delisted,
@@ -252,6 +255,14 @@ pub enum Refusal {
         /// Labels of the widest name below which all is listed.
         widest: u8,
     },
+    /// It is excluded by command, which no listing undoes.
+    #[error("it is excluded in zone {zone} by command ({by}): who means to list it delists it first")]
+    Excluded {
+        /// The zone.
+        zone: String,
+        /// By whom, and why.
+        by: String,
+    },
     /// It is listed in a zone that wins.
     #[error("zone {winner} lists it, and wins over zone {zone} (yields-to)")]
     Yields {
@@ -291,6 +302,14 @@ pub enum Refusal {
     /// Another change of the batch was refused, and all were to be done or none.
     #[error("another change was refused, and all were to be done or none")]
     NotAlone,
+}
+
+impl Refusal {
+    /// That of a listing, by the exclusion of its key.
+    pub(super) fn excluded(exclusion: &Record) -> Self {
+        let why = exclusion.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        Self::Excluded { zone: exclusion.zone.to_string(), by: format!("{}{why}", exclusion.origin.who) }
+    }
 }
 
 /// Why nothing was done at all.

@@ -196,6 +196,9 @@ impl Group<'_, '_> {
         let (change, now_s) = (&work.change, self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
+        if let Some(exclusion) = before.as_ref().filter(|before| is_listed && before.verdict == Verdict::Excluded) {
+            return Ok(Outcome::Refused { refusal: Refusal::excluded(exclusion) });
+        }
         let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
         let (record, is_new_time) = match &work.exported {
             Some(exported) => {
@@ -208,7 +211,10 @@ impl Group<'_, '_> {
         };
         let (until_s, times) = (record.until_s, record.times);
         let (what, outcome) = match (is_listed, same) {
-            (false, _) => (What::Excluded, Outcome::Excluded { until_s }),
+            (false, _) => {
+                let was_listed = before.is_some() && same.is_none();
+                (What::Excluded, Outcome::Excluded { until_s, was_listed })
+            }
             (true, None) => (What::Listed, Outcome::Listed { until_s, times }),
             (true, Some(_)) => (What::Extended, Outcome::Extended { until_s, times }),
         };
