@@ -30,11 +30,27 @@ fn starts_param(text: &[u8]) -> bool {
     NAMES.iter().any(|name| text.strip_prefix(*name).is_some_and(|after| after.first() == Some(&b'=')))
 }
 
-/// Offset of the `@` that parameters follow, if the text ends in parameters.
+/// Offset of the `@` that parameters follow, if the text ends in parameters: the first that is followed by nothing else. What
+/// follows an octet is known where the text is looked through from its end, and so each octet is looked at once.
 pub(super) fn find(text: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'@', text)
-        .find(|&at| (at == 0 || is_blank(text[at - 1])) && pairs(&text[at + 1..]).all(|(_, pair)| starts_param(pair)))
-        .filter(|&at| pairs(&text[at + 1..]).next().is_some())
+    memchr::memchr(b'@', text)?;
+    let mut found = None;
+    // What follows: a part that ends here, and then parts of which all or any are parameters.
+    let (mut end, mut all, mut any) = (text.len(), true, false);
+    for (at, &octet) in text.iter().enumerate().rev() {
+        let is_apart = at == 0 || is_blank(text[at - 1]);
+        let part = &text[at + 1..end];
+        match octet {
+            b'@' if is_apart && all && (starts_param(part) || part.iter().all(|&octet| is_blank(octet))) => {
+                found = (any || starts_param(part)).then_some(at);
+            }
+            b';' | b':' if starts_param(part) => (end, any) = (at, true),
+            b';' | b'#' if is_apart => (end, all, any) = (at, true, false),
+            b';' => (end, all) = (at, all && part.iter().all(|&octet| is_blank(octet))),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
@@ -48,7 +64,7 @@ fn pairs(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
             let mut is_last = true;
             while let Some(&octet) = text.get(end) {
                 let separates = matches!(octet, b';' | b':') && starts_param(&text[end + 1..]);
-                let comments = is_comment(octet) && (end == 0 || is_blank(text[end - 1]));
+                let comments = is_comment(octet) && end > 0 && is_blank(text[end - 1]);
                 if separates || comments || octet == b';' {
                     is_last = comments && !separates;
                     break;
@@ -85,7 +101,10 @@ pub(super) fn read(cursor: Cursor<'_>, mut remark: impl FnMut(Wrong)) -> Params 
 /// Whether another parameter follows within a value, and something else than `;` was taken for what joins them.
 fn is_joined_otherwise(value: &[u8]) -> bool {
     let joins = |octet: u8| is_blank(octet) || matches!(octet, b',' | b'&');
-    value.iter().enumerate().any(|(at, &octet)| joins(octet) && starts_param(&value[at + 1..]))
+    // Of blanks, the last one tells.
+    let is_last = |next: Option<&u8>| next.is_some_and(|&octet| !is_blank(octet));
+    let may_join = |(at, octet): &(usize, &u8)| joins(**octet) && is_last(value.get(at + 1));
+    value.iter().enumerate().filter(may_join).any(|(at, _)| starts_param(&value[at + 1..]))
 }
 
 fn read_one(params: &mut Params, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
@@ -121,6 +140,8 @@ fn moment_s(text: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn params(text: &str) -> Option<(&str, Params, Vec<usize>)> {
@@ -151,6 +172,38 @@ mod tests {
         }
         let (_, both, _) = params("x @ key=require;key=nodelay").expect("parameters");
         assert!(both.needs_key && both.key_skips_delay);
+    }
+
+    proptest! {
+        #[test]
+        fn tails_are_found_as_if_each_was_read(
+            words in prop::collection::vec(prop::sample::select(vec![
+                " @", "@", " ", ";", ":", "#", "ts=1", "key=require", "x", ";ts=2", " ; ", " ;until=3", " # ",
+            ]), 0..14),
+        ) {
+            let text = words.concat().into_bytes();
+            let is_tail = |at: &usize| {
+                let is_apart = *at == 0 || is_blank(text[*at - 1]);
+                is_apart && pairs(&text[at + 1..]).all(|(_, pair)| starts_param(pair))
+            };
+            let first = memchr::memchr_iter(b'@', &text).find(is_tail);
+            let expected = first.filter(|at| pairs(&text[at + 1..]).next().is_some());
+            prop_assert_eq!(find(&text), expected, "{}", text.escape_ascii());
+        }
+    }
+
+    /// Each of these would take seconds where what follows an `@` or a blank is looked through once for each of them.
+    #[test]
+    fn long_lines_are_looked_through_once() {
+        for text in [
+            format!("x{};x", " @ts=1".repeat(10_000)),
+            format!("x{};x", " @ x".repeat(16_000)),
+            format!("x @ ts=x{}y", " ".repeat(65_000)),
+        ] {
+            let begun = std::time::Instant::now();
+            params(&text);
+            assert!(begun.elapsed() < std::time::Duration::from_millis(500), "{:?}", begun.elapsed());
+        }
     }
 
     #[test]
