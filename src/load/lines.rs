@@ -50,8 +50,8 @@ pub(super) fn unpack<'a>(packing: Packing, reader: Box<dyn Read + 'a>) -> io::Re
     })
 }
 
-/// The members of a gzip file (RFC 1952 section 2.2), one after the other. What follows them and is none is left out, as
-/// gzip(1) does: tapes and block devices pad with zeros.
+/// The members of a gzip file (RFC 1952 section 2.2), one after the other. Zeros and blanks may follow, as tapes and editors pad; all
+/// else is a member that is damaged, or never was one, such as the message of a server that was asked for it.
 enum Members<R: BufRead> {
     First(R),
     Inside(Box<GzDecoder<R>>),
@@ -73,10 +73,27 @@ impl<R: BufRead> Read for Members<R> {
                     let mut packed = member.into_inner();
                     if packed.fill_buf()?.first() == Some(&0x1f) {
                         *self = Self::First(packed);
+                    } else {
+                        take_padding(packed)?;
                     }
                 }
             }
         }
+    }
+}
+
+/// Reads to the end, where nothing is said.
+fn take_padding(mut rest: impl BufRead) -> io::Result<()> {
+    loop {
+        let octets = rest.fill_buf()?;
+        if octets.is_empty() {
+            return Ok(());
+        }
+        if octets.iter().any(|octet| *octet != 0 && !octet.is_ascii_whitespace()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "something else follows what is packed"));
+        }
+        let taken = octets.len();
+        rest.consume(taken);
     }
 }
 
@@ -254,7 +271,7 @@ mod tests {
     fn packed_files() {
         let two = [gzip(b"a\nb"), gzip(b"c\n")].concat();
         assert_eq!(texts(&two), [&b"a"[..], b"bc"]);
-        assert_eq!(texts(&[two, vec![0; 512]].concat()), [&b"a"[..], b"bc"]);
+        assert_eq!(texts(&[&two[..], &[0; 512], b"\r\n"].concat()), [&b"a"[..], b"bc"]);
         let packed = zstd::encode_all(&b"a\nb"[..], 1).expect("in memory");
         assert_eq!(texts(&[packed, zstd::encode_all(&b"c\n"[..], 1).expect("in memory")].concat()), [&b"a"[..], b"bc"]);
     }
@@ -263,7 +280,10 @@ mod tests {
     fn broken_packing_is_an_error() {
         let mut broken = gzip(b"1.2.3.4\n");
         broken.truncate(broken.len() - 5);
-        for octets in [&broken[..], b"\x1f\x8b", b"\x28\xb5\x2f\xfd"] {
+        let member = gzip(b"a\n");
+        let page = [&member[..], b"<html>404"].concat();
+        let gap = [&member[..], &[0; 9], &member[..]].concat();
+        for octets in [&broken[..], b"\x1f\x8b", b"\x28\xb5\x2f\xfd", &page, &gap, &[&member[..], b"\x1f"].concat()] {
             let (packing, reader) = packing(Box::new(octets)).expect("readable");
             let lines = unpack(packing, reader).and_then(Lines::new);
             assert!(lines.is_err(), "{packing:?}");
