@@ -456,11 +456,12 @@ impl Reloader {
         }
         let served = self.cell.load();
         let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
-        if dataset.kind.is_access() || !self.zones_of(dataset).all(is_served) {
-            error!(dataset = %dataset, "{text}; its zones answer SERVFAIL until it loads{accept}");
-        } else {
-            error!(dataset = %dataset, "{text}; its zones are served without it until it loads{accept}");
-        }
+        let meanwhile = match self.affected(dataset).all(is_served) {
+            false => "its zones answer SERVFAIL",
+            true if dataset.kind.is_access() => "its zones are served as before, and it is not in force,",
+            true => "its zones are served without it",
+        };
+        error!(dataset = %dataset, "{text}; {meanwhile} until it loads{accept}");
         false
     }
 
