@@ -382,11 +382,14 @@ impl Claim {
         use rand::Rng as _;
         let is_exclusion = random.random_ratio(1, exclusions);
         let value = if is_exclusion { None } else { Some(ValueId(random.random_range(0..values))) };
-        let (from_s, until_s) = match random.random_range(0..8) {
+        let (from_s, until_s) = match random.random_range(0..80) {
             _ if endless => (0, FOREVER_S),
-            0..4 => (0, FOREVER_S),
-            4..7 => (0, random.random_range(1..6)),
-            _ => (random.random_range(1..6), random.random_range(1..6)),
+            0..40 => (0, FOREVER_S),
+            40..65 => (0, random.random_range(1..6)),
+            65..68 => (0, random.random()),
+            68..70 => (0, FOREVER_S - random.random_range(0..3)),
+            70..79 => (random.random_range(1..6), random.random_range(1..6)),
+            _ => (random.random(), random.random()),
         };
         let key = if random.random_ratio(1, 20) { KeyRule::Required } else { KeyRule::Anyone };
         Self { value, from_s, until_s, key, hold_s: 0 }

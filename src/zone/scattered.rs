@@ -2,6 +2,8 @@
 
 use rand::{Rng, rngs::SmallRng};
 
+use super::{ruling::Claim, values::ValueId};
+
 /// Labels from the right, so that what is below a name comes right after it.
 pub(super) type Path = Vec<Vec<u8>>;
 
@@ -67,6 +69,45 @@ pub(super) fn alike_name(random: &mut SmallRng, path: &[Vec<u8>], pool: u32) -> 
         _ => {}
     }
     path
+}
+
+/// A second around the ends of what [random claims](super::ruling::Claim::random) say: mostly of the first ones, or far from those.
+pub(super) fn random_now_s(random: &mut SmallRng) -> u64 {
+    match random.random_range(0..60) {
+        0 => random.random::<u32>().into(),
+        1..4 => u64::from(u32::MAX) + 1 - random.random_range(0..5),
+        4 => 1 << 40,
+        _ => random.random_range(0..7),
+    }
+}
+
+/// How many different values a random list has: few, or more than two octets can tell apart.
+pub(super) fn random_value_count(random: &mut SmallRng) -> u32 {
+    if random.random_ratio(1, 4) { VALUES_MOST } else { 5 }
+}
+
+/// The most of them.
+const VALUES_MOST: u32 = 1 << 17;
+
+/// How one of the parts that a set is put together from numbers the values.
+#[derive(Clone, Copy)]
+pub(super) struct Numbering(u32);
+
+impl Numbering {
+    /// Perhaps as the set itself does.
+    pub(super) fn random(random: &mut SmallRng) -> Self {
+        Self(random.random_range(0..4))
+    }
+
+    /// A claim in the words of the part.
+    pub(super) fn claim(self, claim: Claim) -> Claim {
+        Claim { value: claim.value.map(|value| ValueId((value.0 + self.0) % VALUES_MOST)), ..claim }
+    }
+
+    /// What the values of the part are.
+    pub(super) fn values(self) -> Vec<ValueId> {
+        (0..VALUES_MOST).map(|number| ValueId((number + VALUES_MOST - self.0) % VALUES_MOST)).collect()
+    }
 }
 
 /// How many rounds a test of random sets goes, which may be told to go more.

@@ -31,11 +31,11 @@ impl Said {
 }
 
 /// As many entries as this may be gone over for one question.
-const ASKED_MAX: usize = 300;
+const ASKED_MAX: usize = 100;
 
 /// All that is said.
 #[derive(Clone, Default)]
-struct Model(HashMap<Place, Said>);
+struct Model(HashMap<Place, Said, foldhash::fast::RandomState>);
 
 impl Model {
     fn at(&self, place: &Place, now_s: u64) -> Option<&Said> {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::*;
-use crate::zone::scattered::{Path, alike_name, random_label, rounds, to_wire};
+use crate::zone::scattered::{
+    Numbering, Path, alike_name, random_label, random_now_s, random_value_count, rounds, to_wire,
+};
 
 /// Lines by their names.
 struct Lines {
@@ -104,6 +106,9 @@ fn is_left_out(name: &[u8], is_wildcard: bool) -> bool {
 fn random_lines(random: &mut SmallRng, count: usize, pools: &[u32]) -> Vec<(Path, Scope, Claim)> {
     let endless = random.random_ratio(1, 3);
     let wildcards_in_ten = random.random_range(0..=10);
+    // Few names have few values, or some would have more than can count.
+    let are_many = pools.iter().map(|pool| f64::from(*pool)).product::<f64>() > count as f64;
+    let values = if are_many { random_value_count(random) } else { 5 };
     let mut lines: Vec<(Path, Scope, Claim)> = Vec::with_capacity(count);
     for _ in 0..count {
         let path = match lines.choose(random) {
@@ -118,7 +123,7 @@ fn random_lines(random: &mut SmallRng, count: usize, pools: &[u32]) -> Vec<(Path
             number if number % 2 == 0 => Scope::Below,
             _ => Scope::Both,
         };
-        lines.push((path, scope, Claim::random(random, 6, 5, endless)));
+        lines.push((path, scope, Claim::random(random, 6, values, endless)));
     }
     lines
 }
@@ -126,14 +131,14 @@ fn random_lines(random: &mut SmallRng, count: usize, pools: &[u32]) -> Vec<(Path
 /// The set of these lines, put together from parts as files are that are loaded side by side.
 fn built(random: &mut SmallRng, lines: &Lines) -> Names {
     let parts = random.random_range(1..4);
-    let values: Vec<ValueId> = (0..5).map(ValueId).collect();
     let mut all = NamesBuilder::default();
     for part in lines.all.chunks(lines.all.len().div_ceil(parts).max(1)) {
+        let numbering = Numbering::random(random);
         let mut builder = NamesBuilder::default();
         for (path, scope, claim) in part {
-            builder.add(&to_wire(path), *scope, *claim);
+            builder.add(&to_wire(path), *scope, numbering.claim(*claim));
         }
-        all.absorb(builder, &values);
+        all.absorb(builder, &numbering.values());
     }
     all.build(|_| {})
 }
@@ -165,7 +170,7 @@ fn check(seed: u64, count: usize) {
         if wire.len() > NAME_MAX {
             continue;
         }
-        let context = Context { now_s: random.random_range(0..7), keyed: random.random() };
+        let context = Context { now_s: random_now_s(random), keyed: random.random() };
         assert!(query.read(&wire).is_some());
         let found = look_up(&names, query.relative(path.len()), &context);
         let (expected, label_count) = lines.answer(&path, &context);
@@ -188,7 +193,7 @@ fn check(seed: u64, count: usize) {
             assert_eq!(names.any_below_but(relative, &context, is_out), below, "but some below {}", asked());
         }
     }
-    for now_s in [0, 3] {
+    for now_s in [0, 3, 1 << 31, 1 << 32] {
         assert_eq!(names.lifetimes(now_s), lines.lifetimes(now_s), "{seed} {count}");
     }
     let mut visited: Vec<Name> = Vec::new();
