@@ -21,7 +21,7 @@ use lists::{CLIENTS, Key, Labels, Section, World, domain, labels, one_of};
 use model::{Model, nibbles, reversed_octets};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
-const WORLDS: u64 = 30;
+const WORLDS: u64 = 24;
 /// After so many seconds it is asked, as often as that.
 const MOMENTS_S: [u64; 3] = [0, 2, 5];
 const QUESTIONS: usize = 40;
@@ -56,6 +56,8 @@ fn asked_name(random: &mut SmallRng, world: &World) -> Labels {
                 label.clone_into(&mut name[at]);
             }
             6 => name.truncate(random.random_range(0..=name.len())),
+            // So many labels as hardly any name has.
+            7 => drop(name.splice(0..0, vec!["1".to_owned(); random.random_range(1..110)])),
             _ => {}
         }
     }
@@ -316,6 +318,6 @@ fn answers_are_those_of_a_naive_reader() {
         check_world(seed, &mut verdicts, &usual_count);
     }
     println!("listed, unlisted, other: {verdicts:?}; {} the short way", usual_count.get());
-    let has_many = verdicts.into_iter().chain([usual_count.get()]).all(|count| count > 300);
+    let has_many = verdicts.into_iter().chain([usual_count.get()]).all(|count| count > 200);
     assert!(worlds < WORLDS || has_many, "{verdicts:?} {usual_count:?}");
 }
