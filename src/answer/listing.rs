@@ -44,6 +44,8 @@ pub(super) struct Answers<'a, 'r, 'b> {
     pub(super) kind: u16,
     first_at: usize,
     least_ttl_s: u32,
+    /// When the first of what lists the name ends.
+    pub(super) least_until_s: u32,
     pushed_count: usize,
     pub(super) found: Found,
 }
@@ -82,8 +84,8 @@ fn ask_all<'a>(
     kind: u16,
 ) -> Found {
     let first_at = reply.position();
-    let mut answers =
-        Answers { asked, reply, kind, first_at, least_ttl_s: u32::MAX, pushed_count: 0, found: Found::default() };
+    let (least_ttl_s, least_until_s, found) = (u32::MAX, FOREVER_S, Found::default());
+    let mut answers = Answers { asked, reply, kind, first_at, least_ttl_s, least_until_s, pushed_count: 0, found };
     if let Some(live) = asked.live
         && answers.ask_live(live, content, sought, gate)
     {
@@ -154,6 +156,7 @@ impl<'a> Answers<'a, '_, '_> {
         let context = self.asked.context;
         finding.for_each_value(&context, |value, until_s, hold_s| {
             self.found.hold_s = self.found.hold_s.max(hold_s);
+            self.least_until_s = self.least_until_s.min(until_s);
             let ttl_s = remaining_ttl_s(dataset.ttl_s, until_s, context.now_s);
             self.add_value(&dataset.values, value, ttl_s, key);
         });
@@ -250,9 +253,19 @@ impl<'a> Answers<'a, '_, '_> {
     /// RFC 2181 section 5.2: the records of a set have one TTL, and none may outlive its listing.
     #[inline]
     fn settle_ttl(&mut self) {
-        if self.pushed_count > 1 {
+        if self.found.hold_s > 0 {
+            self.settle_ttl_of_held();
+        } else if self.pushed_count > 1 {
             self.reply.set_ttl(self.first_at, self.least_ttl_s);
         }
+    }
+
+    /// What is held back leaves later, and may be kept for as much less.
+    #[cold]
+    #[inline(never)]
+    fn settle_ttl_of_held(&mut self) {
+        let leaves_s = self.asked.context.now_s + u64::from(self.found.hold_s);
+        self.reply.set_ttl(self.first_at, remaining_ttl_s(self.least_ttl_s, self.least_until_s, leaves_s));
     }
 }
 

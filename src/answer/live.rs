@@ -60,6 +60,7 @@ impl<'a> Answers<'a, '_, '_> {
 
     fn add_live(&mut self, live: &LiveZone, content: &'a Content, entry: Entry, shape: Shape, key: Key<'_>) {
         self.found.exists = true;
+        self.least_until_s = self.least_until_s.min(entry.until_s);
         let now_s = self.asked.context.now_s;
         if let Some((values, value, ttl_s)) =
             value_of(live, content.model(shape).map(Arc::as_ref), entry, self.kind, now_s)

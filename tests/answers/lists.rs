@@ -257,6 +257,10 @@ fn claim(random: &mut SmallRng, is_plain: bool, value: Option<Value>, lifetime_s
             claim.until_s = soon_s;
             format!(" @ ts={};lifetime=10", soon_s - 10)
         }
+        8 => {
+            (claim.hold_s, claim.until_s) = (3, soon_s);
+            format!(" @ delay=3;until={soon_s}")
+        }
         7 => {
             (claim.from_s, claim.until_s) = (NOW_S + 2, soon_s);
             format!(" @ ts={NOW_S};delay=2;until={soon_s}")

@@ -9,7 +9,9 @@ use std::{
 
 use dnsbld::{wire::Rcode, zone::dataset::Kind};
 
-use crate::lists::{ACCESS_TTL_S, Access, Action, Claim, For, Key, Labels, Scope, Section, Value, World, ZoneLines};
+use crate::lists::{
+    ACCESS_TTL_S, Access, Action, Claim, FOREVER_S, For, Key, Labels, Scope, Section, Value, World, ZoneLines,
+};
 
 const A: u16 = 1;
 const NS: u16 = 2;
@@ -48,6 +50,7 @@ struct Hit {
     ttl_s: u32,
     data: Vec<u8>,
     hold_s: u16,
+    until_s: u64,
 }
 
 /// What becomes of a query whatever it asks, the mildest first.
@@ -229,11 +232,17 @@ impl View<'_> {
             qtype
         };
         let of_kind = || hits.iter().filter(|hit| hit.kind == kind);
-        // RFC 2181 section 5.2: one TTL, and no answer may outlive what it tells.
-        let ttl_s = of_kind().map(|hit| hit.ttl_s).min().unwrap_or(0);
+        // RFC 2181 section 5.2: one TTL, and no answer may outlive what it tells, nor may one that is held back.
+        let hold_s = hits.iter().map(|hit| hit.hold_s).max().unwrap_or(0);
+        let until_s = hits.iter().map(|hit| hit.until_s).min().unwrap_or(FOREVER_S);
+        let left_s = until_s.saturating_sub(self.now_s + u64::from(hold_s)).max(1);
+        let mut ttl_s = of_kind().map(|hit| hit.ttl_s).min().unwrap_or(0);
+        if hold_s > 0 {
+            ttl_s = ttl_s.min(u32::try_from(left_s).unwrap_or(u32::MAX));
+        }
         let mut expected = Expected::code(if exists { Rcode::NoError } else { Rcode::NxDomain });
         expected.answers = of_kind().map(|hit| (kind, ttl_s, hit.data.clone())).collect();
-        expected.hold_s = hits.iter().map(|hit| hit.hold_s).max().unwrap_or(0);
+        expected.hold_s = hold_s;
         if expected.answers.is_empty() {
             expected.soa_ttl_s = self.zone.soa.map(|(ttl_s, minimum_s)| ttl_s.min(minimum_s));
         } else if !is_minimal {
@@ -269,6 +278,7 @@ impl View<'_> {
             ttl_s: record.ttl_s,
             data: record.data.clone(),
             hold_s: 0,
+            until_s: FOREVER_S,
         }));
         if section.kind == Kind::Generic || self.sight.is_empty {
             return;
@@ -282,7 +292,7 @@ impl View<'_> {
                 }
             };
             if let (true, Some(value)) = (could_list, &self.sight.everything) {
-                push(value, &self.client.to_string(), ACCESS_TTL_S, 0, hits);
+                push(value, &self.client.to_string(), ACCESS_TTL_S, (0, FOREVER_S), hits);
             }
             return;
         }
@@ -304,7 +314,7 @@ impl View<'_> {
             let left_s = claim.until_s.saturating_sub(self.now_s);
             let ttl_s = section.ttl_s.min(u32::try_from(left_s).unwrap_or(u32::MAX));
             let hold_s = if self.sight.is_keyed && claim.whom == For::KeyedSooner { 0 } else { claim.hold_s };
-            push(claim.value.as_ref().expect("listed"), shown, ttl_s, hold_s, hits);
+            push(claim.value.as_ref().expect("listed"), shown, ttl_s, (hold_s, claim.until_s), hits);
         }
     }
 
@@ -452,12 +462,12 @@ impl View<'_> {
 const FRESH: &str = "fresh";
 
 /// The A and TXT records of a value.
-fn push((last, text): &Value, shown: &str, ttl_s: u32, hold_s: u16, hits: &mut Vec<Hit>) {
-    hits.push(Hit { kind: A, ttl_s, data: vec![127, 0, 0, *last], hold_s });
+fn push((last, text): &Value, shown: &str, ttl_s: u32, (hold_s, until_s): (u16, u64), hits: &mut Vec<Hit>) {
+    hits.push(Hit { kind: A, ttl_s, data: vec![127, 0, 0, *last], hold_s, until_s });
     let text = text.replace('$', shown);
     if !text.is_empty() {
         let strings = text.as_bytes().chunks(255).flat_map(|string| [&[string.len() as u8][..], string].concat());
-        hits.push(Hit { kind: TXT, ttl_s, data: strings.collect(), hold_s });
+        hits.push(Hit { kind: TXT, ttl_s, data: strings.collect(), hold_s, until_s });
     }
 }
 
