@@ -48,6 +48,7 @@ pub mod reversed;
 pub mod ruling;
 mod runs;
 #[cfg(test)]
+#[path = "tests/scattered.rs"]
 mod scattered;
 pub mod shown;
 pub mod snapshot;

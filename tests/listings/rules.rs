@@ -95,7 +95,11 @@ fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
         assert_eq!(list(&text), again);
     }
     let excluded = Record { key: key("192.0.2.58"), verdict: Verdict::Excluded, until_s: None, times: 0, ..exported };
-    assert_eq!(import(&excluded), Outcome::Excluded { until_s: None, was_listed: false }, "an exclusion may be endless");
+    assert_eq!(
+        import(&excluded),
+        Outcome::Excluded { until_s: None, was_listed: false },
+        "an exclusion may be endless"
+    );
 }
 
 #[test]

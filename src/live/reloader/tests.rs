@@ -9,14 +9,14 @@ use std::{
 
 use super::*;
 
+/// It is read until something is written.
 fn make_pipe(path: &Path) {
     nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
 }
 
-/// Serves these files of a folder, the first of which is read until something is written.
+/// Serves these files of a folder; returns the path of the first.
 fn reloader(folder: &tempfile::TempDir, files: &[&str]) -> (Reloader, PathBuf) {
     let paths: Vec<_> = files.iter().map(|file| folder.path().join(file)).collect();
-    make_pipe(&paths[0]);
     let spec = |path: &PathBuf| ZoneSpec::parse(&format!("bl.example:ip4set:{}", path.display()));
     let specs = paths.iter().map(|path| spec(path).expect("a specification")).collect();
     let options = Options { pipes: true, ..Options::default() };
@@ -28,6 +28,7 @@ fn reloader(folder: &tempfile::TempDir, files: &[&str]) -> (Reloader, PathBuf) {
 fn what_a_panic_broke_off_is_loaded_by_the_next_look() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut reloader, file) = reloader(&folder, &["hosts"]);
+    make_pipe(&file);
     let looked = catch_unwind(AssertUnwindSafe(|| {
         reloader.look_at((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
             fs::write(&file, "").expect("somebody reads it");
@@ -48,16 +49,13 @@ fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
     let write = |file: &str, lines: usize| {
         fs::write(folder.path().join(file), "127.0.0.2\n".repeat(lines)).expect("written");
     };
-    write("large", 1);
-    write("small", 1);
-    let (mut is_fed, mut beside) = (false, None);
-    reloader.look_at((1, Instant::now()), Occasion::Command(&[]), &mut |_| {
-        if !std::mem::replace(&mut is_fed, true) {
-            fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
-        }
-    });
+    for file in ["hosts", "large", "small"] {
+        write(file, 1);
+    }
+    reloader.reload(1);
     fs::remove_file(&file).expect("removed");
     make_pipe(&file);
+    let mut beside = None;
     reloader.look_at((2, Instant::now()), Occasion::Command(&[]), &mut |reloader| {
         if beside.is_none() {
             write("large", 200_000);
@@ -70,6 +68,7 @@ fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
     fs::remove_file(&file).expect("removed");
     assert!(reloader.reload(3).datasets.iter().any(|report| report.dataset.files[0].ends_with("large")));
 }
+
 #[test]
 fn what_may_be_opened_now_is_loaded_though_nothing_else_has_changed() {
     let folder = tempfile::tempdir().expect("a folder");
