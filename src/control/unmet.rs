@@ -69,6 +69,7 @@ mod tests {
             StoreError::Unsure("x".into()),
             StoreError::Unreadable("x".into()),
             StoreError::InUse("x".into()),
+            StoreError::Closed("x".into()),
         ] {
             assert_eq!(upshot_of(why), Upshot::Failed);
         }

@@ -335,6 +335,9 @@ pub enum StoreError {
     /// A second server uses it.
     #[error("another server uses the store of live listings at {0}")]
     InUse(String),
+    /// The system does not let it be opened, or there is no place for it. What it holds is not served.
+    #[error("the store of live listings cannot be opened: {0}")]
+    Closed(String),
     /// The batch's condition did not hold.
     #[error("the condition does not hold")]
     ConditionFailed,

@@ -103,6 +103,25 @@ fn tell_repair(session: &mut RepairSession) {
     }
 }
 
+/// The lock of another server that has the store. It tells whether that server has ended, also when its file was removed.
+#[derive(Debug)]
+pub(super) struct Rival {
+    lock: fs::File,
+}
+
+impl Rival {
+    /// Whoever has the store at a path, where a claim to it just failed.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let lock = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(lock_of(path)).ok()?;
+        Some(Self { lock })
+    }
+
+    /// Whether it has let go of the store.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock.try_lock().is_ok_and(|()| self.lock.unlock().is_ok())
+    }
+}
+
 /// The claim of a server to a store, held until it is dropped. A store that failed is closed until it can be opened again, and
 /// whoever waits for it must not take it meanwhile. It is a lock on a file beside the store, which stays there, and which
 /// others can neither write nor read: a lock on the folder is had by whoever may look into it.
@@ -154,7 +173,36 @@ pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
     }
 }
 
+/// Whether there is something at a path that may hold listings, or it cannot be told that there is not.
+pub(super) fn may_hold_listings(path: &Path) -> bool {
+    // A link may lead to a disk that is not mounted yet.
+    match fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) {
+        Ok(file) => file.is_symlink() || file.is_file() && file.len() > 0,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether it is the system that does not let a store be opened, and not what lies there instead of one.
+fn is_of_system(path: &Path, error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && (path.is_file() || !path.exists())
+}
+
+/// What it means that the system does not let a store be opened.
+fn barred(path: &Path, error: &io::Error, may_hold_listings: bool) -> StoreError {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    let remedy = match error.kind() {
+        PermissionDenied | ReadOnlyFilesystem => "see to it that the server's user can write it and its folder",
+        _ => "see what the system says of that disk",
+    };
+    let then = if may_hold_listings { "it is tried again by itself" } else { "restart the server then" };
+    StoreError::Closed(format!("{}: {error}: {remedy}; {then}", path.display()))
+}
+
 /// Opens a store, and makes its tables if they are not there.
+///
+/// # Errors
+/// [`StoreError::Closed`] where the system is the reason, and there may be listings in it: as soon as that is over, they can be
+/// had.
 pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError> {
     if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
         error!(
@@ -163,16 +211,19 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
              and its history; if there is a backup, stop the server, and put that in its place"
         );
     }
+    let may_hold_listings = may_hold_listings(path);
     let database = caught(|| Ok((disk.open)(path)?)).map_err(|fault| match fault {
         StoreFault::Redb(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse(path.display().to_string()),
-        fault @ (StoreFault::Redb(redb::Error::Corrupted(_)) | StoreFault::Panicked(_)) => StoreError::Unreadable(
-            format!("{} is damaged ({fault}): stop the server, and put a backup in its place", path.display()),
-        ),
-        fault => StoreError::Unreadable(format!("{}: {fault}", path.display())),
+        StoreFault::Redb(redb::Error::Io(error)) if is_of_system(path, &error) => barred(path, &error, may_hold_listings),
+        fault => StoreError::Unreadable(format!(
+            "{} is damaged or no store ({fault}): stop the server, and put a backup in its place, or move it away, and a new one \
+             is begun with nothing",
+            path.display()
+        )),
     })?;
-    let unwritable = |why: &dyn std::fmt::Display| StoreError::Unwritable(format!("{}: {why}", path.display()));
-    caught(|| make_tables(&database)).map_err(|fault| unwritable(&fault))?;
-    sync_folder(path).map_err(|error| unwritable(&error))?;
+    caught(|| make_tables(&database))
+        .map_err(|fault| StoreError::Unwritable(format!("{}: {fault}", path.display())))?;
+    sync_folder(path).map_err(|error| barred(path, &error, may_hold_listings))?;
     Ok(Arc::new(database))
 }
 
@@ -307,6 +358,33 @@ mod tests {
         let why = open(&path_in(folder.path()), &disk).expect_err("it panicked");
         assert!(matches!(&why, StoreError::Unreadable(text) if text.contains("redb panicked")), "{why}");
         assert!(why.to_string().contains("at page true"), "{why}");
+    }
+
+    #[test]
+    fn what_the_system_bars_is_not_damaged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_in(folder.path());
+        let barred = |error: i32| {
+            let opener = move |_: &Path| Err(io::Error::from_raw_os_error(error).into());
+            match open(&path, &Disk { open: Box::new(opener), ..Disk::new() }) {
+                Err(StoreError::Closed(why)) => why,
+                other => panic!("{:?}", other.map(drop)),
+            }
+        };
+        let why = barred(libc::EROFS);
+        assert!(why.contains("Read-only file system") && why.ends_with("restart the server then"), "{why}");
+        closed(&path);
+        for (error, remedy) in [
+            (libc::EROFS, "the server's user can write it and its folder; it is tried again"),
+            (libc::EACCES, "the server's user can write it and its folder; it is tried again"),
+            (libc::EIO, "see what the system says of that disk; it is tried again"),
+        ] {
+            let why = barred(error);
+            assert!(why.contains(remedy), "{why}");
+        }
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).expect("a link");
+        assert!(may_hold_listings(&folder.path().join("link")), "to a disk that is not mounted, perhaps");
+        assert!(!may_hold_listings(&folder.path().join("none")) && !may_hold_listings(folder.path()));
     }
 
     #[test]

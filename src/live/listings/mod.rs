@@ -146,11 +146,11 @@ pub struct Places {
 }
 
 impl Listings {
-    /// Opens the store, serves what is in it, and begins to take changes. If another server has it, that comes to pass once it
-    /// lets go of it, and until then nothing is taken and [`Self::waits`].
+    /// Opens the store, serves what is in it, and begins to take changes. If another server has it, or the system does not let
+    /// it be opened, that comes to pass once it can be, and until then nothing is taken and [`Self::waits`].
     ///
     /// # Errors
-    /// When the store cannot be opened or read.
+    /// When the store is damaged, or there is none and it cannot be made.
     pub fn open(settings: Settings, places: Places) -> Result<Self, StoreError> {
         Self::open_with(settings, places, Disk::new())
     }
@@ -158,9 +158,14 @@ impl Listings {
     fn open_with(settings: Settings, places: Places, disk: Disk) -> Result<Self, StoreError> {
         let (sender, mut writer) = Self::prepare(settings, places, disk);
         let shared = Arc::clone(&writer.shared);
+        let may_hold_listings = file::may_hold_listings(&shared.path);
         match writer.load() {
             Ok(_) => {}
-            Err(why @ StoreError::InUse(_)) => shared.alarm.store(Some(Arc::new(why.to_string()))),
+            // Nothing is missing from what is served.
+            Err(why @ StoreError::Closed(_)) if !may_hold_listings => return Err(why),
+            Err(why @ (StoreError::InUse(_) | StoreError::Closed(_))) => {
+                shared.alarm.store(Some(Arc::new(why.to_string())));
+            }
             Err(why) => return Err(why),
         }
         let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
@@ -192,6 +197,7 @@ impl Listings {
             shared,
             file: None,
             claim: None,
+            rival: None,
             is_doubtful: false,
             is_unproven: false,
             is_to_reopen: false,
@@ -320,7 +326,7 @@ impl Listings {
         receiver.recv().unwrap_or(0)
     }
 
-    /// Whether another server still has the store, so that nothing of it is served.
+    /// Whether the store cannot be opened yet, as another server still has it, so that nothing of it is served.
     pub fn waits(&self) -> bool {
         !self.0.shared.is_loaded.load(Ordering::Relaxed)
     }

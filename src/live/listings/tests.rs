@@ -349,6 +349,29 @@ fn a_store_that_failed_is_nobody_elses() {
 }
 
 #[test]
+fn whoever_waits_for_a_store_that_is_gone_begins_anew() {
+    let world = World::new(1 << 30);
+    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
+    let other = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits");
+    let remove = || {
+        for name in ["listings.redb", "listings.lock"] {
+            std::fs::remove_file(world.root.path().join(name)).expect("removed");
+        }
+    };
+    remove();
+    other.sweep();
+    assert!(other.waits(), "the one that has it still runs");
+    assert!(world.put(1).is_ok(), "and writes it anew");
+    other.sweep();
+    assert!(other.alarm().is_some_and(|alarm| alarm.contains("another server uses the store")), "{:?}", other.alarm());
+    world.listings.stop();
+    remove();
+    other.sweep();
+    assert!(!other.waits(), "{:?}", other.alarm());
+    other.stop();
+}
+
+#[test]
 fn a_store_that_is_still_read_is_no_other_servers() {
     let world = World::new(1 << 30);
     assert!(world.put(1).is_ok());

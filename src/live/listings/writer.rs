@@ -28,19 +28,22 @@ use super::{
     Applied, Key, StoreError,
     counts::UpdateCounts,
     decide::{Group, Order, expired},
-    file::{self, Claim, Disk, FileId},
+    file::{self, Claim, Disk, FileId, Rival},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
     store::{self, StoreFault, Tables, caught},
     trust::{Clock, Confidence},
 };
-use crate::{live::served::Cell, wire::name::Name};
+use crate::{
+    live::{served::Cell, state::make_again},
+    wire::name::Name,
+};
 
 /// Most changes of one commit: some tens of milliseconds of work, for which single ones may have to wait.
 const GROUP_MAX: usize = 4_096;
 /// How often what is over is thrown away.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-/// How soon it is looked again whether another server still has the store.
+/// How soon it is tried again to open a store that another server has, or that the system does not let be opened.
 const TRY_EVERY: Duration = Duration::from_secs(10);
 /// How soon a version that was replaced is looked at again: a worker without queries lets go of it within a quarter of a second.
 const RETIRED_EVERY: Duration = Duration::from_millis(250);
@@ -57,7 +60,7 @@ pub(super) enum Message {
 pub(super) struct Shared {
     /// The store; none while it cannot be opened.
     pub(super) database: ArcSwapOption<Database>,
-    /// What is in it is served: not before another server has let go of it.
+    /// What is in it is served: not before it could be opened.
     pub(super) is_loaded: AtomicBool,
     /// Changes that wait.
     pub(super) waiting: AtomicUsize,
@@ -99,6 +102,8 @@ pub(super) struct Writer {
     pub(super) file: Option<FileId>,
     /// That it is ours, also while it is not open.
     pub(super) claim: Option<Claim>,
+    /// Who has it while this server waits for it.
+    pub(super) rival: Option<Rival>,
     /// It panicked, or the store failed: what is served may be other than what the store says.
     pub(super) is_doubtful: bool,
     /// Since then nothing was written: that the store can be opened again does not say that it can be.
@@ -111,12 +116,12 @@ impl Writer {
     /// Opens the store for the first time, and serves what is in it.
     pub(super) fn load(&mut self) -> Result<Arc<Database>, StoreError> {
         let path = &self.shared.path;
-        let claim = Claim::on(path)?;
+        let claim = Claim::on(path).inspect_err(|_| self.rival = Rival::at(path))?;
         let database = file::open(path, &self.shared.disk)?;
         self.file =
             file::file_at(path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
         self.serve_store(&database)?;
-        self.claim = claim;
+        (self.claim, self.rival) = (claim, None);
         self.shared.database.store(Some(Arc::clone(&database)));
         self.shared.is_loaded.store(true, Ordering::Relaxed);
         Ok(database)
@@ -424,7 +429,9 @@ impl Writer {
             }
             Err(why) => {
                 let why = match why {
-                    StoreError::Unreadable(text) => StoreError::Unwritable(text),
+                    StoreError::Unreadable(text) | StoreError::Closed(text) if self.is_loaded() => {
+                        StoreError::Unwritable(text)
+                    }
                     why => why,
                 };
                 self.alarm(&why);
@@ -452,14 +459,7 @@ impl Writer {
     /// otherwise what is acknowledged would be gone with the next restart.
     fn in_place(&mut self) -> Result<Arc<Database>, StoreError> {
         if !self.is_loaded() {
-            // The other server writes one anew that was removed; made here, an empty one would be in its way.
-            if !self.shared.path.exists() {
-                return Err(StoreError::Unwritable(format!("{} is not there", self.shared.path.display())));
-            }
-            let database = self.load()?;
-            let (count, _) = self.serving.live().counts();
-            info!("the other server has let go of the store, and its {count} live listings are served");
-            return Ok(database);
+            return self.take_over();
         }
         let (database, path) = (self.shared.database.load_full(), &self.shared.path);
         let unwritable = |why: &dyn fmt::Display| StoreError::Unwritable(format!("{} {why}", path.display()));
@@ -494,6 +494,37 @@ impl Writer {
                 file::open(path, &self.shared.disk)
             }
         }
+    }
+
+    /// The store that could not be opened before.
+    fn take_over(&mut self) -> Result<Arc<Database>, StoreError> {
+        let path = &self.shared.path;
+        let is_gone = file::file_at(path).is_ok_and(|there| there.is_none());
+        if is_gone {
+            let closed = |why: &str| StoreError::Closed(format!("{} is not there: {why}", path.display()));
+            match &self.rival {
+                Some(rival) if rival.has_ended() => {
+                    path.parent().map_or(Ok(()), make_again).map_err(|error| closed(&error.to_string()))?;
+                }
+                // Made here, an empty one would be in the way.
+                Some(_) => return Err(closed("the server that has it writes it anew")),
+                None => {
+                    return Err(closed("put it back, or restart the server, which begins with nothing then"));
+                }
+            }
+        }
+        let database = self.load()?;
+        if is_gone {
+            error!(
+                store = %self.shared.path.display(),
+                "the store of live listings was removed, and the server that had it has ended: a new one is begun, WITHOUT what was \
+                 listed or excluded by command and its history; if there is a backup, stop the server, and put that in its place"
+            );
+        } else {
+            let (count, _) = self.serving.live().counts();
+            info!("the store of live listings can be opened now, and its {count} live listings are served");
+        }
+        Ok(database)
     }
 
     /// After a fault redb must be opened again: it does not know what is on the disk. Nor is it known here: where only the last
