@@ -33,6 +33,7 @@ mod responder;
 mod statistics;
 
 use std::{
+    io::ErrorKind,
     net::{Ipv6Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -46,7 +47,7 @@ use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use collector::ServerCollector;
 use monitor::Monitor;
@@ -64,7 +65,7 @@ use crate::{
     live::{
         clock,
         kept::Kept,
-        listings::{Listings, Places},
+        listings::{Listings, Places, StoreError},
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, LiveCell, Served},
@@ -100,8 +101,8 @@ pub struct Running {
     pub live: LiveCell,
     /// Whether there is to be a store of that: a state folder is configured.
     pub has_state: bool,
-    /// The store, if it could be opened.
-    pub listings: Option<Listings>,
+    /// The store, or why there is none.
+    pub listings: Result<Listings, StoreError>,
     /// Counts of what came in by the doors for live listings.
     pub doors: Arc<Tally>,
     /// Log lines that were not written.
@@ -275,14 +276,14 @@ impl Bound {
         let live_cell = LiveCell::default();
         personality.bound()?;
         memory::keep_large_blocks_apart();
-        let state = config.state.clone().filter(|state| prepare_state(state, &config.zones));
-        let settings = reloader_settings(&config, state.as_deref(), worker_count);
+        let state = prepare_state(&config);
+        let settings = reloader_settings(&config, state.as_deref().ok(), worker_count);
         let mut reloader = Reloader::new(settings, Arc::clone(&cell));
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;
 
         let places = Places { served: Arc::clone(&cell), live: Arc::clone(&live_cell), slots: reloader.live_slots() };
-        let listings = listings::open(&config, state.as_deref(), places);
+        let listings = state.as_deref().map_err(Clone::clone).and_then(|state| listings::open(&config, state, places));
         let policy = Arc::new(policy(&config)?);
         let cells = (&cell, &live_cell);
         let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
@@ -296,6 +297,7 @@ impl Bound {
             updates,
         };
         let http = http.map(|listener| (listener, api));
+        let state = state.ok();
         Ok(Prepared { config, state, listeners, http, notifier, runtime, signals, reloader, listings, tally, shared })
     }
 }
@@ -311,7 +313,7 @@ struct Prepared {
     runtime: Runtime,
     signals: Signals,
     reloader: Reloader,
-    listings: Option<Listings>,
+    listings: Result<Listings, StoreError>,
     tally: Arc<Tally>,
     shared: Shared,
 }
@@ -359,7 +361,7 @@ impl Prepared {
         server.stop();
         let joined = server.join();
         runtime.shutdown_timeout(LAST_COMMANDS);
-        if let Some(listings) = &running.listings {
+        if let Ok(listings) = &running.listings {
             listings.stop();
         }
         attended?;
@@ -407,9 +409,15 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
 }
 
 /// Makes the state folder, readable to its owner and group only: who may enter may command. The zones folder is not made with it:
-/// it may be named by mistake.
-fn prepare_state(state: &Path, zones: &ZoneSource) -> bool {
-    if let ZoneSource::Folder(folder) = zones
+/// it may be named by mistake. Says why there is none.
+fn prepare_state(config: &Config) -> Result<PathBuf, StoreError> {
+    let Some(state) = &config.state else {
+        debug!("no state folder: live listings are not taken (see --state)");
+        return Err(StoreError::Closed("no state folder is configured (see `state` or --state)".to_owned()));
+    };
+    let none =
+        |why: &dyn std::fmt::Display| Err(StoreError::Closed(format!("no state folder {}: {why}", state.display())));
+    if let ZoneSource::Folder(folder) = &config.zones
         && state.starts_with(folder)
         && !folder.is_dir()
     {
@@ -418,17 +426,22 @@ fn prepare_state(state: &Path, zones: &ZoneSource) -> bool {
             "no state folder: it would lie in the zones folder, which is not there; until a restart the server runs without \
              control socket, live listings and last good versions (name one elsewhere: `state` or --state)"
         );
-        return false;
+        return none(&"it would lie in the zones folder, which is not there");
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(state);
-    if let Err(error) = &made {
-        warn!(
-            state = %state.display(),
-            "no state folder: {error}; the server runs without control socket, live listings and last good versions (see \
-             --state)"
-        );
+    let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(state) else {
+        return Ok(state.clone());
+    };
+    let is_untold = |why: std::io::Error| !matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    if std::fs::metadata(state).is_err_and(is_untold) {
+        // It may be there, with listings in it.
+        return Ok(state.clone());
     }
-    made.is_ok()
+    warn!(
+        state = %state.display(),
+        "no state folder: {error}; the server runs without control socket, live listings and last good versions (see \
+         --state)"
+    );
+    none(&error)
 }
 
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.

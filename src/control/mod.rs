@@ -81,7 +81,7 @@ use crate::{
     live::{
         clock,
         drops::{Drop, compare_drops},
-        listings::{Door, Listings, Origin},
+        listings::{Door, Listings, Origin, StoreError},
         reloader::ALL_ZONES,
         served::{Cell, LiveCell},
         state::make_again,
@@ -241,8 +241,8 @@ pub struct Desk {
     pub reloader: mpsc::Sender<Trigger>,
     /// What of it is listed by command.
     pub live: LiveCell,
-    /// The store of that, if there is one.
-    pub listings: Option<Listings>,
+    /// The store of that, or why there is none.
+    pub listings: Result<Listings, StoreError>,
     /// What came in by the doors to it.
     pub doors: Arc<Tally>,
 }
@@ -265,7 +265,7 @@ pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListene
         }
         tokio::time::sleep(TRY_EVERY).await;
         // While the other one has the listings, it is to be asked as well.
-        while desk.listings.as_ref().is_some_and(Listings::waits) {
+        while desk.listings.as_ref().is_ok_and(Listings::waits) {
             tokio::time::sleep(TRY_EVERY).await;
         }
         // To look whether somebody is there may take a while.
@@ -403,7 +403,7 @@ impl Desk {
             Request::Reload { accept } => self.reload(accept).await,
             Request::Explain { key, zones } => self.explain(key, zones).await,
             Request::Listings { asked } => match &self.listings {
-                Some(listings) => {
+                Ok(listings) => {
                     let who = tokio::task::spawn_blocking(move || user_name(uid)).await?;
                     let origin = Origin { door: Door::Command, who, from: None };
                     let clerk = Clerk { listings, cell: &self.cell, origin };
@@ -415,7 +415,7 @@ impl Desk {
                         Err(why) => Answer::Error { text: why.to_string() },
                     }
                 }
-                None => Answer::Error { text: "this server has no store for live listings: see its log".to_owned() },
+                Err(why) => Answer::Error { text: why.to_string() },
             },
             Request::Stats => Answer::Stats { statistics: self.operator.statistics() },
             Request::QueryLog => Answer::QueryLog { state: self.operator.query_log() },
@@ -455,7 +455,7 @@ impl Desk {
     async fn explain(&self, key: String, zones: Vec<String>) -> Answer {
         let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
         let options = Options { now_s: clock::now_s(), ..self.options.clone() };
-        let by_command = ByCommand { live: self.live.load_full(), listings: self.listings.clone() };
+        let by_command = ByCommand { live: self.live.load_full(), listings: self.listings.clone().ok() };
         let work = move || explain(&served.snapshot, &specs, &options, Some(&by_command), &key, &zones);
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(mut zones)) => {

@@ -145,7 +145,7 @@ impl ServerCollector {
             memory.add(&[&name], of_zone.map_or(0, LiveZone::memory_bytes) as f64);
         }
         let mut families = vec![counts.finish(), exclusions.finish(), memory.finish()];
-        let listings = self.running.listings.as_ref();
+        let listings = self.running.listings.as_ref().ok();
         if self.running.has_state {
             let is_writable = listings.is_some_and(|listings| listings.alarm().is_none());
             families.push(LIVE_WRITABLE.alone(f64::from(u8::from(is_writable))));

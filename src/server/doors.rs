@@ -10,7 +10,7 @@ use crate::{
     config::{Config, DatagramSocket},
     control::{api, rspamd, tally::Tally, update},
     live::{
-        listings::{Door, Listings},
+        listings::{Door, Listings, StoreError},
         served::{Cell, LiveCell},
     },
 };
@@ -40,7 +40,8 @@ pub(super) struct Open {
     pub(super) tally: Arc<Tally>,
 }
 
-/// Opens what is configured. Without a store for live listings, updates are answered SERVFAIL and the other doors stay shut.
+/// Opens what is configured. Without a store for live listings, updates are answered SERVFAIL, what comes by HTTP is told why,
+/// and no datagrams are taken.
 ///
 /// # Errors
 /// When the system gives no threads.
@@ -49,11 +50,11 @@ pub(super) fn open(
     datagrams: Option<rspamd::Socket>,
     (cell, live): (&Cell, &LiveCell),
     policy: &Policy,
-    listings: Option<Listings>,
+    listings: Result<Listings, StoreError>,
 ) -> anyhow::Result<Open> {
     let doors = &config.doors;
     let is_any = !doors.keys.is_empty() || !doors.tokens.is_empty() || datagrams.is_some();
-    if is_any && listings.is_none() {
+    if is_any && listings.is_err() {
         warn!("keys, tokens or datagrams are configured, but there is no store for live listings: see `state`");
     }
     if !doors.tokens.is_empty() && config.http.is_none() {
@@ -65,22 +66,24 @@ pub(super) fn open(
         tally.open(Door::DnsUpdate);
         let policy = Policy { leaves_signed: false, ..policy.clone() };
         let (keys, cell, live) = (doors.keys.clone(), Arc::clone(cell), Arc::clone(live));
-        let desk = update::Desk { keys, cell, live, policy, listings: listings.clone(), tally: Arc::clone(&tally) };
+        let desk =
+            update::Desk { keys, cell, live, policy, listings: listings.clone().ok(), tally: Arc::clone(&tally) };
         open.updates = Some(update::serve(desk).context("cannot start the thread for updates")?);
-    }
-    let Some(listings) = listings else { return Ok(open) };
-    tally.open(Door::Command);
-    if let (Some(socket), Some(configured)) = (datagrams, &doors.datagrams) {
-        tally.open(Door::Rspamd);
-        let (cell, listings, scope) = (Arc::clone(cell), listings.clone(), configured.scope.clone());
-        let desk = rspamd::Desk { cell, listings, scope, tally: Arc::clone(&tally) };
-        // It was bound before the process was confined.
-        let socket = if config.process.chroot.is_some() { socket.out_of_reach() } else { socket };
-        rspamd::serve(socket, desk).context("cannot start the thread for datagrams")?;
     }
     if !doors.tokens.is_empty() {
         tally.open(Door::Http);
-        open.api = Some(api::Desk::new(doors.tokens.clone(), Arc::clone(cell), listings, tally));
+        let tally = Arc::clone(&tally);
+        open.api = Some(api::Desk::new(doors.tokens.clone(), Arc::clone(cell), listings.clone(), tally));
+    }
+    let Ok(listings) = listings else { return Ok(open) };
+    tally.open(Door::Command);
+    if let (Some(socket), Some(configured)) = (datagrams, &doors.datagrams) {
+        tally.open(Door::Rspamd);
+        let (cell, scope) = (Arc::clone(cell), configured.scope.clone());
+        let desk = rspamd::Desk { cell, listings, scope, tally };
+        // It was bound before the process was confined.
+        let socket = if config.process.chroot.is_some() { socket.out_of_reach() } else { socket };
+        rspamd::serve(socket, desk).context("cannot start the thread for datagrams")?;
     }
     Ok(open)
 }

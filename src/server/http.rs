@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `/metrics` | all metrics | |
 //! | `/healthz` | the process answers | |
-//! | `/readyz` | every zone is loaded and none has expired | names those that are not; or no zone at all, or another server has the live listings |
+//! | `/readyz` | every zone is loaded and none has expired | names those that are not; or no zone at all, or the store of live listings cannot be opened yet |
 //! | `/v1` | see [`api`] | |
 //!
 //! Whoever connects takes a descriptor that DNS over TCP, drops and commands need too: so there is a most of connections, each
@@ -174,7 +174,7 @@ async fn ready(State(running): State<Arc<Running>>) -> impl IntoResponse {
         format!("zone {} {why}\n", zone.apex)
     });
     let mut missing: String = missing.collect();
-    if let Some(why) = running.listings.as_ref().filter(|listings| listings.waits()).and_then(Listings::alarm) {
+    if let Some(why) = running.listings.as_ref().ok().filter(|listings| listings.waits()).and_then(Listings::alarm) {
         missing.push_str(&why);
         missing.push('\n');
     }

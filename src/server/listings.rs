@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
 use crate::{
     config::Config,
-    live::listings::{Listings, Places, Settings},
+    live::listings::{Listings, Places, Settings, StoreError},
 };
 
 /// Opens the store in the state folder and serves what is in it. Without it the server runs, and takes no live listings: what
 /// the files say is answered all the same.
-pub(super) fn open(config: &Config, state: Option<&Path>, places: Places) -> Option<Listings> {
-    let Some(state) = state else {
-        debug!("no state folder: live listings are not taken (see --state)");
-        return None;
-    };
+///
+/// # Errors
+/// Says why there is none; so does the log.
+pub(super) fn open(config: &Config, state: &Path, places: Places) -> Result<Listings, StoreError> {
     let settings = Settings {
         rules: config.listings.rules.clone(),
         ttl_s: config.load.default_ttl_s,
@@ -24,7 +23,8 @@ pub(super) fn open(config: &Config, state: Option<&Path>, places: Places) -> Opt
         ..Settings::new(state.to_owned())
     };
     let live = places.live.clone();
-    match Listings::open(settings, places) {
+    let opened = Listings::open(settings, places);
+    match &opened {
         Ok(listings) => {
             let (count, exclusion_count) = live.load().counts();
             if count > 0 {
@@ -36,11 +36,10 @@ pub(super) fn open(config: &Config, state: Option<&Path>, places: Places) -> Opt
                      command, and /readyz answers 503"
                 );
             }
-            Some(listings)
         }
         Err(why) => {
             error!("{why}; zones are served as their files say, WITHOUT what was listed or excluded by command");
-            None
         }
     }
+    opened
 }

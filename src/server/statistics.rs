@@ -52,9 +52,9 @@ impl Operator for Running {
 
     fn troubles(&self) -> Vec<(String, String)> {
         let alarm = match &self.listings {
-            Some(listings) => listings.alarm(),
-            None if !self.has_state => None,
-            None => Some("their store could not be opened, and none are served: see the log".to_owned()),
+            Ok(listings) => listings.alarm(),
+            Err(_) if !self.has_state => None,
+            Err(why) => Some(format!("{why}; none are served")),
         };
         let status = self.status.read();
         let troubles = status.troubles.iter().map(|(dataset, trouble)| (dataset.clone(), trouble.text.clone()));

@@ -80,6 +80,32 @@ fn a_listing_comes_is_seen_and_goes() {
 }
 
 #[test]
+fn where_there_is_no_store_it_is_said_why() {
+    let zone = format!("{HEAD}127.0.0.2\n");
+    let files = [("zones/bl.example.ip4set", &*zone), ("token", TOKEN), ("listings.redb", "no database")];
+    let config = "[tokens.tester]\nfile = \"token\"\nzones = [\"bl.example\"]\n";
+    for (state, why) in [(".", "is damaged or no store"), ("token/state", "no state folder"), ("/sys", "/sys/listings")]
+    {
+        let server = Server::with_state(state, &files, config);
+        for (method, of_zone, body) in [
+            ("GET", "listings/127.0.0.2", ""),
+            ("PUT", "listings/127.0.0.2", "{}"),
+            ("DELETE", "listings/127.0.0.2", ""),
+            ("GET", "listings", ""),
+            ("POST", "listings", r#"[{"key":"192.0.2.1"}]"#),
+            ("GET", "history/127.0.0.2", ""),
+        ] {
+            let path = format!("/v1/zones/bl.example/{of_zone}");
+            let reply = request(&server, method, &path, Some(TOKEN), "application/json", body);
+            assert_eq!((reply.status, &*reply.kind), (503, "application/problem+json"), "{state}: {method} {path}");
+            assert!(reply.body["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{}", reply.body);
+            assert_eq!(request(&server, method, &path, None, "application/json", body).status, 401, "{method} {path}");
+        }
+        assert_eq!(request(&server, "GET", "/v1/openapi.json", None, "", "").status, 200);
+    }
+}
+
+#[test]
 fn prefixes_names_exclusions_and_ends() {
     let server = open();
     put(&server, "bl.example", "198.51.100.0/24", "");

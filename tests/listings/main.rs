@@ -7,6 +7,7 @@
 mod support;
 
 mod backup;
+mod closed;
 mod crash;
 mod day;
 mod exact;

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, BufRead as _, Write as _},
     net::{Ipv4Addr, TcpStream},
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -29,6 +29,8 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(files: &[(&str, &str)], config: &str) -> Self {
         let root = tempfile::tempdir().expect("a folder");
+        // A server that root starts may become another user.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).expect("a folder of ours");
         fs::create_dir(root.path().join("zones")).expect("a folder");
         for (file, text) in files {
             fs::write(root.path().join("zones").join(file), text).expect("written");
@@ -44,7 +46,11 @@ impl Site {
     }
 
     pub(crate) fn start(&mut self) {
-        self.daemon = Some(Daemon::start(self.serving(&[])));
+        self.start_with(&[]);
+    }
+
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
+        self.daemon = Some(Daemon::start(self.serving(arguments)));
     }
 
     /// The command for a server on this folder.
@@ -55,7 +61,7 @@ impl Site {
         command
     }
 
-    fn daemon(&self) -> &Daemon {
+    pub(crate) fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("it runs")
     }
 
@@ -107,6 +113,13 @@ impl Site {
         let code = lines[0].split(' ').next().expect("a code").to_owned();
         std::iter::once(code).chain(lines[1..].iter().filter(|line| line.starts_with("answer")).cloned()).collect()
     }
+}
+
+/// What a server that listens for HTTP says of whether it is ready.
+pub(crate) fn ready(server: &Daemon) -> String {
+    let mut stream = TcpStream::connect(server.http()).expect("it listens");
+    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").expect("written");
+    io::read_to_string(stream).expect("a reply")
 }
 
 fn told(output: Output) -> (String, bool) {
@@ -476,7 +489,6 @@ fn answers_for_programs_have_one_tag() {
 
 #[test]
 fn only_one_and_only_its_owner() {
-    use std::os::unix::fs::PermissionsExt as _;
     let mut site = Site::new(&FILES, "");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&site.state()), 0o750, "permissions of the folder decide who may");
@@ -485,11 +497,7 @@ fn only_one_and_only_its_owner() {
     // It serves what the files say.
     let second = Daemon::start(site.serving(&["--http", "127.0.0.1:0"]));
     assert!(second.said().contains("another server uses the store of live listings"), "{}", second.said());
-    let ready = || {
-        let mut stream = TcpStream::connect(second.http()).expect("it listens");
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").expect("written");
-        io::read_to_string(stream).expect("a reply")
-    };
+    let ready = || ready(&second);
     assert!(site.run(&["list", "virbl.tee.gr", "192.0.2.5"]).1, "the first goes on");
     let reply = ready();
     assert!(reply.starts_with("HTTP/1.0 503") && reply.contains("another server uses the store"), "{reply}");

@@ -101,7 +101,7 @@ pub(super) async fn post(
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/x-ndjson") || kind.starts_with("application/jsonl"));
-    let (listings, origin) = (desk.0.listings.clone(), caller.origin());
+    let (listings, origin) = (desk.listings()?.clone(), caller.origin());
     let order = move |changes| listings.order(Batch::each(changes, origin.clone()));
     let reply = spawn_blocking(move || apply(read_all(&zone, &body, is_lines)?, order)).await??;
     let upshot = if reply.refused.is_empty() { Upshot::Done } else { Upshot::Refused };

@@ -10,7 +10,7 @@
 //! | `GET /v1/openapi.json` | all that, for machines |
 //!
 //! Without a token nothing of this is there. A change is answered when it is durable and served. Errors are problem details
-//! (RFC 9457). Who asks is the token's name.
+//! (RFC 9457), also where there is no store. Who asks is the token's name.
 
 mod bodies;
 mod bulk;
@@ -60,13 +60,14 @@ pub struct Desk(Arc<Shared>);
 struct Shared {
     tokens: Tokens,
     cell: Cell,
-    listings: Listings,
+    /// The store, or why there is none.
+    listings: Result<Listings, StoreError>,
     tally: Arc<Tally>,
 }
 
 impl Desk {
     /// For these tokens, of which there is one at least.
-    pub fn new(tokens: Tokens, cell: Cell, listings: Listings, tally: Arc<Tally>) -> Self {
+    pub fn new(tokens: Tokens, cell: Cell, listings: Result<Listings, StoreError>, tally: Arc<Tally>) -> Self {
         Self(Arc::new(Shared { tokens, cell, listings, tally }))
     }
 
@@ -88,7 +89,11 @@ impl Desk {
 
     /// Has changes done, and waits until they are durable and served.
     async fn apply(&self, changes: Vec<Change>, origin: Origin) -> Applied {
-        self.0.listings.order(Batch::each(changes, origin)).await.unwrap_or(Err(StoreError::Ending))
+        self.listings()?.order(Batch::each(changes, origin)).await.unwrap_or(Err(StoreError::Ending))
+    }
+
+    fn listings(&self) -> Result<&Listings, StoreError> {
+        self.0.listings.as_ref().map_err(Clone::clone)
     }
 
     /// Reads the store on a thread that may wait for the disk.
@@ -96,7 +101,7 @@ impl Desk {
         &self,
         look: impl FnOnce(&Listings) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let listings = self.0.listings.clone();
+        let listings = self.listings()?.clone();
         Ok(tokio::task::spawn_blocking(move || look(&listings)).await??)
     }
 
