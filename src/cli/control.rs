@@ -203,8 +203,8 @@ fn show_status(statistics: &Statistics, line: &mut impl FnMut(&str)) {
             continue;
         };
         let mut text = format!("{name}: {entries} entries");
-        if zone.live_listings > 0 {
-            text = format!("{text}, {}", super::stats::by_command(zone.live_listings));
+        if let Some(words) = super::stats::by_command(zone) {
+            text = format!("{text}, {words}");
         }
         if let Some(ended_s) = zone.expired_s {
             text = format!("{text}, but {}", control::show_expired(ended_s));

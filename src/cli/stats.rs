@@ -158,9 +158,13 @@ fn hits(before: &ZoneStatistics, now: &ZoneStatistics) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
 }
 
-/// So many listings by command.
-pub(super) fn by_command(count: u64) -> String {
-    format!("{count} listing{} by command", if count == 1 { "" } else { "s" })
+/// How much of a zone is listed and excluded by command, if anything is.
+pub(super) fn by_command(zone: &ZoneStatistics) -> Option<String> {
+    let counted = [(zone.live_listings, "listing"), (zone.live_exclusions, "exclusion")];
+    let counted = counted.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<_> =
+        counted.map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" })).collect();
+    (!words.is_empty()).then(|| format!("{} by command", words.join(" and ")))
 }
 
 /// Whether an interface is used, and why not.
@@ -184,9 +188,7 @@ fn state(zone: &ZoneStatistics) -> String {
         let age_s = clock::now_s().saturating_sub(loaded_s);
         words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));
     }
-    if zone.live_listings > 0 {
-        words.push(by_command(zone.live_listings));
-    }
+    words.extend(by_command(zone));
     if let Some(next_s) = zone.next_expiry_s {
         words.push(format!("next listing ends {}", clock::date(next_s)));
     }
@@ -202,6 +204,20 @@ fn state(zone: &ZoneStatistics) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_there_by_command_is_counted() {
+        for (live_listings, live_exclusions, words) in [
+            (0, 0, None),
+            (1, 0, Some("1 listing by command")),
+            (0, 1, Some("1 exclusion by command")),
+            (15, 1, Some("15 listings and 1 exclusion by command")),
+            (1, 2, Some("1 listing and 2 exclusions by command")),
+        ] {
+            let zone = ZoneStatistics { live_listings, live_exclusions, ..ZoneStatistics::default() };
+            assert_eq!(by_command(&zone).as_deref(), words);
+        }
+    }
 
     #[test]
     fn what_is_wrong_is_shown_whatever_asks_for_more() {

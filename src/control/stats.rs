@@ -75,6 +75,8 @@ pub struct ZoneStatistics {
     pub entries: Option<u64>,
     /// Listings by command, until they are swept.
     pub live_listings: u64,
+    /// Exclusions by command, until they are swept.
+    pub live_exclusions: u64,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL.
     pub expired_s: Option<u64>,
     /// When something of it last went live, in seconds since the epoch.

@@ -26,7 +26,9 @@ impl Operator for Running {
             let mut told = counts(&totals);
             let datasets = zone.content.as_ref().map(|content| content.datasets());
             told.entries = datasets.map(|datasets| datasets.iter().map(|dataset| dataset.len() as u64).sum());
-            told.live_listings = live.zone(zone.live_slot).map_or(0, LiveZone::listing_count) as u64;
+            let by_command = live.zone(zone.live_slot);
+            told.live_listings = by_command.map_or(0, LiveZone::listing_count) as u64;
+            told.live_exclusions = by_command.map_or(0, LiveZone::exclusion_count) as u64;
             told.expired_s = zone.expired_s(&context);
             told.loaded_s = status.loaded_s.get(&name).copied();
             if let Some(checkup) = checkups.get(&name) {

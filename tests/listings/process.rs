@@ -203,6 +203,13 @@ fn an_operators_morning() {
     assert!(text.contains("\n*.b.test: listed until 2099-01-01T00:00:00Z"), "{text}");
     assert!(site.ask("x.b.test.rhsbl.tee.gr", 1)[1].ends_with("A 127.0.0.9"));
 
+    for (words, line) in [
+        (&["status"][..], "entries, 2 listings and 1 exclusion by command\n"),
+        (&["stats", "--every", "1ms"], ", 2 listings and 1 exclusion by command"),
+    ] {
+        let (text, _) = site.run(words);
+        assert!(text.contains(line), "{words:?}: {text}");
+    }
     let (text, _) = site.run(&["listings", "virbl.tee.gr"]);
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(text.contains("192.0.2.77 excluded since") && text.contains("(command): our relay"), "{text}");
