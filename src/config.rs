@@ -7,13 +7,16 @@ mod doors;
 mod listings;
 mod place;
 mod reload;
+mod switchable;
 mod user;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fmt,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,6 +29,7 @@ use listings::ListingsSpec;
 use place::{AtKey as _, misread, mistaken};
 use reload::ReloadSpec;
 use serde::Deserialize;
+use switchable::{Switchable, http_address, not_off, switch};
 pub use user::find_user;
 
 use crate::{
@@ -133,7 +137,7 @@ impl Config {
     /// # Panics
     /// Never: the default addresses are addresses.
     pub fn serving(zones: ZoneSource) -> Self {
-        let state = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from).or_else(|| match &zones {
+        let state = state_directory().or_else(|| match &zones {
             ZoneSource::Folder(folder) => Some(folder.join(STATE_IN_ZONES)),
             ZoneSource::Specs(_) => None,
         });
@@ -198,6 +202,13 @@ impl Config {
     }
 }
 
+/// The state folder that systemd has made; of several, the first.
+pub fn state_directory() -> Option<PathBuf> {
+    let folders = std::env::var_os("STATE_DIRECTORY")?;
+    let first = folders.as_bytes().split(|&octet| octet == b':').next()?;
+    (!first.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(first)))
+}
+
 fn host_name() -> Option<String> {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty())
 }
@@ -242,41 +253,6 @@ struct Spec {
     datagrams: Option<DatagramsSpec>,
 }
 
-/// A text, or `false` for "not at all". A bare number is as good as a text.
-#[derive(Debug)]
-enum Switchable {
-    Text(String),
-    Switch(bool),
-}
-
-impl<'de> Deserialize<'de> for Switchable {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Switchable;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a text in quotes, or false")
-            }
-
-            fn visit_bool<E>(self, switch: bool) -> Result<Switchable, E> {
-                Ok(Switchable::Switch(switch))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Switchable, E> {
-                Ok(Switchable::Text(number.to_string()))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Switchable, E> {
-                Ok(Switchable::Text(text.to_owned()))
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TcpSpec {
@@ -290,7 +266,7 @@ struct TcpSpec {
 /// What a folder or specifications are to be served from.
 fn zone_source(folder: Option<&Path>, zones: &[String], beside: &Path) -> anyhow::Result<ZoneSource> {
     match (folder, zones.is_empty()) {
-        (Some(folder), true) => Ok(ZoneSource::Folder(beside.join(folder))),
+        (Some(folder), true) => Ok(ZoneSource::Folder(path_in(beside, folder).at_key("folder")?)),
         (None, false) => {
             let mut specs = zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
             check(&specs)?;
@@ -342,24 +318,21 @@ impl Spec {
             config.check = (!check.is_zero()).then_some(check);
         }
         read_ttls(&mut config.load, [self.ttl, self.min_ttl, self.max_ttl])?;
-        switch(&mut config.version, self.version);
-        switch(&mut config.identity, self.identity);
+        switch(&mut config.version, self.version, Ok).at_key("version")?;
+        switch(&mut config.identity, self.identity, Ok).at_key("identity")?;
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().at_key("cookie-secret")?;
         self.tcp.apply(&mut config.tcp).at_key("tcp")?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes).at_key("reload")?;
         let oddities = self.listings.apply(&mut config.listings).at_key("listings")?;
-        match self.state {
-            None | Some(Switchable::Switch(true)) => {}
-            Some(Switchable::Switch(false)) => config.state = None,
-            Some(Switchable::Text(text)) => {
-                let folder = not_off(&text, "folder: write false, without quotes, for none").at_key("state")?;
-                config.state = Some(beside.join(folder));
-            }
-        }
+        let folder = |text: String| path_in(beside, not_off(&text, "folder: write false, without quotes, for none")?);
+        switch(&mut config.state, self.state, folder).at_key("state")?;
         config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
+        let read = |path: Option<PathBuf>, beside: &Path, key: &str| {
+            path.map(|path| path_in(beside, path)).transpose().at_key(key)
+        };
         // What is within a chroot is found there.
-        let workdir = if self.chroot.is_some() { self.workdir } else { self.workdir.map(|path| beside.join(path)) };
-        let [chroot, pidfile] = [self.chroot, self.pidfile].map(|path| path.map(|path| beside.join(path)));
+        let workdir = read(self.workdir, if self.chroot.is_some() { Path::new("") } else { beside }, "workdir")?;
+        let (chroot, pidfile) = (read(self.chroot, beside, "chroot")?, read(self.pidfile, beside, "pidfile")?);
         config.process = Process { user: self.user, chroot, workdir, pidfile };
         Ok((config, oddities))
     }
@@ -393,33 +366,16 @@ fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-fn switch(field: &mut Option<String>, value: Option<Switchable>) {
-    match value {
-        None | Some(Switchable::Switch(true)) => {}
-        Some(Switchable::Switch(false)) => *field = None,
-        Some(Switchable::Text(text)) => *field = Some(text),
-    }
-}
-
 fn within<T: Copy + PartialOrd + fmt::Display>(value: T, range: &RangeInclusive<T>, unit: &str) -> anyhow::Result<()> {
     anyhow::ensure!(range.contains(&value), "{value} must be {} to {}{unit}", range.start(), range.end());
     Ok(())
 }
 
-fn http_address(spec: &Switchable) -> anyhow::Result<Option<SocketAddr>> {
-    match spec {
-        Switchable::Switch(false) => Ok(None),
-        Switchable::Switch(true) => anyhow::bail!("must be an address such as {DEFAULT_HTTP:?}, or false"),
-        Switchable::Text(text) => socket_address(not_off(text, "address: write false, without quotes, for no HTTP")?)
-            .map(Some)
-            .map_err(anyhow::Error::msg),
-    }
-}
-
-/// A text that does not mean "not at all", as it might on a command line.
-fn not_off<'a>(text: &'a str, hint: &str) -> anyhow::Result<&'a str> {
-    anyhow::ensure!(!matches!(text, "off" | "no" | "none" | "false"), "{text:?} is no {hint}");
-    Ok(text)
+/// Where a path of the file leads. An empty one would be the folder that it is in.
+fn path_in(beside: &Path, path: impl AsRef<Path>) -> anyhow::Result<PathBuf> {
+    let path = path.as_ref();
+    anyhow::ensure!(!path.as_os_str().is_empty(), "is empty: name a path, or leave the key out");
+    Ok(beside.join(path))
 }
 
 /// Reads `ttl`, `min-ttl` and `max-ttl`, which must not contradict each other.

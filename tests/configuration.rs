@@ -59,6 +59,17 @@ fn values_that_cannot_be_understood() {
     }
 }
 
+/// systemd names several folders with colons between them.
+#[test]
+fn of_several_state_folders_the_first_is_meant() {
+    let folder = folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    command.arg("status").env("STATE_DIRECTORY", "/nowhere/one:/nowhere/two");
+    let Output { stderr, .. } = command.current_dir(folder.path()).output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&stderr);
+    assert!(errors.contains("/nowhere/one/control") && !errors.contains("two"), "{errors}");
+}
+
 /// A list that is not served for its name is as bad as one that cannot be loaded: a gate must be able to see it.
 #[test]
 fn files_that_are_passed_over_are_told_by_check() {

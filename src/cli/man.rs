@@ -39,7 +39,7 @@ const FILES: [(&str, &str); 3] = [
         "FOLDER/.dnsbld",
         "The state of a server of that zones folder: control socket, live listings and last good versions.",
     ),
-    ("$STATE_DIRECTORY", "The same, where systemd gives one."),
+    ("$STATE_DIRECTORY", "The same, where systemd gives one; of several, the first."),
 ];
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

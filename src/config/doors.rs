@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::place::AtKey as _;
+use super::{path_in, place::AtKey as _};
 use crate::{
     control::{
         permit::{SECRET_MIN_LEN, Scope, Tokens, read_secret, unknown_algorithm},
@@ -151,7 +151,7 @@ impl KeySpec {
     fn open(self, name: &str, beside: &Path) -> anyhow::Result<Permit> {
         let text = match (self.secret, self.secret_file) {
             (Some(secret), None) => secret,
-            (None, Some(file)) => read_file(&beside.join(file)).at_key("secret-file")?,
+            (None, Some(file)) => read_file(beside, &file).at_key("secret-file")?,
             _ => anyhow::bail!("give either `secret-file` or `secret`"),
         };
         let read = read_secret(&text).map_err(anyhow::Error::msg)?;
@@ -178,7 +178,7 @@ impl KeySpec {
 impl TokenSpec {
     fn open(self, beside: &Path) -> anyhow::Result<(String, Scope)> {
         let text = match (self.file, self.variable) {
-            (Some(file), None) => read_file(&beside.join(file)).at_key("file")?,
+            (Some(file), None) => read_file(beside, &file).at_key("file")?,
             (None, Some(variable)) => {
                 std::env::var(&variable).with_context(|| format!("environment variable {variable}"))?
             }
@@ -236,8 +236,9 @@ fn token(text: &str) -> anyhow::Result<&str> {
     Ok(text)
 }
 
-fn read_file(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+fn read_file(beside: &Path, file: &Path) -> anyhow::Result<String> {
+    let path = path_in(beside, file)?;
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

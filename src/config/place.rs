@@ -164,6 +164,9 @@ mod tests {
             ("minimal = \"true\"", ":2:11: invalid type: string \"true\", expected true or false: write true"),
             ("check = 60", ":2:9: invalid type: integer `60`, expected a text in quotes: write \"60\""),
             ("user = 60", ":2:8: invalid type: integer `60`, expected a text in quotes: write \"60\""),
+            ("version = -1", ":2:1: `version`: expected a text in quotes, or false: write \"-1\""),
+            ("identity = 7", ":2:1: `identity`: expected a text in quotes, or false: write \"7\""),
+            ("state = -1", ":2:1: `state`: expected a text in quotes, or false: write \"-1\""),
             ("version = 1.5", ":2:11: invalid type: floating point `1.5`, expected a text in quotes, or false"),
             ("tcp = 5", ":2:7: invalid type: integer `5`, expected a table of keys"),
             (
@@ -215,6 +218,16 @@ mod tests {
             ("http = \"::1\"", ":2:1: `http`: \"::1\" is not ADDRESS:PORT, as in [::1]:53"),
             ("http = \"off\"", ":2:1: `http`: \"off\" is no address: write false, without quotes, for no HTTP"),
             ("state = \"off\"", ":2:1: `state`: \"off\" is no folder: write false, without quotes, for none"),
+            ("state = \"\"", ":2:1: `state`: is empty: name a path, or leave the key out"),
+            ("chroot = \"\"", ":2:1: `chroot`: is empty: "),
+            ("workdir = \"\"", ":2:1: `workdir`: is empty: "),
+            ("chroot = \"/\"\nworkdir = \"\"", ":3:1: `workdir`: is empty: "),
+            ("pidfile = \"\"", ":2:1: `pidfile`: is empty: "),
+            (
+                "[keys.k]\nzones = [\"a.b\"]\nsecret-file = \"\"",
+                ":4:1: `keys.k.secret-file`: is empty: name a path, or leave the key out",
+            ),
+            ("[tokens.t]\nzones = [\"*\"]\nfile = \"\"", ":4:1: `tokens.t.file`: is empty: "),
             ("workdir = \"nowhere\"", ":2:1: `workdir`: there is no such folder"),
             (
                 "[reload]\nnever-list = [\"192.0.2.1/24\"]",
@@ -246,6 +259,7 @@ mod tests {
             let said = said(&format!("folder = \"zones\"\n{line}\n"));
             assert!(said.starts_with(expected), "{line}: {said}");
         }
+        assert!(said("\nfolder = \"\"\n").starts_with(":2:1: `folder`: is empty: name a path"));
         let said = said("\nzones = [\"a:b\"]\n");
         assert!(said.starts_with(":2:1: `zones`: zone specification `a:b`: expected ZONE:TYPE:FILE"), "{said}");
     }
