@@ -69,7 +69,7 @@ use crate::{
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, LiveCell, Served},
-        state::FOLDER_MODE,
+        state::{FOLDER_MODE, remedy},
         status::SharedStatus,
         watch::{Trigger, Watch},
         zones::ZoneSource,
@@ -392,7 +392,8 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
     let kept = state.and_then(|state| match Kept::new(state, config.kept_max_bytes) {
         Ok(kept) => Some(kept),
         Err(error) => {
-            warn!(state = %state.display(), "last good versions are not kept: {error}");
+            let remedy = remedy(state, error.kind());
+            warn!(state = %state.display(), "last good versions are not kept: {error}: {remedy}");
             None
         }
     });

@@ -223,8 +223,10 @@ fn show_status(statistics: &Statistics, line: &mut impl FnMut(&str)) {
     for (file, reason) in statistics.passed_over.iter().take(PASSED_OVER_SHOWN) {
         line(&format!("{file}: not served: {reason}"));
     }
-    if let more @ 1.. = statistics.passed_over.len().saturating_sub(PASSED_OVER_SHOWN) {
-        line(&format!("{more} more files are not served (--json names them)"));
+    match statistics.passed_over.len().saturating_sub(PASSED_OVER_SHOWN) {
+        0 => {}
+        1 => line("1 more file is not served (--json names it)"),
+        more => line(&format!("{more} more files are not served (--json names them)")),
     }
 }
 

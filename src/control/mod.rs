@@ -84,7 +84,7 @@ use crate::{
         listings::{Door, Listings, Origin, StoreError},
         reloader::ALL_ZONES,
         served::{Cell, LiveCell},
-        state::make_again,
+        state::{make_again, remedy},
         status::SharedStatus,
         watch::Trigger,
     },
@@ -200,8 +200,13 @@ pub fn accept_command(state: Option<&Path>) -> String {
 /// When the folder does not permit it, or another server uses it, or something else lies there.
 pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let path = socket_path(state);
-    claim(&path, UnixStream::connect(&path).map(drop))?;
-    let listener = std::os::unix::net::UnixListener::bind(&path)?;
+    let advise = |error: io::Error| match error.kind() {
+        // Those say it.
+        io::ErrorKind::AddrInUse | io::ErrorKind::AlreadyExists => error,
+        kind => io::Error::new(kind, format!("{error}: {}", remedy(state, kind))),
+    };
+    claim(&path, UnixStream::connect(&path).map(drop)).map_err(advise)?;
+    let listener = std::os::unix::net::UnixListener::bind(&path).map_err(advise)?;
     // To connect is to write (unix(7)): the umask leaves that to the owner, and the folder lets its group in.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
     listener.set_nonblocking(true)?;
@@ -522,6 +527,13 @@ mod tests {
         let why = bind(state.path()).expect_err("no socket").to_string();
         assert!(why.contains("control is no socket, and is left as it is"), "{why}");
         assert_eq!(std::fs::read_to_string(socket_path(state.path())).expect("it is there"), "Source: dnsbld");
+    }
+
+    #[test]
+    fn a_folder_that_will_not_do_says_what_will() {
+        let state = Path::new("/tmp").join("long".repeat(50));
+        let why = bind(&state).expect_err("no socket").to_string();
+        assert!(why.contains(": name another folder (`state` or --state)"), "{why}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::{
     clock,
     loading::{Files, Stamp, is_gone, size, stamps},
     reading::open_file,
-    state::make_again,
+    state::{make_again, remedy},
     zones::{DatasetSpec, absolute},
 };
 
@@ -170,12 +170,15 @@ impl Kept {
         if datasets.is_empty() {
             return;
         }
-        for path in entries.flatten().map(|entry| entry.path()) {
+        let tidy = |path: PathBuf| {
             let is_used = known.contains(&path.with_extension(""));
-            let tidied = if is_used { mark_used(&path) } else { leave_unused(&path, now_s) };
-            if let Err(error) = tidied {
-                warn!(folder = %path.display(), "cannot be tidied: {error}");
-            }
+            if is_used { mark_used(&path) } else { leave_unused(&path, now_s) }.err()
+        };
+        let errors: Vec<_> = entries.flatten().filter_map(|entry| tidy(entry.path())).collect();
+        if let Some(error) = errors.first() {
+            let remedy = remedy(&self.folder, error.kind());
+            let count = errors.len();
+            warn!(folder = %self.folder.display(), "{count} of the last good versions cannot be tidied: {error}: {remedy}");
         }
     }
 

@@ -117,12 +117,18 @@ fn what_is_passed_over_and_which_interfaces_are_not_used() {
     live.tell(&["reload"]);
     let (_, said) = live.tell(&["status"]);
     assert!(!said.contains("not served"), "{said}");
-    for number in 0..22 {
-        fs::write(place.zone(&format!("note-{number}.txt")), "").expect("written");
+    for (numbers, more, logged) in [
+        (0..21, "1 more file is not served (--json", "16 more files are not served: `dnsbld status` shows them"),
+        (21..27, "7 more files are not served (--json", "1 more file is not served: `dnsbld status` shows it"),
+    ] {
+        for number in numbers {
+            fs::write(place.zone(&format!("note-{number}.txt")), "").expect("written");
+        }
+        live.tell(&["reload"]);
+        let (_, said) = live.tell(&["status"]);
+        assert_eq!((said.matches("not served: ").count(), said.contains(more)), (20, true), "{said}");
+        assert!(live.log().contains(logged), "{}", live.log());
     }
-    live.tell(&["reload"]);
-    let (_, said) = live.tell(&["status"]);
-    assert_eq!((said.matches("not served: ").count(), said.contains("2 more files are not served")), (20, true));
     drop(live);
 
     let live = Live::start(&place, &["--xdp", "dnsbld-none"]);

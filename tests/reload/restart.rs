@@ -113,6 +113,23 @@ pub(crate) fn value_of_all(live: &Live, count: u32) -> String {
 }
 
 #[test]
+fn what_cannot_be_tidied_is_told_once() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(30, 2));
+    place.drop_file("other.example.ip4set", hosts(30, 3));
+    let live = Live::start(&place, &[]);
+    place.await_kept(FILE);
+    place.await_kept("other.example.ip4set");
+    drop(live);
+    for version in fs::read_dir(place.good()).expect("a folder").flatten() {
+        fs::create_dir_all(version.path().join("unused")).expect("made");
+    }
+    let log = Live::start(&place, &[]).log();
+    assert_eq!(log.matches("cannot be tidied").count(), 1, "{log}");
+    assert!(log.contains("2 of the last good versions cannot be tidied: "), "{log}");
+}
+
+#[test]
 fn what_is_kept_is_kept_anew_when_it_was_removed() {
     let place = Place::new();
     place.drop_file(FILE, hosts(3_000, 2));

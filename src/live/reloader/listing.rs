@@ -142,8 +142,10 @@ impl Reloader {
         for (path, reason) in news.iter().take(MENTIONED) {
             warn!(file = %printable(&path.to_string_lossy()), "not served: {}", printable(reason));
         }
-        if news.len() > MENTIONED {
-            warn!("{} more files are not served", news.len() - MENTIONED);
+        match news.len().saturating_sub(MENTIONED) {
+            0 => {}
+            1 => warn!("1 more file is not served: `dnsbld status` shows it"),
+            more => warn!("{more} more files are not served: `dnsbld status` shows them"),
         }
     }
 
