@@ -50,7 +50,8 @@ impl Disk {
         };
         if free < FREE_MIN_BYTES {
             return Err(StoreError::Unwritable(format!(
-                "{} has {} MB left, and new listings need {}: make room there (delisting and excluding go on)",
+                "{} has {} MB left, and new listings need {}: make room there (delisting and excluding go on as long as there is \
+                 any room)",
                 folder.display(),
                 free >> 20,
                 FREE_MIN_BYTES >> 20

@@ -444,6 +444,7 @@ fn the_brake_works_on_a_disk_that_is_nearly_full() {
     world.faults.free.store(1 << 20, Relaxed);
     let refused = world.put(4).expect_err("there is little room");
     assert!(refused.to_string().contains("has 1 MB left, and new listings need 16"), "{refused}");
+    assert!(refused.to_string().contains("go on as long as there is any room)"), "{refused}");
     assert_eq!(world.apply(1, Op::Delist), Ok(vec![Outcome::Delisted]));
     assert!(matches!(world.apply(2, EXCLUDE).as_deref(), Ok([Outcome::Excluded { .. }])));
     assert!(world.listings.alarm().is_some_and(|alarm| alarm.contains("1 MB left")), "nothing new is taken");
