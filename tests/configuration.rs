@@ -50,6 +50,12 @@ fn values_that_cannot_be_understood() {
         (&["stats", "--every", "0"], "must not be 0"),
         (&["querylog", "on", "--for", "soon"], "\"soon\" is not a time such as 90s, 35m or 1h"),
         (&["querylog", "on", "--for", "0s"], "must not be 0"),
+        // What begins with a hyphen is a value all the same.
+        (&["serve", "zones", "--check", "-1h"], "\"-1h\" is not a time such as 90s, 35m or 1h"),
+        (&["stats", "--every", "-1"], "\"-1\" is not a time such as 90s, 35m or 1h"),
+        (&["querylog", "on", "--for", "-1h"], "\"-1h\" is not a time such as 90s, 35m or 1h"),
+        (&["list", "bl.example", "192.0.2.1", "--for", "-1h"], "`-1h` is not a time such as 90s, 1h or 7d"),
+        (&["list", "bl.example", "192.0.2.1", "--until", "-1h"], "expected a time such as 2026-11-23T10:00:00Z"),
         (&["querylog", "off", "--zone", "bl.example"], "dnsbld querylog on"),
         (&["querylog", "--listed"], "dnsbld querylog on"),
         (&["listings", "bl.example", "--after", "192.0.2.1/24"], "did you mean 192.0.2.0/24?"),

@@ -33,10 +33,10 @@ pub(super) struct ListArguments {
     #[arg(required = true)]
     keys: Vec<String>,
     /// How long: 90s, 1h, 7d, or a number of seconds [default: what the zone's rule says]
-    #[arg(long = "for", value_name = "TIME", conflicts_with_all = ["until", "forever"], value_parser = for_time)]
+    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["until", "forever"], value_parser = for_time)]
     for_time: Option<Lifetime>,
     /// Until when: 2026-11-23T10:00:00Z, or seconds since 1970; may shorten what holds already
-    #[arg(long, value_name = "WHEN", conflicts_with = "forever", value_parser = until_when)]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, conflicts_with = "forever", value_parser = until_when)]
     until: Option<Lifetime>,
     /// Until it is delisted, or as long as the zone's rule allows
     #[arg(long)]

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     sample: u32,
     /// End by itself after this time, such as 10m
-    #[arg(long = "for", value_name = "TIME", value_parser = super::some_time)]
+    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, value_parser = super::some_time)]
     duration: Option<Duration>,
     #[command(flatten)]
     pub(super) state: StateArgument,

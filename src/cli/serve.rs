@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     minimal: bool,
     /// How often files are looked at even if nothing is heard of them; 0: only at SIGHUP and `dnsbld reload` [default: 1m]
-    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = config::duration)]
     check: Option<Duration>,
     /// Folder for the control socket and the last good versions, or `off` [default: `$STATE_DIRECTORY`, or .dnsbld in the
     /// zones folder]

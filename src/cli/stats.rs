@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     #[arg(long, short)]
     watch: bool,
     /// The interval that rates are of [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = super::some_time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = super::some_time)]
     every: Option<Duration>,
     /// How many zones are shown, those with most queries first; besides, those that something is wrong with
     #[arg(long, value_name = "N", default_value_t = 20)]
