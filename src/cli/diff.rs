@@ -2,6 +2,7 @@
 //! running server serves.
 
 use std::{
+    collections::HashSet,
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -17,6 +18,7 @@ use crate::{
     live::{
         clock,
         drops::{compare_drops, named_file},
+        reloader::DatasetReport,
         zones::DatasetSpec,
     },
     load::{Options, Report, Severity},
@@ -108,7 +110,11 @@ pub(super) fn compare(
         (old.join(), new)
     });
     let (old, new) = (old.map_err(|_| anyhow::anyhow!("loading panicked"))??, new?);
-    old.datasets.iter().chain(&new.datasets).for_each(|of| tell(&of.dataset, &of.report));
+    let found = |of: &DatasetReport| (of.dataset.clone(), of.report.to_string());
+    let told: HashSet<_> = old.datasets.iter().map(found).collect();
+    // What both sides read is told of once.
+    let others = new.datasets.iter().filter(|of| !told.contains(&found(of)));
+    old.datasets.iter().chain(others).for_each(|of| tell(&of.dataset, &of.report));
     let context = Context { now_s: clock::now_s(), keyed: false };
     let differences = difference(&old.cell.load().snapshot, &new.cell.load().snapshot, &context, show, |_| true);
     let comparisons = differences.iter().map(Comparison::from).collect();

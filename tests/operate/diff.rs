@@ -86,6 +86,8 @@ fn what_is_wrong_with_the_lines_is_told_beside() {
         assert_eq!(errors.lines().count(), 2, "{errors}");
         assert!(errors.lines().zip(&expected).all(|(line, start)| line.starts_with(start)), "{errors}");
     }
+    let (_, errors, code) = dnsbld(&["diff", &new_zones, &new_zones]);
+    assert!(code == 0 && errors.lines().count() == 2, "what both read is told of once: {errors}");
 }
 
 #[test]
