@@ -115,7 +115,8 @@ pub(super) fn read_v4(cursor: &mut Cursor<'_>, forms: Forms4, clears_host_bits: 
         }),
         Some(b'-') if forms == Forms4::Ranges => {
             cursor.skip(1);
-            range_end(cursor, first, count).map(|last| (Range4 { first, last }, false))
+            let last = range_end(cursor, first, count).filter(|&last| last >= first);
+            last.map(|last| (Range4 { first, last }, false))
         }
         _ if forms != Forms4::Hosts && count > 1 => Some((Range4 { first, last: first | beyond(count) }, false)),
         _ => None,
@@ -127,7 +128,7 @@ pub(super) fn read_v4(cursor: &mut Cursor<'_>, forms: Forms4, clears_host_bits: 
             }
             Ok(range)
         }
-        _ => Err(cursor.wrong(Fault::Address, forms.expected())),
+        _ => Err(cursor.wrong(Fault::Address, expected(start, forms))),
     }
 }
 
@@ -136,7 +137,8 @@ fn slash(cursor: &mut Cursor<'_>, forms: Forms4) -> Option<u32> {
     cursor.number(32).filter(|&length| length > 0 || forms == Forms4::Prefixes)
 }
 
-/// The last address of a range whose first has `count` octets.
+/// The last address of a range whose first has `count` octets; it may lie before that.
+#[inline]
 fn range_end(cursor: &mut Cursor<'_>, first: u32, count: u32) -> Option<u32> {
     let (end, end_count) = octets(cursor)?;
     let last = if end_count == count {
@@ -146,7 +148,31 @@ fn range_end(cursor: &mut Cursor<'_>, first: u32, count: u32) -> Option<u32> {
     } else {
         return None;
     };
-    (last >= first).then_some(last)
+    Some(last)
+}
+
+/// What was expected where there is a fault. It reads all of it again, so that nobody has to who finds none.
+#[cold]
+fn expected(mut cursor: Cursor<'_>, forms: Forms4) -> &'static str {
+    let Some((first, count)) = octets(&mut cursor) else { return forms.expected() };
+    let mark = cursor.peek();
+    cursor.skip(usize::from(mark.is_some()));
+    match mark {
+        Some(b'/') if forms != Forms4::Hosts => {
+            let digits = cursor.rest().iter().take_while(|octet| octet.is_ascii_digit()).count();
+            cursor.skip(digits);
+            match forms {
+                _ if digits == 0 || !is_end(&cursor) => forms.expected(),
+                Forms4::Ranges => "a prefix length of 1 to 32",
+                _ => "a prefix length of 0 to 32",
+            }
+        }
+        Some(b'-') if forms == Forms4::Ranges => match range_end(&mut cursor, first, count) {
+            Some(last) if last < first && is_end(&cursor) => "a range whose end is not before its start",
+            _ => forms.expected(),
+        },
+        _ => forms.expected(),
+    }
 }
 
 /// Refuses ranges above the limit that `$MAXRANGE4` sets; 0 is none.
@@ -351,6 +377,28 @@ mod tests {
         }
         let cleared = read_v4(&mut Cursor::new(b"1.2.3.4/24"), Forms4::Ranges, true).expect("is cleared");
         assert_eq!((cleared.first, cleared.size()), (0x0102_0300, 256));
+    }
+
+    #[test]
+    fn what_is_expected_instead() {
+        use Forms4::{Hosts, Prefixes, Ranges};
+        for (text, forms, expected) in [
+            ("1.1.1.9-1.1.1.1", Ranges, "a range whose end is not before its start"),
+            ("1.2.3.9-4 :2:x", Ranges, "a range whose end is not before its start"),
+            ("1.1.1.9-1.1.1.1", Prefixes, Prefixes.expected()),
+            ("1.1.1.9-1.1.1.1x", Ranges, Ranges.expected()),
+            ("1.1.1.9-1.1.1", Ranges, Ranges.expected()),
+            ("1.2.3.4/33", Ranges, "a prefix length of 1 to 32"),
+            ("0/0", Ranges, "a prefix length of 1 to 32"),
+            ("1.2.3.4/99999999999", Prefixes, "a prefix length of 0 to 32"),
+            ("1.2.3.4/33", Hosts, Hosts.expected()),
+            ("1.2.3.4/x", Prefixes, Prefixes.expected()),
+            ("1.2.3.4/24x", Prefixes, Prefixes.expected()),
+            ("1.2.3.256/24", Prefixes, Prefixes.expected()),
+        ] {
+            let wrong = read_v4(&mut Cursor::new(text.as_bytes()), forms, false).expect_err(text);
+            assert_eq!(wrong.expected, expected, "{text}");
+        }
     }
 
     fn v6(text: &str) -> Result<String, Fault> {
