@@ -173,8 +173,11 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
             }
             is_well = super::listings::is_well(told);
         }
-        Answer::Reloaded { loaded, troubles } => {
+        Answer::Reloaded { loaded, let_go, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
+            for dataset in let_go {
+                line(&format!("{dataset}: let go, as its file is gone"));
+            }
             for (dataset, trouble) in troubles {
                 line(&format!("{dataset}: {trouble}"));
             }

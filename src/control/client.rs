@@ -98,7 +98,7 @@ mod tests {
     fn an_answer_that_cannot_be_read_says_why() {
         for (line, why) in [
             (r#"{"answer": "frobnicated"}"#, "unknown variant `frobnicated`"),
-            (r#"{"answer": "reloaded", "loaded": 1}"#, "missing field `troubles`"),
+            (r#"{"answer": "reloaded", "loaded": 1, "let_go": []}"#, "missing field `troubles`"),
             (r#"{"answer": "changed", "changes": []}"#, "unknown variant `changed`"),
             (r#"{"answer": "listings", "told": {"answer": "listings", "listings": []}}"#, "missing field `more`"),
         ] {

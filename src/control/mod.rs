@@ -52,6 +52,7 @@ pub mod update;
 mod users;
 
 use std::{
+    collections::BTreeSet,
     io,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
@@ -149,6 +150,8 @@ pub enum Answer {
     Reloaded {
         /// Datasets that were read.
         loaded: usize,
+        /// Datasets that are served no more, as their files are gone.
+        let_go: Vec<String>,
         /// Datasets whose newest files are not what is served, and why.
         troubles: Vec<(String, String)>,
     },
@@ -443,12 +446,18 @@ impl Desk {
             Err(text) => return Answer::Error { text },
         };
         drop(served);
+        let datasets =
+            || -> BTreeSet<String> { self.status.read().specs.iter().map(|spec| spec.dataset.to_string()).collect() };
+        let before = datasets();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         if self.reloader.send(Trigger::Now { accept, done: Some(sender) }).is_err() {
             return Answer::Error { text: "the reloader has ended".to_owned() };
         }
         match receiver.await {
-            Ok(loaded) => Answer::Reloaded { loaded, troubles: self.operator.troubles() },
+            Ok(loaded) => {
+                let let_go = before.difference(&datasets()).cloned().collect();
+                Answer::Reloaded { loaded, let_go, troubles: self.operator.troubles() }
+            }
             // Nobody holds the other end any more.
             Err(_) => Answer::Error {
                 text: "the reload was broken off: the server is ending, or its log says why".to_owned(),
