@@ -326,7 +326,7 @@ impl Listings {
         receiver.recv().unwrap_or(0)
     }
 
-    /// Whether the store cannot be opened yet, as another server still has it, so that nothing of it is served.
+    /// Whether the store cannot be opened yet, for another server that has it or for the system, so that nothing of it is served.
     pub fn waits(&self) -> bool {
         !self.0.shared.is_loaded.load(Ordering::Relaxed)
     }
