@@ -75,6 +75,17 @@ fn exclusions_win_over_files_and_lines_can_be_taken_back() {
     assert!(is_listed(&server, "2.0.0.127.bl.example"));
 }
 
+/// A name with all below it is two places, and no sender is told FAIL of half of it.
+#[test]
+fn all_of_a_datagram_is_done_or_nothing() {
+    let server = open();
+    assert_eq!(send(&server, b"names.example\x00!*.half.example"), "OK");
+    assert_eq!(send(&server, b"names.example\x00.half.example"), "FAIL");
+    assert!(!is_listed(&server, "half.example.names.example") && !is_listed(&server, "x.half.example.names.example"));
+    assert_eq!(send(&server, b"names.example\x00half.example"), "OK");
+    assert!(is_listed(&server, "half.example.names.example"));
+}
+
 #[test]
 fn permissions_decide_and_the_sender_is_known() {
     let server = open();

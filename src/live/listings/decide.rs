@@ -97,6 +97,12 @@ impl Group<'_, '_> {
         let mut adds = Vec::new();
         let mut refusals: Vec<Option<Refusal>> =
             order.work.iter().map(|work| self.refuse(&work.change, &mut adds)).collect();
+        if order.is_atomic {
+            // What would be refused once some of it is written down.
+            for (work, refusal) in order.work.iter().zip(&mut refusals).filter(|(_, refusal)| refusal.is_none()) {
+                *refusal = self.refuse_excluded(&work.change)?;
+            }
+        }
         if order.is_atomic && refusals.iter().any(Option::is_some) {
             self.forget(&adds);
             let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
@@ -146,6 +152,17 @@ impl Group<'_, '_> {
         self.added.entry(zone.clone()).or_default().insert(place.clone());
         adds.push((zone.clone(), place));
         None
+    }
+
+    /// Why something is not to be listed that is excluded now.
+    fn refuse_excluded(&self, change: &Change) -> Result<Option<Refusal>, StoreFault> {
+        if !matches!(change.op, Op::Put { verdict: Verdict::Listed { .. }, .. }) {
+            return Ok(None);
+        }
+        let record = self.tables.known(&change.zone, &change.key)?.record;
+        let exclusion =
+            record.filter(|record| record.verdict == Verdict::Excluded && record.in_force(self.situation.now_s));
+        Ok(exclusion.as_ref().map(Refusal::excluded))
     }
 
     /// Nothing comes of these places.
