@@ -204,6 +204,11 @@ struct Target {
     data: Vec<(Datum, u32)>,
 }
 
+/// The longest lifetime of some records.
+fn longest(data: &[(Datum, u32)]) -> Option<u32> {
+    data.iter().map(|(_, ttl_s)| *ttl_s).max()
+}
+
 impl Target {
     fn new(key: Key, standing: Standing) -> Self {
         let (value, is_excluded) = match standing {
@@ -231,7 +236,7 @@ impl Target {
                     Datum::Txt(text) => value.text = Some(text.clone()),
                     Datum::Other(_) => return Err(OTHER_TYPE),
                 }
-                self.added = Some(self.added.unwrap_or(0).max(*ttl_s));
+                self.added = longest(&self.data);
             }
             Edit::DeleteName { .. } => {
                 self.is_deleted |= self.was_listed;
@@ -249,15 +254,16 @@ impl Target {
     }
 
     /// Deletes the records of a type. What an update adds after it makes one listing with what is left, and so does an A record
-    /// that it added before; a text alone lists nothing.
+    /// that it added before; a text that it added to a listing of which the A record goes lists nothing.
     fn delete(&mut self, rtype: u16) {
-        let Some(value) = self.value.as_mut().filter(|value| value.has(rtype)) else { return };
+        let is_there = self.was_listed || self.data.iter().any(|(added, _)| added.rtype() == rtype);
+        let Some(value) = self.value.as_mut().filter(|value| is_there && value.has(rtype)) else { return };
         self.is_deleted |= self.was_listed;
         self.data.retain(|(added, _)| added.rtype() != rtype);
         if rtype == rr::A {
             (value.address, self.added) = (None, None);
         } else {
-            (value.text, self.added) = (None, self.data.iter().map(|(_, ttl_s)| *ttl_s).max());
+            (value.text, self.added) = (None, longest(&self.data));
         }
     }
 

@@ -258,7 +258,10 @@ fn edits_follow_one_another() {
     assert_eq!(world.shown(&[add, delete_text]), ["192.0.2.1 2 - until +30"]);
     assert_eq!(world.shown(&[add, (OWNER, 254, rr::TXT, 0, b"\x03bad")]), ["192.0.2.1 2 - until +30"]);
     assert_eq!(World::default().shown(&[add, text, delete_text]), ["192.0.2.1 2 - for 30"]);
-    assert_eq!(world.shown(&[text, (OWNER, 255, rr::A, 0, b"")]), ["192.0.2.1 delist"], "a text alone lists nothing");
+    let delete_a = (OWNER, 255, rr::A, 0, &b""[..]);
+    assert_eq!(world.shown(&[text, delete_a]), ["192.0.2.1 delist"], "the listing goes, and the text with it");
+    assert_eq!(world.shown(&[text, delete_a, add]), ["192.0.2.1 2 new until +90"], "of several, the longest");
+    assert_eq!(World::default().shown(&[text, delete_a]), ["192.0.2.1 - new for 90"], "there is none to delete");
 }
 
 #[test]
