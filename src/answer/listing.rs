@@ -17,7 +17,7 @@ use crate::{
         dataset::{Dataset, Entries},
         names::Names,
         records::Records,
-        ruling::{FOREVER_S, Finding},
+        ruling::{FOREVER_S, Finding, is_over},
         shown::Key,
         snapshot::{Content, Sought},
         subject::{Run, Subject},
@@ -260,12 +260,15 @@ impl<'a> Answers<'a, '_, '_> {
         }
     }
 
-    /// What is held back leaves later, and may be kept for as much less.
+    /// What is held back leaves later, and may be kept for as much less: not at all if it is over by then. The answers to signed
+    /// queries, which are not held, have the same TTL.
     #[cold]
     #[inline(never)]
     fn settle_ttl_of_held(&mut self) {
         let leaves_s = self.asked.context.now_s + u64::from(self.found.hold_s);
-        self.reply.set_ttl(self.first_at, remaining_ttl_s(self.least_ttl_s, self.least_until_s, leaves_s));
+        let is_over = is_over(self.least_until_s, leaves_s);
+        let left_s = remaining_ttl_s(self.least_ttl_s, self.least_until_s, leaves_s);
+        self.reply.set_ttl(self.first_at, if is_over { 0 } else { left_s });
     }
 }
 

@@ -450,7 +450,7 @@ pub(crate) fn name(labels: &[String]) -> Name {
     if labels.is_empty() { Name::root() } else { Name::parse(labels.join(".").as_bytes()).expect("a name") }
 }
 
-/// What an empty file of a kind begins with: sometimes a SOA, sometimes name servers.
+/// What a file begins with: sometimes a SOA, sometimes name servers.
 fn head(random: &mut SmallRng, zone: &mut ZoneLines) -> String {
     let mut text = String::new();
     if random.random_ratio(3, 4) {

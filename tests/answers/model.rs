@@ -162,9 +162,9 @@ impl<'a> Model<'a> {
         let exists = relative.is_empty() || !hits.is_empty() || self.exists_above(place, &view, &relative);
         let mut expected = view.answer(&hits, qtype, exists, self.is_minimal);
         expected.may_exist = zone.live.as_ref().is_some_and(|live| {
-            let excludes_names =
-                live.lines.iter().any(|(key, claim)| matches!(key, Key::Name(..)) && claim.value.is_none());
-            begins_to_stand_for_v4(&relative)
+            let excluded: Vec<_> = live.lines.iter().filter(|(_, claim)| claim.value.is_none()).collect();
+            let excludes_names = excluded.iter().any(|(key, _)| matches!(key, Key::Name(..)));
+            !excluded.is_empty() && begins_to_stand_for_v4(&relative)
                 || excludes_names && nibbles_of(&relative).or(octets(&relative).map(|_| (0, 0))).is_some()
         });
         Some(expected)
@@ -235,7 +235,7 @@ impl View<'_> {
         // RFC 2181 section 5.2: one TTL, and no answer may outlive what it tells, nor may one that is held back.
         let hold_s = hits.iter().map(|hit| hit.hold_s).max().unwrap_or(0);
         let until_s = hits.iter().map(|hit| hit.until_s).min().unwrap_or(FOREVER_S);
-        let left_s = until_s.saturating_sub(self.now_s + u64::from(hold_s)).max(1);
+        let left_s = until_s.saturating_sub(self.now_s + u64::from(hold_s));
         let mut ttl_s = of_kind().map(|hit| hit.ttl_s).min().unwrap_or(0);
         if hold_s > 0 {
             ttl_s = ttl_s.min(u32::try_from(left_s).unwrap_or(u32::MAX));
