@@ -95,8 +95,9 @@ pub fn read(
 /// The changes that a line means in a zone that holds such keys.
 fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Change>, String> {
     let (line, is_removal) = line.strip_prefix(b"-").map_or((line, false), |rest| (rest, true));
-    let of_addresses = holds.v6.then(|| read_line(line, true));
-    let of_names = || if holds.names { read_line(line, false) } else { Err("the zone holds no entries".to_owned()) };
+    let of_addresses = holds.v6.then(|| read_line(line, true, is_removal));
+    let nothing = || Err("the zone holds no entries".to_owned());
+    let of_names = || if holds.names { read_line(line, false, is_removal) } else { nothing() };
     let read = match of_addresses {
         Some(Ok(read)) => read,
         Some(Err(wrong)) => of_names().map_err(|_| wrong)?,

@@ -65,10 +65,10 @@ impl<R: BufRead> Read for Members<R> {
                 Self::End => return Ok(0),
                 Self::First(packed) => *self = Self::Inside(Box::new(GzDecoder::new(packed))),
                 Self::Inside(mut member) => {
-                    let count = member.read(into)?;
-                    if count > 0 || into.is_empty() {
+                    let read = member.read(into);
+                    if !matches!(read, Ok(0)) || into.is_empty() {
                         *self = Self::Inside(member);
-                        return Ok(count);
+                        return read;
                     }
                     let mut packed = member.into_inner();
                     if packed.fill_buf()?.first() == Some(&0x1f) {

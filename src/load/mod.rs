@@ -111,7 +111,7 @@ pub struct ZoneData {
 /// A dataset and where in the zone it is asked.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// Which one of its files it is, from 1; 0 where they have none.
+    /// Which one of those in its files it is, from 1; 0 where they have none.
     pub number: usize,
     /// Relative names; the root is the zone itself.
     pub subzones: Vec<Name>,

@@ -164,6 +164,8 @@ mod tests {
             ("a @ b @ lifetime=1h", "a @ b", some(None, None, Some(3_600), None)),
             (":2:x @ until=1970-01-01T00:01:00Z;ts=1", ":2:x", some(Some(1), None, None, Some(60))),
             ("x @ until=99999999999", "x", some(None, None, None, Some(u32::MAX))),
+            ("x @#c @ ts=1", "x @#c", some(Some(1), None, None, None)),
+            ("x @; @ ts=1", "x @;", some(Some(1), None, None, None)),
             ("x @ ts=5 # seen", "x", some(Some(5), None, None, None)),
             ("x @ ts=5 ; delay=3 ;; ", "x", some(Some(5), Some(3), None, None)),
             ("x @ ts=5 ;note", "x", some(Some(5), None, None, None)),
@@ -202,7 +204,7 @@ mod tests {
         ] {
             let begun = std::time::Instant::now();
             params(&text);
-            assert!(begun.elapsed() < std::time::Duration::from_millis(500), "{:?}", begun.elapsed());
+            assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
         }
     }
 

@@ -48,7 +48,7 @@ macro_rules! faults {
 
             /// Whether a line with it says less than was meant, so that many of them tell of a file that is broken.
             const fn spoils_line(self) -> bool {
-                // What is said twice is said.
+                // What is said twice is said, as it was said first.
                 let is_read_whole = matches!(
                     self,
                     Self::Asterisk | Self::NotAscii | Self::Duplicate | Self::LongTtl | Self::RaisedLimit | Self::ManyServers

@@ -38,15 +38,17 @@ pub struct SingleLine {
     pub until_s: Option<u32>,
 }
 
-/// Reads a line: of addresses as `ip4trie` has them, or of names as `dnset` has.
+/// Reads a line: of addresses as `ip4trie` has them, or of names as `dnset` has. Names that nobody asks for are not taken, but where
+/// what was listed once is taken back.
 ///
 /// # Errors
 /// What is wrong with it, with the column.
-pub fn read_line(line: &[u8], holds_addresses: bool) -> Result<SingleLine, String> {
-    read(line, holds_addresses).map_err(|wrong| format!("column {}: expected {}", wrong.at + 1, wrong.expected))
+pub fn read_line(line: &[u8], holds_addresses: bool, is_removal: bool) -> Result<SingleLine, String> {
+    read(line, holds_addresses, is_removal)
+        .map_err(|wrong| format!("column {}: expected {}", wrong.at + 1, wrong.expected))
 }
 
-fn read(line: &[u8], holds_addresses: bool) -> Result<SingleLine, Wrong> {
+fn read(line: &[u8], holds_addresses: bool, is_removal: bool) -> Result<SingleLine, Wrong> {
     let mut cursor = Cursor::new(line);
     let start = cursor;
     let is_default = cursor.peek() == Some(b':') && !(holds_addresses && cursor.rest().starts_with(b"::"));
@@ -54,7 +56,7 @@ fn read(line: &[u8], holds_addresses: bool) -> Result<SingleLine, Wrong> {
         return Err(start.wrong(Fault::Address, "an entry: defaults and specials are for files"));
     }
     let is_exclusion = takes_exclamation(&mut cursor);
-    let places = if holds_addresses { vec![prefix(&mut cursor)?] } else { names(&mut cursor)? };
+    let places = if holds_addresses { vec![prefix(&mut cursor)?] } else { names(&mut cursor, is_removal)? };
     cursor.skip_blanks();
     let (mut tail, params) = parameters(cursor)?;
     let given = if is_exclusion { GivenValue::default() } else { value::read(&mut tail)? };
@@ -80,7 +82,7 @@ fn prefix(cursor: &mut Cursor<'_>) -> Result<Place, Wrong> {
     }
 }
 
-fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Place>, Wrong> {
+fn names(cursor: &mut Cursor<'_>, is_removal: bool) -> Result<Vec<Place>, Wrong> {
     let (skipped, wildcards): (_, &[bool]) = match cursor.rest() {
         [b'*', b'.', ..] => (2, &[true]),
         [b'.', ..] => (1, &[false, true]),
@@ -89,10 +91,10 @@ fn names(cursor: &mut Cursor<'_>) -> Result<Vec<Place>, Wrong> {
     cursor.skip(skipped);
     let (start, mut name) = (*cursor, NameBuffer::new());
     name.read_below_root(cursor)?;
-    if !name.as_wire().is_ascii() {
+    if !is_removal && !name.as_wire().is_ascii() {
         return Err(not_ascii(start));
     }
-    if let Some(wrong) = asterisk(start, *cursor, ASTERISK_EXPECTED) {
+    if let Some(wrong) = asterisk(start, *cursor, ASTERISK_EXPECTED).filter(|_| !is_removal) {
         return Err(wrong);
     }
     name.make_lowercase();
@@ -124,7 +126,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str, holds_addresses: bool) -> SingleLine {
-        read_line(text.as_bytes(), holds_addresses).unwrap_or_else(|wrong| panic!("{text}: {wrong}"))
+        read_line(text.as_bytes(), holds_addresses, false).unwrap_or_else(|wrong| panic!("{text}: {wrong}"))
     }
 
     #[test]
@@ -155,14 +157,15 @@ mod tests {
 
     #[test]
     fn what_is_no_entry() {
-        let wrong = |text: &str| read_line(text.as_bytes(), true).expect_err(text);
+        let wrong = |text: &str| read_line(text.as_bytes(), true, false).expect_err(text);
         for text in ["", "# remark", ":127.0.0.2:default", "$TTL 60", "spam.example", "192.0.2.1/24", "192.0.2.1 :x:"] {
             wrong(text);
         }
         for name in ["*", "spam.*.example", "caf\u{e9}.example", r"caf\233.example"] {
-            read_line(name.as_bytes(), false).expect_err(name);
+            read_line(name.as_bytes(), false, false).expect_err(name);
+            read_line(name.as_bytes(), false, true).expect("what was listed before can be taken back");
         }
-        assert_eq!(read_line(br"\042.example", false).map(|line| line.places.len()), Ok(1));
+        assert_eq!(read_line(br"\042.example", false, false).map(|line| line.places.len()), Ok(1));
         assert!(wrong("192.0.2.1 :2:x @ delay=60s").contains("no delay"));
         assert!(wrong("192.0.2.1 @ key=require").contains("no key"));
         assert!(wrong("192.0.2.1 @ ts=x").starts_with("column 13"));

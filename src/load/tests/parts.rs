@@ -118,7 +118,7 @@ fn fork<'o>(pieces: &[Piece<'o>]) -> Loader<'o> {
     pieces.last().and_then(|piece| piece.0.fork()).expect("no access list")
 }
 
-/// Reads the starts of all files one after the other, then the other parts in any order, and puts them together.
+/// Reads the starts of all files one after the other, then the other parts from the last to the first, and puts them together.
 fn in_parts(kind: Kind, files: &[File], options: &Options) -> (ZoneData, Report) {
     let mut pieces: Vec<Piece<'_>> = vec![(Loader::new(kind, "label", options), Report::default(), None)];
     for (index, file) in files.iter().enumerate() {
