@@ -176,7 +176,7 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
         Answer::Reloaded { loaded, let_go, troubles } => {
             line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
             for dataset in let_go {
-                line(&format!("{dataset}: let go, as its file is gone"));
+                line(&format!("{dataset}: let go, and served no more"));
             }
             for (dataset, trouble) in troubles {
                 line(&format!("{dataset}: {trouble}"));

@@ -150,7 +150,8 @@ pub enum Answer {
     Reloaded {
         /// Datasets that were read.
         loaded: usize,
-        /// Datasets that are served no more, as their files are gone.
+        /// Datasets that are served no more, as their files are gone, or for want of data that they give access to.
+        #[serde(default)]
         let_go: Vec<String>,
         /// Datasets whose newest files are not what is served, and why.
         troubles: Vec<(String, String)>,
@@ -261,6 +262,7 @@ pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListene
     const TRY_EVERY: Duration = Duration::from_secs(10);
     let (socket, mut told) = (socket_path(&state), String::new());
     loop {
+        let is_taken = bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
         match bound.and_then(UnixListener::from_std) {
             Ok(listener) => {
                 if !told.is_empty() {
@@ -273,7 +275,7 @@ pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListene
         }
         tokio::time::sleep(TRY_EVERY).await;
         // While the other one has the listings, it is to be asked as well.
-        while desk.listings.as_ref().is_ok_and(Listings::waits) {
+        while is_taken && desk.listings.as_ref().is_ok_and(Listings::waits) {
             tokio::time::sleep(TRY_EVERY).await;
         }
         // To look whether somebody is there may take a while.

@@ -76,6 +76,7 @@ pub struct ZoneStatistics {
     /// Listings by command, until they are swept.
     pub live_listings: u64,
     /// Exclusions by command, until they are swept.
+    #[serde(default)]
     pub live_exclusions: u64,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL.
     pub expired_s: Option<u64>,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -16,7 +16,7 @@ use std::{
 
 use tracing::warn;
 
-use super::{reading, zones::DatasetSpec};
+use super::{clock, reading, zones::DatasetSpec};
 use crate::{
     load::{LoadError, Loaded, Options, Report, Severity},
     turns,
@@ -37,7 +37,7 @@ impl Stamp {
         let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         Some(Self {
             // A pipe changes whenever it is written to, and is the same.
-            modified_ns: if metadata.is_file() { modified_ns } else { 0 },
+            modified_ns: if metadata.file_type().is_fifo() { 0 } else { modified_ns },
             size: metadata.size(),
             inode: metadata.ino(),
             device: metadata.dev(),
@@ -48,10 +48,11 @@ impl Stamp {
     pub(super) fn is_copy_of(&self, other: &Self) -> bool {
         (self.modified_ns, self.size) == (other.modified_ns, other.size)
     }
+}
 
-    fn modified_s(&self) -> u64 {
-        (self.modified_ns / 1_000_000_000).max(0) as u64
-    }
+/// When a file was last written to, in seconds since the epoch.
+fn modified_s(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok().map(clock::seconds)
 }
 
 /// The stamps of a dataset's files; `None` where there is no file.
@@ -227,7 +228,7 @@ fn load_with(
     let look = || files.iter().map(|file| Stamp::read(file.as_deref()?)).collect::<Vec<_>>();
     let stamps = look();
     let there: Vec<PathBuf> = files.iter().flatten().cloned().collect();
-    let newest_s = stamps.iter().flatten().map(Stamp::modified_s).max().unwrap_or(0);
+    let newest_s = there.iter().filter_map(|file| modified_s(file)).max().unwrap_or(0);
     let label = dataset.to_string();
     let mut result =
         outcome(|| reading::read((dataset.kind, &label), &there, (options, progress), &mut report, threads));

@@ -99,6 +99,8 @@ pub struct Reloader {
     /// Zones that the configuration names, and that were not served when that was last looked at.
     unserved: HashSet<Name>,
     has_unquiet: bool,
+    /// A large file waits for those that are being read.
+    has_left_large: bool,
     /// What is being loaded, or next.
     busy: HashSet<DatasetSpec>,
     /// What went live and is not kept yet.
@@ -125,6 +127,7 @@ impl Reloader {
             complained: HashSet::new(),
             unserved: HashSet::new(),
             has_unquiet: false,
+            has_left_large: false,
             busy: HashSet::new(),
             unkept: VecDeque::new(),
             began: None,
@@ -155,9 +158,9 @@ impl Reloader {
         watched_folders(folders.iter().chain(files).map(PathBuf::as_path))
     }
 
-    /// Whether a file is being changed, so that it must be looked at again soon.
+    /// Whether a file is being changed, or has waited for others, so that it must be looked at again soon.
     pub fn has_unquiet(&self) -> bool {
-        self.has_unquiet
+        self.has_unquiet || self.has_left_large && self.busy.is_empty()
     }
 
     /// Whether an old snapshot still waits for workers to let go of it.
@@ -195,6 +198,7 @@ impl Reloader {
     ) -> ReloadReport {
         let accepted = if let Occasion::Command(accepted) = occasion { accepted } else { &[] };
         let is_first = self.began.is_none();
+        self.has_left_large = false;
         self.settings.options.now_s = now_s;
         let has_changed = self.list(accepted) && self.has_other_specs();
         let is_clock_set = self.was_clock_set(now_s, at);
@@ -222,7 +226,7 @@ impl Reloader {
         if !self.busy.is_empty() {
             let all = stale.len();
             stale.retain(is_small);
-            self.has_unquiet |= stale.len() < all;
+            self.has_left_large |= stale.len() < all;
         }
         let mut report = ReloadReport::default();
         self.load_in_turn(small_first(stale), (&[], has_changed), &mut report, &mut |_| {});

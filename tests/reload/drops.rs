@@ -248,7 +248,7 @@ fn a_file_that_vanishes_keeps_its_data() {
     let is_told_of = |family: &str| live.metrics().contains(&format!("dnsbld_zone_{family}{{zone=\"bl.example\""));
     assert!(is_told_of("loaded_timestamp_seconds") && is_told_of("load_duration_seconds"), "{}", live.metrics());
     let (is_well, said) = live.tell(&["reload", "--accept", "bl.example"]);
-    let let_go = format!("0 datasets read\nip4set:{}: let go, as its file is gone\n", place.zone(FILE).display());
+    let let_go = format!("0 datasets read\nip4set:{}: let go, and served no more\n", place.zone(FILE).display());
     assert!(is_well && said == let_go, "{said}");
     assert_eq!(live.ask(NAME), "REFUSED");
     // Nobody is called because it grows old.

@@ -64,7 +64,8 @@ fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
             fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
         }
     });
-    assert_eq!(beside, Some((1, true)), "the large one waits");
+    assert_eq!(beside, Some((1, false)), "the large one waits");
+    assert!(reloader.has_unquiet(), "and no longer");
     fs::remove_file(&file).expect("removed");
     assert!(reloader.reload(3).datasets.iter().any(|report| report.dataset.files[0].ends_with("large")));
 }
