@@ -33,7 +33,6 @@ mod responder;
 mod statistics;
 
 use std::{
-    io::ErrorKind,
     net::{Ipv6Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -69,7 +68,7 @@ use crate::{
         memory,
         reloader::{self, ReloadReport, Reloader},
         served::{Cell, LiveCell, Served},
-        state::{FOLDER_MODE, remedy},
+        state::{FOLDER_MODE, is_nothing, remedy},
         status::SharedStatus,
         watch::{Trigger, Watch},
         zones::ZoneSource,
@@ -393,7 +392,7 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
         Ok(kept) => Some(kept),
         Err(error) => {
             let remedy = remedy(state, error.kind());
-            warn!(state = %state.display(), "last good versions are not kept: {error}: {remedy}");
+            warn!(state = %state.display(), "last good versions are not kept: {error}: {remedy}, and restart the server");
             None
         }
     });
@@ -432,8 +431,7 @@ fn prepare_state(config: &Config) -> Result<PathBuf, StoreError> {
     let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(state) else {
         return Ok(state.clone());
     };
-    let is_untold = |why: std::io::Error| !matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-    if std::fs::metadata(state).is_err_and(is_untold) {
+    if std::fs::metadata(state).is_err_and(|why| !is_nothing(&why)) {
         // It may be there, with listings in it.
         return Ok(state.clone());
     }

@@ -75,7 +75,7 @@ pub struct Citation {
     /// The subzones that it answers in; the root is the zone itself.
     #[serde(skip)]
     pub subzones: Vec<Name>,
-    /// Which one of the files it stands in.
+    /// In which section of the files it stands.
     #[serde(skip)]
     section: usize,
     /// Higher for what is more specific.

@@ -19,6 +19,11 @@ pub fn make_again(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether there is nothing at a path, and with that name nothing can be.
+pub fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG))
+}
+
 /// What to do where something in a state folder cannot be made or written.
 pub fn remedy(folder: &Path, kind: io::ErrorKind) -> String {
     match kind {

@@ -95,7 +95,7 @@ impl World {
             self.listings.stop();
             let (cell, live, reloader, listings) = start(self.root.path(), &self.clock, &self.rules);
             (self.cell, self.live, self.reloader, self.listings) = (cell, live, reloader, listings.expect("opened"));
-            if !matches!(self.listings.of_zone(&Name::root(), None, 1), Err(StoreError::InUse(_))) {
+            if !self.listings.waits() {
                 return;
             }
             thread::sleep(Duration::from_millis(20));

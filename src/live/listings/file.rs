@@ -15,6 +15,7 @@ use super::{
     StoreError,
     store::{StoreFault, caught, make_tables},
 };
+use crate::live::state::is_nothing;
 
 /// Name of the file in the state folder.
 const FILE_NAME: &str = "listings.redb";
@@ -179,7 +180,7 @@ pub(super) fn may_hold_listings(path: &Path) -> bool {
     // A link may lead to a disk that is not mounted yet.
     match fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) {
         Ok(file) => file.is_symlink() || file.is_file() && file.len() > 0,
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Err(error) => !is_nothing(&error),
     }
 }
 

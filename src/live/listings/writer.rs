@@ -499,7 +499,8 @@ impl Writer {
     /// The store that could not be opened before.
     fn take_over(&mut self) -> Result<Arc<Database>, StoreError> {
         let path = &self.shared.path;
-        let is_gone = file::file_at(path).is_ok_and(|there| there.is_none());
+        // A link that leads nowhere may lead to a disk that is not mounted yet.
+        let is_gone = file::file_at(path).is_ok_and(|there| there.is_none()) && !path.is_symlink();
         if is_gone {
             let closed = |why: &str| StoreError::Closed(format!("{} is not there: {why}", path.display()));
             match &self.rival {
