@@ -102,12 +102,12 @@ impl Group<'_, '_> {
             for (work, refusal) in order.work.iter().zip(&mut refusals).filter(|(_, refusal)| refusal.is_none()) {
                 *refusal = self.refuse_excluded(&work.change)?;
             }
-        }
-        if order.is_atomic && refusals.iter().any(Option::is_some) {
-            self.forget(&adds);
-            let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
-            let refused = refusals.into_iter().map(|refusal| Outcome::Refused { refusal: alone(refusal) });
-            return Ok(Ok(refused.collect()));
+            if refusals.iter().any(Option::is_some) {
+                self.forget(&adds);
+                let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
+                let refused = refusals.into_iter().map(|refusal| Outcome::Refused { refusal: alone(refusal) });
+                return Ok(Ok(refused.collect()));
+            }
         }
         let mut outcomes = Vec::with_capacity(order.work.len());
         for (work, refusal) in order.work.iter().zip(refusals.drain(..)) {
@@ -156,13 +156,9 @@ impl Group<'_, '_> {
 
     /// Why something is not to be listed that is excluded now.
     fn refuse_excluded(&self, change: &Change) -> Result<Option<Refusal>, StoreFault> {
-        if !matches!(change.op, Op::Put { verdict: Verdict::Listed { .. }, .. }) {
-            return Ok(None);
-        }
+        let Op::Put { verdict, .. } = &change.op else { return Ok(None) };
         let record = self.tables.known(&change.zone, &change.key)?.record;
-        let exclusion =
-            record.filter(|record| record.verdict == Verdict::Excluded && record.in_force(self.situation.now_s));
-        Ok(exclusion.as_ref().map(Refusal::excluded))
+        Ok(refuse_undoing(verdict, record.as_ref().filter(|record| record.in_force(self.situation.now_s))))
     }
 
     /// Nothing comes of these places.
@@ -213,8 +209,8 @@ impl Group<'_, '_> {
         let (change, now_s) = (&work.change, self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
-        if let Some(exclusion) = before.as_ref().filter(|before| is_listed && before.verdict == Verdict::Excluded) {
-            return Ok(Outcome::Refused { refusal: Refusal::excluded(exclusion) });
+        if let Some(refusal) = refuse_undoing(verdict, before.as_ref()) {
+            return Ok(Outcome::Refused { refusal });
         }
         let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
         let (record, is_new_time) = match &work.exported {
@@ -289,6 +285,12 @@ impl Group<'_, '_> {
         }
         Ok(self.tables.times_since(known, counted_s)? == 0)
     }
+}
+
+/// Why that is not put where this is in force: no listing undoes an exclusion.
+fn refuse_undoing(verdict: &Verdict, before: Option<&Record>) -> Option<Refusal> {
+    let exclusion = before.filter(|before| *verdict != Verdict::Excluded && before.verdict == Verdict::Excluded);
+    exclusion.map(Refusal::excluded)
 }
 
 fn event(change: &Change, what: What, until_s: Option<u64>, times: u32, at_s: u64, origin: &Origin) -> Event {

@@ -203,8 +203,7 @@ fn barred(path: &Path, error: &io::Error, may_hold_listings: bool) -> StoreError
 /// Opens a store, and makes its tables if they are not there.
 ///
 /// # Errors
-/// [`StoreError::Closed`] where the system is the reason, and there may be listings in it: as soon as that is over, they can be
-/// had.
+/// [`StoreError::Closed`] where the system is the reason: as soon as that is over, what is in it can be had.
 pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError> {
     if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
         error!(
