@@ -88,6 +88,9 @@ pub(super) fn of_zone<'a, 'n>(
     if let Some(keys) = &zone.keys {
         relative = use_key(asked, keys, relative, &mut gate);
     }
+    if gate.listed.is_some() && zone.content.as_ref().is_some_and(|content| content.retirement().is_some()) {
+        gate.listed = None; // a list that has ended lists nothing, and for nobody
+    }
     (gate, relative)
 }
 

@@ -365,7 +365,14 @@ fn report_zone(snapshot: &Snapshot, zone: &Zone, now_s: u64, out: &mut impl Writ
     let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
     told.entries = Some(entries);
     told.bytes = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
-    writeln!(out, "zone {}: {entries} entries in {} datasets, {} bytes", zone.apex, datasets.len(), told.bytes)?;
+    let retired = if content.retirement().is_some() { "; retired, it lists nothing" } else { "" };
+    writeln!(
+        out,
+        "zone {}: {entries} entries in {} datasets, {} bytes{retired}",
+        zone.apex,
+        datasets.len(),
+        told.bytes
+    )?;
     let lifetimes = datasets.iter().map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
     told.next_expiry_s = lifetimes.next_s;
     if let Some(next_s) = lifetimes.next_s.map(u64::from) {

@@ -206,6 +206,9 @@ fn show_status(statistics: &Statistics, line: &mut impl FnMut(&str)) {
             continue;
         };
         let mut text = format!("{name}: {entries} entries");
+        if zone.is_retired {
+            text += ", retired: it lists nothing";
+        }
         if let Some(words) = super::stats::by_command(zone) {
             text = format!("{text}, {words}");
         }

@@ -78,6 +78,7 @@ Available dataset types:
  generic - generic simplified bind-format
  acl - Access Control List dataset
  aclkey - access by a label of the query name
+ retired - the list has ended: plain records, and nothing is listed
 ";
 
 #[derive(Debug, clap::Args)]

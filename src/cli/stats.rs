@@ -188,6 +188,7 @@ fn state(zone: &ZoneStatistics) -> String {
         let age_s = clock::now_s().saturating_sub(loaded_s);
         words.push(format!("loaded {} ago", humantime::format_duration(Duration::from_secs(age_s))));
     }
+    words.extend(zone.is_retired.then(|| "retired, lists nothing".to_owned()));
     words.extend(by_command(zone));
     if let Some(next_s) = zone.next_expiry_s {
         words.push(format!("next listing ends {}", clock::date(next_s)));

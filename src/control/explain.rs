@@ -27,7 +27,7 @@ use crate::{
     zone::{
         dataset::{Dataset, Entries},
         ruling::{Context, FOREVER_S, Finding},
-        snapshot::{Part, Snapshot, Zone},
+        snapshot::{Content, Part, Snapshot, Zone},
     },
 };
 
@@ -205,6 +205,7 @@ fn explain_zone(
     asked: &[AskedKey],
     explanations: &mut Vec<Explanation>,
 ) {
+    let retirement = zone.content.as_ref().and_then(Content::retirement);
     let (mut lines, mut unread) = (Vec::new(), Vec::new());
     let of_zone = |spec: &&ZoneSpec| spec.zone.as_ref() == Some(&zone.apex) && !spec.dataset.kind.is_access();
     let of_zone = specs.iter().filter(of_zone).flat_map(|spec| asked.iter().map(move |key| (spec, key)));
@@ -240,7 +241,8 @@ fn explain_zone(
             unread: unread.clone(),
             ..Explanation::default()
         };
-        let mut is_silenced = false;
+        let mut is_silenced = retirement.is_some();
+        explanation.excluded_by.extend(retirement.map(|dataset| Ground::Dataset(dataset.label.to_string())));
         for key in asked {
             is_silenced |= by_command
                 .is_some_and(|listed| listed.explain((zone, !part.name.is_root()), key, &context, &mut explanation));

@@ -73,6 +73,9 @@ pub struct ZoneStatistics {
     pub lookups: BTreeMap<String, u64>,
     /// Entries as they stand in the files; none while it is not loaded.
     pub entries: Option<u64>,
+    /// The list has ended, and lists nothing.
+    #[serde(default)]
+    pub is_retired: bool,
     /// Listings by command, until they are swept.
     pub live_listings: u64,
     /// Exclusions by command, until they are swept.

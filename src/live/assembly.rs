@@ -19,6 +19,7 @@ use crate::{
     zone::{
         access::{AccessList, KeyList},
         apex::{ZoneServers, ZoneSoa},
+        dataset::Kind,
         snapshot::{Content, Snapshot, Zone},
     },
 };
@@ -58,7 +59,8 @@ fn access(specs: &[&ZoneSpec], good: &GoodData<'_>) -> (Option<Arc<AccessList>>,
 }
 
 /// Puts a zone together from what is of it; without content unless everything that belongs to it is there: half a list may lack
-/// just the exclusions, and a zone without its access list is open to all.
+/// just the exclusions, and a zone without its access list is open to all. A list that has ended consists of what says so alone,
+/// whatever else is there, in files or by command: it must list nothing, and nobody's world.
 fn zone(
     apex: &Name,
     specs: &[&ZoneSpec],
@@ -66,11 +68,15 @@ fn zone(
     is_global_access_complete: bool,
     slots: &LiveSlots,
 ) -> Zone {
-    let (acl, keys, is_access_complete) = access(specs, good);
-    let mut zone = Zone { apex: apex.clone(), content: None, acl, keys, live_slot: slots.slot(apex) };
+    let is_retirement = |spec: &&&ZoneSpec| spec.dataset.kind == Kind::Retired;
+    let is_retired = specs.iter().any(|spec| is_retirement(&spec));
+    let live_slot = if is_retired { LiveSlots::NONE } else { slots.slot(apex) };
+    let (acl, keys, is_access_complete) = if is_retired { (None, None, true) } else { access(specs, good) };
+    let mut zone = Zone { apex: apex.clone(), content: None, acl, keys, live_slot };
     let mut parts: Vec<&ZoneData> = Vec::new();
     let mut newest_s = 0;
-    for spec in specs.iter().filter(|spec| !spec.dataset.kind.is_access()) {
+    let of_entries = specs.iter().filter(|spec| !spec.dataset.kind.is_access());
+    for spec in of_entries.filter(|spec| !is_retired || is_retirement(spec)) {
         let Some((Loaded::Data(data), modified_s)) = good.get(&spec.dataset) else { return zone };
         parts.push(data);
         newest_s = newest_s.max(*modified_s);
@@ -78,8 +84,14 @@ fn zone(
     if !is_access_complete || !is_global_access_complete {
         return zone;
     }
-    let soa = parts.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
-    let servers = parts.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
+    // What says that the list has ended may leave these to the files that it had.
+    let others = specs.iter().filter(|_| is_retired).filter_map(|spec| match good.get(&spec.dataset) {
+        Some((Loaded::Data(data), _)) => Some(data),
+        _ => None,
+    });
+    let heads: Vec<&ZoneData> = parts.iter().copied().chain(others).collect();
+    let soa = heads.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
+    let servers = heads.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
     let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
     let specifications =
         parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
@@ -108,8 +120,9 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
     let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
     let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
     let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };
+    let retired = if content.retirement().is_some() { "; retired, it lists nothing" } else { "" };
     info!(
-        "zone {}: {entries} entries in {}, {:.1} MB, {:.2} s{soa}",
+        "zone {}: {entries} entries in {}, {:.1} MB, {:.2} s{soa}{retired}",
         zone.apex,
         labels.join(" "),
         bytes as f64 / 1e6,

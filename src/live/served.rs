@@ -69,6 +69,9 @@ impl<T> std::ops::Deref for View<T> {
 pub struct LiveSlots(Arc<Mutex<HashMap<Name, u32>>>);
 
 impl LiveSlots {
+    /// Where no zone has anything.
+    pub const NONE: u32 = u32::MAX;
+
     /// The slot of a zone, whether or not it is served now.
     pub fn slot(&self, zone: &Name) -> u32 {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -101,7 +101,8 @@ impl Sections {
             None => (word, None),
         };
         let kind = str::from_utf8(kind).ok().and_then(|kind| kind.parse::<Kind>().ok());
-        let Some(kind) = kind.filter(|kind| !kind.is_access() && *kind != Kind::Combined) else {
+        let Some(kind) = kind.filter(|kind| !kind.is_access() && !matches!(kind, Kind::Combined | Kind::Retired))
+        else {
             return Err(start.wrong(Fault::SectionKind, EXPECTED));
         };
         let subzones = subzones(&mut cursor, reading);

@@ -88,7 +88,7 @@ impl Draft {
     pub(super) fn new(kind: Kind, label: String, settings: InForce, remembered_max: usize) -> Self {
         let lines = match kind {
             Kind::DnSet | Kind::DnHash => EntryLines::Names(Box::default()),
-            Kind::Generic => EntryLines::Records(RecordLines::default()),
+            Kind::Generic | Kind::Retired => EntryLines::Records(RecordLines::new(kind)),
             _ => EntryLines::Addresses(Box::new(AddressLines::new(kind, remembered_max))),
         };
         Self {
@@ -110,7 +110,7 @@ impl Draft {
         let lines = match &self.lines {
             EntryLines::Addresses(lines) => EntryLines::Addresses(Box::new(lines.fork())),
             EntryLines::Names(_) => EntryLines::Names(Box::default()),
-            EntryLines::Records(_) => EntryLines::Records(RecordLines::default()),
+            EntryLines::Records(lines) => EntryLines::Records(lines.fork()),
         };
         let Shared { settings, values, .. } = &self.shared;
         let shared = Shared { settings: settings.clone(), values: values.fork(), words: Words::default() };

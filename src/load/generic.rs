@@ -21,6 +21,7 @@ use super::{
 use crate::{
     wire::rr,
     zone::{
+        dataset::Kind,
         records::{RECORDS_MAX, Record, Records},
         values::{STRING_MAX, TEMPLATE_MAX},
     },
@@ -43,15 +44,30 @@ const TYPE_EXPECTED: &str = "a type of record as A, AAAA, TXT, MX, SRV, CAA or P
 const ASTERISK_EXPECTED: &str =
     "a name without: records have no wildcards, and only an asterisk finds this one (`\\042` if that is meant)";
 
+/// What a list that has ended must not say: clients that find 127.0.0.2 listed take it for one that works (RFC 6471 section 3.3).
+const RETIRED_EXPECTED: &str = "no address of 127.0.0.0/8, since a list that is retired lists nothing";
+
 /// Records of a dataset while its files are read.
 #[derive(Default)]
 pub(super) struct RecordLines {
+    /// They are all that their zone has.
+    is_retired: bool,
     records: Records,
     /// Names that have more than count, in wire format.
     crowded: HashSet<Box<[u8]>>,
 }
 
 impl RecordLines {
+    /// Of a kind that holds records.
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { is_retired: kind == Kind::Retired, ..Self::default() }
+    }
+
+    /// For records that follow, with nothing in it yet.
+    pub(super) fn fork(&self) -> Self {
+        Self { is_retired: self.is_retired, ..Self::default() }
+    }
+
     pub(super) fn line(
         &mut self,
         mut cursor: Cursor<'_>,
@@ -83,7 +99,7 @@ impl RecordLines {
         }
         cursor.skip_blanks();
         let (kind, data) = match word.to_ascii_uppercase().as_slice() {
-            b"A" => (rr::A, address(&mut cursor, reading)?),
+            b"A" => (rr::A, self.address(cursor, reading)?),
             b"TXT" if cursor.is_at_end() => return Err(cursor.wrong(Fault::Record, "a text, or \"\" for an empty one")),
             b"TXT" => (rr::TXT, text(cursor, reading)),
             b"MX" => (rr::MX, mail_exchange(&mut cursor)?),
@@ -98,6 +114,19 @@ impl RecordLines {
             reading.remark(owner_start.line(), too_many(RECORDS_MAX, owner_start.at()));
         }
         Ok(())
+    }
+
+    /// Reads an address; rbldnsd lets anything follow it.
+    fn address(&self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<Vec<u8>, Wrong> {
+        let start = cursor;
+        let address = value::a_record(&mut cursor, [0; 3], true)?;
+        if self.is_retired && address.is_loopback() {
+            return Err(start.wrong(Fault::Record, RETIRED_EXPECTED));
+        }
+        if !cursor.is_done() {
+            reading.remark(cursor.line(), cursor.wrong(Fault::Unused, "nothing behind the address"));
+        }
+        Ok(address.octets().to_vec())
     }
 
     pub(super) fn build(self) -> Records {
@@ -115,15 +144,6 @@ fn owner(cursor: &mut Cursor<'_>) -> Result<NameBuffer, Wrong> {
         name.make_lowercase();
     }
     Ok(name)
-}
-
-/// Reads an address; rbldnsd lets anything follow it.
-fn address(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Result<Vec<u8>, Wrong> {
-    let address = value::a_record(cursor, [0; 3], true)?;
-    if !cursor.is_done() {
-        reading.remark(cursor.line(), cursor.wrong(Fault::Unused, "nothing behind the address"));
-    }
-    Ok(address.octets().to_vec())
 }
 
 /// Reads the rest of a line as text: one or more quoted strings, or everything as it stands.

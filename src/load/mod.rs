@@ -350,7 +350,8 @@ impl<'o> Loader<'o> {
     /// Whether forks may read parts of one list, and be [absorbed](Self::absorb). Others are read in one go: of prefixes, equal
     /// ones are looked for among all, and of records, sections and clients there are few.
     pub fn can_be_parted(&self) -> bool {
-        matches!(self.body, Body::Entries(_)) && !matches!(self.kind, Kind::Ip4Trie | Kind::Ip6Trie | Kind::Generic)
+        matches!(self.body, Body::Entries(_))
+            && !matches!(self.kind, Kind::Ip4Trie | Kind::Ip6Trie | Kind::Generic | Kind::Retired)
     }
 
     /// Prepares to read lines that follow, with everything that is set now, and no entries: for a part of the list where it [can be

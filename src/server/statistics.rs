@@ -26,6 +26,7 @@ impl Operator for Running {
             let mut told = counts(&totals);
             let datasets = zone.content.as_ref().map(|content| content.datasets());
             told.entries = datasets.map(|datasets| datasets.iter().map(|dataset| dataset.len() as u64).sum());
+            told.is_retired = zone.content.as_ref().is_some_and(|content| content.retirement().is_some());
             let by_command = live.zone(zone.live_slot);
             told.live_listings = by_command.map_or(0, LiveZone::listing_count) as u64;
             told.live_exclusions = by_command.map_or(0, LiveZone::exclusion_count) as u64;

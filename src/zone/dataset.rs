@@ -38,11 +38,13 @@ pub enum Kind {
     Acl,
     /// Access keys and what is done with their queries.
     AclKey,
+    /// Plain records of a list that has ended: they are all that its zone has.
+    Retired,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ip4Set,
         Self::Ip4TSet,
         Self::Ip4Trie,
@@ -55,6 +57,7 @@ impl Kind {
         Self::Combined,
         Self::Acl,
         Self::AclKey,
+        Self::Retired,
     ];
 
     /// The word for it in zone specifications and file names.
@@ -72,6 +75,7 @@ impl Kind {
             Self::Combined => "combined",
             Self::Acl => "acl",
             Self::AclKey => "aclkey",
+            Self::Retired => "retired",
         }
     }
 
@@ -115,7 +119,7 @@ impl fmt::Display for Kind {
 /// A word that names no dataset type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown dataset type `{0}`: expected ip4set, ip4tset, ip4trie, ip6trie, ip6tset, ip4seen, dnset, dnhash, generic, combined, acl or aclkey"
+    "unknown dataset type `{0}`: expected ip4set, ip4tset, ip4trie, ip6trie, ip6tset, ip4seen, dnset, dnhash, generic, combined, acl, aclkey or retired"
 )]
 pub struct UnknownKind(pub String);
 

@@ -11,7 +11,7 @@ use super::{
     access::{AccessList, KeyList},
     apex::{ZoneServers, ZoneSoa},
     catalog::Catalog,
-    dataset::{Dataset, Entries, Shape},
+    dataset::{Dataset, Entries, Kind, Shape},
     records::Record,
     ruling::Context,
     subject::Subject,
@@ -153,6 +153,11 @@ impl Content {
     #[inline]
     pub fn own_datasets(&self) -> &[Arc<Dataset>] {
         self.parts.last().map_or(&[], |part| &part.datasets)
+    }
+
+    /// What says that the list has ended, if so: then this is all that the zone has.
+    pub fn retirement(&self) -> Option<&Dataset> {
+        self.own_datasets().iter().find(|dataset| dataset.kind == Kind::Retired).map(Arc::as_ref)
     }
 
     /// Whether the data may still be served.

@@ -182,6 +182,31 @@ fn what_must_not_be_listed_is_refused() {
 }
 
 #[test]
+fn a_list_that_has_ended_takes_no_listings() {
+    let mut world = World::new(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")]);
+    world.list("virbl.tee.gr", "192.0.2.1", Lifetime::Endless);
+    let listed = ["NOERROR", "answer 1.2.0.192.virbl.tee.gr 2100 A 127.0.0.2"];
+    assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), listed);
+    world.drop_file("virbl.tee.gr.retired", "@ TXT \"ended\"\n");
+    let ended = |world: &World| {
+        for question in ["1.2.0.192", "2.0.192", "2.0.0.127"] {
+            assert_eq!(world.ask(&format!("{question}.virbl.tee.gr"), "A"), ["NXDOMAIN"], "{question}");
+        }
+        let refused = refusal(&world.list("virbl.tee.gr", "192.0.2.2", Lifetime::Default));
+        assert!(refused.starts_with("zone virbl.tee.gr is retired and lists nothing (retired:"), "{refused}");
+    };
+    ended(&world);
+    world.restart();
+    ended(&world);
+    assert!(matches!(world.exclude("virbl.tee.gr", "192.0.2.3"), Outcome::Excluded { .. }), "nobody is hurt");
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.3"), Outcome::Delisted);
+    // Whoever takes the end back has what was listed before, as long as that holds.
+    std::fs::remove_file(world.root.path().join("zones/virbl.tee.gr.retired")).expect("removed");
+    world.restart();
+    assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), listed);
+}
+
+#[test]
 fn a_zone_yields_to_all_that_the_other_lists() {
     let files = [("rhsbl.tee.gr.dnset", "a.test\n"), ("wins.example.dnset", "*.wild.test\nmail.file.test\n")];
     let rule = Rule { yields_to: vec![name("wins.example")], ..Rule::default() };

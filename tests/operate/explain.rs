@@ -96,6 +96,25 @@ fn a_zone_that_is_not_loaded_hides_no_other() {
 }
 
 #[test]
+fn a_list_that_has_ended_is_what_excludes_all() {
+    let place = place();
+    place.drop_file("bl.example.retired", "@ TXT ended\n");
+    let live = Live::start(&place, &[]);
+    let [bl, _] = &explain(&live, &place, &["192.0.2.7"])[..] else { panic!("two zones") };
+    assert_eq!(bl["listings"], Value::Array(Vec::new()));
+    let label = format!("retired:{}", place.zone("bl.example.retired").display());
+    assert_eq!(bl["excluded_by"], serde_json::json!([{ "dataset": label }]));
+    let effects: Vec<String> = lines(bl).into_iter().map(|(_, _, effect)| effect).collect();
+    assert_eq!(effects, ["behind"; 2]);
+    let (_, said) = live.tell(&["explain", "192.0.2.7"]);
+    assert!(said.contains(&format!("bl.example: not listed, excluded by {label}")), "{said}");
+    let (is_well, said) = live.tell(&["status"]);
+    assert!(is_well && said.contains("bl.example: 1 entries, retired: it lists nothing\n"), "{said}");
+    let (is_well, said) = live.tell(&["list", "bl.example", "192.0.2.8"]);
+    assert!(!is_well && said.contains("zone bl.example is retired and lists nothing"), "{said}");
+}
+
+#[test]
 fn the_answer_the_line_and_what_stands_behind() {
     let place = place();
     let live = Live::start(&place, &[]);

@@ -213,6 +213,14 @@ pub enum Refusal {
         /// The zone that is asked.
         other: String,
     },
+    /// The list has ended.
+    #[error("zone {zone} is retired and lists nothing ({by}): nothing can be listed there")]
+    Retired {
+        /// The zone.
+        zone: String,
+        /// The dataset that says so.
+        by: String,
+    },
     /// It is in a subzone of a combined dataset, or is one.
     #[error(
         "{subzone} is a subzone of zone {zone}, and what it lists comes from files; what is excluded in {zone} is excluded there, too"

@@ -127,6 +127,11 @@ impl Rule {
         {
             return Some(Refusal::TooLong { what: "name in its zone".into(), max_len: NAME_MAX });
         }
+        if let Verdict::Listed { .. } = verdict
+            && let Some(retirement) = zone.content.as_ref().and_then(Content::retirement)
+        {
+            return Some(Refusal::Retired { zone: zone_name(), by: retirement.label.to_string() });
+        }
         if let Some(holds) = zone.content.as_ref().and_then(|content| other_shape(content, verdict, &change.key)) {
             return Some(Refusal::Shape { zone: zone_name(), holds: holds.to_owned() });
         }
