@@ -14,7 +14,7 @@ use super::{
     zones::{DatasetSpec, ZoneSpec},
 };
 use crate::{
-    load::{Loaded, ZoneData},
+    load::Loaded,
     wire::name::Name,
     zone::{
         access::{AccessList, KeyList},
@@ -68,30 +68,30 @@ fn zone(
     is_global_access_complete: bool,
     slots: &LiveSlots,
 ) -> Zone {
-    let is_retirement = |spec: &&&ZoneSpec| spec.dataset.kind == Kind::Retired;
-    let is_retired = specs.iter().any(|spec| is_retirement(&spec));
+    let is_retirement = |spec: &ZoneSpec| spec.dataset.kind == Kind::Retired;
+    let is_retired = specs.iter().any(|spec| is_retirement(spec));
     let live_slot = if is_retired { LiveSlots::NONE } else { slots.slot(apex) };
     let (acl, keys, is_access_complete) = if is_retired { (None, None, true) } else { access(specs, good) };
     let mut zone = Zone { apex: apex.clone(), content: None, acl, keys, live_slot };
-    let mut parts: Vec<&ZoneData> = Vec::new();
-    let mut newest_s = 0;
-    let of_entries = specs.iter().filter(|spec| !spec.dataset.kind.is_access());
-    for spec in of_entries.filter(|spec| !is_retired || is_retirement(spec)) {
-        let Some((Loaded::Data(data), modified_s)) = good.get(&spec.dataset) else { return zone };
-        parts.push(data);
-        newest_s = newest_s.max(*modified_s);
+    // What says that the list has ended may leave SOA and name servers to the other files.
+    let (mut parts, mut others, mut newest_s) = (Vec::new(), Vec::new(), 0);
+    for spec in specs.iter().filter(|spec| !spec.dataset.kind.is_access()) {
+        let is_part = !is_retired || is_retirement(spec);
+        match good.get(&spec.dataset) {
+            Some((Loaded::Data(data), modified_s)) => {
+                newest_s = newest_s.max(*modified_s);
+                if is_part { &mut parts } else { &mut others }.push(data);
+            }
+            _ if is_part => return zone,
+            _ => {}
+        }
     }
     if !is_access_complete || !is_global_access_complete {
         return zone;
     }
-    // What says that the list has ended may leave these to the files that it had.
-    let others = specs.iter().filter(|_| is_retired).filter_map(|spec| match good.get(&spec.dataset) {
-        Some((Loaded::Data(data), _)) => Some(data),
-        _ => None,
-    });
-    let heads: Vec<&ZoneData> = parts.iter().copied().chain(others).collect();
-    let soa = heads.iter().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
-    let servers = heads.iter().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
+    let heads = || parts.iter().chain(&others);
+    let soa = heads().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
+    let servers = heads().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
     let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
     let specifications =
         parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
@@ -133,6 +133,7 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::ZoneData;
 
     /// Where each zone is compared with each other, so many take minutes.
     #[test]
