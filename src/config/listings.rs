@@ -120,7 +120,7 @@ impl ListingsSpec {
         set(&mut rule.window_s, seconds(self.window, "window")?);
         set(&mut rule.repeat_after_s, seconds(self.repeat_after, "repeat-after")?);
         if let Some(never_list) = self.never_list {
-            let keys = never_list.iter().map(|text| text.parse::<Key>().map_err(anyhow::Error::msg));
+            let keys = never_list.iter().map(|text| never_listed(text).map_err(anyhow::Error::msg));
             rule.never_list = keys.collect::<Result<_, _>>().at_key("never-list")?;
         }
         set(&mut rule.widest_v4, self.widest_v4);
@@ -136,6 +136,18 @@ impl ListingsSpec {
         set(&mut rule.max_listings, self.max_listings);
         let key = said.iter().find_map(|&(key, is_said)| is_said.then_some(key));
         Ok(key.zip(cut_step(rule)))
+    }
+}
+
+/// Reads what is never to be listed. What was meant for addresses must not protect a name that nobody asks for.
+fn never_listed(text: &str) -> Result<Key, String> {
+    let key: Key = text.parse()?;
+    let is_of_address = |octet: &u8| octet.is_ascii_digit() || b"*- ".contains(octet);
+    match &key {
+        Key::Name { name, .. } if name.labels().last().is_some_and(|top| top.iter().all(is_of_address)) => {
+            Err(format!("`{text}` is neither an address as 192.0.2.1, a prefix as 192.0.2.0/24, nor a name"))
+        }
+        _ => Ok(key),
     }
 }
 
@@ -210,6 +222,11 @@ mod tests {
         let message = |text: &str| format!("{:#}", read(text).expect_err("a mistake"));
         assert!(message("lifetime = '0'").contains("`lifetime`: must not be 0"));
         assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
+        for slip in ["192.0.2", "10.0.0.300", "198.51.100.0-255", "203.0.113.*", "*.113", "10", "8.8.8.8 "] {
+            let said = message(&format!("never-list = ['tee.gr', '{slip}']"));
+            assert!(said.starts_with(&format!("`never-list`: `{slip}` is neither an address")), "{said}");
+        }
+        assert!(read("never-list = ['10.tee.gr', '*.4u', 'xn--4', '192.0.2.1', '*.1a']").is_ok());
         assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
         assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
         assert!(message("widest-name = 128").contains("`widest-name`: 128 must be 0 to 127 labels"));
