@@ -50,6 +50,9 @@ pub(super) struct ExplainArguments {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit code: 0 all is well; 1 a dataset is in trouble, of whatever zone, or nobody could be asked."
+)]
 pub(super) struct ReloadArguments {
     /// Take what was refused of this zone after all, and let go of what is gone of it; `@` is the access lists for all, and
     /// several zones take several of these. What is told only now takes another time

@@ -5,7 +5,6 @@ use std::{
     net::Shutdown,
     os::unix::net::UnixStream,
     path::Path,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -57,10 +56,9 @@ pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) 
 }
 
 fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
-    const PATIENCE: Duration = Duration::from_secs(600); // a reload of a very large list
     let path = socket_path(state);
     let mut stream = UnixStream::connect(&path).map_err(|error| anyhow::anyhow!(no_answer(&path, &error)))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(request.patience()))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     let len = line.len();
@@ -85,7 +83,12 @@ fn no_answer(path: &Path, error: &io::Error) -> String {
 
 fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
     let mut answer = String::new();
-    reader.read_line(&mut answer).context("the server did not answer")?;
+    reader.read_line(&mut answer).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            anyhow::anyhow!("the server is there and does not answer: it hangs, or is stopped")
+        }
+        _ => anyhow::Error::new(error).context("the server did not answer"),
+    })?;
     anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
     serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
 }
@@ -105,6 +108,14 @@ mod tests {
             let said = format!("{:#}", read_answer(&mut line.as_bytes()).expect_err(line));
             assert!(said.contains("is it of another version?") && said.contains(why), "{said}");
         }
+    }
+
+    #[test]
+    fn a_server_that_hangs_is_told_of() {
+        let (ours, _theirs) = UnixStream::pair().expect("two ends");
+        ours.set_read_timeout(Some(std::time::Duration::from_millis(10))).expect("set");
+        let said = read_answer(&mut BufReader::new(ours)).expect_err("nobody answers").to_string();
+        assert_eq!(said, "the server is there and does not answer: it hangs, or is stopped");
     }
 
     #[test]

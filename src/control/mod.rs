@@ -100,8 +100,8 @@ const SOCKET_NAME: &str = "control";
 /// Its owner and group may connect: those whom the folder lets in.
 const SOCKET_MODE: u32 = 0o660;
 
-/// Longest request, in octets.
-const REQUEST_MAX_LEN: u64 = 64 * 1024;
+/// Longest request, in octets: whoever holds a folder against what is served names its files, some tens of thousands at most.
+const REQUEST_MAX_LEN: u64 = 4 << 20;
 
 /// What can be asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,6 +140,19 @@ pub enum Request {
         /// What of it. It has a tag of its own: were it one of these (`untagged`), nobody could say why a request cannot be read.
         asked: ListingsRequest,
     },
+}
+
+impl Request {
+    /// How long its answer may take.
+    pub const fn patience(&self) -> Duration {
+        match self {
+            // Very large lists may be read for it, or all of the store written out.
+            Self::Reload { .. } | Self::Explain { .. } | Self::Diff { .. } | Self::Listings { .. } => {
+                Duration::from_secs(600)
+            }
+            Self::Stats | Self::QueryLog | Self::SwitchQueryLog { .. } => Duration::from_secs(30),
+        }
+    }
 }
 
 /// What is answered.

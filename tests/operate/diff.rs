@@ -127,6 +127,19 @@ fn a_drop_is_held_against_a_running_server() {
     assert_eq!(live.ask("1.100.51.198.bl.example"), "2", "nothing has changed by asking");
 }
 
+#[test]
+fn a_folder_of_many_files_is_held_against_a_running_server() {
+    let (old, new) = places();
+    let live = Live::start(&old, &[]);
+    let name = "a-zone-with-quite-a-long-name.example-of-a-blocklist.example";
+    for number in 0..700 {
+        new.drop_file(&format!("{number}.{name}.ip4set"), "192.0.2.1\n");
+    }
+    let folder = new.zones().display().to_string();
+    let (is_same, said) = live.tell(&["diff", "running", &folder]);
+    assert!(!is_same && said.contains(&format!("\n699.{name} (before: nothing)\n")), "{said}");
+}
+
 /// `check ... | head -1` in a script with `pipefail`: what nobody reads decides all the same.
 #[test]
 fn the_gate_stays_shut_when_nobody_reads_to_the_end() {
