@@ -161,7 +161,16 @@ fn many_at_once_are_told_apart() {
     let places: Vec<u64> =
         reply.body["refused"].as_array().expect("a list").iter().filter_map(|one| one["index"].as_u64()).collect();
     assert_eq!(places, [1, 2, 3, 4, 6]);
-    assert!(reply.body["refused"][0]["detail"].as_str().is_some_and(|text| text.contains("192.0.2.0/24")));
+    for (at, why) in
+        [(0, "192.0.2.0/24"), (1, "expected one of `key`, `delist`, `address`"), (4, "as {\"key\": \"192.0.2.1\"}")]
+    {
+        let detail = reply.body["refused"][at]["detail"].as_str().expect("a text");
+        assert!(detail.contains(why), "{detail}");
+    }
+    let lines = "{\"key\":\"192.0.2.1\"}\n{\"key\":\"192.0.2.2\"}\n";
+    let reply = request(&server, "POST", "/v1/zones/bl.example/listings", Some(TOKEN), "application/json", lines);
+    let detail = reply.body["detail"].as_str().expect("a text");
+    assert!(reply.status == 400 && detail.contains("is sent as `Content-Type: application/x-ndjson`"), "{detail}");
 }
 
 #[test]

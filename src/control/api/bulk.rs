@@ -154,9 +154,16 @@ pub(super) fn read_all(
     body: &[u8],
     is_lines: bool,
 ) -> Result<impl Iterator<Item = Result<Change, String>>, Problem> {
-    let texts =
-        if is_lines { lines(body)? } else { parse::<Vec<&RawValue>>(body)?.into_iter().map(RawValue::get).collect() };
+    let texts = if is_lines { lines(body)? } else { array(body)? };
     Ok(texts.into_iter().map(move |text| read(zone, text)))
+}
+
+fn array(body: &[u8]) -> Result<Vec<&str>, Problem> {
+    let texts = parse::<Vec<&RawValue>>(body).map_err(|mut problem| {
+        problem.detail.push_str("; a change on each line is sent as `Content-Type: application/x-ndjson`");
+        problem
+    })?;
+    Ok(texts.into_iter().map(RawValue::get).collect())
 }
 
 fn lines(body: &[u8]) -> Result<Vec<&str>, Problem> {
@@ -166,14 +173,20 @@ fn lines(body: &[u8]) -> Result<Vec<&str>, Problem> {
 }
 
 fn read(zone: &Name, text: &str) -> Result<Change, String> {
+    // Here a change says of what it is, too.
+    let whole = |error: String| {
+        error
+            .replace("{\"for\": \"1h\"}", "{\"key\": \"192.0.2.1\"}")
+            .replace("expected one of ", "expected one of `key`, `delist`, ")
+    };
     let mut fields: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| plain(&error))?;
+        serde_json::from_str(text).map_err(|error| whole(plain(&error)))?;
     let mut head = serde_json::Map::new();
     for name in ["key", "delist"] {
         head.extend(fields.remove_entry(name));
     }
     let head: Head = serde_json::from_value(head.into()).map_err(|error| error.to_string())?;
-    let body = PutBody::read(fields)?;
+    let body = PutBody::read(fields).map_err(whole)?;
     let reason = body.reason.clone();
     let op = if head.delist { Op::Delist } else { body.op().map_err(|problem| problem.detail)? };
     Ok(Change { zone: zone.clone(), key: head.key, op, reason })
