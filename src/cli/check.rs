@@ -24,6 +24,7 @@ use crate::{
         reloader::{DatasetReport, Reloader},
         zones::NamedZone,
     },
+    load::counted,
     net,
     server::{
         probe::{Probe, probes, without_access_lists},
@@ -274,9 +275,9 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
             Ok(_) => writeln!(out, "error: nothing to serve: {}", none_named(&config.zones))?,
         }
     }
-    let count = |number: u64, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-    let zones = count(checked.zones.len() as u64, "zone");
-    writeln!(out, "{zones}, {}, {}", count(checked.errors, "error"), count(checked.warnings, "warning"))?;
+    let zones = counted(checked.zones.len(), "zone", "zones");
+    let errors = counted(checked.errors, "error", "errors");
+    writeln!(out, "{zones}, {errors}, {}", counted(checked.warnings, "warning", "warnings"))?;
     Ok(checked)
 }
 
@@ -365,21 +366,18 @@ fn report_zone(snapshot: &Snapshot, zone: &Zone, now_s: u64, out: &mut impl Writ
     let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
     told.entries = Some(entries);
     told.bytes = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
+    let shown = counted(entries, "entry", "entries");
+    let of = counted(datasets.len(), "dataset", "datasets");
     let retired = if content.retirement().is_some() { "; retired, it lists nothing" } else { "" };
-    writeln!(
-        out,
-        "zone {}: {entries} entries in {} datasets, {} bytes{retired}",
-        zone.apex,
-        datasets.len(),
-        told.bytes
-    )?;
+    writeln!(out, "zone {}: {shown} in {of}, {} bytes{retired}", zone.apex, told.bytes)?;
     let lifetimes = datasets.iter().map(|dataset| dataset.lifetimes(now_s)).fold(Lifetimes::default(), Lifetimes::and);
     told.next_expiry_s = lifetimes.next_s;
     if let Some(next_s) = lifetimes.next_s.map(u64::from) {
         let ending = lifetimes.ending - lifetimes.over;
+        let ending = counted(ending, "listing or exclusion ends by itself", "listings or exclusions end by themselves");
         writeln!(
             out,
-            "zone {}: {ending} listings or exclusions end by themselves, the next at {}, {} from now",
+            "zone {}: {ending}, the next at {}, {} from now",
             zone.apex,
             clock::date(next_s),
             humantime::format_duration(Duration::from_secs(next_s - now_s))

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     control::{self, Answer, Explanation, Ground, Request, Statistics, ask},
     live::{citations::Effect, clock},
-    load::Options,
+    load::{Options, counted},
 };
 
 /// So many files that are passed over are shown: the folder may be another's.
@@ -177,7 +177,7 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
             is_well = super::listings::is_well(told);
         }
         Answer::Reloaded { loaded, let_go, troubles } => {
-            line(&format!("{loaded} dataset{} read", if *loaded == 1 { "" } else { "s" }));
+            line(&format!("{} read", counted(*loaded, "dataset", "datasets")));
             for dataset in let_go {
                 line(&format!("{dataset}: let go, and served no more"));
             }
@@ -208,7 +208,7 @@ fn show_status(statistics: &Statistics, line: &mut impl FnMut(&str)) {
             line(&format!("{name}: not loaded, answers SERVFAIL"));
             continue;
         };
-        let mut text = format!("{name}: {entries} entries");
+        let mut text = format!("{name}: {}", counted(entries, "entry", "entries"));
         if zone.is_retired {
             text += ", retired: it lists nothing";
         }

@@ -22,6 +22,7 @@ use crate::{
         clock,
         listings::{Event, Key, Lifetime, Op, Outcome, Record, Verdict},
     },
+    load::counted,
 };
 
 #[derive(Debug, clap::Args)]
@@ -379,7 +380,7 @@ fn show_report(report: &BulkReport) -> Vec<String> {
     let mut lines: Vec<String> =
         report.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.text)).collect();
     if report.faulty > report.faults.len() {
-        lines.push(format!("and {} lines more", report.faulty - report.faults.len()));
+        lines.push(format!("and {} more", counted(report.faulty - report.faults.len(), "line", "lines")));
     }
     lines.push(words.join(", "));
     lines

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     config,
     live::{reloader::ReloadReport, zones::ZoneSource},
+    load::counted,
     metrics::LogDrops,
     server::{Bound, Personality, Running, Signal},
 };
@@ -127,7 +128,7 @@ impl Personality for Plain<'_> {
             let place = self.folder.as_ref().map(|folder| format!(" in {}", folder.display())).unwrap_or_default();
             warn!("no zones yet{place}: files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive");
         }
-        info!("serving {zones} zone{}", if zones == 1 { "" } else { "s" });
+        info!("serving {}", counted(zones, "zone", "zones"));
         Ok(())
     }
 

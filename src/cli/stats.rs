@@ -15,6 +15,7 @@ use super::{
 use crate::{
     control::{Answer, NO_ZONE, Request, Statistics, ZoneStatistics},
     live::clock,
+    load::counted,
 };
 
 /// What is counted to make a rate, unless told otherwise.
@@ -160,10 +161,9 @@ fn hits(before: &ZoneStatistics, now: &ZoneStatistics) -> String {
 
 /// How much of a zone is listed and excluded by command, if anything is.
 pub(super) fn by_command(zone: &ZoneStatistics) -> Option<String> {
-    let counted = [(zone.live_listings, "listing"), (zone.live_exclusions, "exclusion")];
-    let counted = counted.iter().filter(|(count, _)| *count > 0);
-    let words: Vec<_> =
-        counted.map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" })).collect();
+    let sorts = [(zone.live_listings, "listing", "listings"), (zone.live_exclusions, "exclusion", "exclusions")];
+    let sorts = sorts.into_iter().filter(|(count, ..)| *count > 0);
+    let words: Vec<_> = sorts.map(|(count, one, many)| counted(count, one, many)).collect();
     (!words.is_empty()).then(|| format!("{} by command", words.join(" and ")))
 }
 

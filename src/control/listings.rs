@@ -27,6 +27,7 @@ use crate::{
         },
         served::Cell,
     },
+    load::counted,
     wire::name::Name,
 };
 
@@ -443,10 +444,8 @@ async fn bulk<T>(
             }
         }
         if let Some((why, line)) = failed {
-            let done = report.done();
-            return Err(Unmet::Failed(format!(
-                "{done} changes are done; of those from line {line} on, some met this: {why}"
-            )));
+            let done = counted(report.done(), "change is", "changes are");
+            return Err(Unmet::Failed(format!("{done} done; of those from line {line} on, some met this: {why}")));
         }
         if is_end {
             return ended(fault, reading.number(), report);
@@ -462,7 +461,10 @@ fn apart<T>(read: io::Result<Option<T>>) -> (Option<T>, Option<io::Error>) {
 /// The answer when all that could be read is done.
 fn ended(fault: Option<io::Error>, line: usize, report: BulkReport) -> Told {
     match fault {
-        Some(why) => Err(Unmet::Wrong(format!("{why}; stopped at line {line}, after {} changes", report.done()))),
+        Some(why) => {
+            let done = counted(report.done(), "change", "changes");
+            Err(Unmet::Wrong(format!("{why}; stopped at line {line}, after {done}")))
+        }
         None => Ok(ListingsAnswer::Report { report }),
     }
 }

@@ -14,7 +14,7 @@ use super::{
     zones::{DatasetSpec, ZoneSpec},
 };
 use crate::{
-    load::Loaded,
+    load::{Loaded, counted},
     wire::name::Name,
     zone::{
         access::{AccessList, KeyList},
@@ -122,8 +122,9 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
     let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };
     let retired = if content.retirement().is_some() { "; retired, it lists nothing" } else { "" };
     info!(
-        "zone {}: {entries} entries in {}, {:.1} MB, {:.2} s{soa}{retired}",
+        "zone {}: {} in {}, {:.1} MB, {:.2} s{soa}{retired}",
         zone.apex,
+        counted(entries, "entry", "entries"),
         labels.join(" "),
         bytes as f64 / 1e6,
         took.as_secs_f64()

@@ -13,7 +13,7 @@ use std::{fmt, mem::discriminant, net::IpAddr};
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::{
-    load::{Loaded, Report},
+    load::{Loaded, Report, counted},
     wire::name::{Name, QueryName},
     zone::{
         addresses::Addresses,
@@ -164,7 +164,8 @@ impl fmt::Display for Breach {
         match self {
             Self::Collapsed { old, new } => write!(
                 out,
-                "{new} entries where there were {old}: see whether the file is complete (`min-share` sets how far a list may shrink)"
+                "{} where there were {old}: see whether the file is complete (`min-share` sets how far a list may shrink)",
+                counted(*new, "entry", "entries")
             ),
             Self::World { share } => write!(
                 out,
@@ -198,7 +199,9 @@ impl fmt::Display for Breach {
                  rename it (`refuse-cut-short`)"
             ),
             Self::BadLines { bad, lines } => {
-                write!(out, "{bad} of {lines} lines are bad: see whether it is a file of that type (`max-bad-share`)")
+                let lines = counted(*lines, "line", "lines");
+                let are = if *bad == 1 { "is" } else { "are" };
+                write!(out, "{bad} of {lines} {are} bad: see whether it is a file of that type (`max-bad-share`)")
             }
             Self::Expired => write!(out, "the data have expired already: see their $TIMESTAMP and who makes them"),
             Self::AccessLines { bad } => write!(

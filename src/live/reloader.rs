@@ -40,7 +40,12 @@ use super::{
     watched_folders::{WatchedFolders, watched_folders},
     zones::{DatasetSpec, NamedZone, ZoneSource, ZoneSpec},
 };
-use crate::{load::Options, metrics::ZoneCounters, wire::name::Name, zone::snapshot::Snapshot};
+use crate::{
+    load::{Options, counted},
+    metrics::ZoneCounters,
+    wire::name::Name,
+    zone::snapshot::Snapshot,
+};
 
 /// Why files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -417,7 +422,9 @@ impl Reloader {
         held.failure = None;
         let given_back = before.filter(|_| is_unchanged).map_or(0, |before| before.entries.saturating_sub(entry_count));
         if given_back > 0 {
-            info!(dataset = %dataset, "{given_back} entries that were over are given back");
+            let entries = counted(given_back, "entry", "entries");
+            let were = if given_back == 1 { "was over is" } else { "were over are" };
+            info!(dataset = %dataset, "{entries} that {were} given back");
         }
         self.status.settle(dataset);
         self.status.loaded(self.zones_of(dataset), now_s, given_back as u64);

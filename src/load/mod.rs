@@ -61,7 +61,7 @@ pub use self::{
     cursor::time_s,
     lines::{Lines, RawLine},
     parts::{Part, parts},
-    report::{Fault, Remark, Report, Severity},
+    report::{Fault, Remark, Report, Severity, counted},
     special::TTL_MAX_S,
 };
 use crate::{

@@ -278,6 +278,11 @@ impl fmt::Display for Report {
     }
 }
 
+/// So many of something, in words for people.
+pub fn counted<N: Copy + fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == N::from(1) { one } else { many })
+}
+
 /// The part of a line around `at` that fits a message.
 fn show(line: &[u8], at: usize) -> String {
     let start = if at < SHOWN_LEN * 2 / 3 { 0 } else { (at - SHOWN_BEFORE).min(line.len()) };

@@ -204,7 +204,7 @@ fn an_operators_morning() {
     assert!(site.ask("x.b.test.rhsbl.tee.gr", 1)[1].ends_with("A 127.0.0.9"));
 
     for (words, line) in [
-        (&["status"][..], "entries, 2 listings and 1 exclusion by command\n"),
+        (&["status"][..], "1 entry, 2 listings and 1 exclusion by command\n"),
         (&["stats", "--every", "1ms"], ", 2 listings and 1 exclusion by command"),
     ] {
         let (text, _) = site.run(words);
@@ -370,7 +370,7 @@ fn a_line_counts_with_its_end() {
     // What stands before a line that is too long is done, also where there is much behind it.
     let long = format!("10.0.0.3\n10.0.0.x\n10.0.0.4 1h {}\n{}", "x".repeat(20_000), "10.0.0.5\n".repeat(100_000));
     let (text, is_well) = site.run_with(&["list", "virbl.tee.gr", "-"], &long);
-    assert!(!is_well && text.contains("longer than 16384 octets; stopped at line 3, after 1 changes"), "{text}");
+    assert!(!is_well && text.contains("longer than 16384 octets; stopped at line 3, after 1 change"), "{text}");
     assert!(listed().contains("10.0.0.3 ") && !listed().contains("10.0.0.5"), "{}", listed());
     let (text, is_well) = site.run_with(&["listings", "import", "-"], &format!("{exported}{}", "x".repeat(20_000)));
     assert!(!is_well && text.contains("stopped at line 3, after 2 changes"), "{text}");

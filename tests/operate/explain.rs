@@ -109,7 +109,7 @@ fn a_list_that_has_ended_is_what_excludes_all() {
     let (_, said) = live.tell(&["explain", "192.0.2.7"]);
     assert!(said.contains(&format!("bl.example: not listed, excluded by {label}")), "{said}");
     let (is_well, said) = live.tell(&["status"]);
-    assert!(is_well && said.contains("bl.example: 1 entries, retired: it lists nothing\n"), "{said}");
+    assert!(is_well && said.contains("bl.example: 1 entry, retired: it lists nothing\n"), "{said}");
     let (is_well, said) = live.tell(&["list", "bl.example", "192.0.2.8"]);
     assert!(!is_well && said.contains("zone bl.example is retired and lists nothing"), "{said}");
 }
@@ -309,7 +309,7 @@ fn a_file_by_itself() {
     let (said, errors, _) = dnsbld(&["explain", "--from", &file, "2001:db8::1"]);
     assert!(said.starts_with("bl.example: listed as 127.0.0.4"), "{said}{errors}");
     let (said, errors, code) = dnsbld(&["check", &file]);
-    assert!(code == 0 && said.contains("zone bl.example: 1 entries in 1 datasets"), "{said}{errors}");
+    assert!(code == 0 && said.contains("zone bl.example: 1 entry in 1 dataset,"), "{said}{errors}");
     let (said, errors, code) = dnsbld(&["dump", &file]);
     assert!(code == 0 && said.contains("$ORIGIN\tbl.example."), "{said}{errors}");
     let odd = place.at("hosts").display().to_string();

@@ -81,7 +81,7 @@ fn a_zone_that_expires_is_told_of() {
     live.await_words(&words);
     assert_eq!(live.ask("2.0.0.127.bl.example"), "SERVFAIL");
     let (is_well, said) = live.tell(&["status"]);
-    assert!(!is_well && said.contains(&format!("bl.example: 1 entries, but {words}")), "{said}");
+    assert!(!is_well && said.contains(&format!("bl.example: 1 entry, but {words}")), "{said}");
     let (is_well, said) = live.tell(&["stats", "--every", "100ms"]);
     assert!(!is_well && said.contains(&format!("EXPIRED at {end}, answers SERVFAIL")), "{said}");
     let (_, said) = live.tell(&["explain", "127.0.0.2"]);

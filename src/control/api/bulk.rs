@@ -26,6 +26,7 @@ use crate::{
         tally::Upshot,
     },
     live::listings::{Applied, Batch, Change, Key, Op, Outcome, StoreError},
+    load::counted,
     wire::name::Name,
 };
 
@@ -74,7 +75,8 @@ impl BulkReply {
         let done: usize = self.outcomes.iter().filter(|(outcome, _)| is_done(outcome)).map(|(_, count)| count).sum();
         let mut problem = Problem::from(why);
         if done > 0 {
-            problem.detail = format!("{done} changes are done; some others met this: {}", problem.detail);
+            let done = counted(done, "change is", "changes are");
+            problem.detail = format!("{done} done; some others met this: {}", problem.detail);
         }
         problem
     }

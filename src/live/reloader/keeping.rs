@@ -6,12 +6,15 @@ use std::collections::HashSet;
 use tracing::{error, warn};
 
 use super::{Reloader, SMALL_MAX, Settings};
-use crate::live::{
-    clock,
-    held::{GoodVersion, Held},
-    kept::KeptVersion,
-    loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
-    zones::{DatasetSpec, ZoneSource},
+use crate::{
+    live::{
+        clock,
+        held::{GoodVersion, Held},
+        kept::KeptVersion,
+        loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
+        zones::{DatasetSpec, ZoneSource},
+    },
+    load::counted,
 };
 
 impl Reloader {
@@ -100,10 +103,10 @@ impl Reloader {
         let failure = self.held.get(dataset).and_then(|held| held.failure.as_ref());
         error!(
             dataset = %dataset,
-            "{}; the last good version is served instead, kept at {} with {} entries, until it is mended{or_accept}",
+            "{}; the last good version is served instead, kept at {} with {}, until it is mended{or_accept}",
             failure.map_or("", |failure| &failure.text),
             clock::date(kept.loaded_s),
-            kept.entries
+            counted(kept.entries, "entry", "entries")
         );
         true
     }
