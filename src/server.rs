@@ -391,7 +391,7 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
     let kept = state.and_then(|state| match Kept::new(state, config.kept_max_bytes) {
         Ok(kept) => Some(kept),
         Err(error) => {
-            let remedy = remedy(state, error.kind());
+            let remedy = remedy(state, &error);
             warn!(state = %state.display(), "last good versions are not kept: {error}: {remedy}, and restart the server");
             None
         }

@@ -220,7 +220,7 @@ pub fn bind(state: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let advise = |error: io::Error| match error.kind() {
         // Those say it.
         io::ErrorKind::AddrInUse | io::ErrorKind::AlreadyExists => error,
-        kind => io::Error::new(kind, format!("{error}: {}", remedy(state, kind))),
+        kind => io::Error::new(kind, format!("{error}: {}", remedy(state, &error))),
     };
     claim(&path, UnixStream::connect(&path).map(drop)).map_err(advise)?;
     let listener = std::os::unix::net::UnixListener::bind(&path).map_err(advise)?;

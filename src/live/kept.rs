@@ -176,7 +176,7 @@ impl Kept {
         };
         let errors: Vec<_> = entries.flatten().filter_map(|entry| tidy(entry.path())).collect();
         if let Some(error) = errors.first() {
-            let remedy = remedy(&self.folder, error.kind());
+            let remedy = remedy(&self.folder, error);
             let count = errors.len();
             warn!(folder = %self.folder.display(), "{count} of the last good versions cannot be tidied: {error}: {remedy}");
         }

@@ -24,15 +24,17 @@ pub fn is_nothing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG))
 }
 
-/// What to do where something in a state folder cannot be made or written.
-pub fn remedy(folder: &Path, kind: io::ErrorKind) -> String {
-    match kind {
-        io::ErrorKind::PermissionDenied => format!(
-            "make {} and what is in it writable for the user that the server runs as (uid {})",
-            folder.display(),
-            geteuid()
-        ),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("make room in {}", folder.display()),
+/// What to do where something in a state folder cannot be made, opened or written.
+pub fn remedy(folder: &Path, error: &io::Error) -> String {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let folder = folder.display();
+    match error.kind() {
+        PermissionDenied => {
+            format!("make {folder} and what is in it writable for the user that the server runs as (uid {})", geteuid())
+        }
+        ReadOnlyFilesystem => format!("mount what {folder} is on so that it can be written"),
+        StorageFull | QuotaExceeded => format!("make room in {folder}"),
+        _ if error.raw_os_error() == Some(libc::EIO) => "see what the system says of that disk".to_owned(),
         _ => "name another folder (`state` or --state)".to_owned(),
     }
 }
@@ -44,9 +46,13 @@ mod tests {
     #[test]
     fn who_lacks_what_is_named() {
         let folder = Path::new("/var/lib/dnsbld");
-        let said = remedy(folder, io::ErrorKind::PermissionDenied);
-        assert!(said.starts_with("make /var/lib/dnsbld and what is in it writable for the user"), "{said}");
-        assert!(said.ends_with(&format!(" (uid {})", geteuid())), "{said}");
-        assert_eq!(remedy(folder, io::ErrorKind::StorageFull), "make room in /var/lib/dnsbld");
+        let said = |number| remedy(folder, &io::Error::from_raw_os_error(number));
+        let writable = said(libc::EACCES);
+        assert!(writable.starts_with("make /var/lib/dnsbld and what is in it writable for the user"), "{writable}");
+        assert!(writable.ends_with(&format!(" (uid {})", geteuid())), "{writable}");
+        assert_eq!(said(libc::ENOSPC), "make room in /var/lib/dnsbld");
+        assert_eq!(said(libc::EROFS), "mount what /var/lib/dnsbld is on so that it can be written");
+        assert_eq!(said(libc::EIO), "see what the system says of that disk");
+        assert_eq!(said(libc::ENAMETOOLONG), "name another folder (`state` or --state)");
     }
 }

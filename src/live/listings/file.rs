@@ -15,7 +15,7 @@ use super::{
     StoreError,
     store::{StoreFault, caught, make_tables},
 };
-use crate::live::state::is_nothing;
+use crate::live::state::{is_nothing, remedy};
 
 /// Name of the file in the state folder.
 const FILE_NAME: &str = "listings.redb";
@@ -191,11 +191,7 @@ fn is_of_system(path: &Path, error: &io::Error) -> bool {
 
 /// What it means that the system does not let a store be opened.
 fn barred(path: &Path, error: &io::Error, may_hold_listings: bool) -> StoreError {
-    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    let remedy = match error.kind() {
-        PermissionDenied | ReadOnlyFilesystem => "see to it that the server's user can write it and its folder",
-        _ => "see what the system says of that disk",
-    };
+    let remedy = remedy(folder_of(path), error);
     let then = if may_hold_listings { "it is tried again by itself" } else { "restart the server then" };
     StoreError::Closed(format!("{}: {error}: {remedy}; {then}", path.display()))
 }
@@ -230,8 +226,11 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
 
 /// A file that is new is safe once its folder is on the disk as well.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn lock_of(path: &Path) -> PathBuf {
@@ -376,12 +375,12 @@ mod tests {
         assert!(why.contains("Read-only file system") && why.ends_with("restart the server then"), "{why}");
         closed(&path);
         for (error, remedy) in [
-            (libc::EROFS, "the server's user can write it and its folder; it is tried again"),
-            (libc::EACCES, "the server's user can write it and its folder; it is tried again"),
-            (libc::EIO, "see what the system says of that disk; it is tried again"),
+            (libc::EROFS, "so that it can be written"),
+            (libc::EACCES, "and what is in it writable for the user"),
+            (libc::EIO, "see what the system says of that disk"),
         ] {
             let why = barred(error);
-            assert!(why.contains(remedy), "{why}");
+            assert!(why.contains(remedy) && why.ends_with("; it is tried again by itself"), "{why}");
         }
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).expect("a link");
         assert!(may_hold_listings(&folder.path().join("link")), "to a disk that is not mounted, perhaps");
