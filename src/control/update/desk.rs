@@ -34,7 +34,7 @@ use crate::{
     },
     live::{
         clock,
-        listings::{Batch, Change, Door, Listings, Origin, Outcome, StoreError},
+        listings::{Batch, Change, Door, Listings, Origin, Outcome, Refusal, StoreError},
         served::{Cell, LiveCell},
     },
     net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
@@ -409,14 +409,13 @@ impl Attempt {
 
     /// What is done is done as a whole, so one refusal tells it all.
     fn rcode_of(&self, outcomes: &[Outcome]) -> Rcode {
-        let refusals = outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Refused { refusal } => Some(refusal),
-            _ => None,
-        });
         let mut rcode = Rcode::NoError;
-        for refusal in refusals {
-            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {refusal}");
+        for outcome in outcomes {
+            let Outcome::Refused { refusal } = outcome else { continue };
             rcode = Rcode::Refused;
+            if *refusal != Refusal::NotAlone {
+                info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {refusal}");
+            }
         }
         rcode
     }

@@ -59,7 +59,6 @@ const OTHER_TYPE: Objection =
     Objection::new(Rcode::Refused, "a record is neither A nor TXT, and the zone's own records come from its files");
 const NO_KEY: Objection =
     Objection::new(Rcode::Refused, "a name stands for no address, prefix or domain that the zone takes");
-const EXCLUDED: Objection = Objection::new(Rcode::Refused, "a key was excluded by command, and no update undoes that");
 const TWO_VALUES: Objection = Objection::new(Rcode::Refused, "a name has two records of one type");
 
 /// What is said of a key at that moment.
@@ -88,13 +87,6 @@ impl Value {
     }
 }
 
-/// What stands at a key now.
-enum Standing {
-    Nothing,
-    Listed(Value),
-    Excluded,
-}
-
 /// What an update needs to be planned.
 pub struct Planner<'a> {
     /// The update.
@@ -119,7 +111,7 @@ impl Planner<'_> {
             let Some(key) = self.key_of(edit)? else { continue };
             let known = targets.iter().position(|target| target.key == key);
             let index = known.unwrap_or_else(|| {
-                targets.push(Target::new(key.clone(), self.standing(&key, lookup)));
+                targets.push(Target::new(key.clone(), self.listed(&key, lookup)));
                 targets.len() - 1
             });
             targets[index].take(edit, self.codes.of_key(&key))?;
@@ -145,10 +137,7 @@ impl Planner<'_> {
     fn check_prerequisites(&self, lookup: Lookup<'_>) -> Result<(), Objection> {
         let value_at = |owner: &Name| {
             let key = owner::key(owner, self.holds)?;
-            match self.standing(&key, lookup) {
-                Standing::Listed(value) => Some((value, self.codes.of_key(&key))),
-                Standing::Nothing | Standing::Excluded => None,
-            }
+            self.listed(&key, lookup).map(|value| (value, self.codes.of_key(&key)))
         };
         let holds = |has: bool, wanted: bool, missing, existing| match (has, wanted) {
             (true, false) => Err(Objection::new(existing, UNMET)),
@@ -176,14 +165,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn standing(&self, key: &Key, lookup: Lookup<'_>) -> Standing {
-        let record = lookup(&self.update.zone, key);
-        match record.filter(|record| record.until_s.is_none_or(|until_s| until_s > self.now_s)) {
-            None => Standing::Nothing,
-            Some(Record { verdict: Verdict::Excluded, .. }) => Standing::Excluded,
-            Some(Record { verdict: Verdict::Listed { address, text }, .. }) => {
-                Standing::Listed(Value { address, text: text.filter(|text| !text.is_empty()) })
-            }
+    /// What a key is listed with now. What is excluded has no records to an update; that none undoes it, the listings see to.
+    fn listed(&self, key: &Key, lookup: Lookup<'_>) -> Option<Value> {
+        let record = lookup(&self.update.zone, key).filter(|record| record.in_force(self.now_s))?;
+        match record.verdict {
+            Verdict::Excluded => None,
+            Verdict::Listed { address, text } => Some(Value { address, text: text.filter(|text| !text.is_empty()) }),
         }
     }
 }
@@ -191,8 +178,6 @@ impl Planner<'_> {
 /// A key that is edited, edit by edit.
 struct Target {
     key: Key,
-    /// Somebody said that this is not to be listed: no message of a program undoes that.
-    is_excluded: bool,
     was_listed: bool,
     /// What is listed, by now.
     value: Option<Value>,
@@ -210,18 +195,12 @@ fn longest(data: &[(Datum, u32)]) -> Option<u32> {
 }
 
 impl Target {
-    fn new(key: Key, standing: Standing) -> Self {
-        let (value, is_excluded) = match standing {
-            Standing::Nothing => (None, false),
-            Standing::Excluded => (None, true),
-            Standing::Listed(value) => (Some(value), false),
-        };
-        Self { key, is_excluded, was_listed: value.is_some(), value, is_deleted: false, added: None, data: Vec::new() }
+    fn new(key: Key, value: Option<Value>) -> Self {
+        Self { key, was_listed: value.is_some(), value, is_deleted: false, added: None, data: Vec::new() }
     }
 
     fn take(&mut self, edit: &Edit, code: Ipv4Addr) -> Result<(), Objection> {
         match edit {
-            Edit::Add { .. } if self.is_excluded => return Err(EXCLUDED),
             // A listing has one record of a type: to lose one of two in silence would be a lie.
             Edit::Add { datum, .. }
                 if self.data.iter().any(|(added, _)| added.rtype() == datum.rtype() && added != datum) =>
