@@ -6,7 +6,8 @@ use tracing::{error, info};
 
 use crate::{
     config::Config,
-    live::listings::{Listings, Places, Settings, StoreError},
+    live::listings::{Listings, Places, Settings, StoreError, WITHOUT_LISTINGS},
+    load::counted,
 };
 
 /// Opens the store in the state folder and serves what is in it. Without it the server runs, and takes no live listings: what
@@ -28,18 +29,13 @@ pub(super) fn open(config: &Config, state: &Path, places: Places) -> Result<List
         Ok(listings) => {
             let (count, exclusion_count) = live.load().counts();
             if count > 0 {
-                info!("{count} live listings, {exclusion_count} of them exclusions");
+                info!("{}, {exclusion_count} of them exclusions", counted(count, "live listing", "live listings"));
             }
             if let Some(why) = listings.alarm().filter(|_| listings.waits()) {
-                error!(
-                    "{why}; until that ends, zones are served as their files say, WITHOUT what was listed or excluded by \
-                     command, and /readyz answers 503"
-                );
+                error!("{why}; until that ends, {WITHOUT_LISTINGS}, and /readyz answers 503");
             }
         }
-        Err(why) => {
-            error!("{why}; zones are served as their files say, WITHOUT what was listed or excluded by command");
-        }
+        Err(why) => error!("{why}; {WITHOUT_LISTINGS}"),
     }
     opened
 }

@@ -61,6 +61,10 @@ use self::{
 use super::served::{Cell, LiveCell, LiveSlots};
 use crate::wire::name::Name;
 
+/// What a server does whose store cannot be had.
+pub const WITHOUT_LISTINGS: &str =
+    "zones are served as their files say, WITHOUT what was listed or excluded by command";
+
 /// Whether a batch is to be done, asked by the writer just before: the argument tells what is said of a key at that moment.
 pub type Condition = Box<dyn FnOnce(&dyn Fn(&Name, &Key) -> Option<Record>) -> bool + Send>;
 
@@ -164,7 +168,7 @@ impl Listings {
             // Nothing is missing from what is served.
             Err(why @ StoreError::Closed(_)) if !may_hold_listings => return Err(why),
             Err(why @ (StoreError::InUse(_) | StoreError::Closed(_))) => {
-                shared.alarm.store(Some(Arc::new(why.to_string())));
+                shared.alarm.store(Some(Arc::new(why)));
             }
             Err(why) => return Err(why),
         }
@@ -198,6 +202,7 @@ impl Listings {
             file: None,
             claim: None,
             rival: None,
+            damaged: None,
             is_doubtful: false,
             is_unproven: false,
             is_to_reopen: false,
@@ -327,13 +332,15 @@ impl Listings {
     }
 
     /// Whether the store cannot be opened yet, for another server that has it or for the system, so that nothing of it is served.
+    /// One that is damaged is not waited for: that does not end by itself.
     pub fn waits(&self) -> bool {
-        !self.0.shared.is_loaded.load(Ordering::Relaxed)
+        let is_damaged = matches!(self.0.shared.alarm.load().as_deref(), Some(StoreError::Unreadable(_)));
+        !is_damaged && !self.0.shared.is_loaded.load(Ordering::Relaxed)
     }
 
     /// Why nothing new is taken, if so.
     pub fn alarm(&self) -> Option<String> {
-        self.0.shared.alarm.load().as_deref().cloned()
+        self.0.shared.alarm.load().as_deref().map(StoreError::to_string)
     }
 
     /// What became of changes since the start, by zone, door, operation and result.

@@ -1,5 +1,7 @@
 //! A disk that fails: what is listed stays, nothing new is taken, and all is well again once the disk is.
 
+mod waiting;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use redb::{Database, StorageBackend, backends::FileBackend};
@@ -311,86 +313,6 @@ fn what_may_be_in_the_store_is_not_said_to_be_undone() {
 }
 
 #[test]
-fn a_store_that_was_removed_is_claimed_before_it_is_written_anew() {
-    let world = World::new(1 << 30);
-    assert!(world.put(1).is_ok());
-    let store = file::path_in(world.root.path());
-    std::fs::remove_file(&store).expect("removed");
-    std::fs::remove_file(store.with_extension("lock")).expect("removed");
-    // Another server has begun.
-    let other = file::Claim::on(&store).expect("free").expect("there are locks");
-    let refused = world.put(2).expect_err("it is the other's");
-    assert!(matches!(&refused, StoreError::InUse(_)), "{refused}");
-    assert!(!store.exists() && world.listings.alarm().is_some());
-    drop(other);
-    assert!(world.put(3).is_ok());
-    assert!(store.exists());
-    assert!(matches!(file::Claim::on(&store), Err(StoreError::InUse(_))), "it is claimed again");
-    std::fs::remove_file(&store).expect("removed");
-    assert!(world.put(4).is_ok(), "what is still claimed is no other's");
-}
-
-#[test]
-fn a_store_that_failed_is_nobody_elses() {
-    let world = World::new(1 << 30);
-    assert!(world.put(1).is_ok());
-    world.faults.is_full.store(true, Relaxed);
-    assert!(world.put(2).is_err());
-    // Another server, which finds the disk well.
-    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
-    let other = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits");
-    assert!(other.waits() && other.alarm().is_some_and(|alarm| alarm.contains("another server uses the store")));
-    world.faults.is_full.store(false, Relaxed);
-    assert!(world.put(3).is_ok());
-    world.listings.stop();
-    other.sweep();
-    assert!(!other.waits(), "{:?}", other.alarm());
-    other.stop();
-}
-
-#[test]
-fn whoever_waits_for_a_store_that_is_gone_begins_anew() {
-    let world = World::new(1 << 30);
-    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
-    let other = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits");
-    let remove = || {
-        for name in ["listings.redb", "listings.lock"] {
-            std::fs::remove_file(world.root.path().join(name)).expect("removed");
-        }
-    };
-    remove();
-    other.sweep();
-    assert!(other.waits(), "the one that has it still runs");
-    assert!(world.put(1).is_ok(), "and writes it anew");
-    other.sweep();
-    assert!(other.alarm().is_some_and(|alarm| alarm.contains("another server uses the store")), "{:?}", other.alarm());
-    world.listings.stop();
-    remove();
-    other.sweep();
-    assert!(!other.waits(), "{:?}", other.alarm());
-    other.stop();
-}
-
-#[test]
-fn a_store_that_is_still_read_is_no_other_servers() {
-    let world = World::new(1 << 30);
-    assert!(world.put(1).is_ok());
-    world.listings.stop();
-    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
-    let listings = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("opened");
-    // As a backup holds it, while the writer closes it for a fault.
-    let reader = listings.0.shared.database().expect("open");
-    listings.0.shared.database.store(None);
-    listings.sweep();
-    let alarm = listings.alarm().expect("it cannot be opened");
-    assert!(alarm.contains("is still read by a backup") && alarm.contains("another program"), "{alarm}");
-    drop(reader);
-    listings.sweep();
-    assert_eq!(listings.alarm(), None);
-    listings.stop();
-}
-
-#[test]
 fn a_panic_of_the_writer_ends_nothing() {
     let mut world = World::new(1 << 30);
     let submit = |world: &World, number: u32, condition: Option<Condition>, fails: bool| {
@@ -492,7 +414,7 @@ fn what_follows_is_counted_as_far_as_that_is_wanted() {
 fn an_alarm_ends_when_there_is_room_again() {
     let world = World::new(1 << 30);
     // As it is said when the disk is nearly full: the store stays open.
-    let alarm = || world.listings.0.shared.alarm.store(Some(Arc::new("no room".to_owned())));
+    let alarm = || world.listings.0.shared.alarm.store(Some(Arc::new(StoreError::Unwritable("no room".to_owned()))));
     alarm();
     world.listings.sweep();
     assert_eq!(world.listings.alarm(), None, "though no change came, and nothing may be thrown away yet");

@@ -25,7 +25,7 @@ use redb::Database;
 use tracing::{error, info};
 
 use super::{
-    Applied, Key, StoreError,
+    Applied, Key, StoreError, WITHOUT_LISTINGS,
     counts::UpdateCounts,
     decide::{Group, Order, expired},
     file::{self, Claim, Disk, FileId, Rival},
@@ -35,7 +35,8 @@ use super::{
     trust::{Clock, Confidence},
 };
 use crate::{
-    live::{served::Cell, state::make_again},
+    live::{loading::Stamp, served::Cell, state::make_again},
+    load::counted,
     wire::name::Name,
 };
 
@@ -65,7 +66,7 @@ pub(super) struct Shared {
     /// Changes that wait.
     pub(super) waiting: AtomicUsize,
     /// Why nothing new is taken, if so.
-    pub(super) alarm: ArcSwapOption<String>,
+    pub(super) alarm: ArcSwapOption<StoreError>,
     /// What became of changes.
     pub(super) counts: UpdateCounts,
     pub(super) path: PathBuf,
@@ -77,8 +78,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
-        let why = || self.alarm.load().as_deref().cloned().unwrap_or_else(|| "it is being opened again".into());
-        self.database.load_full().ok_or_else(|| StoreError::Unreadable(why()))
+        self.database.load_full().ok_or_else(|| match self.alarm.load().as_deref() {
+            Some(StoreError::Unwritable(text) | StoreError::Unsure(text)) => StoreError::Unreadable(text.clone()),
+            Some(why) => why.clone(),
+            None => StoreError::Unreadable("it is being opened again".into()),
+        })
     }
 
     /// Tells an asker what became of its order, and counts that.
@@ -104,6 +108,8 @@ pub(super) struct Writer {
     pub(super) claim: Option<Claim>,
     /// Who has it while this server waits for it.
     pub(super) rival: Option<Rival>,
+    /// The store that is damaged, if it is, and how.
+    pub(super) damaged: Option<(Stamp, StoreError)>,
     /// It panicked, or the store failed: what is served may be other than what the store says.
     pub(super) is_doubtful: bool,
     /// Since then nothing was written: that the store can be opened again does not say that it can be.
@@ -116,8 +122,17 @@ impl Writer {
     /// Opens the store for the first time, and serves what is in it.
     pub(super) fn load(&mut self) -> Result<Arc<Database>, StoreError> {
         let path = &self.shared.path;
+        // All of it would be read again.
+        if let Some((damaged, why)) = &self.damaged
+            && Stamp::read(path).as_ref() == Some(damaged)
+        {
+            return Err(why.clone());
+        }
         let claim = Claim::on(path).inspect_err(|_| self.rival = Rival::at(path))?;
-        let database = file::open(path, &self.shared.disk)?;
+        let database = file::open(path, &self.shared.disk).inspect_err(|why| {
+            let stamp = Stamp::read(path).filter(|_| matches!(why, StoreError::Unreadable(_)));
+            self.damaged = stamp.map(|stamp| (stamp, why.clone()));
+        })?;
         self.file =
             file::file_at(path).map_err(|error| StoreError::Unreadable(format!("{}: {error}", path.display())))?;
         self.serve_store(&database)?;
@@ -523,7 +538,9 @@ impl Writer {
             );
         } else {
             let (count, _) = self.serving.live().counts();
-            info!("the store of live listings can be opened now, and its {count} live listings are served");
+            let served = if count == 1 { "is served" } else { "are served" };
+            let listings = counted(count, "live listing", "live listings");
+            info!("the store of live listings can be opened now, and its {listings} {served}");
         }
         Ok(database)
     }
@@ -541,10 +558,13 @@ impl Writer {
     }
 
     fn alarm(&self, why: &StoreError) {
-        let text = why.to_string();
-        if self.shared.alarm.load().as_deref() != Some(&text) {
-            error!("{text}");
-            self.shared.alarm.store(Some(Arc::new(text)));
+        if self.shared.alarm.load().as_deref() != Some(why) {
+            if self.is_loaded() {
+                error!("{why}");
+            } else {
+                error!("{why}; {WITHOUT_LISTINGS}");
+            }
+            self.shared.alarm.store(Some(Arc::new(why.clone())));
         }
     }
 
