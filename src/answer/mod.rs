@@ -347,7 +347,7 @@ fn in_zone(
     (decision.rcode, decision.verdict) = if found.exists {
         (Rcode::NoError, Verdict::Listed)
     } else {
-        negative::judge(asked, content, relative, &sought, gate, found)
+        negative::judge(asked, content, (relative, asked.name.relative(left)), &sought, gate, found)
     };
     if reply.answer_count() > 0 {
         apex::add_servers(asked, content, apex_at, reply);

@@ -19,12 +19,12 @@ use crate::{
     },
 };
 
-/// The code of the answer, and what is counted.
+/// The code of the answer, and what is counted. `whole` is the relative name with its access key, which leads into no other zone.
 #[inline]
 pub(super) fn judge(
     asked: &Asked<'_>,
     content: &Content,
-    relative: RelativeName<'_>,
+    (relative, whole): (RelativeName<'_>, RelativeName<'_>),
     sought: &Sought<'_>,
     gate: &Gate<'_>,
     found: Found,
@@ -34,7 +34,8 @@ pub(super) fn judge(
             Some(live) => live::anything_below(asked, live, sought, gate, found),
             None => found.below || anything_below(&asked.context, sought, gate),
         }
-        || content.is_non_terminal(relative);
+        || content.is_above_subzone(relative)
+        || content.is_above_zone(whole);
     if exists { (Rcode::NoError, Verdict::EmptyNonTerminal) } else { (Rcode::NxDomain, misuse::verdict(sought)) }
 }
 

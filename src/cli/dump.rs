@@ -331,7 +331,8 @@ impl<W: Write> PartDump<'_, W> {
     fn is_excluded(&self, wire: &[u8]) -> bool {
         let Some(name) = query_name(wire) else { return false };
         self.finds(wire, |finding| matches!(finding, Finding::Excluded))
-            && !self.content.is_non_terminal(name.relative(name.label_count()))
+            && !self.content.is_above_subzone(name.relative(name.label_count()))
+            && !self.content.is_above_zone(name.relative(name.label_count()))
     }
 
     /// Whether any dataset of names finds such a thing.

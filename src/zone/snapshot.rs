@@ -52,8 +52,25 @@ pub struct Content {
     places: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
     has_addresses: bool,
     has_names: bool,
-    /// Names without data above subzones and zones of their own, in wire format without the root octet.
-    non_terminals: HashSet<Box<[u8]>, foldhash::fast::RandomState>,
+    above_subzones: Ancestors,
+    above_zones: Ancestors,
+}
+
+/// Names without data above others, in wire format without the root octet.
+#[derive(Clone, Debug, Default)]
+struct Ancestors(HashSet<Box<[u8]>, foldhash::fast::RandomState>);
+
+impl Ancestors {
+    /// Notes those of a name.
+    fn add(&mut self, name: &Name) {
+        let mut rest = &name.as_wire()[..name.as_wire().len() - 1];
+        while let Some((&length, _)) = rest.split_first() {
+            rest = &rest[1 + usize::from(length)..];
+            if !self.0.contains(rest) {
+                self.0.insert(rest.into());
+            }
+        }
+    }
 }
 
 /// The datasets of one specification by the subzones that they answer in, as names in wire format; in the order in which they are
@@ -124,24 +141,11 @@ impl Content {
         };
         let has_addresses = has(|entries| matches!(entries, Entries::Addresses(_)));
         let has_names = has(|entries| matches!(entries, Entries::Names(_)));
-        let non_terminals = HashSet::default();
-        let mut content = Self { soa, servers, expires_s, parts, places, has_addresses, has_names, non_terminals };
-        for part in 0..content.parts.len() {
-            let name = content.parts[part].name.clone();
-            content.add_ancestors(&name);
+        let (mut above_subzones, above_zones) = (Ancestors::default(), Ancestors::default());
+        for part in &parts {
+            above_subzones.add(&part.name);
         }
-        content
-    }
-
-    /// Notes that the ancestors of a relative name exist.
-    fn add_ancestors(&mut self, name: &Name) {
-        let mut rest = &name.as_wire()[..name.as_wire().len() - 1];
-        while let Some((&length, _)) = rest.split_first() {
-            rest = &rest[1 + usize::from(length)..];
-            if !self.non_terminals.contains(rest) {
-                self.non_terminals.insert(rest.into());
-            }
-        }
+        Self { soa, servers, expires_s, parts, places, has_addresses, has_names, above_subzones, above_zones }
     }
 
     /// Whether everything it holds is asked at its apex.
@@ -213,10 +217,16 @@ impl Content {
         (self.has_addresses, self.has_names)
     }
 
-    /// Whether a relative name stands above a subzone or another zone.
+    /// Whether a relative name stands above a subzone.
     #[inline]
-    pub fn is_non_terminal(&self, name: RelativeName<'_>) -> bool {
-        self.non_terminals.contains(name.octets())
+    pub fn is_above_subzone(&self, name: RelativeName<'_>) -> bool {
+        self.above_subzones.0.contains(name.octets())
+    }
+
+    /// Whether a relative name, access key and all, stands above another zone.
+    #[inline]
+    pub fn is_above_zone(&self, name: RelativeName<'_>) -> bool {
+        self.above_zones.0.contains(name.octets())
     }
 
     /// Each dataset once, whatever its places.
@@ -381,7 +391,7 @@ impl Snapshot {
         for (zone, below) in zones.iter_mut().zip(&below) {
             let Some(content) = &mut zone.content else { continue };
             for name in below {
-                content.add_ancestors(name);
+                content.above_zones.add(name);
             }
         }
         let is_open = acl.is_none() && keys.is_none();

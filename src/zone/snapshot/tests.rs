@@ -100,7 +100,7 @@ fn of_each_specification_the_closest_subzone_answers() {
             let mut subzones = specifications.iter().flatten().flat_map(|(names, _)| names);
             let is_above =
                 subzones.any(|subzone| *subzone != above(asked.len()) && subzone.strip(&above(asked.len())).is_some());
-            assert_eq!(content.is_non_terminal(relative), is_above, "{seed}");
+            assert_eq!(content.is_above_subzone(relative), is_above, "{seed}");
         }
     }
 }
@@ -122,15 +122,15 @@ fn the_closest_of_many_subzones_answers() {
         assert_eq!(content.part(relative).name.to_string(), closest);
     }
     let x = query_name("x");
-    assert!(content.is_non_terminal(x.relative(1)));
-    assert!(!content.is_non_terminal(query_name("y").relative(1)));
+    assert!(content.is_above_subzone(x.relative(1)));
+    assert!(!content.is_above_subzone(query_name("y").relative(1)));
 }
 
 #[test]
 fn what_stands_above_a_zone_exists() {
     let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example")], None, None);
     let content = snapshot.zones()[0].content.as_ref().expect("content");
-    let exists = |text: &str| content.is_non_terminal(query_name(text).relative(1));
+    let exists = |text: &str| content.is_above_zone(query_name(text).relative(1));
     assert!(exists("b.bl.example"));
     assert!(!exists("c.bl.example"));
 }
