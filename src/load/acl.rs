@@ -143,7 +143,8 @@ impl ClientLines {
             return self.actions.default_line(cursor, reading);
         }
         let start = cursor;
-        let net = match address::read_either(&mut cursor, reading.options.allow_host_bits)? {
+        let client = address::read_client(&mut cursor, reading.options.allow_host_bits)?;
+        let net = match client.unmapped() {
             Either::V4(range) => {
                 address::check_size(&start, range, head.max_range_4)?;
                 let length = range.prefix_len().unwrap_or(32);

@@ -287,8 +287,32 @@ pub(super) enum Either {
     V6(u128, u8),
 }
 
-/// Reads a prefix of either family, IPv4 first.
+impl Either {
+    /// What clients of IPv4 show themselves as, if it is `::ffff:0:0/96` or a part of that.
+    pub(super) fn unmapped(self) -> Self {
+        match self {
+            Self::V6(base, length @ 96..) if base >> 32 == 0xffff => {
+                let prefix = (base as u32).prefix(u32::from(length) - 96);
+                Self::V4(Range4 { first: prefix.first, last: prefix.last })
+            }
+            either => either,
+        }
+    }
+}
+
+/// Reads a prefix of either family, IPv4 first. One of IPv6 has a colon: without one, `2001/16` is an IPv4 prefix with a slip.
 pub(super) fn read_either(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result<Either, Wrong> {
+    let start = *cursor;
+    match read_client(cursor, clears_host_bits)? {
+        Either::V6(..) if !start.rest()[..cursor.at() - start.at()].contains(&b':') => {
+            Err(start.wrong(Fault::Address, Forms4::Prefixes.expected()))
+        }
+        either => Ok(either),
+    }
+}
+
+/// The same in an access list, where rbldnsd takes words without a colon too.
+pub(super) fn read_client(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result<Either, Wrong> {
     let start = *cursor;
     let wrong_v4 = match read_v4(cursor, Forms4::Prefixes, clears_host_bits) {
         Ok(range) => return Ok(Either::V4(range)),
@@ -470,6 +494,11 @@ mod tests {
         assert!(wrong("1.2.3.x").expected.contains("IPv4"));
         assert!(wrong("2001:db8::x").expected.contains("IPv6"));
         assert_eq!(wrong("10.1.0.0/8").fault, Fault::HostBits);
+        for slip in ["2001/16", "fe80/10", "2001/16:2:x"] {
+            assert!(wrong(slip).at == 0 && wrong(slip).expected.contains("IPv4"), "{slip}");
+            let client = read_client(&mut Cursor::new(slip.as_bytes()), false);
+            assert!(matches!(client, Ok(Either::V6(..))), "{slip}");
+        }
     }
 
     proptest! {
