@@ -96,12 +96,14 @@ pub fn read(
 fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Change>, String> {
     let (line, is_removal) = line.strip_prefix(b"-").map_or((line, false), |rest| (rest, true));
     let of_addresses = holds.v6.then(|| read_line(line, true, is_removal));
-    let nothing = || Err("the zone holds no entries".to_owned());
-    let of_names = || if holds.names { read_line(line, false, is_removal) } else { nothing() };
+    let of_names = || holds.names.then(|| read_line(line, false, is_removal));
     let read = match of_addresses {
         Some(Ok(read)) => read,
-        Some(Err(wrong)) => of_names().map_err(|_| wrong)?,
-        None => of_names()?,
+        Some(Err(wrong)) => match of_names() {
+            Some(read) => read.map_err(|of_names| format!("{wrong}; or as a name, {of_names}"))?,
+            None => return Err(wrong),
+        },
+        None => of_names().ok_or("the zone holds no entries")??,
     };
     let says_more = read.address.is_some() || read.text.is_some() || read.is_exclusion;
     if is_removal && says_more {
@@ -114,15 +116,16 @@ fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Cha
 }
 
 fn put(read: &SingleLine, now_s: u64) -> Result<Op, String> {
-    let lifetime = match (read.until_s, read.lifetime_s, read.seen_s) {
-        (Some(until_s), ..) => Lifetime::Until(until_s.into()),
+    let lifetime = match (read.until_s.map(u64::from), read.lifetime_s, read.seen_s) {
+        (None, None, _) => Lifetime::Default,
         (None, Some(0), _) => Lifetime::Endless,
         (None, Some(lifetime_s), None) => Lifetime::For(Duration::from_secs(lifetime_s.into())),
-        (None, Some(lifetime_s), Some(seen_s)) => {
-            let seen_s = u64::from(seen_s).min(now_s);
-            Lifetime::Until(seen_s + u64::from(lifetime_s))
+        (Some(until_s), None | Some(0), _) => Lifetime::Until(until_s),
+        // As in files, the earlier of both counts.
+        (until_s, Some(lifetime_s), seen_s) => {
+            let seen_s = seen_s.map_or(now_s, |seen_s| u64::from(seen_s).min(now_s));
+            Lifetime::Until((seen_s + u64::from(lifetime_s)).min(until_s.unwrap_or(u64::MAX)))
         }
-        (None, None, _) => Lifetime::Default,
     };
     let text = read.text.clone().map(String::from_utf8).transpose().map_err(|_| "a text that is not UTF-8")?;
     let verdict = if read.is_exclusion { Verdict::Excluded } else { Verdict::Listed { address: read.address, text } };
@@ -411,6 +414,15 @@ mod tests {
         assert_eq!(ops("::ffff:c000:201", ADDRESSES), [("192.0.2.1".to_owned(), plain())]);
         let endless = listed(None, None, Lifetime::Endless);
         assert_eq!(ops("192.0.2.1 @ lifetime=0", ADDRESSES), [("192.0.2.1".to_owned(), endless)]);
+        for (times, until_s) in [
+            ("until=1900000000;lifetime=1h", NOW_S + 3_600),
+            ("until=1800000060;lifetime=1h", NOW_S + 60),
+            ("until=1800000060;lifetime=0", NOW_S + 60),
+            ("ts=1799999000;until=1800003000;lifetime=1h", NOW_S + 2_600),
+        ] {
+            let ends = listed(None, None, Lifetime::Until(until_s));
+            assert_eq!(ops(&format!("192.0.2.1 @ {times}"), ADDRESSES), [("192.0.2.1".to_owned(), ends)], "{times}");
+        }
         let both = [("spam.example".to_owned(), plain()), ("*.spam.example".to_owned(), plain())];
         assert_eq!(ops(".spam.example", NAMES), both);
         let mixed = Holds { names: true, ..ADDRESSES };
@@ -432,5 +444,8 @@ mod tests {
         }
         assert!(changes(&zone, b"192.0.2.1 \xff", ADDRESSES, NOW_S).is_err(), "not UTF-8");
         assert!(changes(&zone, b"192.0.2.1", Holds::default(), NOW_S).is_err());
+        let both = Holds { names: true, ..ADDRESSES };
+        let why = changes(&zone, b"spam.*.example", both, NOW_S).expect_err("neither");
+        assert!(why.contains("an IPv4 address") && why.contains("as a name, column 6"), "{why}");
     }
 }
