@@ -217,7 +217,7 @@ fn hold_against(
 ) -> anyhow::Result<()> {
     let old = (against != diff::RUNNING).then(|| arguments.zones.other_side(against)).transpose()?;
     // Faults of what is checked were told.
-    let zones = diff::compare(old.as_ref(), &arguments.zones.side()?, SHOWN, &arguments.state, &mut |_, _| ())?;
+    let zones = diff::compare(old.as_ref(), &arguments.zones.side()?, SHOWN, &arguments.state, &mut |_| ())?;
     diff::show(&zones, out)?;
     for zone in &zones {
         for (word, change, limit) in [

@@ -192,7 +192,7 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
             show_status(statistics, &mut line);
             is_well = statistics.is_well();
         }
-        Answer::Difference { zones } => {
+        Answer::Difference { zones, .. } => {
             let mut told = Vec::new();
             super::diff::show(zones, &mut told)?;
             String::from_utf8_lossy(&told).lines().for_each(&mut line);

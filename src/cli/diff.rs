@@ -14,14 +14,14 @@ use super::{
     zones_args::{Loaded, Side, is_config},
 };
 use crate::{
-    control::{Answer, Comparison, Request, ToldAmounts},
+    control::{Answer, Comparison, Request, ToldAmounts, faults},
     live::{
         clock,
         drops::{compare_drops, named_file},
         reloader::DatasetReport,
         zones::DatasetSpec,
     },
-    load::{Options, Report, Severity},
+    load::{Options, Report},
     zone::{difference::difference, ruling::Context},
 };
 
@@ -55,7 +55,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 fn print(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let zones = arguments.state.tell(compare_words(arguments))?;
     let is_same = zones.iter().all(is_same);
-    arguments.state.print(&Answer::Difference { zones })?;
+    // What is wrong with lines was told.
+    arguments.state.print(&Answer::Difference { zones, faults: Vec::new() })?;
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -71,23 +72,33 @@ fn compare_words(arguments: &Arguments) -> anyhow::Result<Vec<Comparison>> {
         None => Side::named(word),
     };
     let old = (old != RUNNING).then(|| side(old)).transpose()?;
-    compare(old.as_ref(), &side(new)?, *show, state, &mut tell_faults)
+    compare(old.as_ref(), &side(new)?, *show, state, &mut tell)
 }
 
-/// Compares what there is, or what a running server serves, with what is to come. `tell` takes what was found in each dataset that
-/// is read here.
+/// Compares what there is, or what a running server serves, with what is to come. `tell` takes what is wrong with the lines of each
+/// dataset that is read for that.
 pub(super) fn compare(
     old: Option<&Side>,
     new: &Side,
     show: usize,
     state: &StateArgument,
-    tell: &mut dyn FnMut(&DatasetSpec, &Report),
+    tell: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Vec<Comparison>> {
     let Some(old) = old else {
         return match state.request(&Request::Diff { drops: new.drops()?, show })? {
-            Answer::Difference { zones } => Ok(zones),
+            Answer::Difference { zones, faults } => {
+                for text in &faults {
+                    tell(text);
+                }
+                Ok(zones)
+            }
             _ => anyhow::bail!("the server answered something else: is it of another version?"),
         };
+    };
+    let mut tell = |dataset: &DatasetSpec, report: &Report| {
+        if let Some(text) = faults(dataset, report) {
+            tell(&text);
+        }
     };
     if new.is_files() && !old.is_files() {
         let drops = new.drops()?;
@@ -123,16 +134,9 @@ pub(super) fn compare(
     Ok(comparisons)
 }
 
-/// Says on standard error what is wrong with the lines of a dataset that is compared, as the log does: those that cannot be read
-/// list nothing.
-fn tell_faults(dataset: &DatasetSpec, report: &Report) {
-    if report.warnings() == 0 {
-        return;
-    }
-    let told = report.remarks().iter().filter(|remark| remark.fault.severity() == Severity::Warning);
-    let sum = format!("{dataset}: {report}; `dnsbld check` shows them\n");
-    let text = told.map(ToString::to_string).chain([sum]).collect::<Vec<_>>().join("\n");
-    match io::stderr().write_all(printable_lines(&text).as_bytes()) {
+/// Says something on standard error.
+fn tell(text: &str) {
+    match io::stderr().write_all(printable_lines(&format!("{text}\n")).as_bytes()) {
         Ok(()) | Err(_) => {} // with standard error gone there is nobody left to tell
     }
 }

@@ -7,7 +7,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::zone::difference::{Amounts, Change, Difference, Item};
+use crate::{
+    live::zones::DatasetSpec,
+    load::{Report, Severity, counted},
+    zone::difference::{Amounts, Change, Difference, Item},
+};
 
 /// How much of each sort.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +68,7 @@ impl ToldAmounts {
 
 impl fmt::Display for ToldAmounts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |count: u128, one: &str, many: &str| {
-            (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
-        };
+        let plural = |count: u128, one: &str, many: &str| (count > 0).then(|| counted(count, one, many));
         let sorts = [
             plural(self.v4.into(), "IPv4 address", "IPv4 addresses"),
             plural(self.v6, "IPv6 address", "IPv6 addresses"),
@@ -103,6 +105,16 @@ pub struct Comparison {
     pub delisted: ToldChange,
     /// What would be listed with other values.
     pub changed: ToldChange,
+}
+
+/// What is wrong with the lines of a dataset that is compared, as the log says it: those that cannot be read list nothing.
+pub fn faults(dataset: &DatasetSpec, report: &Report) -> Option<String> {
+    if report.warnings() == 0 {
+        return None;
+    }
+    let told = report.remarks().iter().filter(|remark| remark.fault.severity() == Severity::Warning);
+    let sum = format!("{dataset}: {report}; `dnsbld check` shows them");
+    Some(told.map(ToString::to_string).chain([sum]).collect::<Vec<_>>().join("\n"))
 }
 
 impl From<&Difference> for Comparison {

@@ -70,7 +70,7 @@ use tracing::{debug, info, warn};
 pub use by_command::ByCommand;
 use claim::{claim, is_free};
 pub use client::{ask, ask_for_lines, ask_with_lines};
-pub use compare::{Comparison, ToldAmounts, ToldChange};
+pub use compare::{Comparison, ToldAmounts, ToldChange, faults};
 pub use explain::{Explanation, Ground, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
@@ -88,8 +88,9 @@ use crate::{
         state::{make_again, remedy},
         status::SharedStatus,
         watch::Trigger,
+        zones::DatasetSpec,
     },
-    load::Options,
+    load::{Options, Report},
     wire::name::Name,
     zone::snapshot::Snapshot,
 };
@@ -178,6 +179,9 @@ pub enum Answer {
     Difference {
         /// Zone by zone, of those that the files are for.
         zones: Vec<Comparison>,
+        /// What is wrong with lines of the files, which list nothing then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        faults: Vec<String>,
     },
     /// What was counted, and how it is.
     Stats {
@@ -513,9 +517,20 @@ impl Desk {
     async fn compare(&self, drops: Vec<Drop>, show: usize) -> Answer {
         let (served, specs) = (self.cell.load_full(), self.status.read().specs.clone());
         let options = self.options.clone();
-        let work = move || compare_drops(&served, &specs, &drops, &options, show, &mut |_, _| ());
+        let work = move || {
+            let mut found = Vec::new();
+            // The log tells of those beside them.
+            let mut tell = |dataset: &DatasetSpec, report: &Report| {
+                if drops.iter().any(|drop| drop.is_of(dataset)) {
+                    found.extend(faults(dataset, report));
+                }
+            };
+            compare_drops(&served, &specs, &drops, &options, show, &mut tell).map(|differences| (differences, found))
+        };
         match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(differences)) => Answer::Difference { zones: differences.iter().map(Comparison::from).collect() },
+            Ok(Ok((differences, faults))) => {
+                Answer::Difference { zones: differences.iter().map(Comparison::from).collect(), faults }
+            }
             Ok(Err(text)) => Answer::Error { text },
             Err(error) => Answer::Error { text: format!("the server failed to compare: {error}") },
         }

@@ -76,6 +76,11 @@ impl Drop {
         Ok(Self { zone, kind: spec.dataset.kind.to_string(), files, is_named })
     }
 
+    /// Whether it drops that dataset.
+    pub fn is_of(&self, dataset: &DatasetSpec) -> bool {
+        self.files == dataset.files && self.kind == dataset.kind.to_string()
+    }
+
     fn spec(&self) -> Result<ZoneSpec, String> {
         let zone = Name::parse(self.zone.as_bytes()).map_err(|error| format!("{}: {error}", self.zone))?;
         let kind = self.kind.parse().map_err(|error| format!("{error}"))?;

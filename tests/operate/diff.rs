@@ -76,13 +76,16 @@ fn what_is_wrong_with_the_lines_is_told_beside() {
     new.drop_file("bl.example.ip4set", "192.0.2.1\n192.0.2.300\n");
     let (old_zones, new_zones) = (old.zones().display().to_string(), new.zones().display().to_string());
     let file = path(&new, "bl.example.ip4set");
+    let expected = [
+        format!("{file}:2:1: warning: invalid address `192.0.2.300`: expected an IPv4 address"),
+        format!("ip4set:{file}: 1 warning (1 invalid address); `dnsbld check` shows them"),
+    ];
+    let live = Live::start(&old, &[]);
+    let (_, said) = live.tell(&["diff", "running", &file]);
+    assert!(expected.iter().all(|start| said.contains(start)), "{said}");
     for to_come in [&new_zones, &file] {
         let (said, errors, code) = dnsbld(&["diff", &old_zones, to_come]);
         assert!(code == 1 && said.contains("delisted: 1 IPv4 address"), "{said}");
-        let expected = [
-            format!("{file}:2:1: warning: invalid address `192.0.2.300`: expected an IPv4 address"),
-            format!("ip4set:{file}: 1 warning (1 invalid address); `dnsbld check` shows them"),
-        ];
         assert_eq!(errors.lines().count(), 2, "{errors}");
         assert!(errors.lines().zip(&expected).all(|(line, start)| line.starts_with(start)), "{errors}");
     }
