@@ -484,9 +484,12 @@ fn no_query_is_lost_while_files_are_replaced() {
     assert!(asked.load(Ordering::Relaxed) > 1_000);
 }
 
+/// Whether it waits is told by which of them the log names first: had it waited, that would be the large one, also if both went
+/// live at once. Where others have the processor, the large one may be done before the small one is noticed, but not each time.
 #[test]
 fn a_small_file_does_not_wait_for_a_large_one() {
-    const LARGE: &str = "large.example.dnset";
+    const LARGE: &str = "a-large.example.dnset";
+    const TRIES: u8 = 5;
     let names = |value: u8| {
         let lines = (0..800_000_u32)
             .fold(String::new(), |lines, number| lines + &format!("name{number}.{}.test\n", number % 977));
@@ -496,20 +499,33 @@ fn a_small_file_does_not_wait_for_a_large_one() {
     place.drop_file(LARGE, names(2));
     place.drop_file(FILE, hosts(3, 2));
     let live = Live::start(&place, &["--check", "1d"]);
-    let large = || live.ask("name7.7.test.large.example");
-    assert_eq!((large(), live.ask(NAME)), ("2".to_owned(), "2".to_owned()));
-    place.drop_file(LARGE, names(3));
-    super::live::await_true("it is being read", || live.has_open(&place.zone(LARGE)), || live.log());
-    place.drop_file(FILE, hosts(3, 3));
-    live.await_answer(NAME, "3", PROMPT);
-    assert_eq!(large(), "2", "that was not what it had to wait for\n{}", live.log());
-    live.await_answer("name7.7.test.large.example", "3", PATIENCE);
+    let is_large = |value: u8| live.ask("name7.7.test.a-large.example") == value.to_string();
+    assert!(is_large(2) && live.ask(NAME) == "2");
+    let is_small_first = |value: u8| {
+        live.await_answer(NAME, &value.to_string(), PATIENCE);
+        super::live::await_true("the large one is live", || is_large(value), || live.log());
+        let log = live.log();
+        let [small, large] = ["bl.example", "a-large.example"].map(|zone| log.rfind(&format!("zone {zone}: ")));
+        small < large
+    };
+    let while_it_is_read = |value: u8| {
+        place.drop_file(LARGE, names(value));
+        let is_caught = live.stop_when(|| live.has_open(&place.zone(LARGE)), || is_large(value));
+        place.drop_file(FILE, hosts(3, value));
+        if is_caught {
+            live.send(Signal::SIGCONT);
+        }
+        is_small_first(value)
+    };
+    assert!((3..3 + TRIES).any(while_it_is_read), "{}", live.log());
     // What comes while that is copied to the state folder does not wait either, nor does one that comes together with it.
-    place.drop_file(FILE, hosts(3, 4));
-    place.drop_file(LARGE, names(4));
-    live.await_answer(NAME, "4", PROMPT);
-    assert_eq!(large(), "3", "{}", live.log());
-    live.await_answer("name7.7.test.large.example", "4", PATIENCE);
+    let together = |value: u8| {
+        let large = names(value);
+        place.drop_file(FILE, hosts(3, value));
+        place.drop_file(LARGE, large);
+        is_small_first(value)
+    };
+    assert!((10..10 + TRIES).any(together), "{}", live.log());
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 
