@@ -11,6 +11,7 @@ mod functions;
 use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, UdpSocket},
+    process::Command,
     time::Duration,
 };
 
@@ -157,6 +158,23 @@ fn the_network_at_its_worst() {
     let after = server.resident_bytes();
     println!("resident: {before} octets before, {after} after");
     assert!(after < before + 48 * 1024 * 1024, "{before} octets before, {after} after");
+}
+
+/// Idle connections, from more clients than one, take all descriptors that there are.
+#[test]
+fn where_descriptors_are_short_newcomers_are_let_in_at_once() {
+    let server = Server::with_config(&[("zones/bl.example.ip4set", "127.0.0.2\n")], "");
+    assert_alive(&server);
+    let open_count = std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("a running process").count();
+    let most = open_count + 20;
+    let mut limit = Command::new("prlimit");
+    limit.args(["--pid", &server.id().to_string(), &format!("--nofile={most}:{most}")]);
+    assert!(limit.status().is_ok_and(|status| status.success()), "{limit:?}");
+    let connect = |number: u32| server.connect(Ipv4Addr::new(127, 0, 1, (number % 20) as u8 + 1).into());
+    let idle: Vec<_> = (0..200).map(connect).collect();
+    // The newcomer comes behind them, and its patience is five seconds.
+    assert_alive(&server);
+    drop(idle);
 }
 
 fn mangled_datagrams(server: &Server, count: usize) {

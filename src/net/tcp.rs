@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
@@ -31,7 +31,7 @@ use super::{Peer, REQUEST_MAX_LEN, Reply, Responder, Stop, TCP_REPLY_MAX_LEN, Tc
 /// How often a crowd is looked for, and how long the responder keeps an old snapshot when no one asks.
 const TEND_MS: u64 = 250;
 
-/// A pause after a failed accept: most often file descriptors are short, and become free as connections close.
+/// A pause after a failed accept that no connection of ours can be closed for.
 const ACCEPT_PAUSE_MS: u64 = 50;
 
 /// Octets read at once. Several pipelined queries, or the longest single one with its length.
@@ -166,10 +166,13 @@ impl<R: Responder + 'static> Room<R> {
                 Err(error) => {
                     self.counters.accept_errors.add(1);
                     tracing::debug!(%error, "accept failed");
-                    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
-                        self.evict();
+                    let is_short = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+                    // As where all seats are taken: newcomers in a line, with a pause before each, would wait for long.
+                    if is_short && self.evict() {
+                        yield_now().await; // the task that is told to end does so, and its descriptor is free
+                    } else {
+                        sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
                     }
-                    sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
                 }
             }
         }
@@ -212,11 +215,11 @@ impl<R: Responder + 'static> Room<R> {
 }
 
 impl<R> Room<R> {
-    /// Close the connection that has been without a query for longest.
-    fn evict(&self) {
-        if self.close_longest_quiet(Duration::ZERO) {
-            self.counters.closed_for(Closed::Evicted).add(1);
-        }
+    /// Close the connection that has been without a query for longest, if there is one.
+    fn evict(&self) -> bool {
+        let has_closed = self.close_longest_quiet(Duration::ZERO);
+        self.counters.closed_for(Closed::Evicted).add(has_closed.into());
+        has_closed
     }
 
     /// Close idle connections while the room is crowded.
