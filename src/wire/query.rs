@@ -269,7 +269,7 @@ pub(super) const OPTION_EXTENDED_ERROR: u16 = 15;
 /// Reads the options that we know; others are ignored (RFC 6891 section 6.1.2). Says how the request is to be refused for them
 /// if it is.
 fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<Rcode> {
-    let mut rcode = Rcode::NoError;
+    let (mut rcode, mut has_cookie) = (Rcode::NoError, false);
     while !data.is_empty() {
         let (head, rest) = data.split_first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
@@ -277,9 +277,12 @@ fn read_options<'a>(mut data: &'a [u8], edns: &mut Edns<'a>) -> Option<Rcode> {
         data = &rest[length..];
         match u16::from_be_bytes([head[0], head[1]]) {
             OPTION_NSID => edns.wants_nsid = true,
-            // RFC 7873 section 5.2.2: other lengths are malformed, and of several cookies the first counts.
-            OPTION_COOKIE if !matches!(length, 8 | 16..=40) => rcode = Rcode::FormErr,
-            OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(value),
+            // RFC 7873 section 5.2: of several cookies only the first is looked at.
+            OPTION_COOKIE if !std::mem::replace(&mut has_cookie, true) => match length {
+                8 | 16..=40 => edns.cookie = Some(value),
+                // RFC 7873 section 5.2.2
+                _ => rcode = Rcode::FormErr,
+            },
             _ => {}
         }
     }
