@@ -16,10 +16,12 @@
 //! probe.rs       the questions that it asks
 //! progress.rs    a bar for a first load that takes long
 //! notify.rs      telling systemd that the service is up
+//! descriptors.rs enough of them for everything
 //! privileges.rs  giving up what is no longer needed
 //! ```
 
 pub mod collector;
+mod descriptors;
 mod doors;
 mod http;
 mod listings;
@@ -226,16 +228,19 @@ impl Bound {
     /// # Errors
     /// Names the address and what to do.
     pub fn new(config: Config) -> anyhow::Result<Self> {
-        let settings = Settings {
-            udp_workers: config.udp_workers,
-            pin_workers: config.pin_workers,
-            tcp: Some(config.tcp.clone()),
-            ..Settings::default()
-        };
         let mut addresses = config.listen.clone();
         if config.listens_by_default && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
             addresses.retain(SocketAddr::is_ipv4);
         }
+        let mut tcp = config.tcp.clone();
+        let sockets = addresses.len() * (config.udp_workers + 1);
+        descriptors::make_room(&mut tcp, sockets);
+        let settings = Settings {
+            udp_workers: config.udp_workers,
+            pin_workers: config.pin_workers,
+            tcp: Some(tcp),
+            ..Settings::default()
+        };
         let mut listeners = Listeners::bind(&addresses, settings)?;
         let http = config.http.map(bind_http).transpose()?;
         let datagrams = doors::bind(&config)?;

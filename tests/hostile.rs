@@ -10,7 +10,7 @@ mod functions;
 
 use std::{
     io::{Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket},
     process::Command,
     time::Duration,
 };
@@ -18,6 +18,7 @@ use std::{
 use dnsbld::answer::Transport;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
 use support::{
+    daemon::await_true,
     script::{File, NOON, Options, seconds},
     server::{Server, read_message},
 };
@@ -160,21 +161,50 @@ fn the_network_at_its_worst() {
     assert!(after < before + 48 * 1024 * 1024, "{before} octets before, {after} after");
 }
 
-/// Idle connections, from more clients than one, take all descriptors that there are.
+const FILES: [(&str, &str); 1] = [("zones/bl.example.ip4set", "127.0.0.2\n")];
+
+/// Connections that say nothing, from more clients than one.
+fn silent_streams(server: &Server, count: u32) -> Vec<TcpStream> {
+    (0..count).map(|number| server.connect(Ipv4Addr::new(127, 0, 1, (number % 20) as u8 + 1).into())).collect()
+}
+
+/// They take all descriptors that there are.
 #[test]
 fn where_descriptors_are_short_newcomers_are_let_in_at_once() {
-    let server = Server::with_config(&[("zones/bl.example.ip4set", "127.0.0.2\n")], "");
+    let server = Server::with_config(&FILES, "");
     assert_alive(&server);
     let open_count = std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("a running process").count();
     let most = open_count + 20;
     let mut limit = Command::new("prlimit");
     limit.args(["--pid", &server.id().to_string(), &format!("--nofile={most}:{most}")]);
     assert!(limit.status().is_ok_and(|status| status.success()), "{limit:?}");
-    let connect = |number: u32| server.connect(Ipv4Addr::new(127, 0, 1, (number % 20) as u8 + 1).into());
-    let idle: Vec<_> = (0..200).map(connect).collect();
+    let _silent = silent_streams(&server, 200);
     // The newcomer comes behind them, and its patience is five seconds.
     assert_alive(&server);
-    drop(idle);
+}
+
+/// They leave enough of those that the system permits for files, commands and all else.
+#[test]
+fn connections_leave_descriptors_for_all_else() {
+    let server = Server::with_descriptors("400:400", &FILES, "");
+    assert!(server.said().contains("400 file descriptors are permitted"), "{}", server.said());
+    let _silent = silent_streams(&server, 500);
+    assert_alive(&server);
+    std::fs::write(server.folder().join("zones/new.example.ip4set"), "192.0.2.1\n").expect("written");
+    let request = functions::query("1.2.0.192.new.example", 1);
+    let is_listed = || server.ask_udp(None, &request, false).is_some_and(|reply| reply[7] == 1);
+    await_true("the file is live", is_listed, || server.said());
+    assert!(!server.said().contains("open files"), "{}", server.said());
+}
+
+#[test]
+fn as_many_descriptors_are_asked_for_as_are_needed() {
+    let server = Server::with_descriptors("64:4096", &FILES, "");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).expect("a running process");
+    let soft =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+    assert!(soft.is_some_and(|soft| (900..4096).contains(&soft)), "{limits}");
+    assert!(!server.said().contains("descriptors"), "{}", server.said());
 }
 
 fn mangled_datagrams(server: &Server, count: usize) {

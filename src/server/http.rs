@@ -53,6 +53,9 @@ const SEATS: usize = 64;
 /// So many more may stand. More of them wait, without a descriptor of ours.
 const STANDING: usize = 16;
 
+/// Most connections.
+pub(super) const PLACES: usize = SEATS + STANDING;
+
 /// How long those may take until the head of a request is here: they are in the way of the next one who asks how the server is.
 const STANDING_HEAD: Duration = Duration::from_secs(2);
 
@@ -89,7 +92,7 @@ pub(super) async fn serve(listener: TcpListener, running: Running, listings: Opt
 
 async fn accept(listener: &TcpListener, router: &Router, limits: Limits) {
     const PAUSE: Duration = Duration::from_secs(1);
-    let (places, seats) = (Arc::new(Semaphore::new(SEATS + STANDING)), Arc::new(Semaphore::new(SEATS)));
+    let (places, seats) = (Arc::new(Semaphore::new(PLACES)), Arc::new(Semaphore::new(SEATS)));
     let mut told = None;
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {

@@ -81,8 +81,19 @@ impl Server {
         Self::with_state("state", files, config)
     }
 
+    /// The same, where the system permits so many descriptors: `AT_FIRST:ON_DEMAND`.
+    pub(crate) fn with_descriptors(limits: &str, files: &[(&str, &str)], config: &str) -> Self {
+        let mut command = Command::new(program("prlimit", "util-linux"));
+        command.arg(format!("--nofile={limits}")).arg(dnsbld().get_program());
+        Self::started_by(command, "state", files, config)
+    }
+
     /// The same with another state folder.
     pub(crate) fn with_state(state: &str, files: &[(&str, &str)], config: &str) -> Self {
+        Self::started_by(dnsbld(), state, files, config)
+    }
+
+    fn started_by(mut command: Command, state: &str, files: &[(&str, &str)], config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("zones")).expect("a folder");
         for (name, text) in files {
@@ -90,7 +101,6 @@ impl Server {
         }
         let addresses = "listen = [\"127.0.0.1:0\"]\nhttp = \"127.0.0.1:0\"\n";
         let config = format!("{addresses}folder = \"zones\"\nstate = {state:?}\n{config}");
-        let mut command = dnsbld();
         command.args(["serve", "--config"]).arg(write_config(folder.path(), &config));
         Self { daemon: Daemon::start(command), folder }
     }
