@@ -109,7 +109,7 @@ pub struct Outcome {
     pub hold_s: u16,
     /// The zone, by its place in the snapshot.
     pub zone: Option<ZonePlace>,
-    /// The type that was asked for.
+    /// The type that was asked for; 0 if that cannot be told.
     pub qtype: u16,
     /// The response code, or why there is silence.
     pub fate: Result<Rcode, Ignored>,
@@ -259,7 +259,7 @@ fn decline(
         Unanswerable::Refuse(refusal) => {
             let edns = refusal.edns.as_ref();
             let reply = start(world.policy, client, request, refusal.header, refusal.question_len, edns, buffer);
-            finish(world, client, edns, reply, &Decision::new(refusal.rcode, None), 0)
+            finish(world, client, edns, reply, &Decision::new(refusal.rcode, None), refusal.qtype)
         }
     }
 }

@@ -105,6 +105,8 @@ pub struct Refusal<'a> {
     pub rcode: Rcode,
     /// Length of the question, which is echoed; 0 if it could not be read.
     pub question_len: usize,
+    /// The type that is asked for; 0 as well.
+    pub qtype: u16,
     /// Its OPT record, if one was read.
     pub edns: Option<Edns<'a>>,
 }
@@ -131,7 +133,8 @@ impl<'a> Query<'a> {
             _ => None,
         };
         let question_len = question.filter(|(len, ..)| *len > 0).map_or(0, |(len, ..)| len + 4);
-        let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, rcode, question_len, edns });
+        let asked = question.map_or(0, |(_, qtype, _)| qtype);
+        let refuse = |rcode, edns| Unanswerable::Refuse(Refusal { header, rcode, question_len, qtype: asked, edns });
         let (at, before) = (HEADER_LEN + question_len, u32::from(answers) + u32::from(authorities));
         if header.opcode() != 0 {
             if heeds_signature && header.opcode() == OPCODE_UPDATE {
@@ -384,14 +387,14 @@ mod tests {
 
     #[test]
     fn a_refusal_echoes_the_question_if_it_could_be_read() {
-        let question_len = |octets: &[u8]| refusal(octets).expect("a refusal").question_len;
+        let question = |octets: &[u8]| refusal(octets).map(|refusal| (refusal.question_len, refusal.qtype));
         let mut notify = request([1, 0, 0, 0], b"");
         notify[2] = 0x20;
-        assert_eq!(question_len(&notify), 7);
-        assert_eq!(question_len(&notify[..notify.len() - 1]), 0);
-        assert_eq!(question_len(&request([1, 1, 0, 0], OPT)), 7);
-        assert_eq!(question_len(&request([0, 1, 0, 0], OPT)), 0);
-        assert_eq!(question_len(&request([2, 0, 0, 0], b"\x01b\x00\x00\x01\x00\x01")), 0);
+        assert_eq!(question(&notify), Some((7, rr::A)));
+        assert_eq!(question(&notify[..notify.len() - 1]), Some((0, 0)));
+        assert_eq!(question(&request([1, 1, 0, 0], OPT)), Some((7, rr::A)));
+        assert_eq!(question(&request([0, 1, 0, 0], OPT)), Some((0, 0)));
+        assert_eq!(question(&request([2, 0, 0, 0], b"\x01b\x00\x00\x01\x00\x01")), Some((0, 0)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     live::{Live, Place, await_true},
-    support::message::Query,
+    support::message::{Edns, Query},
 };
 
 /// All labels that there are: none is for an address or a name that was asked for.
@@ -152,6 +152,9 @@ fn all_that_comes_is_counted_once_and_adds_up() {
     ask_on_stream(&live, &Query::new("2.0.0.127.bl.example", 16).octets());
     ask(&live, &Query::new("elsewhere.test", 1).octets(), true);
     ask(&live, &Query::new("bl.example", 6).octets(), true);
+    // What is refused was asked for all the same.
+    let refused = Edns { payload_len: 1232, version: 1, flags: 0, options: Vec::new() };
+    ask(&live, &Query { edns: Some(refused), ..Query::new("2.0.0.127.bl.example", 16) }.octets(), true);
     // Silence: an access list, a response, half a header, more than is taken.
     ask(&live, &Query::new("2.0.0.127.guarded.example", 1).octets(), false);
     let mut response = Query::new("2.0.0.127.bl.example", 1).octets();
@@ -159,7 +162,7 @@ fn all_that_comes_is_counted_once_and_adds_up() {
     ask(&live, &response, false);
     ask(&live, b"half a he", false);
     ask(&live, &[0; 5_000], false);
-    requests += 7;
+    requests += 8;
 
     await_true(
         "all counted",
@@ -180,14 +183,16 @@ fn all_that_comes_is_counted_once_and_adds_up() {
     let (_, said) = live.tell(&["stats", "--json", "--every", "1ms"]);
     let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
     let dropped = json!({ "acl": 1, "response": 1, "short": 1, "long": 1, "port_zero": 0 });
-    assert_eq!((&told["statistics"]["dropped"], &told["statistics"]["zones"]["-"]["requests"]), (&dropped, &json!(4)));
+    assert_eq!((&told["statistics"]["dropped"], &told["statistics"]["zones"]["-"]["requests"]), (&dropped, &json!(5)));
     is("dnsbld_dns_responses_total", &[], requests - 4);
     is("dnsbld_dns_response_size_bytes_count", &[], requests - 4);
     is("dnsbld_dns_request_duration_seconds_count", &[], requests);
     is("dnsbld_dns_requests_total", &["proto=\"tcp\"", "type=\"TXT\""], 1);
     // What is not asked for often has no series of its own.
     is("dnsbld_dns_requests_total", &["type=\"other\"", "zone=\"bl.example\""], 10);
-    is("dnsbld_dns_requests_total", &["zone=\"-\""], 4);
+    is("dnsbld_dns_requests_total", &["zone=\"-\""], 5);
+    is("dnsbld_dns_requests_total", &["zone=\"-\"", "type=\"TXT\""], 1);
+    is("dnsbld_dns_responses_total", &["zone=\"-\"", "BADVERS"], 1);
     is("dnsbld_dns_responses_total", &["zone=\"-\"", "REFUSED"], 1);
     for result in ["listed", "unlisted", "empty_non_terminal", "malformed", "misuse"] {
         for zone in ["bl.example", "names.example"] {
