@@ -13,7 +13,7 @@ use std::{fmt, mem::discriminant, net::IpAddr};
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::{
-    load::{Loaded, Report, counted},
+    load::{Fault, Loaded, Report, counted},
     wire::name::{Name, QueryName},
     zone::{
         addresses::Addresses,
@@ -305,8 +305,10 @@ impl ReloadRules {
 
     fn judge_amounts(&self, judged: &Judged<'_>, breaches: &mut Vec<Breach>) {
         let new = judged.loaded.entries();
-        // Those that are over were written all the same.
-        let has_entries = new > 0 || judged.report.expired > 0;
+        // Where most names are such as no host has, it is a page of something, and the others are words of it. Entries that are over
+        // were written all the same.
+        let doubtful = judged.report.count(Fault::Character);
+        let has_entries = new as u64 > 2 * doubtful || judged.report.expired > 0;
         let floor = if has_entries { self.floor_entries } else { self.floor_entries.min(EMPTIED_MIN) };
         if let Some(old) = judged.old_entries
             && old >= floor

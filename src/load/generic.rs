@@ -13,7 +13,7 @@ use super::{
     crowd::too_many,
     cursor::{Cursor, Wrong},
     dataset::Reading,
-    name::{NameBuffer, asterisk},
+    name::{NameBuffer, unasked},
     report::Fault,
     special::{InForce, ttl_s},
     value,
@@ -76,7 +76,8 @@ impl RecordLines {
     ) -> Result<(), Wrong> {
         let owner_start = cursor;
         let name = owner(&mut cursor)?;
-        let asterisk = asterisk(owner_start, cursor, ASTERISK_EXPECTED);
+        let is_apex = name.is_root();
+        let unasked = unasked(owner_start, cursor, ASTERISK_EXPECTED).filter(|_| !is_apex);
         cursor.skip_blanks();
         let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
             let (options, line) = (reading.options, cursor.line());
@@ -105,7 +106,7 @@ impl RecordLines {
             b"MX" => (rr::MX, mail_exchange(&mut cursor)?),
             word => other(word, start, cursor)?,
         };
-        if let Some(wrong) = asterisk {
+        if let Some(wrong) = unasked {
             reading.remark(owner_start.line(), wrong);
         }
         let name = name.as_wire();

@@ -139,17 +139,42 @@ impl NameBuffer {
     }
 }
 
-/// What is wrong with a name that was read from `start` to `end`, if it has an asterisk with no backslash before it.
-pub(super) fn asterisk(mut start: Cursor<'_>, end: Cursor<'_>, expected: &'static str) -> Option<Wrong> {
-    start.skip(bare_asterisk(&start.rest()[..end.at() - start.at()])?);
-    Some(start.wrong(Fault::Asterisk, expected))
+/// What is wrong with a name that was read from `start` to `end`, if nobody asks for one like it: it has a character that no host
+/// has, or an asterisk, with no backslash before it.
+pub(super) fn unasked(mut start: Cursor<'_>, end: Cursor<'_>, asterisk_expected: &'static str) -> Option<Wrong> {
+    let word = &start.rest()[..end.at() - start.at()];
+    let Some(at) = bare(word, is_of_no_host).filter(|_| !is_mail_address(word)) else {
+        start.skip(bare(word, |octet| octet == b'*')?);
+        return Some(start.wrong(Fault::Asterisk, asterisk_expected));
+    };
+    start.skip(at);
+    let octet = start.peek().unwrap_or_default();
+    let expected =
+        format!("letters, digits, hyphens, low lines and dots, as hosts have (`\\{octet:03}` if that is meant)");
+    Some(start.wrong(Fault::Character, expected))
 }
 
-/// The first asterisk of a name as it is written that has no backslash before it.
-fn bare_asterisk(word: &[u8]) -> Option<usize> {
+/// Whether neither a host nor a mail domain has an octet in its name. Those beyond ASCII and the asterisk are told otherwise.
+fn is_of_no_host(octet: u8) -> bool {
+    octet.is_ascii() && LOWERED[usize::from(octet)] == 0 && !matches!(octet, b'.' | b'*' | b'\\')
+}
+
+/// Whether a word is a mail address as it is written mostly: mail filters ask lists for these too, as they are
+/// (rspamd by `emails`, `SpamAssassin` by `HashBL` with `raw`).
+fn is_mail_address(word: &[u8]) -> bool {
+    // RFC 5322 section 3.2.3
+    let is_atom = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(octet);
+    let Some(at) = memchr::memrchr(b'@', word) else { return false };
+    let (local, domain) = (&word[..at], &word[at + 1..]);
+    let is_said = !local.is_empty() && !domain.is_empty();
+    is_said && local.iter().all(is_atom) && !domain.iter().any(|&octet| is_of_no_host(octet))
+}
+
+/// The first octet of that sort in a name as it is written that has no backslash before it.
+fn bare(word: &[u8], is_such: impl Fn(u8) -> bool) -> Option<usize> {
     let mut is_escaped = false;
     word.iter().position(|&octet| {
-        let is_bare = octet == b'*' && !is_escaped;
+        let is_bare = is_such(octet) && !is_escaped;
         is_escaped = octet == b'\\' && !is_escaped;
         is_bare
     })
@@ -231,7 +256,50 @@ mod tests {
     #[test]
     fn asterisks_that_are_meant() {
         for (word, at) in [("a.b", None), ("*", Some(0)), ("a.*b", Some(2)), (r"\*.\042", None), (r"a\\*", Some(3))] {
-            assert_eq!(bare_asterisk(word.as_bytes()), at, "{word}");
+            assert_eq!(bare(word.as_bytes(), |octet| octet == b'*'), at, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_no_host_is_called() {
+        let found = |word: &str| {
+            let (start, mut end) = (Cursor::new(word.as_bytes()), Cursor::new(word.as_bytes()));
+            end.word();
+            unasked(start, end, "").map(|wrong| (wrong.fault, wrong.at))
+        };
+        for octet in (0x21..0x7f).map(char::from).filter(|octet| !octet.is_ascii_alphanumeric()) {
+            let expected = match octet {
+                '-' | '_' | '.' | '\\' => None,
+                '*' => Some((Fault::Asterisk, 1)),
+                _ => Some((Fault::Character, 1)),
+            };
+            assert_eq!(found(&format!("a{octet}b.example")), expected.filter(|_| octet != '@'), "{octet}");
+        }
+        for (word, at) in [
+            ("<html>", 0),
+            ("</body>", 0),
+            ("evil.example/path", 12),
+            ("a,b", 1),
+            ("host:8080", 4),
+            ("*<b>", 1),
+            ("@x", 0),
+            ("user@", 4),
+            ("<user@example.com>", 0),
+            ("user@example.com,", 4),
+            ("a\u{7f}b", 1),
+            (r"a\\<", 3),
+        ] {
+            assert_eq!(found(word), Some((Fault::Character, at)), "{word}");
+        }
+        for word in [
+            "_dmarc.a-.example",
+            "-a_.example",
+            "caf\u{e9}.fr",
+            r"a\<b\044c",
+            "user+tag@mail.example",
+            "SRS0=a=b=c=d@e.f",
+        ] {
+            assert_eq!(found(word), None, "{word}");
         }
     }
 

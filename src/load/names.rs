@@ -5,7 +5,7 @@ use super::{
     crowd::Rows,
     cursor::{Cursor, Wrong},
     dataset::{Reading, Shared, Usual},
-    name::{NameBuffer, asterisk},
+    name::{NameBuffer, unasked},
     report::{Fault, Report},
 };
 use crate::{
@@ -70,9 +70,9 @@ impl NameLines {
             reading.remark(start.line(), not_ascii(start));
         }
         self.name.make_lowercase();
-        let asterisk = asterisk(start, cursor, ASTERISK_EXPECTED);
+        let unasked = unasked(start, cursor, ASTERISK_EXPECTED);
         if let Some(claim) = claim(cursor, is_exclusion, shared, reading)? {
-            if let Some(wrong) = asterisk {
+            if let Some(wrong) = unasked {
                 reading.remark(start.line(), wrong);
             }
             self.rows.note(self.name.as_wire(), &start, reading);

@@ -51,7 +51,14 @@ macro_rules! faults {
                 // What is said twice is said, as it was said first.
                 let is_read_whole = matches!(
                     self,
-                    Self::Asterisk | Self::NotAscii | Self::Duplicate | Self::LongTtl | Self::RaisedLimit | Self::ManyServers
+                    Self::Asterisk
+                        | Self::NotAscii
+                        | Self::Duplicate
+                        | Self::LongTtl
+                        | Self::RaisedLimit
+                        | Self::ManyServers
+                        | Self::NoServer
+                        | Self::UnknownParameter // texts may look so
                 );
                 matches!(self.severity(), Severity::Warning) && !is_read_whole
             }
@@ -75,6 +82,8 @@ faults! {
     Name, Warning, "invalid domain name";
     /// A name with an asterisk that is no wildcard: nobody asks for it.
     Asterisk, Warning, "asterisk that stands for itself";
+    /// A name with a character that no host has, so that it may be no name at all.
+    Character, Warning, "domain name with a character that no host has";
     /// A name that no query carries.
     NotAscii, Warning, "domain name not in ASCII";
     /// Not an A record.
@@ -85,6 +94,8 @@ faults! {
     LongText, Warning, "TXT RR truncated";
     /// A parameter of an entry that cannot be read, and is left out.
     Parameter, Warning, "invalid entry parameter";
+    /// What looks like parameters, and is text, since one of them is none.
+    UnknownParameter, Warning, "unknown entry parameter";
     /// A time in the future, which is read as now.
     Future, Warning, "time in the future";
     /// Not a time.
@@ -111,6 +122,8 @@ faults! {
     PastEnd, Note, "data have expired";
     /// A `$MAXRANGE4` above an earlier one.
     RaisedLimit, Warning, "ignoring attempt to increase $MAXRANGE4";
+    /// A name server that has no address, by its name.
+    NoServer, Warning, "name server that cannot be";
     /// More than 32 name servers.
     ManyServers, Warning, "too many NS records specified";
     /// A `$DATASET` for no subzone.

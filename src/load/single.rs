@@ -8,7 +8,7 @@ use super::{
     address::{self, Either},
     addresses::takes_exclamation,
     cursor::{Cursor, Wrong},
-    name::{NameBuffer, asterisk},
+    name::{NameBuffer, unasked},
     names::{ASTERISK_EXPECTED, not_ascii},
     params::{self, Params},
     report::Fault,
@@ -94,7 +94,7 @@ fn names(cursor: &mut Cursor<'_>, is_removal: bool) -> Result<Vec<Place>, Wrong>
     if !is_removal && !name.as_wire().is_ascii() {
         return Err(not_ascii(start));
     }
-    if let Some(wrong) = asterisk(start, *cursor, ASTERISK_EXPECTED).filter(|_| !is_removal) {
+    if let Some(wrong) = unasked(start, *cursor, ASTERISK_EXPECTED).filter(|_| !is_removal) {
         return Err(wrong);
     }
     name.make_lowercase();
@@ -161,7 +161,7 @@ mod tests {
         for text in ["", "# remark", ":127.0.0.2:default", "$TTL 60", "spam.example", "192.0.2.1/24", "192.0.2.1 :x:"] {
             wrong(text);
         }
-        for name in ["*", "spam.*.example", "caf\u{e9}.example", r"caf\233.example"] {
+        for name in ["*", "spam.*.example", "spam.example/path", "<p>", "caf\u{e9}.example", r"caf\233.example"] {
             read_line(name.as_bytes(), false, false).expect_err(name);
             read_line(name.as_bytes(), false, true).expect("what was listed before can be taken back");
         }

@@ -296,7 +296,7 @@ fn a_dnset() {
             ("*", "127.0.0.2 star"),
         ],
     );
-    assert_eq!(faults(&report), [(Fault::Name, 7, 2), (Fault::Asterisk, 8, 1)]);
+    assert_eq!(faults(&report), [(Fault::Character, 6, 2), (Fault::Name, 7, 2), (Fault::Asterisk, 8, 1)]);
 }
 
 #[test]

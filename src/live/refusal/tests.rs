@@ -174,6 +174,11 @@ fn what_is_left_without_entries() {
     assert_eq!(words(Kind::Ip4Set, "<html>\n", Some(30)), ["collapsed", "bad_lines"]);
     assert_eq!(words(Kind::Ip4Set, "<html>\n", None), ["bad_lines"]);
     assert!(words(Kind::Ip4Set, &format!("<html>\n{over}"), Some(3)).is_empty(), "that was an entry");
+    // A page has names in it for those who take anything for one.
+    assert_eq!(words(Kind::DnSet, "<html>\n\n</html>\n\n\n", Some(3)), ["bad_lines"]);
+    assert_eq!(words(Kind::DnSet, "<html>\n\n</html>\n\n\n", Some(901)), ["collapsed", "bad_lines"]);
+    assert_eq!(words(Kind::DnSet, "<p>The server is\nbusy</p>\nnow\n<hr>\n</html>\n", Some(9)), ["bad_lines"]);
+    assert!(words(Kind::DnSet, "a,b\nb.example\nc.example\n", Some(3)).is_empty(), "a mistake");
     assert!(words(Kind::Ip4Set, over, Some(999)).is_empty(), "so was that");
     let free = ReloadRules { min_share: 0.0, max_bad_share: 1.0, ..ReloadRules::default() };
     for text in ["", "<html>\n"] {
