@@ -17,6 +17,7 @@ pub(super) struct ReloadSpec {
     never_list: Option<Vec<String>>,
     refuse_own_servers: Option<bool>,
     refuse_cut_short: Option<bool>,
+    refuse_lost_soa: Option<bool>,
     keep_max_bytes: Option<u64>,
 }
 
@@ -38,6 +39,7 @@ impl ReloadSpec {
         }
         set(&mut rules.refuse_own_servers, self.refuse_own_servers);
         set(&mut rules.refuse_cut_short, self.refuse_cut_short);
+        set(&mut rules.refuse_lost_soa, self.refuse_lost_soa);
         set(kept_max_bytes, self.keep_max_bytes);
         Ok(())
     }

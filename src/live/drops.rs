@@ -151,7 +151,14 @@ fn load_aside(
         let loaded = loading.result.as_ref().map_err(|failure| of_dataset(&failure.text))?;
         // Half an access list opens what it closes. What breaks another rule can be compared.
         let (report, now_s) = (&loading.report, options.now_s);
-        let broken = ReloadRules::none().judge(&Judged { loaded, report, old_entries: None, servers: &[], now_s });
+        let broken = ReloadRules::none().judge(&Judged {
+            loaded,
+            report,
+            old_entries: None,
+            loses_soa: false,
+            servers: &[],
+            now_s,
+        });
         if let Some(breach) = broken.first() {
             return Err(of_dataset(&format!("refused: {breach}")));
         }

@@ -42,10 +42,13 @@ struct Manifest {
     entries: usize,
     /// By which time they were counted.
     saved: SystemTime,
+    /// Whether they gave their zone its SOA.
+    #[serde(default)]
+    has_soa: bool,
 }
 
 impl Manifest {
-    fn of(dataset: &DatasetSpec, loaded: &[Option<Stamp>], entries: usize, loaded_s: u64) -> Self {
+    fn of(dataset: &DatasetSpec, loaded: &[Option<Stamp>], Count { entries, has_soa, loaded_s }: Count) -> Self {
         let is_absent = |(index, stamp): (usize, &Option<Stamp>)| stamp.is_none().then_some(index);
         Self {
             dataset: identity(dataset),
@@ -53,8 +56,20 @@ impl Manifest {
             absent: loaded.iter().enumerate().filter_map(is_absent).collect(),
             entries,
             saved: SystemTime::UNIX_EPOCH + Duration::from_secs(loaded_s),
+            has_soa,
         }
     }
+}
+
+/// What is known of a version without reading it.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    /// How many entries it has.
+    pub entries: usize,
+    /// Whether it gives its zone the SOA.
+    pub has_soa: bool,
+    /// By which time the entries were counted, in seconds since the epoch: when it was loaded.
+    pub loaded_s: u64,
 }
 
 /// A version that was good.
@@ -62,10 +77,8 @@ impl Manifest {
 pub struct KeptVersion {
     /// Its files, in the order of the dataset's own.
     pub(super) files: Files,
-    /// How many entries it has.
-    pub entries: usize,
-    /// By which time those were counted, in seconds since the epoch: when it was loaded.
-    pub loaded_s: u64,
+    /// What it has.
+    pub count: Count,
 }
 
 /// The folder of last good versions.
@@ -101,6 +114,19 @@ impl Kept {
         is_gone(&self.folder)
     }
 
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes it again, and the state folder that it is in.
+    ///
+    /// # Errors
+    /// When it cannot be made, as where the folder above is gone as well.
+    pub(super) fn make_again(&self) -> io::Result<()> {
+        [self.folder.parent().unwrap_or(&self.folder), &self.folder].into_iter().try_for_each(make_again)
+    }
+
     /// Whether a dataset is small enough.
     pub(super) fn has_room_for(&self, dataset: &DatasetSpec) -> bool {
         size(dataset) <= self.max_bytes
@@ -116,18 +142,13 @@ impl Kept {
     ///
     /// # Errors
     /// When they are too large, cannot be copied, or have changed; what was kept before stays.
-    pub(super) fn save(
-        &self,
-        dataset: &DatasetSpec,
-        loaded: &[Option<Stamp>],
-        entries: usize,
-        loaded_s: u64,
-    ) -> io::Result<()> {
+    pub(super) fn save(&self, dataset: &DatasetSpec, loaded: &[Option<Stamp>], count: Count) -> io::Result<()> {
         let place = self.place(dataset);
         if let Some(version) = self.find(dataset).filter(|version| version.is_of(loaded)) {
-            // The clock was ahead then: more of them are not over.
-            if entries > version.entries && place.exists() {
-                write_manifest(&place, &Manifest::of(dataset, loaded, entries, loaded_s))?;
+            // The clock was ahead then: more of them are not over. Or an earlier release kept it, which did not say so much.
+            let knows_more = count.entries > version.count.entries || count.has_soa != version.count.has_soa;
+            if knows_more && place.exists() {
+                write_manifest(&place, &Manifest::of(dataset, loaded, count))?;
             }
             return mark_used(&place);
         }
@@ -137,18 +158,16 @@ impl Kept {
             let (total, max) = (size(dataset), self.max_bytes);
             return Err(io::Error::other(format!("{total} octets are more than the {max} that are kept")));
         }
-        for folder in [self.folder.parent().unwrap_or(&self.folder), &self.folder, &aside] {
-            make_again(folder)?;
-        }
-        let written = write_version(&aside, dataset, loaded, &Manifest::of(dataset, loaded, entries, loaded_s))
-            .and_then(|()| {
-                let has_changed = stamps(dataset) != loaded;
-                if has_changed {
-                    Err(io::Error::other("they have changed again; the next load keeps them"))
-                } else {
-                    Ok(())
-                }
-            });
+        self.make_again()?;
+        make_again(&aside)?;
+        let written = write_version(&aside, dataset, loaded, &Manifest::of(dataset, loaded, count)).and_then(|()| {
+            let has_changed = stamps(dataset) != loaded;
+            if has_changed {
+                Err(io::Error::other("they have changed again; the next load keeps them"))
+            } else {
+                Ok(())
+            }
+        });
         if written.is_err() {
             remove_if_there(&aside)?;
             return written;
@@ -203,8 +222,11 @@ impl Kept {
             let is_whole = files.iter().flatten().all(|file| file.is_file()) && files.len() == dataset.files.len();
             (is_whole && manifest.dataset == identity(dataset)).then_some(KeptVersion {
                 files,
-                entries: manifest.entries,
-                loaded_s: clock::seconds(manifest.saved),
+                count: Count {
+                    entries: manifest.entries,
+                    has_soa: manifest.has_soa,
+                    loaded_s: clock::seconds(manifest.saved),
+                },
             })
         })
     }
@@ -296,6 +318,10 @@ mod tests {
 
     const NOW_S: u64 = 1_800_000_000;
 
+    fn count(entries: usize, loaded_s: u64) -> Count {
+        Count { entries, has_soa: false, loaded_s }
+    }
+
     fn dataset(folder: &Path) -> DatasetSpec {
         DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.join("hosts")] }
     }
@@ -320,11 +346,11 @@ mod tests {
         let dataset = dataset(folder.path());
         assert!(kept.find(&dataset).is_none());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
         fs::write(folder.path().join("hosts"), "broken").expect("written");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
-        assert_eq!((version.entries, version.loaded_s), (1, NOW_S));
+        assert_eq!((version.count.entries, version.count.loaded_s), (1, NOW_S));
         let spelled_otherwise = self::dataset(&folder.path().join("."));
         assert!(kept.find(&spelled_otherwise).is_some());
     }
@@ -335,9 +361,9 @@ mod tests {
         for (entries, loaded_s, told) in
             [(1, NOW_S + 60, (1, NOW_S + 60)), (2, NOW_S, (2, NOW_S)), (1, NOW_S + 1, (2, NOW_S))]
         {
-            kept.save(&dataset, &stamps(&dataset), entries, loaded_s).expect("kept");
+            kept.save(&dataset, &stamps(&dataset), count(entries, loaded_s)).expect("kept");
             let version = kept.find(&dataset).expect("there");
-            assert_eq!((version.entries, version.loaded_s), told);
+            assert_eq!((version.count.entries, version.count.loaded_s), told);
         }
     }
 
@@ -349,19 +375,19 @@ mod tests {
         let dataset = DatasetSpec { kind: Kind::Ip4Set, files };
         fs::write(&dataset.files[1], "192.0.2.2\n").expect("written");
         let without = stamps(&dataset);
-        kept.save(&dataset, &without, 1, NOW_S).expect("kept");
+        kept.save(&dataset, &without, count(1, NOW_S)).expect("kept");
         let version = kept.find(&dataset).expect("there");
         assert!(version.files[0].is_none() && version.is_of(&without));
         fs::write(&dataset.files[0], "192.0.2.1\n").expect("written");
         assert!(!version.is_of(&stamps(&dataset)));
-        kept.save(&dataset, &stamps(&dataset), 2, NOW_S).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), count(2, NOW_S)).expect("kept");
         assert!(!kept.find(&dataset).expect("there").is_of(&without));
     }
 
     #[test]
     fn half_a_version_is_none() {
         let (_folder, kept, dataset) = one_file();
-        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
         let place = kept.place(&dataset);
         // As a crash would leave it between the two renames: only the version before is there.
         fs::rename(&place, place.with_extension("old")).expect("renamed");
@@ -369,7 +395,7 @@ mod tests {
         assert!(kept.find(&dataset).is_some());
         fs::remove_file(place.with_extension("old").join("0")).expect("removed");
         assert!(kept.find(&dataset).is_none(), "its file is gone");
-        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept again");
+        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept again");
         assert!(kept.find(&dataset).is_some());
     }
 
@@ -379,10 +405,10 @@ mod tests {
         let kept = Kept::new(folder.path(), 20).expect("made");
         let dataset = dataset(folder.path());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
         fs::write(folder.path().join("hosts"), "x".repeat(21)).expect("written");
-        assert!(kept.save(&dataset, &stamps(&dataset), 1, NOW_S).is_err());
-        assert_eq!(kept.find(&dataset).expect("there").entries, 1);
+        assert!(kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).is_err());
+        assert_eq!(kept.find(&dataset).expect("there").count.entries, 1);
     }
 
     #[test]
@@ -394,7 +420,7 @@ mod tests {
             DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.path().join(name)] }
         });
         for dataset in &datasets {
-            kept.save(dataset, &stamps(dataset), 1, NOW_S).expect("kept");
+            kept.save(dataset, &stamps(dataset), count(1, NOW_S)).expect("kept");
         }
         let [used, idle, recent] = &datasets;
         // However old what is kept is, its month begins when it is missed.
@@ -409,7 +435,7 @@ mod tests {
         kept.tidy(&HashSet::new(), NOW_S);
         assert!(kept.find(idle).is_some(), "nothing is known of what is used");
         // It came back while the server ran.
-        kept.save(used, &stamps(used), 1, NOW_S).expect("kept already");
+        kept.save(used, &stamps(used), count(1, NOW_S)).expect("kept already");
         kept.tidy(&HashSet::from([recent]), NOW_S);
         assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
         // It is there again at a start.
@@ -421,7 +447,7 @@ mod tests {
     fn what_may_not_be_written_to_is_kept() {
         let (folder, kept, dataset) = one_file();
         fs::set_permissions(folder.path().join("hosts"), fs::Permissions::from_mode(0o444)).expect("set");
-        kept.save(&dataset, &stamps(&dataset), 1, NOW_S).expect("kept");
+        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
         let version = kept.find(&dataset).expect("there");
         assert!(version.is_of(&stamps(&dataset)));
         // Whoever is root may write into it whatever its mode.
@@ -433,16 +459,16 @@ mod tests {
     fn only_what_was_loaded_is_kept() {
         let (folder, kept, dataset) = one_file();
         let loaded = stamps(&dataset);
-        kept.save(&dataset, &loaded, 1, NOW_S).expect("kept");
+        kept.save(&dataset, &loaded, count(1, NOW_S)).expect("kept");
         assert!(kept.find(&dataset).expect("there").is_of(&loaded));
         let loaded = stamps(&dataset);
         fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2").expect("written");
         assert!(!kept.find(&dataset).expect("there").is_of(&stamps(&dataset)));
-        kept.save(&dataset, &loaded, 1, NOW_S).expect("kept already");
+        kept.save(&dataset, &loaded, count(1, NOW_S)).expect("kept already");
         fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2.2\n").expect("written");
         let loaded = stamps(&dataset);
         fs::write(folder.path().join("hosts"), "192.0").expect("written");
-        assert!(kept.save(&dataset, &loaded, 2, NOW_S).is_err(), "what is there now was never loaded");
+        assert!(kept.save(&dataset, &loaded, count(2, NOW_S)).is_err(), "what is there now was never loaded");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
         kept.forget(&dataset).expect("removed");

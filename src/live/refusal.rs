@@ -27,6 +27,7 @@ use crate::{
 
 /// When a reload is refused.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // rules that are in force or not, each by itself
 pub struct ReloadRules {
     /// The new data have less than this share of the old entries; 0 switches the rule off. Default: a half.
     pub min_share: f64,
@@ -45,6 +46,8 @@ pub struct ReloadRules {
     pub refuse_own_servers: bool,
     /// A last line without its end is the sign of a file that was cut short.
     pub refuse_cut_short: bool,
+    /// What is served has `$SOA`, and the new data have none: the sign of a file that is another, or empty. Default: true.
+    pub refuse_lost_soa: bool,
     /// No rule is in force, not even those that nothing else switches off, but for that of access lists.
     pub is_off: bool,
 }
@@ -59,6 +62,7 @@ impl Default for ReloadRules {
             never_list: Vec::new(),
             refuse_own_servers: true,
             refuse_cut_short: true,
+            refuse_lost_soa: true,
             is_off: false,
         }
     }
@@ -76,6 +80,7 @@ impl ReloadRules {
             never_list: Vec::new(),
             refuse_own_servers: false,
             refuse_cut_short: false,
+            refuse_lost_soa: false,
             is_off: true,
         }
     }
@@ -117,6 +122,8 @@ pub enum Breach {
         /// The file.
         file: String,
     },
+    /// The `$SOA` that there was is gone.
+    LostSoa,
     /// Too large a share of the lines is bad.
     BadLines {
         /// Bad lines.
@@ -147,6 +154,7 @@ impl Breach {
             Self::NeverListed { .. } | Self::NeverListedName => "never_listed",
             Self::OwnServer { .. } => "own_server",
             Self::CutShort { .. } => "cut_short",
+            Self::LostSoa => "lost_soa",
             Self::BadLines { .. } => "bad_lines",
             Self::Expired => "expired",
             Self::AccessLines { .. } | Self::AccessEmpty { .. } => "access",
@@ -197,6 +205,9 @@ impl fmt::Display for Breach {
                 out,
                 "{file} ends in the middle of a line, as a file does that is still being written: write to another name and \
                  rename it (`refuse-cut-short`)"
+            ),
+            Self::LostSoa => out.write_str(
+                "no $SOA where there was one: see whether it is the file that was meant, and complete (`refuse-lost-soa`)",
             ),
             Self::BadLines { bad, lines } => {
                 let lines = counted(*lines, "line", "lines");
@@ -264,6 +275,8 @@ pub(super) struct Judged<'a> {
     pub(super) report: &'a Report,
     /// How many entries the data before had.
     pub(super) old_entries: Option<usize>,
+    /// The data before had a `$SOA`, the new ones have none, and nothing else of their zone has.
+    pub(super) loses_soa: bool,
     /// Addresses of the name servers of the zones that use the data.
     pub(super) servers: &'a [IpAddr],
     /// Seconds since the epoch.
@@ -283,6 +296,9 @@ impl ReloadRules {
         self.judge_amounts(judged, &mut breaches);
         if let Some(file) = judged.report.cut_short.as_ref().filter(|_| self.refuse_cut_short) {
             breaches.push(Breach::CutShort { file: file.clone() });
+        }
+        if judged.loses_soa && self.refuse_lost_soa {
+            breaches.push(Breach::LostSoa);
         }
         if let Loaded::Data(data) = judged.loaded {
             if data.expires_s.is_some_and(|expires_s| expires_s < judged.now_s) {

@@ -26,6 +26,7 @@ use std::{
 
 use tracing::{debug, error, info, warn};
 
+use self::publishing::{LoadedSoas, loaded_soas};
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{apexes, server_addresses},
@@ -270,13 +271,14 @@ impl Reloader {
             self.busy.remove(dataset);
         }
         let prospect = self.prospect(&stale, &loadings);
+        let soas = loaded_soas(&stale, &loadings);
         let (mut has_changed, mut fresh) = (false, Vec::new());
         for (dataset, loading) in stale.into_iter().zip(loadings) {
             let is_accepted = self.is_accepted(&dataset, accepted);
             loading.log(&dataset);
             let (remarks, took) = (loading.report.clone(), loading.took);
             let (mut failure, mut is_restored, mut broken_rules) = (None, false, Vec::new());
-            match self.take(&dataset, loading, is_accepted, &prospect) {
+            match self.take(&dataset, loading, is_accepted, (&prospect, &soas)) {
                 Ok(broken) => {
                     broken_rules = broken;
                     fresh.push(dataset.clone());
@@ -369,7 +371,7 @@ impl Reloader {
         dataset: &DatasetSpec,
         loading: Loading,
         is_accepted: bool,
-        prospect: &Snapshot,
+        (prospect, soas): (&Snapshot, &LoadedSoas),
     ) -> Result<Vec<String>, Failure> {
         let now_s = self.settings.options.now_s;
         let servers = server_addresses(prospect, self.zones_of(dataset));
@@ -386,6 +388,9 @@ impl Reloader {
         let new_entries = loaded.entries();
         // Entries that are over are not missed.
         let held_entries = held.good.as_ref().map(|good| good.live_entries(now_s));
+        let had_soa = held.good.as_ref().is_some_and(|good| good.data.has_soa())
+            || kept.as_ref().is_some_and(|kept| kept.count.has_soa);
+        let loses_soa = had_soa && !loaded.has_soa() && !self.others_have_soa(dataset, soas);
         let old_entries = match &kept {
             None => held_entries,
             Some(_) if is_kept => Some(new_entries),
@@ -395,6 +400,7 @@ impl Reloader {
             loaded,
             report: &loading.report,
             old_entries,
+            loses_soa,
             servers: &servers,
             now_s,
         });

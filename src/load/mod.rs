@@ -85,6 +85,11 @@ pub enum Loaded {
 }
 
 impl Loaded {
+    /// Whether it says the SOA of its zone.
+    pub fn has_soa(&self) -> bool {
+        matches!(self, Self::Data(data) if data.soa.is_some())
+    }
+
     /// How many entries there are.
     pub fn entries(&self) -> usize {
         match self {

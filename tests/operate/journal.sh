@@ -41,7 +41,10 @@ kill -STOP $journald
 for _ in $(seq 100); do
     dig @127.0.0.1 -p 5300 +tries=3 2.0.0.127.bl.example TXT >/dev/null
 done
-printf '127.0.0.2\n127.0.0.77\nwhat is this?\n' >"$zones/new"
+{
+    grep '^\$SOA' "$zones/bl.example.ip4set"
+    printf '127.0.0.2\n127.0.0.77\nwhat is this?\n'
+} >"$zones/new"
 mv "$zones/new" "$zones/bl.example.ip4set"
 is_live() {
     dig @127.0.0.1 -p 5300 +tries=1 +short 77.0.0.127.bl.example A | grep -q 127.0.0.2

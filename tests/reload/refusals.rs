@@ -14,6 +14,8 @@ use super::{
     },
 };
 
+const SOA: &str = "$SOA 600 ns.example h.example 1 600 300 86400 120\n";
+
 /// A file that breaks one rule.
 struct Broken {
     /// The word of the rule.
@@ -37,6 +39,7 @@ fn rules() -> Vec<Broken> {
         rule("world", "127.0.0.2\n", "64/8 :3:\n0/1 :3:\n!127.0.0.1\n", ("1.0.0.10", "3")),
         rule("never_listed", "127.0.0.2\n", "127.0.0.0/24 :3:\n", ("9.0.0.127", "3")),
         rule("cut_short", "127.0.0.2\n", "127.0.0.2\n10.0.0.1 :3", ("1.0.0.10", "3")),
+        rule("lost_soa", &format!("{SOA}127.0.0.2\n"), "127.0.0.2\n10.0.0.1 :3:\n", ("1.0.0.10", "3")),
         rule("bad_lines", "127.0.0.2\n", &format!("{bad_lines}10.0.0.1 :3:\n"), ("1.0.0.10", "3")),
         rule("expired", "127.0.0.2\n", "$TIMESTAMP 2020:01:01 2020:02:01\n10.0.0.1\n", ("1.0.0.10", "SERVFAIL")),
     ]

@@ -13,7 +13,8 @@ fn judge_at(now_s: u64, kind: Kind, text: &str, old_entries: Option<usize>, rule
     let source = Source { name: "file".into(), modified_s: 1_700_000_000, reader: Box::new(text.as_bytes()) };
     let loaded = load::load(kind, "test", [Ok(source)], &options, &mut report).expect("loads");
     let servers = ["192.0.2.53".parse().expect("an address")];
-    rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, servers: &servers, now_s })
+    let loses_soa = kind != Kind::Acl && text.contains("# no $SOA");
+    rules.judge(&Judged { loaded: &loaded, report: &report, old_entries, loses_soa, servers: &servers, now_s })
 }
 
 fn words(kind: Kind, text: &str, old_entries: Option<usize>) -> Vec<&'static str> {
@@ -37,6 +38,7 @@ fn each_rule() {
     assert_eq!(words(Kind::Ip4Set, "127.0.0.1\n", None), ["never_listed"]);
     assert_eq!(words(Kind::Ip4Set, "192.0.2.0/24\n", None), ["own_server"]);
     assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n198.51.10", None), ["cut_short"]);
+    assert_eq!(words(Kind::Ip4Set, "198.51.100.1\n# no $SOA\n", Some(1)), ["lost_soa"]);
     assert_eq!(words(Kind::Ip4Set, &"not an address\n".repeat(10), None), ["bad_lines"]);
     assert!(words(Kind::Ip4Trie, &"198.51.100.1\n".repeat(20), None).is_empty(), "what is said twice is said");
     assert_eq!(words(Kind::Ip4Set, "$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", None), ["expired"]);
@@ -103,6 +105,7 @@ fn each_says_what_to_do() {
         ("invalid\n", "`!invalid`"),
         ("192.0.2.0/24\n", "`!192.0.2.53`"),
         ("198.51.100.1\n198.51.10", "write to another name and rename it"),
+        ("198.51.100.1\n# no $SOA\n", "`refuse-lost-soa`"),
         (&"not an address\n".repeat(10), "`max-bad-share`"),
         ("$TIMESTAMP 2020-01-01 2020-02-01\n192.0.2.1\n", "see their $TIMESTAMP"),
     ];
@@ -220,7 +223,7 @@ fn what_the_operator_names_is_never_listed() {
     assert!(judge(Kind::Ip4Set, "0/8\n203.0.113.9\n", Some(5_000_000), &ReloadRules::none()).is_empty());
     // Whoever switches all others off has said nothing of these.
     let shares = ReloadRules { min_share: 0.0, max_address_share: 1.0, max_bad_share: 1.0, ..rules };
-    let rules = ReloadRules { refuse_cut_short: false, refuse_own_servers: false, ..shares };
+    let rules = ReloadRules { refuse_cut_short: false, refuse_own_servers: false, refuse_lost_soa: false, ..shares };
     assert_eq!(judge(Kind::Ip4Set, "203.0.113.9\n", None, &rules)[0].word(), "never_listed");
     assert_eq!(judge(Kind::Ip4Set, "127.0.0.1\n", None, &rules)[0].word(), "never_listed");
 }

@@ -10,7 +10,7 @@ use crate::{
     live::{
         clock,
         held::{GoodVersion, Held},
-        kept::KeptVersion,
+        kept::{Count, KeptVersion},
         loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
         zones::{DatasetSpec, ZoneSource},
     },
@@ -47,13 +47,14 @@ impl Reloader {
     pub(super) fn live_kept(&self, dataset: &DatasetSpec, kept: &KeptVersion, new: usize) -> usize {
         let Settings { rules, options, .. } = &self.settings;
         // As long as the clock runs on they can only become fewer, so where that many are not missed, fewer are not.
-        let are_at_most_those = kept.loaded_s <= options.now_s;
-        let are_few = kept.entries < rules.floor_entries;
-        if are_at_most_those && new > 0 && (are_few || new as f64 >= kept.entries as f64 * rules.min_share) {
-            return kept.entries;
+        let Count { entries, loaded_s, .. } = kept.count;
+        let are_at_most_those = loaded_s <= options.now_s;
+        let are_few = entries < rules.floor_entries;
+        if are_at_most_those && new > 0 && (are_few || new as f64 >= entries as f64 * rules.min_share) {
+            return entries;
         }
         let loading = load_one(dataset, &kept.files, options, &self.progress);
-        loading.result.map_or(kept.entries, |loaded| loaded.entries())
+        loading.result.map_or(entries, |loaded| loaded.entries())
     }
 
     /// Has all of what is good kept anew if somebody removed what was.
@@ -80,8 +81,9 @@ impl Reloader {
         let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
         let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
         // The clock may have been set since then.
-        let (stamps, entries, loaded_s) = (good.stamps.clone(), good.entries, good.loaded_s);
-        let save = || kept.save(&dataset, &stamps, entries, loaded_s);
+        let stamps = good.stamps.clone();
+        let count = Count { entries: good.entries, has_soa: good.data.has_soa(), loaded_s: good.loaded_s };
+        let save = || kept.save(&dataset, &stamps, count);
         let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, &mut || meanwhile(self)) };
         if let Err(error) = saved {
             warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
@@ -105,8 +107,8 @@ impl Reloader {
             dataset = %dataset,
             "{}; the last good version is served instead, kept at {} with {}, until it is mended{or_accept}",
             failure.map_or("", |failure| &failure.text),
-            clock::date(kept.loaded_s),
-            counted(kept.entries, "entry", "entries")
+            clock::date(kept.count.loaded_s),
+            counted(kept.count.entries, "entry", "entries")
         );
         true
     }

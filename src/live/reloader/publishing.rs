@@ -41,6 +41,19 @@ impl Reloader {
         assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
     }
 
+    /// Whether each zone of a dataset has its SOA from another one, as it is loaded now or was good before.
+    pub(super) fn others_have_soa(&self, dataset: &DatasetSpec, loaded: &LoadedSoas) -> bool {
+        let has_soa = |other: &DatasetSpec| {
+            let was_good = || self.held.get(other)?.good.as_ref().map(|good| good.data.has_soa());
+            loaded.get(other).copied().or_else(was_good).unwrap_or(false)
+        };
+        let has_other = |apex: &Name| {
+            let others = self.specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex));
+            others.map(|spec| &spec.dataset).any(|other| other != dataset && has_soa(other))
+        };
+        self.zones_of(dataset).all(has_other)
+    }
+
     /// What is good of each dataset.
     fn good_data<'a>(&'a self) -> GoodData<'a> {
         let good = |held: &'a Held| held.good.as_ref().map(|good| (&good.data, good.newest_s));
@@ -112,6 +125,15 @@ impl Reloader {
         let served = self.cell.load();
         self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
     }
+}
+
+/// Whether datasets that were loaded now give their zones the SOA.
+pub(super) type LoadedSoas = HashMap<DatasetSpec, bool>;
+
+/// The same of these; of one that could not be loaded nothing is said.
+pub(super) fn loaded_soas(datasets: &[DatasetSpec], loadings: &[Loading]) -> LoadedSoas {
+    let loaded = datasets.iter().zip(loadings);
+    loaded.filter_map(|(dataset, loading)| Some((dataset.clone(), loading.result.as_ref().ok()?.has_soa()))).collect()
 }
 
 /// Whether anything in a dataset is of a sort.
