@@ -341,7 +341,13 @@ fn without_end(wrong: Wrong, line: &[u8]) -> Wrong {
 /// Reads the parameters at the end of a line, and cuts them off.
 fn split_params(cursor: &mut Cursor<'_>, own_s: Option<u32>, reading: &mut Reading<'_>) -> Params {
     let mut params = Params { seen_s: own_s, ..Params::default() };
-    let Some(at) = params::find(cursor.rest()) else { return params };
+    let Some(at) = params::find(cursor.rest()) else {
+        if let Some(wrong) = params::misspelt(*cursor) {
+            reading.remark(cursor.line(), wrong);
+            params.has_unknown = true;
+        }
+        return params;
+    };
     let mut tail = *cursor;
     tail.skip(at + 1);
     params = params::read(tail, |wrong| reading.remark(tail.line(), without_end(wrong, tail.line())));

@@ -18,9 +18,14 @@ pub(super) struct Params {
     pub(super) until_s: Option<u32>,
     pub(super) needs_key: bool,
     pub(super) key_skips_delay: bool,
+    /// What looks like parameters is text, since one of its words is not known.
+    pub(super) has_unknown: bool,
 }
 
 const NAMES: [&[u8]; 5] = [b"delay", b"ts", b"key", b"lifetime", b"until"];
+
+const UNKNOWN_EXPECTED: &str =
+    "delay, ts, key, lifetime or until; as it is, all from the `@` on is text, and none of it is in force";
 
 const MOMENT_EXPECTED: &str = "seconds since 1970, or a time as 2026-12-24T18:00:00Z";
 
@@ -51,6 +56,26 @@ pub(super) fn find(text: &[u8]) -> Option<usize> {
         }
     }
     found
+}
+
+/// What is wrong with a text that is not parameters, and looks like those all the same: behind its last `@` stands nothing but words
+/// with values, of which one is not known. What it was to say is not in force.
+pub(super) fn misspelt(mut cursor: Cursor<'_>) -> Option<Wrong> {
+    let text = cursor.rest();
+    let at = memchr::memrchr(b'@', text).filter(|&at| at == 0 || is_blank(text[at - 1]))?;
+    let tail = &text[at + 1..];
+    let is_like_one = |pair: &[u8]| {
+        let length =
+            pair.iter().take_while(|octet| octet.is_ascii_alphabetic() || matches!(octet, b'-' | b'_')).count();
+        let value = pair[length..].strip_prefix(b"=");
+        length > 0 && value.is_some_and(|value| !value.is_empty() && !value.iter().any(|&octet| is_blank(octet)))
+    };
+    if !pairs(tail).all(|(_, pair)| is_like_one(pair)) {
+        return None;
+    }
+    let (offset, _) = pairs(tail).find(|(_, pair)| !starts_param(pair))?;
+    cursor.skip(at + 1 + offset);
+    Some(cursor.wrong(Fault::UnknownParameter, UNKNOWN_EXPECTED))
 }
 
 /// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
@@ -215,6 +240,37 @@ mod tests {
         {
             assert_eq!(params(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn words_that_are_no_parameters() {
+        let found = |text: &str| {
+            assert_eq!(params(text), None, "{text}");
+            misspelt(Cursor::new(text.as_bytes())).map(|wrong| wrong.at)
+        };
+        for (text, at) in [
+            ("x @ lifetme=5s", 4),
+            ("@ lifetme=5s", 2),
+            ("x @ ts=1;foo=2", 9),
+            ("x @ ts=1;Lifetime=5m # so", 9),
+            ("x @ TS=1", 4),
+            ("a @ b @ life-time=5s", 8),
+        ] {
+            assert_eq!(found(text), Some(at), "{text}");
+        }
+        for text in [
+            "",
+            "mail me @ home",
+            "x @ home=the best of places",
+            "x @ a=b, or c",
+            "a@lifetme=5s",
+            "x @",
+            "x @ =5",
+            "x @ a=",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+        assert_eq!(misspelt(Cursor::new(b"x @ ts=1;until=2")), None);
     }
 
     #[test]

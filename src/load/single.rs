@@ -105,7 +105,9 @@ fn names(cursor: &mut Cursor<'_>, is_removal: bool) -> Result<Vec<Place>, Wrong>
 /// The line up to its parameters, and these. A live listing knows no delays and no keys, so a line that asks for them is not
 /// taken: what it means would be lost.
 fn parameters(cursor: Cursor<'_>) -> Result<(Cursor<'_>, Params), Wrong> {
-    let Some(at) = params::find(cursor.rest()) else { return Ok((cursor, Params::default())) };
+    let Some(at) = params::find(cursor.rest()) else {
+        return params::misspelt(cursor).map_or(Ok((cursor, Params::default())), Err);
+    };
     let mut there = cursor;
     there.skip(at + 1);
     let mut wrong = None;
@@ -168,6 +170,9 @@ mod tests {
         assert_eq!(read_line(br"\042.example", false, false).map(|line| line.places.len()), Ok(1));
         assert!(wrong("192.0.2.1 :2:x @ delay=60s").contains("no delay"));
         assert!(wrong("192.0.2.1 @ key=require").contains("no key"));
+        assert!(
+            wrong("192.0.2.1 :2:x @ lifetme=60s").starts_with("column 18: expected delay, ts, key, lifetime or until")
+        );
         assert!(wrong("192.0.2.1 @ ts=x").starts_with("column 13"));
     }
 }
