@@ -113,6 +113,7 @@ fn what_a_reload_would_refuse_is_told_and_fails_the_strict() {
         let line = format!("{file}: warning: a reload would refuse this: ");
         assert!(said.lines().any(|one| one.contains(&line) && one.contains(words)), "{words}: {said}");
         assert_eq!(check(&[(&file, &text)], &["--strict"]).0, 1, "{said}");
+        assert!(!said.contains("no warnings"), "{said}");
     }
     let servers = ("example.org.generic", "ns A 192.0.2.53\n");
     let text = format!("{HEAD}127.0.0.2\n192.0.2.0/24\n");
@@ -145,6 +146,43 @@ fn a_broken_lifetime_says_what_holds_instead() {
     ] {
         let (_, said) = check(&[("a.example.ip4set", &format!("{HEAD}127.0.0.2\n{entries}"))], &[]);
         assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+/// Each of these is served as it stands, and does not what was meant.
+#[test]
+fn slips_that_are_served_are_told() {
+    for (name, entries, words) in [
+        (
+            "ip4set",
+            "192.0.2.1 :2:x @ lifetme=5s\n",
+            "4:18: warning: unknown entry parameter `192.0.2.1 :2:x @ lifetme=5s`: expected delay, ts",
+        ),
+        (
+            "dnset",
+            "</body>\n",
+            "4:1: warning: domain name with a character that no host has `</body>`: expected letters",
+        ),
+        ("dnset", "host:8080\n", "4:5: warning: domain name with a character that no host has"),
+    ] {
+        let file = format!("a.example.{name}");
+        let (code, said) = check(&[(&file, &format!("{HEAD}test\n{entries}"))], &[]);
+        assert!(code == 0 && said.contains(&format!("{file}:{words}")), "{words}: {said}");
+    }
+    for (servers, is_told) in
+        [("192.0.2.1", true), ("192.0.2.1.", true), ("http://x", true), ("ns.192.0.2.1.example ns", false)]
+    {
+        let (_, said) = check(&[("a.example.ip4set", &format!("$NS 1d {servers}\n127.0.0.2\n"))], &[]);
+        assert_eq!(said.contains(":1:8: warning: name server that cannot be"), is_told, "{servers}: {said}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("hosts"), format!("{HEAD}127.0.0.2\n")).expect("written");
+    for (zone, is_told) in [("a..example", true), (".a.example", true), ("a.example.", false), ("a.example", false)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+        let output = command.current_dir(folder.path()).args(["check", &format!("{zone}:ip4set:hosts")]).output();
+        let said = String::from_utf8(output.expect("runs").stdout).expect("UTF-8");
+        let words = ":ip4set:hosts: warning: dots without a label between are left out: the zone is a.example\n";
+        assert_eq!(said.contains(words), is_told, "{zone}: {said}");
     }
 }
 

@@ -343,6 +343,8 @@ fn report_dataset(dataset: &DatasetReport, checked: &mut Checked, out: &mut impl
             writeln!(out, "{}: error: {failure}", dataset.dataset)?;
             checked.failures.push((dataset.dataset.to_string(), failure.clone()));
         }
+        // Nothing is wrong with the lines, and something was warned of.
+        None if !dataset.broken_rules.is_empty() && all == 0 && dataset.report.expired == 0 => {}
         None => writeln!(out, "{}: {}", dataset.dataset, dataset.report)?,
     }
     Ok(())

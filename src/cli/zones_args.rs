@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use crate::{
-    config::Config,
+    config::{Config, Oddity},
     live::{
         clock,
         drops::{Drop, drops_of, named_file},
@@ -48,6 +48,7 @@ impl ZonesArguments {
         };
         check_all(&config)?;
         config.load.allow_host_bits |= self.allow_host_bits;
+        config.oddities.extend(self.zones.iter().filter_map(|word| doubled_dots(word)));
         Ok(config)
     }
 
@@ -134,6 +135,16 @@ fn source(words: &[String]) -> anyhow::Result<ZoneSource> {
     }
     let specs = words.iter().map(|word| specification(word)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(ZoneSource::Specs(specs))
+}
+
+/// What is odd about a specification whose zone has dots without a label between, which are left out as rbldnsd does.
+fn doubled_dots(word: &str) -> Option<Oddity> {
+    let (zone, _) = word.split_once(':')?;
+    let labels = || zone.split('.').filter(|label| !label.is_empty());
+    let is_odd = zone.trim_end_matches('.').split('.').count() > labels().count();
+    let text =
+        || format!("dots without a label between are left out: the zone is {}", labels().collect::<Vec<_>>().join("."));
+    is_odd.then(|| Oddity { place: word.to_owned(), text: text() })
 }
 
 /// Whether what words name can be served together.

@@ -135,7 +135,8 @@ impl ListingsSpec {
         }
         set(&mut rule.max_listings, self.max_listings);
         let key = said.iter().find_map(|&(key, is_said)| is_said.then_some(key));
-        Ok(key.zip(cut_step(rule)))
+        let falls = said[0].1.then(|| falling_step(rule)).flatten();
+        Ok(key.zip(cut_step(rule)).or(falls.map(|text| ("escalate", text))))
     }
 }
 
@@ -157,6 +158,15 @@ fn cut_step(rule: &Rule) -> Option<String> {
     let step_s = rule.escalation_s.iter().find(|step_s| **step_s > longest_s)?;
     Some(format!(
         "a step of `escalate`, {step_s} seconds, is more than `longest`, and such a listing holds for {longest_s} seconds only"
+    ))
+}
+
+/// What becomes of a step of the escalation that is shorter than the one before it.
+fn falling_step(rule: &Rule) -> Option<String> {
+    let mut steps = rule.escalation_s.iter().zip(rule.escalation_s.iter().skip(1));
+    let (before_s, step_s) = steps.find(|(before_s, step_s)| step_s < before_s)?;
+    Some(format!(
+        "a step of {step_s} seconds follows one of {before_s}, and whoever is listed once more is listed for a shorter time"
     ))
 }
 
@@ -184,6 +194,8 @@ mod tests {
         let none: [&str; 0] = [];
         assert_eq!(odd("escalate = ['1d', '7d']\nlongest = '7d'"), none);
         assert_eq!(odd("escalate = ['1d', '7d']"), none);
+        assert_eq!(odd("escalate = ['1d', '1d']"), none);
+        assert_eq!(odd("escalate = ['7d', '1d']\n[zones.'a.b']\nwindow = '9d'"), ["listings.escalate"]);
         assert_eq!(odd("escalate = ['1d', '7d']\nlongest = '6d'"), ["listings.escalate"]);
         assert_eq!(odd("escalate = ['7d']\nlongest = '6d'\n[zones.'a.b']\nwindow = '9d'"), ["listings.escalate"]);
         assert_eq!(odd("escalate = ['7d']\n[zones.'a.b']\nlongest = '6d'"), ["listings.zones.a.b.longest"]);

@@ -3,7 +3,7 @@
 use super::{
     Options, ZoneHead,
     cursor::{Cursor, Wrong},
-    name::NameBuffer,
+    name::{NameBuffer, unasked},
     report::Fault,
     value::Variables,
 };
@@ -218,6 +218,9 @@ fn servers(
             remark(wrong);
             continue;
         }
+        if let Some(wrong) = no_host(start, *cursor) {
+            remark(wrong);
+        }
         let name = buffer.to_name();
         if names.iter().any(|known: &Name| known.as_wire().eq_ignore_ascii_case(name.as_wire())) {
             continue;
@@ -229,6 +232,25 @@ fn servers(
         names.push(name);
     }
     Ok((!names.is_empty()).then_some(NameServers { ttl_s, names }))
+}
+
+/// What is wrong with the name of a server that was read from `start` to `end`, if no host has such a name: resolvers look for its
+/// address in vain.
+fn no_host(start: Cursor<'_>, end: Cursor<'_>) -> Option<Wrong> {
+    let word = &start.rest()[..end.at() - start.at()];
+    let is_number = |label: &[u8]| label.iter().all(u8::is_ascii_digit);
+    // No top-level domain is a number (RFC 1123 section 2.1): that is an address.
+    let is_address = word
+        .trim_ascii_end()
+        .strip_suffix(b".")
+        .unwrap_or(word)
+        .rsplit(|&octet| octet == b'.')
+        .next()
+        .is_some_and(is_number);
+    let has_none = is_address || unasked(start, end, "").is_some() || memchr::memchr(b'@', word).is_some();
+    has_none.then(|| {
+        start.wrong(Fault::NoServer, "the name of a host, not an address or a URL: resolvers look up its address")
+    })
 }
 
 /// Reads a number of addresses, or `/` and the length of a prefix.
