@@ -452,9 +452,14 @@ impl Reloader {
         }
         let is_news = held.failure.as_ref() != Some(failure);
         held.failure = Some(failure.clone());
-        let (has_good, text) = (held.good.is_some(), &failure.text);
+        let has_good = held.good.is_some();
         let is_gone = failure.word == MISSING && held.tried.contains(&None) && !dataset.kind.is_access();
-        self.status.trouble(dataset, self.affected(dataset), &failure.text);
+        let text = if self.will_close(dataset, failure) {
+            format!("{}; it is not in force, and after a restart its zones would answer SERVFAIL", failure.text)
+        } else {
+            failure.text.clone()
+        };
+        self.status.trouble(dataset, self.affected(dataset), &text);
         if failure.word != REFUSED {
             self.status.count_failures(self.affected(dataset), &[failure.word]);
         }
@@ -471,15 +476,29 @@ impl Reloader {
         if self.restore(dataset, &accept) {
             return true;
         }
-        let served = self.cell.load();
-        let is_served = |apex: &Name| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some());
-        let meanwhile = match self.affected(dataset).all(is_served) {
+        let meanwhile = match self.is_dispensable(dataset) {
             false => "its zones answer SERVFAIL",
+            true if text != failure.text => "so it stays",
             true if dataset.kind.is_access() => "its zones are served as before, and it is not in force,",
             true => "its zones are served without it",
         };
         error!(dataset = %dataset, "{text}; {meanwhile} until it loads{accept}");
         false
+    }
+
+    /// Whether a new access list that cannot be taken is not in force beside zones that are served, which will be closed by it when
+    /// the server starts anew.
+    fn will_close(&self, dataset: &DatasetSpec, failure: &Failure) -> bool {
+        let is_taken_then = self.settings.rules.is_off && failure.word == REFUSED;
+        let has_good = || self.held.get(dataset).is_some_and(|held| held.good.is_some());
+        let is_kept = || self.settings.kept.as_ref().is_some_and(|kept| kept.find(dataset).is_some());
+        dataset.kind.is_access() && !is_taken_then && !has_good() && !is_kept() && self.is_dispensable(dataset)
+    }
+
+    /// Whether all zones of a dataset are served, with it or without.
+    fn is_dispensable(&self, dataset: &DatasetSpec) -> bool {
+        let served = self.cell.load();
+        self.affected(dataset).all(|apex| served.snapshot.zone(apex).is_some_and(|zone| zone.content.is_some()))
     }
 
     fn zones_of<'a>(&'a self, dataset: &DatasetSpec) -> impl Iterator<Item = &'a Name> + use<'a> {
