@@ -4,12 +4,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use nix::sys::signal::Signal;
 
 use super::{
-    live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept, long_list},
+    live::{Live, PATIENCE, PROMPT, Place, append, await_true, gzip, host_name, hosts, is_kept, kept_files, long_list},
     support::daemon::dnsbld,
 };
 
@@ -143,6 +145,27 @@ fn what_is_kept_is_kept_anew_when_it_was_removed() {
     drop(live);
     place.drop_file(FILE, "");
     assert_eq!(Live::start(&place, &[]).ask(NAME), "2");
+}
+
+/// As where the zones folder that has the state folder in it is moved away: nothing can be kept in its place.
+#[test]
+fn what_cannot_be_kept_anew_is_told_once() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::configured(&place, "folder = \"zones\"\nstate = \"zones/.dnsbld\"\ncheck = \"1s\"\n");
+    let good = place.zone(".dnsbld/good");
+    await_true("kept", || kept_files(&good).next().is_some(), || live.log());
+    fs::rename(place.zones(), place.at("aside")).expect("moved");
+    live.await_words("the last good versions were removed from the state folder, and are not kept until");
+    thread::sleep(Duration::from_secs(3));
+    fs::rename(place.at("aside"), place.zones()).expect("moved back");
+    live.await_words("the zones folder can be read now");
+    let log = live.log();
+    for words in ["removed from the state folder", "cannot read the zones folder", "the zones folder can be read now"] {
+        assert_eq!(log.matches(words).count(), 1, "{log}");
+    }
+    assert!(!log.contains("kept for the next start"), "{log}");
+    assert_eq!(live.ask(NAME), "2");
 }
 
 #[test]

@@ -57,20 +57,31 @@ impl Reloader {
         loading.result.map_or(entries, |loaded| loaded.entries())
     }
 
-    /// Has all of what is good kept anew if somebody removed what was.
+    /// Has all of what is good kept anew if somebody removed what was, once there is a place for it.
     pub(super) fn keep_what_was_removed(&mut self) {
-        let Some(kept) = self.settings.kept.as_ref().filter(|kept| kept.is_gone()) else { return };
+        let Some(kept) = &self.settings.kept else { return };
+        if !kept.is_gone() {
+            self.complained.remove(kept.folder());
+            return;
+        }
         let good = self.held.iter().filter(|(_, held)| held.good.is_some()).map(|(dataset, _)| dataset);
         let unkept: HashSet<&DatasetSpec> = self.unkept.iter().collect();
         // What is too large was not there before, and would be tried, and told of, at every look.
         let may_be = |dataset: &&DatasetSpec| !unkept.contains(dataset) && kept.has_room_for(dataset);
         let lost: Vec<_> = good.filter(may_be).cloned().collect();
-        if !lost.is_empty() {
-            warn!(
-                datasets = lost.len(),
-                "the last good versions were removed from the state folder, and are kept anew"
-            );
-            self.unkept.extend(lost);
+        if lost.is_empty() {
+            return;
+        }
+        let what = "the last good versions were removed from the state folder, and are";
+        match kept.make_again() {
+            Ok(()) => {
+                warn!(datasets = lost.len(), "{what} kept anew");
+                self.unkept.extend(lost);
+            }
+            Err(error) if self.complained.insert(kept.folder().to_owned()) => {
+                warn!(datasets = lost.len(), "{what} not kept until there is one again: {error}");
+            }
+            Err(_) => {}
         }
     }
 

@@ -26,7 +26,9 @@ impl Reloader {
             }
         };
         for folder in self.settings.source.folders() {
-            self.complained.remove(&folder);
+            if self.complained.remove(&folder) {
+                info!(folder = %absolute(&folder).display(), "the zones folder can be read now");
+            }
         }
         // Of what was served and is no file any more, more is to be said.
         let were_served: HashSet<&PathBuf> = self.specs.iter().flat_map(|spec| &spec.dataset.files).collect();
