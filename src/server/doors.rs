@@ -54,8 +54,10 @@ pub(super) fn open(
 ) -> anyhow::Result<Open> {
     let doors = &config.doors;
     let is_any = !doors.keys.is_empty() || !doors.tokens.is_empty() || datagrams.is_some();
-    if is_any && listings.is_err() {
-        warn!("keys, tokens or datagrams are configured, but there is no store for live listings: see `state`");
+    if let Err(why) = listings.as_ref()
+        && is_any
+    {
+        warn!("keys, tokens or datagrams are configured, and nothing can be changed by them: {why}");
     }
     if !doors.tokens.is_empty() && config.http.is_none() {
         warn!("tokens are configured, but HTTP is off: see `http`");

@@ -87,6 +87,9 @@ fn where_there_is_no_store_it_is_said_why() {
     for (state, why) in [(".", "is damaged or no store"), ("token/state", "no state folder"), ("/sys", "/sys/listings")]
     {
         let server = Server::with_state(state, &files, config);
+        let log = server.said();
+        let warned = log.lines().find(|line| line.contains("nothing can be changed by them"));
+        assert!(warned.is_some_and(|line| line.contains(why)), "{log}");
         for (method, of_zone, body) in [
             ("GET", "listings/127.0.0.2", ""),
             ("PUT", "listings/127.0.0.2", "{}"),
