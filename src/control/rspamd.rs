@@ -15,6 +15,7 @@ use std::{
         fd::AsRawFd as _,
         unix::{fs::PermissionsExt as _, net::UnixDatagram},
     },
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -24,7 +25,8 @@ use std::{
 };
 
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, sendto, setsockopt, sockopt::PassCred,
+    ControlMessageOwned, MsgFlags, SockaddrLike as _, UnixAddr, UnixCredentials, recvmsg, sendto, setsockopt,
+    sockopt::PassCred,
 };
 use tracing::{error, info, warn};
 
@@ -194,8 +196,14 @@ impl Socket {
 /// Whom a reply goes to.
 enum Sender {
     Udp(SocketAddr),
-    /// No address, or one without a name, if the sender has none, and then no reply.
+    /// None if the sender has no name, as most that only send, and then no reply.
     Unix(Option<UnixAddr>),
+}
+
+/// Whether an address has a name, and may be asked for it: of a sender without one the kernel gives no octet, not even the
+/// family, and nix asserts that there is one.
+fn is_named(address: &UnixAddr) -> bool {
+    address.len() > UnixAddr::new_unnamed().len()
 }
 
 impl Socket {
@@ -222,7 +230,7 @@ impl Socket {
                 });
                 let mut name = |uid| users.name(uid, Instant::now(), user_name);
                 let origin = credentials.and_then(|credentials| origin(name(credentials.uid()), None));
-                Ok((received.bytes, Sender::Unix(received.address), origin))
+                Ok((received.bytes, Sender::Unix(received.address.filter(is_named)), origin))
             }
         }
     }
@@ -230,9 +238,7 @@ impl Socket {
     fn reply(&self, to: &Sender, words: &[u8]) {
         let sent = match (self, to) {
             (Self::Udp(socket), Sender::Udp(sender)) => socket.send_to(words, sender).map(drop),
-            (Self::Unix(socket, ..), Sender::Unix(Some(sender)))
-                if sender.path().is_some() || sender.as_abstract().is_some() =>
-            {
+            (Self::Unix(socket, ..), Sender::Unix(Some(sender))) => {
                 sendto(socket.as_raw_fd(), words, sender, MsgFlags::MSG_DONTWAIT).map(drop).map_err(io::Error::from)
             }
             _ => Ok(()),
@@ -281,7 +287,13 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
                 }
             }
             match socket.receive(&mut buffer, &mut users) {
-                Ok((length, sender, origin)) => desk.take(&buffer[..length], sender, origin, &socket, &waiting),
+                Ok((length, sender, origin)) => {
+                    let take = || desk.take(&buffer[..length], sender, origin, &socket, &waiting);
+                    if catch_unwind(AssertUnwindSafe(take)).is_err() {
+                        desk.tally.count(Door::Rspamd, Upshot::Failed);
+                        error!("a panic met a datagram, which goes unanswered; please report this");
+                    }
+                }
                 Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => {
                     error!("a datagram cannot be received: {error}");

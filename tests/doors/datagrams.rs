@@ -98,6 +98,26 @@ fn permissions_decide_and_the_sender_is_known() {
     assert_eq!(said["by"], serde_json::json!({ "door": "rspamd", "who": who, "from": null }), "{said}");
 }
 
+/// As most programs that only send: their socket has no name.
+#[test]
+fn a_sender_without_a_name_is_heard_and_not_answered() {
+    let server = open();
+    let socket = UnixDatagram::unbound().expect("a socket");
+    socket.connect(server.folder().join("updates.sock")).expect("a path");
+    for datagram in [&b"bl.example\0no address"[..], b"bl.example\x00192.0.2.1", b"bl.example\x00192.0.2.2"] {
+        socket.send(datagram).expect("somebody listens");
+    }
+    // What comes behind those is done behind those.
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.3"), "OK");
+    for number in 1..=3 {
+        assert!(is_listed(&server, &format!("{number}.2.0.192.bl.example")), "{number}");
+    }
+    let counted =
+        |result| metric(&server, &format!("dnsbld_door_requests_total{{door=\"rspamd\",result=\"{result}\"}}"));
+    assert_eq!([counted("done"), counted("refused"), counted("failed")], [Some(3.0), Some(1.0), Some(0.0)]);
+    assert!(!server.said().contains("panic"), "{}", server.said());
+}
+
 #[test]
 fn descriptors_are_not_let_in_and_shut_no_door() {
     let server = open();

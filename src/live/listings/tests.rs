@@ -348,6 +348,8 @@ fn a_panic_of_the_writer_ends_nothing() {
 
     // An asker's fault is nobody else's, and a sweep's fault is over with the next one.
     assert!(submit(&world, 6, None, true).recv().expect("told").is_ok());
+    assert_eq!(world.apply(99, Op::Delist), Ok(vec![Outcome::Unchanged]), "which writes nothing");
+    assert_eq!(world.listings.alarm(), None, "all that was asked for is done");
     world.clock.is_broken.store(true, Relaxed);
     assert_eq!(world.listings.sweep(), 0);
     world.clock.is_broken.store(false, Relaxed);

@@ -85,10 +85,12 @@ impl Shared {
         })
     }
 
-    /// Tells an asker what became of its order, and counts that.
+    /// Tells an asker what became of its order, and counts that. A panic there is the asker's: what was done is done.
     pub(super) fn tell(&self, order: Order, applied: Applied) {
         self.counts.count(&order, &applied);
-        (order.done)(applied);
+        if catch_unwind(AssertUnwindSafe(|| (order.done)(applied))).is_err() {
+            error!("a panic met whoever is told what became of a change of live listings; please report this");
+        }
     }
 }
 
@@ -259,7 +261,7 @@ impl Writer {
         }
         for order in refused {
             self.shared.waiting.fetch_sub(order.work.len(), Ordering::Relaxed);
-            let _said_if_not = self.guard(|writer| writer.shared.tell(order, Err(why.clone())));
+            self.shared.tell(order, Err(why.clone()));
         }
         if !orders.is_empty() {
             self.commit_all(orders, &room);
