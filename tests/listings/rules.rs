@@ -43,6 +43,41 @@ fn repeats_escalate_within_the_window() {
     assert_eq!(what, listed);
 }
 
+/// Whoever delists in between has made no second outbreak of one.
+#[test]
+fn what_is_listed_again_soon_after_it_ended_is_the_same_time() {
+    let rule = Rule { escalation_s: vec![DAY, 7 * DAY], repeat_after_s: 10 * MINUTE, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let list = |lifetime| world.list("virbl.tee.gr", "192.0.2.55", lifetime);
+    let get = || {
+        let record = world.listings.get(&name("virbl.tee.gr"), &key("192.0.2.55")).expect("readable").expect("listed");
+        (record.since_s, record.counted_s, record.times)
+    };
+    assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(TEN + HOUR), times: 1 });
+    for minutes in [0, 1, 9] {
+        let now_s = TEN + minutes * MINUTE;
+        world.at(now_s);
+        assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+        assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(now_s + HOUR), times: 1 }, "{minutes}");
+        assert_eq!(get(), (now_s, TEN, 1), "counted when it was");
+    }
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+    // Ten minutes after it was counted it is the second time, though it was listed a minute ago; which ends soon, and then is
+    // that time again.
+    let second_s = TEN + 10 * MINUTE;
+    world.at(second_s);
+    assert_eq!(list(Lifetime::Until(second_s + 2)), Outcome::Listed { until_s: Some(second_s + 2), times: 2 });
+    world.at(second_s + 3);
+    assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(second_s + 3 + DAY), times: 2 });
+    // A clock that is set back a little makes no third time.
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+    world.at(second_s - 5);
+    assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(second_s - 5 + DAY), times: 2 });
+    world.at(second_s + 10 * MINUTE);
+    let third_s = second_s + 10 * MINUTE;
+    assert_eq!(list(Lifetime::Default), Outcome::Extended { until_s: Some(third_s + 7 * DAY), times: 3 });
+}
+
 #[test]
 fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
     let rule = Rule { escalation_s: vec![DAY, 7 * DAY], longest_s: Some(30 * DAY), ..Rule::default() };

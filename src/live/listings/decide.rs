@@ -251,13 +251,20 @@ impl Group<'_, '_> {
     ) -> Result<(Record, bool), StoreFault> {
         let (rule, now_s) = (self.rules.of(&change.zone), self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
-        // Several reports of one outbreak are one time.
-        let is_new_time =
-            is_listed && same.is_none_or(|same| now_s >= same.counted_s.saturating_add(rule.repeat_after_s));
+        // Several reports of one outbreak are one time, also where it was delisted or over in between.
+        let counted_s = match same {
+            _ if !is_listed => None,
+            Some(same) => Some(same.counted_s),
+            None => self.tables.last_time(known, now_s.saturating_sub(rule.repeat_after_s))?,
+        };
+        let counted_s = counted_s.filter(|counted_s| counted_s.abs_diff(now_s) < rule.repeat_after_s);
+        let is_new_time = is_listed && counted_s.is_none();
+        let times_since = || self.tables.times_since(known, now_s.saturating_sub(rule.window_s));
         let times = match same {
-            Some(same) if !is_new_time => same.times,
             _ if !is_listed => 0,
-            _ => 1 + self.tables.times_since(known, now_s.saturating_sub(rule.window_s))?,
+            _ if is_new_time => 1 + times_since()?,
+            Some(same) => same.times,
+            None => times_since()?.max(1),
         };
         let record = Record {
             zone: change.zone.clone(),
@@ -267,7 +274,7 @@ impl Group<'_, '_> {
             changed_s: now_s,
             until_s: rule.until(verdict, lifetime, same, times, now_s),
             times,
-            counted_s: if is_new_time { now_s } else { same.map_or(0, |same| same.counted_s) },
+            counted_s: counted_s.unwrap_or(if is_listed { now_s } else { 0 }),
             reason: change.reason.clone(),
             origin: origin.clone(),
         };

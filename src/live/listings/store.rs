@@ -205,17 +205,33 @@ impl<'t> Tables<'t> {
 
     /// How often a key was listed since a second, as far as the history goes.
     pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, StoreFault> {
-        let (mut times, mut next) = (0, known.last_event);
+        let mut times = 0;
+        self.each_time(known, since_s, |_| times += 1)?;
+        Ok(times)
+    }
+
+    /// When a key was listed last since a second, so that it counts.
+    pub(super) fn last_time(&self, known: &Known, since_s: u64) -> Result<Option<u64>, StoreFault> {
+        let mut last_s = None;
+        self.each_time(known, since_s, |at_s| last_s = last_s.or(Some(at_s)))?;
+        Ok(last_s)
+    }
+
+    /// Calls `visit` with each time since a second that a key was listed, the last first.
+    fn each_time(&self, known: &Known, since_s: u64, mut visit: impl FnMut(u64)) -> Result<(), StoreFault> {
+        let mut next = known.last_event;
         while let Some(number) = next {
             let Some(octets) = self.history.get(number)? else { break };
             let link = decode_link(octets.value())?;
             if link.at_s < since_s {
                 break;
             }
-            times += u32::from(link.counts);
+            if link.counts {
+                visit(link.at_s);
+            }
             next = link.before_counts;
         }
-        Ok(times)
+        Ok(())
     }
 
     /// Adds an event; `counts` if it is one of the times that its key was listed.
