@@ -20,7 +20,7 @@ use crate::{
     live::{
         asked::AskedKey,
         clock,
-        listings::{Event, Key, Lifetime, Op, Outcome, Record, Verdict},
+        listings::{Event, Key, Lifetime, Op, Outcome, Record, STILL_LISTED_MAX, Verdict},
     },
     load::counted,
 };
@@ -320,14 +320,24 @@ fn show_change(change: &Changed, now_s: u64) -> String {
         Outcome::Extended { until_s, times } => {
             format!("{key}: was listed already, now {}{}", until(*until_s, now_s), nth(*times))
         }
-        Outcome::Excluded { until_s, was_listed } => {
+        Outcome::Excluded { until_s, was_listed, still_listed } => {
             let over = if *was_listed { "; that it was listed by command is over for good" } else { "" };
-            format!("{key}: excluded {}{over}", until(*until_s, now_s))
+            format!("{key}: excluded {}{over}{}", until(*until_s, now_s), show_still_listed(*still_listed))
         }
         Outcome::Delisted => format!("{key}: delisted"),
         Outcome::Unchanged => show_unchanged(change),
         Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),
     }
+}
+
+fn show_still_listed(count: usize) -> String {
+    let stay = match count {
+        0 => return String::new(),
+        1 => "1 listing within it STAYS LISTED".to_owned(),
+        STILL_LISTED_MAX.. => format!("at least {STILL_LISTED_MAX} listings within it STAY LISTED"),
+        count => format!("{count} listings within it STAY LISTED"),
+    };
+    format!("; {stay} by command: delist what is not to be (dnsbld listings ZONE shows it)")
 }
 
 fn show_unchanged(change: &Changed) -> String {
@@ -381,6 +391,13 @@ fn show_report(report: &BulkReport) -> Vec<String> {
         report.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.text)).collect();
     if report.faulty > report.faults.len() {
         lines.push(format!("and {} more", counted(report.faulty - report.faults.len(), "line", "lines")));
+    }
+    if report.excluded_with_listings > 0 {
+        lines.push(format!(
+            "within {} of the excluded, what was listed by command STAYS LISTED: delist what is not to be (dnsbld listings ZONE \
+             shows it)",
+            report.excluded_with_listings
+        ));
     }
     lines.push(words.join(", "));
     lines

@@ -134,6 +134,8 @@ pub struct BulkReport {
     pub extended: usize,
     /// Keys that are excluded.
     pub excluded: usize,
+    /// Of those, how many have listings within them that stay listed.
+    pub excluded_with_listings: usize,
     /// Keys of which nothing is said any more.
     pub delisted: usize,
     /// Keys of which nothing was said.
@@ -173,6 +175,7 @@ impl BulkReport {
     }
 
     fn count(&mut self, line: usize, outcome: &Outcome) {
+        self.excluded_with_listings += usize::from(outcome.leaves_listed());
         match outcome {
             Outcome::Listed { .. } => self.listed += 1,
             Outcome::Extended { .. } => self.extended += 1,
@@ -517,7 +520,7 @@ mod tests {
             let (sender, receiver) = oneshot::channel();
             let applied = match ordered.get() {
                 2 => Err(StoreError::Unwritable("no room".to_owned())),
-                _ => Ok(vec![Outcome::Excluded { until_s: None, was_listed: false }; block.len()]),
+                _ => Ok(vec![Outcome::Excluded { until_s: None, was_listed: false, still_listed: 0 }; block.len()]),
             };
             sender.send(applied).expect("awaited");
             receiver

@@ -335,6 +335,11 @@ impl Desk {
         let (socket, waiting, tally) = (Arc::clone(socket), Arc::clone(waiting), Arc::clone(&self.tally));
         self.listings.submit(batch, move |applied| {
             waiting.fetch_sub(1, Ordering::Relaxed);
+            if applied.iter().flatten().any(Outcome::leaves_listed) {
+                info!(
+                    "within what a datagram excludes, what was listed by command stays listed: dnsbld listings shows it"
+                );
+            }
             let refused = |outcome| match outcome {
                 Outcome::Refused { refusal } => Some((refusal.to_string(), Upshot::Refused)),
                 _ => None,

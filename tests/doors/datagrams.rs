@@ -75,6 +75,18 @@ fn exclusions_win_over_files_and_lines_can_be_taken_back() {
     assert!(is_listed(&server, "2.0.0.127.bl.example"));
 }
 
+#[test]
+fn an_exclusion_is_the_brake_for_all_within_it() {
+    let server = open();
+    assert_eq!(send(&server, b"bl.example\x00!203.0.113.0/24"), "OK");
+    assert_eq!(send(&server, b"bl.example\x00203.0.113.7 :2:x @ lifetime=1h"), "FAIL");
+    assert!(!is_listed(&server, "7.113.0.203.bl.example"));
+    assert!(server.said().contains("203.0.113.0/24 is excluded in zone bl.example"), "{}", server.said());
+    assert_eq!(send(&server, b"names.example\x00!*.spam.example"), "OK");
+    assert_eq!(send(&server, b"names.example\x00a.b.spam.example"), "FAIL");
+    assert_eq!(send(&server, b"names.example\x00spam.example"), "OK", "which is not below itself");
+}
+
 /// A name with all below it is two places, and no sender is told FAIL of half of it.
 #[test]
 fn all_of_a_datagram_is_done_or_nothing() {
@@ -84,18 +96,6 @@ fn all_of_a_datagram_is_done_or_nothing() {
     assert!(!is_listed(&server, "half.example.names.example") && !is_listed(&server, "x.half.example.names.example"));
     assert_eq!(send(&server, b"names.example\x00half.example"), "OK");
     assert!(is_listed(&server, "half.example.names.example"));
-}
-
-#[test]
-fn permissions_decide_and_the_sender_is_known() {
-    let server = open();
-    let mode = std::fs::metadata(server.folder().join("updates.sock")).expect("a socket").permissions().mode();
-    assert_eq!(mode & 0o777, 0o660);
-    assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
-    let said = super::http::get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-    let who = user.map_or_else(|| format!("uid {}", nix::unistd::geteuid()), |user| user.name);
-    assert_eq!(said["by"], serde_json::json!({ "door": "rspamd", "who": who, "from": null }), "{said}");
 }
 
 /// As most programs that only send: their socket has no name.
@@ -116,6 +116,18 @@ fn a_sender_without_a_name_is_heard_and_not_answered() {
         |result| metric(&server, &format!("dnsbld_door_requests_total{{door=\"rspamd\",result=\"{result}\"}}"));
     assert_eq!([counted("done"), counted("refused"), counted("failed")], [Some(3.0), Some(1.0), Some(0.0)]);
     assert!(!server.said().contains("panic"), "{}", server.said());
+}
+
+#[test]
+fn permissions_decide_and_the_sender_is_known() {
+    let server = open();
+    let mode = std::fs::metadata(server.folder().join("updates.sock")).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    assert_eq!(send(&server, b"bl.example\x00192.0.2.1"), "OK");
+    let said = super::http::get(&server, "/v1/zones/bl.example/listings/192.0.2.1");
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let who = user.map_or_else(|| format!("uid {}", nix::unistd::geteuid()), |user| user.name);
+    assert_eq!(said["by"], serde_json::json!({ "door": "rspamd", "who": who, "from": null }), "{said}");
 }
 
 #[test]

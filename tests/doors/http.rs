@@ -123,6 +123,20 @@ fn prefixes_names_exclusions_and_ends() {
     assert!(!is_listed(&server, "2.0.0.127.bl.example"), "an exclusion wins over files");
     let reply = request(&server, "PUT", "/v1/zones/bl.example/listings/127.0.0.2", Some(TOKEN), "application/json", "");
     assert_eq!(reply.status, 409, "and over listings: {}", reply.body);
+    let said = put(&server, "bl.example", "127.0.0.0%2F8", r#"{"excluded":true}"#);
+    assert_eq!(said["still_listed"], 0, "{said}");
+    put(&server, "bl.example", "203.0.113.5", "");
+    let wide = put(&server, "bl.example", "203.0.113.0%2F24", r#"{"excluded":true}"#);
+    assert_eq!(wide["still_listed"], 1, "{wide}");
+    for host in [5, 6] {
+        let path = format!("/v1/zones/bl.example/listings/203.0.113.{host}");
+        let reply = request(&server, "PUT", &path, Some(TOKEN), "application/json", "");
+        let detail = reply.body["detail"].as_str().unwrap_or_default();
+        assert!(reply.status == 409 && detail.contains("203.0.113.0/24 is excluded in zone"), "{}", reply.body);
+    }
+    let body = r#"[{"key":"203.0.113.0/24","excluded":true},{"key":"203.0.113.9","excluded":true}]"#;
+    let reply = request(&server, "POST", "/v1/zones/bl.example/listings", Some(TOKEN), "application/json", body);
+    assert_eq!(reply.body, json!({ "outcomes": { "excluded": 2 }, "excluded_with_listings": 1, "refused": [] }));
 }
 
 #[test]

@@ -55,7 +55,10 @@ fn from_ten_to_twenty_to_twelve() {
 #[test]
 fn a_delisting_outlives_the_next_drop() {
     let mut world = World::new(&[("virbl.tee.gr.ip4set", "192.0.2.1\n192.0.2.2\n")]);
-    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None, was_listed: false });
+    assert_eq!(
+        world.exclude(ZONE, "192.0.2.1"),
+        Outcome::Excluded { until_s: None, was_listed: false, still_listed: 0 }
+    );
     assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), ["NXDOMAIN"]);
     world.drop_file("virbl.tee.gr.ip4set", "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
     assert_eq!(world.ask("1.2.0.192.virbl.tee.gr", "A"), ["NXDOMAIN"]);
@@ -71,8 +74,9 @@ fn a_delisting_outlives_the_next_drop() {
 fn no_listing_undoes_an_exclusion() {
     let mut world = World::new(&[("virbl.tee.gr.ip4set", "")]);
     world.list(ZONE, "192.0.2.1", Lifetime::Endless);
-    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None, was_listed: true });
-    assert_eq!(world.exclude(ZONE, "192.0.2.1"), Outcome::Excluded { until_s: None, was_listed: false });
+    let excluded = |was_listed| Outcome::Excluded { until_s: None, was_listed, still_listed: 0 };
+    assert_eq!(world.exclude(ZONE, "192.0.2.1"), excluded(true));
+    assert_eq!(world.exclude(ZONE, "192.0.2.1"), excluded(false));
     world.apply(vec![put(ZONE, "192.0.2.2", Verdict::Excluded, Lifetime::Until(TEN + HOUR))]);
     world.restart();
     for (address, name) in [("192.0.2.1", "1.2.0.192.virbl.tee.gr"), ("192.0.2.2", "2.2.0.192.virbl.tee.gr")] {

@@ -35,26 +35,45 @@ fn prefix(low: u8, length: u8, is_v4: bool) -> String {
     IpNet::new(address(low, is_v4), above + length).expect("a prefix").trunc().to_string()
 }
 
-/// What is said last of each key.
-fn last_said(changes: &[(String, bool)]) -> Vec<(Key, bool)> {
-    let mut said: Vec<(Key, bool)> = Vec::new();
-    for (text, is_listed) in changes {
-        let key = key(text);
-        said.retain(|(other, _)| *other != key);
-        said.push((key, *is_listed));
+/// Whether one key is a part of another.
+fn is_within(key: &Key, other: &Key) -> bool {
+    match (key, other) {
+        (Key::Prefix(net), Key::Prefix(wider)) => wider.contains(net) && wider != net,
+        (Key::Name { name, .. }, Key::Name { name: above, is_wildcard: true }) => {
+            name != above && name.strip(above).is_some()
+        }
+        _ => false,
     }
-    said
 }
 
-fn apply(world: &World, changes: &[(String, bool)]) {
+/// Lists and excludes one after the other, and returns what is said last of each key that was not refused.
+fn apply(world: &World, changes: &[(String, bool)]) -> Vec<(Key, bool)> {
+    let mut said: Vec<(Key, bool)> = Vec::new();
     for (text, is_listed) in changes {
         // No listing undoes an exclusion, and whoever means it delists first.
         if *is_listed {
             world.delist(ZONE, text);
         }
+        let key = key(text);
+        said.retain(|(other, _)| *other != key);
+        let around = said.iter().find(|(other, other_is_listed)| !other_is_listed && is_within(&key, other));
         let verdict = if *is_listed { Verdict::LISTED } else { Verdict::Excluded };
-        world.apply(vec![put(ZONE, text, verdict, Lifetime::Endless)]);
+        let outcome = world.apply(vec![put(ZONE, text, verdict, Lifetime::Endless)]).remove(0);
+        match outcome {
+            Outcome::Listed { .. } => assert!(*is_listed && around.is_none(), "{text} in {around:?}"),
+            Outcome::Refused { .. } => {
+                assert!(*is_listed && around.is_some(), "{text}: {outcome:?}");
+                continue;
+            }
+            Outcome::Excluded { still_listed, .. } => {
+                let within = said.iter().filter(|(other, is_listed)| *is_listed && is_within(other, &key)).count();
+                assert!(!is_listed && still_listed == within, "{text}: {still_listed} and {within}");
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+        said.push((key, *is_listed));
     }
+    said
 }
 
 /// The code of the answer, and whether it has any records.
@@ -82,8 +101,7 @@ proptest! {
         let world = World::new(&[("exact.example.ip4trie", &lines)]);
         let changes: Vec<(String, bool)> =
             changes.iter().map(|&(low, length, is_v4, is_listed)| (prefix(low, length, is_v4), is_listed)).collect();
-        apply(&world, &changes);
-        let said = last_said(&changes);
+        let said = apply(&world, &changes);
         let mut existing: HashSet<String> = HashSet::new();
         for (is_v4, low) in [true, false].into_iter().flat_map(|is_v4| (0..=255).map(move |low| (is_v4, low))) {
             let address = address(low, is_v4);
@@ -136,8 +154,7 @@ proptest! {
         let world = World::with_rules(&[("exact.example.dnset", &lines)], rules);
         let changes: Vec<(String, bool)> =
             changes.iter().map(|(labels, is_wildcard, is_listed)| (text(labels, *is_wildcard), *is_listed)).collect();
-        apply(&world, &changes);
-        let said = last_said(&changes);
+        let said = apply(&world, &changes);
         let verdict = |name: &str, is_wildcard: bool| {
             let wanted = key(&if is_wildcard { format!("*.{name}") } else { name.to_owned() });
             said.iter().find(|(key, _)| *key == wanted).map(|(_, is_listed)| *is_listed)

@@ -7,6 +7,7 @@
 mod support;
 
 mod backup;
+mod brake;
 mod closed;
 mod crash;
 mod day;

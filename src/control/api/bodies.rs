@@ -120,13 +120,15 @@ impl PutBody {
 
 /// What became of a change.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub(super) struct ChangeReply {
     zone: String,
     key: Key,
     outcome: &'static str,
     until: Option<String>,
     times: Option<u32>,
+    /// Of an exclusion, how many listings within it stay listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    still_listed: Option<usize>,
 }
 
 impl ChangeReply {
@@ -136,7 +138,11 @@ impl ChangeReply {
             Outcome::Excluded { until_s, .. } => (*until_s, None),
             Outcome::Delisted | Outcome::Unchanged | Outcome::Refused { .. } => (None, None),
         };
-        Self { zone, key, outcome: outcome.word(), until: until_s.map(clock::date), times }
+        let still_listed = match outcome {
+            Outcome::Excluded { still_listed, .. } => Some(*still_listed),
+            _ => None,
+        };
+        Self { zone, key, outcome: outcome.word(), until: until_s.map(clock::date), times, still_listed }
     }
 }
 

@@ -46,6 +46,9 @@ struct Head {
 struct BulkReply {
     /// How many of each outcome.
     outcomes: BTreeMap<&'static str, usize>,
+    /// Of the excluded, how many have listings within them that stay listed.
+    #[serde(skip_serializing_if = "none")]
+    excluded_with_listings: usize,
     /// Which were refused, and why; at most [`TOLD_MAX`] of them.
     refused: Vec<Refused>,
 }
@@ -55,6 +58,11 @@ struct Refused {
     /// Place in the request, from 0.
     index: usize,
     detail: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl BulkReply {
@@ -85,7 +93,10 @@ impl BulkReply {
         for (index, outcome) in places.iter().zip(outcomes) {
             match outcome {
                 Outcome::Refused { refusal } => self.refuse(*index, refusal.to_string()),
-                done => self.count(done.word()),
+                done => {
+                    self.excluded_with_listings += usize::from(done.leaves_listed());
+                    self.count(done.word());
+                }
             }
         }
     }

@@ -77,6 +77,9 @@ pub struct Change {
     pub reason: Option<String>,
 }
 
+/// Of what stays listed within an exclusion so much is counted.
+pub const STILL_LISTED_MAX: usize = 1_000;
+
 /// Longest reason and TXT template that are taken, in octets.
 pub const REASON_MAX_LEN: usize = 1_000;
 
@@ -159,6 +162,9 @@ pub enum Outcome {
         /// It was listed by command: that is over, and does not come back by itself.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         was_listed: bool,
+        /// So many listings within it, narrower than itself, stay listed; [`STILL_LISTED_MAX`] are that many at least.
+        #[serde(default, skip_serializing_if = "none")]
+        still_listed: usize,
     },
     /// Nothing is said of it any more.
     Delisted,
@@ -182,6 +188,11 @@ impl Outcome {
             Self::Unchanged => "unchanged",
             Self::Refused { .. } => "refused",
         }
+    }
+
+    /// Whether it is an exclusion within which something stays listed.
+    pub const fn leaves_listed(&self) -> bool {
+        matches!(self, Self::Excluded { still_listed: 1.., .. })
     }
 }
 
@@ -263,11 +274,15 @@ pub enum Refusal {
         /// Labels of the widest name below which all is listed.
         widest: u8,
     },
-    /// It is excluded by command, which no listing undoes.
-    #[error("it is excluded in zone {zone} by command ({by}): who means to list it delists it first")]
+    /// It is excluded by command, or a part of what is, which no listing undoes.
+    #[error(
+        "{key} is excluded in zone {zone} by command ({by}): who means to list it, or a part of it, delists {key} first"
+    )]
     Excluded {
         /// The zone.
         zone: String,
+        /// What is excluded: the key itself, or a wider one.
+        key: String,
         /// By whom, and why.
         by: String,
     },
@@ -313,10 +328,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// That of a listing, by the exclusion of its key.
-    pub(super) fn excluded(exclusion: &Record) -> Self {
-        let why = exclusion.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        Self::Excluded { zone: exclusion.zone.to_string(), by: format!("{}{why}", exclusion.origin.who) }
+    /// That of a listing by an exclusion: whose that is, and why it is.
+    pub(super) fn excluded(zone: &Name, key: &Key, origin: &Origin, reason: Option<&String>) -> Self {
+        let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        Self::Excluded { zone: zone.to_string(), key: key.to_string(), by: format!("{}{why}", origin.who) }
     }
 }
 
@@ -445,6 +460,11 @@ pub struct Event {
     /// By whom.
     #[serde(flatten)]
     pub origin: Origin,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Names in JSON, as they are written.

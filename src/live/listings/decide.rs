@@ -8,16 +8,25 @@ use std::{
 };
 
 use super::{
-    Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, StoreError, Verdict,
-    What,
+    Applied, Change, Clock, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal,
+    STILL_LISTED_MAX, StoreError, Verdict, What,
     rules::{Rules, Situation},
     serving::{Edit, Serving},
     store::{Known, StoreFault, Tables},
 };
-use crate::{wire::name::Name, zone::live::Place};
+use crate::{
+    wire::name::Name,
+    zone::{
+        live::{LiveZone, Place, ValueNumbers},
+        ruling::FOREVER_S,
+    },
+};
 
 /// So many exclusions have places in a zone that is full.
 const EXCLUSIONS_BEYOND: usize = 100_000;
+
+/// What an order says of places that is not written down yet: the change that excludes them, and who asks, or none.
+type Said<'o> = HashMap<(&'o Name, Place), Option<(&'o Change, &'o Origin)>>;
 
 /// One thing to be done.
 pub(super) struct Work {
@@ -83,6 +92,8 @@ pub(super) struct Group<'a, 't> {
     pub(super) situation: Situation<'a>,
     /// Places that this commit adds to each zone, at most.
     pub(super) added: HashMap<Name, HashSet<Place>>,
+    /// What this commit excludes in each zone, at most: it is not served yet.
+    pub(super) excluded: HashMap<Name, LiveZone>,
     pub(super) edits: Vec<(Name, Edit)>,
 }
 
@@ -99,8 +110,12 @@ impl Group<'_, '_> {
             order.work.iter().map(|work| self.refuse(&work.change, &mut adds)).collect();
         if order.is_atomic {
             // What would be refused once some of it is written down.
+            let mut said = Said::new();
             for (work, refusal) in order.work.iter().zip(&mut refusals).filter(|(_, refusal)| refusal.is_none()) {
-                *refusal = self.refuse_excluded(&work.change)?;
+                *refusal = self.refuse_excluded(&work.change, &said)?;
+                let is_exclusion = self.note_exclusion(&work.change);
+                let (zone, place) = (&work.change.zone, work.change.key.place());
+                said.insert((zone, place), is_exclusion.then_some((&work.change, &order.origin)));
             }
             if refusals.iter().any(Option::is_some) {
                 self.forget(&adds);
@@ -154,11 +169,45 @@ impl Group<'_, '_> {
         None
     }
 
-    /// Why something is not to be listed that is excluded now.
-    fn refuse_excluded(&self, change: &Change) -> Result<Option<Refusal>, StoreFault> {
-        let Op::Put { verdict, .. } = &change.op else { return Ok(None) };
-        let record = self.tables.known(&change.zone, &change.key)?.record;
-        Ok(refuse_undoing(verdict, record.as_ref().filter(|record| record.in_force(self.situation.now_s))))
+    /// Why something is not to be listed that is excluded now, or a part of what is: no listing undoes an exclusion. `said` is
+    /// what its order says before and is not written down yet.
+    fn refuse_excluded(&self, change: &Change, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
+        let Op::Put { verdict: Verdict::Listed { .. }, .. } = &change.op else { return Ok(None) };
+        let own = self.refuse_as_excluded(&change.zone, &change.key, said)?;
+        own.map_or_else(|| self.refuse_within(change, said), |own| Ok(Some(own)))
+    }
+
+    /// The same of what is narrower than what is excluded. Exclusions are looked for where they are served, as those are few
+    /// look-ups however much is listed, and what the store says of them counts.
+    fn refuse_within(&self, change: &Change, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
+        let (zone, own) = (&change.zone, change.key.place());
+        let known = self.serving.zone(zone).into_iter().chain(self.excluded.get(zone));
+        for place in known.flat_map(|live| live.exclusions_around(&own)) {
+            let refusal = self.refuse_as_excluded(zone, &Key::of(&place), said)?;
+            if refusal.is_some() {
+                return Ok(refusal);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The refusal of a listing if exactly this is excluded.
+    fn refuse_as_excluded(&self, zone: &Name, key: &Key, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
+        if let Some(said) = said.get(&(zone, key.place())) {
+            return Ok(said.map(|(change, origin)| Refusal::excluded(zone, key, origin, change.reason.as_ref())));
+        }
+        let record = self.tables.known(zone, key)?.record;
+        Ok(record.filter(|record| record.in_force(self.situation.now_s)).as_ref().and_then(refusal_by))
+    }
+
+    /// Remembers what this commit excludes; whether that is an exclusion.
+    fn note_exclusion(&mut self, change: &Change) -> bool {
+        let is_exclusion = matches!(&change.op, Op::Put { verdict: Verdict::Excluded, .. });
+        if is_exclusion {
+            let live = self.excluded.entry(change.zone.clone()).or_default();
+            live.put(&change.key.place(), None, FOREVER_S, &mut ValueNumbers::default());
+        }
+        is_exclusion
     }
 
     /// Nothing comes of these places.
@@ -209,9 +258,28 @@ impl Group<'_, '_> {
         let (change, now_s) = (&work.change, self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
-        if let Some(refusal) = refuse_undoing(verdict, before.as_ref()) {
-            return Ok(Outcome::Refused { refusal });
+        if let (Some(exported), Some(before)) = (&work.exported, &before) {
+            let until_s = self.rules.of(&change.zone).until(verdict, lifetime, None, 0, now_s);
+            if *before == (Record { until_s, ..Record::clone(exported) }) {
+                // It came back before: nothing happens to it.
+                return Ok(if is_listed {
+                    Outcome::Extended { until_s, times: before.times }
+                } else {
+                    Outcome::Excluded { until_s, was_listed: false, still_listed: 0 }
+                });
+            }
         }
+        if is_listed {
+            let own = before.as_ref().and_then(refusal_by);
+            let refusal = own.map_or_else(|| self.refuse_within(change, &Said::new()), |own| Ok(Some(own)))?;
+            if let Some(refusal) = refusal {
+                if before.is_none() {
+                    self.forget(&[(change.zone.clone(), change.key.place())]);
+                }
+                return Ok(Outcome::Refused { refusal });
+            }
+        }
+        self.note_exclusion(change);
         let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
         let (record, is_new_time) = match &work.exported {
             Some(exported) => {
@@ -226,7 +294,8 @@ impl Group<'_, '_> {
         let (what, outcome) = match (is_listed, same) {
             (false, _) => {
                 let was_listed = before.is_some() && same.is_none();
-                (What::Excluded, Outcome::Excluded { until_s, was_listed })
+                // What stays listed within it is counted once all of the commit is served.
+                (What::Excluded, Outcome::Excluded { until_s, was_listed, still_listed: 0 })
             }
             (true, None) => (What::Listed, Outcome::Listed { until_s, times }),
             (true, Some(_)) => (What::Extended, Outcome::Extended { until_s, times }),
@@ -294,10 +363,23 @@ impl Group<'_, '_> {
     }
 }
 
-/// Why that is not put where this is in force: no listing undoes an exclusion.
-fn refuse_undoing(verdict: &Verdict, before: Option<&Record>) -> Option<Refusal> {
-    let exclusion = before.filter(|before| *verdict != Verdict::Excluded && before.verdict == Verdict::Excluded);
-    exclusion.map(Refusal::excluded)
+/// The refusal of a listing by what is in force, if that is an exclusion.
+fn refusal_by(record: &Record) -> Option<Refusal> {
+    let Record { zone, key, origin, reason, .. } = record;
+    (record.verdict == Verdict::Excluded).then(|| Refusal::excluded(zone, key, origin, reason.as_ref()))
+}
+
+/// Counts what stays listed within what was excluded, and is served so by now: the more specific decides, and whoever pulls the
+/// brake has to know.
+pub(super) fn count_still_listed(orders: &[Order], answers: &mut [Applied], serving: &Serving, clock: &dyn Clock) {
+    for (order, answer) in orders.iter().zip(answers) {
+        let outcomes = answer.iter_mut().flatten();
+        for (Work { change, .. }, outcome) in order.work.iter().zip(outcomes) {
+            if let (Outcome::Excluded { still_listed, .. }, Some(live)) = (outcome, serving.zone(&change.zone)) {
+                *still_listed = live.count_listed_within(&change.key.place(), clock.now_s(), STILL_LISTED_MAX);
+            }
+        }
+    }
 }
 
 fn event(change: &Change, what: What, until_s: Option<u64>, times: u32, at_s: u64, origin: &Origin) -> Event {

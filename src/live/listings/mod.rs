@@ -43,7 +43,8 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 pub use change::{
-    Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, StoreError, Verdict, What,
+    Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, STILL_LISTED_MAX, StoreError,
+    Verdict, What,
 };
 pub use counts::UpdateCount;
 pub use key::Key;

@@ -124,6 +124,11 @@ impl Serving {
         &self.live
     }
 
+    /// What is known of a zone.
+    pub(super) fn zone(&self, zone: &Name) -> Option<&LiveZone> {
+        self.zones.get(zone).map(|served| &*served.zone)
+    }
+
     /// How many listings a zone has.
     pub(super) fn len(&self, zone: &Name) -> usize {
         self.zones.get(zone).map_or(0, |served| served.zone.len())

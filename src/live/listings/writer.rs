@@ -27,7 +27,7 @@ use tracing::{error, info};
 use super::{
     Applied, Key, StoreError, WITHOUT_LISTINGS,
     counts::UpdateCounts,
-    decide::{Group, Order, expired},
+    decide::{Group, Order, count_still_listed, expired},
     file::{self, Claim, Disk, FileId, Rival},
     rules::{Rules, Situation},
     serving::{Edit, Serving},
@@ -273,9 +273,10 @@ impl Writer {
         let written = self.guard(|writer| writer.write(&mut orders, room)).flatten();
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
         let served = written.and_then(|(answers, edits)| self.serve(&edits).map(|()| answers));
-        let answers = served.unwrap_or_else(|why| vec![Err(why); orders.len()]);
+        let mut answers = served.unwrap_or_else(|why| vec![Err(why); orders.len()]);
+        count_still_listed(&orders, &mut answers, &self.serving, &*self.shared.clock);
         for (order, answer) in orders.into_iter().zip(answers) {
-            let _said_if_not = self.guard(|writer| writer.shared.tell(order, answer));
+            self.shared.tell(order, answer);
         }
     }
 
@@ -342,6 +343,7 @@ impl Writer {
             serving: &self.serving,
             situation: Situation { snapshot: &served.snapshot, live: self.serving.live(), now_s },
             added: HashMap::new(),
+            excluded: HashMap::new(),
             edits: Vec::new(),
         };
         let answers = orders.iter_mut().map(|order| group.order(order)).collect::<Result<_, _>>()?;

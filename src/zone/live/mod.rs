@@ -170,6 +170,32 @@ impl LiveZone {
         }
     }
 
+    /// The exclusions that this is a part of, but for its own, the narrowest first, in force or not.
+    pub fn exclusions_around(&self, place: &Place) -> Vec<Place> {
+        match place {
+            Place::V4(first, length) => {
+                self.v4.exclusions_around(*first, *length).map(|(first, length)| Place::V4(first, length)).collect()
+            }
+            Place::V6(first, length) => {
+                self.v6.exclusions_around(*first, *length).map(|(first, length)| Place::V6(first, length)).collect()
+            }
+            Place::Name { reversed, .. } => {
+                let wildcard = |top: &[u8]| Place::Name { reversed: top.into(), is_wildcard: true };
+                self.names.exclusions_around(reversed).into_iter().map(wildcard).collect()
+            }
+        }
+    }
+
+    /// How many listings are in force within this, but for its own, counted up to `most`.
+    pub fn count_listed_within(&self, place: &Place, now_s: u64, most: usize) -> usize {
+        match place {
+            Place::V4(first, length) => self.v4.count_listed_within(*first, *length, now_s, most),
+            Place::V6(first, length) => self.v6.count_listed_within(*first, *length, now_s, most),
+            Place::Name { is_wildcard: false, .. } => 0,
+            Place::Name { reversed, is_wildcard: true } => self.names.count_listed_below(reversed, now_s, most),
+        }
+    }
+
     /// Lists with a value, or excludes.
     pub fn put(&mut self, place: &Place, value: Option<&OwnValue>, until_s: u32, numbers: &mut ValueNumbers) {
         let entry = Entry::new(value.map(|own| numbers.take(own, &mut self.values)), until_s);

@@ -78,11 +78,27 @@ impl LiveNames {
 
     /// Whether a name below this one, and not itself, has an entry of its own that lists it.
     fn any_exact_below(&self, top: &[u8], now_s: u64) -> bool {
-        // The labels of names below follow, and every label has at least one octet.
-        let mut first = [0; NAME_MAX + 1];
-        first[..top.len()].copy_from_slice(top);
-        first[top.len()] = 1;
-        self.exact.any_in_force(Want::Listed, &first[..=top.len()], |key| key.starts_with(top), now_s)
+        count_listed_below(&self.exact, top, now_s, 1) > 0
+    }
+
+    /// How many entries list names below this one, and not itself, counted up to `most`.
+    pub(super) fn count_listed_below(&self, top: &[u8], now_s: u64, most: usize) -> usize {
+        let exact = count_listed_below(&self.exact, top, now_s, most);
+        exact + count_listed_below(&self.wildcards, top, now_s, most - exact)
+    }
+
+    /// The names above this one, its labels from right to left, of which all below is excluded, the longest first, in force or
+    /// not.
+    pub(super) fn exclusions_around<'n>(&self, name: &'n [u8]) -> Vec<&'n [u8]> {
+        let (mut excluded, mut end) = (Vec::new(), 0);
+        while self.wildcards.exclusion_count() > 0 && end < name.len() {
+            if self.wildcards.find(&name[..end]).is_some_and(|entry| entry.value().is_none()) {
+                excluded.push(&name[..end]);
+            }
+            end += 1 + usize::from(name[end]);
+        }
+        excluded.reverse();
+        excluded
     }
 
     /// Whether a name, or all names below it, are excluded.
@@ -95,4 +111,12 @@ impl LiveNames {
     pub(super) fn memory_bytes(&self) -> usize {
         self.exact.memory_bytes() + self.wildcards.memory_bytes()
     }
+}
+
+fn count_listed_below(names: &Ordered<Texts>, top: &[u8], now_s: u64, most: usize) -> usize {
+    // The labels of names below follow, and every label has at least one octet.
+    let mut first = [0; NAME_MAX + 1];
+    first[..top.len()].copy_from_slice(top);
+    first[top.len()] = 1;
+    names.count_in_force(Want::Listed, &first[..=top.len()], |key| key.starts_with(top), now_s, most)
 }

@@ -317,14 +317,27 @@ impl<K: ChunkKeys> Ordered<K> {
         is_within: impl Fn(&K::Key) -> bool,
         now_s: u64,
     ) -> bool {
+        self.count_in_force(want, first, is_within, now_s, 1) > 0
+    }
+
+    /// How much of that is in force, counted up to `most`.
+    pub(super) fn count_in_force(
+        &self,
+        want: Want,
+        first: &K::Key,
+        is_within: impl Fn(&K::Key) -> bool,
+        now_s: u64,
+        most: usize,
+    ) -> usize {
+        let mut count = 0;
         let wanted = if want == Want::Excluded { self.exclusions } else { self.entries - self.exclusions };
-        if wanted == 0 {
-            return false;
+        if wanted == 0 || most == 0 {
+            return count;
         }
         let start = self.place(first);
         for (place, shelf) in self.shelves.iter().enumerate().skip(start) {
             if place > start && !is_within(shelf.first()) {
-                return false;
+                return count;
             }
             if is_over(shelf.ends.of(want), now_s) {
                 continue;
@@ -333,15 +346,18 @@ impl<K: ChunkKeys> Ordered<K> {
             let from = if place == start { chunk.keys.rank(&shelf.heads, chunk.count, first) } else { 0 };
             for at in from..chunk.count {
                 if !is_within(chunk.keys.key(at)) {
-                    return false;
+                    return count;
                 }
                 let entry = chunk.entries[at];
                 if (entry.value == EXCLUDED) == (want == Want::Excluded) && entry.in_force(now_s) {
-                    return true;
+                    count += 1;
+                    if count == most {
+                        return count;
+                    }
                 }
             }
         }
-        false
+        count
     }
 
     fn chunks(&self) -> impl Iterator<Item = &Chunk<K>> {
@@ -423,11 +439,16 @@ mod tests {
             for (first, last) in [(0, keys.len() - 1), (3, 5), (keys.len() / 2, keys.len() - 2)] {
                 for (now_s, want) in [(0, Want::Listed), (40, Want::Listed), (40, Want::Excluded), (99, Want::Excluded)]
                 {
-                    let expected = model
-                        .range(first..=last)
-                        .any(|(_, entry)| entry.in_force(now_s) && entry.value().is_none() == (want == Want::Excluded));
+                    let in_force = model.range(first..=last).filter(|(_, entry)| entry.in_force(now_s));
+                    let is_wanted = |entry: &Entry| entry.value().is_none() == (want == Want::Excluded);
+                    let expected = in_force.filter(|(_, entry)| is_wanted(entry)).count();
                     let is_within = |key: &K::Key| key <= keys[last].borrow();
-                    assert_eq!(ordered.any_in_force(want, keys[first].borrow(), is_within, now_s), expected);
+                    let key = keys[first].borrow();
+                    assert_eq!(ordered.any_in_force(want, key, is_within, now_s), expected > 0);
+                    for most in [0, 3, 1_000] {
+                        let counted = ordered.count_in_force(want, key, is_within, now_s, most);
+                        assert_eq!(counted, expected.min(most));
+                    }
                 }
             }
             let mut rebuilt = Ordered::<K>::default();

@@ -51,6 +51,24 @@ impl<A: Address> Prefixes<A> {
         self.lengths.iter().find(|(other, _)| *other == length)?.1.find(&first)
     }
 
+    /// The exclusions that this prefix is a part of, but for its own, the longest first, in force or not.
+    pub(super) fn exclusions_around(&self, first: A, length: u8) -> impl Iterator<Item = (A, u8)> {
+        let shorter = self.lengths.iter().filter(move |(other, map)| *other < length && map.exclusion_count() > 0);
+        shorter.filter_map(move |(other, map)| {
+            let first = first.prefix(*other).first;
+            map.find(&first).filter(|entry| entry.value().is_none()).map(|_| (first, *other))
+        })
+    }
+
+    /// How many prefixes within this one are listed, but for itself, counted up to `most`.
+    pub(super) fn count_listed_within(&self, first: A, length: u8, now_s: u64, most: usize) -> usize {
+        let run = first.prefix(length);
+        let longer = self.lengths.iter().take_while(|(other, _)| *other > length);
+        longer.fold(0, |count, (_, map)| {
+            count + map.count_in_force(Want::Listed, &run.first, |key| *key <= run.last, now_s, most - count)
+        })
+    }
+
     /// The map of a length.
     pub(super) fn of_length(&mut self, length: u8) -> &mut Ordered<Numbers<A>> {
         let place = self.lengths.partition_point(|(other, _)| *other > length);
