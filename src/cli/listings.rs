@@ -145,6 +145,9 @@ pub(super) fn delist(arguments: &DelistArguments) -> anyhow::Result<ExitCode> {
     change(&arguments.zone, &arguments.keys, &Op::Delist, arguments.reason.as_ref(), &arguments.state)
 }
 
+/// What holds when the answer cannot be printed.
+const DONE: &str = "what was not refused is done, but cannot be told";
+
 fn change(
     zone: &str,
     keys: &[String],
@@ -157,7 +160,7 @@ fn change(
         let (zone, op, reason) = said();
         let request = Request::Listings { asked: ListingsRequest::Bulk { zone, op, reason } };
         let ask = |folder: &Path| ask_with_lines(folder, &request, &mut io::stdin().lock());
-        return state.print(&state.answer(ask)?);
+        return state.print(&state.answer(ask)?).context(DONE);
     }
     let changed = |changes| Answer::Listings { told: ListingsAnswer::Changed { changes } };
     let (mut all, mut rest) = (Vec::new(), keys);
@@ -169,14 +172,14 @@ fn change(
         let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else {
             // What was done before is done, and is told first.
             if !all.is_empty() {
-                state.print(&changed(all))?;
+                state.print(&changed(all)).context(DONE)?;
             }
             return state.print(&answer?);
         };
         all.extend(changes);
         rest = after;
     }
-    state.print(&changed(all))
+    state.print(&changed(all)).context(DONE)
 }
 
 /// How many of these keys go in one request, which has its longest: a shell passes on more.
@@ -207,12 +210,13 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
     let answer = match &arguments.command {
         None => {
             let answer = listings_of_zone(arguments)?;
-            let is_over = matches!(&answer, Answer::Listings { told: ListingsAnswer::Listings { listings, .. } } if listings.is_empty());
-            if let Some(after) = arguments.after.as_ref().filter(|_| is_over && !state.is_json()) {
-                writeln!(io::stdout(), "nothing more is listed by command after {}", printable(&after.to_string()))?;
-                return Ok(ExitCode::SUCCESS);
+            let code = state.print(&answer)?;
+            if let (Answer::Listings { told: ListingsAnswer::Listings { listings, more } }, false) =
+                (&answer, state.is_json())
+            {
+                remark_on_page(listings, *more, arguments.after.as_ref())?;
             }
-            answer
+            return Ok(code);
         }
         Some(ListingsCommand::Export { zones, .. }) => {
             let export = Request::Listings { asked: ListingsRequest::Export { zones: zones.clone() } };
@@ -238,6 +242,17 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
         }
     };
     state.print(&answer)
+}
+
+/// Says what the lines do not, where it is no line for whatever reads them.
+fn remark_on_page(listings: &[Record], more: usize, after: Option<&Key>) -> io::Result<()> {
+    let remark = match (listings.last(), after) {
+        (Some(last), _) if more > 0 => show_more(last, more),
+        (Some(_), _) => return Ok(()),
+        (None, Some(after)) => format!("nothing more is listed by command after {after}"),
+        (None, None) => "nothing is listed by command".to_owned(),
+    };
+    writeln!(io::stderr(), "{}", printable(&remark))
 }
 
 /// As many listings as are wanted, page by page: the server holds one of them at a time.
@@ -273,10 +288,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 fn for_time(text: &str) -> Result<Lifetime, String> {
-    match parse_lifetime(text)? {
-        Lifetime::Default => Err("expected a time such as 90s, 1h or 7d, or a number of seconds".to_owned()),
-        lifetime => Ok(lifetime),
-    }
+    parse_lifetime(text)
 }
 
 fn until_when(text: &str) -> Result<Lifetime, String> {
@@ -299,13 +311,7 @@ pub(super) fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
     match told {
         ListingsAnswer::Changed { changes } => changes.iter().map(|change| show_change(change, now_s)).collect(),
         ListingsAnswer::Report { report } => show_report(report),
-        ListingsAnswer::Listings { listings, .. } if listings.is_empty() => {
-            vec!["nothing is listed by command".to_owned()]
-        }
-        ListingsAnswer::Listings { listings, more } => {
-            let shown = listings.iter().map(|record| show_record(record, now_s));
-            shown.chain(listings.last().filter(|_| *more > 0).map(|last| show_more(last, *more))).collect()
-        }
+        ListingsAnswer::Listings { listings, .. } => listings.iter().map(|record| show_record(record, now_s)).collect(),
         ListingsAnswer::History { events } if events.is_empty() => vec!["nothing is known of it".to_owned()],
         ListingsAnswer::History { events } => events.iter().map(show_event).collect(),
         ListingsAnswer::Exporting => Vec::new(),

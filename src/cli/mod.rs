@@ -144,7 +144,9 @@ fn tell_reader(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => {
+            written.map_err(|error| io::Error::new(error.kind(), format!("standard output cannot be written: {error}")))
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub fn ask(state: &Path, request: &Request) -> anyhow::Result<Answer> {
 /// When there is no server, or it does not answer, or the lines cannot be read.
 pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read) -> anyhow::Result<Answer> {
     let mut stream = send(state, request)?;
-    match io::copy(lines, &mut stream) {
+    let mut passed_on = 0;
+    match io::copy(&mut Counted { lines, count: &mut passed_on }, &mut stream) {
         // The server has said why it reads no further.
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
         copied => {
@@ -34,7 +35,27 @@ pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read
             stream.shutdown(Shutdown::Write)?;
         }
     }
-    read_answer(&mut BufReader::new(stream))
+    let answer = read_answer(&mut BufReader::new(stream));
+    answer.with_context(|| {
+        format!(
+            "{passed_on} lines were passed on, and what became of them is not known here: what the server did of them is kept, and \
+             `dnsbld listings` shows it; who sends them all again lists nothing twice"
+        )
+    })
+}
+
+/// Lines that are counted on their way.
+struct Counted<'a, R> {
+    lines: &'a mut R,
+    count: &'a mut usize,
+}
+
+impl<R: io::Read> io::Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.lines.read(buffer)?;
+        *self.count += memchr::memchr_iter(b'\n', &buffer[..len]).count();
+        Ok(len)
+    }
 }
 
 /// Asks for lines, which are written to `out`; the answer is behind them.

@@ -38,8 +38,11 @@ impl<'r, R: AsyncBufRead + Unpin> Lines<'r, R> {
         if self.line.is_empty() {
             return Ok(None);
         }
+        // As some editors begin a file.
+        let is_first = self.number == 1;
+        let unmarked = |line| if is_first { str::trim_start_matches(line, '\u{feff}') } else { line };
         let line = match self.line.last() {
-            Some(b'\n') => std::str::from_utf8(&self.line).map_err(|error| error.to_string()),
+            Some(b'\n') => std::str::from_utf8(&self.line).map(unmarked).map_err(|error| error.to_string()),
             _ if self.line.len() as u64 == LINE_MAX_LEN => {
                 return Err(io::Error::other(format!("a line is longer than {LINE_MAX_LEN} octets")));
             }
@@ -83,6 +86,16 @@ mod tests {
         let (number, line) = lines.next().await.expect("readable").expect("what is left");
         assert!(number == 3 && line.expect_err("nobody knows what was to follow").contains("has no end"));
         assert_eq!(lines.next().await.expect("readable"), None);
+    }
+
+    #[tokio::test]
+    async fn a_mark_at_the_start_is_passed_over() {
+        let mut octets = "\u{feff}one\n\u{feff}two\n".as_bytes();
+        let mut lines = Lines::new(&mut octets);
+        for expected in ["one\n", "\u{feff}two\n"] {
+            let (_, line) = lines.next().await.expect("readable").expect("a line");
+            assert_eq!(line.expect("UTF-8"), expected);
+        }
     }
 
     #[tokio::test]

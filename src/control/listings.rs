@@ -186,35 +186,41 @@ impl BulkReport {
         }
     }
 
+    /// Lines that cannot be read are met before those that are refused: they are told in order all the same.
     fn fault(&mut self, line: usize, text: String) {
         self.faulty += 1;
-        if self.faults.len() < FAULTS_NAMED {
-            self.faults.push(LineFault { line, text });
-        }
+        let at = self.faults.partition_point(|fault| fault.line <= line);
+        self.faults.insert(at, LineFault { line, text });
+        self.faults.truncate(FAULTS_NAMED);
     }
 }
 
-/// Reads a time: `1h`, `90s`, seconds without a unit, or `-` for the zone's own, or `forever`.
+/// Reads a time: `1h`, `90s`, seconds without a unit, or `forever`.
 ///
 /// # Errors
 /// When it is none of these.
 pub fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
-    match text {
-        "-" => Ok(Lifetime::Default),
-        "forever" => Ok(Lifetime::Endless),
-        _ => match clock::parse_span(text).filter(|time| time.as_secs() > 0) {
-            Some(time) => Ok(Lifetime::For(time)),
-            None => Err(format!("`{text}` is not a time such as 90s, 1h or 7d, nor - or forever")),
-        },
+    if text == "forever" {
+        return Ok(Lifetime::Endless);
     }
+    let time = clock::parse_span(text).filter(|time| time.as_secs() > 0);
+    time.map(Lifetime::For).ok_or_else(|| format!("`{text}` is not a time such as 90s, 1h or 7d, nor forever"))
 }
 
-/// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files.
+/// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files. A half-typed
+/// address is a name as well, but no domain ends in a number (RFC 3696 section 2).
 fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
-    if let Some(name) = text.strip_prefix('.').filter(|name| !name.is_empty()) {
-        return Ok(vec![name.parse()?, format!("*.{name}").parse()?]);
+    let is_number = |label: &str| !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_digit());
+    let keys: Vec<Key> = match text.strip_prefix('.').filter(|name| !name.is_empty()) {
+        Some(name) => vec![name.parse()?, format!("*.{name}").parse()?],
+        None => vec![text.parse()?],
+    };
+    if matches!(keys[0], Key::Name { .. }) && text.rsplit('.').next().is_some_and(is_number) {
+        return Err(format!(
+            "`{text}` is no address, and no domain ends in a number: if it is a name all the same, it is `{text}.`"
+        ));
     }
-    Ok(vec![text.parse()?])
+    Ok(keys)
 }
 
 /// Reads a line of many: `[!]KEY [TIME [REASON]]`; `!` excludes, and a line may be empty or a `#` comment.
@@ -251,11 +257,20 @@ fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
     if time.is_empty() {
         return Ok(Lifetime::Default);
     }
+    if time == "-" {
+        return Ok(Lifetime::Default);
+    }
     let next = why.split_whitespace().next().unwrap_or_default();
-    if time.parse::<u64>().is_ok() && humantime::parse_duration(&format!("{time}{next}")).is_ok() {
+    let is_span = |text: &str| humantime::parse_duration(text).is_ok();
+    let is_in_two = match time.parse::<u64>() {
+        Ok(_) => !next.is_empty() && is_span(&format!("{time}{next}")),
+        // As humantime has it, `0` is a time without a unit.
+        Err(_) => is_span(time) && is_span(next) && next.parse::<u64>().is_err(),
+    };
+    if is_in_two {
         return Err(format!("`{time} {next}` is a time in two words: write {time}{next}"));
     }
-    parse_lifetime(time)
+    parse_lifetime(time).map_err(|why| format!("{why}, nor - for the default"))
 }
 
 /// Reads a line of what was exported.
@@ -323,7 +338,11 @@ impl Clerk<'_> {
         let zone = self.zone(zone)?;
         let mut changes = Vec::new();
         for text in texts {
-            for key in parse_keys(text).map_err(Unmet::Wrong)? {
+            let wrong = |why: String| match texts.len() {
+                1 => Unmet::Wrong(why),
+                count => Unmet::Wrong(format!("{why}; NOTHING IS DONE of the {count} keys that came together")),
+            };
+            for key in parse_keys(text).map_err(wrong)? {
                 changes.push(Change { zone: zone.clone(), key, op: op.clone(), reason: reason.cloned() });
             }
         }
@@ -502,12 +521,33 @@ mod tests {
         assert!(read("192.0.2.1 virus").expect_err("no time").contains("`virus` is not a time"));
         assert!(read("192.0.2.1/24").expect_err("host bits").contains("did you mean 192.0.2.0/24?"));
         assert!(read("192.0.2.1 0").is_err());
-        assert!(read("192.0.2.1 5 years").expect_err("two words").contains("write 5years"));
+        assert!(read("192.0.2.1 0").expect_err("no time").starts_with("`0` is not a time such as 90s"));
+        for (line, whole) in [("5 years", "5years"), ("1h 30m", "1h30m"), ("1h 30m in all", "1h30m")] {
+            let why = read(&format!("192.0.2.1 {line}")).expect_err(line);
+            assert!(why.contains("is a time in two words") && why.ends_with(&format!("write {whole}")), "{why}");
+        }
+        assert_eq!(one("192.0.2.1 1h 5 mails").reason.as_deref(), Some("5 mails"));
+        for text in ["1.2.3", "*.1.2.3", ".1.2.3", "10.0.0.256"] {
+            let why = read(text).expect_err(text);
+            assert!(why.contains("no domain ends in a number") && why.ends_with(&format!("it is `{text}.`")), "{why}");
+            assert!(read(&format!("{text}.")).is_ok(), "{text}");
+        }
         assert_eq!(put(&one("192.0.2.1 5 mails")).1, Lifetime::For(Duration::from_secs(5)));
         let delist = |line: &str| parse_line(line, &zone, &Op::Delist, Some(&reason));
         let delisting = delist("192.0.2.1").expect("a delisting").remove(0);
         assert_eq!((delisting.op, delisting.reason.as_deref()), (Op::Delist, Some("bulk")));
         assert!(delist("!192.0.2.1").is_err() && delist("192.0.2.1 1h").is_err());
+    }
+
+    #[test]
+    fn faults_are_told_in_the_order_of_their_lines() {
+        let mut report = BulkReport::default();
+        // A block is settled when lines behind it were read.
+        for line in (101..=160).chain(1..=100) {
+            report.fault(line, String::new());
+        }
+        let lines: Vec<usize> = report.faults.iter().map(|fault| fault.line).collect();
+        assert_eq!((report.faulty, lines), (160, (1..=FAULTS_NAMED).collect()));
     }
 
     /// What lists finds no room on the disk, and what excludes behind it does.

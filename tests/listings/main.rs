@@ -15,4 +15,5 @@ mod exact;
 mod process;
 mod removed;
 mod rules;
+mod told;
 mod world;

@@ -93,7 +93,7 @@ mod tests {
         is("10", "10.0.0.0/8");
         is("example.com", "example.com");
         is("*.example.com", "*.example.com");
-        is("02.0.0.127", "02.0.0.127"); // no address, so a name
+        is("02.0.0.127", "02.0.0.127."); // no address, so a name
         assert_eq!(read("02.0.0.127", Holds { names: false, ..ALL }), None);
         assert_eq!(read("*.1.2.0.192", Holds { names: false, ..ALL }), None);
         assert_eq!(read("*.1.0.0.2", Holds { names: false, ..ALL }), None, "not 2001::/16");
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(read("1.0.0.2", ALL).as_deref(), Some("2.0.0.1"));
         let mapped = format!("2.0.0.0.0.0.f.7.f.f.f.f{}", ".0".repeat(20));
         assert_eq!(read(&mapped, ALL).as_deref(), Some("127.0.0.2"));
-        assert_eq!(read(&whole, NAMES), Some(whole));
+        assert_eq!(read(&whole, NAMES), Some(format!("{whole}.")));
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl FromStr for Key {
                 "`{text}` is not in ASCII, and nobody asks for it as it is: take {meant}, as queries have it"
             ));
         }
+        if text.contains(|letter: char| letter.is_ascii_whitespace() || letter.is_ascii_control()) {
+            return Err(format!(
+                "`{text}` is neither an address nor a prefix nor a name: it has a space in it, which in a name is `\\032`"
+            ));
+        }
         // A dot at the end makes anything a name.
         if text.contains('/') && !text.ends_with('.') {
             let net: IpNet = text.parse().map_err(|_| {
@@ -167,8 +172,8 @@ impl FromStr for Key {
 }
 
 impl fmt::Display for Key {
-    /// As it may be read again: a name that looks like an address has a dot at its end, and an asterisk that stands for itself
-    /// is escaped.
+    /// As it may be read again: a name that looks like an address, or a part of one, has a dot at its end, and an asterisk that
+    /// stands for itself is escaped.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prefix(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(out),
@@ -180,7 +185,9 @@ impl fmt::Display for Key {
                     Some(rest) => format!("\\042{rest}"),
                     None => name,
                 };
-                let needs_dot = shown.contains('/') || shown.parse::<IpAddr>().is_ok();
+                let is_number = |label: &str| label.bytes().all(|octet| octet.is_ascii_digit());
+                let ends_in_number = shown.rsplit('.').next().is_some_and(is_number);
+                let needs_dot = shown.contains('/') || ends_in_number || shown.parse::<IpAddr>().is_ok();
                 write!(out, "{shown}{}", if needs_dot { "." } else { "" })
             }
         }
@@ -212,8 +219,10 @@ mod tests {
             (name("a.example", false), "a.example"),
             (name("a.example", true), "*.a.example"),
             (name("1.2.0.192", false), "1.2.0.192."),
-            (name("1.2.0.192", true), "*.1.2.0.192"),
-            (name("2.0.192", false), "2.0.192"),
+            (name("1.2.0.192", true), "*.1.2.0.192."),
+            (name("2.0.192", false), "2.0.192."),
+            (name("b8::", false), "b8::."),
+            (name(r"a\032b.example", false), r"a\032b.example"),
             (name("a/b.example", false), "a/b.example."),
             (name(r"\042.example", false), r"\042.example"),
             (name(r"\042.example", true), "*.*.example"),
@@ -232,6 +241,8 @@ mod tests {
             ("*.b\u{fc}cher.de", "take `*.xn--bcher-kva.de`"),
             ("*", "(an asterisk that stands for itself is `\\042`)"),
             ("*.", "an empty key"),
+            (" ", "has a space in it"),
+            ("a.example -", "which in a name is `\\032`"),
             ("192.0.2.0/33", "is not a prefix"),
             ("::ffff:0:0/95", "did you mean ::fffe:0:0/95?"),
         ] {
