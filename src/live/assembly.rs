@@ -69,21 +69,23 @@ fn zone(
     slots: &LiveSlots,
 ) -> Zone {
     let is_retirement = |spec: &ZoneSpec| spec.dataset.kind == Kind::Retired;
-    let is_retired = specs.iter().any(|spec| is_retirement(spec));
+    let of_entries = || specs.iter().filter(|spec| !spec.dataset.kind.is_access());
+    let is_retired = of_entries().any(|spec| is_retirement(spec) && good.contains_key(&spec.dataset));
+    let has_list = of_entries().any(|spec| !is_retirement(spec));
     let live_slot = if is_retired { LiveSlots::NONE } else { slots.slot(apex) };
     let (acl, keys, is_access_complete) = if is_retired { (None, None, true) } else { access(specs, good) };
     let mut zone = Zone { apex: apex.clone(), content: None, acl, keys, live_slot };
     // What says that the list has ended may leave SOA and name servers to the other files.
     let (mut parts, mut others, mut newest_s) = (Vec::new(), Vec::new(), 0);
-    for spec in specs.iter().filter(|spec| !spec.dataset.kind.is_access()) {
-        let is_part = !is_retired || is_retirement(spec);
+    for spec in of_entries() {
         match good.get(&spec.dataset) {
             Some((Loaded::Data(data), modified_s)) => {
                 newest_s = newest_s.max(*modified_s);
-                if is_part { &mut parts } else { &mut others }.push(data);
+                if is_retired == is_retirement(spec) { &mut parts } else { &mut others }.push(data);
             }
-            _ if is_part => return zone,
-            _ => {}
+            // What is no good end of a list leaves it as it is.
+            _ if is_retired || has_list && is_retirement(spec) => {}
+            _ => return zone,
         }
     }
     if !is_access_complete || !is_global_access_complete {
@@ -92,7 +94,7 @@ fn zone(
     let heads = || parts.iter().chain(&others);
     let soa = heads().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
     let servers = heads().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
-    let expires_s = parts.iter().filter_map(|data| data.expires_s).min();
+    let expires_s = parts.iter().filter_map(|data| data.expires_s).min().filter(|_| !is_retired);
     let specifications =
         parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
     zone.content = Some(Content::new(soa, servers, expires_s, specifications));

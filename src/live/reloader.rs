@@ -45,7 +45,7 @@ use crate::{
     load::{Options, counted},
     metrics::ZoneCounters,
     wire::name::Name,
-    zone::snapshot::Snapshot,
+    zone::{dataset::Kind, snapshot::Snapshot},
 };
 
 /// Why files are looked at.
@@ -408,8 +408,10 @@ impl Reloader {
         let broken = if is_taken { Vec::new() } else { in_words(&breaches) };
         if !broken.is_empty() {
             let text = broken.join("; ");
-            // An access list that is half read opens what it closes. Who comes from rbldnsd knows it so.
-            let is_closed = !self.settings.rules.is_off && breaches.iter().any(Breach::is_of_access);
+            // An access list that is half read opens what it closes, and what is no good end of a list must not end it. Who comes from
+            // rbldnsd knows it so.
+            let is_closed = !self.settings.rules.is_off
+                && (breaches.iter().any(Breach::is_of_access) || dataset.kind == Kind::Retired);
             if (old_entries.is_some() || is_closed) && !is_kept {
                 let words: Vec<&'static str> = breaches.iter().map(Breach::word).collect();
                 self.status.count_failures(self.affected(dataset), &words);
@@ -477,6 +479,7 @@ impl Reloader {
             return true;
         }
         let meanwhile = match self.is_dispensable(dataset) {
+            _ if dataset.kind == Kind::Retired => "its zones are served as if it was not there",
             false => "its zones answer SERVFAIL",
             true if text != failure.text => "so it stays",
             true if dataset.kind.is_access() => "its zones are served as before, and it is not in force,",

@@ -320,6 +320,12 @@ pub(super) fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), String>
         .rev()
         .find_map(|(place, word)| Some((place, word.parse::<Kind>().ok()?)))
         .ok_or_else(|| no_type(&words))?;
+    if kind == Kind::Retired && words[place - 1].parse::<Kind>().is_ok() {
+        return Err(format!(
+            "it has two types, {} and {kind}: a list ends by a file ZONE.{kind}, and one that is set aside is called otherwise, as .old",
+            words[place - 1]
+        ));
+    }
     if words[..place] == ["@"] {
         let for_all = "only acl and aclkey may hold for all zones (@)";
         return if kind.is_access() { Ok((None, kind)) } else { Err(for_all.to_owned()) };

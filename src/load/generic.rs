@@ -47,6 +47,10 @@ const ASTERISK_EXPECTED: &str =
 /// What a list that has ended must not say: clients that find 127.0.0.2 listed take it for one that works (RFC 6471 section 3.3).
 const RETIRED_EXPECTED: &str = "no address of 127.0.0.0/8, since a list that is retired lists nothing";
 
+/// The same of who finds any address at all.
+const RETIRED_OWNER_EXPECTED: &str =
+    "@ or one label, as www: a list that is retired lists nothing, and has addresses of its own hosts only";
+
 /// Records of a dataset while its files are read.
 #[derive(Default)]
 pub(super) struct RecordLines {
@@ -100,6 +104,9 @@ impl RecordLines {
         }
         cursor.skip_blanks();
         let (kind, data) = match word.to_ascii_uppercase().as_slice() {
+            b"A" if self.is_retired && may_be_listed(&name) => {
+                return Err(owner_start.wrong(Fault::Record, RETIRED_OWNER_EXPECTED));
+            }
             b"A" => (rr::A, self.address(cursor, reading)?),
             b"TXT" if cursor.is_at_end() => return Err(cursor.wrong(Fault::Record, "a text, or \"\" for an empty one")),
             b"TXT" => (rr::TXT, text(cursor, reading)),
@@ -133,6 +140,15 @@ impl RecordLines {
     pub(super) fn build(self) -> Records {
         self.records
     }
+}
+
+/// Whether a name is one that lists are asked for: a reversed address, a domain, or a test entry (RFC 5782 section 5).
+fn may_be_listed(name: &NameBuffer) -> bool {
+    let name = name.as_wire();
+    let Some((&length, rest)) = name.split_first() else { return false };
+    let (label, rest) = rest.split_at(usize::from(length).min(rest.len()));
+    let is_digits = label.iter().all(u8::is_ascii_digit) || label.len() == 1 && label[0].is_ascii_hexdigit();
+    length > 0 && (rest != [0] || is_digits || label == b"test" || label == b"invalid")
 }
 
 /// Reads the name that a record is at; `@` is the apex.
