@@ -5,11 +5,12 @@ use std::{
     net::Shutdown,
     os::unix::net::UnixStream,
     path::Path,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 
-use super::{Answer, REQUEST_MAX_LEN, Request, socket_path};
+use super::{Answer, ListingsRequest, REQUEST_MAX_LEN, Request, socket_path};
 
 /// Asks the server with that state folder.
 ///
@@ -38,8 +39,9 @@ pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read
     let answer = read_answer(&mut BufReader::new(stream));
     answer.with_context(|| {
         format!(
-            "{passed_on} lines were passed on, and what became of them is not known here: what the server did of them is kept, and \
-             `dnsbld listings` shows it; who sends them all again lists nothing twice"
+            "{} passed on, and what became of that is not known here: what the server did of it is kept, and `dnsbld listings` \
+             shows it; all of it may be sent again",
+            if passed_on == 1 { "1 line was".to_owned() } else { format!("{passed_on} lines were") }
         )
     })
 }
@@ -67,7 +69,7 @@ pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) 
     let (mut line, mut next) = (Vec::new(), Vec::new());
     loop {
         next.clear();
-        reader.read_until(b'\n', &mut next)?;
+        reader.read_until(b'\n', &mut next).map_err(unanswered)?;
         if next.is_empty() {
             return read_answer(&mut &*line);
         }
@@ -79,7 +81,9 @@ pub fn ask_for_lines(state: &Path, request: &Request, out: &mut impl io::Write) 
 fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
     let path = socket_path(state);
     let mut stream = UnixStream::connect(&path).map_err(|error| anyhow::anyhow!(no_answer(&path, &error)))?;
-    stream.set_read_timeout(Some(request.patience()))?;
+    let patience = Some(patience(request));
+    stream.set_read_timeout(patience)?;
+    stream.set_write_timeout(patience)?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     let len = line.len();
@@ -87,8 +91,36 @@ fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
         len as u64 <= REQUEST_MAX_LEN,
         "the request has {len} octets, more than the {REQUEST_MAX_LEN} that are read"
     );
-    stream.write_all(&line)?;
+    stream.write_all(&line).map_err(unanswered)?;
     Ok(stream)
+}
+
+/// How long a server may take for an answer.
+fn patience(request: &Request) -> Duration {
+    match request {
+        // Very large lists may be read for it, or all of the store.
+        Request::Reload { .. } | Request::Explain { .. } | Request::Diff { .. } => Duration::from_secs(600),
+        Request::Listings {
+            asked:
+                ListingsRequest::Bulk { .. }
+                | ListingsRequest::Import
+                | ListingsRequest::Export { .. }
+                | ListingsRequest::Backup { .. },
+        } => Duration::from_secs(600),
+        Request::Listings { .. } | Request::Stats | Request::QueryLog | Request::SwitchQueryLog { .. } => {
+            Duration::from_secs(30)
+        }
+    }
+}
+
+/// What is told where an answer does not come.
+fn unanswered(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => anyhow::anyhow!(
+            "the server is there and has not answered in time: it hangs, is stopped or very busy, and what was asked may be done yet"
+        ),
+        _ => anyhow::Error::new(error).context("the server did not answer"),
+    }
 }
 
 /// Why nobody could be asked, and what to do about it.
@@ -104,12 +136,7 @@ fn no_answer(path: &Path, error: &io::Error) -> String {
 
 fn read_answer(reader: &mut impl io::BufRead) -> anyhow::Result<Answer> {
     let mut answer = String::new();
-    reader.read_line(&mut answer).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            anyhow::anyhow!("the server is there and does not answer: it hangs, or is stopped")
-        }
-        _ => anyhow::Error::new(error).context("the server did not answer"),
-    })?;
+    reader.read_line(&mut answer).map_err(unanswered)?;
     anyhow::ensure!(!answer.is_empty(), "the server ended before it answered");
     serde_json::from_str(&answer).context("the server answered something else: is it of another version?")
 }
@@ -134,9 +161,9 @@ mod tests {
     #[test]
     fn a_server_that_hangs_is_told_of() {
         let (ours, _theirs) = UnixStream::pair().expect("two ends");
-        ours.set_read_timeout(Some(std::time::Duration::from_millis(10))).expect("set");
+        ours.set_read_timeout(Some(Duration::from_millis(10))).expect("set");
         let said = read_answer(&mut BufReader::new(ours)).expect_err("nobody answers").to_string();
-        assert_eq!(said, "the server is there and does not answer: it hangs, or is stopped");
+        assert!(said.starts_with("the server is there and has not answered in time: it hangs"), "{said}");
     }
 
     #[test]

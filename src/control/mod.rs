@@ -143,19 +143,6 @@ pub enum Request {
     },
 }
 
-impl Request {
-    /// How long its answer may take.
-    pub const fn patience(&self) -> Duration {
-        match self {
-            // Very large lists may be read for it, or all of the store written out.
-            Self::Reload { .. } | Self::Explain { .. } | Self::Diff { .. } | Self::Listings { .. } => {
-                Duration::from_secs(600)
-            }
-            Self::Stats | Self::QueryLog | Self::SwitchQueryLog { .. } => Duration::from_secs(30),
-        }
-    }
-}
-
 /// What is answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]

@@ -166,9 +166,11 @@ impl<R: Responder + 'static> Room<R> {
                 Err(error) => {
                     self.counters.accept_errors.add(1);
                     tracing::debug!(%error, "accept failed");
-                    let is_short = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-                    // As where all seats are taken: newcomers in a line, with a pause before each, would wait for long.
-                    if is_short && self.evict() {
+                    let code = error.raw_os_error();
+                    let has_room = matches!(code, Some(libc::EMFILE | libc::ENFILE)) && self.evict();
+                    // As where all seats are taken: newcomers in a line, with a pause before each, would wait for long. But where all
+                    // of the system is short, somebody else may take what is free.
+                    if has_room && code == Some(libc::EMFILE) {
                         yield_now().await; // the task that is told to end does so, and its descriptor is free
                     } else {
                         sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
