@@ -95,22 +95,14 @@ fn send(state: &Path, request: &Request) -> anyhow::Result<UnixStream> {
     Ok(stream)
 }
 
-/// How long a server may take for an answer.
+/// How long a server may take for an answer: seldom a moment, but very large lists may be read for it, or all of the store.
 fn patience(request: &Request) -> Duration {
-    match request {
-        // Very large lists may be read for it, or all of the store.
-        Request::Reload { .. } | Request::Explain { .. } | Request::Diff { .. } => Duration::from_secs(600),
-        Request::Listings {
-            asked:
-                ListingsRequest::Bulk { .. }
-                | ListingsRequest::Import
-                | ListingsRequest::Export { .. }
-                | ListingsRequest::Backup { .. },
-        } => Duration::from_secs(600),
-        Request::Listings { .. } | Request::Stats | Request::QueryLog | Request::SwitchQueryLog { .. } => {
-            Duration::from_secs(30)
-        }
-    }
+    use ListingsRequest::{Backup, Bulk, Export, Import};
+    let is_long = match request {
+        Request::Listings { asked } => matches!(asked, Bulk { .. } | Import | Export { .. } | Backup { .. }),
+        request => matches!(request, Request::Reload { .. } | Request::Explain { .. } | Request::Diff { .. }),
+    };
+    Duration::from_secs(if is_long { 600 } else { 30 })
 }
 
 /// What is told where an answer does not come.
