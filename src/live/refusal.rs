@@ -324,7 +324,7 @@ impl ReloadRules {
         // Where most names are such as no host has, it is a page of something, and the others are words of it. Entries that are over
         // were written all the same.
         let doubtful = judged.report.count(Fault::Character);
-        let has_entries = new as u64 > 2 * doubtful || judged.report.expired > 0;
+        let has_entries = new > 0 && new as u64 >= 2 * doubtful || judged.report.expired > 0;
         let floor = if has_entries { self.floor_entries } else { self.floor_entries.min(EMPTIED_MIN) };
         if let Some(old) = judged.old_entries
             && old >= floor

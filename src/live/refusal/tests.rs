@@ -182,6 +182,7 @@ fn what_is_left_without_entries() {
     assert_eq!(words(Kind::DnSet, "<html>\n\n</html>\n\n\n", Some(901)), ["collapsed", "bad_lines"]);
     assert_eq!(words(Kind::DnSet, "<p>The server is\nbusy</p>\nnow\n<hr>\n</html>\n", Some(9)), ["bad_lines"]);
     assert!(words(Kind::DnSet, "a,b\nb.example\nc.example\n", Some(3)).is_empty(), "a mistake");
+    assert!(words(Kind::DnSet, "a,b\nb.example\n", Some(3)).is_empty(), "half of them are not most");
     assert!(words(Kind::Ip4Set, over, Some(999)).is_empty(), "so was that");
     let free = ReloadRules { min_share: 0.0, max_bad_share: 1.0, ..ReloadRules::default() };
     for text in ["", "<html>\n"] {
