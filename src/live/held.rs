@@ -37,6 +37,8 @@ pub(super) struct Held {
     seen: Option<(Vec<Option<Stamp>>, Instant)>,
     /// The last try failed, and why: it is tried again, but not complained about again.
     pub(super) failure: Option<Failure>,
+    /// Nothing was wrong then but that its zones would have lost their SOA.
+    pub(super) lacks_only_soa: bool,
     /// The last good data.
     pub(super) good: Option<GoodVersion>,
 }

@@ -26,7 +26,6 @@ use std::{
 
 use tracing::{debug, error, info, warn};
 
-use self::publishing::{LoadedSoas, loaded_soas};
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{apexes, server_addresses},
@@ -42,7 +41,7 @@ use super::{
     zones::{DatasetSpec, NamedZone, ZoneSource, ZoneSpec},
 };
 use crate::{
-    load::{Options, counted},
+    load::{Loaded, Options, counted},
     metrics::ZoneCounters,
     wire::name::Name,
     zone::{dataset::Kind, snapshot::Snapshot},
@@ -210,7 +209,7 @@ impl Reloader {
         let is_clock_set = self.was_clock_set(now_s, at);
         let stale = self.stale(at, occasion, is_clock_set);
         let mut report = ReloadReport::default();
-        let groups = if is_first { vec![stale] } else { small_first(stale) };
+        let groups = if is_first { VecDeque::from([stale]) } else { small_first(stale) };
         self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
         let has_recovered = is_clock_set && self.recover();
         self.publish_if(has_recovered, &mut report);
@@ -239,16 +238,21 @@ impl Reloader {
         report.datasets.len()
     }
 
-    /// Loads one group after the other, and publishes what each changes, or what has changed already.
+    /// Loads one group after the other, then what these have mended, and publishes what each changes, or what has changed already.
     fn load_in_turn(
         &mut self,
-        groups: Vec<Vec<DatasetSpec>>,
+        mut groups: VecDeque<Vec<DatasetSpec>>,
         (accepted, mut has_changed): (&[Name], bool),
         report: &mut ReloadReport,
         meanwhile: &mut dyn FnMut(&mut Self),
     ) {
         self.busy.extend(groups.iter().flatten().cloned());
-        for stale in groups {
+        loop {
+            if groups.is_empty() {
+                groups = small_first(self.given_soa());
+                self.busy.extend(groups.iter().flatten().cloned());
+            }
+            let Some(stale) = groups.pop_front() else { break };
             has_changed |= self.load(stale, accepted, report, meanwhile);
             self.publish_if(std::mem::take(&mut has_changed), report);
         }
@@ -271,14 +275,16 @@ impl Reloader {
             self.busy.remove(dataset);
         }
         let prospect = self.prospect(&stale, &loadings);
-        let soas = loaded_soas(&stale, &loadings);
         let (mut has_changed, mut fresh) = (false, Vec::new());
-        for (dataset, loading) in stale.into_iter().zip(loadings) {
+        // What brings an SOA comes first: then others of its zone may go without.
+        let mut loaded: Vec<_> = stale.into_iter().zip(loadings).collect();
+        loaded.sort_by_key(|(_, loading)| !loading.result.as_ref().is_ok_and(Loaded::has_soa));
+        for (dataset, loading) in loaded {
             let is_accepted = self.is_accepted(&dataset, accepted);
             loading.log(&dataset);
             let (remarks, took) = (loading.report.clone(), loading.took);
             let (mut failure, mut is_restored, mut broken_rules) = (None, false, Vec::new());
-            match self.take(&dataset, loading, is_accepted, (&prospect, &soas)) {
+            match self.take(&dataset, loading, is_accepted, &prospect) {
                 Ok(broken) => {
                     broken_rules = broken;
                     fresh.push(dataset.clone());
@@ -323,8 +329,8 @@ impl Reloader {
                 // It was complained about likewise.
                 false
             } else if let Some(failure) = &held.failure {
-                // What a rule refused stays refused until it changes or is accepted, or the clock by which it was judged was
-                // set; the rest is tried again now and then, and at once where a file may be opened now.
+                // What a rule refused stays refused until it changes or is accepted, the clock by which it was judged was set, or
+                // it is given what it lacks; the rest is tried again now and then, and at once where a file may be opened now.
                 let is_tried = || occasion != Occasion::Change || failure.word == MISSING && can_be_opened(dataset);
                 is_changed || is_clock_set || failure.word != REFUSED && is_tried()
             } else {
@@ -371,7 +377,7 @@ impl Reloader {
         dataset: &DatasetSpec,
         loading: Loading,
         is_accepted: bool,
-        (prospect, soas): (&Snapshot, &LoadedSoas),
+        prospect: &Snapshot,
     ) -> Result<Vec<String>, Failure> {
         let now_s = self.settings.options.now_s;
         let servers = server_addresses(prospect, self.zones_of(dataset));
@@ -384,13 +390,14 @@ impl Reloader {
         // Who accepts means what was told, not what came in its place since.
         let was_told = held.was_told(&[REFUSED], &loading.stamps);
         held.tried.clone_from(&loading.stamps);
+        held.lacks_only_soa = false;
         let loaded = loading.result.as_ref().map_err(Clone::clone)?;
         let new_entries = loaded.entries();
         // Entries that are over are not missed.
         let held_entries = held.good.as_ref().map(|good| good.live_entries(now_s));
         let had_soa = held.good.as_ref().is_some_and(|good| good.data.has_soa())
             || kept.as_ref().is_some_and(|kept| kept.count.has_soa);
-        let loses_soa = had_soa && !loaded.has_soa() && !self.others_have_soa(dataset, soas);
+        let loses_soa = had_soa && !loaded.has_soa() && !self.others_have_soa(dataset);
         let old_entries = match &kept {
             None => held_entries,
             Some(_) if is_kept => Some(new_entries),
@@ -415,6 +422,7 @@ impl Reloader {
             if (old_entries.is_some() || is_closed) && !is_kept {
                 let words: Vec<&'static str> = breaches.iter().map(Breach::word).collect();
                 self.status.count_failures(self.affected(dataset), &words);
+                self.held.entry(dataset.clone()).or_default().lacks_only_soa = breaches == [Breach::LostSoa];
                 return Err(Failure { word: REFUSED, text: format!("refused: {text}") });
             }
             let reason = if is_kept { "as before the restart" } else { "since there is nothing better" };
@@ -429,11 +437,7 @@ impl Reloader {
         let before = held.good.replace(version);
         held.failure = None;
         let given_back = before.filter(|_| is_unchanged).map_or(0, |before| before.entries.saturating_sub(entry_count));
-        if given_back > 0 {
-            let entries = counted(given_back, "entry", "entries");
-            let were = if given_back == 1 { "was over is" } else { "were over are" };
-            info!(dataset = %dataset, "{entries} that {were} given back");
-        }
+        tell_given_back(dataset, given_back);
         self.status.settle(dataset);
         self.status.loaded(self.zones_of(dataset), now_s, given_back as u64);
         Ok(broken)
@@ -525,13 +529,22 @@ impl Reloader {
     }
 }
 
+/// Says of how many entries that were over the memory is free.
+fn tell_given_back(dataset: &DatasetSpec, count: usize) {
+    if count > 0 {
+        let entries = counted(count, "entry", "entries");
+        let were = if count == 1 { "was over is" } else { "were over are" };
+        info!(dataset = %dataset, "{entries} that {were} given back");
+    }
+}
+
 /// Whether what is of a zone, or of all, is accepted.
 fn is_of(zone: Option<&Name>, accepted: &[Name]) -> bool {
     accepted.iter().any(|accepted| zone.map_or(accepted.is_root(), |zone| zone == accepted))
 }
 
 /// In two groups, if there are both: a small file does not wait for a large one.
-fn small_first(datasets: Vec<DatasetSpec>) -> Vec<Vec<DatasetSpec>> {
+fn small_first(datasets: Vec<DatasetSpec>) -> VecDeque<Vec<DatasetSpec>> {
     let (small, large) = datasets.into_iter().partition::<Vec<_>, _>(is_small);
     [small, large].into_iter().filter(|group| !group.is_empty()).collect()
 }

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::Reloader;
+use super::{Reloader, is_small};
 use crate::{
     live::{
         assembly::{GoodData, announce, apexes, assemble},
         held::Held,
-        loading::Loading,
+        loading::{Loading, stamps},
         report::ReloadReport,
         served::{Served, publish},
         zones::{DatasetSpec, ZoneSpec},
@@ -41,17 +41,30 @@ impl Reloader {
         assemble(&specs.collect::<Vec<_>>(), &good, &self.live_slots)
     }
 
-    /// Whether each zone of a dataset has its SOA from another one, as it is loaded now or was good before.
-    pub(super) fn others_have_soa(&self, dataset: &DatasetSpec, loaded: &LoadedSoas) -> bool {
+    /// Whether each zone of a dataset has its SOA from what is good of another one.
+    pub(super) fn others_have_soa(&self, dataset: &DatasetSpec) -> bool {
         let has_soa = |other: &DatasetSpec| {
-            let was_good = || self.held.get(other)?.good.as_ref().map(|good| good.data.has_soa());
-            loaded.get(other).copied().or_else(was_good).unwrap_or(false)
+            let good = self.held.get(other).and_then(|held| held.good.as_ref());
+            good.is_some_and(|good| good.data.has_soa())
         };
         let has_other = |apex: &Name| {
             let others = self.specs.iter().filter(|spec| spec.zone.as_ref() == Some(apex));
             others.map(|spec| &spec.dataset).any(|other| other != dataset && has_soa(other))
         };
         self.zones_of(dataset).all(has_other)
+    }
+
+    /// What was refused only since its zones would have lost their SOA, has not changed since, and may go without now.
+    pub(super) fn given_soa(&self) -> Vec<DatasetSpec> {
+        // A large one waits for what is being read, as always.
+        let may_load =
+            |dataset: &DatasetSpec| self.busy.is_empty() || !self.busy.contains(dataset) && is_small(dataset);
+        let lacking = self.held.iter().filter(|(dataset, held)| held.lacks_only_soa && held.tried == stamps(dataset));
+        let lacking = lacking.map(|(dataset, _)| dataset);
+        let given = lacking.filter(|dataset| may_load(dataset) && self.others_have_soa(dataset));
+        let mut given: Vec<_> = given.cloned().collect();
+        given.sort_by(|a, b| a.files.cmp(&b.files));
+        given
     }
 
     /// What is good of each dataset.
@@ -125,15 +138,6 @@ impl Reloader {
         let served = self.cell.load();
         self.zones_of(dataset).all(|apex| served.snapshot.zone(apex).is_some())
     }
-}
-
-/// Whether datasets that were loaded now give their zones the SOA.
-pub(super) type LoadedSoas = HashMap<DatasetSpec, bool>;
-
-/// The same of these; of one that could not be loaded nothing is said.
-pub(super) fn loaded_soas(datasets: &[DatasetSpec], loadings: &[Loading]) -> LoadedSoas {
-    let loaded = datasets.iter().zip(loadings);
-    loaded.filter_map(|(dataset, loading)| Some((dataset.clone(), loading.result.as_ref().ok()?.has_soa()))).collect()
 }
 
 /// Whether anything in a dataset is of a sort.

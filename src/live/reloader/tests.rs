@@ -71,6 +71,33 @@ fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
 }
 
 #[test]
+fn a_large_file_that_is_given_its_soa_beside_another_waits_for_that() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut reloader, file) = reloader(&folder, &["hosts", "large", "small"]);
+    let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).expect("written");
+    let soa = "$SOA 600 ns.example h.example 1 600 300 86400 120\n";
+    write("hosts", "127.0.0.2\n");
+    write("large", soa);
+    write("small", "127.0.0.2\n");
+    reloader.reload(1);
+    write("large", &"127.0.0.2\n".repeat(200_000));
+    assert!(reloader.reload(2).has_failures(), "no other has it");
+    fs::remove_file(&file).expect("removed");
+    make_pipe(&file);
+    let mut beside = None;
+    let report = reloader.look_at((3, Instant::now()), Occasion::Command(&[]), &mut |reloader| {
+        if beside.is_none() {
+            write("small", soa);
+            beside = Some(reloader.look_beside(3, Occasion::Command(&[])));
+            fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
+        }
+    });
+    let names: Vec<_> = report.datasets.iter().map(|report| report.dataset.files[0].file_name()).collect();
+    assert_eq!((beside, names), (Some(1), vec![Some("hosts".as_ref()), Some("large".as_ref())]));
+    assert!(!report.has_failures());
+}
+
+#[test]
 fn what_may_be_opened_now_is_loaded_though_nothing_else_has_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("it is ours");
