@@ -159,6 +159,11 @@ fn slips_that_are_served_are_told() {
             "4:18: warning: unknown entry parameter `192.0.2.1 :2:x @ lifetme=5s`: expected delay, ts",
         ),
         (
+            "ip4set",
+            "192.0.2.1 :2:x @ lifetime 5s\n",
+            "4:18: warning: unknown entry parameter `192.0.2.1 :2:x @ lifetime 5s`: expected `=` right behind the name",
+        ),
+        (
             "dnset",
             "</body>\n",
             "4:1: warning: domain name with a character that no host has `</body>`: expected letters",

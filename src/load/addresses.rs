@@ -7,7 +7,7 @@ use super::{
     address::{self, Either, Forms4, Range4},
     crowd::{self, Rows},
     cursor::{Cursor, Wrong, is_blank},
-    dataset::{Reading, Shared, Usual, not_ahead, read_value},
+    dataset::{Reading, Shared, Usual, not_ahead, read_default},
     known::KnownPrefixes,
     params,
     report::{Fault, Report},
@@ -189,7 +189,7 @@ impl AddressLines {
             return shared.default_line(cursor, reading);
         }
         let start = cursor;
-        let given = read_value(&mut cursor, reading)?;
+        let given = read_default(&mut cursor, reading)?;
         if self.common.is_some() {
             let expected = "one default value, since all entries of this type share the first";
             reading.remark(cursor.line(), start.wrong(Fault::Unused, expected));

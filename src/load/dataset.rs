@@ -195,7 +195,7 @@ pub(super) fn build_values(
 impl Shared {
     /// Reads a line that gives the default value of those after it.
     pub(super) fn default_line(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-        let given = read_value(&mut cursor, reading)?;
+        let given = read_default(&mut cursor, reading)?;
         self.values.set_default(given, false);
         self.words.forget();
         Ok(())
@@ -369,6 +369,19 @@ pub(super) fn not_ahead(own_s: u32, cursor: &Cursor<'_>, reading: &mut Reading<'
     }
     reading.remark(cursor.line(), cursor.wrong(Fault::Future, "a time up to one day ahead; it is read as now"));
     u32::try_from(now_s).unwrap_or(FOREVER_S)
+}
+
+/// Reads the value that a line gives to those after it.
+pub(super) fn read_default<'a>(
+    cursor: &mut Cursor<'a>,
+    reading: &mut Reading<'_>,
+) -> Result<value::GivenValue<'a>, Wrong> {
+    let start = *cursor;
+    let given = read_value(cursor, reading)?;
+    if let Some(wrong) = params::of_default(start) {
+        reading.remark(start.line(), wrong);
+    }
+    Ok(given)
 }
 
 /// Reads a value, and cuts a text that is too long.

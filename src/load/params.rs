@@ -25,7 +25,13 @@ pub(super) struct Params {
 const NAMES: [&[u8]; 5] = [b"delay", b"ts", b"key", b"lifetime", b"until"];
 
 const UNKNOWN_EXPECTED: &str =
-    "delay, ts, key, lifetime or until; as it is, all from the `@` on is text, and none of it is in force";
+    "delay, ts, key, lifetime or until; as it is, all from the `@` on is no parameter, and none of it is in force";
+
+const LOOSE_EXPECTED: &str = "`=` right behind the name of a parameter; as it is, all from the `@` on is no parameter, and none of it \
+                              is in force";
+
+const DEFAULT_EXPECTED: &str =
+    "no parameters of a default, where they are text: write them behind each entry, or $LIFETIME above";
 
 const MOMENT_EXPECTED: &str = "seconds since 1970, or a time as 2026-12-24T18:00:00Z";
 
@@ -58,8 +64,26 @@ pub(super) fn find(text: &[u8]) -> Option<usize> {
     found
 }
 
+/// Whether a part would be a parameter with `=` right behind its name: blanks, `:`, or both stand there, and then one word. With
+/// blanks only, that word must be a value, since texts have such names in them.
+fn is_loose(pair: &[u8]) -> bool {
+    let after_name = |name: &&[u8]| {
+        let (start, after) = pair.split_at_checked(name.len())?;
+        start.eq_ignore_ascii_case(name).then_some(after)
+    };
+    let Some(after) = NAMES.iter().find_map(after_name) else { return false };
+    let rest = after.trim_ascii_start();
+    let (is_joined, value) = match rest {
+        [b'=' | b':', value @ ..] => (true, value.trim_ascii_start()),
+        value => (false, value),
+    };
+    let is_value = value.first().is_some_and(u8::is_ascii_digit) || matches!(value, b"require" | b"nodelay");
+    let is_word = !value.is_empty() && !value.iter().any(|&octet| is_blank(octet));
+    is_word && (is_joined || (rest.len() < after.len() && is_value))
+}
+
 /// What is wrong with a text that is not parameters, and looks like those all the same: behind its last `@` stands nothing but words
-/// with values, of which one is not known. What it was to say is not in force.
+/// with values, of which one is not known, or not joined to its value by `=` alone. What it was to say is not in force.
 pub(super) fn misspelt(mut cursor: Cursor<'_>) -> Option<Wrong> {
     let text = cursor.rest();
     let at = memchr::memrchr(b'@', text).filter(|&at| at == 0 || is_blank(text[at - 1]))?;
@@ -70,12 +94,25 @@ pub(super) fn misspelt(mut cursor: Cursor<'_>) -> Option<Wrong> {
         let value = pair[length..].strip_prefix(b"=");
         length > 0 && value.is_some_and(|value| !value.is_empty() && !value.iter().any(|&octet| is_blank(octet)))
     };
-    if !pairs(tail).all(|(_, pair)| is_like_one(pair)) {
+    if !pairs(tail).all(|(_, pair)| is_like_one(pair) || is_loose(pair)) {
         return None;
     }
-    let (offset, _) = pairs(tail).find(|(_, pair)| !starts_param(pair))?;
+    let (offset, pair) = pairs(tail).find(|(_, pair)| !starts_param(pair))?;
     cursor.skip(at + 1 + offset);
-    Some(cursor.wrong(Fault::UnknownParameter, UNKNOWN_EXPECTED))
+    let expected = if is_like_one(pair) { UNKNOWN_EXPECTED } else { LOOSE_EXPECTED };
+    Some(cursor.wrong(Fault::UnknownParameter, expected))
+}
+
+/// What is wrong with the text of a default that ends in what are parameters behind a key, or look like those.
+pub(super) fn of_default(mut cursor: Cursor<'_>) -> Option<Wrong> {
+    let wrong = match find(cursor.rest()) {
+        Some(at) => {
+            cursor.skip(at);
+            cursor.wrong(Fault::UnknownParameter, DEFAULT_EXPECTED)
+        }
+        None => misspelt(cursor)?,
+    };
+    Some(Wrong { expected: DEFAULT_EXPECTED.into(), ..wrong })
 }
 
 /// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
@@ -255,6 +292,15 @@ mod tests {
             ("x @ ts=1;Lifetime=5m # so", 9),
             ("x @ TS=1", 4),
             ("a @ b @ life-time=5s", 8),
+            (":2:x @ lifetime = 5s", 7),
+            ("@ lifetime =5s", 2),
+            ("@ lifetime 5s", 2),
+            ("x @Lifetime\t5s # so", 3),
+            ("x @ ts=1;lifetime 5s", 9),
+            ("@ lifetime: 5s", 2),
+            ("x @ until:2026-12-24T18:00:00Z", 4),
+            ("x @ key require", 4),
+            ("x @ Key : nodelay", 4),
         ] {
             assert_eq!(found(text), Some(at), "{text}");
         }
@@ -267,6 +313,14 @@ mod tests {
             "x @",
             "x @ =5",
             "x @ a=",
+            "x @ ts",
+            "x @ lifetime:",
+            "x @ key West",
+            "seen @ delay counter",
+            "x @ delay 5 minutes",
+            "x @ until: the end of days",
+            "x @ lifetimes 5s",
+            "x @ home: here",
         ] {
             assert_eq!(found(text), None, "{text}");
         }

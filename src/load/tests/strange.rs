@@ -25,6 +25,37 @@ fn equal_words_mean_what_they_mean_where_they_stand() {
 }
 
 #[test]
+fn parameters_of_a_default_are_text_and_a_mistake() {
+    for kind in [Kind::Ip4Set, Kind::Ip4TSet, Kind::Ip4Trie, Kind::Ip6TSet, Kind::DnSet] {
+        for (line, at) in [
+            (":127.0.0.2:text @ lifetime=5s", Some(17)),
+            (":2:text @ lifetme=5s", Some(11)),
+            (":2:text @ ts=1;lifetime: 5s", Some(16)),
+            (":2:mail me @ home", None),
+        ] {
+            let (data, report) = data(kind, &[&format!("{line}\n")]);
+            let expected: Vec<_> = at.map(|at| (Fault::UnknownParameter, 1, at)).into_iter().collect();
+            assert_eq!(faults(&report), expected, "{line}");
+            let told = report.remarks().iter().all(|remark| remark.expected.contains("default"));
+            assert!(told, "{line}: {:?}", report.remarks());
+            assert_eq!(report.bad_lines, 0);
+            drop(data);
+        }
+    }
+}
+
+/// What stands behind an exclusion is no text.
+#[test]
+fn unknown_parameters_are_told_in_words_that_hold_for_exclusions() {
+    for line in ["!1.1.1.1 @ lifetme=5s", "1.1.1.1 x @ lifetme=5s"] {
+        let (_, report) = data(Kind::Ip4Set, &[&format!("{line}\n")]);
+        let remark = report.remarks().iter().find(|remark| remark.fault == Fault::UnknownParameter).expect(line);
+        let expected = "delay, ts, key, lifetime or until; as it is, all from the `@` on is no parameter, and none of it is in force";
+        assert_eq!(remark.expected, expected, "{line}");
+    }
+}
+
+#[test]
 fn what_fails_a_load() {
     let mut report = Report::default();
     let mut fail = |octets: &[u8], options: &Options| {
