@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{Odd, duration, place::AtKey as _, set, within};
 use crate::{
     live::listings::{DEFAULT_HISTORY_MAX_BYTES, DEFAULT_HISTORY_S, Key, Rule, Rules},
+    load::of_no_host,
     wire::name::Name,
 };
 
@@ -143,13 +144,20 @@ impl ListingsSpec {
 /// Reads what is never to be listed. What was meant for addresses must not protect a name that nobody asks for.
 fn never_listed(text: &str) -> Result<Key, String> {
     let key: Key = text.parse()?;
+    let Key::Name { name, .. } = &key else { return Ok(key) };
+    let labels: Vec<_> = name.labels().collect();
+    let is_number = |label: &&[u8]| label.iter().all(u8::is_ascii_digit);
     let is_of_address = |octet: &u8| octet.is_ascii_digit() || b"*- ".contains(octet);
-    match &key {
-        Key::Name { name, .. } if name.labels().last().is_some_and(|top| top.iter().all(is_of_address)) => {
-            Err(format!("`{text}` is neither an address as 192.0.2.1, a prefix as 192.0.2.0/24, nor a name"))
-        }
-        _ => Ok(key),
+    let is_address = labels.last().is_some_and(|top| top.iter().all(is_of_address));
+    let why = "is neither an address as 192.0.2.1, a prefix as 192.0.2.0/24, nor a name";
+    if is_address || of_no_host(text.as_bytes()).is_some() {
+        return Err(format!("`{text}` {why}"));
     }
+    // Names may be so, and then a dot at their end says it.
+    if labels.len() == 4 && labels[..3].iter().all(is_number) && !text.ends_with('.') {
+        return Err(format!("`{text}` {why} (`{text}.` if it is one)"));
+    }
+    Ok(key)
 }
 
 /// What becomes of a step of the escalation that is longer than any listing may be.
@@ -234,11 +242,33 @@ mod tests {
         let message = |text: &str| format!("{:#}", read(text).expect_err("a mistake"));
         assert!(message("lifetime = '0'").contains("`lifetime`: must not be 0"));
         assert!(message("never-list = ['192.0.2.1/24']").contains("did you mean 192.0.2.0/24?"));
-        for slip in ["192.0.2", "10.0.0.300", "198.51.100.0-255", "203.0.113.*", "*.113", "10", "8.8.8.8 "] {
+        for slip in [
+            "192.0.2",
+            "10.0.0.300",
+            "198.51.100.0-255",
+            "203.0.113.*",
+            "*.113",
+            "10",
+            "8.8.8.8 ",
+            "192.0.2.1:25",
+            "192.0.2.1;",
+            "10.0.0.x",
+            "2001:db8",
+            "[2001:db8::1]",
+            "fe80::1%eth0",
+            "https:tee.gr",
+            "tee.gr,example.com",
+        ] {
             let said = message(&format!("never-list = ['tee.gr', '{slip}']"));
             assert!(said.starts_with(&format!("`never-list`: `{slip}` is neither an address")), "{said}");
         }
         assert!(read("never-list = ['10.tee.gr', '*.4u', 'xn--4', '192.0.2.1', '*.1a']").is_ok());
+        assert!(
+            read(r"never-list = ['john.doe@tee.gr', 'a\044b.tee.gr', '_dmarc.tee.gr', '1.2.3.4.tee.gr', '1.2.3.gr.']")
+                .is_ok()
+        );
+        let said = message("never-list = ['1.2.3.gr']");
+        assert!(said.contains("`1.2.3.gr.`"), "{said}");
         assert!(message("[zones.'a.b']\nescalate = ['soon']").contains("soon"));
         assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
         assert!(message("widest-name = 128").contains("`widest-name`: 128 must be 0 to 127 labels"));

@@ -60,6 +60,7 @@ use self::{
 pub use self::{
     cursor::time_s,
     lines::{Lines, RawLine},
+    name::of_no_host,
     parts::{Part, parts},
     report::{Fault, Remark, Report, Severity, counted},
     special::TTL_MAX_S,

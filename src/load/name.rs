@@ -143,7 +143,7 @@ impl NameBuffer {
 /// has, or an asterisk, with no backslash before it.
 pub(super) fn unasked(mut start: Cursor<'_>, end: Cursor<'_>, asterisk_expected: &'static str) -> Option<Wrong> {
     let word = &start.rest()[..end.at() - start.at()];
-    let Some(at) = bare(word, is_of_no_host).filter(|_| !is_mail_address(word)) else {
+    let Some(at) = of_no_host(word) else {
         start.skip(bare(word, |octet| octet == b'*')?);
         return Some(start.wrong(Fault::Asterisk, asterisk_expected));
     };
@@ -152,6 +152,11 @@ pub(super) fn unasked(mut start: Cursor<'_>, end: Cursor<'_>, asterisk_expected:
     let expected =
         format!("letters, digits, hyphens, low lines and dots, as hosts have (`\\{octet:03}` if that is meant)");
     Some(start.wrong(Fault::Character, expected))
+}
+
+/// Where a name as it is written has a character that no host has, with no backslash before it; mail addresses have none.
+pub fn of_no_host(word: &[u8]) -> Option<usize> {
+    bare(word, is_of_no_host).filter(|_| !is_mail_address(word))
 }
 
 /// Whether neither a host nor a mail domain has an octet in its name. Those beyond ASCII and the asterisk are told otherwise.
