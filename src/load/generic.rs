@@ -81,7 +81,9 @@ impl RecordLines {
         let owner_start = cursor;
         let name = owner(&mut cursor)?;
         let is_apex = name.is_root();
-        let unasked = unasked(owner_start, cursor, ASTERISK_EXPECTED).filter(|_| !is_apex);
+        // Owners of classless delegation have a slash (RFC 2317 section 4), and what has a type and data behind it is a record.
+        let is_told = |wrong: &Wrong| !is_apex && owner_start.line()[wrong.at] != b'/';
+        let unasked = unasked(owner_start, cursor, ASTERISK_EXPECTED).filter(is_told);
         cursor.skip_blanks();
         let ttl_s = if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
             let (options, line) = (reading.options, cursor.line());

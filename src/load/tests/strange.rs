@@ -55,6 +55,16 @@ fn unknown_parameters_are_told_in_words_that_hold_for_exclusions() {
     }
 }
 
+/// Classless delegation has owners with a slash (RFC 2317 section 4).
+#[test]
+fn owners_with_a_slash_are_no_bad_lines() {
+    let (data, report) = data(Kind::Generic, &["0/25 PTR a.example.\n1.128/26 PTR b.example.\n"]);
+    assert_eq!((report.warnings(), report.bad_lines), (0, 0), "{:?}", report.remarks());
+    assert_eq!([records(&data, 0, "0/25").len(), records(&data, 0, "1.128/26").len()], [1, 1]);
+    let (_, report) = self::data(Kind::Generic, &["a,b A 5\n*.x A 5\n"]);
+    assert_eq!(faults(&report), [(Fault::Character, 1, 2), (Fault::Asterisk, 2, 1)]);
+}
+
 #[test]
 fn what_fails_a_load() {
     let mut report = Report::default();
