@@ -167,12 +167,13 @@ fn is_of_no_host(octet: u8) -> bool {
 /// Whether a word is a mail address as it is written mostly: mail filters ask lists for these too, as they are
 /// (rspamd by `emails`, `SpamAssassin` by `HashBL` with `raw`).
 fn is_mail_address(word: &[u8]) -> bool {
-    // RFC 5322 section 3.2.3
-    let is_atom = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(octet);
+    // RFC 5322 section 3.2.3, and RFC 6532 section 3.2 beyond ASCII, which is told otherwise.
+    let is_atom =
+        |octet: u8| octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"!#$%&'*+-/=?^_`{|}~.\\".contains(&octet);
     let Some(at) = memchr::memrchr(b'@', word) else { return false };
     let (local, domain) = (&word[..at], &word[at + 1..]);
     let is_said = !local.is_empty() && !domain.is_empty();
-    is_said && local.iter().all(is_atom) && !domain.iter().any(|&octet| is_of_no_host(octet))
+    is_said && bare(local, |octet| !is_atom(octet)).is_none() && !domain.iter().any(|&octet| is_of_no_host(octet))
 }
 
 /// The first octet of that sort in a name as it is written that has no backslash before it.
@@ -292,6 +293,7 @@ mod tests {
             ("<user@example.com>", 0),
             ("user@example.com,", 4),
             ("a\u{7f}b", 1),
+            (r"a\\,b@example.com", 3),
             (r"a\\<", 3),
         ] {
             assert_eq!(found(word), Some((Fault::Character, at)), "{word}");
@@ -303,6 +305,9 @@ mod tests {
             r"a\<b\044c",
             "user+tag@mail.example",
             "SRS0=a=b=c=d@e.f",
+            r"john\.doe@example.com",
+            r"a\<b\044c@example.com",
+            "m\u{fc}ller@example.com",
         ] {
             assert_eq!(found(word), None, "{word}");
         }

@@ -94,9 +94,14 @@ impl NameLines {
 #[cold]
 pub(super) fn not_ascii(mut place: Cursor<'_>) -> Wrong {
     let start = place;
-    let name = std::str::from_utf8(place.word()).ok().filter(|name| !name.is_ascii());
+    let word = place.word();
+    let name = std::str::from_utf8(word).ok().filter(|name| !name.is_ascii());
     let ascii = name.and_then(|name| idna::domain_to_ascii(name).ok());
-    let meant = ascii.map_or_else(|| "its labels in the form `xn--...`".to_owned(), |name| format!("`{name}`"));
+    let meant = match ascii {
+        _ if word.contains(&b'@') => "a mail address in ASCII".to_owned(),
+        Some(name) => format!("`{name}`"),
+        None => "its labels in the form `xn--...`".to_owned(),
+    };
     start.wrong(Fault::NotAscii, format!("{meant}, as queries have it: as it is, nobody asks for it"))
 }
 

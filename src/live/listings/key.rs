@@ -126,8 +126,11 @@ impl FromStr for Key {
             return Ok(Self::address(address));
         }
         if !text.is_ascii() {
-            let ascii = idna::domain_to_ascii(text);
-            let meant = ascii.map_or_else(|_| "the form `xn--...`".to_owned(), |name| format!("`{name}`"));
+            let meant = match idna::domain_to_ascii(text) {
+                _ if text.contains('@') => "a mail address in ASCII".to_owned(),
+                Ok(name) => format!("`{name}`"),
+                Err(_) => "the form `xn--...`".to_owned(),
+            };
             return Err(format!(
                 "`{text}` is not in ASCII, and nobody asks for it as it is: take {meant}, as queries have it"
             ));
@@ -239,6 +242,7 @@ mod tests {
         for (text, why) in [
             (".a.example", "take `a.example`, the name, and `*.a.example`, all below it"),
             ("*.b\u{fc}cher.de", "take `*.xn--bcher-kva.de`"),
+            ("m\u{fc}ller@example.com", "take a mail address in ASCII"),
             ("*", "(an asterisk that stands for itself is `\\042`)"),
             ("*.", "an empty key"),
             (" ", "has a space in it"),

@@ -66,6 +66,16 @@ fn owners_with_a_slash_are_no_bad_lines() {
 }
 
 #[test]
+fn mail_addresses_have_their_own_advice() {
+    let text = "john\\.doe@example.com\nm\u{fc}ller@example.com\na@b\u{fc}cher.de\n";
+    let (_, report) = data(Kind::DnSet, &[text]);
+    assert_eq!(faults(&report), [(Fault::NotAscii, 2, 1), (Fault::NotAscii, 3, 1)]);
+    for remark in report.remarks() {
+        assert!(!remark.expected.contains("xn--") && remark.expected.contains("mail address"), "{}", remark.expected);
+    }
+}
+
+#[test]
 fn what_fails_a_load() {
     let mut report = Report::default();
     let mut fail = |octets: &[u8], options: &Options| {
