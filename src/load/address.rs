@@ -253,6 +253,16 @@ fn is_end_6(cursor: &Cursor<'_>, words: Words6) -> bool {
 pub(super) fn read_v6(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result<(u128, u8), Wrong> {
     let start = *cursor;
     let Some(words) = words(cursor) else { return Err(cursor.wrong(Fault::Address, IPV6_EXPECTED)) };
+    prefix_6(start, cursor, words, clears_host_bits)
+}
+
+/// Reads what follows the words of an IPv6 address that starts there.
+fn prefix_6(
+    start: Cursor<'_>,
+    cursor: &mut Cursor<'_>,
+    words: Words6,
+    clears_host_bits: bool,
+) -> Result<(u128, u8), Wrong> {
     let length = if cursor.peek() == Some(b'/') {
         cursor.skip(1);
         cursor.number(128).filter(|_| is_end(cursor))
@@ -303,7 +313,7 @@ impl Either {
 /// Reads a prefix of either family, IPv4 first. One of IPv6 has a colon: without one, `2001/16` is an IPv4 prefix with a slip.
 pub(super) fn read_either(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result<Either, Wrong> {
     let start = *cursor;
-    match read_client(cursor, clears_host_bits)? {
+    match read_words_too(cursor, clears_host_bits)? {
         Either::V6(..) if !start.rest()[..cursor.at() - start.at()].contains(&b':') => {
             Err(start.wrong(Fault::Address, Forms4::Prefixes.expected()))
         }
@@ -311,8 +321,23 @@ pub(super) fn read_either(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Re
     }
 }
 
-/// The same in an access list, where rbldnsd takes words without a colon too.
+/// The same in an access list: of IPv4 also as systems show it to sockets of IPv6, `::ffff:192.0.2.1` (RFC 4291 section 2.5.5.2).
 pub(super) fn read_client(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result<Either, Wrong> {
+    const MAPPED: &[u8] = b"::ffff:";
+    let start = *cursor;
+    if cursor.rest().get(..MAPPED.len()).is_some_and(|text| text.eq_ignore_ascii_case(MAPPED)) {
+        cursor.skip(MAPPED.len());
+        if let Some((address, 4)) = octets(cursor) {
+            let words = Words6 { address: 0xffff << 32 | u128::from(address), count: 8, is_complete: true };
+            return prefix_6(start, cursor, words, clears_host_bits).map(|(base, length)| Either::V6(base, length));
+        }
+        *cursor = start;
+    }
+    read_words_too(cursor, clears_host_bits)
+}
+
+/// The same without that, and words without a colon are taken, as rbldnsd takes them in access lists.
+fn read_words_too(cursor: &mut Cursor<'_>, clears_host_bits: bool) -> Result<Either, Wrong> {
     let start = *cursor;
     let wrong_v4 = match read_v4(cursor, Forms4::Prefixes, clears_host_bits) {
         Ok(range) => return Ok(Either::V4(range)),

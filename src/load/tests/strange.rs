@@ -76,6 +76,33 @@ fn mail_addresses_have_their_own_advice() {
 }
 
 #[test]
+fn clients_of_ipv4_in_an_access_list_are_written_in_any_way() {
+    let text =
+        b"::ffff:10.0.0.1 :refuse\n::FFFF:10.1.0.0/112 :refuse\n::ffff:a02:0/112 :refuse\n::ffff:10.3.0.1:refuse\n\
+        ::ffff:10.4.0.1/112 :refuse\n::ffff:10.5/112 :refuse\n::ffff:10.6.0.0/95 :refuse\n::ffff:10.7.0.0x :refuse\n";
+    let mut report = Report::keeping(9);
+    let Ok(Loaded::Acl(list)) = load_files(Kind::Acl, &[text], &mut report) else { panic!("not an acl") };
+    let is_refused = |client: &str| list.action(client.parse().expect("an address")) == Action::Refuse;
+    for (client, expected) in [
+        ("10.0.0.1", true),
+        ("10.0.0.2", false),
+        ("10.1.255.1", true),
+        ("10.2.0.1", true),
+        ("10.3.0.1", true),
+        ("10.4.0.1", false),
+        ("10.6.0.1", false),
+        ("10.7.0.0", false),
+    ] {
+        assert_eq!(is_refused(client), expected, "{client}");
+    }
+    let lines: Vec<_> = faults(&report).into_iter().map(|(fault, line, _)| (fault, line)).collect();
+    let address = |line| (Fault::Address, line);
+    assert_eq!(lines, [(Fault::HostBits, 5), address(6), (Fault::HostBits, 7), address(8)]);
+    let (_, report) = data(Kind::Ip4Trie, &["::ffff:10.0.0.1\n"]);
+    assert_eq!(report.count(Fault::Address), 1, "rbldnsd's datasets have no such form");
+}
+
+#[test]
 fn what_fails_a_load() {
     let mut report = Report::default();
     let mut fail = |octets: &[u8], options: &Options| {
