@@ -3,7 +3,7 @@
 
 use std::sync::mpsc;
 
-use dnsbld::live::listings::{Batch, Change, Condition, Lifetime, Op, Outcome, Refusal, Rule, Rules, Verdict};
+use dnsbld::live::listings::{Batch, Change, Condition, Lifetime, Op, Outcome, Refusal, Rule, Rules, Verdict, What};
 
 use super::world::{HOUR, TEN, World, key, name, put, somebody};
 
@@ -139,4 +139,92 @@ fn what_is_refused_takes_no_room() {
     go.send(()).expect("it waits");
     let said: Vec<_> = receiver.iter().take(3).map(|applied| applied.expect("decided")).collect();
     assert!(barred_by(&said[1][0]).is_some() && matches!(said[2][0], Outcome::Listed { .. }), "{said:?}");
+    // Nor does it within one batch.
+    world.delist(ZONE, "11.1.1.1");
+    let said = world.apply(vec![list("10.1.1.1"), list("10.1.1.2"), list("11.1.1.1"), list("11.1.1.2")]);
+    assert!(barred_by(&said[0]).is_some() && barred_by(&said[1]).is_some(), "{said:?}");
+    assert!(matches!(said[2], Outcome::Listed { .. }), "{said:?}");
+    assert!(matches!(said[3], Outcome::Refused { refusal: Refusal::Full { .. } }), "{said:?}");
+    // Where all is done or nothing, what is full is said of what found no room alone.
+    world.delist(ZONE, "11.1.1.1");
+    let (sender, receiver) = mpsc::channel();
+    let changes = vec![list("10.1.1.1"), list("11.1.1.1")];
+    let batch = Batch { changes, origin: somebody(), is_atomic: true, condition: None };
+    world.listings.submit(batch, move |applied| sender.send(applied).expect("awaited"));
+    let said = receiver.recv().expect("told").expect("decided");
+    assert!(barred_by(&said[0]).is_some(), "{said:?}");
+    assert_eq!(said[1], Outcome::Refused { refusal: Refusal::NotAlone });
+    assert!(
+        matches!(world.list(ZONE, "11.1.1.1", Lifetime::Endless), Outcome::Listed { .. }),
+        "its room is free again"
+    );
+}
+
+#[test]
+fn what_stays_listed_within_an_exclusion_moves_house() {
+    let files = [("virbl.tee.gr.ip4set", ""), ("rhsbl.tee.gr.dnset", "test\n")];
+    let zones = [
+        (ZONE, ["10.1.1.1", "10.1.0.0/16"], ["10.0.0.0/8", "0.0.0.0/0"], "10.2.2.2"),
+        (ZONE, ["2001:db8::1", "2001:db8::/64"], ["2001:db8::/32", "::/0"], "2001:db8:7::1"),
+        ("rhsbl.tee.gr", ["a.example.com", "*.b.example.com"], ["*.example.com", "*.com"], "c.example.com"),
+    ];
+    let here = World::new(&files);
+    for (zone, within, around, _) in &zones {
+        for text in within {
+            assert!(matches!(here.list(zone, text, Lifetime::Endless), Outcome::Listed { .. }), "{text}");
+        }
+        here.at(here.listings.now_s() + HOUR);
+        for text in around {
+            here.exclude(zone, text);
+        }
+    }
+    let records = |world: &World| {
+        [ZONE, "rhsbl.tee.gr"].map(|zone| world.listings.of_zone(&name(zone), None, 100).expect("readable")).concat()
+    };
+    let exported = records(&here);
+    for order in [exported.clone(), exported.iter().rev().cloned().collect()] {
+        let there = World::new(&files);
+        there.at(here.listings.now_s());
+        for _ in 0..2 {
+            let said = there.listings.restore(order.clone(), somebody()).blocking_recv().expect("told");
+            let said = said.expect("written");
+            assert!(said.iter().all(|outcome| !matches!(outcome, Outcome::Refused { .. })), "{said:?}");
+        }
+        assert_eq!(records(&there), exported);
+        // What was listed later than the exclusion came is barred.
+        let elsewhere = World::new(&files);
+        elsewhere.at(here.listings.now_s() + HOUR);
+        for (zone, _, _, narrow) in &zones {
+            elsewhere.list(zone, narrow, Lifetime::Endless);
+        }
+        let said = there.listings.restore(records(&elsewhere), somebody()).blocking_recv().expect("told");
+        let barred: Vec<_> =
+            said.expect("written").iter().map(|outcome| barred_by(outcome).map(str::to_owned)).collect();
+        assert_eq!(barred, zones.map(|(_, _, around, _)| Some(around[0].to_owned())));
+    }
+}
+
+#[test]
+fn what_is_over_is_so_once_however_often_it_is_refused() {
+    let world = world();
+    world.list(ZONE, "10.1.1.1", Lifetime::Until(TEN + HOUR));
+    world.exclude(ZONE, "10.0.0.0/8");
+    world.at(TEN + HOUR);
+    let bytes = || world.listings.history_bytes().expect("readable");
+    let before = bytes();
+    // Something has to be written for what was noted beside it to count.
+    let said = world.apply([vec![list("10.1.1.1"); 10], vec![list("11.1.1.1")]].concat());
+    assert!(said[..10].iter().all(|outcome| barred_by(outcome) == Some("10.0.0.0/8")), "{said:?}");
+    assert!(bytes() - before < before, "the one that was listed, where there were two events");
+    world.delist(ZONE, "10.1.1.1");
+    let what: Vec<What> = world.history(ZONE, "10.1.1.1").iter().map(|event| event.what).collect();
+    assert_eq!(what, [What::Listed, What::Expired]);
+}
+
+#[test]
+fn nothing_stays_listed_in_a_list_that_has_ended() {
+    let mut world = world();
+    world.list(ZONE, "10.1.1.1", Lifetime::Endless);
+    world.drop_file("virbl.tee.gr.retired", "@ TXT \"ended\"\n");
+    assert_eq!(still_listed(&world.exclude(ZONE, "10.0.0.0/8")), 0);
 }

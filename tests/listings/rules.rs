@@ -119,6 +119,11 @@ fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
         world.at(now_s);
         assert_eq!(import(&elsewhere), Outcome::Listed { until_s: Some(now_s + 30 * DAY), times: 5 });
         assert_eq!(get(&text), Record { until_s: Some(now_s + 30 * DAY), ..elsewhere.clone() });
+        // Where it ends sooner here, that is no later for being brought again.
+        world.at(now_s + MINUTE);
+        let back = Outcome::Extended { until_s: Some(now_s + 30 * DAY), times: 5 };
+        assert_eq!((import(&elsewhere), world.history("virbl.tee.gr", &text).len()), (back, 1));
+        world.at(now_s);
         if is_again {
             assert_eq!(world.delist("virbl.tee.gr", &text), Outcome::Delisted);
             assert_eq!(import(&elsewhere), Outcome::Listed { until_s: Some(now_s + 30 * DAY), times: 5 });
@@ -329,7 +334,7 @@ fn a_full_zone_still_takes_exclusions_and_what_it_has() {
     assert_eq!(extended, Outcome::Extended { until_s: Some(TEN + HOUR / 2 + HOUR), times: 2 });
     assert!(matches!(world.exclude("virbl.tee.gr", "0.0.0.0/0"), Outcome::Excluded { .. }), "the brake");
     assert_eq!(world.ask("2.0.0.127.virbl.tee.gr", "A"), ["NXDOMAIN"], "it holds");
-    assert!(refusal(&world.list("virbl.tee.gr", "192.0.2.3", Lifetime::Default)).contains("max-listings"));
+    assert!(refusal(&world.list("virbl.tee.gr", "2001:db8::3", Lifetime::Default)).contains("max-listings"));
 }
 
 #[test]

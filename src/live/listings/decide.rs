@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Applied, Change, Clock, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal,
-    STILL_LISTED_MAX, StoreError, Verdict, What,
+    Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, STILL_LISTED_MAX,
+    StoreError, Verdict, What,
     rules::{Rules, Situation},
     serving::{Edit, Serving},
     store::{Known, StoreFault, Tables},
@@ -19,6 +19,7 @@ use crate::{
     zone::{
         live::{LiveZone, Place, ValueNumbers},
         ruling::FOREVER_S,
+        snapshot::Snapshot,
     },
 };
 
@@ -105,33 +106,38 @@ impl Group<'_, '_> {
         {
             return Ok(Err(StoreError::ConditionFailed));
         }
-        let mut adds = Vec::new();
-        let mut refusals: Vec<Option<Refusal>> =
-            order.work.iter().map(|work| self.refuse(&work.change, &mut adds)).collect();
-        if order.is_atomic {
-            // What would be refused once some of it is written down.
-            let mut said = Said::new();
-            for (work, refusal) in order.work.iter().zip(&mut refusals).filter(|(_, refusal)| refusal.is_none()) {
-                *refusal = self.refuse_excluded(&work.change, &said)?;
+        if order.is_atomic
+            && let Some(refused) = self.refuse_all(order)?
+        {
+            return Ok(Ok(refused));
+        }
+        // One by one: what is refused takes no room from what stands behind it.
+        let outcomes = order.work.iter().map(|work| self.change(work, &order.origin));
+        outcomes.collect::<Result<_, _>>().map(Ok)
+    }
+
+    /// What is told of an order that is done as a whole or not at all, if something of it is refused.
+    fn refuse_all(&mut self, order: &Order) -> Result<Option<Vec<Outcome>>, StoreFault> {
+        let (mut refusals, mut added, mut said) = (Vec::with_capacity(order.work.len()), Vec::new(), Said::new());
+        for work in &order.work {
+            let Change { zone, key, .. } = &work.change;
+            let own = self.refuse_as_excluded(zone, key, None, &said)?;
+            let refusal = self.refuse(work, own, &said)?;
+            if refusal.is_none() {
+                added.extend(self.note_place(&work.change).then(|| (zone, key.place())));
                 let is_exclusion = self.note_exclusion(&work.change);
-                let (zone, place) = (&work.change.zone, work.change.key.place());
-                said.insert((zone, place), is_exclusion.then_some((&work.change, &order.origin)));
+                said.insert((zone, key.place()), is_exclusion.then_some((&work.change, &order.origin)));
             }
-            if refusals.iter().any(Option::is_some) {
-                self.forget(&adds);
-                let alone = |refusal: Option<Refusal>| refusal.unwrap_or(Refusal::NotAlone);
-                let refused = refusals.into_iter().map(|refusal| Outcome::Refused { refusal: alone(refusal) });
-                return Ok(Ok(refused.collect()));
-            }
+            refusals.push(refusal);
         }
-        let mut outcomes = Vec::with_capacity(order.work.len());
-        for (work, refusal) in order.work.iter().zip(refusals.drain(..)) {
-            outcomes.push(match refusal {
-                Some(refusal) => Outcome::Refused { refusal },
-                None => self.change(work, &order.origin)?,
-            });
+        if refusals.iter().all(Option::is_none) {
+            return Ok(None);
         }
-        Ok(Ok(outcomes))
+        for (zone, place) in added {
+            self.added.get_mut(zone).map(|added| added.remove(&place));
+        }
+        let refused = |refusal: Option<Refusal>| Outcome::Refused { refusal: refusal.unwrap_or(Refusal::NotAlone) };
+        Ok(Some(refusals.into_iter().map(refused).collect()))
     }
 
     fn holds(&self, condition: Condition) -> Result<bool, StoreFault> {
@@ -147,43 +153,58 @@ impl Group<'_, '_> {
         fault.into_inner().map_or(Ok(holds), Err)
     }
 
-    /// Why something is not to be done, by the rules alone. What it adds to its zone is noted, in `adds` too.
-    fn refuse(&mut self, change: &Change, adds: &mut Vec<(Name, Place)>) -> Option<Refusal> {
-        let rule = self.rules.of(&change.zone);
-        let refusal = rule.refuse(change, &self.situation);
-        let Op::Put { verdict, .. } = &change.op else { return refusal };
-        let (zone, place) = (&change.zone, change.key.place());
-        let added = self.added.get(zone);
-        let is_there = self.serving.has(zone, &place) || added.is_some_and(|added| added.contains(&place));
-        if refusal.is_some() || is_there {
-            return refusal;
+    /// Why something is not to be done: by the rule, as it is excluded or a part of what is, which no listing undoes, or for want
+    /// of room. `own` is the refusal if exactly this is excluded, and `said` what its order says before and is not written down
+    /// yet.
+    fn refuse(&self, work: &Work, own: Option<Refusal>, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
+        let change = &work.change;
+        let refusal = self.rules.of(&change.zone).refuse(change, &self.situation);
+        if refusal.is_some() {
+            return Ok(refusal);
         }
+        if let Op::Put { verdict: Verdict::Listed { .. }, .. } = &change.op {
+            let refusal = own.map_or_else(|| self.refuse_within(work, said), |own| Ok(Some(own)))?;
+            if refusal.is_some() {
+                return Ok(refusal);
+            }
+        }
+        Ok(self.refuse_as_full(change))
+    }
+
+    fn refuse_as_full(&self, change: &Change) -> Option<Refusal> {
+        let Op::Put { verdict, .. } = &change.op else { return None };
+        let (zone, max) = (&change.zone, self.rules.of(&change.zone).max_listings);
         // Exclusions have places in a full zone as well: they are the brake when a list has gone mad.
         let more = if *verdict == Verdict::Excluded { EXCLUSIONS_BEYOND } else { 0 };
-        let count = self.serving.len(zone) + added.map_or(0, HashSet::len);
-        if count >= rule.max_listings.saturating_add(more) {
-            return Some(Refusal::Full { zone: zone.to_string(), max: rule.max_listings });
+        let count = self.serving.len(zone) + self.added.get(zone).map_or(0, HashSet::len);
+        let is_full = count >= max.saturating_add(more) && !self.has(zone, &change.key.place());
+        is_full.then(|| Refusal::Full { zone: zone.to_string(), max })
+    }
+
+    /// Whether a place is taken already, by what is served or in this commit.
+    fn has(&self, zone: &Name, place: &Place) -> bool {
+        self.serving.has(zone, place) || self.added.get(zone).is_some_and(|added| added.contains(place))
+    }
+
+    /// Notes the place that a change takes; whether it adds one.
+    fn note_place(&mut self, change: &Change) -> bool {
+        let (zone, place) = (&change.zone, change.key.place());
+        let adds = change.op != Op::Delist && !self.has(zone, &place);
+        if adds {
+            self.added.entry(zone.clone()).or_default().insert(place);
         }
-        self.added.entry(zone.clone()).or_default().insert(place.clone());
-        adds.push((zone.clone(), place));
-        None
+        adds
     }
 
-    /// Why something is not to be listed that is excluded now, or a part of what is: no listing undoes an exclusion. `said` is
-    /// what its order says before and is not written down yet.
-    fn refuse_excluded(&self, change: &Change, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
-        let Op::Put { verdict: Verdict::Listed { .. }, .. } = &change.op else { return Ok(None) };
-        let own = self.refuse_as_excluded(&change.zone, &change.key, said)?;
-        own.map_or_else(|| self.refuse_within(change, said), |own| Ok(Some(own)))
-    }
-
-    /// The same of what is narrower than what is excluded. Exclusions are looked for where they are served, as those are few
+    /// The refusal of what is narrower than what is excluded. Exclusions are looked for where they are served, as those are few
     /// look-ups however much is listed, and what the store says of them counts.
-    fn refuse_within(&self, change: &Change, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
-        let (zone, own) = (&change.zone, change.key.place());
+    fn refuse_within(&self, work: &Work, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
+        let (zone, own) = (&work.change.zone, work.change.key.place());
+        // What was listed before the exclusion came stays listed within it, also where it is moved to.
+        let listed_s = work.exported.as_ref().map(|exported| exported.changed_s);
         let known = self.serving.zone(zone).into_iter().chain(self.excluded.get(zone));
         for place in known.flat_map(|live| live.exclusions_around(&own)) {
-            let refusal = self.refuse_as_excluded(zone, &Key::of(&place), said)?;
+            let refusal = self.refuse_as_excluded(zone, &Key::of(&place), listed_s, said)?;
             if refusal.is_some() {
                 return Ok(refusal);
             }
@@ -191,13 +212,21 @@ impl Group<'_, '_> {
         Ok(None)
     }
 
-    /// The refusal of a listing if exactly this is excluded.
-    fn refuse_as_excluded(&self, zone: &Name, key: &Key, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
+    /// The refusal of a listing if exactly this is excluded, and was so before the listing was made, where that is known.
+    fn refuse_as_excluded(
+        &self,
+        zone: &Name,
+        key: &Key,
+        listed_s: Option<u64>,
+        said: &Said<'_>,
+    ) -> Result<Option<Refusal>, StoreFault> {
         if let Some(said) = said.get(&(zone, key.place())) {
             return Ok(said.map(|(change, origin)| Refusal::excluded(zone, key, origin, change.reason.as_ref())));
         }
-        let record = self.tables.known(zone, key)?.record;
-        Ok(record.filter(|record| record.in_force(self.situation.now_s)).as_ref().and_then(refusal_by))
+        let now_s = self.situation.now_s;
+        let stands =
+            |record: &Record| record.in_force(now_s) && listed_s.is_none_or(|listed_s| record.since_s < listed_s);
+        Ok(self.tables.known(zone, key)?.record.filter(stands).as_ref().and_then(refusal_by))
     }
 
     /// Remembers what this commit excludes; whether that is an exclusion.
@@ -210,20 +239,18 @@ impl Group<'_, '_> {
         is_exclusion
     }
 
-    /// Nothing comes of these places.
-    fn forget(&mut self, adds: &[(Name, Place)]) {
-        for (zone, place) in adds {
-            if let Some(added) = self.added.get_mut(zone) {
-                added.remove(place);
-            }
-        }
-    }
-
     fn change(&mut self, work: &Work, origin: &Origin) -> Result<Outcome, StoreFault> {
         let (change, now_s) = (&work.change, self.situation.now_s);
         let mut known = self.tables.known(&change.zone, &change.key)?;
-        if let Some(over) = known.record.take_if(|record| !record.in_force(now_s)) {
-            // It was not swept yet: its history comes before what happens now.
+        // It was not swept yet.
+        let over = known.record.take_if(|record| !record.in_force(now_s));
+        let own = known.record.as_ref().and_then(refusal_by);
+        if let Some(refusal) = self.refuse(work, own, &Said::new())? {
+            return Ok(Outcome::Refused { refusal });
+        }
+        self.note_place(change);
+        if let Some(over) = over {
+            // Its history comes before what happens now.
             self.tables.note(&expired(&over), false, &mut known)?;
             if change.op == Op::Delist {
                 self.remove(change, &known)?;
@@ -258,26 +285,16 @@ impl Group<'_, '_> {
         let (change, now_s) = (&work.change, self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
-        if let (Some(exported), Some(before)) = (&work.exported, &before) {
-            let until_s = self.rules.of(&change.zone).until(verdict, lifetime, None, 0, now_s);
-            if *before == (Record { until_s, ..Record::clone(exported) }) {
-                // It came back before: nothing happens to it.
-                return Ok(if is_listed {
-                    Outcome::Extended { until_s, times: before.times }
-                } else {
-                    Outcome::Excluded { until_s, was_listed: false, still_listed: 0 }
-                });
-            }
-        }
-        if is_listed {
-            let own = before.as_ref().and_then(refusal_by);
-            let refusal = own.map_or_else(|| self.refuse_within(change, &Said::new()), |own| Ok(Some(own)))?;
-            if let Some(refusal) = refusal {
-                if before.is_none() {
-                    self.forget(&[(change.zone.clone(), change.key.place())]);
-                }
-                return Ok(Outcome::Refused { refusal });
-            }
+        if let (Some(exported), Some(before)) = (&work.exported, &before)
+            && self.is_back(exported, before, lifetime)
+        {
+            // Nothing happens to it.
+            let Record { until_s, times, .. } = *before;
+            return Ok(if is_listed {
+                Outcome::Extended { until_s, times }
+            } else {
+                Outcome::Excluded { until_s, was_listed: false, still_listed: 0 }
+            });
         }
         self.note_exclusion(change);
         let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
@@ -305,6 +322,17 @@ impl Group<'_, '_> {
         self.tables.put(&record, &known)?;
         self.edits.push((record.zone.clone(), Edit::of(&record)));
         Ok(outcome)
+    }
+
+    /// Whether what was exported came back before. Where the rule brings its end nearer, that would be later now, and what came of
+    /// it the first time holds.
+    fn is_back(&self, exported: &Record, before: &Record, lifetime: Lifetime) -> bool {
+        let until_s = self.rules.of(&exported.zone).until(&exported.verdict, lifetime, None, 0, self.situation.now_s);
+        let ends_so = match (before.until_s, until_s) {
+            (Some(before_s), Some(until_s)) if Some(until_s) != exported.until_s => before_s <= until_s,
+            (before_s, until_s) => before_s == until_s,
+        };
+        ends_so && *before == (Record { until_s: before.until_s, ..exported.clone() })
     }
 
     /// What is kept of a key that is put now, and whether that is one more time; `same` is what was said of it if that said the
@@ -370,13 +398,25 @@ fn refusal_by(record: &Record) -> Option<Refusal> {
 }
 
 /// Counts what stays listed within what was excluded, and is served so by now: the more specific decides, and whoever pulls the
-/// brake has to know.
-pub(super) fn count_still_listed(orders: &[Order], answers: &mut [Applied], serving: &Serving, clock: &dyn Clock) {
+/// brake has to know. In a zone that has ended nothing is served.
+pub(super) fn count_still_listed(
+    orders: &[Order],
+    answers: &mut [Applied],
+    serving: &Serving,
+    snapshot: &Snapshot,
+    now_s: u64,
+) {
+    let has_ended = |zone: &Name| {
+        let content = snapshot.zone(zone).and_then(|zone| zone.content.as_ref());
+        content.is_some_and(|content| content.retirement().is_some())
+    };
     for (order, answer) in orders.iter().zip(answers) {
         let outcomes = answer.iter_mut().flatten();
         for (Work { change, .. }, outcome) in order.work.iter().zip(outcomes) {
-            if let (Outcome::Excluded { still_listed, .. }, Some(live)) = (outcome, serving.zone(&change.zone)) {
-                *still_listed = live.count_listed_within(&change.key.place(), clock.now_s(), STILL_LISTED_MAX);
+            if let (Outcome::Excluded { still_listed, .. }, Some(live)) = (outcome, serving.zone(&change.zone))
+                && !has_ended(&change.zone)
+            {
+                *still_listed = live.count_listed_within(&change.key.place(), now_s, STILL_LISTED_MAX);
             }
         }
     }

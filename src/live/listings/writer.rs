@@ -274,7 +274,11 @@ impl Writer {
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
         let served = written.and_then(|(answers, edits)| self.serve(&edits).map(|()| answers));
         let mut answers = served.unwrap_or_else(|why| vec![Err(why); orders.len()]);
-        count_still_listed(&orders, &mut answers, &self.serving, &*self.shared.clock);
+        // Without a count, if need be: what was done is told.
+        let _said_if_not = self.guard(|writer| {
+            let (snapshot, now_s) = (&writer.served.load().snapshot, writer.shared.clock.now_s());
+            count_still_listed(&orders, &mut answers, &writer.serving, snapshot, now_s);
+        });
         for (order, answer) in orders.into_iter().zip(answers) {
             self.shared.tell(order, answer);
         }
