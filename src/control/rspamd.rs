@@ -39,10 +39,13 @@ use super::{
 };
 use crate::{
     live::{
-        listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, Verdict},
+        listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, STILL_LISTED_MAX, Verdict},
         served::Cell,
     },
-    load::single::{SingleLine, read_line},
+    load::{
+        counted,
+        single::{SingleLine, read_line},
+    },
     wire::name::Name,
     zone::live::Place,
 };
@@ -331,21 +334,16 @@ impl Desk {
             waiting.fetch_sub(1, Ordering::Relaxed);
             return refuse(&origin.who, (Upshot::Failed, "too many wait for the disk"));
         }
+        let asked: Vec<(Name, Key)> = changes.iter().map(|one| (one.zone.clone(), one.key.clone())).collect();
         let batch = Batch { changes, origin, is_atomic: true, condition: None };
         let (socket, waiting, tally) = (Arc::clone(socket), Arc::clone(waiting), Arc::clone(&self.tally));
         self.listings.submit(batch, move |applied| {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            if applied.iter().flatten().any(Outcome::leaves_listed) {
-                info!(
-                    "within what a datagram excludes, what was listed by command stays listed: dnsbld listings shows it"
-                );
-            }
-            let refused = |outcome| match outcome {
-                Outcome::Refused { refusal } => Some((refusal.to_string(), Upshot::Refused)),
-                _ => None,
-            };
-            let refusal = match applied {
-                Ok(outcomes) => outcomes.into_iter().find_map(refused),
+            log_still_listed(&asked, applied.as_deref().unwrap_or_default());
+            let refusal = match &applied {
+                Ok(outcomes) => {
+                    outcomes.iter().find_map(Outcome::refusal).map(|why| (why.to_string(), Upshot::Refused))
+                }
                 Err(error) => Some((error.to_string(), Upshot::Failed)),
             };
             if let Some((why, _)) = &refusal {
@@ -372,6 +370,24 @@ impl Desk {
             Ok(Holds::of(content))
         };
         read(datagram, holds_of, self.listings.now_s()).map_err(|why| (upshot, why))
+    }
+}
+
+/// Who excludes by a datagram is told no more than `OK`, so the log says what stays listed all the same.
+fn log_still_listed(asked: &[(Name, Key)], outcomes: &[Outcome]) {
+    for ((zone, key), outcome) in asked.iter().zip(outcomes) {
+        if let Outcome::Excluded { still_listed, .. } = outcome
+            && outcome.leaves_listed()
+        {
+            let count = match *still_listed {
+                STILL_LISTED_MAX => format!("at least {STILL_LISTED_MAX} listings"),
+                count => counted(count, "listing", "listings"),
+            };
+            info!(
+                %key,
+                "within what a datagram excludes, what was listed by command stays listed: {count}; dnsbld listings {zone} shows it"
+            );
+        }
     }
 }
 

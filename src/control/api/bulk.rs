@@ -25,7 +25,7 @@ use crate::{
         listings::{BLOCK_LEN, BLOCKS_ON_THEIR_WAY},
         tally::Upshot,
     },
-    live::listings::{Applied, Batch, Change, Key, Op, Outcome, StoreError},
+    live::listings::{Applied, Batch, Change, Key, Op, Outcome, StoreError, none},
     load::counted,
     wire::name::Name,
 };
@@ -58,11 +58,6 @@ struct Refused {
     /// Place in the request, from 0.
     index: usize,
     detail: String,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn none(count: &usize) -> bool {
-    *count == 0
 }
 
 impl BulkReply {

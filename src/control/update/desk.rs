@@ -34,7 +34,7 @@ use crate::{
     },
     live::{
         clock,
-        listings::{Batch, Change, Door, Listings, Origin, Outcome, Refusal, StoreError},
+        listings::{Batch, Change, Door, Listings, Origin, Outcome, StoreError},
         served::{Cell, LiveCell},
     },
     net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
@@ -410,12 +410,9 @@ impl Attempt {
     /// What is done is done as a whole, so one refusal tells it all.
     fn rcode_of(&self, outcomes: &[Outcome]) -> Rcode {
         let mut rcode = Rcode::NoError;
-        for outcome in outcomes {
-            let Outcome::Refused { refusal } = outcome else { continue };
+        for refusal in outcomes.iter().filter_map(Outcome::refusal) {
             rcode = Rcode::Refused;
-            if *refusal != Refusal::NotAlone {
-                info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {refusal}");
-            }
+            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {refusal}");
         }
         rcode
     }

@@ -53,7 +53,7 @@ pub enum Lifetime {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
-    /// It is listed or excluded. Of the same key the newest replaces, but no listing an exclusion.
+    /// It is listed or excluded. Of the same key the newest replaces, but no listing an exclusion, nor comes one within it.
     Put {
         /// Which of the two, and with which value.
         verdict: Verdict,
@@ -187,6 +187,14 @@ impl Outcome {
             Self::Delisted => "delisted",
             Self::Unchanged => "unchanged",
             Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Why it is refused, if that is not for another change of its batch.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused { refusal } => Some(refusal).filter(|refusal| **refusal != Refusal::NotAlone),
+            _ => None,
         }
     }
 
@@ -462,8 +470,9 @@ pub struct Event {
     pub origin: Origin,
 }
 
+/// Whether there are none of what is counted, which is not told then.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn none(count: &usize) -> bool {
+pub(crate) fn none(count: &usize) -> bool {
     *count == 0
 }
 

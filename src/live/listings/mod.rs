@@ -42,6 +42,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
+pub(crate) use change::none;
 pub use change::{
     Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, STILL_LISTED_MAX, StoreError,
     Verdict, What,
