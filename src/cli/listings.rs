@@ -15,7 +15,9 @@ use super::{control::StateArgument, printable};
 use crate::{
     control::{
         Answer, Request, ask_for_lines, ask_with_lines,
-        listings::{BulkReport, COUNTED_MAX, Changed, ListingsAnswer, ListingsRequest, PAGE, parse_lifetime},
+        listings::{
+            BulkReport, COUNTED_MAX, Changed, ListingsAnswer, ListingsRequest, PAGE, parse_lifetime, read_keys,
+        },
     },
     live::{
         asked::AskedKey,
@@ -34,7 +36,7 @@ pub(super) struct ListArguments {
     #[arg(required = true)]
     keys: Vec<String>,
     /// How long: 90s, 1h, 7d, or a number of seconds [default: what the zone's rule says]
-    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["until", "forever"], value_parser = for_time)]
+    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["until", "forever"], value_parser = parse_lifetime)]
     for_time: Option<Lifetime>,
     /// Until when: 2026-11-23T10:00:00Z, or seconds since 1970; may shorten what holds already
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, conflicts_with = "forever", value_parser = until_when)]
@@ -163,6 +165,8 @@ fn change(
         return state.print(&state.answer(ask)?).context(DONE);
     }
     let changed = |changes| Answer::Listings { told: ListingsAnswer::Changed { changes } };
+    // All of them, before the first piece is done.
+    read_keys(keys).map_err(anyhow::Error::msg)?;
     let (mut all, mut rest) = (Vec::new(), keys);
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(piece_len(rest));
@@ -170,11 +174,16 @@ fn change(
         let request = ListingsRequest::Change { zone, keys: piece.to_vec(), op, reason };
         let answer = state.request(&Request::Listings { asked: request });
         let Ok(Answer::Listings { told: ListingsAnswer::Changed { changes } }) = answer else {
-            // What was done before is done, and is told first.
-            if !all.is_empty() {
-                state.print(&changed(all)).context(DONE)?;
+            if all.is_empty() {
+                return state.print(&answer?);
             }
-            return state.print(&answer?);
+            // What was done before is done, and is told first.
+            state.print(&changed(all)).context(DONE)?;
+            let met = || {
+                let (before, left) = (counted(keys.len() - rest.len(), "key", "keys"), rest.len());
+                format!("what became of {before} is told above; the {left} from {} on met this", rest[0])
+            };
+            return state.print(&answer.with_context(met)?);
         };
         all.extend(changes);
         rest = after;
@@ -184,7 +193,7 @@ fn change(
 
 /// How many of these keys go in one request, which has its longest: a shell passes on more.
 fn piece_len(keys: &[String]) -> usize {
-    /// Half of what a request takes, since what is not plain is written longer there.
+    /// A request takes far more; but each is done at once, and what others ask for comes in between.
     const PIECE_MAX_LEN: usize = 32 * 1024;
     let mut len = 0;
     let fits = |key: &&String| {
@@ -285,10 +294,6 @@ pub(super) fn history(arguments: &HistoryArguments) -> anyhow::Result<ExitCode> 
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
-}
-
-fn for_time(text: &str) -> Result<Lifetime, String> {
-    parse_lifetime(text)
 }
 
 fn until_when(text: &str) -> Result<Lifetime, String> {

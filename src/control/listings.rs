@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     live::{
+        asked::ends_in_number,
         clock,
         listings::{
             Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
@@ -135,6 +136,7 @@ pub struct BulkReport {
     /// Keys that are excluded.
     pub excluded: usize,
     /// Of those, how many have listings within them that stay listed.
+    #[serde(default)]
     pub excluded_with_listings: usize,
     /// Keys of which nothing is said any more.
     pub delisted: usize,
@@ -210,15 +212,29 @@ pub fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
 /// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files. A half-typed
 /// address is a name as well, but no domain ends in a number (RFC 3696 section 2).
 fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
-    let is_number = |label: &str| !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_digit());
     let keys: Vec<Key> = match text.strip_prefix('.').filter(|name| !name.is_empty()) {
         Some(name) => vec![name.parse()?, format!("*.{name}").parse()?],
         None => vec![text.parse()?],
     };
-    if matches!(keys[0], Key::Name { .. }) && text.rsplit('.').next().is_some_and(is_number) {
+    if keys.iter().any(|key| matches!(key, Key::Name { .. })) && ends_in_number(text) {
         return Err(format!(
             "`{text}` is no address, and no domain ends in a number: if it is a name all the same, it is `{text}.`"
         ));
+    }
+    Ok(keys)
+}
+
+/// Reads keys that are for one command: one that cannot be read is noticed before anything is done.
+///
+/// # Errors
+/// When one is no key, in words for whoever wrote it.
+pub fn read_keys(texts: &[String]) -> Result<Vec<Key>, String> {
+    let mut keys = Vec::with_capacity(texts.len());
+    for text in texts {
+        keys.extend(parse_keys(text).map_err(|why| match texts.len() {
+            1 => why,
+            count => format!("{why}; NOTHING IS DONE of the {count} keys that came together"),
+        })?);
     }
     Ok(keys)
 }
@@ -254,10 +270,7 @@ fn parse_line(line: &str, zone: &Name, op: &Op, reason: Option<&String>) -> Resu
 
 /// The time of a line, if it has one; `why` is what follows it.
 fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
-    if time.is_empty() {
-        return Ok(Lifetime::Default);
-    }
-    if time == "-" {
+    if matches!(time, "" | "-") {
         return Ok(Lifetime::Default);
     }
     let next = why.split_whitespace().next().unwrap_or_default();
@@ -268,7 +281,9 @@ fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
         Err(_) => is_span(time) && is_span(next) && next.parse::<u64>().is_err(),
     };
     if is_in_two {
-        return Err(format!("`{time} {next}` is a time in two words: write {time}{next}"));
+        return Err(format!(
+            "`{time} {next}` is a time in two words: write {time}{next}, or another word before `{next}` if that is of the reason"
+        ));
     }
     parse_lifetime(time).map_err(|why| format!("{why}, nor - for the default"))
 }
@@ -336,17 +351,10 @@ impl Clerk<'_> {
 
     async fn change(&self, zone: &str, texts: &[String], op: &Op, reason: Option<&String>) -> Told {
         let zone = self.zone(zone)?;
-        let mut changes = Vec::new();
-        for text in texts {
-            let wrong = |why: String| match texts.len() {
-                1 => Unmet::Wrong(why),
-                count => Unmet::Wrong(format!("{why}; NOTHING IS DONE of the {count} keys that came together")),
-            };
-            for key in parse_keys(text).map_err(wrong)? {
-                changes.push(Change { zone: zone.clone(), key, op: op.clone(), reason: reason.cloned() });
-            }
-        }
-        let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
+        let keys = read_keys(texts).map_err(Unmet::Wrong)?;
+        let change =
+            |key: &Key| Change { zone: zone.clone(), key: key.clone(), op: op.clone(), reason: reason.cloned() };
+        let changes = keys.iter().map(change).collect();
         let outcomes = self.order(changes).await.unwrap_or(Err(StoreError::Ending))?;
         let listings = self.listings.clone();
         let tell = move |(key, outcome): (Key, Outcome)| Changed::new(&listings, &zone, &key, outcome);
@@ -524,10 +532,12 @@ mod tests {
         assert!(read("192.0.2.1 0").expect_err("no time").starts_with("`0` is not a time such as 90s"));
         for (line, whole) in [("5 years", "5years"), ("1h 30m", "1h30m"), ("1h 30m in all", "1h30m")] {
             let why = read(&format!("192.0.2.1 {line}")).expect_err(line);
-            assert!(why.contains("is a time in two words") && why.ends_with(&format!("write {whole}")), "{why}");
+            let next = line.split(' ').nth(1).expect("two words");
+            let advice = format!("write {whole}, or another word before `{next}` if that is of the reason");
+            assert!(why.contains("is a time in two words") && why.ends_with(&advice), "{why}");
         }
         assert_eq!(one("192.0.2.1 1h 5 mails").reason.as_deref(), Some("5 mails"));
-        for text in ["1.2.3", "*.1.2.3", ".1.2.3", "10.0.0.256"] {
+        for text in ["1.2.3", "*.1.2.3", ".1.2.3", ".1.2.3.4", "10.0.0.256"] {
             let why = read(text).expect_err(text);
             assert!(why.contains("no domain ends in a number") && why.ends_with(&format!("it is `{text}.`")), "{why}");
             assert!(read(&format!("{text}.")).is_ok(), "{text}");
@@ -537,6 +547,13 @@ mod tests {
         let delisting = delist("192.0.2.1").expect("a delisting").remove(0);
         assert_eq!((delisting.op, delisting.reason.as_deref()), (Op::Delist, Some("bulk")));
         assert!(delist("!192.0.2.1").is_err() && delist("192.0.2.1 1h").is_err());
+    }
+
+    #[test]
+    fn a_server_of_before_is_understood() {
+        let report = r#"{"listed":1,"extended":0,"excluded":2,"delisted":0,"unchanged":0,"faulty":0,"faults":[]}"#;
+        let report: BulkReport = serde_json::from_str(report).expect("a report");
+        assert_eq!((report.excluded, report.excluded_with_listings), (2, 0));
     }
 
     #[test]

@@ -29,6 +29,12 @@ fn what_was_done_and_what_was_not_is_said() {
     assert!(!is_well && said.contains("`bad..x` is neither"), "{said}");
     assert!(said.contains("NOTHING IS DONE of the 3 keys that came together"), "{said}");
     assert_eq!(site.run(&["listings", "virbl.tee.gr"]).0, "nothing is listed by command\n");
+    // More than go in one request.
+    let many = addresses(5_000);
+    let keys: Vec<&str> = ["list", "virbl.tee.gr"].into_iter().chain(many.lines()).chain(["bad..x"]).collect();
+    let (said, is_well) = site.run(&keys);
+    assert!(!is_well && said.contains("NOTHING IS DONE of the 5001 keys that came together"), "{said}");
+    assert_eq!(site.run(&["listings", "virbl.tee.gr"]).0, "nothing is listed by command\n");
     for (key, why) in [("1.2.3", "no domain ends in a number"), (" ", "has a space"), ("a.test -", "has a space")] {
         let (said, is_well) = site.run(&["list", "rhsbl.tee.gr", key]);
         assert!(!is_well && said.contains(why), "{said}");

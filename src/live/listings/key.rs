@@ -6,6 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
+    live::asked::ends_in_number,
     wire::name::Name,
     zone::{
         live::Place,
@@ -135,9 +136,10 @@ impl FromStr for Key {
                 "`{text}` is not in ASCII, and nobody asks for it as it is: take {meant}, as queries have it"
             ));
         }
-        if text.contains(|letter: char| letter.is_ascii_whitespace() || letter.is_ascii_control()) {
+        if let Some(octet) = text.bytes().find(|octet| *octet == b' ' || octet.is_ascii_control()) {
+            let what = if octet == b' ' { "a space" } else { "a control character" };
             return Err(format!(
-                "`{text}` is neither an address nor a prefix nor a name: it has a space in it, which in a name is `\\032`"
+                "`{text}` is neither an address nor a prefix nor a name: it has {what} in it, which in a name is `\\{octet:03}`"
             ));
         }
         // A dot at the end makes anything a name.
@@ -188,9 +190,7 @@ impl fmt::Display for Key {
                     Some(rest) => format!("\\042{rest}"),
                     None => name,
                 };
-                let is_number = |label: &str| label.bytes().all(|octet| octet.is_ascii_digit());
-                let ends_in_number = shown.rsplit('.').next().is_some_and(is_number);
-                let needs_dot = shown.contains('/') || ends_in_number || shown.parse::<IpAddr>().is_ok();
+                let needs_dot = shown.contains('/') || ends_in_number(&shown) || shown.parse::<IpAddr>().is_ok();
                 write!(out, "{shown}{}", if needs_dot { "." } else { "" })
             }
         }
@@ -246,7 +246,9 @@ mod tests {
             ("*", "(an asterisk that stands for itself is `\\042`)"),
             ("*.", "an empty key"),
             (" ", "has a space in it"),
-            ("a.example -", "which in a name is `\\032`"),
+            ("a.example -", "has a space in it, which in a name is `\\032`"),
+            ("a\tb.example", "has a control character in it, which in a name is `\\009`"),
+            ("a.example\u{7f}", "has a control character in it, which in a name is `\\127`"),
             ("192.0.2.0/33", "is not a prefix"),
             ("::ffff:0:0/95", "did you mean ::fffe:0:0/95?"),
         ] {
