@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{Answer, ListingsRequest, REQUEST_MAX_LEN, Request, socket_path};
+use crate::load::counted;
 
 /// Asks the server with that state folder.
 ///
@@ -41,7 +42,7 @@ pub fn ask_with_lines(state: &Path, request: &Request, lines: &mut impl io::Read
         format!(
             "{} passed on, and what became of that is not known here: what the server did of it is kept, and `dnsbld listings` \
              shows it; all of it may be sent again",
-            if passed_on == 1 { "1 line was".to_owned() } else { format!("{passed_on} lines were") }
+            counted(passed_on, "line was", "lines were")
         )
     })
 }

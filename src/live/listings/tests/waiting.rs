@@ -22,15 +22,19 @@ fn a_store_that_was_removed_is_claimed_before_it_is_written_anew() {
     assert!(world.put(4).is_ok(), "what is still claimed is no other's");
 }
 
+/// Another server on the same folder, which finds the disk well.
+fn another(world: &World) -> Listings {
+    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
+    Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits")
+}
+
 #[test]
 fn a_store_that_failed_is_nobody_elses() {
     let world = World::new(1 << 30);
     assert!(world.put(1).is_ok());
     world.faults.is_full.store(true, Relaxed);
     assert!(world.put(2).is_err());
-    // Another server, which finds the disk well.
-    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
-    let other = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits");
+    let other = another(&world);
     assert!(other.waits() && other.alarm().is_some_and(|alarm| alarm.contains("another server uses the store")));
     world.faults.is_full.store(false, Relaxed);
     assert!(world.put(3).is_ok());
@@ -43,8 +47,7 @@ fn a_store_that_failed_is_nobody_elses() {
 #[test]
 fn whoever_waits_for_a_store_that_is_gone_begins_anew() {
     let world = World::new(1 << 30);
-    let places = Places { served: Cell::default(), live: LiveCell::default(), slots: LiveSlots::default() };
-    let other = Listings::open(Settings::new(world.root.path().to_owned()), places).expect("it waits");
+    let other = another(&world);
     let remove = || {
         for name in ["listings.redb", "listings.lock"] {
             std::fs::remove_file(world.root.path().join(name)).expect("removed");
