@@ -211,8 +211,9 @@ impl Reloader {
         let mut report = ReloadReport::default();
         let groups = if is_first { VecDeque::from([stale]) } else { small_first(stale) };
         self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
-        let has_recovered = is_clock_set && self.recover();
-        self.publish_if(has_recovered, &mut report);
+        let is_due = |good: &GoodVersion| is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s);
+        let has_loaded_kept = self.load_kept(is_due);
+        self.publish_if(has_loaded_kept, &mut report);
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
@@ -437,10 +438,20 @@ impl Reloader {
         let before = held.good.replace(version);
         held.failure = None;
         let given_back = before.filter(|_| is_unchanged).map_or(0, |before| before.entries.saturating_sub(entry_count));
-        tell_given_back(dataset, given_back);
         self.status.settle(dataset);
-        self.status.loaded(self.zones_of(dataset), now_s, given_back as u64);
+        self.status.loaded(self.zones_of(dataset), now_s);
+        self.give_back(dataset, given_back);
         Ok(broken)
+    }
+
+    /// Says of how many entries that were over the memory is free, and counts them.
+    fn give_back(&self, dataset: &DatasetSpec, count: usize) {
+        if count > 0 {
+            let entries = counted(count, "entry", "entries");
+            let were = if count == 1 { "was over is" } else { "were over are" };
+            info!(dataset = %dataset, "{entries} that {were} given back");
+        }
+        self.status.gave_back(self.zones_of(dataset), count as u64);
     }
 
     /// Deals with data that do not go live; true if the last good version does instead.
@@ -526,15 +537,6 @@ impl Reloader {
         }
         let zone = zone.map_or_else(|| ALL_ZONES.to_owned(), Name::to_string);
         format!("until you accept it: {command} {zone}")
-    }
-}
-
-/// Says of how many entries that were over the memory is free.
-fn tell_given_back(dataset: &DatasetSpec, count: usize) {
-    if count > 0 {
-        let entries = counted(count, "entry", "entries");
-        let were = if count == 1 { "was over is" } else { "were over are" };
-        info!(dataset = %dataset, "{entries} that {were} given back");
     }
 }
 

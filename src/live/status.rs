@@ -114,10 +114,14 @@ impl SharedStatus {
         }
     }
 
-    pub(super) fn loaded<'a>(&self, zones: impl Iterator<Item = &'a Name>, now_s: u64, expired: u64) {
+    pub(super) fn loaded<'a>(&self, zones: impl Iterator<Item = &'a Name>, now_s: u64) {
+        self.read().loaded_s.extend(zones.map(|zone| (zone.to_string(), now_s)));
+    }
+
+    /// Counts entries of zones whose lifetimes are over, and whose memory is free.
+    pub(super) fn gave_back<'a>(&self, zones: impl Iterator<Item = &'a Name>, expired: u64) {
         let mut status = self.read();
         for zone in zones {
-            status.loaded_s.insert(zone.to_string(), now_s);
             *status.expired_entries.entry(zone.to_string()).or_default() += expired;
         }
     }

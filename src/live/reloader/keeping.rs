@@ -128,18 +128,20 @@ impl Reloader {
     fn serve_kept(&mut self, dataset: &DatasetSpec, kept: &KeptVersion) -> bool {
         let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
         let Ok(version) = GoodVersion::new(loading, self.settings.options.now_s) else { return false };
-        self.held.entry(dataset.clone()).or_default().good = Some(version);
+        let entries = version.entries;
+        let before = self.held.entry(dataset.clone()).or_default().good.replace(version);
+        self.give_back(dataset, before.map_or(0, |before| before.entries.saturating_sub(entries)));
         true
     }
 
-    /// Now that the clock was set, loads what is served and depends on it from what is kept of it, where its files are gone or
-    /// others that are not good have taken their place. True if there was any.
-    pub(super) fn recover(&mut self) -> bool {
+    /// Loads from what is kept what is served and is due by the clock, where its files are gone or others that are not good have taken
+    /// their place. True if there was any.
+    pub(super) fn load_kept(&mut self, is_due: impl Fn(&GoodVersion) -> bool) -> bool {
         let Some(store) = &self.settings.kept else { return false };
         let left = |(dataset, held): (&DatasetSpec, &Held)| {
-            let good = held.good.as_ref().filter(|good| good.has_lifetimes)?;
-            let is_replaced = held.failure.is_some() || held.misses_any(&stamps(dataset));
-            let kept = store.find(dataset).filter(|kept| is_replaced && kept.is_of(&good.stamps))?;
+            let is_replaced = || held.failure.is_some() || held.misses_any(&stamps(dataset));
+            let good = held.good.as_ref().filter(|good| good.has_lifetimes && is_replaced() && is_due(good))?;
+            let kept = store.find(dataset).filter(|kept| kept.is_of(&good.stamps))?;
             Some((dataset.clone(), kept))
         };
         let left: Vec<_> = self.held.iter().filter_map(left).collect();
@@ -149,11 +151,17 @@ impl Reloader {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::Ipv4Addr, path::Path, sync::atomic::Ordering};
+    use std::{
+        fs,
+        net::Ipv4Addr,
+        path::Path,
+        sync::atomic::Ordering,
+        time::{Duration, Instant},
+    };
 
     use super::*;
     use crate::{
-        live::{kept::Kept, served::Cell, zones::ZoneSpec},
+        live::{kept::Kept, reloader::Occasion, served::Cell, zones::ZoneSpec},
         load::Options,
     };
 
@@ -172,6 +180,15 @@ mod tests {
 
     /// The same where the clock is set before it is kept.
     fn start_and_set(folder: &Path, text: &str, now_s: u64, set_s: u64) -> (usize, bool) {
+        let (mut reloader, is_served) = running(folder, text, now_s);
+        let read = reloader.progress().read_bytes.load(Ordering::Relaxed);
+        reloader.settings.options.now_s = set_s;
+        while reloader.keep_next(&mut |_| {}) {}
+        (read as usize, is_served)
+    }
+
+    /// A server that has just started with a file, and whether that is served.
+    fn running(folder: &Path, text: &str, now_s: u64) -> (Reloader, bool) {
         let file = folder.join("hosts");
         if fs::read_to_string(&file).ok().as_deref() != Some(text) {
             fs::write(&file, text).expect("written");
@@ -181,10 +198,7 @@ mod tests {
         let settings = Settings::new(ZoneSource::Specs(vec![spec]), Options::default());
         let mut reloader = Reloader::new(Settings { kept: Some(kept), ..settings }, Cell::default());
         let report = reloader.reload(now_s);
-        let read = reloader.progress().read_bytes.load(Ordering::Relaxed);
-        reloader.settings.options.now_s = set_s;
-        while reloader.keep_next(&mut |_| {}) {}
-        (read as usize, !report.has_failures())
+        (reloader, !report.has_failures())
     }
 
     #[test]
@@ -229,6 +243,29 @@ mod tests {
         reloader.reload(NOW_S);
         let unkept: Vec<_> = reloader.unkept.iter().map(|dataset| &dataset.files[0]).collect();
         assert_eq!(unkept, [&folder.path().join("small")]);
+    }
+
+    /// What is over stays in memory then, and what is not over is served on.
+    #[test]
+    fn what_cannot_be_swept_is_served_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let whole = lines(12_000, &format!(" @ until={}", NOW_S + 60)) + &lines(1, "");
+        let (mut reloader, _) = running(folder.path(), &whole, NOW_S);
+        while reloader.keep_next(&mut |_| {}) {}
+        fs::remove_file(folder.path().join("hosts")).expect("removed");
+        let mut entries_at = |after_s: u64| {
+            let moment = (NOW_S + after_s, Instant::now() + Duration::from_secs(after_s));
+            reloader.look_at(moment, Occasion::Interval, &mut |_| {});
+            let served = reloader.cell.load();
+            let content = served.snapshot.zones()[0].content.as_ref().expect("its data");
+            content.datasets().iter().map(|dataset| dataset.len()).sum::<usize>()
+        };
+        let kept =
+            fs::read_dir(folder.path().join("good")).expect("a folder").flatten().next().expect("a version").path();
+        fs::rename(kept.join("0"), kept.join("gone")).expect("renamed");
+        assert_eq!(entries_at(61), 12_001);
+        fs::rename(kept.join("gone"), kept.join("0")).expect("renamed");
+        assert_eq!(entries_at(62), 1);
     }
 
     /// By the clock of the moment in which it is kept they would not be over.
