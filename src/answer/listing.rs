@@ -89,7 +89,7 @@ fn ask_all<'a>(
     if let Some(live) = asked.live
         && answers.ask_live(live, content, sought, gate)
     {
-        answers.settle_ttl();
+        answers.settle_ttl(content);
         return answers.found;
     }
     sought.for_each(|dataset, subject| match &dataset.entries {
@@ -98,7 +98,7 @@ fn ask_all<'a>(
         Entries::Addresses(addresses) => answers.ask_addresses(dataset, addresses, subject),
         Entries::Names(names) => answers.ask_names(dataset, names, subject),
     });
-    answers.settle_ttl();
+    answers.settle_ttl(content);
     answers.found
 }
 
@@ -250,13 +250,17 @@ impl<'a> Answers<'a, '_, '_> {
         self.pushed_count += 1;
     }
 
-    /// RFC 2181 section 5.2: the records of a set have one TTL, and none may outlive its listing.
+    /// RFC 2181 section 5.2: the records of a set have one TTL, and none may outlive its listing, nor the zone's data.
     #[inline]
-    fn settle_ttl(&mut self) {
+    fn settle_ttl(&mut self, content: &Content) {
+        let until_s = content.until_s();
         if self.found.hold_s > 0 {
-            self.settle_ttl_of_held();
-        } else if self.pushed_count > 1 {
-            self.reply.set_ttl(self.first_at, self.least_ttl_s);
+            self.settle_ttl_of_held(until_s);
+            return;
+        }
+        let ttl_s = remaining_ttl_s(self.least_ttl_s, until_s, self.asked.context.now_s);
+        if self.pushed_count > 1 || ttl_s < self.least_ttl_s {
+            self.reply.set_ttl(self.first_at, ttl_s);
         }
     }
 
@@ -264,10 +268,11 @@ impl<'a> Answers<'a, '_, '_> {
     /// queries, which are not held, have the same TTL.
     #[cold]
     #[inline(never)]
-    fn settle_ttl_of_held(&mut self) {
+    fn settle_ttl_of_held(&mut self, until_s: u32) {
+        let until_s = until_s.min(self.least_until_s);
         let leaves_s = self.asked.context.now_s + u64::from(self.found.hold_s);
-        let is_over = is_over(self.least_until_s, leaves_s);
-        let left_s = remaining_ttl_s(self.least_ttl_s, self.least_until_s, leaves_s);
+        let is_over = is_over(until_s, leaves_s);
+        let left_s = remaining_ttl_s(self.least_ttl_s, until_s, leaves_s);
         self.reply.set_ttl(self.first_at, if is_over { 0 } else { left_s });
     }
 }

@@ -232,14 +232,12 @@ impl View<'_> {
             qtype
         };
         let of_kind = || hits.iter().filter(|hit| hit.kind == kind);
-        // RFC 2181 section 5.2: one TTL, and no answer may outlive what it tells, nor may one that is held back.
+        // RFC 2181 section 5.2: one TTL, and no answer may outlive what it tells or its zone, nor may one that is held back.
         let hold_s = hits.iter().map(|hit| hit.hold_s).max().unwrap_or(0);
-        let until_s = hits.iter().map(|hit| hit.until_s).min().unwrap_or(FOREVER_S);
+        let listed_until_s = hits.iter().map(|hit| hit.until_s).min().filter(|_| hold_s > 0).unwrap_or(FOREVER_S);
+        let until_s = listed_until_s.min(self.zone.expires_s.saturating_add(1));
         let left_s = until_s.saturating_sub(self.now_s + u64::from(hold_s));
-        let mut ttl_s = of_kind().map(|hit| hit.ttl_s).min().unwrap_or(0);
-        if hold_s > 0 {
-            ttl_s = ttl_s.min(u32::try_from(left_s).unwrap_or(u32::MAX));
-        }
+        let ttl_s = of_kind().map(|hit| hit.ttl_s).min().unwrap_or(0).min(u32::try_from(left_s).unwrap_or(u32::MAX));
         let mut expected = Expected::code(if exists { Rcode::NoError } else { Rcode::NxDomain });
         expected.answers = of_kind().map(|hit| (kind, ttl_s, hit.data.clone())).collect();
         expected.hold_s = hold_s;
