@@ -12,6 +12,7 @@ use super::{
     address::{self, Either},
     cursor::{Cursor, Wrong, is_blank, is_comment},
     dataset::{Reading, build_values, read_value},
+    params,
     report::{Fault, Report},
     special::InForce,
     value::ValueReader,
@@ -64,7 +65,7 @@ impl Actions {
 
     /// Reads a line that gives the default action.
     fn default_line(&mut self, mut cursor: Cursor<'_>, reading: &mut Reading<'_>) -> Result<(), Wrong> {
-        if let Some(action) = keyword(&mut cursor)? {
+        if let Some(action) = endless_keyword(&mut cursor, reading)? {
             self.default = DefaultAction::Keyword(action);
         } else {
             let given = read_value(&mut cursor, reading)?;
@@ -79,7 +80,7 @@ impl Actions {
         if cursor.is_done() {
             return Ok(self.default_action());
         }
-        if let Some(action) = keyword(&mut cursor)? {
+        if let Some(action) = endless_keyword(&mut cursor, reading)? {
             return Ok(action);
         }
         if let Some(word) = bare_keyword(cursor.rest()) {
@@ -89,6 +90,16 @@ impl Actions {
         let given = read_value(&mut cursor, reading)?;
         Ok(Action::Listed(self.values.id(given)))
     }
+}
+
+/// Reads a keyword, and tells of parameters behind it or behind what stands in its place: whoever wrote them takes for granted that
+/// the line ends by itself.
+fn endless_keyword(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Result<Option<Action>, Wrong> {
+    let found = keyword(cursor)?;
+    if let Some(wrong) = params::of_access(*cursor, found.is_some()) {
+        reading.remark(cursor.line(), wrong);
+    }
+    Ok(found)
 }
 
 /// Reads `=keyword` or `:keyword`. After `=` nothing else may stand; after `:` what begins with no letter is a value.

@@ -495,6 +495,10 @@ impl<'o> Loader<'o> {
             );
             return Ok(None);
         }
+        if self.kind.is_access() && keyword == Keyword::Lifetime {
+            return Err(start
+                .wrong(Fault::Special, "no $LIFETIME in an access list, whose lines hold until they are taken out"));
+        }
         if keyword == Keyword::Dataset
             && let Body::Sections(sections) = &mut self.body
         {

@@ -33,6 +33,8 @@ const LOOSE_EXPECTED: &str = "`=` right behind the name of a parameter; as it is
 const DEFAULT_EXPECTED: &str =
     "no parameters of a default, where they are text: write them behind each entry, or $LIFETIME above";
 
+const ACCESS_EXPECTED: &str = "no parameters in an access list, whose lines hold until they are taken out; as it is, all from the `@` on is not in force";
+
 const MOMENT_EXPECTED: &str = "seconds since 1970, or a time as 2026-12-24T18:00:00Z";
 
 /// Whether a parameter starts here: a known name and `=`.
@@ -104,15 +106,31 @@ pub(super) fn misspelt(mut cursor: Cursor<'_>) -> Option<Wrong> {
 }
 
 /// What is wrong with the text of a default that ends in what are parameters behind a key, or look like those.
-pub(super) fn of_default(mut cursor: Cursor<'_>) -> Option<Wrong> {
+pub(super) fn of_default(cursor: Cursor<'_>) -> Option<Wrong> {
+    where_none_are(cursor, DEFAULT_EXPECTED)
+}
+
+/// What is wrong with an action of an access list that ends so. A comment may stand behind a keyword, and may say anything.
+pub(super) fn of_access(cursor: Cursor<'_>, is_keyword: bool) -> Option<Wrong> {
+    let before = cursor.rest().split(|&octet| octet == b'@').next().unwrap_or_default();
+    if is_keyword && before.iter().any(|&octet| is_comment(octet)) {
+        return None;
+    }
+    let wrong = where_none_are(cursor, ACCESS_EXPECTED)?;
+    // Texts may look so.
+    let is_sure = is_keyword || find(cursor.rest()).is_some();
+    Some(Wrong { fault: if is_sure { Fault::Parameter } else { wrong.fault }, ..wrong })
+}
+
+fn where_none_are(mut cursor: Cursor<'_>, expected: &'static str) -> Option<Wrong> {
     let wrong = match find(cursor.rest()) {
         Some(at) => {
             cursor.skip(at);
-            cursor.wrong(Fault::UnknownParameter, DEFAULT_EXPECTED)
+            cursor.wrong(Fault::UnknownParameter, expected)
         }
         None => misspelt(cursor)?,
     };
-    Some(Wrong { expected: DEFAULT_EXPECTED.into(), ..wrong })
+    Some(Wrong { expected: expected.into(), ..wrong })
 }
 
 /// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
