@@ -1,5 +1,6 @@
 //! The set against claims scanned one by one.
 
+mod endless;
 mod limits;
 mod wide;
 

@@ -338,6 +338,26 @@ fn one_name_that_ends_costs_itself() {
     }
 }
 
+/// A name takes two octets besides its label, and six where it is found; one above it that is not listed takes five more. An end would
+/// be an octet at least.
+#[test]
+fn names_without_an_end_are_their_labels() {
+    const COUNT: usize = 50_000;
+    let bytes_each = |above: &str, scope| {
+        let (mut builder, mut labels_len) = (NamesBuilder::default(), 0);
+        for line in 0..COUNT {
+            let name = Name::parse(format!("{above}name{line}.test").as_bytes()).expect("a name");
+            labels_len += name.labels().map(<[u8]>::len).sum::<usize>() - "test".len();
+            builder.add(name.as_wire(), scope, value(0));
+        }
+        (builder.build(|_| {}).memory_bytes() - labels_len) as f64 / COUNT as f64
+    };
+    for scope in [Scope::Exact, Scope::Below, Scope::Both] {
+        let (each, with_above) = (bytes_each("", scope), bytes_each("www.", scope));
+        assert!(each < 8.01 && with_above < 21.01, "{scope:?}: {each} {with_above}");
+    }
+}
+
 #[test]
 fn some_that_are_listed_from_all_over() {
     let mut builder = NamesBuilder::default();
