@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde_json::Value;
+
 use super::{
     live::{Live, PATIENCE, PROMPT, Place, now_s},
     support::daemon::{dnsbld, program},
@@ -72,14 +74,60 @@ fn notes_of_a_berkeley_db_are_served_and_end() {
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 
+/// The moment to the second, and how long it is until then, for datasets of every sort; an exclusion ends as a listing does.
 #[test]
 fn check_says_what_ends_next() {
+    const CASES: [(&str, &str); 5] = [
+        ("hosts.example.ip4set", "192.0.2.1 @ until={soon}\n192.0.2.2\n192.0.2.3 @ until={late}\n"),
+        ("prefixes.example.ip4trie", "192.0.0.0/16\n192.0.2.0/24 @ until={soon}\n192.0.2.8/29 @ until={late}\n"),
+        ("excluded.example.ip6trie", "2001:db8::/32 @ until={late}\n!2001:db8:1::/48 @ until={soon}\n"),
+        ("names.example.dnset", "one.test @ until={soon}\ntwo.test\n!www.one.test @ until={late}\n"),
+        (
+            "sections.example.combined",
+            "$DATASET ip4set hosts\n192.0.2.1 @ until={late}\n\
+            $DATASET dnset names\none.test @ until={soon}\n",
+        ),
+    ];
     let place = Place::new();
-    let soon_s = now_s() + 7_210;
-    let text = format!("192.0.2.1 @ until={soon_s}\n192.0.2.2\n192.0.2.3 @ until=2100-01-01T00:00:00Z\n");
-    place.drop_file("bl.example.ip4set", text);
-    let output = dnsbld().arg("check").arg(place.zones()).output().expect("runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("zone bl.example: 2 listings or exclusions end by themselves, the next at 20"), "{said}");
-    assert!(said.contains("Z, 2h "), "{said}");
+    // What is over counts no more.
+    let (over_s, soon_s, late_s) = (now_s() - 60, now_s() + 7_210, now_s() + 7_211);
+    for (file, text) in CASES {
+        let text = text.replace("{soon}", &soon_s.to_string()).replace("{late}", &date(late_s));
+        place.drop_file(file, text);
+    }
+    place.drop_file("over.example.ip4set", format!("192.0.2.1 @ until={over_s}\n192.0.2.2\n"));
+    let check = |options: &[&str]| {
+        let output = dnsbld().arg("check").args(options).arg(place.zones()).output().expect("runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let began_s = now_s();
+    let said = check(&[]);
+    let spans: Vec<String> = (began_s..=now_s()).map(|now_s| span(soon_s - now_s)).collect();
+    let told: Value = serde_json::from_str(&check(&["--json"])).expect("JSON");
+    let of_zone = |zone: &str| {
+        &told["zones"].as_array().expect("zones").iter().find(|told| told["zone"] == zone).expect("one")["next_expiry_s"]
+    };
+    for (file, _) in CASES {
+        let zone = file.rsplit_once('.').expect("a type").0;
+        let line = |span: &String| {
+            let soon = date(soon_s);
+            format!("zone {zone}: 2 listings or exclusions end by themselves, the next at {soon}, {span} from now\n")
+        };
+        assert!(spans.iter().any(|span| said.contains(&line(span))), "{zone} {spans:?}:\n{said}");
+        assert_eq!(of_zone(zone), soon_s, "{zone}");
+    }
+    assert!(!said.contains("zone over.example: 1 listing") && of_zone("over.example").is_null(), "{said}");
+}
+
+/// As RFC 3339 writes a second.
+fn date(at_s: u64) -> String {
+    jiff::Timestamp::from_second(at_s.cast_signed()).expect("a time").to_string()
+}
+
+/// Some hours as people write them.
+fn span(seconds: u64) -> String {
+    let parts = [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let words: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    words.join(" ")
 }
