@@ -33,6 +33,11 @@ impl Annotations {
         Some(whole(self.bits.get(at), self.bits.mask(), self.least))
     }
 
+    /// Which entries have one.
+    pub(super) fn which(&self) -> &Which {
+        &self.which
+    }
+
     /// The entry at `position`, above all before it, has that number.
     pub(super) fn push(&mut self, position: usize, number: u32) {
         self.which.mark(position);

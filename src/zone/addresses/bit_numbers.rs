@@ -23,6 +23,11 @@ impl BitNumbers {
         self.width
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The bits that one may have.
     #[inline]
     pub(super) fn mask(&self) -> u32 {
@@ -94,7 +99,7 @@ mod tests {
             packed.shrink_to_fit();
             assert!((0..1_000).all(|at| packed.get(at as usize) == number(at) & packed.mask()), "{width}");
             assert_eq!(packed.memory_bytes(), (1_000 * width as usize).div_ceil(WORD) * 8);
-            assert_eq!(packed.mask().count_ones(), width);
+            assert_eq!((packed.mask().count_ones(), packed.len()), (width, 1_000));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::annotations::Annotations;
+use super::{annotations::Annotations, which::Which};
 use crate::zone::{
     ruling::{Context, FOREVER_S, Finding, Ruling, Rulings},
     standing::Standing,
@@ -69,6 +69,11 @@ impl Column {
     /// Whether any entry has an end of its own.
     pub(super) fn has_lifetimes(&self) -> bool {
         self.ends.is_some()
+    }
+
+    /// Which entries have an end of their own, if any does.
+    pub(super) fn ending(&self) -> Option<&Which> {
+        self.ends.as_ref().map(Annotations::which)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

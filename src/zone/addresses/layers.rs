@@ -14,6 +14,7 @@ use super::{
     column::{Column, ColumnBuilder},
     marks::Marks,
     nesting::Nesting,
+    runs::Pieces,
     sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{
@@ -142,10 +143,11 @@ impl<K: Key> SegmentsBuilder<K> {
     pub(super) fn build(self) -> Segments<K> {
         let Self { starts, mut stated, column, blocks, mut nesting, again } = self;
         stated.finish(starts.len());
+        let column = column.build();
         if let Some(nesting) = &mut nesting {
-            nesting.finish(starts.len(), &stated);
+            nesting.finish(starts.len(), &Pieces { stated: &stated, ending: column.ending() });
         }
-        Segments { starts: starts.build(), stated, column: column.build(), blocks: blocks.build(), nesting, again }
+        Segments { starts: starts.build(), stated, column, blocks: blocks.build(), nesting, again }
     }
 }
 
@@ -225,7 +227,7 @@ impl<K: Key> Nested for Segments<K> {
     }
 
     fn behind(&self, position: usize) -> Option<usize> {
-        self.nesting.as_ref()?.behind(position, &self.stated)
+        self.nesting.as_ref()?.behind(position, &Pieces { stated: &self.stated, ending: self.column.ending() })
     }
 }
 

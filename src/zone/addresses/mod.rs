@@ -13,7 +13,7 @@
 //! | | link to what several lines say together, where there are many such: as many bits as the highest number has | |
 //! | | which have an end, or a link, where some have none | 1.5 bits an entry; for each that has one 5 if one in four has, 12 if one in a thousand |
 //! | beside segments | whether anything is said there | 1.5 bits a place |
-//! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on; a byte or two for each that is nested, where those are few |
+//! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on; about a byte for each that is within or around others, where those are few |
 //! | rulings | a delay or key; several values of one key, or of one octet's prefixes | 24 or more, the same ones once |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says
@@ -25,7 +25,7 @@
 //! | `layers.rs` | hosts and segments, and what is asked of them |
 //! | `sorted.rs` | their keys |
 //! | `column.rs` with `annotations.rs` | what is said of each, until when |
-//! | `nesting.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
+//! | `nesting.rs` with `runs.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
 //! | `which.rs`, `marks.rs`, `sparse.rs`, `bit_numbers.rs` | some positions among many, numbers of a few bits |
 //! | `builder.rs` | lines in any order become such a set: |
 //! | `newest.rs`, `packing.rs`, `gather.rs`, `stretches.rs` | collected, packed, sorted, merged, |
@@ -42,6 +42,7 @@ mod marks;
 mod nesting;
 mod newest;
 mod packing;
+mod runs;
 mod sorted;
 mod sparse;
 mod stretches;

@@ -11,9 +11,11 @@
 //! high parts      110 0110 0000 010        of 0 two, of 1 none, of 2 two, of 3 to 6 none, of 7 one
 //! ```
 
+use std::ops::Range;
+
 use super::{
     bit_numbers::BitNumbers,
-    marks::{WORD, below},
+    marks::{WORD, below, nth},
 };
 use crate::zone::{halving::partition_point, tight::push_tight};
 
@@ -64,10 +66,49 @@ impl Sparse {
         (end / count.max(1)).checked_ilog2().unwrap_or(0)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.low.len()
+    }
+
     /// How many come before `position`, if that is one of them.
     #[inline(never)]
     pub(super) fn rank(&self, position: usize) -> Option<usize> {
-        let (high, low) = (position >> self.low.width(), position as u32 & self.low.mask());
+        let Range { start, end } = self.sharing(position)?;
+        let low = self.low_part(position);
+        // They are in order.
+        let at = partition_point(start..end, |at| self.low.get(at) < low);
+        (at < end && self.low.get(at) == low).then_some(at)
+    }
+
+    /// The last one before `position`, which may be right after all, and how many come before it.
+    #[inline(never)]
+    pub(super) fn last_before(&self, position: usize) -> Option<(usize, usize)> {
+        let (high, low) = (position >> self.low.width(), self.low_part(position));
+        let Range { start, end } = self.sharing(position)?;
+        let rank = partition_point(start..end, |at| self.low.get(at) < low).checked_sub(1)?;
+        if rank >= start {
+            return Some((self.whole(high, rank), rank));
+        }
+        let (word, bit) = ((start + high) / WORD, (start + high) % WORD);
+        let near = self.high.get(word).and_then(|ones| (ones & below(bit)).checked_ilog2());
+        let near = near.map(|bit| self.whole(word * WORD + bit as usize - rank, rank));
+        Some((near.or_else(|| self.position(rank))?, rank))
+    }
+
+    /// The position of these parts, after so many others.
+    fn whole(&self, high: usize, rank: usize) -> usize {
+        high << self.low.width() | self.low.get(rank) as usize
+    }
+
+    fn low_part(&self, position: usize) -> u32 {
+        position as u32 & self.low.mask()
+    }
+
+    /// The numbers of those that have the same high part as `position`, if there can be any.
+    #[inline]
+    fn sharing(&self, position: usize) -> Option<Range<usize>> {
+        let high = position >> self.low.width();
         // Right after as many zeros as there are lower parts are those with that one.
         let begin = match high {
             0 => 0,
@@ -76,11 +117,8 @@ impl Sparse {
                 self.find(*self.zeros.get(known)? as usize, high - 1 - known * ZEROS, |word| !word)? + 1
             }
         };
-        let count = self.ones_from(begin);
         let first = begin - high;
-        // They are in order.
-        let at = partition_point(first..first + count, |at| self.low.get(at) < low);
-        (at < first + count && self.low.get(at) == low).then_some(at)
+        Some(first..first + self.ones_from(begin))
     }
 
     /// The position before which come so many.
@@ -90,13 +128,7 @@ impl Sparse {
         let after = partition_point(0..self.zeros.len(), |known| before(known) <= rank);
         let (start, before) = after.checked_sub(1).map_or((0, 0), |known| (self.zeros[known] as usize, before(known)));
         let at = self.find(start, rank - before, |word| word)?;
-        Some((at - rank) << self.low.width() | self.low.get(rank) as usize)
-    }
-
-    /// How many come right before that position, one after another, given how many come before it at all.
-    pub(super) fn gapless(&self, rank: usize, position: usize) -> usize {
-        let is_there = |back: usize| self.position(rank - back) == position.checked_sub(back);
-        partition_point(1..rank + 1, is_there) - 1
+        Some(self.whole(at - rank, rank))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -131,22 +163,6 @@ impl Sparse {
     }
 }
 
-/// The bit that is set and before which so many others are.
-#[inline]
-fn nth(word: u64, mut count: usize) -> usize {
-    let mut at = 0;
-    for half in [32, 16, 8] {
-        let ones = (word >> at & below(half)).count_ones() as usize;
-        if count >= ones {
-            count -= ones;
-            at += half;
-        }
-    }
-    let mut rest = word >> at;
-    (0..count).for_each(|_| rest &= rest - 1);
-    at + rest.trailing_zeros() as usize
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -174,17 +190,18 @@ mod tests {
         for (positions, end) in lists {
             let sparse = Sparse::new(positions.iter().copied(), positions.len(), end);
             let mut expected = (0..).zip(&positions).peekable();
+            let mut last = None;
             for position in 0..end {
+                assert_eq!(sparse.last_before(position), last, "{position} of {end}");
                 let rank = expected.next_if(|(_, next)| **next == position).map(|(rank, _)| rank);
                 assert_eq!(sparse.rank(position), rank, "{position} of {end}");
+                last = rank.map(|rank| (position, rank)).or(last);
             }
             assert!(expected.next().is_none());
             for (rank, position) in positions.iter().enumerate() {
                 assert_eq!(sparse.position(rank), Some(*position));
-                let before = positions[..rank].iter().rev().zip((0..*position).rev());
-                let gapless = before.take_while(|(before, next)| **before == *next).count();
-                assert_eq!(sparse.gapless(rank, *position), gapless);
             }
+            assert_eq!((sparse.count(), sparse.last_before(end)), (positions.len(), last));
             assert_eq!(sparse.position(positions.len()), None);
             let most = positions.len() * Sparse::bits(positions.len(), end);
             assert!(sparse.memory_bytes() * 8 <= most + most / 8 + 4 * WORD, "{} of {end}", positions.len());
