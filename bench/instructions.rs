@@ -1,4 +1,5 @@
-//! Instructions per query and per line: `bench/run instructions`, or with `--check` against the committed table.
+//! Instructions per query and per line: `bench/run instructions`, or with `--check` against the committed table, which must have
+//! a row for each scenario and no others.
 //!
 //! Wall time on a shared machine is noise; the number of instructions is not. The program runs itself under valgrind's
 //! callgrind, where each scenario is a function of its own, and reads how many instructions were spent in it. Queries go
@@ -117,15 +118,33 @@ fn respond(world: &World<'_>, name: &mut QueryName, request: &[u8], reply: &mut 
 }
 
 macro_rules! loads {
-    ($($function:ident)*) => {$(
-        #[inline(never)]
+    ($($list:ident: $function:ident,)*) => {
+        $(#[inline(never)]
         fn $function(list: &List) -> ZoneData {
             black_box(stringify!($function));
             read(list)
-        }
-    )*};
+        })*
+
+        const LOADS: &[Load] = &[$(Load {
+            name: stringify!($function),
+            function: $function,
+            list: |lists| &lists.$list,
+        },)*];
+    };
 }
-loads!(load_ip4set load_ip4trie load_ip6trie load_dnset);
+
+struct Load {
+    name: &'static str,
+    function: fn(&List) -> ZoneData,
+    list: fn(&Lists) -> &List,
+}
+
+loads! {
+    hosts: load_ip4set,
+    prefixes: load_ip4trie,
+    prefixes_v6: load_ip6trie,
+    names: load_dnset,
+}
 
 fn read(list: &List) -> ZoneData {
     let source = Source { name: list.zone.to_owned(), modified_s: NOW_S, reader: Box::new(list.text.as_bytes()) };
@@ -136,8 +155,6 @@ fn read(list: &List) -> ZoneData {
         other => panic!("{}: {other:?}", list.zone),
     }
 }
-
-type Load = fn(&List) -> ZoneData;
 
 struct Lists {
     hosts: List,
@@ -168,16 +185,6 @@ impl Lists {
             beside: List { zone: "beside.bl.example", ..data::hosts(HOSTS / 10, QUERIES, 7) },
         }
     }
-
-    /// The lists that are served, and how each is loaded.
-    fn served(&self) -> [(&'static str, &List, Load); 4] {
-        [
-            ("load_ip4set", &self.hosts, load_ip4set),
-            ("load_ip4trie", &self.prefixes, load_ip4trie),
-            ("load_ip6trie", &self.prefixes_v6, load_ip6trie),
-            ("load_dnset", &self.names, load_dnset),
-        ]
-    }
 }
 
 fn main() -> ExitCode {
@@ -187,27 +194,60 @@ fn main() -> ExitCode {
         run();
         return ExitCode::SUCCESS;
     }
-    let counts = count();
-    let before = known();
+    let (counts, before) = (count(), known());
+    // A function that is part of another, or goes by another name, is in no profile.
+    let uncounted: Vec<&str> = scenarios().filter(|name| !counts.contains_key(*name)).collect();
+    for name in &uncounted {
+        println!("{name:32} is not counted: there is no such function in the profile");
+    }
     let mut table = String::from("# Instructions: scenario, per query or line. bench/run instructions writes it.\n");
-    let mut has_grown = false;
     for (name, count) in &counts {
-        let old = before.get(name).copied();
-        let percent = old.map_or(0.0, |old| (count / old - 1.0) * 100.0);
-        let grows = percent > GROWTH_MAX_PERCENT;
-        has_grown |= grows;
-        let old = old.map_or("new".to_owned(), |old| format!("{old:.0}"));
-        println!(
-            "{name:32} {count:7.0}  (was {old}{})",
-            if grows { format!(", grows by {percent:.1} %") } else { String::new() }
-        );
+        println!("{name:32} {count:7.0}  ({})", beside(*count, before.get(name).copied()));
         writeln!(table, "{name:32} {count:7.0}").expect("in memory");
     }
     if has("--check") {
-        return if has_grown { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        return if uncounted.is_empty() && check(&counts, &before) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if !uncounted.is_empty() {
+        return ExitCode::FAILURE;
     }
     std::fs::write(table_path(), table).expect("the table can be written");
     ExitCode::SUCCESS
+}
+
+/// What a count is called beside the table's.
+fn beside(count: f64, old: Option<f64>) -> String {
+    let Some(old) = old else { return "new".to_owned() };
+    let percent = growth_percent(count, old);
+    let grows = if percent > GROWTH_MAX_PERCENT { format!(", grows by {percent:.1} %") } else { String::new() };
+    format!("was {old:.0}{grows}")
+}
+
+fn growth_percent(count: f64, old: f64) -> f64 {
+    (count / old - 1.0) * 100.0
+}
+
+/// Whether the table has all that was counted, and nothing else, and nothing has grown too much. Says what is wrong.
+fn check(counts: &BTreeMap<String, f64>, table: &BTreeMap<String, f64>) -> bool {
+    let mut faults = Vec::new();
+    if table.is_empty() {
+        faults.push(format!("{TABLE} has no rows, or is not there: `bench/run instructions` writes it"));
+    }
+    for (name, count) in counts {
+        match table.get(name) {
+            None => faults.push(format!("{name} is not in {TABLE}")),
+            Some(old) if growth_percent(*count, *old) > GROWTH_MAX_PERCENT => {
+                faults.push(format!("{name} has grown by more than {GROWTH_MAX_PERCENT} %"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = table.keys().filter(|name| !counts.contains_key(*name));
+    faults.extend(gone.map(|name| format!("{name} is in {TABLE} and was not counted")));
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    faults.is_empty()
 }
 
 fn table_path() -> PathBuf {
@@ -226,7 +266,11 @@ fn known() -> BTreeMap<String, f64> {
 /// Loads everything and answers everything once: what is counted.
 fn run() {
     let lists = Lists::new();
-    let mut zones: Vec<Zone> = lists.served().map(|(_, list, load)| zone(list.zone, &load(list))).into();
+    let served = |load: &Load| {
+        let list = (load.list)(&lists);
+        zone(list.zone, &(load.function)(list))
+    };
+    let mut zones: Vec<Zone> = LOADS.iter().map(served).collect();
     let head: String = lists.live.text.lines().take(HEAD_LINES).flat_map(|line| [line, "\n"]).collect();
     let nearly_empty = List { text: head, zone: lists.live.zone, ..data::hosts(0, 0, 6) };
     zones.push(Zone { live_slot: 1, ..zone(lists.live.zone, &read(&nearly_empty)) });
@@ -279,6 +323,11 @@ fn zone(apex: &str, data: &ZoneData) -> Zone {
     Zone { content: Some(Content::new(soa, servers, None, [sections])), apex, acl: None, keys: None, live_slot: 0 }
 }
 
+/// What is to be counted.
+fn scenarios() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|scenario| scenario.name).chain(LOADS.iter().map(|load| load.name))
+}
+
 /// Instructions per query or line of every scenario, by name.
 fn count() -> BTreeMap<String, f64> {
     let folder = std::env::temp_dir().join(format!("dnsbld-instructions-{}", std::process::id()));
@@ -293,7 +342,7 @@ fn count() -> BTreeMap<String, f64> {
     std::fs::remove_dir_all(&folder).expect("the folder of the profile");
     let lists = Lists::new();
     let times = |name: &str| {
-        let lines = lists.served().into_iter().find(|(function, ..)| *function == name).map(|(_, list, _)| list.lines);
+        let lines = LOADS.iter().find(|load| load.name == name).map(|load| (load.list)(&lists).lines);
         let requests = || SCENARIOS.iter().find(|scenario| scenario.name == name).map(|one| one.requests(&lists).len());
         lines.or_else(requests)
     };
