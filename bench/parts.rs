@@ -1,7 +1,8 @@
 //! The parts of a query's way and of a line's, each by itself: `cargo bench --bench parts`.
 //!
-//! Reading a query, laying a reply, the whole answer from each kind of list, and loading each kind, as lines a second. They
-//! are for whoever works on one of them; regressions are caught by `instructions`, which is not moved by what else runs.
+//! Reading a query, laying a reply, looking up in each structure, the whole answer from each kind of list, and loading each
+//! kind, as lines a second. They are for whoever works on one of them; regressions are caught by `instructions`, which is not
+//! moved by what else runs.
 
 #[path = "support/data.rs"]
 mod data;
@@ -18,17 +19,28 @@ use dnsbld::{
         rr,
     },
     zone::{
+        addresses::{AddressesBuilder, Specificity},
         apex::{ZoneServers, ZoneSoa},
         live::Live,
+        names::{NamesBuilder, Scope},
+        ruling::{Claim, Context},
         snapshot::{Content, Snapshot, Zone},
+        values::ValuesBuilder,
     },
 };
+use rand::Rng as _;
 
 const NOW_S: u64 = 1_800_000_000;
 const LINES: usize = 100_000;
 /// Distinct queries, so that branches are not learnt by heart.
 const QUERIES: usize = 2_000;
 const PAYLOAD_LEN: u16 = 1_232;
+/// Of a set whose structure is asked, and how many times it is asked.
+const ENTRIES: usize = 1_000_000;
+const LOOKUPS: usize = 100_000;
+const UNLISTED: &str = "unlisted";
+const ASKED: [&str; 2] = ["listed", UNLISTED];
+const NOW: Context = Context { now_s: NOW_S, keyed: false };
 const KINDS: [&str; 4] = ["ip4set", "ip4trie", "ip6trie", "dnset"];
 
 fn main() {
@@ -96,6 +108,64 @@ fn write(bencher: Bencher<'_, '_>) {
         assert!(address.is_ok() && text.is_ok(), "there is room");
         reply.finish(PAYLOAD_LEN, &options)
     });
+}
+
+/// Looking up an address in a set of as many, by itself.
+#[divan::bench(args = ASKED)]
+fn find_host(bencher: Bencher<'_, '_>, asked: &str) {
+    find_v4(bencher, 32, asked);
+}
+
+/// The same in a set of /24.
+#[divan::bench(args = ASKED)]
+fn find_prefix(bencher: Bencher<'_, '_>, asked: &str) {
+    find_v4(bencher, 24, asked);
+}
+
+fn find_v4(bencher: Bencher<'_, '_>, length: u8, asked: &str) {
+    // The prefix's last bit tells what is listed from what is not.
+    let (mut random, last_bit) = (data::random(1), 1_u32 << (32 - length));
+    let keys: Vec<u32> = (0..ENTRIES).map(|_| random.random::<u32>() & !last_bit).collect();
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    let claim = claim();
+    for key in &keys {
+        builder.add_v4(key & last_bit.wrapping_neg(), length, claim);
+    }
+    let set = builder.build(|_, _, _| {});
+    let other = if asked == UNLISTED { last_bit } else { 0 };
+    let asked: Vec<u32> = (0..LOOKUPS).map(|_| keys[random.random_range(0..ENTRIES)] | other).collect();
+    let find = |&&address: &&u32| set.find_v4(address, &NOW).is_listed();
+    bencher.counter(ItemsCount::new(LOOKUPS)).bench_local(|| asked.iter().filter(find).count());
+}
+
+/// Looking up a name in a set of as many, reading it from the wire included.
+#[divan::bench(args = ASKED)]
+fn find_name(bencher: Bencher<'_, '_>, asked: &str) {
+    let name =
+        |number: u32, other: &str| Name::parse(format!("d{number:x}{other}.example").as_bytes()).expect("a name");
+    let mut random = data::random(4);
+    let numbers: Vec<u32> = (0..ENTRIES).map(|_| random.random()).collect();
+    let (mut builder, claim) = (NamesBuilder::default(), claim());
+    for number in &numbers {
+        builder.add(name(*number, "").as_wire(), Scope::Exact, claim);
+    }
+    let set = builder.build(|_| {});
+    let other = if asked == UNLISTED { "-other" } else { "" };
+    let one = |_| name(numbers[random.random_range(0..ENTRIES)], other).as_wire().to_vec();
+    let asked: Vec<u8> = (0..LOOKUPS).flat_map(one).collect();
+    let mut query = QueryName::new();
+    bencher.counter(ItemsCount::new(LOOKUPS)).bench_local(|| {
+        let (mut at, mut found) = (0, 0);
+        while at < asked.len() {
+            at += query.read(&asked[at..]).expect("a name");
+            found += usize::from(set.look_up(query.relative(query.label_count()), &NOW).finding.is_listed());
+        }
+        found
+    });
+}
+
+fn claim() -> Claim {
+    Claim::listed(ValuesBuilder::default().intern([127, 0, 0, 2].into(), b""))
 }
 
 fn answer(bencher: Bencher<'_, '_>, list: &List, names: &[String], kind: u16) {
