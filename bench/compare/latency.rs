@@ -44,7 +44,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     }
     let lines: Vec<String> = rows.iter().map(Row::line).collect();
     bench.report.raw("latency.tsv", Row::COLUMNS, &lines)?;
-    bench.report.bars("latency.svg", "99th percentile of the latency at fixed rates, microseconds", &bars)?;
+    bench.report.bars("latency.svg", &[("99th percentile of the latency at fixed rates, microseconds", &bars)])?;
     let columns = "list\tqueries/s\tserver\tp50 µs\tp99 µs\tp99.9 µs\tlongest µs\tlost\tcpu µs";
     bench.report.table(
         "Latency at fixed rates",

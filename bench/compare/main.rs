@@ -7,10 +7,11 @@
 //!
 //! ```text
 //! fixtures    lists, as files and as questions      throughput    processor time and rate in a closed loop
-//! servers     how each server is started            interface     the same across a network interface
-//! report      tables, raw numbers, plots            instructions  of a query, the whole process under callgrind
-//! echo        what the machine allows               latency       at fixed rates
-//! generator   the load                              loading       time to the first answer, and memory
+//! servers     how each server is started            batches       datagrams that a system call takes
+//! report      tables, raw numbers, plots            interface     throughput across a network interface
+//! echo        what the machine allows               instructions  of a query, the whole process under callgrind
+//! generator   the load                              latency       at fixed rates
+//! chase       what a fetch from memory takes        loading       time to the first answer, and memory
 //!                                                   storm         files replaced under load
 //!                                                   growth        from 10,000 entries to 10,000,000
 //!                                                   workers       two workers beside one
@@ -35,6 +36,8 @@ mod plot;
 #[path = "../support/server.rs"]
 mod server;
 
+mod batches;
+mod chase;
 mod fixtures;
 mod growth;
 mod instructions;
@@ -72,8 +75,9 @@ struct Bench {
 
 type Part = (&'static str, fn(&mut Bench) -> io::Result<()>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("throughput", throughput::run),
+    ("batches", batches::run),
     ("interface", interface::run),
     ("instructions", instructions::run),
     ("latency", latency::run),
@@ -94,25 +98,38 @@ fn main() -> io::Result<()> {
                 let known = PARTS.map(|(name, _)| name).join(" ");
                 return Err(io::Error::other(format!("no part is called {unknown}; there are: {known}")));
             }
+            let wanted_by_name = !wanted.is_empty();
             let folder = std::env::temp_dir().join(format!("dnsbld-compare-{}", std::process::id()));
             let programs = Programs::new(ours, theirs)?;
             let mut bench = Bench { programs, folder, real: real.into(), report: Report::new(results.as_ref())? };
-            for (name, part) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
-                // Whoever names that part is told by it.
-                if wanted.is_empty() && *name == "interface" && !interface::may_run() {
-                    println!("{name} needs root: without it");
-                    continue;
-                }
-                let begun = Instant::now();
-                fs::create_dir_all(&bench.folder)?;
-                part(&mut bench).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-                fs::remove_dir_all(&bench.folder)?;
-                println!("({name} took {:.0} s)", begun.elapsed().as_secs_f64());
-            }
-            Ok(())
+            let wanted = PARTS.into_iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+            run(&mut bench, wanted, wanted_by_name)
         }
         _ => {
             Err(io::Error::other("usage: compare DNSBLD RBLDNSD RESULTS REAL [PART]... (bench/run compare gives them)"))
         }
     }
+}
+
+/// Runs parts one after the other. One that fails does not keep the others from their turn.
+fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>, are_named: bool) -> io::Result<()> {
+    let (mut took, mut failed) = (Vec::new(), Vec::new());
+    for (name, part) in parts {
+        // Whoever names that part is told by it.
+        if !are_named && name == "interface" && !interface::may_run() {
+            println!("{name} needs root: without it");
+            continue;
+        }
+        let begun = Instant::now();
+        fs::create_dir_all(&bench.folder)?;
+        if let Err(error) = part(bench) {
+            println!("{name} failed: {error}");
+            failed.push(format!("{name}: {error}"));
+        }
+        fs::remove_dir_all(&bench.folder)?;
+        took.push(format!("{name}\t{:.0}", begun.elapsed().as_secs_f64()));
+        println!("({name} took {:.0} s)", begun.elapsed().as_secs_f64());
+        bench.report.raw("took.tsv", "part\tseconds", &took)?;
+    }
+    if failed.is_empty() { Ok(()) } else { Err(io::Error::other(failed.join("; "))) }
 }

@@ -42,10 +42,12 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
             None => println!("{name} is not installed: without it"),
         }
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {
         for server in &servers {
-            rows.push(measure(server, &list.name, &list.questions, Pace::Closed(WINDOW), RUN)?);
+            let row = measure(server, &list.name, &list.questions, Pace::Closed(WINDOW), RUN)?;
+            lines.push(format!("{}\t{:.1}", row.line(), server.memory_mib("VmRSS")?));
+            rows.push(row);
         }
     }
     let theirs = of(&rows, THEIRS, &list.name, Row::cpu_us);
@@ -60,9 +62,8 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         table.push(format!("{}\t{rate:.0}\t{cost:.2}\t{ratio:.2}\t{memory:.0}\t{lost}\t{wrong}", server.name));
         bars.push((format!("{} {}", list.name, server.name), cost));
     }
-    let lines: Vec<String> = rows.iter().map(Row::line).collect();
-    bench.report.raw("others.tsv", Row::COLUMNS, &lines)?;
-    bench.report.bars("others.svg", "microseconds of processor time a query", &bars)?;
+    bench.report.raw("others.tsv", &format!("{}\tresident_mib", Row::COLUMNS), &lines)?;
+    bench.report.bars("others.svg", &[("microseconds of processor time a query", &bars)])?;
     let columns = "server\tqueries/s\tcpu µs\tqueries per cpu second, rbldnsd = 1\tMiB\tlost\twrong";
     bench.report.table(
         "Other servers, 50,000 addresses",

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::plot::{self, Series};
+use crate::plot::{self, Group, Series, Stack};
 
 /// The folder of a run.
 pub(crate) struct Report {
@@ -42,8 +42,12 @@ impl Report {
         fs::write(self.folder.join("report.md"), &self.text)
     }
 
-    pub(crate) fn bars(&self, file: &str, title: &str, bars: &[(String, f64)]) -> io::Result<()> {
-        fs::write(self.folder.join(file), plot::bars(title, bars))
+    pub(crate) fn bars(&self, file: &str, groups: &[Group<'_>]) -> io::Result<()> {
+        fs::write(self.folder.join(file), plot::bars(groups))
+    }
+
+    pub(crate) fn stacked(&self, file: &str, bars: Stack<'_>) -> io::Result<()> {
+        fs::write(self.folder.join(file), plot::stacked(bars))
     }
 
     pub(crate) fn lines(&self, file: &str, title: &str, across: &str, series: &[Series]) -> io::Result<()> {

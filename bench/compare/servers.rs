@@ -26,6 +26,8 @@ pub(crate) const TAPPING: &str = "dnsbld-interface";
 pub(crate) const ECHO_ONE: &str = "echo-recvfrom";
 pub(crate) const ECHO_BATCH: &str = "echo-recvmmsg";
 pub(crate) const SERVER_CORE: &str = "0";
+/// Where the load rests meanwhile.
+pub(crate) const BOTH_CORES: &str = "0,1";
 
 /// The programs to measure.
 pub(crate) struct Programs {
@@ -166,11 +168,8 @@ pub(crate) fn measure(
     let before = server.cpu()?;
     let outcome = ask(server.address, questions, pace, time, || {})?;
     let [user_us, system_us] = server.cpu()?.each_us(before, outcome.sent - outcome.lost);
-    let what = match pace {
-        Pace::Closed(window) => format!("closed {window}"),
-        Pace::Open(rate) => format!("open {rate}"),
-    };
-    let row = Row { server: server.name, list: list.to_owned(), what, outcome, user_us, system_us };
+    let (list, what) = (list.to_owned(), pace.to_string());
+    let row = Row { server: server.name, list, what, outcome, user_us, system_us };
     println!("{}", row.line());
     Ok(row)
 }

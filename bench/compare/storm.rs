@@ -1,10 +1,11 @@
 //! Files replaced under load: does anything get lost, is every answer from the old or the new data, and how long does the
 //! slowest take?
 //!
-//! A million addresses, a million names and 200,000 prefixes are replaced ten times each in turn, while 20,000 queries a
-//! second come. Before it the same load with nothing replaced, to hold it against; and first of all the same load to an echo,
-//! whose latest answers are the machine's doing and no server's. The server, its loading threads included, has one core. Each
-//! list has two copies with a value of their own, so answers show which of them they come from.
+//! A million addresses, a million names and 200,000 prefixes are replaced in turn, while 20,000 queries a second come. Before it
+//! the same load with nothing replaced, to hold it against. Servers take turns, each started anew; every turn begins with the
+//! same load to an echo, whose latest answers are the machine's doing and no server's, as is what the machine's own host took
+//! of its cores meanwhile. The server, its loading threads included, has one core. Each list has two copies with a value of
+//! their own, so answers show which of them they come from.
 
 use std::{
     fs, io,
@@ -18,9 +19,10 @@ use std::{
 use rand::seq::SliceRandom;
 
 use crate::{
-    Bench, data,
+    Bench, PAIRS, data,
     fixtures::Fixture,
-    generator::{Pace, Question, Told},
+    generator::{Outcome, Pace, Question, Told},
+    plot::Group,
     report::median,
     server::Server,
     servers::{ECHO_BATCH, FORKING, OURS, Row, SERVING, THEIRS, measure},
@@ -28,15 +30,19 @@ use crate::{
 };
 
 const RATE: f64 = 20_000.0;
-/// Replacements of each list, and the time between two.
-const REPLACEMENTS: usize = 10;
-const REPLACE_EVERY: Duration = Duration::from_millis(1_500);
+/// Replacements of each list in a turn, and the time between two. They are even in number, so that each turn begins with the
+/// second copy in its place.
+const REPLACEMENTS: usize = 2;
+const REPLACE_EVERY: Duration = Duration::from_millis(1_250);
+const SERVERS: [&str; 4] = [OURS, SERVING, THEIRS, FORKING];
 /// An answer that takes longer is late.
 const LATE_US: u32 = 5_000;
 /// Looking for processes takes the load's core most of a millisecond, which so seldom is a query in a thousand.
 const LOOK_AT_MEMORY_EVERY: Duration = Duration::from_millis(500);
 /// The folder of the files that are served.
 const ZONES: &str = "zones";
+/// What `dnsbld serve` keeps.
+const STATE: &str = "state";
 /// For `dnsbld serve`. The prefixes list a third of all addresses, more than a reload may by default.
 const CONFIG: &str = "folder = \"zones\"\nstate = \"state\"\n[reload]\nmax-address-share = 0.5\n";
 
@@ -96,94 +102,170 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         .collect::<io::Result<Vec<_>>>()?;
     let mut questions: Vec<Question> = lists.iter_mut().flat_map(|list| std::mem::take(&mut list.questions)).collect();
     questions.shuffle(&mut data::random(10));
-    let (mut lines, mut table, mut replacements) = (Vec::new(), Vec::new(), Vec::new());
-    let mut unseen = Vec::new();
     // As long as the storm: the longest of more answers is longer.
     let time = storm_time(&twins);
-    let echo = bench.programs.start_echo(ECHO_BATCH)?;
-    let mut least = measure(&echo, "all", &echoed(&questions), Pace::Open(RATE), time)?;
-    least.what = "quiet".into();
-    table.push(cells(&least, echo.memory_mib("VmRSS")?));
-    lines.push(least.line());
-    drop(echo);
-    for name in [OURS, SERVING, THEIRS, FORKING] {
-        let server = start(bench, name, &lists)?;
-        let steady_mib = server.memory_mib("VmRSS")?;
-        let mut quiet = measure(&server, "all", &questions, Pace::Open(RATE), time)?;
-        quiet.what = "quiet".into();
-        let mut storm = under_storm(&server, &questions, &twins, time)?;
-        storm.row.what = "storm".into();
-        for (row, mib) in [(&quiet, steady_mib), (&storm.row, storm.most_mib)] {
-            table.push(cells(row, mib));
-            lines.push(row.line());
-        }
-        for (number, list) in lists.iter().enumerate() {
-            let taken = storm.taken(number, &twins);
-            replacements.push(format!("{name}\t{}\t{}", list.name, taken.cells()));
-            if taken.delays_ms.len() < REPLACEMENTS {
-                unseen.push(format!("{name}, {}", list.name));
-            }
+    let (mut turns, mut taken, echoed) = (Vec::new(), Vec::new(), echoed(&questions));
+    for turn in 1..=PAIRS {
+        let echo = bench.programs.start_echo(ECHO_BATCH)?;
+        turns.push(in_quiet(&echo, &echoed, time)?);
+        drop(echo);
+        for name in SERVERS {
+            let server = start(bench, name, &lists)?;
+            turns.push(in_quiet(&server, &questions, time)?);
+            let (mut storm, replaced) = under_storm(&server, &questions, &twins, time)?;
+            let mut told = std::mem::take(&mut storm.row.outcome.told);
+            told.sort_unstable_by_key(|told| told.arrived);
+            let of = |number| Taken::new(turn, name, number, &twins, &told, &replaced);
+            taken.extend((0..lists.len()).map(of));
+            turns.push(storm);
         }
     }
-    bench.report.raw("storm.tsv", Row::COLUMNS, &lines)?;
-    bench.report.raw("replacements.tsv", &format!("server\tlist\t{}", Taken::COLUMNS), &replacements)?;
-    let columns = "server\t\tqueries\tlost\twrong\tp50 µs\tp99 µs\tp99.9 µs\tlongest µs\tover 5 ms\t\
-         the load's own delay µs\tp99 µs without the load's part\tlongest\tMiB at most";
-    bench.report.table("Reloads under load", columns, &table, NOTE)?;
-    let columns = format!("server\tlist\t{}", Taken::COLUMNS.replace('_', " "));
-    bench.report.table("Answers under reloads", &columns, &replacements, ANSWERS_NOTE)?;
-    if unseen.is_empty() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("not every replacement was seen in answers: {}", unseen.join("; "))))
+    report(bench, &turns)?;
+    report_taken(bench, &lists, &taken)
 }
 
 fn start(bench: &Bench, name: &'static str, lists: &[Fixture; 3]) -> io::Result<Server> {
     if name != SERVING {
         return bench.programs.start(name, &bench.folder.join(ZONES), &lists.each_ref());
     }
-    let config = bench.folder.join("dnsbld.toml");
+    let (config, state) = (bench.folder.join("dnsbld.toml"), bench.folder.join(STATE));
     fs::write(&config, CONFIG)?;
+    if state.exists() {
+        fs::remove_dir_all(state)?;
+    }
     bench.programs.start_serving(&config, lists[0].zone)
 }
 
-/// A line of the table.
-fn cells(row: &Row, most_mib: f64) -> String {
-    let outcome = &row.outcome;
-    let [p50, p99, p999, longest] = [500, 990, 999, 1_000].map(|permille| outcome.permille_us(permille));
-    let [own_p99, own_longest] = [990, 1_000].map(|permille| outcome.served_permille_us(permille));
-    let (name, what, sent) = (row.server, &row.what, outcome.sent);
-    let (lost, wrong, own_late) = (outcome.lost, outcome.wrong, outcome.late_us);
-    let late = outcome.beyond(LATE_US);
-    format!(
-        "{name}\t{what}\t{sent}\t{lost}\t{wrong}\t{p50}\t{p99}\t{p999}\t{longest}\t{late}\t\
-         {own_late}\t{own_p99}\t{own_longest}\t{most_mib:.0}"
-    )
+/// What a server's turn came to, in quiet or in the storm.
+struct Turn {
+    row: Row,
+    most_mib: f64,
+    stolen_ms: f64,
 }
 
-const NOTE: &str = "30 replacements in 48 s at 20,000 queries a second. `echo-recvmmsg` sends every query back and does nothing \
-                    else. Without the load's part: from sending a query until its answer arrived, as the kernel noted \
-                    it. `rbldnsd-f` forks for each reload, and its memory is that of both processes, pages that they \
-                    share counted twice. `dnsbld-serve` is `dnsbld serve` on a folder: it takes files unasked, holds them \
-                    against the rules, and keeps copies of them; the others are sent SIGHUP.";
-const ANSWERS_NOTE: &str = "During the storm. Each list's two copies have a value of their own; an answer with another one is \
+impl Turn {
+    const COLUMNS: &str = "over_5_ms\tp99_us_without_load\tlongest_us_without_load\tmost_mib\tstolen_ms";
+
+    fn line(&self) -> String {
+        let Self { row, most_mib, stolen_ms } = self;
+        let [own_p99, own_longest] = [990, 1_000].map(|permille| row.outcome.served_permille_us(permille));
+        let late = row.outcome.beyond(LATE_US);
+        format!("{}\t{late}\t{own_p99}\t{own_longest}\t{most_mib:.1}\t{stolen_ms:.0}", row.line())
+    }
+}
+
+/// What the machine's host has taken of all its cores so far, in milliseconds; nothing where no kernel says it.
+fn stolen_ms() -> io::Result<f64> {
+    /// Of the line's words, after user, nice, system, idle, iowait, irq and softirq.
+    const STEAL: usize = 8;
+    const MS_PER_TICK: f64 = 10.0;
+    let stat = fs::read_to_string("/proc/stat")?;
+    let ticks = stat.lines().next().and_then(|line| line.split_whitespace().nth(STEAL)?.parse::<f64>().ok());
+    Ok(ticks.unwrap_or(0.0) * MS_PER_TICK)
+}
+
+fn in_quiet(server: &Server, questions: &[Question], time: Duration) -> io::Result<Turn> {
+    let (most_mib, before_ms) = (server.memory_mib("VmRSS")?, stolen_ms()?);
+    let mut row = measure(server, "all", questions, Pace::Open(RATE), time)?;
+    row.what = "quiet".into();
+    row.outcome.told.clear();
+    Ok(Turn { row, most_mib, stolen_ms: stolen_ms()? - before_ms })
+}
+
+fn report(bench: &mut Bench, turns: &[Turn]) -> io::Result<()> {
+    let lines: Vec<String> = turns.iter().map(Turn::line).collect();
+    bench.report.raw("storm.tsv", &format!("{}\t{}", Row::COLUMNS, Turn::COLUMNS), &lines)?;
+    let (mut table, mut bars) = (Vec::new(), [const { Vec::new() }; 3]);
+    let both = SERVERS.into_iter().flat_map(|name| [(name, "quiet"), (name, "storm")]);
+    for (name, what) in [(ECHO_BATCH, "quiet")].into_iter().chain(both) {
+        let these: Vec<&Turn> = turns.iter().filter(|turn| turn.row.server == name && turn.row.what == what).collect();
+        let sum = |of: fn(&Turn) -> f64| these.iter().map(|turn| of(turn)).sum::<f64>();
+        let most = |of: fn(&Turn) -> f64| these.iter().map(|turn| of(turn)).fold(0.0, f64::max);
+        let middle = |of: &dyn Fn(&Outcome) -> u32| median(these.iter().map(|turn| f64::from(of(&turn.row.outcome))));
+        let [p50, p99, p999] = [500, 990, 999].map(|permille| middle(&|outcome| outcome.permille_us(permille)));
+        let own_p99 = middle(&|outcome| outcome.served_permille_us(990));
+        let longest = most(|turn| f64::from(turn.row.outcome.permille_us(1_000)));
+        let own_longest = most(|turn| f64::from(turn.row.outcome.served_permille_us(1_000)));
+        let lost = sum(|turn| turn.row.outcome.lost as f64);
+        table.push(format!(
+            "{name}\t{what}\t{}\t{lost}\t{}\t{p50}\t{p99}\t{p999}\t{longest}\t{}\t{}\t{own_p99}\t{own_longest}\t{:.0}\t{:.0}",
+            sum(|turn| turn.row.outcome.sent as f64),
+            sum(|turn| turn.row.outcome.wrong as f64),
+            sum(|turn| turn.row.outcome.beyond(LATE_US) as f64),
+            most(|turn| f64::from(turn.row.outcome.late_us)),
+            most(|turn| turn.most_mib),
+            sum(|turn| turn.stolen_ms),
+        ));
+        for (bars, value) in bars.iter_mut().zip([longest, p99, lost]) {
+            bars.push((format!("{what} {name}"), value));
+        }
+    }
+    let titles = [
+        "longest answer while lists are replaced, and in quiet, microseconds",
+        "99th percentile, microseconds",
+        "queries lost",
+    ];
+    let groups: Vec<Group<'_>> = titles.into_iter().zip(&bars).map(|(title, bars)| (title, &**bars)).collect();
+    bench.report.bars("reload.svg", &groups)?;
+    let columns = "server\t\tqueries\tlost\twrong\tp50 µs\tp99 µs\tp99.9 µs\tlongest µs\tover 5 ms\t\
+         the load's own delay µs\tp99 µs without the load's part\tlongest\tMiB at most\tstolen from the machine ms";
+    bench.report.table("Reloads under load", columns, &table, NOTE)
+}
+
+const NOTE: &str = "Five turns, in each of them six replacements in 9 s at 20,000 queries a second, and as long without any. \
+                    Percentiles are medians of the turns; what is longest, or the most, is so of all turns; the others are \
+                    sums. `echo-recvmmsg` sends every query back and does nothing else. Without the load's part: from \
+                    sending a query until its answer arrived, as the kernel noted it. `rbldnsd-f` forks for each reload, and \
+                    its memory is that of both processes, pages that they share counted twice. `dnsbld-serve` is \
+                    `dnsbld serve` on a folder: it takes files unasked, holds them against the rules, and keeps copies of \
+                    them; the others are sent SIGHUP. Stolen is what the host of a virtual machine took of both cores.";
+
+fn report_taken(bench: &mut Bench, lists: &[Fixture; 3], taken: &[Taken]) -> io::Result<()> {
+    let line = |taken: &Taken| {
+        format!(
+            "{}\t{}\t{}\t{}",
+            taken.turn,
+            taken.server,
+            lists[taken.number].name,
+            cells(std::slice::from_ref(taken))
+        )
+    };
+    let raw: Vec<String> = taken.iter().map(line).collect();
+    bench.report.raw("replacements.tsv", &format!("turn\tserver\tlist\t{TAKEN_COLUMNS}"), &raw)?;
+    let (mut table, mut unseen) = (Vec::new(), Vec::new());
+    for name in SERVERS {
+        for (number, list) in lists.iter().enumerate() {
+            let these = taken.iter().filter(|taken| taken.server == name && taken.number == number);
+            let these: Vec<Taken> = these.cloned().collect();
+            table.push(format!("{name}\t{}\t{}", list.name, cells(&these)));
+            if these.iter().any(|taken| taken.delays_ms.len() < REPLACEMENTS) {
+                unseen.push(format!("{name}, {}", list.name));
+            }
+        }
+    }
+    let columns = format!("server\tlist\t{}", TAKEN_COLUMNS.replace('_', " "));
+    bench.report.table("Answers under reloads", &columns, &table, ANSWERS_NOTE)?;
+    if unseen.is_empty() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("not every replacement was seen in answers: {}", unseen.join("; "))))
+}
+
+const ANSWERS_NOTE: &str = "During the storms. Each list's two copies have a value of their own; an answer with another one is \
                             wrong above. Back: answers from the old data after the first from the new. The time counts from \
                             the rename until the first answer from the new data arrived.";
 
 fn storm_time(twins: &[Twins]) -> Duration {
-    REPLACE_EVERY * (REPLACEMENTS * twins.len() + 2) as u32
+    REPLACE_EVERY * (REPLACEMENTS * twins.len() + 1) as u32
 }
 
-/// What a storm came to.
-struct Storm {
-    row: Row,
-    most_mib: f64,
-    /// When the lists were replaced, in turn.
-    replaced: Vec<SystemTime>,
-}
-
-/// What answers told of one list.
+/// What answers told of one list in a turn.
+#[derive(Clone)]
 struct Taken {
+    turn: usize,
+    server: &'static str,
+    /// Of the list.
+    number: usize,
     /// How many had the value of each copy.
     answers: [usize; 2],
     went_back: usize,
@@ -191,16 +273,21 @@ struct Taken {
     delays_ms: Vec<f64>,
 }
 
-impl Storm {
-    /// What answers told of that list.
-    fn taken(&mut self, number: usize, twins: &[Twins]) -> Taken {
+impl Taken {
+    /// Out of all that was told, in the order in which it arrived, and the times at which the lists were replaced in turn.
+    fn new(
+        turn: usize,
+        server: &'static str,
+        number: usize,
+        twins: &[Twins],
+        told: &[Told],
+        replaced: &[SystemTime],
+    ) -> Self {
         let values = twins[number].values;
-        let told = &mut self.row.outcome.told;
-        told.sort_unstable_by_key(|told| told.arrived);
         let told: Vec<&Told> = told.iter().filter(|told| values.contains(&told.value)).collect();
         let answers = values.map(|value| told.iter().filter(|told| told.value == value).count());
-        let mut taken = Taken { answers, went_back: 0, delays_ms: Vec::new() };
-        let replaced: Vec<SystemTime> = self.replaced.iter().copied().skip(number).step_by(twins.len()).collect();
+        let mut taken = Self { turn, server, number, answers, went_back: 0, delays_ms: Vec::new() };
+        let replaced: Vec<SystemTime> = replaced.iter().copied().skip(number).step_by(twins.len()).collect();
         for (turn, &at) in replaced.iter().enumerate() {
             let until = |end: &SystemTime| told.partition_point(|told| told.arrived < *end);
             let these = &told[until(&at)..replaced.get(turn + 1).map_or(told.len(), until)];
@@ -213,17 +300,25 @@ impl Storm {
     }
 }
 
-impl Taken {
-    const COLUMNS: &str = "answers_from_one_copy\tfrom_the_other\treplacements_seen\tback\tms_until_seen\tlongest";
+const TAKEN_COLUMNS: &str = "answers_from_one_copy\tfrom_the_other\treplacements_seen\tback\tms_until_seen\tlongest";
 
-    fn cells(&self) -> String {
-        let ([one, other], back, seen) = (self.answers, self.went_back, self.delays_ms.len());
-        let longest = self.delays_ms.iter().copied().fold(0.0, f64::max);
-        format!("{one}\t{other}\t{seen}\t{back}\t{:.0}\t{longest:.0}", median(self.delays_ms.iter().copied()))
-    }
+/// What several turns of one list came to together.
+fn cells(taken: &[Taken]) -> String {
+    let [one, other] = [0, 1].map(|copy| taken.iter().map(|taken| taken.answers[copy]).sum::<usize>());
+    let back: usize = taken.iter().map(|taken| taken.went_back).sum();
+    let delays_ms: Vec<f64> = taken.iter().flat_map(|taken| taken.delays_ms.iter().copied()).collect();
+    let (seen, longest) = (delays_ms.len(), delays_ms.iter().copied().fold(0.0, f64::max));
+    format!("{one}\t{other}\t{seen}\t{back}\t{:.0}\t{longest:.0}", median(delays_ms))
 }
 
-fn under_storm(server: &Server, questions: &[Question], twins: &[Twins], time: Duration) -> io::Result<Storm> {
+/// The turn, and when the lists were replaced in it.
+fn under_storm(
+    server: &Server,
+    questions: &[Question],
+    twins: &[Twins],
+    time: Duration,
+) -> io::Result<(Turn, Vec<SystemTime>)> {
+    let before_ms = stolen_ms()?;
     let count = REPLACEMENTS * twins.len();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -253,6 +348,9 @@ fn under_storm(server: &Server, questions: &[Question], twins: &[Twins], time: D
         let replaced = replacing.join().unwrap_or_else(|_| Err(panicked()))?;
         let most_mib = watching.join().unwrap_or_else(|_| Err(panicked()))?;
         // Looking now and then misses the peak; the kernel does not, but knows nothing of processes that are gone.
-        Ok(Storm { row: row?, most_mib: most_mib.max(server.memory_mib("VmHWM")?), replaced })
+        let most_mib = most_mib.max(server.memory_mib("VmHWM")?);
+        let mut row = row?;
+        row.what = "storm".into();
+        Ok((Turn { row, most_mib, stolen_ms: stolen_ms()? - before_ms }, replaced))
     })
 }

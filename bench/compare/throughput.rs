@@ -63,16 +63,17 @@ pub(crate) fn echoed(questions: &[Question]) -> Vec<Question> {
 }
 
 fn report(bench: &mut Bench, lists: &[Fixture], rows: &[Row]) -> io::Result<()> {
-    let bars = |what: fn(&Row) -> f64| -> Vec<(String, f64)> {
-        let bar =
-            |list: &Fixture, server| (format!("{} {server}", list.name), median(of(rows, server, &list.name, what)));
-        lists.iter().flat_map(|list| SERVERS.map(|server| bar(list, server))).collect()
-    };
+    let of = |(list, server): (&Fixture, &str), what: fn(&Row) -> f64| median(of(rows, server, &list.name, what));
+    let (mut rates, mut costs) = (Vec::new(), Vec::new());
+    for bar in lists.iter().flat_map(|list| SERVERS.map(|server| (list, server))) {
+        let label = format!("{} {}", bar.0.name, bar.1);
+        rates.push((label.clone(), of(bar, |row| row.outcome.per_second())));
+        costs.push((label, [of(bar, Row::user_us), of(bar, Row::system_us)]));
+    }
     let lines: Vec<String> = rows.iter().map(Row::line).collect();
     bench.report.raw("throughput.tsv", Row::COLUMNS, &lines)?;
-    let rates = bars(|row| row.outcome.per_second());
-    bench.report.bars("throughput.svg", "queries answered a second, one core, closed loop", &rates)?;
-    bench.report.bars("cpu.svg", "microseconds of processor time a query", &bars(Row::cpu_us))?;
+    bench.report.bars("throughput.svg", &[("queries answered a second, one core, closed loop", &rates)])?;
+    bench.report.stacked("cpu.svg", ("microseconds of processor time a query: user + system", &costs))?;
     let table = table(lists, &SERVERS, ECHO_ONE, rows);
     bench.report.table("Throughput and processor time", &columns(ECHO_ONE), &table, NOTE)
 }

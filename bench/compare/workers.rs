@@ -12,10 +12,9 @@ use crate::{
     generator::ask_at_once,
     report::{median, paired_ratio},
     server::Server,
-    servers::{OURS, SERVER_CORE},
+    servers::{BOTH_CORES, OURS, SERVER_CORE},
 };
 
-const BOTH_CORES: &str = "0,1";
 /// Rounds of a turn, so that ticks of the clock of processor time do not count.
 const ROUNDS: usize = 40;
 /// Queries of each source port: their answers fit into its receive buffer.

@@ -8,7 +8,7 @@
 //! which in an open loop notes when each answer arrived.
 
 use std::{
-    io,
+    fmt, io,
     mem::zeroed,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
@@ -53,6 +53,15 @@ pub(crate) enum Pace {
     Closed(usize),
     /// So many a second.
     Open(f64),
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(window) => write!(to, "closed {window}"),
+            Self::Open(rate) => write!(to, "open {rate}"),
+        }
+    }
 }
 
 /// What became of the queries.

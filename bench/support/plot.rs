@@ -7,33 +7,69 @@ const COLOURS: [&str; 6] = ["#3b6ea5", "#8a8a8a", "#c76b29", "#5a9a4a", "#8e5aa8
 /// A line of a plot: its name, and its points.
 pub(crate) type Series = (String, Vec<(f64, f64)>);
 
-/// Bars, one below the other. Those of one server have one colour; the server's name is the label's last word.
-pub(crate) fn bars(title: &str, bars: &[(String, f64)]) -> String {
-    const LEFT: usize = 250;
-    const WIDE: f64 = 360.0;
-    const HIGH: usize = 22;
-    let most = bars.iter().map(|(_, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
+/// Bars of one sort: what they show, and the bars themselves. The last word of a bar's label is the server's name.
+pub(crate) type Group<'a> = (&'a str, &'a [(String, f64)]);
+
+/// Bars of two pieces each: what they show, and the bars themselves.
+pub(crate) type Stack<'a> = (&'a str, &'a [(String, [f64; 2])]);
+
+const LEFT: usize = 250;
+const WIDE: f64 = 360.0;
+const HIGH: usize = 22;
+
+/// Bars, one below the other; each group has a title and a scale of its own. Those of one server have one colour.
+pub(crate) fn bars(groups: &[Group<'_>]) -> String {
     let mut servers: Vec<&str> = Vec::new();
-    let mut svg = begin(title, 700, HIGH * (bars.len() + 2));
-    for (index, (label, value)) in bars.iter().enumerate() {
-        let (y, wide) = (HIGH * (index + 1) + 6, value / most * WIDE);
-        let server = label.rsplit(' ').next().unwrap_or_default();
-        let place = servers.iter().position(|known| *known == server).unwrap_or_else(|| {
-            servers.push(server);
-            servers.len() - 1
-        });
-        let (fill, text_y, text_x) = (COLOURS[place % COLOURS.len()], y + 13, LEFT as f64 + wide + 6.0);
-        writeln!(
-            svg,
-            "<text x=\"10\" y=\"{text_y}\">{label}</text>\
-             <rect x=\"{LEFT}\" y=\"{y}\" width=\"{wide:.1}\" height=\"{}\" fill=\"{fill}\"/>\
-             <text x=\"{text_x:.1}\" y=\"{text_y}\">{}</text>",
-            HIGH - 5,
-            number(*value)
-        )
-        .expect("in memory");
+    let (mut svg, mut top) = (String::new(), 0);
+    for (title, bars) in groups {
+        let most = bars.iter().map(|(_, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
+        heading(&mut svg, top, title);
+        for (index, (label, value)) in bars.iter().enumerate() {
+            bar(&mut svg, top + HIGH * (index + 1), label, &[*value], most, colour(&mut servers, label));
+        }
+        top += HIGH * (bars.len() + 2);
+    }
+    begin(700, top) + &svg + "</svg>\n"
+}
+
+/// The same with bars of two pieces, the second of them pale.
+pub(crate) fn stacked((title, bars): Stack<'_>) -> String {
+    let mut servers: Vec<&str> = Vec::new();
+    let most = bars.iter().map(|(_, pieces)| pieces.iter().sum()).fold(f64::MIN_POSITIVE, f64::max);
+    let mut svg = begin(700, HIGH * (bars.len() + 2));
+    heading(&mut svg, 0, title);
+    for (index, (label, pieces)) in bars.iter().enumerate() {
+        bar(&mut svg, HIGH * (index + 1), label, pieces, most, colour(&mut servers, label));
     }
     svg + "</svg>\n"
+}
+
+/// The colour of a label's server.
+fn colour<'a>(servers: &mut Vec<&'a str>, label: &'a str) -> &'static str {
+    let server = label.rsplit(' ').next().unwrap_or_default();
+    let place = servers.iter().position(|known| *known == server).unwrap_or_else(|| {
+        servers.push(server);
+        servers.len() - 1
+    });
+    COLOURS[place % COLOURS.len()]
+}
+
+/// A bar, each piece paler than the one before.
+fn bar(svg: &mut String, top: usize, label: &str, pieces: &[f64], most: f64, fill: &str) {
+    let (y, mut x, mut opacity) = (top + 6, LEFT as f64, 1.0);
+    let text_y = y + 13;
+    write!(svg, "<text x=\"10\" y=\"{text_y}\">{label}</text>").expect("in memory");
+    for piece in pieces {
+        let (wide, high) = (piece / most * WIDE, HIGH - 5);
+        write!(
+            svg,
+            "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{wide:.1}\" height=\"{high}\" fill=\"{fill}\" fill-opacity=\"{opacity}\"/>"
+        )
+        .expect("in memory");
+        (x, opacity) = (x + wide, opacity / 2.0);
+    }
+    let words: Vec<String> = pieces.iter().map(|piece| number(*piece)).collect();
+    writeln!(svg, "<text x=\"{:.1}\" y=\"{text_y}\">{}</text>", x + 6.0, words.join(" + ")).expect("in memory");
 }
 
 /// Lines over a logarithmic axis; upwards it begins at zero.
@@ -47,7 +83,8 @@ pub(crate) fn lines(title: &str, across: &str, series: &[Series]) -> String {
     let most = points().map(|(_, y)| *y).fold(f64::MIN_POSITIVE, f64::max) * 1.1;
     let x = |value: f64| LEFT + (value / first).log10() / (last / first).log10().max(f64::MIN_POSITIVE) * WIDE;
     let y = |value: f64| TOP + HIGH - value / most * HIGH;
-    let mut svg = begin(title, 700, (TOP + HIGH) as usize + 50);
+    let mut svg = begin(700, (TOP + HIGH) as usize + 50);
+    heading(&mut svg, 0, title);
     for step in 0..=4 {
         let value = most * f64::from(step) / 4.0;
         let (at, right) = (y(value), LEFT + WIDE);
@@ -84,11 +121,15 @@ pub(crate) fn lines(title: &str, across: &str, series: &[Series]) -> String {
     svg + "</svg>\n"
 }
 
-fn begin(title: &str, wide: usize, high: usize) -> String {
+fn begin(wide: usize, high: usize) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide}\" height=\"{high}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"{wide}\" height=\"{high}\" fill=\"white\"/>\n<text x=\"10\" y=\"18\">{title}</text>\n"
+         <rect width=\"{wide}\" height=\"{high}\" fill=\"white\"/>\n"
     )
+}
+
+fn heading(svg: &mut String, top: usize, title: &str) {
+    writeln!(svg, "<text x=\"10\" y=\"{}\">{title}</text>", top + 18).expect("in memory");
 }
 
 fn number(value: f64) -> String {

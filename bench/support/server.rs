@@ -86,6 +86,11 @@ impl Server {
         Ok(String::from_utf8_lossy(&octets).into_owned())
     }
 
+    /// The id of the process that was started.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: libc::c_int) -> io::Result<()> {
         kill(self.child.id(), signal)
@@ -150,7 +155,7 @@ fn field(stat: &str, index: usize) -> Option<f64> {
 }
 
 #[allow(unsafe_code, reason = "kill")]
-fn kill(id: u32, signal: libc::c_int) -> io::Result<()> {
+pub(crate) fn kill(id: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: the call takes numbers. A child that was not waited for, and what descends from it, keeps its id.
     match unsafe { libc::kill(id.cast_signed(), signal) } {
         0 => Ok(()),
