@@ -113,6 +113,8 @@ pub struct Reloader {
     /// When it first looked.
     began: Option<Instant>,
     clock: SetClock,
+    /// Somebody set the clock while files were read, which the next look is to deal with.
+    was_set_meanwhile: bool,
     live_slots: LiveSlots,
 }
 
@@ -137,6 +139,7 @@ impl Reloader {
             unkept: VecDeque::new(),
             began: None,
             clock: SetClock::default(),
+            was_set_meanwhile: false,
             live_slots: LiveSlots::default(),
         }
     }
@@ -206,7 +209,10 @@ impl Reloader {
         self.has_left_large = false;
         self.settings.options.now_s = now_s;
         let has_changed = self.list(accepted) && self.has_other_specs();
-        let is_clock_set = self.was_clock_set(now_s, at);
+        let is_clock_set = self.was_clock_set(now_s, at) | std::mem::take(&mut self.was_set_meanwhile);
+        if is_clock_set {
+            warn!("the clock was set: datasets with lifetimes, and what was refused, are loaded again");
+        }
         let stale = self.stale(at, occasion, is_clock_set);
         let mut report = ReloadReport::default();
         let groups = if is_first { VecDeque::from([stale]) } else { small_first(stale) };
@@ -227,8 +233,11 @@ impl Reloader {
     /// datasets that was. While others are read, a large one waits for them, or the next small one would wait for it.
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
+        let at = Instant::now();
+        // A clock that is right again by the next look leaves what is judged by it here as it was judged.
+        self.was_set_meanwhile |= self.was_clock_set(now_s, at);
         let has_changed = self.list(&[]) && self.has_other_specs();
-        let mut stale = self.stale(Instant::now(), occasion, false);
+        let mut stale = self.stale(at, occasion, false);
         if !self.busy.is_empty() {
             let all = stale.len();
             stale.retain(is_small);
@@ -365,11 +374,7 @@ impl Reloader {
     /// that were taken for the future may be past.
     fn was_clock_set(&mut self, now_s: u64, at: Instant) -> bool {
         let began = *self.began.get_or_insert(at);
-        let was_set = self.clock.was_set(now_s, at.duration_since(began).as_secs());
-        if was_set {
-            warn!("the clock was set: datasets with lifetimes, and what was refused, are loaded again");
-        }
-        was_set
+        self.clock.was_set(now_s, at.duration_since(began).as_secs())
     }
 
     /// Decides whether new data go live; returns the rules that they break though they do, in words.

@@ -71,6 +71,32 @@ fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
 }
 
 #[test]
+fn what_was_judged_by_a_clock_that_was_wrong_only_meanwhile_is_judged_again() {
+    const NOW_S: u64 = 1_800_000_000;
+    for (meanwhile_s, again) in [(NOW_S, 0), (NOW_S + 86_400, 1)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut reloader, file) = reloader(&folder, &["hosts", "small"]);
+        let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).expect("written");
+        write("hosts", "127.0.0.2\n");
+        write("small", "127.0.0.2\n");
+        reloader.reload(NOW_S);
+        fs::remove_file(&file).expect("removed");
+        make_pipe(&file);
+        let mut beside = 0;
+        reloader.look_at((NOW_S, Instant::now()), Occasion::Command(&[]), &mut |reloader| {
+            if beside == 0 {
+                write("small", &format!("127.0.0.2\n192.0.2.1 @ until={}\n", NOW_S + 3_600));
+                beside = reloader.look_beside(meanwhile_s, Occasion::Command(&[]));
+                fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
+            }
+        });
+        assert_eq!(beside, 1);
+        let report = reloader.look_at((NOW_S, Instant::now()), Occasion::Interval, &mut |_| {});
+        assert_eq!(report.datasets.len(), again, "at {meanwhile_s}");
+    }
+}
+
+#[test]
 fn a_large_file_that_is_given_its_soa_beside_another_waits_for_that() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut reloader, file) = reloader(&folder, &["hosts", "large", "small"]);
