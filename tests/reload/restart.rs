@@ -1,7 +1,7 @@
 //! A server that starts finds something good to serve, whatever state its files are in and however the one before it ended.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -282,20 +282,20 @@ fn within_small_file_system(folder: &Path, before: &Path) -> Command {
     command("exec \"$@\"")
 }
 
-/// A server whose last good versions are kept in a file system that is small, and the folder of these as that server sees it.
-fn start_within_small_file_system(place: &Place, before: &Path) -> (Live, PathBuf) {
-    let mut command = within_small_file_system(&place.good(), before);
-    command.arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).arg("--state").arg(place.state());
+/// A server that has a file system that is small in that folder, and the folder as that server sees it.
+fn start_within_small_file_system(place: &Place, folder: &Path, state: &Path, before: &Path) -> (Live, PathBuf) {
+    let mut command = within_small_file_system(folder, before);
+    command.arg(env!("CARGO_BIN_EXE_dnsbld")).arg("serve").arg(place.zones()).arg("--state").arg(state);
     let live = Live::spawn(command, place);
     let root = Path::new("/proc").join(live.id().to_string()).join("root");
-    let good = root.join(place.good().strip_prefix("/").expect("whole"));
-    (live, good)
+    let seen = root.join(folder.strip_prefix("/").expect("whole"));
+    (live, seen)
 }
 
-/// Copies the kept versions from where a server sees them, which ends with the server.
-fn copy_kept(good: &Path, to: &Path) {
+/// Copies what is in such a folder, which ends with the server.
+fn copy_seen(seen: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
-    let copied = Command::new("cp").arg("-a").args([good, to]).status();
+    let copied = Command::new("cp").arg("-a").args([seen, to]).status();
     assert!(copied.expect("cp").success());
 }
 
@@ -309,7 +309,8 @@ fn a_full_file_system_keeps_what_was_good_and_takes_what_fits() {
     let (small, large) = (hosts(2_000, 2), hosts(40_000, 3));
     assert!(small.len() < 100_000 && large.len() > 300_000);
     place.drop_file(FILE, &small);
-    let (live, good) = start_within_small_file_system(&place, &before);
+    let start = |before: &Path| start_within_small_file_system(&place, &place.good(), &place.state(), before);
+    let (live, good) = start(&before);
     await_true("kept", || is_kept(&good, small.as_bytes()), || live.log());
 
     place.drop_file(FILE, &large);
@@ -318,15 +319,15 @@ fn a_full_file_system_keeps_what_was_good_and_takes_what_fits() {
     assert!(is_kept(&good, small.as_bytes()), "what was kept before is whole");
     let versions = fs::read_dir(&good).expect("a folder").flatten();
     assert_eq!(versions.count(), 1, "and nothing half beside it takes the room");
-    copy_kept(&good, &before);
+    copy_seen(&good, &before);
     drop(live);
 
     // A start on that disk: the file is whole, and served; then it is not, and what was kept is.
-    let (live, _) = start_within_small_file_system(&place, &before);
+    let (live, _) = start(&before);
     assert_eq!(value_of_all(&live, 40_000), "3");
     drop(live);
     place.drop_file(FILE, &large[..5_000]);
-    let (live, good) = start_within_small_file_system(&place, &before);
+    let (live, good) = start(&before);
     assert_eq!(value_of_all(&live, 2_000), "2", "{}", live.log());
     assert!(live.log().contains("the last good version is served instead"), "{}", live.log());
 
@@ -334,10 +335,74 @@ fn a_full_file_system_keeps_what_was_good_and_takes_what_fits() {
     place.drop_file(FILE, &packed);
     live.await_answer(NAME, "4", PATIENCE);
     await_true("kept", || is_kept(&good, &packed), || live.log());
-    copy_kept(&good, &before);
+    copy_seen(&good, &before);
     drop(live);
     // As a drop that the disk cut off.
     place.drop_file(FILE, "");
-    let (live, _) = start_within_small_file_system(&place, &before);
+    let (live, _) = start(&before);
     assert_eq!(value_of_all(&live, 40_000), "4", "{}", live.log());
+}
+
+/// Lines of 16 octets behind a first one of 4, so that none ends where a page does.
+fn even_list(count: u32, value: u8) -> String {
+    let lines = hosts(count, value);
+    let mut lines = lines.lines();
+    let first = lines.next().expect("a value").to_owned() + "\n";
+    lines.fold(first, |text, line| text + &format!("{line:<15}\n"))
+}
+
+/// The zones, what is kept of them and the half of a drop share the disk.
+#[test]
+fn a_drop_that_ends_with_the_disk_costs_nothing() {
+    let place = Place::new();
+    let (before, state) = (place.at("before"), place.zone(".dnsbld"));
+    fs::create_dir(&before).expect("a folder");
+    fs::write(before.join(FILE), even_list(2_000, 2)).expect("written");
+    let start = || start_within_small_file_system(&place, &place.zones(), &state, &before);
+    let troubles = |live: &Live| {
+        let metrics = live.metrics();
+        let line = metrics.lines().find(|line| line.starts_with("dnsbld_zone_troubles{zone=\"bl.example\""));
+        line.and_then(|line| line.rsplit(' ').next()).unwrap_or_else(|| panic!("{metrics}")).to_owned()
+    };
+    let (live, zones) = start();
+    let good = zones.join(".dnsbld/good");
+    let is_kept = |value, count| is_kept(&good, even_list(count, value).as_bytes());
+    await_true("kept", || is_kept(2, 2_000), || live.log());
+
+    // The disk takes all of it, and has no room for the copy.
+    fs::write(zones.join(".aside"), even_list(10_000, 3)).expect("there is room");
+    fs::rename(zones.join(".aside"), zones.join(FILE)).expect("renamed");
+    live.await_answer(NAME, "3", PATIENCE);
+    live.await_words("its files are not kept for the next start: No space left on device");
+    assert_eq!(value_of_all(&live, 10_000), "3");
+    assert!(is_kept(2, 2_000) && troubles(&live) == "0", "{}", live.log());
+
+    // Aside it ends as well, and nothing happens.
+    let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+    let large = even_list(30_000, 4);
+    assert!(fs::write(zones.join(".aside"), &large).is_err_and(|error| is_full(&error)), "it has no end");
+    // In place it leaves what is more than before, and not all.
+    fs::remove_file(zones.join(".aside")).expect("removed");
+    assert!(fs::write(zones.join(FILE), &large).is_err_and(|error| is_full(&error)), "it has no end");
+    let left = fs::read_to_string(zones.join(FILE)).expect("there");
+    assert!(left.lines().count() > 10_000 && left.len() < large.len() && !left.ends_with('\n'), "{}", left.len());
+    live.await_words("ends in the middle of a line");
+    live.send(Signal::SIGHUP);
+    await_true("in trouble", || troubles(&live) == "1", || live.log());
+    assert_eq!(value_of_all(&live, 10_000), "3", "{}", live.log());
+    copy_seen(&zones, &before);
+    live.kill();
+
+    // A start on the disk that is full: nothing can be written there, and what was kept is served.
+    let (live, zones) = start();
+    assert_eq!(value_of_all(&live, 2_000), "2", "{}", live.log());
+    assert!(live.log().contains("the last good version is served instead"), "{}", live.log());
+    assert_eq!(troubles(&live), "1");
+    // With room again the next drop is well.
+    fs::write(zones.join(FILE), even_list(3_000, 5)).expect("there is room");
+    live.await_answer(NAME, "5", PATIENCE);
+    let good = zones.join(".dnsbld/good");
+    let wanted = even_list(3_000, 5);
+    await_true("kept", || super::live::is_kept(&good, wanted.as_bytes()), || live.log());
+    assert_eq!((value_of_all(&live, 3_000), troubles(&live)), ("5".to_owned(), "0".to_owned()));
 }
