@@ -3,7 +3,8 @@
 //! The server is stopped while it has the file open, and goes on when the file has changed; so there is no doubt that it did.
 
 use std::{
-    fs, thread,
+    fs::{self, File},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,7 @@ use super::{
     support::daemon::dnsbld,
 };
 
+const FILE: &str = "bl.example.ip4set";
 const COUNT: u32 = 60_000;
 /// A file may be read before anybody sees that it is open.
 const TRIES: u8 = 20;
@@ -74,7 +76,7 @@ fn await_all(live: &Live, zone: &str, before: &[&str], value: u8) {
 #[test]
 fn a_file_that_changes_while_it_is_read_is_read_again() {
     let place = Place::new();
-    place.drop_file("bl.example.ip4set", list(2));
+    place.drop_file(FILE, list(2));
     let live = start(&place);
     let mut before = 2;
     for turn in 1..=TRIES {
@@ -109,6 +111,49 @@ fn a_new_file_that_changes_while_it_is_read_is_not_served_until_it_is_quiet() {
         }
     }
     panic!("not once in {TRIES} tries was the file seen open while it was read\n{}", live.log());
+}
+
+/// As where a writer begins anew: what it had written so far ends with a line, and looks like a whole file to whoever reads on.
+#[test]
+fn a_file_that_shrinks_to_the_end_of_a_line_while_it_is_read_is_read_again() {
+    /// It must not be quiet for so long, or what is left of it is a whole file: 150 ms are promised.
+    const NOT_QUIET: Duration = Duration::from_millis(100);
+    let place = Place::new();
+    let path = place.zone(FILE);
+    place.drop_file(FILE, list(2));
+    let live = start(&place);
+    let mut before = 2;
+    for turn in 1..=TRIES {
+        let [first, second] = [10 * turn + 1, 10 * turn + 2];
+        let text = list(first);
+        let left = text[..text.len() / 3 * 2].rfind('\n').expect("a line") + 1;
+        place.drop_file(FILE, &text);
+        // The reader will meet the new end.
+        let is_before = |position: &u64| *position < left as u64;
+        let is_read = || !place.is_keeping() && live.positions_in(&path).iter().any(is_before);
+        let is_live = || live.ask(&host_name(0, "bl.example")) == first.to_string();
+        if live.stop_when(is_read, is_live) {
+            let file = File::options().write(true).open(&path).expect("opened");
+            file.set_len(left as u64).expect("shortened");
+            live.send(Signal::SIGCONT);
+            let mut seen_open = Instant::now();
+            while live.has_open(&path) {
+                seen_open = Instant::now();
+            }
+            fs::write(&path, list(second)).expect("written");
+            if seen_open.elapsed() < NOT_QUIET {
+                await_all(&live, "bl.example", &[&before.to_string()], second);
+                assert!(live.log().contains(WORDS), "{}", live.log());
+                assert!(live.tell(&["status"]).0, "{}", live.status());
+                return;
+            }
+            live.await_answer("1.2.0.192.bl.example", &second.to_string(), PATIENCE);
+            before = second;
+        } else {
+            before = first;
+        }
+    }
+    panic!("not once in {TRIES} tries did the file shrink while it was read\n{}", live.log());
 }
 
 /// A first start copies each file for the next one, which takes a disk seconds where there are many.

@@ -1,7 +1,7 @@
 //! A server on a folder of its own, ended by its id when the test is over.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirEntry, File},
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
@@ -131,9 +131,33 @@ impl Live {
 
     /// Whether it has that very file open: it is being loaded, or copied.
     pub(crate) fn has_open(&self, file: &Path) -> bool {
+        !self.positions_in(file).is_empty()
+    }
+
+    /// How far it has come in each opening of that very file.
+    pub(crate) fn positions_in(&self, file: &Path) -> Vec<u64> {
         let file = fs::canonicalize(file).expect("a file");
-        let open = fs::read_dir(format!("/proc/{}/fd", self.id())).expect("its files").flatten();
-        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
+        let process = PathBuf::from(format!("/proc/{}", self.id()));
+        let position = |entry: DirEntry| {
+            fs::read_link(entry.path()).ok().filter(|path| *path == file)?;
+            let info = fs::read_to_string(process.join("fdinfo").join(entry.file_name())).ok()?;
+            info.strip_prefix("pos:")?.lines().next()?.trim().parse().ok()
+        };
+        let open = fs::read_dir(process.join("fd")).expect("its files").flatten();
+        open.filter_map(position).collect()
+    }
+
+    /// The names of its threads, as long as they are, with their niceness and policy.
+    pub(crate) fn threads(&self) -> Vec<(String, i32, u32)> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).expect("threads").flatten();
+        let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+        let thread = |stat: String| {
+            let (name, fields) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).expect("a name");
+            let fields: Vec<&str> = fields.split_whitespace().collect();
+            let number = |index: usize| fields[index].parse::<i32>().expect("a number");
+            (name.to_owned(), number(16), number(38).cast_unsigned())
+        };
+        stats.map(thread).collect()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
