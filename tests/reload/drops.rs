@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, UdpSocket},
+    net::Ipv4Addr,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::Command,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -15,10 +15,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     live::{Live, PATIENCE, PROMPT, Place, append, gzip, host_name, hosts},
-    support::{
-        daemon::{dnsbld, program},
-        message::Query,
-    },
+    support::daemon::{dnsbld, program},
 };
 
 const NAME: &str = "1.0.0.10.bl.example";
@@ -73,11 +70,12 @@ fn files_go_live_however_they_come() {
     println!("slowest: {slowest:?}");
 }
 
-/// `deploy/reload.md`: live within two seconds, unasked. Of a few drops the best counts, since this machine may be busy with others.
+/// `deploy/reload.md`: live within two seconds, unasked. This machine may be busy with others, so it may take some drops until most
+/// are in time; of a server that is late itself most never are.
 #[test]
 fn a_small_file_is_live_within_two_seconds() {
     const PROMISED: Duration = Duration::from_secs(2);
-    const DROPS: u8 = 5;
+    const DROPS: u8 = 20;
     let place = Place::new();
     place.drop_file(FILE, hosts(3, 2));
     // Looked at once a day: nobody but the kernel can tell that there is something new.
@@ -86,12 +84,13 @@ fn a_small_file_is_live_within_two_seconds() {
     for value in 3..3 + DROPS {
         place.drop_file(FILE, hosts(3, value)); // the rename is the last thing it does
         took.push(live.await_answer(NAME, &value.to_string(), PATIENCE));
-        if took.last() < Some(&PROMISED) {
+        let last = took.last_chunk::<5>();
+        if last.is_some_and(|last| last.iter().filter(|took| **took < PROMISED).count() >= 4) {
             println!("after {took:?}");
             return;
         }
     }
-    panic!("not one of {DROPS} drops was live within {PROMISED:?}: {took:?}\n{}", live.log());
+    panic!("no four of five drops were live within {PROMISED:?}: {took:?}\n{}", live.log());
 }
 
 #[test]
@@ -351,44 +350,6 @@ fn a_signal_reloads_at_once_what_is_still_written() {
     assert!(is_live, "not before the writer was done\n{}", live.log());
 }
 
-#[test]
-fn datasets_are_loaded_side_by_side() {
-    const COUNT: u32 = 200_000;
-    const TRIES: u8 = 20;
-    if thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
-        println!("skipped: there is one core, so one dataset is loaded after the other");
-        return;
-    }
-    let place = Place::new();
-    let files = ["one.example.ip4set", "two.example.ip4set"];
-    for file in files {
-        place.drop_file(file, hosts(3, 1));
-    }
-    let live = Live::start(&place, &["--check", "1d"]);
-    for file in files {
-        place.await_kept(file);
-    }
-    for value in 2..2 + TRIES {
-        let text = hosts(COUNT, value);
-        for file in files {
-            fs::write(place.at(file), &text).expect("written");
-        }
-        for file in files {
-            fs::rename(place.at(file), place.zone(file)).expect("renamed");
-        }
-        // One file is copied at a time, so neither of two is.
-        let are_open = || files.iter().all(|file| live.has_open(&place.zone(file)));
-        let is_live = || live.ask("1.0.0.10.two.example") == value.to_string();
-        if live.stop_when(are_open, is_live) {
-            live.send(Signal::SIGCONT);
-            live.await_answer("1.0.0.10.one.example", &value.to_string(), PATIENCE);
-            live.await_answer("1.0.0.10.two.example", &value.to_string(), PATIENCE);
-            return;
-        }
-    }
-    panic!("not once in {TRIES} tries were both files open\n{}", live.log());
-}
-
 /// To metrics, a file that may not be opened is as missing as one that is not there; the text tells which.
 #[test]
 fn a_file_that_may_not_be_opened() {
@@ -417,115 +378,6 @@ fn a_file_that_may_not_be_opened() {
     fs::set_permissions(place.zone(FILE), fs::Permissions::from_mode(0o644)).expect("opened");
     assert!(live.tell(&["reload"]).0);
     assert_eq!(live.ask(NAME), "3");
-    assert!(live.tell(&["status"]).0, "{}", live.status());
-}
-
-/// The thread that loads gives way to those that answer.
-#[test]
-fn files_are_loaded_at_low_priority() {
-    let place = Place::new();
-    place.drop_file(FILE, hosts(3, 2));
-    let live = Live::start(&place, &[]);
-    let niceness = |task: &Path| {
-        let stat = fs::read_to_string(task.join("stat")).ok()?;
-        let (name, fields) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).expect("a name");
-        let value = fields.split_whitespace().nth(16).expect("a field").parse().expect("a number");
-        Some((name.to_owned(), value))
-    };
-    let tasks = || fs::read_dir(format!("/proc/{}/task", live.id())).expect("threads").flatten();
-    let mut nice: Vec<(String, i32)> = Vec::new();
-    // Threads take their names when they first run.
-    let deadline = Instant::now() + PROMPT;
-    while nice.iter().filter(|(name, _)| name.contains("reload") || name.contains("udp")).count() < 2 {
-        assert!(Instant::now() < deadline, "{nice:?}");
-        thread::sleep(Duration::from_millis(10));
-        nice = tasks().filter_map(|task| niceness(&task.path())).collect();
-    }
-    let of = |word: &str| nice.iter().find(|(name, _)| name.contains(word)).map(|(_, value)| *value);
-    assert_eq!((of("reload"), of("udp")), (Some(10), Some(0)), "{nice:?}");
-}
-
-#[test]
-fn no_query_is_lost_while_files_are_replaced() {
-    const COUNT: u32 = 100_000;
-    let place = Place::new();
-    place.drop_file(FILE, hosts(COUNT, 2));
-    let live = Live::start(&place, &[]);
-    let (is_over, asked, address) = (AtomicBool::new(false), AtomicU64::new(0), live.address());
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-            socket.connect(address).expect("connected");
-            socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-            let mut reply = [0; 512];
-            for number in 0u32.. {
-                let mut query = Query::new(&host_name(number.wrapping_mul(7_919) % COUNT, "bl.example"), 1);
-                query.id = number as u16;
-                socket.send(&query.octets()).expect("sent");
-                let length = socket.recv(&mut reply).expect("a query was lost");
-                let (value, wanted_id) = (reply[length - 1], (number as u16).to_be_bytes());
-                assert_eq!(reply[..2], wanted_id, "an answer to another question");
-                assert_eq!(reply[3] & 0xf, 0, "listed before and after, and not between");
-                assert!(matches!(value, 2 | 3), "neither the old nor the new: {value}");
-                asked.fetch_add(1, Ordering::Relaxed);
-                if is_over.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-        });
-        for round in 0..6u8 {
-            let value = 3 - round % 2;
-            place.drop_file(FILE, hosts(COUNT, value));
-            live.await_answer(&host_name(COUNT - 1, "bl.example"), &value.to_string(), PATIENCE);
-        }
-        is_over.store(true, Ordering::Relaxed);
-    });
-    println!("{} queries answered", asked.load(Ordering::Relaxed));
-    assert!(asked.load(Ordering::Relaxed) > 1_000);
-}
-
-/// Whether it waits is told by which of them the log names first: had it waited, that would be the large one, also if both went
-/// live at once. Where others have the processor, the large one may be done before the small one is noticed, but not each time.
-#[test]
-fn a_small_file_does_not_wait_for_a_large_one() {
-    const LARGE: &str = "a-large.example.dnset";
-    const TRIES: u8 = 5;
-    let names = |value: u8| {
-        let lines = (0..800_000_u32)
-            .fold(String::new(), |lines, number| lines + &format!("name{number}.{}.test\n", number % 977));
-        format!(":{value}:\n{lines}")
-    };
-    let place = Place::new();
-    place.drop_file(LARGE, names(2));
-    place.drop_file(FILE, hosts(3, 2));
-    let live = Live::start(&place, &["--check", "1d"]);
-    let is_large = |value: u8| live.ask("name7.7.test.a-large.example") == value.to_string();
-    assert!(is_large(2) && live.ask(NAME) == "2");
-    let is_small_first = |value: u8| {
-        live.await_answer(NAME, &value.to_string(), PATIENCE);
-        super::live::await_true("the large one is live", || is_large(value), || live.log());
-        let log = live.log();
-        let [small, large] = ["bl.example", "a-large.example"].map(|zone| log.rfind(&format!("zone {zone}: ")));
-        small < large
-    };
-    let while_it_is_read = |value: u8| {
-        place.drop_file(LARGE, names(value));
-        let is_caught = live.stop_when(|| live.has_open(&place.zone(LARGE)), || is_large(value));
-        place.drop_file(FILE, hosts(3, value));
-        if is_caught {
-            live.send(Signal::SIGCONT);
-        }
-        is_small_first(value)
-    };
-    assert!((3..3 + TRIES).any(while_it_is_read), "{}", live.log());
-    // What comes while that is copied to the state folder does not wait either, nor does one that comes together with it.
-    let together = |value: u8| {
-        let large = names(value);
-        place.drop_file(FILE, hosts(3, value));
-        place.drop_file(LARGE, large);
-        is_small_first(value)
-    };
-    assert!((10..10 + TRIES).any(together), "{}", live.log());
     assert!(live.tell(&["status"]).0, "{}", live.status());
 }
 

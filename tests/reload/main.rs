@@ -10,6 +10,7 @@ mod changing;
 mod drops;
 mod kills;
 mod live;
+mod loading;
 mod memory;
 mod notes;
 mod refusals;
