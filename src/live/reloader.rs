@@ -226,6 +226,7 @@ impl Reloader {
             kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect(), now_s);
         }
         self.free_retired();
+        give_back_refused(&report);
         report
     }
 
@@ -245,6 +246,7 @@ impl Reloader {
         }
         let mut report = ReloadReport::default();
         self.load_in_turn(small_first(stale), (&[], has_changed), &mut report, &mut |_| {});
+        give_back_refused(&report);
         report.datasets.len()
     }
 
@@ -542,6 +544,13 @@ impl Reloader {
         }
         let zone = zone.map_or_else(|| ALL_ZONES.to_owned(), Name::to_string);
         format!("until you accept it: {command} {zone}")
+    }
+}
+
+/// Gives back the memory of what was loaded and does not go live: no old snapshot is freed after that.
+fn give_back_refused(report: &ReloadReport) {
+    if report.has_failures() {
+        memory::give_back();
     }
 }
 
