@@ -167,7 +167,7 @@ impl ValueReader {
     /// Takes over the values of a part that follows; returns which of these each of those is.
     pub(super) fn absorb(&mut self, later: Self) -> Vec<ValueId> {
         self.first_default = self.first_default.take().or(later.first_default);
-        self.builder.absorb(&later.builder)
+        self.builder.absorb(later.builder)
     }
 
     /// Octets of text so far.

@@ -11,9 +11,11 @@
 //! "See http://bl.example/$ now"  =  23 See http://bl.example/   0   4 ' now'
 //! ```
 
-use std::{hash::BuildHasher, net::Ipv4Addr};
+use std::{hash::BuildHasher, net::Ipv4Addr, ops::Range};
 
 use hashbrown::HashTable;
+
+use super::tight::{LARGE_LEN, push_tight};
 
 /// Longest character-string (RFC 1035 section 3.3).
 pub const STRING_MAX: usize = 255;
@@ -45,6 +47,19 @@ struct Span {
     start: u32,
     end: u32,
     has_places: bool,
+}
+
+impl Span {
+    /// The block of [`Texts`] that it lies in.
+    fn block(self) -> usize {
+        self.start as usize / BLOCK_LEN
+    }
+
+    /// Where in that.
+    fn in_block(self) -> Range<usize> {
+        let before = self.block() * BLOCK_LEN;
+        self.start as usize - before..self.end as usize - before
+    }
 }
 
 /// One part of a template.
@@ -176,6 +191,54 @@ impl Template {
     }
 }
 
+/// Most octets of texts that are kept while values are built: a loader refuses more.
+const KEPT_MAX: usize = 3 << 30;
+
+/// Octets of texts in a block: each goes back to the system by itself.
+const BLOCK_LEN: usize = 4 * LARGE_LEN;
+
+/// Texts as written. No text is in two blocks, and spans count as if each block were full.
+#[derive(Debug, Default)]
+struct Texts {
+    blocks: Vec<Vec<u8>>,
+    spans: Vec<Span>,
+}
+
+impl Texts {
+    fn get(&self, text: TextId) -> &[u8] {
+        let span = self.spans[text.0 as usize];
+        &self.blocks[span.block()][span.in_block()]
+    }
+
+    fn push(&mut self, text: &[u8]) -> TextId {
+        let Self { blocks, spans } = self;
+        let id = u32::try_from(spans.len()).expect("fewer texts than lines");
+        if blocks.last().is_none_or(|block| block.len() + text.len() > BLOCK_LEN) {
+            blocks.push(Vec::new());
+        }
+        let before = (blocks.len() - 1) * BLOCK_LEN;
+        let block = blocks.last_mut().expect("there is one now");
+        let start = u32::try_from(before + block.len()).expect("less than 4 GiB of text");
+        block.extend_from_slice(text);
+        let end = u32::try_from(before + block.len()).expect("less than 4 GiB of text");
+        push_tight(spans, Span { start, end, has_places: false });
+        TextId(id)
+    }
+
+    /// Gives away each text in turn, with its span to be changed, and frees each block when the next one is begun.
+    fn use_up(self, mut each: impl FnMut(&[u8], &mut Span)) -> Vec<Span> {
+        let Self { mut blocks, mut spans } = self;
+        let mut first = 0;
+        for span in &mut spans {
+            let (block, place) = (span.block(), span.in_block());
+            blocks[first..block].iter_mut().for_each(|used| *used = Vec::new());
+            first = block;
+            each(&blocks[block][place], span);
+        }
+        spans
+    }
+}
+
 /// Builds [`Values`], each distinct value and template once.
 ///
 /// Lines are interned with their text as written, and templates are made of those at the end: a `$1` may be defined after
@@ -183,7 +246,7 @@ impl Template {
 #[derive(Debug, Default)]
 pub struct ValuesBuilder {
     values: Vec<Value>,
-    texts: Vec<Box<[u8]>>,
+    texts: Texts,
     text_bytes: usize,
     /// The numbers of all values and texts, by what they are.
     known_values: HashTable<u32>,
@@ -198,7 +261,11 @@ impl ValuesBuilder {
     /// # Panics
     /// With 2^30 or more distinct values; the loader's limits are far below.
     pub fn intern(&mut self, address: Ipv4Addr, text: &[u8]) -> ValueId {
-        let value = Value { address, text: Some(self.text(text)) };
+        let text = self.text(text);
+        self.value(Value { address, text: Some(text) })
+    }
+
+    fn value(&mut self, value: Value) -> ValueId {
         let Self { values, known_values, hasher, .. } = self;
         let hash = hasher.hash_one(value);
         if let Some(&id) = known_values.find(hash, |&id| values[id as usize] == value) {
@@ -216,22 +283,25 @@ impl ValuesBuilder {
     }
 
     fn text(&mut self, text: &[u8]) -> TextId {
-        let Self { texts, known_texts, hasher, .. } = self;
+        let Self { texts, text_bytes, known_texts, hasher, .. } = self;
         let hash = hasher.hash_one(text);
-        if let Some(&id) = known_texts.find(hash, |&id| *texts[id as usize] == *text) {
+        if let Some(&id) = known_texts.find(hash, |&id| texts.get(TextId(id)) == text) {
             return TextId(id);
         }
-        let id = u32::try_from(texts.len()).expect("fewer texts than lines");
-        texts.push(text.into());
-        known_texts.insert_unique(hash, id, |&id| hasher.hash_one(&*texts[id as usize]));
-        self.text_bytes += text.len();
-        TextId(id)
+        let id = texts.push(if *text_bytes > KEPT_MAX { &[] } else { text });
+        known_texts.insert_unique(hash, id.0, |&id| hasher.hash_one(texts.get(TextId(id))));
+        *text_bytes += text.len();
+        id
     }
 
     /// Takes over the values of a part that was read beside this one; returns which of these each of those is.
-    pub fn absorb(&mut self, later: &Self) -> Vec<ValueId> {
-        let texts = later.values.iter().map(|value| value.text.map_or(&[][..], |text| &later.texts[text.0 as usize]));
-        later.values.iter().zip(texts).map(|(value, text)| self.intern(value.address, text)).collect()
+    pub fn absorb(&mut self, later: Self) -> Vec<ValueId> {
+        let Self { values, texts, known_values, known_texts, .. } = later;
+        drop((known_values, known_texts));
+        let mut ids = Vec::with_capacity(texts.spans.len());
+        texts.use_up(|text, _| ids.push(self.text(text)));
+        let here = |value: Value| Value { text: value.text.map(|text| ids[text.0 as usize]), ..value };
+        values.into_iter().map(|value| self.value(here(value))).collect()
     }
 
     /// Freezes what was built; `template` makes a template of a text as written.
@@ -239,17 +309,18 @@ impl ValuesBuilder {
     /// # Panics
     /// With 4 GiB of text or more; the loader's limits are far below.
     pub fn build(self, mut template: impl FnMut(&[u8]) -> Template) -> Values {
-        let mut spans = Vec::with_capacity(self.texts.len());
-        let mut octets = Vec::with_capacity(self.text_bytes + self.texts.len());
-        for text in self.texts {
-            let template = template(&text);
+        let Self { mut values, texts, text_bytes, known_values, known_texts, .. } = self;
+        drop((known_values, known_texts));
+        let mut octets = Vec::with_capacity(text_bytes + texts.spans.len());
+        let mut spans = texts.use_up(|text, span| {
+            let template = template(text);
             let start = u32::try_from(octets.len()).expect("less than 4 GiB of text");
             octets.extend_from_slice(&template.octets);
             let end = u32::try_from(octets.len()).expect("less than 4 GiB of text");
-            spans.push(Span { start, end, has_places: template.has_places });
-        }
+            *span = Span { start, end, has_places: template.has_places };
+        });
+        spans.shrink_to_fit();
         octets.shrink_to_fit();
-        let mut values = self.values;
         values.shrink_to_fit();
         // A text may turn out empty once its variables are known.
         for value in &mut values {
@@ -305,10 +376,35 @@ mod tests {
         let one = first.intern(Ipv4Addr::LOCALHOST, b"one");
         later.intern(Ipv4Addr::LOCALHOST, b"two");
         later.intern(Ipv4Addr::LOCALHOST, b"one");
-        assert_eq!(first.absorb(&later), [ValueId(1), one]);
+        assert_eq!(first.absorb(later), [ValueId(1), one]);
         let values = first.build(with_places);
         assert_eq!(values.len(), 2);
         assert_eq!(values.expand(values.text(ValueId(1)).expect("has a text"), b""), b"two");
+    }
+
+    #[test]
+    fn long_and_short_texts_of_many_blocks_stay_what_they_are() {
+        let text = |number: usize| format!("{number}{}", "x".repeat([0, 70, 40_000][number % 3])).into_bytes();
+        let [mut first, mut later] = [0, 100].map(|from| {
+            let mut builder = ValuesBuilder::default();
+            for number in from..from + 150 {
+                builder.intern(Ipv4Addr::LOCALHOST, &text(number));
+            }
+            builder
+        });
+        assert!(first.texts.blocks.len() > 5);
+        // A text may have two values.
+        let address = Ipv4Addr::new(127, 0, 0, 9);
+        let (one, other) = (first.intern(address, &text(2)), later.intern(address, &text(101)));
+        let ids = first.absorb(later);
+        assert_eq!((ids[0], ids[49]), (ValueId(100), ValueId(149)));
+        assert_eq!((one, ids[other.0 as usize]), (ValueId(150), ValueId(251)));
+        let values = first.build(with_places);
+        assert_eq!((values.len(), values.spans.len()), (252, 250));
+        for number in 0..250 {
+            let id = if number < 150 { ValueId(number as u32) } else { ids[number - 100] };
+            assert_eq!(values.expand(values.text(id).expect("has a text"), b""), text(number));
+        }
     }
 
     #[test]
