@@ -119,8 +119,10 @@ impl Draft {
 
     /// Takes over entries that follow, and what is set after them. Plain records are never read in parts.
     pub(super) fn absorb(&mut self, later: Self) {
-        let values = self.shared.values.absorb(later.shared.values);
-        self.shared.settings = later.shared.settings;
+        let Shared { settings, values, words } = later.shared;
+        drop(words);
+        let values = self.shared.values.absorb(values);
+        self.shared.settings = settings;
         match (&mut self.lines, later.lines) {
             (EntryLines::Addresses(lines), EntryLines::Addresses(later)) => lines.absorb(*later, &values),
             (EntryLines::Names(lines), EntryLines::Names(later)) => lines.absorb(*later, &values),
@@ -157,15 +159,16 @@ impl Draft {
     /// Freezes the dataset.
     pub(super) fn build(self, report: &mut Report) -> Result<Dataset, LoadError> {
         let Self { label, kind, shared, lines } = self;
-        let mut values = shared.values;
+        let Shared { settings, mut values, words } = shared;
+        drop(words);
         let entries = match lines {
             EntryLines::Addresses(lines) => Entries::Addresses(lines.build(&mut values, &label, report)),
             EntryLines::Names(lines) => Entries::Names(lines.build(&label, report)),
             EntryLines::Records(lines) => Entries::Records(lines.build()),
         };
         let default_value = (!matches!(entries, Entries::Records(_))).then(|| values.first_default_id());
-        let values = build_values(values, &shared.settings, &label, report)?;
-        Ok(Dataset { label: label.into(), kind, ttl_s: shared.settings.ttl_s, values, default_value, entries })
+        let values = build_values(values, &settings, &label, report)?;
+        Ok(Dataset { label: label.into(), kind, ttl_s: settings.ttl_s, values, default_value, entries })
     }
 }
 
