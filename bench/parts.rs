@@ -110,7 +110,7 @@ fn write(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Looking up an address in a set of as many, by itself.
+/// Looking up an address in a set of a million, by itself.
 #[divan::bench(args = ASKED)]
 fn find_host(bencher: Bencher<'_, '_>, asked: &str) {
     find_v4(bencher, 32, asked);
@@ -138,7 +138,7 @@ fn find_v4(bencher: Bencher<'_, '_>, length: u8, asked: &str) {
     bencher.counter(ItemsCount::new(LOOKUPS)).bench_local(|| asked.iter().filter(find).count());
 }
 
-/// Looking up a name in a set of as many, reading it from the wire included.
+/// Looking up a name in a set of a million, reading it from the wire included.
 #[divan::bench(args = ASKED)]
 fn find_name(bencher: Bencher<'_, '_>, asked: &str) {
     let name =

@@ -13,7 +13,7 @@ pub(crate) type Group<'a> = (&'a str, &'a [(String, f64)]);
 /// Bars of two pieces each: what they show, and the bars themselves.
 pub(crate) type Stack<'a> = (&'a str, &'a [(String, [f64; 2])]);
 
-const LEFT: usize = 250;
+const LEFT: usize = 340;
 const WIDE: f64 = 360.0;
 const HIGH: usize = 22;
 
@@ -29,14 +29,14 @@ pub(crate) fn bars(groups: &[Group<'_>]) -> String {
         }
         top += HIGH * (bars.len() + 2);
     }
-    begin(700, top) + &svg + "</svg>\n"
+    begin(790, top) + &svg + "</svg>\n"
 }
 
 /// The same with bars of two pieces, the second of them pale.
 pub(crate) fn stacked((title, bars): Stack<'_>) -> String {
     let mut servers: Vec<&str> = Vec::new();
     let most = bars.iter().map(|(_, pieces)| pieces.iter().sum()).fold(f64::MIN_POSITIVE, f64::max);
-    let mut svg = begin(700, HIGH * (bars.len() + 2));
+    let mut svg = begin(790, HIGH * (bars.len() + 2));
     heading(&mut svg, 0, title);
     for (index, (label, pieces)) in bars.iter().enumerate() {
         bar(&mut svg, HIGH * (index + 1), label, pieces, most, colour(&mut servers, label));

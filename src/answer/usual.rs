@@ -332,7 +332,8 @@ fn confirm(
     // Reading it again takes less than keeping it at hand for the few that are listed.
     let query = read(request)?;
     let mut reply = PlainReply::new(&query, room).ok()?;
-    add_record(query.qtype, hit, key, &mut reply)?;
+    let ttl_s = remaining_ttl_s(hit.ttl_s, zone.until_s, setting.world.now_s);
+    add_record(query.qtype, Hit { ttl_s, ..hit }, key, &mut reply)?;
     if !setting.world.policy.minimal
         && let Some(servers) = zone.servers(query.id())?
     {

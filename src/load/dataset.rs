@@ -15,14 +15,11 @@ use super::{
 use crate::zone::{
     dataset::{Dataset, Entries, Kind},
     ruling::{Claim, FOREVER_S, KeyRule, is_over},
-    values::{TEMPLATE_MAX, Template, ValueId, Values},
+    values::{TEMPLATE_MAX, TEXTS_MAX, Template, ValueId, Values},
 };
 
 /// How far in the future an entry's own time may lie, for clocks that differ.
 const AHEAD_MAX_S: u64 = 86_400;
-
-/// Most text of a dataset, templates included: their place is kept in 32 bits.
-const TEXT_MAX: usize = 3 << 30;
 
 /// What the line being read stands in.
 pub(super) struct Reading<'r> {
@@ -179,7 +176,7 @@ pub(super) fn build_values(
     label: &str,
     report: &mut Report,
 ) -> Result<Values, LoadError> {
-    if values.text_bytes() > TEXT_MAX {
+    if values.text_bytes() > TEXTS_MAX {
         return Err(LoadError::TooMuchText { label: label.to_owned() });
     }
     let mut total = 0;
@@ -190,9 +187,9 @@ pub(super) fn build_values(
             report.add(label, 0, text, Wrong { fault: Fault::LongText, at: 0, expected });
         }
         total += template.stored_len();
-        if total > TEXT_MAX { Template::default() } else { template }
+        if total > TEXTS_MAX { Template::default() } else { template }
     });
-    if total > TEXT_MAX { Err(LoadError::TooMuchText { label: label.to_owned() }) } else { Ok(values) }
+    if total > TEXTS_MAX { Err(LoadError::TooMuchText { label: label.to_owned() }) } else { Ok(values) }
 }
 
 impl Shared {

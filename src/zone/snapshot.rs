@@ -169,7 +169,7 @@ impl Content {
         context.now_s <= self.expires_s
     }
 
-    /// The end of all answers, as that of a lifetime: the first second in which the data may no longer be served.
+    /// The end of all that is listed, as that of a lifetime: the first second in which the data may no longer be served.
     #[inline]
     pub fn until_s(&self) -> u32 {
         u32::try_from(self.expires_s.saturating_add(1)).unwrap_or(FOREVER_S)
@@ -433,7 +433,7 @@ impl Snapshot {
     /// The zone whose apex is this whole name, in whatever case, if it is as usual and its data may be served.
     #[inline(always)]
     pub fn usual_at(&self, name: &[u8], now_s: u64) -> Option<&UsualZone> {
-        self.usual.get(self.by_apex.at(name)?)?.as_ref().filter(|zone| now_s <= zone.usual_until_s)
+        self.usual.get(self.by_apex.at(name)?)?.as_ref().filter(|zone| now_s <= zone.expires_s)
     }
 
     /// The zone of that name.

@@ -32,8 +32,10 @@ pub struct UsualZone {
     pub place: ZonePlace,
     /// What it lists.
     pub keys: KeySort,
-    /// After this second it is not as usual: its data will no longer be served before a TTL is over, or already are not.
-    pub usual_until_s: u64,
+    /// After this second its data are no longer to be served.
+    pub expires_s: u64,
+    /// The end of all that it lists, as that of a lifetime.
+    pub until_s: u32,
     /// Where its live listings are found.
     pub live_slot: u32,
     /// What is asked, in this order.
@@ -109,7 +111,8 @@ impl UsualZone {
         Some(Self {
             place: ZonePlace::new(place),
             keys,
-            usual_until_s: usual_until_s(content),
+            expires_s: content.expires_s,
+            until_s: content.until_s(),
             live_slot: zone.live_slot,
             datasets: content
                 .own_datasets()
@@ -122,15 +125,6 @@ impl UsualZone {
             servers: content.servers.as_ref().map_or(Servers::Few(Box::default()), Servers::new),
         })
     }
-}
-
-/// The last second in which what is told of a zone, for as long as its datasets say, does not outlive its data.
-fn usual_until_s(content: &Content) -> u64 {
-    if content.expires_s == u64::MAX {
-        return u64::MAX;
-    }
-    let longest_s = content.own_datasets().iter().map(|dataset| dataset.ttl_s).max().unwrap_or(0);
-    content.expires_s.saturating_sub(longest_s.saturating_sub(1).into())
 }
 
 /// Whether an address has such a label: a decimal octet, or a hexadecimal digit.

@@ -191,8 +191,9 @@ impl Template {
     }
 }
 
-/// Most octets of texts that are kept while values are built: a loader refuses more.
-const KEPT_MAX: usize = 3 << 30;
+/// Most octets of texts while values are built, and of templates: their places are kept in 32 bits, and count a block as full that
+/// has room for less than one more. Of texts beyond that only the sum is kept, and nothing can be built.
+pub const TEXTS_MAX: usize = 3 << 30;
 
 /// Octets of texts in a block: each goes back to the system by itself.
 const BLOCK_LEN: usize = 4 * LARGE_LEN;
@@ -213,7 +214,8 @@ impl Texts {
     fn push(&mut self, text: &[u8]) -> TextId {
         let Self { blocks, spans } = self;
         let id = u32::try_from(spans.len()).expect("fewer texts than lines");
-        if blocks.last().is_none_or(|block| block.len() + text.len() > BLOCK_LEN) {
+        // Not even an empty text begins where a block is full, for that is the next one's place.
+        if blocks.last().is_none_or(|block| block.len() + text.len() >= BLOCK_LEN) {
             blocks.push(Vec::new());
         }
         let before = (blocks.len() - 1) * BLOCK_LEN;
@@ -284,11 +286,15 @@ impl ValuesBuilder {
 
     fn text(&mut self, text: &[u8]) -> TextId {
         let Self { texts, text_bytes, known_texts, hasher, .. } = self;
+        if *text_bytes > TEXTS_MAX {
+            *text_bytes += text.len();
+            return TextId(0);
+        }
         let hash = hasher.hash_one(text);
         if let Some(&id) = known_texts.find(hash, |&id| texts.get(TextId(id)) == text) {
             return TextId(id);
         }
-        let id = texts.push(if *text_bytes > KEPT_MAX { &[] } else { text });
+        let id = texts.push(text);
         known_texts.insert_unique(hash, id.0, |&id| hasher.hash_one(texts.get(TextId(id))));
         *text_bytes += text.len();
         id
@@ -405,6 +411,22 @@ mod tests {
             let id = if number < 150 { ValueId(number as u32) } else { ids[number - 100] };
             assert_eq!(values.expand(values.text(id).expect("has a text"), b""), text(number));
         }
+    }
+
+    #[test]
+    fn an_empty_text_behind_a_full_block() {
+        let [mut first, mut later] = [0, 1].map(|len| {
+            let mut builder = ValuesBuilder::default();
+            builder.intern(Ipv4Addr::LOCALHOST, &vec![b'x'; BLOCK_LEN + len]);
+            builder.intern(Ipv4Addr::LOCALHOST, b"");
+            builder
+        });
+        first.intern(Ipv4Addr::LOCALHOST, &vec![b'y'; BLOCK_LEN]);
+        later.intern(Ipv4Addr::LOCALHOST, &vec![b'z'; BLOCK_LEN - 1]);
+        assert_eq!(first.absorb(later), [3, 1, 4].map(ValueId));
+        let values = first.build(with_places);
+        let len = |id| values.text(ValueId(id)).map_or(0, |text| values.expand(text, b"").len());
+        assert_eq!([0, 1, 2, 3, 4].map(len), [BLOCK_LEN, 0, BLOCK_LEN, BLOCK_LEN + 1, BLOCK_LEN - 1]);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Sparse {
         (at < end && self.low.get(at) == low).then_some(at)
     }
 
-    /// The last one before `position`, which may be right after all, and how many come before it.
+    /// The last one before `position`, which may be the end, and how many come before it.
     #[inline(never)]
     pub(super) fn last_before(&self, position: usize) -> Option<(usize, usize)> {
         let (high, low) = (position >> self.low.width(), self.low_part(position));
