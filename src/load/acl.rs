@@ -15,7 +15,7 @@ use super::{
     params,
     report::{Fault, Report},
     special::InForce,
-    value::ValueReader,
+    value::{GivenValue, ValueReader},
 };
 use crate::{
     wire::name::LABEL_MAX,
@@ -68,7 +68,7 @@ impl Actions {
         if let Some(action) = endless_keyword(&mut cursor, reading)? {
             self.default = DefaultAction::Keyword(action);
         } else {
-            let given = read_value(&mut cursor, reading)?;
+            let given = endless_value(&mut cursor, reading)?;
             self.values.set_default(given, true);
             self.default = DefaultAction::Listed;
         }
@@ -87,19 +87,32 @@ impl Actions {
             let expected = format!("`:{word}`; without the colon it is a text, and everything is listed with it");
             reading.remark(cursor.line(), cursor.wrong(Fault::Keyword, expected));
         }
-        let given = read_value(&mut cursor, reading)?;
+        let given = endless_value(&mut cursor, reading)?;
         Ok(Action::Listed(self.values.id(given)))
     }
 }
 
-/// Reads a keyword, and tells of parameters behind it or behind what stands in its place: whoever wrote them takes for granted that
-/// the line ends by itself.
+/// Reads a keyword, and tells of an end that is asked for behind it: whoever wrote that takes for granted that the line ends by
+/// itself.
 fn endless_keyword(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Result<Option<Action>, Wrong> {
     let found = keyword(cursor)?;
-    if let Some(wrong) = params::of_access(*cursor, found.is_some()) {
+    if found.is_some()
+        && let Some(wrong) = params::behind_keyword(*cursor)
+    {
         reading.remark(cursor.line(), wrong);
     }
     Ok(found)
+}
+
+/// Reads a value, and tells of an end that its text asks for. Behind an A record without a text stands a comment at most.
+fn endless_value<'a>(cursor: &mut Cursor<'a>, reading: &mut Reading<'_>) -> Result<GivenValue<'a>, Wrong> {
+    let given = read_value(cursor, reading)?;
+    if given.text.is_some()
+        && let Some(wrong) = params::of_access_text(*cursor)
+    {
+        reading.remark(cursor.line(), wrong);
+    }
+    Ok(given)
 }
 
 /// Reads `=keyword` or `:keyword`. After `=` nothing else may stand; after `:` what begins with no letter is a value.
@@ -110,7 +123,10 @@ fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
     let word = &after[..after.iter().position(is_end).unwrap_or(after.len())];
     let known = KEYWORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
     match known {
-        Some(&(_, action)) => Ok(Some(action)),
+        Some(&(_, action)) => {
+            cursor.skip(1 + word.len());
+            Ok(Some(action))
+        }
         None if *mark == b':' && !word.first().is_some_and(u8::is_ascii_alphabetic) => Ok(None),
         None => {
             cursor.skip(1);

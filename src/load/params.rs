@@ -24,6 +24,9 @@ pub(super) struct Params {
 
 const NAMES: [&[u8]; 5] = [b"delay", b"ts", b"key", b"lifetime", b"until"];
 
+/// Those of them that say that something ends.
+const ENDS: [&[u8]; 2] = [b"lifetime", b"until"];
+
 const UNKNOWN_EXPECTED: &str =
     "delay, ts, key, lifetime or until; as it is, all from the `@` on is no parameter, and none of it is in force";
 
@@ -33,7 +36,11 @@ const LOOSE_EXPECTED: &str = "`=` right behind the name of a parameter; as it is
 const DEFAULT_EXPECTED: &str =
     "no parameters of a default, where they are text: write them behind each entry, or $LIFETIME above";
 
-const ACCESS_EXPECTED: &str = "no parameters in an access list, whose lines hold until they are taken out; as it is, all from the `@` on is not in force";
+const ACCESS_KEYWORD_EXPECTED: &str = "no parameters in an access list, whose lines hold until they are taken out; as it is, all from \
+                                       the `@` on is passed over";
+
+const ACCESS_TEXT_EXPECTED: &str = "no parameters in an access list, whose lines hold until they are taken out; as it is, all from the \
+                                    `@` on is text";
 
 const MOMENT_EXPECTED: &str = "seconds since 1970, or a time as 2026-12-24T18:00:00Z";
 
@@ -84,53 +91,94 @@ fn is_loose(pair: &[u8]) -> bool {
     is_word && (is_joined || (rest.len() < after.len() && is_value))
 }
 
+/// Whether a part is a word with a value, joined by `=`.
+fn is_like_one(pair: &[u8]) -> bool {
+    let (name, after) = pair.split_at(name_len(pair));
+    let value = after.strip_prefix(b"=");
+    !name.is_empty() && value.is_some_and(|value| !value.is_empty() && !value.iter().any(|&octet| is_blank(octet)))
+}
+
+/// Octets of the word that a part begins with.
+fn name_len(pair: &[u8]) -> usize {
+    pair.iter().take_while(|octet| octet.is_ascii_alphabetic() || matches!(octet, b'-' | b'_')).count()
+}
+
+/// Offset of the last `@`, if nothing but words with values stands behind it, whatever the words.
+fn find_alike(text: &[u8]) -> Option<usize> {
+    let at = memchr::memrchr(b'@', text).filter(|&at| at == 0 || is_blank(text[at - 1]))?;
+    pairs(&text[at + 1..]).all(|(_, pair)| is_like_one(pair) || is_loose(pair)).then_some(at)
+}
+
 /// What is wrong with a text that is not parameters, and looks like those all the same: behind its last `@` stands nothing but words
 /// with values, of which one is not known, or not joined to its value by `=` alone. What it was to say is not in force.
 pub(super) fn misspelt(mut cursor: Cursor<'_>) -> Option<Wrong> {
     let text = cursor.rest();
-    let at = memchr::memrchr(b'@', text).filter(|&at| at == 0 || is_blank(text[at - 1]))?;
-    let tail = &text[at + 1..];
-    let is_like_one = |pair: &[u8]| {
-        let length =
-            pair.iter().take_while(|octet| octet.is_ascii_alphabetic() || matches!(octet, b'-' | b'_')).count();
-        let value = pair[length..].strip_prefix(b"=");
-        length > 0 && value.is_some_and(|value| !value.is_empty() && !value.iter().any(|&octet| is_blank(octet)))
-    };
-    if !pairs(tail).all(|(_, pair)| is_like_one(pair) || is_loose(pair)) {
-        return None;
-    }
-    let (offset, pair) = pairs(tail).find(|(_, pair)| !starts_param(pair))?;
+    let at = find_alike(text)?;
+    let (offset, pair) = pairs(&text[at + 1..]).find(|(_, pair)| !starts_param(pair))?;
     cursor.skip(at + 1 + offset);
     let expected = if is_like_one(pair) { UNKNOWN_EXPECTED } else { LOOSE_EXPECTED };
     Some(cursor.wrong(Fault::UnknownParameter, expected))
 }
 
 /// What is wrong with the text of a default that ends in what are parameters behind a key, or look like those.
-pub(super) fn of_default(cursor: Cursor<'_>) -> Option<Wrong> {
-    where_none_are(cursor, DEFAULT_EXPECTED)
-}
-
-/// What is wrong with an action of an access list that ends so. A comment may stand behind a keyword, and may say anything.
-pub(super) fn of_access(cursor: Cursor<'_>, is_keyword: bool) -> Option<Wrong> {
-    let before = cursor.rest().split(|&octet| octet == b'@').next().unwrap_or_default();
-    if is_keyword && before.iter().any(|&octet| is_comment(octet)) {
-        return None;
-    }
-    let wrong = where_none_are(cursor, ACCESS_EXPECTED)?;
-    // Texts may look so.
-    let is_sure = is_keyword || find(cursor.rest()).is_some();
-    Some(Wrong { fault: if is_sure { Fault::Parameter } else { wrong.fault }, ..wrong })
-}
-
-fn where_none_are(mut cursor: Cursor<'_>, expected: &'static str) -> Option<Wrong> {
+pub(super) fn of_default(mut cursor: Cursor<'_>) -> Option<Wrong> {
     let wrong = match find(cursor.rest()) {
         Some(at) => {
             cursor.skip(at);
-            cursor.wrong(Fault::UnknownParameter, expected)
+            cursor.wrong(Fault::UnknownParameter, DEFAULT_EXPECTED)
         }
         None => misspelt(cursor)?,
     };
-    Some(Wrong { expected: expected.into(), ..wrong })
+    Some(Wrong { expected: DEFAULT_EXPECTED.into(), ..wrong })
+}
+
+/// What is wrong with what stands behind a keyword of an access list, where anything may stand, up to a comment.
+pub(super) fn behind_keyword(cursor: Cursor<'_>) -> Option<Wrong> {
+    let text = cursor.rest();
+    let begins_comment = |&at: &usize| is_comment(text[at]) && (at == 0 || is_blank(text[at - 1]));
+    let end = (0..text.len()).find(begins_comment).unwrap_or(text.len());
+    of_access(cursor.cut(end), true, ACCESS_KEYWORD_EXPECTED)
+}
+
+/// What is wrong with a text of an access list.
+pub(super) fn of_access_text(cursor: Cursor<'_>) -> Option<Wrong> {
+    of_access(cursor, false, ACCESS_TEXT_EXPECTED)
+}
+
+/// What is wrong with words of an access list that are parameters or look like those. If they ask for an end the line is a bad one,
+/// in a text without a slip only. Of other parameters it is told, and of other words nothing: rbldnsd's lists may have them.
+fn of_access(mut cursor: Cursor<'_>, may_be_misspelt: bool, expected: &'static str) -> Option<Wrong> {
+    let text = cursor.rest();
+    let known = find(text);
+    let at = known.or_else(|| find_alike(text))?;
+    let parts = || pairs(&text[at + 1..]);
+    let end = parts().find(|(_, pair)| asks_for_end(pair));
+    let (offset, _) = end.or_else(|| parts().find(|(_, pair)| starts_param(pair)))?;
+    cursor.skip(at + 1 + offset);
+    let is_sure = end.is_some() && (may_be_misspelt || known.is_some());
+    Some(cursor.wrong(if is_sure { Fault::Parameter } else { Fault::UnknownParameter }, expected))
+}
+
+/// Whether the name of a parameter says that something ends, or would without a slip.
+fn asks_for_end(pair: &[u8]) -> bool {
+    let name = &pair[..name_len(pair)];
+    ENDS.iter().any(|end| is_near(name, end))
+}
+
+/// Whether a word is another but for one slip at most: an octet too many, too few or in place of another, or two that have changed
+/// places.
+fn is_near(word: &[u8], other: &[u8]) -> bool {
+    let same = word.iter().zip(other).take_while(|(one, two)| one.eq_ignore_ascii_case(two)).count();
+    let (word, other) = (&word[same..], &other[same..]);
+    let is_same_after = |skipped: usize, of_other: usize| {
+        let rests = word.get(skipped..).zip(other.get(of_other..));
+        rests.is_some_and(|(one, two)| one.eq_ignore_ascii_case(two))
+    };
+    let is_swapped = || match (word, other) {
+        ([a, b, ..], [c, d, ..]) => a.eq_ignore_ascii_case(d) && b.eq_ignore_ascii_case(c) && is_same_after(2, 2),
+        _ => false,
+    };
+    [(0, 0), (1, 0), (0, 1), (1, 1)].iter().any(|&(skipped, of_other)| is_same_after(skipped, of_other)) || is_swapped()
 }
 
 /// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
@@ -343,6 +391,34 @@ mod tests {
             assert_eq!(found(text), None, "{text}");
         }
         assert_eq!(misspelt(Cursor::new(b"x @ ts=1;until=2")), None);
+    }
+
+    #[test]
+    fn ends_that_access_lists_ask_for() {
+        let said = |wrong: Option<Wrong>| wrong.map(|wrong| (wrong.fault, wrong.at));
+        let (bad, told) = (Fault::Parameter, Fault::UnknownParameter);
+        for (text, behind_a_keyword, in_a_text) in [
+            ("@ until=5", Some((bad, 2)), Some((bad, 2))),
+            ("a@b @ ts=1;lifetime=5m", Some((bad, 11)), Some((bad, 11))),
+            ("@ until=5 # so", Some((bad, 2)), Some((bad, 2))),
+            ("x @ ref=4711;until=5", Some((bad, 13)), Some((told, 13))),
+            ("@ Lifetime 5s", Some((bad, 2)), Some((told, 2))),
+            ("@ life-time=5s", Some((bad, 2)), Some((told, 2))),
+            ("@ untill=5", Some((bad, 2)), Some((told, 2))),
+            ("@ utnil=5", Some((bad, 2)), Some((told, 2))),
+            ("@ unit=5", None, None),
+            ("x @ key=4711", Some((told, 4)), Some((told, 4))),
+            ("x @ ref=4711;ts=5", Some((told, 13)), Some((told, 13))),
+            ("x @ ref=4711", None, None),
+            ("x @ home", None, None),
+            ("a@b # x @ until=5", None, Some((bad, 10))),
+            ("# x @ until=5", None, Some((bad, 6))),
+            (";x @ until=5", None, Some((bad, 5))),
+        ] {
+            let cursor = Cursor::new(text.as_bytes());
+            assert_eq!(said(behind_keyword(cursor)), behind_a_keyword, "{text}");
+            assert_eq!(said(of_access_text(cursor)), in_a_text, "{text}");
+        }
     }
 
     #[test]
