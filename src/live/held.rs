@@ -26,6 +26,8 @@ pub(super) struct GoodVersion {
     pub(super) loaded_s: u64,
     /// Some entries end, or had ended before they were loaded: what is in here depends on the clock.
     pub(super) has_lifetimes: bool,
+    /// Why what is kept of it could not be loaded, which was told.
+    pub(super) kept_failure: Option<Failure>,
 }
 
 /// What is known of one dataset.
@@ -51,8 +53,9 @@ impl GoodVersion {
     pub(super) fn new(loading: Loading, now_s: u64) -> Result<Self, Failure> {
         let Loading { stamps, newest_s, report, result, .. } = loading;
         let data = result?;
+        let entries = data.entries();
         let mut version =
-            Self { entries: data.entries(), loaded_s: now_s, data, stamps, newest_s, has_lifetimes: false };
+            Self { data, stamps, newest_s, entries, loaded_s: now_s, has_lifetimes: false, kept_failure: None };
         version.has_lifetimes = report.expired > 0 || version.lifetimes(now_s).some_end();
         Ok(version)
     }

@@ -72,7 +72,12 @@ pub(super) fn can_be_opened(dataset: &DatasetSpec) -> bool {
 
 /// Octets of all files of a dataset.
 pub(super) fn size(dataset: &DatasetSpec) -> u64 {
-    stamps(dataset).iter().flatten().map(|stamp| stamp.size).sum()
+    octets(&dataset.files)
+}
+
+/// Octets of files that are there.
+pub(super) fn octets<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> u64 {
+    files.into_iter().filter_map(|file| Stamp::read(file)).map(|stamp| stamp.size).sum()
 }
 
 /// How far loading has come, for a progress bar.
@@ -145,7 +150,7 @@ pub(super) fn load_all(
     progress: &Arc<Progress>,
     meanwhile: &mut dyn FnMut(),
 ) -> Vec<Loading> {
-    let sizes = datasets.iter().map(|(dataset, _)| size(dataset));
+    let sizes = datasets.iter().map(|(_, files)| octets(files.iter().flatten()));
     progress.read_bytes.store(0, Ordering::Relaxed);
     progress.total_bytes.store(sizes.sum(), Ordering::Relaxed);
     let cores = cores();

@@ -217,9 +217,9 @@ impl Reloader {
         let mut report = ReloadReport::default();
         let groups = if is_first { VecDeque::from([stale]) } else { small_first(stale) };
         self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
-        let is_due = |good: &GoodVersion| is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s);
-        let has_loaded_kept = self.load_kept(is_due);
-        self.publish_if(has_loaded_kept, &mut report);
+        if is_clock_set || occasion == Occasion::Interval {
+            self.load_kept(is_clock_set, &mut report, meanwhile);
+        }
         self.mention_unserved(matches!(occasion, Occasion::Command(_)));
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
@@ -235,7 +235,7 @@ impl Reloader {
     pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
         self.settings.options.now_s = now_s;
         let at = Instant::now();
-        // A clock that is right again by the next look leaves what is judged by it here as it was judged.
+        // What is loaded here is judged by this clock. If it is right again by the next look, that one would not notice.
         self.was_set_meanwhile |= self.was_clock_set(now_s, at);
         let has_changed = self.list(&[]) && self.has_other_specs();
         let mut stale = self.stale(at, occasion, false);

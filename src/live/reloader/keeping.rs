@@ -1,17 +1,21 @@
 //! What the reloader keeps of what went live, and how it falls back on that: at a start with files that are broken or gone, and
 //! after a clock that was wrong.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use tracing::{error, warn};
 
-use super::{Reloader, SMALL_MAX, Settings};
+use super::{ReloadReport, Reloader, SMALL_MAX, Settings};
 use crate::{
     live::{
         clock,
         held::{GoodVersion, Held},
         kept::{Count, KeptVersion},
-        loading::{Files, MISSING, REFUSED, Stamp, is_gone, load_one, size, stamps, wait_for},
+        loading::{
+            Failure, Files, Loading, MISSING, REFUSED, Stamp, is_gone, load_all, load_one, octets, size, stamps,
+            wait_for,
+        },
+        memory,
         zones::{DatasetSpec, ZoneSource},
     },
     load::counted,
@@ -110,7 +114,8 @@ impl Reloader {
     /// Serves the last good version of a dataset that cannot be served from its files.
     pub(super) fn restore(&mut self, dataset: &DatasetSpec, or_accept: &str) -> bool {
         let Some(kept) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
-        if !self.serve_kept(dataset, &kept) {
+        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        if self.take_kept(dataset, loading).is_err() {
             return false;
         }
         let failure = self.held.get(dataset).and_then(|held| held.failure.as_ref());
@@ -124,39 +129,78 @@ impl Reloader {
         true
     }
 
-    /// Takes what is kept for the data of a dataset, if it can be loaded.
-    fn serve_kept(&mut self, dataset: &DatasetSpec, kept: &KeptVersion) -> bool {
-        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
-        let Ok(version) = GoodVersion::new(loading, self.settings.options.now_s) else { return false };
-        let entries = version.entries;
-        let before = self.held.entry(dataset.clone()).or_default().good.replace(version);
-        self.give_back(dataset, before.map_or(0, |before| before.entries.saturating_sub(entries)));
-        true
+    /// Loads from what is kept what is served and is due by the clock, where its files are gone or others that are not good have taken
+    /// their place, and publishes it. What changes meanwhile is loaded beside it.
+    pub(super) fn load_kept(
+        &mut self,
+        is_clock_set: bool,
+        report: &mut ReloadReport,
+        meanwhile: &mut dyn FnMut(&mut Self),
+    ) {
+        let due = self.due_kept(is_clock_set);
+        self.busy.extend(due.iter().map(|(dataset, _)| dataset.clone()));
+        let is_small = |(_, files): &(DatasetSpec, Files)| octets(files.iter().flatten()) <= SMALL_MAX;
+        let (small, large) = due.into_iter().partition::<Vec<_>, _>(is_small);
+        for group in [small, large].into_iter().filter(|group| !group.is_empty()) {
+            let (options, progress) = (self.settings.options.clone(), Arc::clone(&self.progress));
+            let loadings = load_all(&group, &options, &progress, &mut || meanwhile(self));
+            let mut has_changed = false;
+            for ((dataset, _), loading) in group.iter().zip(loadings) {
+                self.busy.remove(dataset);
+                match self.take_kept(dataset, loading) {
+                    Ok(()) => has_changed = true,
+                    Err(failure) => self.complain_of_kept(dataset, failure),
+                }
+            }
+            self.publish_if(has_changed, report);
+        }
     }
 
-    /// Loads from what is kept what is served and is due by the clock, where its files are gone or others that are not good have taken
-    /// their place. True if there was any.
-    pub(super) fn load_kept(&mut self, is_due: impl Fn(&GoodVersion) -> bool) -> bool {
-        let Some(store) = &self.settings.kept else { return false };
-        let left = |(dataset, held): (&DatasetSpec, &Held)| {
+    /// What is to be loaded from what is kept of it, and where that is.
+    fn due_kept(&self, is_clock_set: bool) -> Vec<(DatasetSpec, Files)> {
+        let Some(store) = &self.settings.kept else { return Vec::new() };
+        // What cannot be opened costs nothing to try; the rest may be read to its end each time.
+        let may_load = |good: &GoodVersion| good.kept_failure.as_ref().is_none_or(|failure| failure.word == MISSING);
+        let is_due =
+            |good: &GoodVersion| is_clock_set || may_load(good) && good.is_to_be_swept(self.settings.options.now_s);
+        let due = |(dataset, held): (&DatasetSpec, &Held)| {
             let is_replaced = || held.failure.is_some() || held.misses_any(&stamps(dataset));
             let good = held.good.as_ref().filter(|good| good.has_lifetimes && is_replaced() && is_due(good))?;
             let kept = store.find(dataset).filter(|kept| kept.is_of(&good.stamps))?;
-            Some((dataset.clone(), kept))
+            Some((dataset.clone(), kept.files))
         };
-        let left: Vec<_> = self.held.iter().filter_map(left).collect();
-        left.into_iter().fold(false, |any, (dataset, kept)| self.serve_kept(&dataset, &kept) || any)
+        self.held.iter().filter_map(due).collect()
+    }
+
+    /// Takes what was loaded from what is kept for the data of a dataset.
+    fn take_kept(&mut self, dataset: &DatasetSpec, loading: Loading) -> Result<(), Failure> {
+        let version = GoodVersion::new(loading, self.settings.options.now_s)?;
+        let entries = version.entries;
+        let before = self.held.entry(dataset.clone()).or_default().good.replace(version);
+        self.give_back(dataset, before.map_or(0, |before| before.entries.saturating_sub(entries)));
+        Ok(())
+    }
+
+    /// Says once why what is kept cannot be loaded.
+    fn complain_of_kept(&mut self, dataset: &DatasetSpec, failure: Failure) {
+        let Some(good) = self.held.get_mut(dataset).and_then(|held| held.good.as_mut()) else { return };
+        if good.kept_failure.as_ref() != Some(&failure) {
+            warn!(dataset = %dataset, "what is kept of it cannot be loaded, so it is served as it was: {}", failure.text);
+            memory::give_back();
+        }
+        good.kept_failure = Some(failure);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        fs,
+        fs::{self, Permissions},
         net::Ipv4Addr,
-        path::Path,
+        os::unix::fs::PermissionsExt as _,
+        path::{Path, PathBuf},
         sync::atomic::Ordering,
-        time::{Duration, Instant},
+        time::Instant,
     };
 
     use super::*;
@@ -245,27 +289,110 @@ mod tests {
         assert_eq!(unkept, [&folder.path().join("small")]);
     }
 
+    /// A server whose file is gone, of which all is kept and nearly all is over a second later; and the copy.
+    fn with_file_gone(folder: &Path, count: u32) -> (Reloader, PathBuf) {
+        let whole = lines(count, &format!(" @ until={}", NOW_S + 1)) + &lines(1, "");
+        let (mut reloader, _) = running(folder, &whole, NOW_S);
+        while reloader.keep_next(&mut |_| {}) {}
+        fs::remove_file(folder.join("hosts")).expect("removed");
+        let kept = reloader.settings.kept.as_ref().and_then(|kept| kept.find(&reloader.specs[0].dataset));
+        let copy = kept.expect("a version").files[0].clone().expect("a file");
+        (reloader, copy)
+    }
+
+    /// How many entries are served, after a look at an interval that is over at that second.
+    fn entries_at(reloader: &mut Reloader, at_s: u64) -> usize {
+        reloader.look_at((at_s, Instant::now()), Occasion::Interval, &mut |_| {});
+        entries(reloader)
+    }
+
+    fn entries(reloader: &Reloader) -> usize {
+        let served = reloader.cell.load();
+        let contents = served.snapshot.zones().iter().filter_map(|zone| zone.content.as_ref());
+        contents.flat_map(|content| content.datasets()).map(|dataset| dataset.len()).sum()
+    }
+
     /// What is over stays in memory then, and what is not over is served on.
     #[test]
     fn what_cannot_be_swept_is_served_on() {
         let folder = tempfile::tempdir().expect("a folder");
-        let whole = lines(12_000, &format!(" @ until={}", NOW_S + 60)) + &lines(1, "");
-        let (mut reloader, _) = running(folder.path(), &whole, NOW_S);
-        while reloader.keep_next(&mut |_| {}) {}
-        fs::remove_file(folder.path().join("hosts")).expect("removed");
-        let mut entries_at = |after_s: u64| {
-            let moment = (NOW_S + after_s, Instant::now() + Duration::from_secs(after_s));
-            reloader.look_at(moment, Occasion::Interval, &mut |_| {});
-            let served = reloader.cell.load();
-            let content = served.snapshot.zones()[0].content.as_ref().expect("its data");
-            content.datasets().iter().map(|dataset| dataset.len()).sum::<usize>()
+        let (mut reloader, copy) = with_file_gone(folder.path(), 12_000);
+        let aside = copy.with_extension("gone");
+        fs::rename(&copy, &aside).expect("renamed");
+        assert_eq!(entries_at(&mut reloader, NOW_S + 1), 12_001);
+        fs::rename(&aside, &copy).expect("renamed");
+        assert_eq!(entries_at(&mut reloader, NOW_S + 2), 1);
+    }
+
+    #[test]
+    fn what_is_kept_and_cannot_be_read_is_tried_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut reloader, copy) = with_file_gone(folder.path(), 12_000);
+        let (whole, modified) = (fs::read(&copy), fs::metadata(&copy).and_then(|copy| copy.modified()));
+        let (whole, modified) = (whole.expect("readable"), modified.expect("a time"));
+        let write = |octets: &[u8]| {
+            fs::write(&copy, octets).expect("written");
+            fs::File::open(&copy).and_then(|copy| copy.set_modified(modified)).expect("set");
         };
-        let kept =
-            fs::read_dir(folder.path().join("good")).expect("a folder").flatten().next().expect("a version").path();
-        fs::rename(kept.join("0"), kept.join("gone")).expect("renamed");
-        assert_eq!(entries_at(61), 12_001);
-        fs::rename(kept.join("gone"), kept.join("0")).expect("renamed");
-        assert_eq!(entries_at(62), 1);
+        let mut read_at = |at_s| {
+            reloader.progress.read_bytes.store(0, Ordering::Relaxed);
+            let entries = entries_at(&mut reloader, at_s);
+            (entries, reloader.progress.read_bytes.load(Ordering::Relaxed) as usize)
+        };
+        // As if it was compressed, by the first octets.
+        write(&[b"\x1f\x8b", &whole[2..]].concat());
+        let (entries, read) = read_at(NOW_S + 1);
+        assert!(entries == 12_001 && read > 0, "{entries} {read}");
+        assert_eq!(read_at(NOW_S + 2), (12_001, 0));
+        write(&whole);
+        assert_eq!(read_at(NOW_S + 86_400), (1, whole.len()), "the clock was set");
+    }
+
+    #[test]
+    fn what_is_kept_and_may_be_opened_again_is_swept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("it is ours");
+        // Root may open any file, and is somebody else on this thread.
+        nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+        let (mut reloader, copy) = with_file_gone(folder.path(), 12_000);
+        for (mode, left, at_s) in [(0, 12_001, NOW_S + 1), (0o600, 1, NOW_S + 2)] {
+            fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("it is ours");
+            assert_eq!(entries_at(&mut reloader, at_s), left);
+        }
+    }
+
+    /// Whatever else is to become of the dataset itself waits until that is read.
+    #[test]
+    fn while_what_is_kept_is_read_a_small_file_goes_live() {
+        // Nobody is told what happens meanwhile if they are read in no time.
+        for count in [100_000, 1_000_000] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let write = |file: &str, count| fs::write(folder.path().join(file), lines(count, "")).expect("written");
+            let (mut reloader, _) = with_file_gone(folder.path(), count);
+            write("small", 1);
+            let small = format!("z.example:ip4set:{}", folder.path().join("small").display());
+            let ZoneSource::Specs(specs) = &mut reloader.settings.source else { panic!("it is told its files") };
+            specs.push(ZoneSpec::parse(&small).expect("a specification"));
+            reloader.reload(NOW_S);
+            assert_eq!(entries(&reloader), count as usize + 1 + 1);
+            let mut beside = None;
+            reloader.look_at((NOW_S + 1, Instant::now()), Occasion::Interval, &mut |reloader| {
+                if beside.is_none() {
+                    write("small", 2);
+                    write("hosts", 3);
+                    let loaded = reloader.look_beside(NOW_S + 1, Occasion::Command(&[]));
+                    beside = Some((loaded, entries(reloader)));
+                }
+            });
+            if let Some(beside) = beside {
+                assert_eq!(beside, (1, count as usize + 1 + 2));
+                assert_eq!(entries(&reloader), 1 + 2);
+                reloader.reload(NOW_S + 2);
+                assert_eq!(entries(&reloader), 3 + 2);
+                return;
+            }
+        }
+        panic!("they are read in no time");
     }
 
     /// By the clock of the moment in which it is kept they would not be over.
