@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    load::is_near,
     wire::name::{Name, NameError},
     zone::dataset::{Kind, UnknownKind},
 };
@@ -337,33 +338,20 @@ pub(super) fn read_file_name(name: &str) -> Result<(Option<Name>, Kind), String>
 
 /// What is wrong with a name in which no word is a type.
 fn no_type(words: &[&str]) -> String {
+    /// Shorter words may be anything.
+    const WORD_MIN_LEN: usize = 4;
     let types = Kind::ALL.map(Kind::word);
     for word in words.iter().skip(1).rev() {
         let small = word.to_ascii_lowercase();
         if types.contains(&&*small) {
             return format!("its type is in capitals, and types are written small: {small}");
         }
-        if let Some(near) = types.iter().find(|known| is_near(&small, known)) {
+        let is_meant = |known: &&&str| word.len() >= WORD_MIN_LEN && is_near(small.as_bytes(), known.as_bytes());
+        if let Some(near) = types.iter().find(is_meant) {
             return format!("{word} is no type; is {near} meant? Types are {}", types.join(", "));
         }
     }
     format!("its name is not ZONE.TYPE, as in bl.example.org.ip4set, with one of the types {}", types.join(", "))
-}
-
-/// Whether a word differs from another one by a letter that is missing, too much or wrong, or by two that are swapped.
-fn is_near(word: &str, known: &str) -> bool {
-    /// Shorter words may be anything.
-    const WORD_MIN_LEN: usize = 4;
-    let (one, two) = (word.as_bytes(), known.as_bytes());
-    let start = one.iter().zip(two).take_while(|(one, two)| one == two).count();
-    let (one, two) = (&one[start..], &two[start..]);
-    let end = one.iter().rev().zip(two.iter().rev()).take_while(|(one, two)| one == two).count();
-    let is_close = match (&one[..one.len() - end], &two[..two.len() - end]) {
-        ([], [_]) | ([_], [] | [_]) => true,
-        ([first, second], [third, fourth]) => (first, second) == (fourth, third),
-        _ => false,
-    };
-    is_close && word.len() >= WORD_MIN_LEN
 }
 
 #[cfg(test)]

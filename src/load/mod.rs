@@ -17,6 +17,7 @@
 //! | `addresses.rs`, `names.rs`, `generic.rs`, `acl.rs`, `combined.rs` | the lines of each kind |
 //! | `dataset.rs` | a dataset while its files are read |
 //! | `known.rs`, `crowd.rs`, `report.rs` | which prefixes come again, which keys too often; what was wrong, and where |
+//! | `slips.rs` | words that are nearly what was meant |
 //! | `single.rs` | one line by itself, as an update brings it |
 
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ mod params;
 mod parts;
 mod report;
 pub mod single;
+mod slips;
 mod special;
 #[cfg(test)]
 mod tests;
@@ -63,6 +65,7 @@ pub use self::{
     name::of_no_host,
     parts::{Part, parts},
     report::{Fault, Remark, Report, Severity, counted},
+    slips::is_near,
     special::TTL_MAX_S,
 };
 use crate::{

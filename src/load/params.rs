@@ -5,6 +5,7 @@
 use super::{
     cursor::{Cursor, Wrong, is_blank, is_comment, time_s},
     report::Fault,
+    slips::is_near,
 };
 
 /// What parameters say, as they say it.
@@ -163,22 +164,6 @@ fn of_access(mut cursor: Cursor<'_>, may_be_misspelt: bool, expected: &'static s
 fn asks_for_end(pair: &[u8]) -> bool {
     let name = &pair[..name_len(pair)];
     ENDS.iter().any(|end| is_near(name, end))
-}
-
-/// Whether a word is another but for one slip at most: an octet too many, too few or in place of another, or two that have changed
-/// places.
-fn is_near(word: &[u8], other: &[u8]) -> bool {
-    let same = word.iter().zip(other).take_while(|(one, two)| one.eq_ignore_ascii_case(two)).count();
-    let (word, other) = (&word[same..], &other[same..]);
-    let is_same_after = |skipped: usize, of_other: usize| {
-        let rests = word.get(skipped..).zip(other.get(of_other..));
-        rests.is_some_and(|(one, two)| one.eq_ignore_ascii_case(two))
-    };
-    let is_swapped = || match (word, other) {
-        ([a, b, ..], [c, d, ..]) => a.eq_ignore_ascii_case(d) && b.eq_ignore_ascii_case(c) && is_same_after(2, 2),
-        _ => false,
-    };
-    [(0, 0), (1, 0), (0, 1), (1, 1)].iter().any(|&(skipped, of_other)| is_same_after(skipped, of_other)) || is_swapped()
 }
 
 /// The parts of a list of parameters with their offsets: `;` separates them, and `:` where another one follows it. A comment
