@@ -13,8 +13,8 @@ use super::{
     blocks::{Blocks, BlocksBuilder},
     column::{Column, ColumnBuilder},
     marks::Marks,
+    nested_runs::Pieces,
     nesting::Nesting,
-    runs::Pieces,
     sorted::{Key, Sorted, SortedBuilder},
 };
 use crate::zone::{

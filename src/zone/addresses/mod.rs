@@ -25,7 +25,7 @@
 //! | `layers.rs` | hosts and segments, and what is asked of them |
 //! | `sorted.rs` | their keys |
 //! | `column.rs` with `annotations.rs` | what is said of each, until when |
-//! | `nesting.rs` with `runs.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
+//! | `nesting.rs` with `nested_runs.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
 //! | `which.rs`, `marks.rs`, `sparse.rs`, `bit_numbers.rs` | some positions among many, numbers of a few bits |
 //! | `builder.rs` | lines in any order become such a set: |
 //! | `newest.rs`, `packing.rs`, `gather.rs`, `stretches.rs` | collected, packed, sorted, merged, |
@@ -39,10 +39,10 @@ mod column;
 mod gather;
 mod layers;
 mod marks;
+mod nested_runs;
 mod nesting;
 mod newest;
 mod packing;
-mod runs;
 mod sorted;
 mod sparse;
 mod stretches;

@@ -23,7 +23,7 @@ use std::ops::Range;
 
 use super::{
     marks::{Marks, WORD, below},
-    runs::{Pieces, Runs},
+    nested_runs::{Pieces, Runs},
 };
 use crate::zone::tight::push_tight;
 
