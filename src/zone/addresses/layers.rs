@@ -16,6 +16,7 @@ use super::{
     nested_runs::Pieces,
     nesting::Nesting,
     sorted::{Key, Sorted, SortedBuilder},
+    starts::{Starts, StartsBuilder},
 };
 use crate::zone::{
     lifetimes::Lifetimes,
@@ -36,7 +37,7 @@ pub(super) struct Hosts<K> {
 /// The address space, cut where the answer changes.
 #[derive(Debug)]
 pub(super) struct Segments<K> {
-    starts: Sorted<K>,
+    starts: Starts<K>,
     /// Where something is said; elsewhere nothing is, or what is behind.
     stated: Marks,
     /// What is said there.
@@ -76,7 +77,7 @@ impl<K: Key> HostsBuilder<K> {
 /// Builds [`Segments`] from the lowest to the highest.
 #[derive(Debug)]
 pub(super) struct SegmentsBuilder<K> {
-    starts: SortedBuilder<K>,
+    starts: StartsBuilder<K>,
     stated: Marks,
     column: ColumnBuilder,
     blocks: BlocksBuilder,
@@ -110,7 +111,7 @@ impl Said {
 impl<K: Key> SegmentsBuilder<K> {
     pub(super) fn new() -> Self {
         Self {
-            starts: SortedBuilder::new(),
+            starts: StartsBuilder::new(),
             stated: Marks::default(),
             column: ColumnBuilder::new(),
             blocks: BlocksBuilder::default(),
@@ -337,8 +338,7 @@ impl<K: Key> Segments<K> {
 
     /// Starts of segments from all over the set, some more than `count` if there are so many.
     pub(super) fn spread(&self, count: usize) -> impl Iterator<Item = K> {
-        let mut last = None;
-        spread(&self.starts, count).filter(move |start| last.replace(*start) != Some(*start))
+        spread(self.starts.addresses(), count)
     }
 
     /// The segments that reach into a range and of which something is said, in order.

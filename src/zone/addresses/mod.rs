@@ -45,6 +45,7 @@ mod newest;
 mod packing;
 mod sorted;
 mod sparse;
+mod starts;
 mod stretches;
 mod sweep;
 #[cfg(test)]
