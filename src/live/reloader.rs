@@ -230,9 +230,9 @@ impl Reloader {
         report
     }
 
-    /// While files are read in [`Self::look_at`], or copied: loads what changed besides, and publishes it. Returns how many
-    /// datasets that was. While others are read, a large one waits for them, or the next small one would wait for it.
-    pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> usize {
+    /// While files are read in [`Self::look_at`], or copied: loads what changed besides, and publishes it. While others are read,
+    /// a large one waits for them, or the next small one would wait for it.
+    pub fn look_beside(&mut self, now_s: u64, occasion: Occasion<'_>) -> ReloadReport {
         self.settings.options.now_s = now_s;
         let at = Instant::now();
         // What is loaded here is judged by this clock. If it is right again by the next look, that one would not notice.
@@ -247,7 +247,7 @@ impl Reloader {
         let mut report = ReloadReport::default();
         self.load_in_turn(small_first(stale), (&[], has_changed), &mut report, &mut |_| {});
         give_back_refused(&report);
-        report.datasets.len()
+        report
     }
 
     /// Loads one group after the other, then what these have mended, and publishes what each changes, or what has changed already.
@@ -287,6 +287,7 @@ impl Reloader {
             self.busy.remove(dataset);
         }
         let prospect = self.prospect(&stale, &loadings);
+        report.forget(&stale);
         let (mut has_changed, mut fresh) = (false, Vec::new());
         // What brings an SOA comes first: then others of its zone may go without.
         let mut loaded: Vec<_> = stale.into_iter().zip(loadings).collect();

@@ -1,6 +1,6 @@
 //! What a reload did, for whoever asked for it.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::zones::DatasetSpec;
 use crate::load::Report;
@@ -25,13 +25,21 @@ pub struct DatasetReport {
 /// What a reload did.
 #[derive(Debug, Default)]
 pub struct ReloadReport {
-    /// The datasets that were loaded or tried.
+    /// The datasets that were loaded or tried, each once: what became of it at last.
     pub datasets: Vec<DatasetReport>,
     /// So many of them were there when something of it was last published, and are told of.
     pub(super) told: usize,
 }
 
 impl ReloadReport {
+    /// Forgets what became of these, which are tried again, as where one was refused and others have mended that.
+    pub(super) fn forget(&mut self, again: &[DatasetSpec]) {
+        let again: HashSet<&DatasetSpec> = again.iter().collect();
+        let stays = |dataset: &DatasetReport| !again.contains(&dataset.dataset);
+        self.told = self.datasets[..self.told].iter().filter(|dataset| stays(dataset)).count();
+        self.datasets.retain(stays);
+    }
+
     /// Whether any load failed.
     pub fn has_failures(&self) -> bool {
         self.datasets.iter().any(|dataset| dataset.failure.is_some())

@@ -6,7 +6,7 @@
 //! an operator says that it is ready.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
@@ -25,6 +25,7 @@ use super::{
     held::QUIET,
     reloader::{Occasion, ReloadReport, Reloader},
     watched_folders::WatchedFolders,
+    zones::DatasetSpec,
 };
 use crate::{turns, wire::name::Name};
 
@@ -124,7 +125,7 @@ struct Beside {
     /// It is still to be done, for what was being read was left out.
     left: VecDeque<Trigger>,
     /// Datasets that were loaded by command.
-    loaded: usize,
+    loaded: HashSet<DatasetSpec>,
 }
 
 impl Looker {
@@ -195,9 +196,10 @@ impl Looker {
     fn obey(&mut self, accept: &[Name], done: Option<oneshot::Sender<usize>>, triggers: &Receiver<Trigger>) {
         let report = self.look_once(Occasion::Command(accept), triggers);
         // Whoever is told nothing, as after a signal, leaves nothing to be told to the next.
-        let beside = std::mem::take(&mut self.beside.loaded);
+        let mut loaded = std::mem::take(&mut self.beside.loaded);
+        loaded.extend(report.datasets.into_iter().map(|report| report.dataset));
         if let Some(done) = done {
-            let _may_be_gone = done.send(report.datasets.len() + beside);
+            let _may_be_gone = done.send(loaded.len());
         }
         if self.follow() {
             self.look(Occasion::Change, triggers);
@@ -260,8 +262,10 @@ impl Beside {
             }
         }
         if let Some(occasion) = occasion.filter(|_| !self.is_to_end()) {
-            let loaded = reloader.look_beside(clock::now_s(), occasion);
-            self.loaded += if matches!(occasion, Occasion::Command(_)) { loaded } else { 0 };
+            let report = reloader.look_beside(clock::now_s(), occasion);
+            if matches!(occasion, Occasion::Command(_)) {
+                self.loaded.extend(report.datasets.into_iter().map(|report| report.dataset));
+            }
         }
     }
 
@@ -360,15 +364,25 @@ mod tests {
     }
 
     #[test]
-    fn what_a_signal_had_loaded_is_told_to_nobody_else() {
-        let settings = Settings::new(ZoneSource::Specs(Vec::new()), Options::default());
-        let mut looker = looker(settings);
+    fn what_is_loaded_is_told_once_and_to_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("hosts");
+        std::fs::write(&file, "127.0.0.2\n").expect("written");
+        let spec = ZoneSpec::parse(&format!("bl.example:ip4set:{}", file.display())).expect("a specification");
+        let dataset = spec.dataset.clone();
+        let mut looker = looker(Settings::new(ZoneSource::Specs(vec![spec]), Options::default()));
         let (_sender, triggers) = mpsc::channel();
-        looker.beside.loaded = 3;
+        // What a signal had loaded.
+        looker.beside.loaded.insert(dataset.clone());
         looker.obey(&[], None, &triggers);
-        let (done, mut told) = oneshot::channel();
-        looker.obey(&[], Some(done), &triggers);
-        assert_eq!(told.try_recv(), Ok(0));
+        // It is loaded beside another, and then again.
+        std::fs::write(&file, "127.0.0.2\n127.0.0.3\n").expect("written");
+        looker.beside.loaded.insert(dataset);
+        for count in [1, 0] {
+            let (done, mut told) = oneshot::channel();
+            looker.obey(&[], Some(done), &triggers);
+            assert_eq!(told.try_recv(), Ok(count));
+        }
     }
 
     #[test]

@@ -60,7 +60,8 @@ fn while_a_file_is_read_only_small_ones_are_read_beside_it() {
         if beside.is_none() {
             write("large", 200_000);
             write("small", 2);
-            beside = Some((reloader.look_beside(2, Occasion::Command(&[])), reloader.has_unquiet()));
+            let loaded = reloader.look_beside(2, Occasion::Command(&[])).datasets.len();
+            beside = Some((loaded, reloader.has_unquiet()));
             fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
         }
     });
@@ -86,7 +87,7 @@ fn what_was_judged_by_a_clock_that_was_wrong_only_meanwhile_is_judged_again() {
         reloader.look_at((NOW_S, Instant::now()), Occasion::Command(&[]), &mut |reloader| {
             if beside == 0 {
                 write("small", &format!("127.0.0.2\n192.0.2.1 @ until={}\n", NOW_S + 3_600));
-                beside = reloader.look_beside(meanwhile_s, Occasion::Command(&[]));
+                beside = reloader.look_beside(meanwhile_s, Occasion::Command(&[])).datasets.len();
                 fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
             }
         });
@@ -114,13 +115,31 @@ fn a_large_file_that_is_given_its_soa_beside_another_waits_for_that() {
     let report = reloader.look_at((3, Instant::now()), Occasion::Command(&[]), &mut |reloader| {
         if beside.is_none() {
             write("small", soa);
-            beside = Some(reloader.look_beside(3, Occasion::Command(&[])));
+            beside = Some(reloader.look_beside(3, Occasion::Command(&[])).datasets.len());
             fs::write(&file, "127.0.0.2\n").expect("somebody reads it");
         }
     });
     let names: Vec<_> = report.datasets.iter().map(|report| report.dataset.files[0].file_name()).collect();
     assert_eq!((beside, names), (Some(1), vec![Some("hosts".as_ref()), Some("large".as_ref())]));
     assert!(!report.has_failures());
+}
+
+#[test]
+fn what_is_refused_and_then_given_what_it_lacked_is_told_of_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut reloader, _) = reloader(&folder, &["large", "small"]);
+    let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).expect("written");
+    let soa = "$SOA 600 ns.example h.example 1 600 300 86400 120\n";
+    write("large", "127.0.0.2\n");
+    write("small", soa);
+    reloader.reload(1);
+    // The small one is tried first, and lacks the SOA that the large one brings.
+    write("large", &(soa.to_owned() + &"127.0.0.2\n".repeat(200_000)));
+    write("small", "127.0.0.3\n");
+    let report = reloader.reload(2);
+    let names: Vec<_> = report.datasets.iter().map(|report| report.dataset.files[0].file_name()).collect();
+    assert_eq!(names, [Some("large".as_ref()), Some("small".as_ref())]);
+    assert!(!report.has_failures(), "it is served at last");
 }
 
 #[test]
