@@ -292,6 +292,29 @@ fn nothing_is_dumped_with_an_error() {
     }
 }
 
+/// What closes a zone here does not close it elsewhere, and whoever takes it there is to know.
+#[test]
+fn access_lists_are_said_to_be_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("clients"), "127.0.0.1 :refuse\n").expect("written");
+    fs::write(folder.path().join("hosts"), "127.0.0.2\n").expect("written");
+    let said_of = |words: &[&str]| {
+        let dump = dnsbld().current_dir(folder.path()).args(words).output().expect("runs");
+        let said = String::from_utf8_lossy(&dump.stderr).into_owned();
+        assert!(dump.status.success(), "{words:?}: {said}");
+        (said, String::from_utf8_lossy(&dump.stdout).contains("2.0.0.127\t"))
+    };
+    let clients = "bl.example:acl:clients";
+    for command in [&["dump"][..], &["rbldnsd", "-d"]] {
+        let (said, is_dumped) = said_of(&[command, &["bl.example:ip4set:hosts", clients]].concat());
+        assert!(is_dumped && said.matches("not dumped").count() == 1 && said.contains("acl:clients"), "{said}");
+        assert_eq!(said_of(&[command, &["bl.example:ip4set:hosts"]].concat()), (String::new(), true));
+    }
+    // As rbldnsd, which prints two comments.
+    let (said, is_dumped) = said_of(&["rbldnsd", "-d", ":acl:clients"]);
+    assert!(!is_dumped && said.contains("not dumped"), "{said}");
+}
+
 /// The sample zones, each as named-checkzone likes it.
 #[test]
 fn sample_zones() {

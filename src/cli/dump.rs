@@ -12,6 +12,8 @@ use std::{
     process::ExitCode,
 };
 
+use tracing::warn;
+
 use super::{
     logging,
     zones_args::{Loaded, ZonesArguments},
@@ -49,6 +51,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Loads zones and prints them.
 pub(super) fn print(config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let loaded = Loaded::new(config)?;
+    let datasets = loaded.datasets.iter().map(|loaded| &loaded.dataset);
+    for dataset in datasets.filter(|dataset| dataset.kind.is_access()) {
+        warn!(dataset = %dataset, "not dumped: a zone file has no place for who may ask, and whoever serves it answers everyone");
+    }
     let context = Context { now_s: clock::now_s(), keyed: false };
     let mut out = BufWriter::new(out);
     for zone in loaded.cell.load().snapshot.zones() {
