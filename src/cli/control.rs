@@ -118,9 +118,7 @@ impl StateArgument {
     /// What became of a command, where an error is an answer as well if JSON is to be printed.
     pub(super) fn tell<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         if let (Err(error), true) = (&outcome, self.json) {
-            // In one line, as it may follow other lines.
-            let text = serde_json::to_string(&Answer::Error { text: format!("{error:#}") })? + "\n";
-            super::tell_reader(text.as_bytes())?;
+            tell_error(&format!("{error:#}"))?;
         }
         outcome
     }
@@ -150,6 +148,13 @@ impl StateArgument {
         }
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Prints what went wrong as an answer.
+pub(super) fn tell_error(text: &str) -> anyhow::Result<()> {
+    // In one line, as it may follow other lines.
+    let text = serde_json::to_string(&Answer::Error { text: text.to_owned() })? + "\n";
+    Ok(super::tell_reader(text.as_bytes())?)
 }
 
 fn print_json(answer: &Answer) -> anyhow::Result<()> {

@@ -91,11 +91,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if arguments.get(1).is_some_and(|command| command == "rbldnsd") {
         return rbldnsd::run_from(arguments.into_iter().skip(1));
     }
+    let is_json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     let parsed = match Arguments::try_parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            return if error.print().is_ok() && !error.use_stderr() { ExitCode::SUCCESS } else { ExitCode::from(2) };
-        }
+        Err(error) => return misused(&error, is_json).unwrap_or_else(|error| fail_with(2, &error)),
     };
     let result = match parsed.command {
         Command::Serve(arguments) => serve::run(*arguments),
@@ -116,6 +115,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Man(arguments) => man::run(&arguments),
     };
     result.unwrap_or_else(|error| fail("dnsbld", &error))
+}
+
+/// Says what is wrong with the arguments, or the help that they ask for. A program that reads JSON is told as of every error.
+fn misused(error: &clap::Error, is_json: bool) -> anyhow::Result<ExitCode> {
+    if !error.use_stderr() {
+        error.print()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if is_json {
+        let told = error.to_string();
+        let (text, _usage) = told.split_once("\n\nUsage:").unwrap_or((&told, ""));
+        control::tell_error(text.trim().trim_start_matches("error: "))?;
+    }
+    error.print()?;
+    Ok(ExitCode::from(2))
 }
 
 /// Reads a time of an argument that means nothing without any.

@@ -445,6 +445,27 @@ fn programs_get_errors_as_answers() {
         let told = ask(words, &nowhere);
         assert!(told["text"].as_str().is_some_and(|text| text.contains("no server answers")), "{words:?}: {told}");
     }
+    // And so are those of words that are no command.
+    for (words, text) in [
+        (&["list", "virbl.tee.gr", "192.0.2.1", "--for", "1 fortnight", "--json"][..], "invalid value '1 fortnight'"),
+        (&["history", "--json"], "the following required arguments were not provided:\n  <KEY>"),
+        (
+            &["status", "--josn", "--json"],
+            "unexpected argument '--josn' found\n\n  tip: a similar argument exists: '--json'",
+        ),
+    ] {
+        let output = dnsbld().args(words).output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(told["answer"], "error", "{told}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told["text"].as_str().is_some_and(|told| told.starts_with(text) && said.contains(told)),
+            "{told} {said}"
+        );
+    }
+    let output = dnsbld().args(["history", "--", "--json"]).output().expect("the program runs");
+    assert!(output.stdout.is_empty(), "it is a key");
 }
 
 /// Whatever is answered says so in the same way, and what is said to people is there for programs.
