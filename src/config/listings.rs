@@ -1,6 +1,6 @@
 //! The rules of live listings, as the file describes them: one for all zones, and what differs in each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::{Odd, duration, place::AtKey as _, set, within};
 use crate::{
     live::listings::{DEFAULT_HISTORY_MAX_BYTES, DEFAULT_HISTORY_S, Key, Rule, Rules},
     load::of_no_host,
-    wire::name::Name,
+    wire::name::{Name, ends_in_number},
 };
 
 /// What is configured of live listings.
@@ -143,13 +143,16 @@ impl ListingsSpec {
 
 /// Reads what is never to be listed. What was meant for addresses must not protect a name that nobody asks for.
 fn never_listed(text: &str) -> Result<Key, String> {
+    let why = "is neither an address as 192.0.2.1, a prefix as 192.0.2.0/24, nor a name";
+    if ends_in_number(text.as_bytes()) && text.parse::<IpAddr>().is_err() {
+        return Err(format!("`{text}` {why}"));
+    }
     let key: Key = text.parse()?;
     let Key::Name { name, .. } = &key else { return Ok(key) };
     let labels: Vec<_> = name.labels().collect();
     let is_number = |label: &&[u8]| label.iter().all(u8::is_ascii_digit);
     let is_of_address = |octet: &u8| octet.is_ascii_digit() || b"*- ".contains(octet);
     let is_address = labels.last().is_some_and(|top| top.iter().all(is_of_address));
-    let why = "is neither an address as 192.0.2.1, a prefix as 192.0.2.0/24, nor a name";
     if is_address || of_no_host(text.as_bytes()).is_some() {
         return Err(format!("`{text}` {why}"));
     }

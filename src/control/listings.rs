@@ -21,15 +21,15 @@ use super::{
 };
 use crate::{
     live::{
-        asked::ends_in_number,
         clock,
         listings::{
             Applied, Batch, Change, Event, Key, Lifetime, Listings, Op, Origin, Outcome, Record, StoreError, Verdict,
+            no_domain,
         },
         served::Cell,
     },
     load::counted,
-    wire::name::Name,
+    wire::name::{Name, ends_in_number},
 };
 
 /// What is asked, tagged as other requests are.
@@ -209,19 +209,13 @@ pub fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
     time.map(Lifetime::For).ok_or_else(|| format!("`{text}` is not a time such as 90s, 1h or 7d, nor forever"))
 }
 
-/// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files. A half-typed
-/// address is a name as well, but no domain ends in a number (RFC 3696 section 2).
+/// Reads a key as an operator writes it: `.example.com` is the name and all below it, as in rbldnsd's files.
 fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
-    let keys: Vec<Key> = match text.strip_prefix('.').filter(|name| !name.is_empty()) {
+    Ok(match text.strip_prefix('.').filter(|name| !name.is_empty()) {
+        Some(name) if ends_in_number(name.as_bytes()) => return Err(no_domain(text)),
         Some(name) => vec![name.parse()?, format!("*.{name}").parse()?],
         None => vec![text.parse()?],
-    };
-    if keys.iter().any(|key| matches!(key, Key::Name { .. })) && ends_in_number(text) {
-        return Err(format!(
-            "`{text}` is no address, and no domain ends in a number: if it is a name all the same, it is `{text}.`"
-        ));
-    }
-    Ok(keys)
+    })
 }
 
 /// Reads keys that are for one command: one that cannot be read is noticed before anything is done.

@@ -2,14 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::{wire::name::Name, zone::subject::v4_behind};
-
-/// Whether a text ends in a number, as addresses do and domains do not (RFC 3696 section 2): if it is a name all the same, that has a
-/// dot at its end.
-pub fn ends_in_number(text: &str) -> bool {
-    let is_number = |label: &str| !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_digit());
-    text.rsplit('.').next().is_some_and(is_number)
-}
+use crate::{
+    wire::name::{Name, ends_in_number},
+    zone::subject::v4_behind,
+};
 
 /// An address or a domain name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +35,7 @@ impl AskedKey {
             Ok(IpAddr::V4(address)) => Ok(Self::V4(address.into())),
             Ok(IpAddr::V6(address)) => Ok(Self::V6(address.into())),
             Err(_) => {
-                let is_name = !text.contains(['/', ':']) && !ends_in_number(text);
+                let is_name = !text.contains(['/', ':']) && !ends_in_number(text.as_bytes());
                 let name = Name::parse(text.as_bytes()).ok().filter(|name| is_name && !name.is_root());
                 name.map(Self::Name).ok_or_else(|| {
                     format!("{text}: neither an address such as 192.0.2.1 or 2001:db8::1, nor a domain name such as example.com")

@@ -15,7 +15,7 @@ use super::{
     value::{self, GivenValue},
 };
 use crate::{
-    wire::name::Name,
+    wire::name::{Name, ends_in_number},
     zone::{live::Place, reversed::reverse},
 };
 
@@ -97,6 +97,13 @@ fn names(cursor: &mut Cursor<'_>, is_removal: bool) -> Result<Vec<Place>, Wrong>
     if let Some(wrong) = unasked(start, *cursor, ASTERISK_EXPECTED).filter(|_| !is_removal) {
         return Err(wrong);
     }
+    let text = &start.rest()[..cursor.at() - start.at()];
+    if ends_in_number(text) {
+        let text = String::from_utf8_lossy(text);
+        let expected =
+            format!("a domain, and none ends in a number (if `{text}` is a name all the same, it is `{text}.`)");
+        return Err(start.wrong(Fault::Name, expected));
+    }
     name.make_lowercase();
     let reversed = reverse(&Name::from_wire(name.as_wire()));
     Ok(wildcards.iter().map(|&is_wildcard| Place::Name { reversed: reversed.clone(), is_wildcard }).collect())
@@ -167,6 +174,13 @@ mod tests {
             read_line(name.as_bytes(), false, false).expect_err(name);
             read_line(name.as_bytes(), false, true).expect("what was listed before can be taken back");
         }
+        for text in ["1.2.3", "*.1.2.3", ".1.2.3", "10.0.0.256 :2:x"] {
+            for is_removal in [false, true] {
+                let why = read_line(text.as_bytes(), false, is_removal).expect_err(text);
+                assert!(why.contains("none ends in a number"), "{why}");
+            }
+        }
+        assert_eq!(read_line(b"1.2.3. :2:x", false, false).map(|line| line.places.len()), Ok(1), "its dot says it");
         assert_eq!(read_line(br"\042.example", false, false).map(|line| line.places.len()), Ok(1));
         assert!(wrong("192.0.2.1 :2:x @ delay=60s").contains("no delay"));
         assert!(wrong("192.0.2.1 @ key=require").contains("no key"));

@@ -173,6 +173,13 @@ pub fn labels(mut wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Whether a text ends in a number, as addresses do and domains do not (RFC 3696 section 2): if it is a name all the same, that has a
+/// dot at its end.
+pub fn ends_in_number(text: &[u8]) -> bool {
+    let last = text.rsplit(|&octet| octet == b'.').next();
+    last.is_some_and(|label| !label.is_empty() && label.iter().all(u8::is_ascii_digit))
+}
+
 /// Reads presentation format into `octets`, and returns the length on the wire.
 fn parse_into(text: &[u8], octets: &mut [u8; NAME_MAX]) -> Result<usize, NameError> {
     if text == b"." {

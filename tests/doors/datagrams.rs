@@ -54,6 +54,8 @@ fn lines_are_listings_and_fail_means_it() {
         b"other.example\x00192.0.2.2",
         b"bl.example\x00not an address",
         b"bl.example\x00192.0.2.2/24",
+        b"names.example\x0010.0.1",
+        b"names.example\x00-10.0.1",
         b"bl.example\x00192.0.2.2 @ delay=60s",
         b"bl.example\x00192.0.2.2 @ until=1000000000",
         b"",

@@ -241,6 +241,12 @@ fn problems_have_details() {
     check("PUT", key, token, &long, 413, "longer than 33554432 octets");
     check("POST", all, token, &long, 413, "longer than 33554432 octets");
     check("PUT", "/v1/zones/names.example/listings/.spam.example", token, "", 400, "and `*.spam.example`");
+    let unfinished = "/v1/zones/names.example/listings/10.0.1";
+    for method in ["PUT", "GET", "DELETE"] {
+        check(method, unfinished, token, "", 400, "`10.0.1` is no address, and no domain ends in a number");
+    }
+    let named = request(&server, "PUT", &format!("{unfinished}."), token, "application/json", "");
+    assert_eq!((named.status, &named.body["key"]), (200, &"10.0.1.".into()), "{}", named.body);
     check("PATCH", key, token, "", 405, "openapi");
     check("GET", "/v1/nothing", token, "", 404, "openapi");
     check("POST", "/v1/zones/bl.example/listings", token, "{}", 400, "cannot be read");

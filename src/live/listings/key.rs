@@ -6,8 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    live::asked::ends_in_number,
-    wire::name::Name,
+    wire::name::{Name, ends_in_number},
     zone::{
         live::Place,
         reversed::{reverse, unreverse},
@@ -167,6 +166,9 @@ impl FromStr for Key {
         {
             return Err(format!("`.{name}` is two keys: take `{name}`, the name, and `*.{name}`, all below it"));
         }
+        if ends_in_number(text.as_bytes()) {
+            return Err(no_domain(text));
+        }
         let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         match Name::parse(name.as_bytes()) {
             Ok(name) if name.is_root() => Err(empty()),
@@ -174,6 +176,11 @@ impl FromStr for Key {
             Err(error) => Err(format!("`{text}` is neither an address nor a prefix nor a name: {error}")),
         }
     }
+}
+
+/// What is said of a text that ends in a number: a half-typed address would be a name as well.
+pub fn no_domain(text: &str) -> String {
+    format!("`{text}` is no address, and no domain ends in a number: if it is a name all the same, it is `{text}.`")
 }
 
 impl fmt::Display for Key {
@@ -190,7 +197,8 @@ impl fmt::Display for Key {
                     Some(rest) => format!("\\042{rest}"),
                     None => name,
                 };
-                let needs_dot = shown.contains('/') || ends_in_number(&shown) || shown.parse::<IpAddr>().is_ok();
+                let needs_dot =
+                    shown.contains('/') || ends_in_number(shown.as_bytes()) || shown.parse::<IpAddr>().is_ok();
                 write!(out, "{shown}{}", if needs_dot { "." } else { "" })
             }
         }
@@ -250,6 +258,8 @@ mod tests {
             ("a\tb.example", "has a control character in it, which in a name is `\\009`"),
             ("a.example\u{7f}", "has a control character in it, which in a name is `\\127`"),
             ("192.0.2.0/33", "is not a prefix"),
+            ("192.0.2", "no domain ends in a number: if it is a name all the same, it is `192.0.2.`"),
+            ("*.2.0.192", "it is `*.2.0.192.`"),
             ("::ffff:0:0/95", "did you mean ::fffe:0:0/95?"),
         ] {
             let refused = text.parse::<Key>().expect_err(text);

@@ -48,7 +48,7 @@ pub use change::{
     Verdict, What,
 };
 pub use counts::UpdateCount;
-pub use key::Key;
+pub use key::{Key, no_domain};
 pub use rules::{Rule, Rules};
 pub use trust::{Clock, SystemClock};
 
