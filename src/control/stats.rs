@@ -76,9 +76,9 @@ pub struct ZoneStatistics {
     /// The list has ended, and lists nothing.
     #[serde(default)]
     pub is_retired: bool,
-    /// Listings by command, until they are swept.
+    /// Listings by command that are in force.
     pub live_listings: u64,
-    /// Exclusions by command, until they are swept.
+    /// Exclusions by command that are in force.
     #[serde(default)]
     pub live_exclusions: u64,
     /// The last second for which its data were good, if that is over: then it answers SERVFAIL.

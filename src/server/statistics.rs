@@ -7,7 +7,7 @@ use crate::{
     control::{NO_ZONE, Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
     live::clock,
     metrics::{RCODES, RESULTS, Totals},
-    zone::{live::LiveZone, ruling::Context},
+    zone::ruling::Context,
 };
 
 impl Operator for Running {
@@ -28,8 +28,8 @@ impl Operator for Running {
             told.entries = datasets.map(|datasets| datasets.iter().map(|dataset| dataset.len() as u64).sum());
             told.is_retired = zone.content.as_ref().is_some_and(|content| content.retirement().is_some());
             let by_command = live.zone(zone.live_slot);
-            told.live_listings = by_command.map_or(0, LiveZone::listing_count) as u64;
-            told.live_exclusions = by_command.map_or(0, LiveZone::exclusion_count) as u64;
+            let (listings, exclusions) = by_command.map_or((0, 0), |zone| zone.counts_in_force(context.now_s));
+            (told.live_listings, told.live_exclusions) = (listings as u64, exclusions as u64);
             told.expired_s = zone.expired_s(&context);
             told.loaded_s = status.loaded_s.get(&name).copied();
             if let Some(checkup) = checkups.get(&name) {

@@ -22,6 +22,18 @@ fn what_is_no_listing_is_not_among_them() {
     assert!(remark.starts_with("and 200 more: dnsbld listings virbl.tee.gr --after '10.0.3.231'"), "{remark}");
 }
 
+/// Long before the memory of what is over is given back.
+#[test]
+fn what_is_over_is_counted_no_more() {
+    let site = Site::new(&FILES, "");
+    for words in [&["192.0.2.1", "--for", "1s"][..], &["192.0.2.2"], &["192.0.2.3", "--exclude", "--for", "1s"]] {
+        let (said, is_well) = site.run(&[&["list", "virbl.tee.gr"], words].concat());
+        assert!(is_well, "{said}");
+    }
+    let status = || site.run(&["status"]).0;
+    await_true("over", || status().contains(", 1 listing by command\n"), status);
+}
+
 #[test]
 fn what_was_done_and_what_was_not_is_said() {
     let mut site = Site::new(&FILES, "");

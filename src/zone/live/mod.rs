@@ -260,11 +260,26 @@ impl LiveZone {
                 next_s = next_s.min(entry.until_s);
             }
         };
+        self.for_each_entry(&mut look);
+        (next_s != FOREVER_S).then_some(next_s)
+    }
+
+    /// How many listings are in force, and how many exclusions. Looks at all of them.
+    pub fn counts_in_force(&self, now_s: u64) -> (usize, usize) {
+        let (mut listings, mut exclusions) = (0, 0);
+        self.for_each_entry(&mut |entry| {
+            let count = if entry.value().is_some() { &mut listings } else { &mut exclusions };
+            *count += usize::from(entry.in_force(now_s));
+        });
+        (listings, exclusions)
+    }
+
+    /// The same as [`Self::for_each`] without saying of what it is.
+    fn for_each_entry(&self, look: &mut impl FnMut(Entry)) {
         self.v4.for_each(|_, _, entry| look(entry));
         self.v6.for_each(|_, _, entry| look(entry));
         self.names.exact.for_each(|_, entry| look(entry));
         self.names.wildcards.for_each(|_, entry| look(entry));
-        (next_s != FOREVER_S).then_some(next_s)
     }
 
     /// At most `limit` of what is over at this second.

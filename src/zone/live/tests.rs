@@ -277,6 +277,9 @@ fn check_all(zone: &LiveZone, model: &Model, now_s: u64) {
     let listed = model.0.values().filter(|said| said.is_listed() && said.in_force(now_s));
     let ends = listed.map(|said| said.until_s).filter(|until_s| *until_s != FOREVER_S);
     assert_eq!(zone.next_end_s(now_s), ends.min());
+    let in_force = model.0.values().filter(|said| said.in_force(now_s));
+    let (listings, exclusions) = in_force.partition::<Vec<_>, _>(|said| said.is_listed());
+    assert_eq!(zone.counts_in_force(now_s), (listings.len(), exclusions.len()));
 }
 
 fn check(seed: u64, bits: u8, count: usize) {
