@@ -77,11 +77,12 @@ fn notes_of_a_berkeley_db_are_served_and_end() {
 /// The moment to the second, and how long it is until then, for datasets of every sort; an exclusion ends as a listing does.
 #[test]
 fn check_says_what_ends_next() {
-    const CASES: [(&str, &str); 5] = [
+    const CASES: [(&str, &str); 6] = [
         ("hosts.example.ip4set", "192.0.2.1 @ until={soon}\n192.0.2.2\n192.0.2.3 @ until={late}\n"),
         ("prefixes.example.ip4trie", "192.0.0.0/16\n192.0.2.0/24 @ until={soon}\n192.0.2.8/29 @ until={late}\n"),
         ("excluded.example.ip6trie", "2001:db8::/32 @ until={late}\n!2001:db8:1::/48 @ until={soon}\n"),
         ("names.example.dnset", "one.test @ until={soon}\ntwo.test\n!www.one.test @ until={late}\n"),
+        ("below.example.dnset", ".one.test @ until={soon}\n.two.test\nthree.test @ until={late}\n*.three.test\n"),
         (
             "sections.example.combined",
             "$DATASET ip4set hosts\n192.0.2.1 @ until={late}\n\

@@ -351,9 +351,10 @@ impl Names {
         levels
     }
 
-    /// How much of it ends, and when.
+    /// How much of it ends, and when. A name and all below it, of which the same is said, count once, as they are one entry.
     pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
-        let standings = self.arena.nodes().flat_map(|(_, node)| [node.exact, node.wildcard]);
+        let below = |node: &Node<'_>| if node.wildcard == node.exact { Standing::ABSENT } else { node.wildcard };
+        let standings = self.arena.nodes().flat_map(|(_, node)| [node.exact, below(&node)]);
         Lifetimes::of(standings.filter(|standing| *standing != Standing::ABSENT), &self.rulings, now_s)
     }
 

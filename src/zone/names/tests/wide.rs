@@ -76,9 +76,12 @@ impl Lines {
     fn lifetimes(&self, now_s: u64) -> Lifetimes {
         let mut lifetimes = Lifetimes::default();
         for path in self.places.keys() {
-            for other in [Scope::Below, Scope::Exact] {
-                let claims = self.kept(path, other);
-                if claims.iter().any(|claim| claim.value.is_none() && claim.is_unconditional()) {
+            let [below, exact] = [Scope::Below, Scope::Exact].map(|other| self.kept(path, other));
+            let excludes = |claim: &Claim| claim.value.is_none() && claim.is_unconditional();
+            // Of a name and all below it the same is said.
+            let is_same = below == exact || below.iter().any(excludes) && exact.iter().any(excludes);
+            for claims in [Some(exact), Some(below).filter(|_| !is_same)].into_iter().flatten() {
+                if claims.iter().any(excludes) {
                     lifetimes.all += 1;
                     continue;
                 }
