@@ -182,6 +182,16 @@ fn slips_that_are_served_are_told() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("hosts"), format!("{HEAD}127.0.0.2\n")).expect("written");
+    fs::write(folder.path().join("clients"), "192.0.2.1 :refuse\n").expect("written");
+    let lone = Command::new(env!("CARGO_BIN_EXE_dnsbld"))
+        .current_dir(folder.path())
+        .args(["check", ":acl:clients", "a.example:ip4set:hosts"])
+        .output();
+    let said = String::from_utf8(lone.expect("runs").stdout).expect("UTF-8");
+    assert!(
+        !said.contains("dots without") && said.contains("\nacl:clients: no warnings\n"),
+        "no zone is all zones: {said}"
+    );
     for (zone, is_told) in [("a..example", true), (".a.example", true), ("a.example.", false), ("a.example", false)] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
         let output = command.current_dir(folder.path()).args(["check", &format!("{zone}:ip4set:hosts")]).output();

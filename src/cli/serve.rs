@@ -124,9 +124,13 @@ impl Personality for Plain<'_> {
 
     fn started(&mut self, running: &Running) -> anyhow::Result<()> {
         let zones = running.cell.load().snapshot.zones().len();
-        if zones == 0 {
-            let place = self.folder.as_ref().map(|folder| format!(" in {}", folder.display())).unwrap_or_default();
-            warn!("no zones yet{place}: files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive");
+        match &self.folder {
+            Some(folder) if zones == 0 => {
+                let what = "files named ZONE.TYPE, as in bl.example.org.ip4set, are served as they arrive";
+                warn!("no zones yet in {}: {what}", folder.display());
+            }
+            None if zones == 0 => warn!("no zones: access lists alone are no zone; name its data as ZONE:TYPE:FILE"),
+            Some(_) | None => {}
         }
         info!("serving {}", counted(zones, "zone", "zones"));
         Ok(())

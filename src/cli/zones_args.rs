@@ -141,7 +141,8 @@ fn source(words: &[String]) -> anyhow::Result<ZoneSource> {
 fn doubled_dots(word: &str) -> Option<Oddity> {
     let (zone, _) = word.split_once(':')?;
     let labels = || zone.split('.').filter(|label| !label.is_empty());
-    let is_odd = zone.trim_end_matches('.').split('.').count() > labels().count();
+    // Without any it is an access list for all zones, or of the root.
+    let is_odd = labels().next().is_some() && zone.trim_end_matches('.').split('.').count() > labels().count();
     let text =
         || format!("dots without a label between are left out: the zone is {}", labels().collect::<Vec<_>>().join("."));
     is_odd.then(|| Oddity { place: word.to_owned(), text: text() })

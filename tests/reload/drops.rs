@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     live::{Live, PATIENCE, PROMPT, Place, append, gzip, host_name, hosts},
-    support::daemon::{dnsbld, program},
+    support::daemon::{Daemon, dnsbld, program},
 };
 
 const NAME: &str = "1.0.0.10.bl.example";
@@ -173,6 +173,18 @@ fn a_folder_that_is_not_there_yet() {
     let live = Live::configured(&place, "folder = \"zonez\"\n");
     let words = "cannot read the zones folder: Not a directory (os error 20); there is nothing to serve until";
     assert!(live.log().contains(words) && !live.log().contains("served on"), "{}", live.log());
+}
+
+/// They are for zones that are named with them, and no file becomes one by itself.
+#[test]
+fn access_lists_alone_are_no_zone() {
+    let place = Place::new();
+    fs::write(place.at("clients"), "192.0.2.1 :refuse\n").expect("written");
+    let mut serve = dnsbld();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--http", "off", "--state", "off"]);
+    serve.arg(format!(":acl:{}", place.at("clients").display()));
+    let said = Daemon::start(serve).said();
+    assert!(said.contains("no zones: access lists alone are no zone") && !said.contains("as they arrive"), "{said}");
 }
 
 #[test]
