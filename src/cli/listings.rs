@@ -325,6 +325,14 @@ pub(super) fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
 }
 
 fn show_change(change: &Changed, now_s: u64) -> String {
+    let said = show_outcome(change, now_s);
+    let is_done = !matches!(change.outcome, Outcome::Refused { .. } | Outcome::Unchanged);
+    let but =
+        if change.is_unanswered && is_done { "; BUT ITS ZONE ANSWERS SERVFAIL: dnsbld status says why" } else { "" };
+    said + but
+}
+
+fn show_outcome(change: &Changed, now_s: u64) -> String {
     let key = &change.key;
     match &change.outcome {
         Outcome::Listed { until_s, times } => format!("{key}: listed {}{}", until(*until_s, now_s), nth(*times)),

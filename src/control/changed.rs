@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    live::listings::{Key, Listings, Outcome, Verdict},
+    live::{
+        clock,
+        listings::{Key, Listings, Outcome, Verdict},
+    },
     wire::name::Name,
+    zone::{ruling::Context, snapshot::Snapshot},
 };
 
 /// What became of a key.
@@ -24,11 +28,14 @@ pub struct Changed {
     /// What else excludes it by command, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded_by: Option<String>,
+    /// Nobody is told of it, since its zone is not loaded or has expired, and answers SERVFAIL.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unanswered: bool,
 }
 
 impl Changed {
     /// Looks what whoever delisted it in vain has to delist.
-    pub(super) fn new(listings: &Listings, zone: &Name, key: &Key, outcome: Outcome) -> Self {
+    pub(super) fn new(listings: &Listings, zone: &Name, key: &Key, outcome: Outcome, is_unanswered: bool) -> Self {
         let around = (outcome == Outcome::Unchanged).then(|| listings.around(zone, key).ok().flatten()).flatten();
         let is_excluded = around.as_ref().is_some_and(|record| record.verdict == Verdict::Excluded);
         let around = around.map(|record| record.key.to_string());
@@ -37,6 +44,12 @@ impl Changed {
             Outcome::Refused { refusal } => Some(refusal.to_string()),
             _ => None,
         };
-        Self { key: key.to_string(), outcome, text, within, excluded_by }
+        Self { key: key.to_string(), outcome, text, within, excluded_by, is_unanswered }
     }
+}
+
+/// Whether a zone answers SERVFAIL, whatever is listed in it.
+pub(super) fn is_unanswered(snapshot: &Snapshot, zone: &Name) -> bool {
+    let context = Context { now_s: clock::now_s(), keyed: false };
+    snapshot.zone(zone).is_some_and(|zone| !zone.is_served(&context))
 }

@@ -15,6 +15,7 @@ use tokio::{
 
 pub use super::changed::Changed;
 use super::{
+    changed::is_unanswered,
     lines::Lines,
     served_zone,
     unmet::{Told, Unmet},
@@ -284,6 +285,11 @@ fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
 
 /// Reads a line of what was exported.
 fn parse_record(line: &str) -> Result<Vec<Record>, String> {
+    if !line.trim_start().starts_with('{') {
+        return Err(
+            "not what `dnsbld listings export` writes; keys that are to be listed go to `dnsbld list ZONE -`".into()
+        );
+    }
     serde_json::from_str(line).map(|record| vec![record]).map_err(|error| error.to_string())
 }
 
@@ -351,7 +357,8 @@ impl Clerk<'_> {
         let changes = keys.iter().map(change).collect();
         let outcomes = self.order(changes).await.unwrap_or(Err(StoreError::Ending))?;
         let listings = self.listings.clone();
-        let tell = move |(key, outcome): (Key, Outcome)| Changed::new(&listings, &zone, &key, outcome);
+        let is_unanswered = is_unanswered(&self.cell.load().snapshot, &zone);
+        let tell = move |(key, outcome): (Key, Outcome)| Changed::new(&listings, &zone, &key, outcome, is_unanswered);
         let changes = task::spawn_blocking(move || keys.into_iter().zip(outcomes).map(tell).collect()).await?;
         Ok(ListingsAnswer::Changed { changes })
     }

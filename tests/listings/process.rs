@@ -368,6 +368,8 @@ fn a_line_counts_with_its_end() {
     let (text, is_well) = site.run_with(&["delist", "virbl.tee.gr", "-"], "10.0.0.124\n10.0.0.12");
     assert!(!is_well && text.ends_with("\n1 delisted, 1 NOT DONE\n") && listed().contains("10.0.0.12 "), "{text}");
     let exported = site.run(&["listings", "export"]).0;
+    let (text, is_well) = site.run_with(&["listings", "import", "-"], "10.0.0.9 1h\n");
+    assert!(!is_well && text.starts_with("line 1: not what `dnsbld listings export` writes; keys that are"), "{text}");
     let (text, is_well) = site.run_with(&["listings", "import", "-"], exported.trim_end());
     assert!(!is_well && text.starts_with("line 2: the last line has no end"), "{text}");
 

@@ -22,6 +22,29 @@ fn what_is_no_listing_is_not_among_them() {
     assert!(remark.starts_with("and 200 more: dnsbld listings virbl.tee.gr --after '10.0.3.231'"), "{remark}");
 }
 
+/// It is listed, and nobody who asks is told.
+#[test]
+fn what_is_listed_where_nothing_is_answered_is_said_to_be() {
+    let files = [
+        ("over.example.ip4set", "$TIMESTAMP 2020:01:01 +1h\n127.0.0.2\n"),
+        ("bad.example.ip4set", "127.0.0.2\n"),
+        ("bad.example.acl", "192.0.2.1 :refuze\n"),
+        FILES[0],
+    ];
+    let site = Site::new(&files, "");
+    for (zone, is_answered) in [("over.example", false), ("bad.example", false), ("virbl.tee.gr", true)] {
+        let (said, is_well) = site.run(&["list", zone, "192.0.2.1"]);
+        assert!(is_well && said.starts_with("192.0.2.1: listed until "), "{said}");
+        assert_eq!(
+            said.contains("BUT ITS ZONE ANSWERS SERVFAIL: dnsbld status says why"),
+            !is_answered,
+            "{zone}: {said}"
+        );
+        let (said, _) = site.run(&["delist", zone, "192.0.2.2"]);
+        assert!(!said.contains("SERVFAIL"), "nothing is done: {said}");
+    }
+}
+
 /// Long before the memory of what is over is given back.
 #[test]
 fn what_is_over_is_counted_no_more() {
