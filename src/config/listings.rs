@@ -248,7 +248,6 @@ mod tests {
         for slip in [
             "192.0.2",
             "10.0.0.300",
-            "198.51.100.0-255",
             "203.0.113.*",
             "*.113",
             "10",
@@ -265,6 +264,9 @@ mod tests {
             let said = message(&format!("never-list = ['tee.gr', '{slip}']"));
             assert!(said.starts_with(&format!("`never-list`: `{slip}` is neither an address")), "{said}");
         }
+        assert!(
+            message("never-list = ['198.51.100.0-255']").contains("is a range: take its addresses, or the prefixes")
+        );
         assert!(read("never-list = ['10.tee.gr', '*.4u', 'xn--4', '192.0.2.1', '*.1a']").is_ok());
         assert!(
             read(r"never-list = ['john.doe@tee.gr', 'a\044b.tee.gr', '_dmarc.tee.gr', '1.2.3.4.tee.gr', '1.2.3.gr.']")

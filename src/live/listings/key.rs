@@ -143,11 +143,7 @@ impl FromStr for Key {
         }
         // A dot at the end makes anything a name.
         if text.contains('/') && !text.ends_with('.') {
-            let net: IpNet = text.parse().map_err(|_| {
-                format!(
-                    "`{text}` is not a prefix: expected ADDRESS/LENGTH, with a length of at most 32 for IPv4 and 128 for IPv6"
-                )
-            })?;
+            let net: IpNet = text.parse().map_err(|_| no_prefix(text))?;
             let meant = net.trunc();
             if meant != net {
                 return Err(format!("`{text}` has bits set beyond its prefix: did you mean {meant}?"));
@@ -169,6 +165,12 @@ impl FromStr for Key {
         if ends_in_number(text.as_bytes()) {
             return Err(no_domain(text));
         }
+        if let Some((first, last)) = text.split_once('-')
+            && first.parse::<IpAddr>().is_ok()
+            && (last.parse::<u8>().is_ok() || last.parse::<IpAddr>().is_ok())
+        {
+            return Err(format!("`{text}` is a range: take its addresses, or the prefixes in it, as 192.0.2.4/30"));
+        }
         let (name, is_wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         match Name::parse(name.as_bytes()) {
             Ok(name) if name.is_root() => Err(empty()),
@@ -176,6 +178,14 @@ impl FromStr for Key {
             Err(error) => Err(format!("`{text}` is neither an address nor a prefix nor a name: {error}")),
         }
     }
+}
+
+/// What is said of a text with a slash in it.
+fn no_prefix(text: &str) -> String {
+    if text.contains("://") {
+        return format!("`{text}` is neither an address nor a prefix nor a name: of a URL take the host alone");
+    }
+    format!("`{text}` is not a prefix: expected ADDRESS/LENGTH, with a length of at most 32 for IPv4 and 128 for IPv6")
 }
 
 /// What is said of a text that ends in a number: a half-typed address would be a name as well.
@@ -260,6 +270,9 @@ mod tests {
             ("192.0.2.0/33", "is not a prefix"),
             ("192.0.2", "no domain ends in a number: if it is a name all the same, it is `192.0.2.`"),
             ("*.2.0.192", "it is `*.2.0.192.`"),
+            ("192.0.2.8-15", "is a range: take its addresses, or the prefixes in it"),
+            ("2001:db8::-2001:db8::ff", "is a range"),
+            ("http://a.example/path", "of a URL take the host alone"),
             ("::ffff:0:0/95", "did you mean ::fffe:0:0/95?"),
         ] {
             let refused = text.parse::<Key>().expect_err(text);
