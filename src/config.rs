@@ -173,6 +173,7 @@ impl Config {
     /// # Errors
     /// When it cannot be read or understood; the message names the place and what was expected.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        anyhow::ensure!(!path.is_dir(), "{}: a folder, and no configuration file", path.display());
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
         let named = spec.named_zones();

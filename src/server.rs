@@ -440,12 +440,15 @@ fn prepare_state(config: &Config) -> Result<PathBuf, StoreError> {
         // It may be there, with listings in it.
         return Ok(state.clone());
     }
+    // Another such folder would have done.
+    let is_other = state.exists();
+    let why = if is_other { "there is something else of that name".to_owned() } else { error.to_string() };
     warn!(
         state = %state.display(),
-        "no state folder: {error}; the server runs without control socket, live listings and last good versions (see \
+        "no state folder: {why}; the server runs without control socket, live listings and last good versions (see \
          --state)"
     );
-    none(&error)
+    none(&why)
 }
 
 /// Loads for the first time, with a progress bar if that takes long and somebody watches.

@@ -65,6 +65,15 @@ fn values_that_cannot_be_understood() {
     }
 }
 
+#[test]
+fn a_folder_is_no_configuration_file() {
+    let folder = folder();
+    for command in ["check", "serve", "dump"] {
+        let (code, _, errors) = dnsbld(folder.path(), &[command, "--config", "zones"]);
+        assert!(code == Some(1) && errors.contains("zones: a folder, and no configuration file"), "{errors}");
+    }
+}
+
 /// systemd names several folders with colons between them.
 #[test]
 fn of_several_state_folders_the_first_is_meant() {

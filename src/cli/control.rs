@@ -189,6 +189,12 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
             for (dataset, trouble) in troubles {
                 line(&format!("{dataset}: {trouble}"));
             }
+            let is_for_them = |text: &str| text.starts_with("refused: ") || text.starts_with("the file is gone");
+            if troubles.iter().any(|(_, trouble)| is_for_them(trouble)) {
+                line(
+                    "if that is as it should be: dnsbld reload --accept ZONE takes what is refused, and lets go of what is gone",
+                );
+            }
             is_well = troubles.is_empty();
         }
         Answer::Explained { zones } => zones.iter().for_each(|zone| explain_zone(zone, &mut line)),

@@ -64,6 +64,9 @@ fn print(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn compare_words(arguments: &Arguments) -> anyhow::Result<Vec<Comparison>> {
     let Arguments { old, new, sort, show, state } = arguments;
     anyhow::ensure!(new != RUNNING, "`{RUNNING}` is what there is, and comes first: dnsbld diff {RUNNING} NEW");
+    if let Some(sort) = sort.as_ref().filter(|sort| !sort.contains(':')) {
+        anyhow::bail!("--as {sort}: expected ZONE:TYPE, as in bl.example.org:ip4set");
+    }
     let side = |word: &String| match sort {
         Some(sort) => Side::named(&format!("{sort}:{word}")),
         None if is_unnamed_file(word) => {

@@ -352,7 +352,7 @@ fn bind_again(state: &Path) -> io::Result<Option<UnixListener>> {
 }
 
 /// Reads the name of a zone, which must be served; if it is not, says which are.
-fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
+pub(crate) fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
     /// A hosting provider has thousands.
     const NAMED: usize = 20;
     let name = Name::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
@@ -365,6 +365,9 @@ fn served_zone(snapshot: &Snapshot, text: &str) -> Result<Name, String> {
     let mut served: Vec<String> = snapshot.zones().iter().take(NAMED).map(|zone| zone.apex.to_string()).collect();
     if let more @ 1.. = snapshot.zones().len().saturating_sub(NAMED) {
         served.push(format!("{more} more (`dnsbld status`)"));
+    }
+    if served.is_empty() {
+        served.push("none (`dnsbld status`)".to_owned());
     }
     Err(format!("no zone {name} is served here; there are: {}", served.join(", ")))
 }

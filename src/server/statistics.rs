@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Running;
 use crate::{
-    control::{NO_ZONE, Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics},
+    control::{NO_ZONE, Operator, QueryLogState, QueryRules, Statistics, ZoneStatistics, served_zone},
     live::clock,
     metrics::{RCODES, RESULTS, Totals},
     zone::ruling::Context,
@@ -65,21 +65,16 @@ impl Operator for Running {
     }
 
     fn switch_query_log(&self, rules: Option<QueryRules>) -> Result<(), String> {
-        if let Some(stranger) = rules.iter().flat_map(|rules| &rules.zones).find(|zone| !self.serves(zone)) {
-            return Err(format!("no zone {stranger} is served here"));
-        }
+        let served = self.cell.load();
+        rules
+            .iter()
+            .flat_map(|rules| &rules.zones)
+            .try_for_each(|zone| served_zone(&served.snapshot, zone).map(drop))?;
         self.query_tap.switch(rules)
     }
 
     fn query_log(&self) -> QueryLogState {
         self.query_tap.state()
-    }
-}
-
-impl Running {
-    fn serves(&self, zone: &str) -> bool {
-        let name = crate::wire::name::Name::parse(zone.as_bytes());
-        name.is_ok_and(|name| self.cell.load().snapshot.zone(&name).is_some())
     }
 }
 

@@ -61,6 +61,8 @@ fn folders_and_files_are_compared_by_address() {
     assert_eq!((said.lines().next(), code), (Some("listed:   nothing"), 0), "{said}");
     let (_, errors, code) = dnsbld(&["diff", one.to_str().expect("UTF-8"), &file]);
     assert!(code == 2 && errors.contains("--as ZONE:TYPE"), "{errors}");
+    let (_, errors, code) = dnsbld(&["diff", "--as", "names.example", &file, &file]);
+    assert!(code == 2 && errors.contains("--as names.example: expected ZONE:TYPE, as in "), "{errors}");
     // What cannot be told is trouble, and no difference.
     let full = fs::File::options().write(true).open("/dev/full").expect("a device");
     let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));

@@ -256,6 +256,8 @@ fn a_file_that_vanishes_keeps_its_data() {
     // It is to be gone.
     fs::remove_file(place.zone(FILE)).expect("removed");
     super::live::await_true("noticed", || live.status().contains("gone"), || live.log());
+    let (is_well, said) = live.tell(&["reload"]);
+    assert!(!is_well && said.contains("dnsbld reload --accept ZONE takes what is refused, and lets go of"), "{said}");
     let is_told_of = |family: &str| live.metrics().contains(&format!("dnsbld_zone_{family}{{zone=\"bl.example\""));
     assert!(is_told_of("loaded_timestamp_seconds") && is_told_of("load_duration_seconds"), "{}", live.metrics());
     let (is_well, said) = live.tell(&["reload", "--accept", "bl.example"]);

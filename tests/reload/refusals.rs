@@ -75,6 +75,7 @@ fn each_rule_refuses_and_can_be_overruled() {
         // The message holds the command that helps.
         let command = format!("--accept {zone}");
         assert!(live.log().contains(&command), "{command}: {}", live.log());
+        assert!(live.tell(&["reload"]).1.contains("dnsbld reload --accept ZONE takes what is refused"), "{reason}");
         let (_, said) = live.tell(&["reload", "--accept", &zone]);
         assert!(said.contains("1 dataset read") && !said.contains(&file), "{said}");
         assert_eq!(live.ask(&name), rule.shows.1, "{reason}: it was accepted");

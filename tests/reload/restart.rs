@@ -258,7 +258,7 @@ fn a_full_disk_costs_the_copy_and_nothing_else() {
     fs::write(place.state(), "in the way").expect("written");
     place.drop_file(FILE, hosts(100, 4));
     let live = Live::start(&place, &[]);
-    assert!(live.log().contains("no state folder"), "{}", live.log());
+    assert!(live.log().contains("no state folder: there is something else of that name"), "{}", live.log());
     assert_eq!(live.ask(NAME), "4");
     place.drop_file(FILE, hosts(100, 5));
     live.await_answer(NAME, "5", PROMPT);
