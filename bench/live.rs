@@ -311,7 +311,7 @@ fn is_listed(socket: &UdpSocket, name: &str) -> io::Result<bool> {
 fn questions(names: &[String], listed: bool) -> Vec<Question> {
     let octets = |name: &String| data::query(0, &format!("{name}.{ZONE}"), 1, data::Extras::default());
     let mut questions: Vec<Question> =
-        names.iter().map(|name| Question { octets: octets(name), listed, values: None }).collect();
+        names.iter().map(|name| Question { octets: octets(name), listed, values: None, until: None }).collect();
     questions.shuffle(&mut data::random(5));
     questions
 }

@@ -12,10 +12,12 @@ mod generator;
 #[path = "support/data.rs"]
 mod data;
 
+#[path = "support/metrics.rs"]
+mod metrics;
+
 use std::{
-    fs,
-    io::{self, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -24,6 +26,7 @@ use std::{
 
 use data::Extras;
 use generator::{Outcome, Pace, Question, ask};
+use metrics::scrape;
 
 /// Many and short: what else the machine does comes and goes within a second, by a tenth of the throughput.
 const PAIRS: usize = 500;
@@ -68,6 +71,7 @@ fn main() -> io::Result<()> {
         octets: data::query(0, &format!("{name}.{}", list.zone), 1, Extras::default()),
         listed: false,
         values: None,
+        until: None,
     };
     let questions: Vec<Question> = list.unlisted.iter().map(question).collect();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
@@ -163,12 +167,4 @@ fn alone(server: &Server, http: SocketAddr) -> io::Result<f64> {
         scrape(http)?;
     }
     Ok((server.cpu_s()? - before_s) * 1e3 / f64::from(TIMES))
-}
-
-fn scrape(http: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(http)?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    if text.contains("dnsbld_dns_requests_total") { Ok(()) } else { Err(io::Error::other(text)) }
 }

@@ -68,6 +68,7 @@ fn questions(list: &List, listed_percent: u32) -> Vec<Question> {
         octets: data::query(0, &format!("{name}.{}", list.zone), 1, Extras::default()),
         listed,
         values: None,
+        until: None,
     };
     names.into_iter().map(ask).collect()
 }

@@ -12,7 +12,8 @@
 //! echo        what the machine allows               instructions  of a query, the whole process under callgrind
 //! generator   the load                              latency       at fixed rates
 //! chase       what a fetch from memory takes        loading       time to the first answer, and memory
-//!                                                   storm         files replaced under load
+//! turn        what turns at a fixed rate came to    storm         files replaced under load
+//!                                                   sweep         entries that end under load
 //!                                                   growth        from 10,000 entries to 10,000,000
 //!                                                   workers       two workers beside one
 //!                                                   others        NSD and Knot with the same zone
@@ -29,6 +30,9 @@ mod echo;
 
 #[path = "../support/data.rs"]
 mod data;
+
+#[path = "../support/metrics.rs"]
+mod metrics;
 
 #[path = "../support/plot.rs"]
 mod plot;
@@ -48,7 +52,9 @@ mod others;
 mod report;
 mod servers;
 mod storm;
+mod sweep;
 mod throughput;
+mod turn;
 mod witness;
 mod workers;
 
@@ -75,7 +81,7 @@ struct Bench {
 
 type Part = (&'static str, fn(&mut Bench) -> io::Result<()>);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("throughput", throughput::run),
     ("batches", batches::run),
     ("interface", interface::run),
@@ -83,6 +89,7 @@ const PARTS: [Part; 11] = [
     ("latency", latency::run),
     ("loading", loading::run),
     ("storm", storm::run),
+    ("sweep", sweep::run),
     ("growth", growth::run),
     ("workers", workers::run),
     ("others", others::run),

@@ -1,7 +1,7 @@
 //! How each server is started: on core 0, with the words that it takes, and a port of its own.
 
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
@@ -25,6 +25,10 @@ pub(crate) const SERVING: &str = "dnsbld-serve";
 pub(crate) const TAPPING: &str = "dnsbld-interface";
 pub(crate) const ECHO_ONE: &str = "echo-recvfrom";
 pub(crate) const ECHO_BATCH: &str = "echo-recvmmsg";
+/// The folder of the files that `dnsbld serve` serves.
+pub(crate) const ZONES: &str = "zones";
+/// What it keeps.
+const STATE: &str = "state";
 pub(crate) const SERVER_CORE: &str = "0";
 /// Where the load rests meanwhile.
 pub(crate) const BOTH_CORES: &str = "0,1";
@@ -95,11 +99,17 @@ impl Programs {
         start(name, with_words(command, name, 1), here(name), folder, &[list])
     }
 
-    /// `dnsbld serve` with that configuration on core 0, with one worker.
-    pub(crate) fn start_serving(&self, config: &Path, zone: &str) -> io::Result<Server> {
+    /// `dnsbld serve` on core 0, with one worker, of a folder's [`ZONES`], with nothing that was kept before; with `more` in its
+    /// configuration, and with metrics at that address or `off`.
+    pub(crate) fn start_serving(&self, folder: &Path, more: &str, http: &str, zone: &str) -> io::Result<Server> {
+        let (config, state) = (folder.join("dnsbld.toml"), folder.join(STATE));
+        fs::write(&config, format!("folder = \"{ZONES}\"\nstate = \"{STATE}\"\n{more}"))?;
+        if state.exists() {
+            fs::remove_dir_all(state)?;
+        }
         let address = here(SERVING);
         let mut command = pinned(SERVER_CORE, self.program(SERVING));
-        command.args(["serve", "--workers", "1", "--http", "off", "--listen", &address.to_string()]);
+        command.args(["serve", "--workers", "1", "--http", http, "--listen", &address.to_string()]);
         command.arg("--config").arg(config);
         Server::start(SERVING, command, address, &probe(zone))
     }

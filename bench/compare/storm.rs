@@ -11,7 +11,6 @@ use std::{
     fs, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, SystemTime},
 };
@@ -21,30 +20,24 @@ use rand::seq::SliceRandom;
 use crate::{
     Bench, PAIRS, data,
     fixtures::Fixture,
-    generator::{Outcome, Pace, Question, Told},
+    generator::{Question, Told},
     plot::Group,
     report::median,
     server::Server,
-    servers::{ECHO_BATCH, FORKING, OURS, Row, SERVING, THEIRS, measure},
+    servers::{ECHO_BATCH, FORKING, OURS, Row, SERVING, THEIRS, ZONES},
     throughput::{echoed, made_up},
+    turn::{Together, Turn, beside, joined},
 };
 
-const RATE: f64 = 20_000.0;
 /// Replacements of each list in a turn, and the time between two. They are even in number, so that each turn begins with the
 /// second copy in its place.
 const REPLACEMENTS: usize = 2;
 const REPLACE_EVERY: Duration = Duration::from_millis(1_250);
 const SERVERS: [&str; 4] = [OURS, SERVING, THEIRS, FORKING];
-/// An answer that takes longer is late.
-const LATE_US: u32 = 5_000;
 /// Looking for processes takes the load's core most of a millisecond, which so seldom is a query in a thousand.
 const LOOK_AT_MEMORY_EVERY: Duration = Duration::from_millis(500);
-/// The folder of the files that are served.
-const ZONES: &str = "zones";
-/// What `dnsbld serve` keeps.
-const STATE: &str = "state";
 /// For `dnsbld serve`. The prefixes list a third of all addresses, more than a reload may by default.
-const CONFIG: &str = "folder = \"zones\"\nstate = \"state\"\n[reload]\nmax-address-share = 0.5\n";
+const CONFIG: &str = "[reload]\nmax-address-share = 0.5\n";
 
 /// Two copies of a list that take turns in its file's place, so that replacing it costs the load's core next to nothing.
 struct Twins {
@@ -88,7 +81,7 @@ impl Twins {
     }
 }
 
-fn no_head() -> io::Error {
+pub(crate) fn no_head() -> io::Error {
     io::Error::other("a list does not begin as lists do")
 }
 
@@ -128,48 +121,13 @@ fn start(bench: &Bench, name: &'static str, lists: &[Fixture; 3]) -> io::Result<
     if name != SERVING {
         return bench.programs.start(name, &bench.folder.join(ZONES), &lists.each_ref());
     }
-    let (config, state) = (bench.folder.join("dnsbld.toml"), bench.folder.join(STATE));
-    fs::write(&config, CONFIG)?;
-    if state.exists() {
-        fs::remove_dir_all(state)?;
-    }
-    bench.programs.start_serving(&config, lists[0].zone)
-}
-
-/// What a server's turn came to, in quiet or in the storm.
-struct Turn {
-    row: Row,
-    most_mib: f64,
-    stolen_ms: f64,
-}
-
-impl Turn {
-    const COLUMNS: &str = "over_5_ms\tp99_us_without_load\tlongest_us_without_load\tmost_mib\tstolen_ms";
-
-    fn line(&self) -> String {
-        let Self { row, most_mib, stolen_ms } = self;
-        let [own_p99, own_longest] = [990, 1_000].map(|permille| row.outcome.served_permille_us(permille));
-        let late = row.outcome.beyond(LATE_US);
-        format!("{}\t{late}\t{own_p99}\t{own_longest}\t{most_mib:.1}\t{stolen_ms:.0}", row.line())
-    }
-}
-
-/// What the machine's host has taken of all its cores so far, in milliseconds; nothing where no kernel says it.
-fn stolen_ms() -> io::Result<f64> {
-    /// Of the line's words, after user, nice, system, idle, iowait, irq and softirq.
-    const STEAL: usize = 8;
-    const MS_PER_TICK: f64 = 10.0;
-    let stat = fs::read_to_string("/proc/stat")?;
-    let ticks = stat.lines().next().and_then(|line| line.split_whitespace().nth(STEAL)?.parse::<f64>().ok());
-    Ok(ticks.unwrap_or(0.0) * MS_PER_TICK)
+    bench.programs.start_serving(&bench.folder, CONFIG, "off", lists[0].zone)
 }
 
 fn in_quiet(server: &Server, questions: &[Question], time: Duration) -> io::Result<Turn> {
-    let (most_mib, before_ms) = (server.memory_mib("VmRSS")?, stolen_ms()?);
-    let mut row = measure(server, "all", questions, Pace::Open(RATE), time)?;
-    row.what = "quiet".into();
-    row.outcome.told.clear();
-    Ok(Turn { row, most_mib, stolen_ms: stolen_ms()? - before_ms })
+    let mut turn = Turn::measure(server, "all", "quiet", questions, time)?;
+    turn.row.outcome.told.clear();
+    Ok(turn)
 }
 
 fn report(bench: &mut Bench, turns: &[Turn]) -> io::Result<()> {
@@ -179,24 +137,9 @@ fn report(bench: &mut Bench, turns: &[Turn]) -> io::Result<()> {
     let both = SERVERS.into_iter().flat_map(|name| [(name, "quiet"), (name, "storm")]);
     for (name, what) in [(ECHO_BATCH, "quiet")].into_iter().chain(both) {
         let these: Vec<&Turn> = turns.iter().filter(|turn| turn.row.server == name && turn.row.what == what).collect();
-        let sum = |of: fn(&Turn) -> f64| these.iter().map(|turn| of(turn)).sum::<f64>();
-        let most = |of: fn(&Turn) -> f64| these.iter().map(|turn| of(turn)).fold(0.0, f64::max);
-        let middle = |of: &dyn Fn(&Outcome) -> u32| median(these.iter().map(|turn| f64::from(of(&turn.row.outcome))));
-        let [p50, p99, p999] = [500, 990, 999].map(|permille| middle(&|outcome| outcome.permille_us(permille)));
-        let own_p99 = middle(&|outcome| outcome.served_permille_us(990));
-        let longest = most(|turn| f64::from(turn.row.outcome.permille_us(1_000)));
-        let own_longest = most(|turn| f64::from(turn.row.outcome.served_permille_us(1_000)));
-        let lost = sum(|turn| turn.row.outcome.lost as f64);
-        table.push(format!(
-            "{name}\t{what}\t{}\t{lost}\t{}\t{p50}\t{p99}\t{p999}\t{longest}\t{}\t{}\t{own_p99}\t{own_longest}\t{:.0}\t{:.0}",
-            sum(|turn| turn.row.outcome.sent as f64),
-            sum(|turn| turn.row.outcome.wrong as f64),
-            sum(|turn| turn.row.outcome.beyond(LATE_US) as f64),
-            most(|turn| f64::from(turn.row.outcome.late_us)),
-            most(|turn| turn.most_mib),
-            sum(|turn| turn.stolen_ms),
-        ));
-        for (bars, value) in bars.iter_mut().zip([longest, p99, lost]) {
+        let Together { lost, p99_us, longest_us, cells, .. } = Together::of(&these);
+        table.push(format!("{name}\t{what}\t{cells}"));
+        for (bars, value) in bars.iter_mut().zip([longest_us, p99_us, lost]) {
             bars.push((format!("{what} {name}"), value));
         }
     }
@@ -207,9 +150,8 @@ fn report(bench: &mut Bench, turns: &[Turn]) -> io::Result<()> {
     ];
     let groups: Vec<Group<'_>> = titles.into_iter().zip(&bars).map(|(title, bars)| (title, &**bars)).collect();
     bench.report.bars("reload.svg", &groups)?;
-    let columns = "server\t\tqueries\tlost\twrong\tp50 µs\tp99 µs\tp99.9 µs\tlongest µs\tover 5 ms\t\
-         the load's own delay µs\tp99 µs without the load's part\tlongest\tMiB at most\tstolen from the machine ms";
-    bench.report.table("Reloads under load", columns, &table, NOTE)
+    let columns = format!("server\t\t{}", Together::COLUMNS);
+    bench.report.table("Reloads under load", &columns, &table, NOTE)
 }
 
 const NOTE: &str = "Five turns, in each of them six replacements in 9 s at 20,000 queries a second, and as long without any. \
@@ -318,9 +260,7 @@ fn under_storm(
     twins: &[Twins],
     time: Duration,
 ) -> io::Result<(Turn, Vec<SystemTime>)> {
-    let before_ms = stolen_ms()?;
     let count = REPLACEMENTS * twins.len();
-    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let replacing = scope.spawn(|| {
             let replace = |turn: usize| {
@@ -334,23 +274,17 @@ fn under_storm(
             };
             (0..count).map(replace).collect::<io::Result<Vec<_>>>()
         });
-        let watching = scope.spawn(|| {
-            let mut most_mib = 0.0_f64;
-            while !is_over.load(Ordering::Relaxed) {
-                most_mib = most_mib.max(server.memory_mib("VmRSS")?);
-                thread::sleep(LOOK_AT_MEMORY_EVERY);
-            }
-            Ok::<_, io::Error>(most_mib)
-        });
-        let row = measure(server, "all", questions, Pace::Open(RATE), time);
-        is_over.store(true, Ordering::Relaxed);
-        let panicked = || io::Error::other("a thread beside the load panicked");
-        let replaced = replacing.join().unwrap_or_else(|_| Err(panicked()))?;
-        let most_mib = watching.join().unwrap_or_else(|_| Err(panicked()))?;
+        let mut most_mib = 0.0_f64;
+        let look = || {
+            most_mib = most_mib.max(server.memory_mib("VmRSS")?);
+            Ok(())
+        };
+        let turn = beside(LOOK_AT_MEMORY_EVERY, look, || Turn::measure(server, "all", "storm", questions, time));
+        let replaced = joined(replacing)?;
         // Looking now and then misses the peak; the kernel does not, but knows nothing of processes that are gone.
         let most_mib = most_mib.max(server.memory_mib("VmHWM")?);
-        let mut row = row?;
-        row.what = "storm".into();
-        Ok((Turn { row, most_mib, stolen_ms: stolen_ms()? - before_ms }, replaced))
+        let mut turn = turn?;
+        turn.most_mib = most_mib;
+        Ok((turn, replaced))
     })
 }

@@ -38,6 +38,8 @@ pub(crate) struct Question {
     pub(crate) listed: bool,
     /// What the address of a listed name is, the one or the other; without it any will do.
     pub(crate) values: Option<[Ipv4Addr; 2]>,
+    /// When a listed name ceases to be so.
+    pub(crate) until: Option<SystemTime>,
 }
 
 /// A value that an answer had, and when the answer arrived.
@@ -53,6 +55,18 @@ pub(crate) enum Pace {
     Closed(usize),
     /// So many a second.
     Open(f64),
+}
+
+impl Question {
+    /// Whether an answer that was given between these two moments must say that the name is listed, or must not; either is right
+    /// if it ended meanwhile, or may have.
+    fn is_listed(&self, sent: SystemTime, arrived: Option<SystemTime>) -> Option<bool> {
+        match self.until {
+            Some(until) if sent >= until => Some(false),
+            Some(until) if arrived.is_none_or(|arrived| arrived >= until) => None,
+            _ => Some(self.listed),
+        }
+    }
 }
 
 impl fmt::Display for Pace {
@@ -357,10 +371,15 @@ impl<'q> Load<'q> {
         }
         let question = &self.questions[asked.question as usize];
         let (rcode, answers) = (answer[3] & 15, u16::from_be_bytes([answer[6], answer[7]]));
-        let mut is_right = if question.listed { rcode == 0 && answers > 0 } else { rcode == 3 && answers == 0 };
+        let (as_listed, as_unlisted) = (rcode == 0 && answers > 0, rcode == 3 && answers == 0);
+        let mut is_right = match question.is_listed(asked.sent, arrived) {
+            Some(true) => as_listed,
+            Some(false) => as_unlisted,
+            None => as_listed || as_unlisted,
+        };
         let end = question.octets.len().min(answer.len());
         is_right &= answer[12..end] == question.octets[12..end];
-        if let Some(values) = question.values.filter(|_| question.listed) {
+        if let Some(values) = question.values.filter(|_| as_listed) {
             let value = only_address(answers, &answer[end..]).filter(|value| is_right && values.contains(value));
             let arrived = arrived.unwrap_or_else(SystemTime::now);
             self.outcome.told.extend(value.map(|value| Told { arrived, value }));
