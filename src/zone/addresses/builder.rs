@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Addresses,
     gather::Gathered,
-    sorted::Key,
+    key::Key,
     sweep::{Crowding, Sweep},
 };
 use crate::zone::{

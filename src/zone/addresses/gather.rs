@@ -8,9 +8,10 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
+    key::Key,
     newest::Newest,
     packing::{Common, Packing, Reading},
-    sorted::{Key, SortedBuilder},
+    sorted::SortedBuilder,
     stretches::Stretches,
 };
 use crate::zone::{standing::Standing, translation::Translation};

@@ -12,10 +12,11 @@ use std::ops::Range;
 use super::{
     blocks::{Blocks, BlocksBuilder},
     column::{Column, ColumnBuilder},
+    key::Key,
     marks::Marks,
     nested_runs::Pieces,
     nesting::Nesting,
-    sorted::{Key, Sorted, SortedBuilder},
+    sorted::{Sorted, SortedBuilder},
     starts::{Starts, StartsBuilder},
 };
 use crate::zone::{

@@ -37,6 +37,7 @@ mod blocks;
 mod builder;
 mod column;
 mod gather;
+mod key;
 mod layers;
 mod marks;
 mod nested_runs;

@@ -16,7 +16,7 @@
 //! As many words say it of 64 pieces as the deepest number has bits, and another says which of them are stated, so 64 are searched
 //! with a few instructions; one word more for each depth says it of 64 such blocks. That is done only where an entry has ended or
 //! goes on, or counts together with the wider ones. Lists whose entries all hold for ever need none of it, and where few do
-//! not, it is kept only of the pieces that have something behind them. These come in [runs](super::runs): what is behind a piece
+//! not, it is kept only of the pieces that have something behind them. These come in [runs](super::nested_runs): what is behind a piece
 //! is in the same run, or right before it.
 
 use std::ops::Range;

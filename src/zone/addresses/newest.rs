@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 
 use super::{
+    key::Key,
     packing::{Common, Entry},
-    sorted::Key,
 };
 use crate::zone::{runs::BLOCK_LEN, sorting::sort_in_place, standing::Standing, tight::push_tight};
 

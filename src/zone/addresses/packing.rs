@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use super::sorted::{IntoKeys, Key, SortedBuilder};
+use super::{
+    key::Key,
+    sorted::{IntoKeys, SortedBuilder},
+};
 use crate::zone::{
     ruling::{FOREVER_S, Ruling},
     runs::{NUMBER_MAX, Octets, Tape, push_number, unzigzag, zigzag},

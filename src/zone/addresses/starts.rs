@@ -15,7 +15,8 @@
 use std::ops::Range;
 
 use super::{
-    sorted::{Key, Sorted, SortedBuilder},
+    key::Key,
+    sorted::{Sorted, SortedBuilder},
     which::Which,
 };
 use crate::zone::halving::partition_point;

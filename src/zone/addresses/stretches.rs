@@ -6,8 +6,8 @@
 //! stretch is given back and a shorter one taken.
 
 use super::{
+    key::Key,
     packing::{Entry, Reading},
-    sorted::Key,
 };
 
 /// A stretch is made longer when it has fewer than half as many entries, and shorter when it has more.

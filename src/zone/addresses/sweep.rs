@@ -9,9 +9,9 @@
 use super::{
     builder::Specificity,
     gather::{Gathered, HostsInOrder},
+    key::Key,
     layers::{Hosts, HostsBuilder, Said, Segments, SegmentsBuilder},
     packing::Entry,
-    sorted::Key,
 };
 use crate::zone::{
     nested::TOGETHER_MAX,
