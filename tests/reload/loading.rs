@@ -105,7 +105,7 @@ fn threads_that_load_have_a_low_priority() {
     let live = Live::start(&place, &[]);
     // Threads take their names when they first run, and give way then.
     let is_there = |(word, nice)| live.threads().iter().any(|thread| thread.0.contains(word) && thread.1 == nice);
-    let all_are_there = || [("reload", 10), ("udp", 0)].into_iter().all(is_there);
+    let all_are_there = || [("reload", 19), ("udp", 0)].into_iter().all(is_there);
     await_true("they run", all_are_there, || format!("{:?}", live.threads()));
     assert_priorities(&live, 1);
 }
@@ -116,7 +116,7 @@ fn assert_priorities(live: &Live, loading: usize) {
     let named = |word: &str| threads.iter().filter(|thread| thread.0.contains(word)).collect::<Vec<_>>();
     let loaders = named("reload");
     assert!(loaders.len() >= loading, "{threads:?}");
-    assert!(loaders.iter().all(|(_, nice, policy)| (*nice, *policy) == (10, USUAL_POLICY)), "{threads:?}");
+    assert!(loaders.iter().all(|(_, nice, policy)| (*nice, *policy) == (19, USUAL_POLICY)), "{threads:?}");
     assert!([named("udp"), named("tcp")].iter().flatten().all(|(_, nice, _)| *nice == 0), "{threads:?}");
 }
 
