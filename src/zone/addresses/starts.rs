@@ -44,33 +44,34 @@ struct Repeats {
 #[derive(Debug)]
 pub(super) struct StartsBuilder<K> {
     keys: SortedBuilder<K>,
-    last: Option<K>,
-    /// The last one is a repeat.
-    is_repeat: bool,
+    /// The newest key, once there is one.
+    last: K,
+    /// So many keys there were when the newest repeat came.
+    repeated: usize,
     repeats: Repeats,
 }
 
 impl<K: Key> StartsBuilder<K> {
     pub(super) fn new() -> Self {
-        Self { keys: SortedBuilder::new(), last: None, is_repeat: false, repeats: Repeats::default() }
+        Self { keys: SortedBuilder::new(), last: K::MIN, repeated: 0, repeats: Repeats::default() }
     }
 
     /// Where the next piece begins, not below those before it.
     #[inline]
     pub(super) fn push(&mut self, key: K) {
-        if self.last == Some(key) {
+        if key == self.last && self.keys.len() > 0 {
             self.repeat();
         } else {
-            self.last = Some(key);
-            self.is_repeat = false;
+            self.last = key;
             self.keys.push(key);
         }
     }
 
     fn repeat(&mut self) {
         let Repeats { count, several, firsts } = &mut self.repeats;
-        if !std::mem::replace(&mut self.is_repeat, true) {
-            several.mark(self.keys.len() - 1);
+        let keys = self.keys.len();
+        if std::mem::replace(&mut self.repeated, keys) != keys {
+            several.mark(keys - 1);
             firsts.mark(*count);
         }
         *count += 1;
