@@ -67,6 +67,8 @@ impl<K: Key> StartsBuilder<K> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn repeat(&mut self) {
         let Repeats { count, several, firsts } = &mut self.repeats;
         let keys = self.keys.len();
