@@ -67,8 +67,6 @@ impl<K: Key> StartsBuilder<K> {
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn repeat(&mut self) {
         let Repeats { count, several, firsts } = &mut self.repeats;
         let keys = self.keys.len();
