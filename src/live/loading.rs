@@ -177,12 +177,12 @@ pub(super) fn side_by_side<T: Send, R: Send>(
     let count = items.len();
     let next = Mutex::new(items.enumerate());
     let (sender, receiver) = mpsc::channel();
-    let mut done = Vec::with_capacity(count);
+    let (started, mut done) = (Instant::now(), Vec::with_capacity(count));
     thread::scope(|scope| {
         for _ in 0..threads.max(1).min(count) {
             let (sender, next, work) = (sender.clone(), &next, &work);
             scope.spawn(move || {
-                turns::give_way();
+                turns::stand_aside();
                 loop {
                     let Some((index, item)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
                     sender.send((index, work(item))).expect("somebody waits");
@@ -193,7 +193,10 @@ pub(super) fn side_by_side<T: Send, R: Send>(
         loop {
             match receiver.recv_timeout(WAIT) {
                 Ok(one) => done.push(one),
-                Err(RecvTimeoutError::Timeout) => meanwhile(),
+                Err(RecvTimeoutError::Timeout) => {
+                    turns::insist_if_starved(started);
+                    meanwhile();
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }

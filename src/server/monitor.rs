@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -95,15 +95,24 @@ impl Monitor {
                 continue;
             }
             let (monitor, cell, live) = (self.clone(), Arc::clone(&cell), Arc::clone(&live));
-            let (done, is_done) = oneshot::channel();
+            let (done, mut is_done) = oneshot::channel();
             // It reads a whole list for what ends next, which may take a while and can wait.
             let test = thread::Builder::new().name("self-test".to_owned()).spawn(move || {
-                turns::give_way();
+                turns::stand_aside();
                 monitor.test(&cell.load_full().snapshot, &live.load_full(), clock::now_s());
                 done.send(())
             });
+            let started = Instant::now();
+            let end = async {
+                loop {
+                    match tokio::time::timeout(LOOK, &mut is_done).await {
+                        Ok(end) => break end,
+                        Err(_) => turns::insist_if_starved(started),
+                    }
+                }
+            };
             match test {
-                Ok(_) if is_done.await.is_err() => warn!("the self-test panicked; please report this"),
+                Ok(_) if end.await.is_err() => warn!("the self-test panicked; please report this"),
                 Ok(_) => {}
                 Err(error) => warn!("no self-test, for want of a thread: {error}"),
             }

@@ -3,9 +3,13 @@
 use std::{env, fs, io, path::Path, process};
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{chroot, geteuid, setgid, setgroups, setuid};
 
-use crate::config::{Process, find_user};
+use crate::{
+    config::{Process, find_user},
+    turns,
+};
 
 /// Writes the process id file, then confines the process, in rbldnsd's order: folder first, then user.
 ///
@@ -25,11 +29,23 @@ pub fn confine(wanted: &Process) -> anyhow::Result<()> {
         env::set_current_dir(folder).with_context(|| format!("unable to chdir to {}", folder.display()))?;
     }
     if let Some((user, group)) = identity {
+        allow_low_priority();
         setgroups(&[group]).context("unable to set groups")?;
         setgid(group).with_context(|| format!("unable to become group {group}"))?;
         setuid(user).with_context(|| format!("unable to become user {user}"))?;
     }
     give_up_capabilities().context("unable to give up capabilities")
+}
+
+/// Has threads be allowed a low priority, which those need that [take none at all](turns::stand_aside) where they get too little. If that
+/// fails, none of them goes so far.
+fn allow_low_priority() {
+    /// 20 less the priority.
+    const LOW: u64 = 20 - turns::NICE_IF_STARVED as u64;
+    let Ok((permitted, most)) = getrlimit(Resource::RLIMIT_NICE) else { return };
+    if let Err(error) = setrlimit(Resource::RLIMIT_NICE, permitted.max(LOW), most.max(LOW)) {
+        tracing::debug!(%error, "threads that read lists will not stand aside");
+    }
 }
 
 /// Gives up what a service manager gave for opening sockets (`AmbientCapabilities=`). It goes for this thread and those that it
