@@ -279,7 +279,7 @@ fn run() {
     let mut live = Live::default();
     live.set(1, Some(listed_live(lists.live.text.lines().skip(HEAD_LINES)).into()));
     live.set(2, Some(listed_live(["203.0.113.1", "203.0.113.2", "203.0.113.3"].into_iter()).into()));
-    let snapshot = Snapshot::new(zones, None, None);
+    let snapshot = Snapshot::new(zones, Vec::new(), Vec::new());
     let policy = Policy {
         udp_payload_len: 1232,
         minimal: false,
@@ -320,7 +320,13 @@ fn zone(apex: &str, data: &ZoneData) -> Zone {
     let soa = data.soa.clone().map(|soa| ZoneSoa::new(soa, &apex, NOW_S));
     let servers = data.servers.as_ref().map(|servers| ZoneServers::new(servers, &apex));
     let sections = data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset));
-    Zone { content: Some(Content::new(soa, servers, None, [sections])), apex, acl: None, keys: None, live_slot: 0 }
+    Zone {
+        content: Some(Content::new(soa, servers, None, [sections])),
+        apex,
+        acl: Vec::new(),
+        keys: Vec::new(),
+        live_slot: 0,
+    }
 }
 
 /// What is to be counted.

@@ -77,7 +77,7 @@ fn snapshot(list: &List) -> Snapshot {
     let servers = data.servers.as_ref().map(|servers| ZoneServers::new(servers, &apex));
     let sections = data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset));
     let content = Some(Content::new(soa, servers, None, [sections]));
-    Snapshot::new(vec![Zone { content, apex, acl: None, keys: None, live_slot: 0 }], None, None)
+    Snapshot::new(vec![Zone { content, apex, acl: Vec::new(), keys: Vec::new(), live_slot: 0 }], Vec::new(), Vec::new())
 }
 
 /// Reading queries with EDNS.

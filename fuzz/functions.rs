@@ -79,12 +79,12 @@ pub(crate) fn world() -> &'static (Snapshot, Policy) {
         let mut apexes: Vec<&str> = ZONES.iter().map(|(apex, ..)| *apex).collect();
         apexes.dedup();
         for apex in apexes {
-            let (mut acl, mut keys, mut data) = (None, None, Vec::new());
+            let (mut acl, mut keys, mut data) = (Vec::new(), Vec::new(), Vec::new());
             for (_, kind, text) in ZONES.iter().filter(|(of, ..)| *of == apex) {
                 match read(*kind, text.as_bytes()).0 {
                     Some(Loaded::Data(more)) => data.push(more),
-                    Some(Loaded::Acl(list)) => acl = Some(list),
-                    Some(Loaded::Keys(list)) => keys = Some(list),
+                    Some(Loaded::Acl(list)) => acl.push(list),
+                    Some(Loaded::Keys(list)) => keys.push(list),
                     None => panic!("{apex}: {text}"),
                 }
             }
@@ -97,9 +97,15 @@ pub(crate) fn world() -> &'static (Snapshot, Policy) {
         let many = (1..=40).map(|n| format!("192.0.2.1 :127.0.0.{n}:{text}{n}\n")).collect::<Vec<_>>().concat();
         if let Some(Loaded::Data(data)) = read(Kind::Ip4Set, many.as_bytes()).0 {
             let apex = name("long.example");
-            zones.push(Zone { content: Some(content(&apex, &[data])), apex, acl: None, keys: None, live_slot: 1 });
+            zones.push(Zone {
+                content: Some(content(&apex, &[data])),
+                apex,
+                acl: Vec::new(),
+                keys: Vec::new(),
+                live_slot: 1,
+            });
         }
-        zones.push(Zone { apex: name("down.example"), content: None, acl: None, keys: None, live_slot: 2 });
+        zones.push(Zone { apex: name("down.example"), content: None, acl: Vec::new(), keys: Vec::new(), live_slot: 2 });
         let policy = Policy {
             udp_payload_len: 1232,
             minimal: false,
@@ -108,7 +114,7 @@ pub(crate) fn world() -> &'static (Snapshot, Policy) {
             cookie_secret: [7; 16],
             leaves_signed: false,
         };
-        (Snapshot::new(zones, None, None), policy)
+        (Snapshot::new(zones, Vec::new(), Vec::new()), policy)
     })
 }
 
@@ -180,19 +186,19 @@ pub(crate) fn kind_of_target(target: &str) -> Kind {
 pub(crate) fn load(kind: Kind, input: &[u8]) {
     let (loaded, _) = read(kind, input);
     let apex = name("x");
-    let mut zone = Zone { apex: apex.clone(), content: None, acl: None, keys: None, live_slot: 0 };
+    let mut zone = Zone { apex: apex.clone(), content: None, acl: Vec::new(), keys: Vec::new(), live_slot: 0 };
     match loaded {
         None => return,
         Some(Loaded::Data(data)) => zone.content = Some(content(&apex, &[data])),
-        Some(Loaded::Acl(list)) => zone.acl = Some(list),
-        Some(Loaded::Keys(list)) => zone.keys = Some(list),
+        Some(Loaded::Acl(list)) => zone.acl.push(list),
+        Some(Loaded::Keys(list)) => zone.keys.push(list),
     }
     for dataset in zone.content.iter().flat_map(Content::datasets) {
         assert!(dataset.len() <= 20_000_000, "more entries than octets");
         let _ = dataset.memory_bytes();
     }
     let (_, policy) = world();
-    let snapshot = Snapshot::new(vec![zone], None, None);
+    let snapshot = Snapshot::new(vec![zone], Vec::new(), Vec::new());
     let world = answer::World { snapshot: &snapshot, policy, now_s: NOW_S, live: dnsbld::zone::live::Live::NONE };
     let mut buffer = vec![0; 65_535];
     let six = format!("{}8.b.d.0.1.0.0.2.x", "0.".repeat(24));

@@ -377,6 +377,29 @@ fn our_own_name_takes_the_same_words() {
 }
 
 /// Files are found inside the folder that the process is confined to; who may not confine is told.
+/// Nothing of the file system that it had is there for it then.
+#[test]
+fn a_confined_daemon_lets_go_of_its_terminal() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = folder();
+    let jail = folder.path().join("jail");
+    fs::create_dir(&jail).expect("made");
+    fs::write(jail.join("hosts"), "127.0.0.2\n").expect("written");
+    let mut command = rbldnsd(folder.path());
+    command.args([&format!("-r{}", jail.display()), "-w/", "-ppid", ANYWHERE, "bl.example:ip4set:hosts"]);
+    let [said, complained] =
+        ["said", "complained"].map(|name| fs::File::create(folder.path().join(name)).expect("made"));
+    let status = command.stdout(said).stderr(complained).status().expect("it starts");
+    assert!(status.success(), "{}", fs::read_to_string(folder.path().join("complained")).expect("text"));
+    let pid = fs::read_to_string(folder.path().join("pid")).expect("a process id");
+    let pid = Pid::from_raw(pid.trim().parse().expect("a number"));
+    let open: Vec<_> = (0..3).map(|number| fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()).collect();
+    kill(pid, Signal::SIGTERM).expect("it runs");
+    assert_eq!(open, vec![Some("/dev/null".into()); 3]);
+}
+
 #[test]
 fn a_folder_to_be_confined_to() {
     let folder = folder();

@@ -1,9 +1,10 @@
 //! Who may ask: what the access lists of the server and of the zone say together.
 //!
-//! Several lists may speak of one query: the server's and the zone's, of addresses and of keys. They add up, and the sternest
-//! counts: ignore, refuse, empty, listed (rbldnsd(8), "acl Dataset"). `pass` has no effect on what other lists say.
+//! Several lists may speak of one query: the server's and the zone's, of addresses and of keys, and of each what several files say. They
+//! add up, and the sternest counts: ignore, refuse, empty, listed (rbldnsd(8), "acl Dataset"). `pass` has no effect on what other lists
+//! say. Only the keys of several files are as those of one: who has one of them needs none of the others.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::Asked;
 use crate::{
@@ -66,7 +67,7 @@ impl<'a> Gate<'a> {
 #[inline]
 pub(super) fn of_server(snapshot: &Snapshot, client: IpAddr) -> Gate<'_> {
     let mut gate = Gate::OPEN;
-    if let Some(list) = &snapshot.acl {
+    for list in &snapshot.acl {
         gate.add_client(list, client);
     }
     gate
@@ -79,15 +80,11 @@ pub(super) fn of_zone<'a, 'n>(
     mut relative: RelativeName<'n>,
     mut gate: Gate<'a>,
 ) -> (Gate<'a>, RelativeName<'n>) {
-    if let Some(keys) = &asked.world.snapshot.keys {
-        relative = use_key(asked, keys, relative, &mut gate);
-    }
-    if let Some(list) = &zone.acl {
+    relative = use_key(asked, &asked.world.snapshot.keys, relative, &mut gate);
+    for list in &zone.acl {
         gate.add_client(list, asked.client.address);
     }
-    if let Some(keys) = &zone.keys {
-        relative = use_key(asked, keys, relative, &mut gate);
-    }
+    relative = use_key(asked, &zone.keys, relative, &mut gate);
     if gate.listed.is_some() && zone.content.as_ref().is_some_and(|content| content.retirement().is_some()) {
         gate.listed = None; // a list that has ended lists nothing, and for nobody
     }
@@ -98,14 +95,19 @@ pub(super) fn of_zone<'a, 'n>(
 /// asks label by label (RFC 9156) comes by, and must learn that something is below.
 fn use_key<'a, 'n>(
     asked: &mut Asked<'a>,
-    keys: &'a KeyList,
+    lists: &'a [Arc<KeyList>],
     relative: RelativeName<'n>,
     gate: &mut Gate<'a>,
 ) -> RelativeName<'n> {
-    let count = relative.label_count();
-    let verdict = keys.verdict((count > 0).then(|| relative.label(count - 1)));
-    gate.add(verdict.action, &keys.values, keys.ttl_s);
-    if verdict.is_key {
+    let label = relative.label_count().checked_sub(1).map(|last| relative.label(last));
+    let is_key = lists.iter().any(|keys| keys.verdict(label).is_key);
+    for keys in lists {
+        let verdict = keys.verdict(label);
+        if verdict.is_key == is_key {
+            gate.add(verdict.action, &keys.values, keys.ttl_s);
+        }
+    }
+    if is_key {
         asked.context.keyed = true;
         relative.without_last(1)
     } else {

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     live::{
         listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, STILL_LISTED_MAX, Verdict},
+        printable::printable,
         served::Cell,
     },
     load::{
@@ -347,7 +348,7 @@ impl Desk {
                 Err(error) => Some((error.to_string(), Upshot::Failed)),
             };
             if let Some((why, _)) = &refusal {
-                info!("a datagram is refused: {why}");
+                info!("a datagram is refused: {}", printable(why));
             }
             tally.count(Door::Rspamd, refusal.as_ref().map_or(Upshot::Done, |(_, upshot)| *upshot));
             socket.reply(&sender, if refusal.is_some() { FAIL } else { OK });

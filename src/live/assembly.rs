@@ -46,12 +46,12 @@ pub(super) fn assemble(specs: &[ZoneSpec], good: &GoodData<'_>, slots: &LiveSlot
 }
 
 /// The access lists among what is of a zone or of all, and whether all that are named are loaded.
-fn access(specs: &[&ZoneSpec], good: &GoodData<'_>) -> (Option<Arc<AccessList>>, Option<Arc<KeyList>>, bool) {
-    let (mut acl, mut keys, mut is_complete) = (None, None, true);
+fn access(specs: &[&ZoneSpec], good: &GoodData<'_>) -> (Vec<Arc<AccessList>>, Vec<Arc<KeyList>>, bool) {
+    let (mut acl, mut keys, mut is_complete) = (Vec::new(), Vec::new(), true);
     for spec in specs.iter().filter(|spec| spec.dataset.kind.is_access()) {
         match good.get(&spec.dataset) {
-            Some((Loaded::Acl(list), _)) => acl = Some(Arc::clone(list)),
-            Some((Loaded::Keys(list), _)) => keys = Some(Arc::clone(list)),
+            Some((Loaded::Acl(list), _)) => acl.push(Arc::clone(list)),
+            Some((Loaded::Keys(list), _)) => keys.push(Arc::clone(list)),
             _ => is_complete = false,
         }
     }
@@ -73,7 +73,7 @@ fn zone(
     let is_retired = of_entries().any(|spec| is_retirement(spec) && good.contains_key(&spec.dataset));
     let has_list = of_entries().any(|spec| !is_retirement(spec));
     let live_slot = if is_retired { LiveSlots::NONE } else { slots.slot(apex) };
-    let (acl, keys, is_access_complete) = if is_retired { (None, None, true) } else { access(specs, good) };
+    let (acl, keys, is_access_complete) = if is_retired { (Vec::new(), Vec::new(), true) } else { access(specs, good) };
     let mut zone = Zone { apex: apex.clone(), content: None, acl, keys, live_slot };
     // What says that the list has ended may leave SOA and name servers to the other files.
     let (mut parts, mut others, mut newest_s) = (Vec::new(), Vec::new(), 0);

@@ -41,10 +41,14 @@ pub fn date(at_s: u64) -> String {
 
 /// Seconds since the epoch from a time of RFC 3339, or from such seconds. What was before the epoch is its first second.
 pub fn parse_date(text: &str) -> Option<u64> {
-    text.parse().ok().or_else(|| {
+    const YEAR_S: u64 = 365 * 86_400;
+    let moment_s = |text: &str| {
         let moment: Timestamp = text.parse().ok()?;
         Some(u64::try_from(moment.as_second()).unwrap_or(0))
-    })
+    };
+    // The last day that can be written is beyond what a timestamp reaches; a year before it is not.
+    let last_year_s = || Some(moment_s(&format!("9998-{}", text.strip_prefix("9999-")?))? + YEAR_S);
+    text.parse().ok().or_else(|| moment_s(text)).or_else(last_year_s)
 }
 
 /// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds.
@@ -82,6 +86,7 @@ mod tests {
         assert_eq!(date(u64::MAX), u64::MAX.to_string());
         assert_eq!(parse_date("2026-12-24T20:00:00+02:00"), Some(1_798_135_200));
         assert_eq!(parse_date("1969-12-31T23:59:59Z"), Some(0));
+        assert_eq!(parse_date("9999-12-31T23:59:59Z"), Some(253_402_300_799));
         for text in ["", "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "-5"] {
             assert_eq!(parse_date(text), None, "{text}");
         }

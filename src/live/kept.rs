@@ -172,8 +172,9 @@ impl Kept {
             remove_if_there(&aside)?;
             return written;
         }
-        remove_if_there(&before)?;
+        // Where only the one before is there, for want of time in the last moments, it is the last good one until this is in its place.
         if place.exists() {
+            remove_if_there(&before)?;
             fs::rename(&place, &before)?;
         }
         fs::rename(&aside, &place)?;

@@ -252,7 +252,8 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
             continue;
         }
         match read_file_name(name) {
-            Ok((zone, kind)) if is_file => {
+            // Without an access list its zone would be open to all: a link to one that is not there now is one that fails.
+            Ok((zone, kind)) if is_file || kind.is_access() && leads_nowhere(&path) => {
                 listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
             }
             Ok(_) => listing.ignored.extend(not_in_folder(&path).map(|reason| (path, reason))),
@@ -287,6 +288,11 @@ pub(super) fn no_file(metadata: &fs::Metadata) -> Option<&'static str> {
     } else {
         Some("it is a pipe, a socket or a device, and no file")
     }
+}
+
+/// Whether there is a symbolic link, and nothing that can be seen where it leads.
+fn leads_nowhere(path: &Path) -> bool {
+    path.is_symlink() && fs::metadata(path).is_err()
 }
 
 /// Why what is in a folder is no file of it, unless nothing is there any more.

@@ -17,6 +17,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// How the octets of a file are packed, by its first octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
+    /// There are none.
+    Nothing,
     Plain,
     Gzip,
     Zstd,
@@ -25,11 +27,17 @@ pub(super) enum Packing {
 impl Packing {
     fn of(start: &[u8]) -> Self {
         match start {
+            [] => Self::Nothing,
             [0x1f, 0x8b, ..] => Self::Gzip,
             // A frame, or one of the frames to be skipped that some tools put first (RFC 8878 section 3.1).
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
             _ => Self::Plain,
         }
+    }
+
+    /// Whether the octets are to be unpacked.
+    pub(super) fn is_packed(self) -> bool {
+        matches!(self, Self::Gzip | Self::Zstd)
     }
 }
 
@@ -44,7 +52,7 @@ pub(super) fn packing<'a>(mut reader: Box<dyn Read + 'a>) -> io::Result<(Packing
 /// Unpacks what is packed.
 pub(super) fn unpack<'a>(packing: Packing, reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match packing {
-        Packing::Plain => reader,
+        Packing::Nothing | Packing::Plain => reader,
         Packing::Gzip => Box::new(Members::First(BufReader::with_capacity(BLOCK_LEN, reader))),
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(reader)?),
     })

@@ -276,8 +276,11 @@ pub fn lines<'a>(reader: Box<dyn Read + 'a>) -> io::Result<Lines<Box<dyn Read + 
 /// # Errors
 /// When it cannot be read.
 pub fn is_packed(reader: &mut dyn Read) -> io::Result<bool> {
-    lines::packing(Box::new(reader)).map(|(packing, _)| packing != Packing::Plain)
+    lines::packing(Box::new(reader)).map(|(packing, _)| packing.is_packed())
 }
+
+/// What names of compressed files end in.
+const PACKED: [&str; 2] = [".gz", ".zst"];
 
 /// What lines of the kinds go into.
 enum Body {
@@ -417,11 +420,16 @@ impl<'o> Loader<'o> {
         let Source { name: file, modified_s, reader } = source;
         let (packing, reader) =
             lines::packing(reader).map_err(|error| LoadError::Read { file: file.clone(), error })?;
-        if packing != Packing::Plain && !self.options.decompress {
+        if packing.is_packed() && !self.options.decompress {
             return Err(LoadError::Compressed { file });
         }
+        // Compressed, nothing is something.
+        if packing == Packing::Nothing && PACKED.iter().any(|end| file.ends_with(end)) {
+            let error = io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty");
+            return Err(LoadError::Unpack { file, error });
+        }
         let broken = |error| match packing {
-            Packing::Plain => LoadError::Read { file: file.clone(), error },
+            Packing::Nothing | Packing::Plain => LoadError::Read { file: file.clone(), error },
             Packing::Gzip | Packing::Zstd => LoadError::Unpack { file: file.clone(), error },
         };
         let lines = lines::unpack(packing, reader).and_then(Lines::new).map_err(broken)?;

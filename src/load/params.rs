@@ -246,7 +246,15 @@ pub(super) fn unix_s(text: &[u8]) -> Option<u32> {
 /// Seconds since 1970, or a time of RFC 3339.
 fn moment_s(text: &[u8]) -> Option<u32> {
     unix_s(text).or_else(|| {
-        let moment: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
+        let text = std::str::from_utf8(text).ok()?;
+        // The last day that can be written, which databases mean for ever by, is in no time zone's reach: but a year before is.
+        let moment: jiff::Timestamp = text
+            .parse()
+            .or_else(|error| match text.strip_prefix("9999-") {
+                Some(in_year) => format!("9998-{in_year}").parse(),
+                None => Err(error),
+            })
+            .ok()?;
         u32::try_from(moment.as_second().max(0)).ok().or(Some(u32::MAX))
     })
 }
@@ -277,6 +285,8 @@ mod tests {
             ("a @ b @ lifetime=1h", "a @ b", some(None, None, Some(3_600), None)),
             (":2:x @ until=1970-01-01T00:01:00Z;ts=1", ":2:x", some(Some(1), None, None, Some(60))),
             ("x @ until=99999999999", "x", some(None, None, None, Some(u32::MAX))),
+            ("x @ until=9999-12-31T23:59:59Z", "x", some(None, None, None, Some(u32::MAX))),
+            ("x @ until=9999-12-31T00:00:00-05:00", "x", some(None, None, None, Some(u32::MAX))),
             ("x @#c @ ts=1", "x @#c", some(Some(1), None, None, None)),
             ("x @; @ ts=1", "x @;", some(Some(1), None, None, None)),
             ("x @ ts=5 # seen", "x", some(Some(5), None, None, None)),

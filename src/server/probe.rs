@@ -50,8 +50,8 @@ const V6: [(&str, &str, u128, bool); 2] = [
 
 /// The same zones, open to everyone: what they say is tested, not to whom.
 pub fn without_access_lists(snapshot: &Snapshot) -> Snapshot {
-    let zones = snapshot.zones().iter().map(|zone| Zone { acl: None, keys: None, ..zone.clone() });
-    Snapshot::new(zones.collect(), None, None)
+    let zones = snapshot.zones().iter().map(|zone| Zone { acl: Vec::new(), keys: Vec::new(), ..zone.clone() });
+    Snapshot::new(zones.collect(), Vec::new(), Vec::new())
 }
 
 /// Asks a zone the questions that its datasets are for. What is listed by command answers as well.

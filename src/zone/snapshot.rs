@@ -29,10 +29,10 @@ pub struct Zone {
     pub apex: Name,
     /// Its data; `None` while they could not be loaded.
     pub content: Option<Content>,
-    /// Who may ask.
-    pub acl: Option<Arc<AccessList>>,
-    /// Which keys open it.
-    pub keys: Option<Arc<KeyList>>,
+    /// Who may ask: what all of these say, of which the sternest counts.
+    pub acl: Vec<Arc<AccessList>>,
+    /// Which keys open it: those of all of these.
+    pub keys: Vec<Arc<KeyList>>,
     /// Where its live listings are found (see [`super::live::Live`]).
     pub live_slot: u32,
 }
@@ -383,14 +383,14 @@ pub struct Snapshot {
     /// How many octets their names have, modulo the bits there are.
     usual_lens: u64,
     /// Who may ask for any zone.
-    pub acl: Option<Arc<AccessList>>,
+    pub acl: Vec<Arc<AccessList>>,
     /// Which keys open any zone.
-    pub keys: Option<Arc<KeyList>>,
+    pub keys: Vec<Arc<KeyList>>,
 }
 
 impl Snapshot {
     /// Joins zones, each with a name of its own, finds what stands between them, and the addresses of their servers.
-    pub fn new(mut zones: Vec<Zone>, acl: Option<Arc<AccessList>>, keys: Option<Arc<KeyList>>) -> Self {
+    pub fn new(mut zones: Vec<Zone>, acl: Vec<Arc<AccessList>>, keys: Vec<Arc<KeyList>>) -> Self {
         let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
         let by_apex = Catalog::new(&apexes);
         let below = below(&apexes, &by_apex);
@@ -400,11 +400,11 @@ impl Snapshot {
                 content.above_zones.add(name);
             }
         }
-        let is_open = acl.is_none() && keys.is_none();
+        let is_open = acl.is_empty() && keys.is_empty();
         let mut snapshot = Self { zones, by_apex, usual: Box::default(), usual_lens: 0, acl, keys };
         snapshot.find_server_addresses();
         let usual = |(place, zone): (usize, &Zone)| {
-            let is_open = is_open && zone.acl.is_none() && zone.keys.is_none();
+            let is_open = is_open && zone.acl.is_empty() && zone.keys.is_empty();
             UsualZone::new(place, zone, &below[place]).filter(|_| is_open)
         };
         snapshot.usual = snapshot.zones.iter().enumerate().map(usual).collect();

@@ -409,11 +409,11 @@ fn action(random: &mut SmallRng, text: &mut String) -> Action {
 /// Client addresses that lists speak of and that ask.
 pub(crate) const CLIENTS: [&str; 5] = ["192.0.2.1", "192.0.2.2", "192.0.2.77", "2001:db8::1", "2001:db8:1::1"];
 
-type Lists = (Access, Option<Arc<AccessList>>, Option<Arc<KeyList>>);
+type Lists = (Access, Vec<Arc<AccessList>>, Vec<Arc<KeyList>>);
 
 fn access(random: &mut SmallRng) -> Lists {
     let mut access = Access::default();
-    let (mut acl, mut keys) = (None, None);
+    let (mut acl, mut keys) = (Vec::new(), Vec::new());
     if random.random_ratio(1, 2) {
         let mut text = format!("$TTL {ACCESS_TTL_S}\n");
         for _ in 0..random.random_range(1..4) {
@@ -427,7 +427,7 @@ fn access(random: &mut SmallRng) -> Lists {
             }
         }
         if let Some(Loaded::Acl(list)) = read(Kind::Acl, text.as_bytes()).0 {
-            acl = Some(list);
+            acl.push(list);
         }
     }
     if random.random_ratio(1, 2) {
@@ -439,10 +439,10 @@ fn access(random: &mut SmallRng) -> Lists {
         });
         access.keys = Some((keys_of.into(), fallback));
         if let Some(Loaded::Keys(list)) = read(Kind::AclKey, text.as_bytes()).0 {
-            keys = Some(list);
+            keys.push(list);
         }
     }
-    assert_eq!((acl.is_some(), keys.is_some()), (!access.clients.is_empty(), access.keys.is_some()));
+    assert_eq!((acl.len(), keys.len()), (usize::from(!access.clients.is_empty()), usize::from(access.keys.is_some())));
     (access, acl, keys)
 }
 
@@ -555,7 +555,7 @@ fn zone(random: &mut SmallRng, apex: &str, live_slot: u32) -> (ZoneLines, Zone, 
     let mut ttl_s = |random: &mut SmallRng| if has_live { common_ttl_s } else { one_of(random, &[1, 5, 300, 3_600]) };
     let data: Vec<ZoneData> =
         (0..one_of(random, &[1, 1, 1, 2, 3])).map(|_| specification(random, &mut ttl_s, &mut lines)).collect();
-    let (mut acl, mut keys) = (None, None);
+    let (mut acl, mut keys) = (Vec::new(), Vec::new());
     if !is_plain && random.random_ratio(2, 3) {
         (lines.access, acl, keys) = access(random);
     }

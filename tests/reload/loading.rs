@@ -21,6 +21,7 @@ const FILE: &str = "bl.example.ip4set";
 const TRIES: u8 = 20;
 /// `SCHED_OTHER`.
 const USUAL_POLICY: u32 = 0;
+const IDLE_POLICY: u32 = 5;
 
 fn is_one_core() -> bool {
     let is_one = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
@@ -116,7 +117,9 @@ fn assert_priorities(live: &Live, loading: usize) {
     let named = |word: &str| threads.iter().filter(|thread| thread.0.contains(word)).collect::<Vec<_>>();
     let loaders = named("reload");
     assert!(loaders.len() >= loading, "{threads:?}");
-    assert!(loaders.iter().all(|(_, nice, policy)| (*nice, *policy) == (19, USUAL_POLICY)), "{threads:?}");
+    // What is left over, or a share where that is too little; else the lowest priority.
+    let ways = [(19, IDLE_POLICY), (10, USUAL_POLICY), (19, USUAL_POLICY)];
+    assert!(loaders.iter().all(|(_, nice, policy)| ways.contains(&(*nice, *policy))), "{threads:?}");
     assert!([named("udp"), named("tcp")].iter().flatten().all(|(_, nice, _)| *nice == 0), "{threads:?}");
 }
 

@@ -2,6 +2,7 @@
 //! when an operator accepts it.
 
 use std::{
+    fs,
     net::UdpSocket,
     time::{Duration, SystemTime},
 };
@@ -183,6 +184,59 @@ fn the_access_list_for_all_zones_is_accepted_by_its_name() {
     assert!(live.status().contains("refused: 1 line is bad in this access list"), "{}", live.status());
     let (is_well, said) = live.tell(&["reload", "--accept", "@"]);
     assert!(is_well, "{said}");
+    assert_eq!(live.ask("2.0.0.127.bl.example"), "2");
+}
+
+#[test]
+fn of_several_access_lists_each_counts() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    place.drop_file("bl.example.acl", "127.0.0.1 :refuse\n");
+    place.drop_file("bl.example.acl.2026-11-30", "127.0.0.7 :refuse\n");
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask("2.0.0.127.bl.example"), "REFUSED", "the dated one hides nothing");
+    place.drop_file("bl.example.acl", "127.0.0.1 :pass\n");
+    live.await_answer("2.0.0.127.bl.example", "2", Duration::from_secs(10));
+    place.drop_file("@.acl", "127.0.0.7 :pass\n");
+    place.drop_file("@.acl.office", "127.0.0.1 :refuse\n");
+    live.await_answer("2.0.0.127.bl.example", "REFUSED", Duration::from_secs(10));
+    place.drop_file("@.acl.a", "127.0.0.1 :pass\n");
+    place.drop_file("@.acl.office", "127.0.0.1 :pass\n");
+    live.await_answer("2.0.0.127.bl.example", "2", Duration::from_secs(10));
+}
+
+#[test]
+fn a_key_of_any_list_opens_a_zone() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    place.drop_file("bl.example.aclkey", ":refuse\nfirst :pass\n");
+    place.drop_file("bl.example.aclkey.more", ":refuse\nsecond :pass\n");
+    let live = Live::start(&place, &[]);
+    for (name, answer) in [
+        ("2.0.0.127.bl.example", "REFUSED"),
+        ("2.0.0.127.first.bl.example", "2"),
+        ("2.0.0.127.second.bl.example", "2"),
+        ("2.0.0.127.third.bl.example", "REFUSED"),
+    ] {
+        assert_eq!(live.ask(name), answer, "{name}");
+    }
+}
+
+#[test]
+fn an_access_list_that_is_not_mounted_yet_opens_nothing() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    let [far, mounted] = ["far", "mounted"].map(|name| place.at(name));
+    fs::create_dir(&far).expect("made");
+    fs::write(far.join("clients"), "127.0.0.1 :pass\n").expect("written");
+    std::os::unix::fs::symlink(mounted.join("clients"), place.zone("bl.example.acl")).expect("linked");
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask("2.0.0.127.bl.example"), "SERVFAIL");
+    assert_eq!(live.ask("2.0.0.127.other.example"), "2");
+    assert!(live.status().contains("bl.example.acl"), "{}", live.status());
+    fs::rename(far, mounted).expect("mounted");
+    live.tell(&["reload"]);
     assert_eq!(live.ask("2.0.0.127.bl.example"), "2");
 }
 

@@ -1,7 +1,7 @@
 //! Becoming a daemon: the process that was started waits until the other one serves, so that its exit code is true.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::fd::OwnedFd,
     process::ExitCode,
@@ -22,25 +22,23 @@ pub(super) enum Fork {
 
 /// The process that waits.
 pub(super) struct Parent {
-    told: Option<std::fs::File>,
+    /// How it is told, and what takes the place of the terminal, which is not there any more once the file system is one folder.
+    ways: Option<(File, File)>,
 }
 
 impl Parent {
     /// Nobody waits: the server stays in the foreground.
     pub(super) fn none() -> Fork {
-        Fork::Child(Self { told: None })
+        Fork::Child(Self { ways: None })
     }
 
     /// Tells it that all went well, and lets go of its terminal.
     pub(super) fn release(self) -> anyhow::Result<()> {
-        let Some(mut told) = self.told else { return Ok(()) };
+        let Some((mut told, null)) = self.ways else { return Ok(()) };
         logging::go_to_background();
-        let null = OpenOptions::new().read(true).write(true).open("/dev/null");
-        if let Ok(null) = null {
-            nix::unistd::dup2_stdin(&null)?;
-            nix::unistd::dup2_stdout(&null)?;
-            nix::unistd::dup2_stderr(&null)?;
-        }
+        nix::unistd::dup2_stdin(&null)?;
+        nix::unistd::dup2_stdout(&null)?;
+        nix::unistd::dup2_stderr(&null)?;
         told.write_all(b"1").context("the process that started the daemon is gone")
     }
 }
@@ -48,6 +46,8 @@ impl Parent {
 /// Splits into two processes. Must come before any thread is started.
 #[allow(unsafe_code)]
 pub(super) fn fork() -> anyhow::Result<Fork> {
+    const NULL: &str = "/dev/null";
+    let null = OpenOptions::new().read(true).write(true).open(NULL).with_context(|| format!("cannot open {NULL}"))?;
     let (waiting, told): (OwnedFd, OwnedFd) = pipe().context("cannot make a pipe")?;
     // What is buffered would be written by both.
     io::stdout().flush()?;
@@ -57,13 +57,13 @@ pub(super) fn fork() -> anyhow::Result<Fork> {
             drop(told);
             let mut word = [0];
             // Without a word the child has ended, and has said why.
-            let is_served = std::fs::File::from(waiting).read(&mut word)? == 1;
+            let is_served = File::from(waiting).read(&mut word)? == 1;
             Ok(Fork::Parent(if is_served { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
         }
         ForkResult::Child => {
             drop(waiting);
             setsid().context("cannot leave the terminal")?;
-            Ok(Fork::Child(Parent { told: Some(told.into()) }))
+            Ok(Fork::Child(Parent { ways: Some((told.into(), null)) }))
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
     live::{
         clock,
         listings::{Batch, Change, Door, Listings, Origin, Outcome, StoreError},
+        printable::printable,
         served::{Cell, LiveCell},
     },
     net::{Late, TCP_REPLY_MAX_LEN, UDP_REPLY_MAX_LEN},
@@ -412,7 +413,8 @@ impl Attempt {
         let mut rcode = Rcode::NoError;
         for refusal in outcomes.iter().filter_map(Outcome::refusal) {
             rcode = Rcode::Refused;
-            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {refusal}");
+            let refusal = refusal.to_string();
+            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {}", printable(&refusal));
         }
         rcode
     }

@@ -43,7 +43,7 @@ pub(super) struct Recent {
     memories: VecDeque<Memory>,
     /// The first octets of a signature tell it from all others; `None` is not answered yet.
     answers: HashMap<u64, Option<Rcode>, foldhash::fast::RandomState>,
-    /// When the youngest was signed that had to be forgotten before its time.
+    /// When the youngest was signed of those that are forgotten: nearly always so long ago that nobody would believe it.
     forgotten_s: Option<u64>,
 }
 
@@ -60,12 +60,14 @@ impl Recent {
 
     /// Whether it was here before; if not, it is now.
     pub(super) fn take(&mut self, mac_start: u64, signed_s: u64, now_s: u64) -> Seen {
+        let believed_s = now_s + u64::from(FUDGE_S);
         while let Some(memory) = self.memories.front() {
             let is_over = memory.taken_s + REMEMBERED_S < now_s;
             if !is_over && self.memories.len() < self.limit {
                 break;
             }
-            if !is_over {
+            // Where the clock is set back, it is as good as new. One that the clock was ahead for is not believed now.
+            if memory.signed_s <= believed_s {
                 self.forgotten_s = self.forgotten_s.max(Some(memory.signed_s));
             }
             self.answers.remove(&memory.mac_start);
@@ -73,7 +75,11 @@ impl Recent {
         }
         match self.answers.entry(mac_start) {
             Entry::Occupied(entry) => entry.get().map_or(Seen::Pending, Seen::Answered),
-            Entry::Vacant(_) if self.forgotten_s.is_some_and(|forgotten_s| signed_s <= forgotten_s) => Seen::TooOld,
+            Entry::Vacant(_)
+                if self.forgotten_s.is_some_and(|forgotten_s| (signed_s..=believed_s).contains(&forgotten_s)) =>
+            {
+                Seen::TooOld
+            }
             Entry::Vacant(entry) => {
                 entry.insert(None);
                 self.memories.push_back(Memory { mac_start, signed_s, taken_s: now_s });
@@ -109,7 +115,8 @@ mod tests {
             assert_eq!(recent.take(1, NOW_S, NOW_S + later_s), Seen::Answered(Rcode::YxRrset), "{later_s}");
         }
         // By now its signature does not hold.
-        assert_eq!(recent.take(3, NOW_S, NOW_S + REMEMBERED_S + 1), Seen::Never);
+        let later_s = NOW_S + REMEMBERED_S + 1;
+        assert_eq!(recent.take(3, later_s, later_s), Seen::Never);
         assert_eq!((recent.answers.len(), recent.memories.len()), (1, 1), "and it is forgotten");
     }
 
@@ -121,6 +128,22 @@ mod tests {
         assert_eq!(recent.take(1, NOW_S, NOW_S + 5), Seen::Never);
         recent.settle(1, Rcode::NoError);
         assert_eq!(recent.take(1, NOW_S, NOW_S + 9), Seen::Answered(Rcode::NoError));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_shuts_no_door_and_opens_none() {
+        const MONTH_S: u64 = 30 * 86_400;
+        let mut recent = Recent::with_limit(4);
+        assert_eq!(recent.take(100, NOW_S + MONTH_S, NOW_S + MONTH_S), Seen::Never);
+        for number in 0..20 {
+            assert_eq!(recent.take(number, NOW_S + 200 * number, NOW_S + 200 * number), Seen::Never, "{number}");
+        }
+        let mut recent = Recent::default();
+        assert_eq!(recent.take(1, NOW_S, NOW_S), Seen::Never);
+        let ahead_s = NOW_S + REMEMBERED_S + 100;
+        assert_eq!(recent.take(2, ahead_s, ahead_s), Seen::Never);
+        assert_eq!(recent.take(1, NOW_S, NOW_S + 9), Seen::TooOld, "it may not be done again once the clock is right");
+        assert_eq!(recent.take(3, NOW_S + 9, NOW_S + 9), Seen::Never);
     }
 
     #[test]

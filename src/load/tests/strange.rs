@@ -113,6 +113,7 @@ fn what_fails_a_load() {
     let plain = Options { decompress: false, ..options() };
     assert!(fail(b"\x1f\x8b\x08", &plain).starts_with("bl.gz is compressed and decompression is disabled"));
     assert!(fail(b"\x1f\x8b\x08", &options()).starts_with("bl.gz is compressed and cannot be unpacked"));
+    assert!(fail(b"", &options()).starts_with("bl.gz is compressed and cannot be unpacked: it is empty"));
     let future = fail(b"1.2.3.4\n$TIMESTAMP 2037-01-01\n", &options());
     assert!(future.starts_with("bl.gz:2: data timestamp is 314"), "{future}");
     let missing = LoadError::Open { file: "bl".into(), error: io::ErrorKind::NotFound.into() };

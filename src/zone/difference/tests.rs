@@ -34,7 +34,11 @@ fn snapshot_of(datasets: &[Arc<Dataset>]) -> Snapshot {
     let sections = datasets.iter().map(|dataset| [(&root[..], dataset)]);
     let content = Content::new(None, None, None, sections);
     let apex = Name::parse(b"bl.example").expect("a name");
-    Snapshot::new(vec![Zone { apex, content: Some(content), acl: None, keys: None, live_slot: 0 }], None, None)
+    Snapshot::new(
+        vec![Zone { apex, content: Some(content), acl: Vec::new(), keys: Vec::new(), live_slot: 0 }],
+        Vec::new(),
+        Vec::new(),
+    )
 }
 
 fn compared(old: &[(Kind, &str)], new: &[(Kind, &str)]) -> Difference {

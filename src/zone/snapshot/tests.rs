@@ -14,7 +14,7 @@ use crate::zone::{
 
 fn zone(apex: &str) -> Zone {
     let apex = Name::parse(apex.as_bytes()).expect("a name");
-    Zone { apex, content: Some(Content::new(None, None, None, [[]])), acl: None, keys: None, live_slot: 0 }
+    Zone { apex, content: Some(Content::new(None, None, None, [[]])), acl: Vec::new(), keys: Vec::new(), live_slot: 0 }
 }
 
 fn query_name(text: &str) -> QueryName {
@@ -25,7 +25,8 @@ fn query_name(text: &str) -> QueryName {
 
 #[test]
 fn the_closest_zone_answers_whatever_the_order() {
-    let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example"), zone("wl.test")], None, None);
+    let snapshot =
+        Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example"), zone("wl.test")], Vec::new(), Vec::new());
     let find = |text: &str| snapshot.find(&query_name(text));
     assert_eq!(find("2.0.0.127.bl.example"), Some((0, 4)));
     assert_eq!(find("x.a.b.bl.example"), Some((1, 1)));
@@ -128,7 +129,7 @@ fn the_closest_of_many_subzones_answers() {
 
 #[test]
 fn what_stands_above_a_zone_exists() {
-    let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example")], None, None);
+    let snapshot = Snapshot::new(vec![zone("bl.example"), zone("a.b.bl.example")], Vec::new(), Vec::new());
     let content = snapshot.zones()[0].content.as_ref().expect("content");
     let exists = |text: &str| content.is_above_zone(query_name(text).relative(1));
     assert!(exists("b.bl.example"));
