@@ -296,7 +296,8 @@ impl Drop for Batch {
 
 impl Control {
     /// Make a received control message of `len` octets into one for the reply: the address that was asked stays, as the
-    /// source; the interface is forgotten, so that the route decides. Returns the length to send.
+    /// source; the interface is forgotten, so that the route decides, but for an address that is nothing without it (`fe80::/10`, RFC 4291
+    /// section 2.5.6). Returns the length to send.
     fn turn_round(&mut self, len: usize) -> usize {
         const V4_END: usize = CONTROL_HEADER_LEN + size_of::<libc::in_pktinfo>();
         const V6_END: usize = CONTROL_HEADER_LEN + size_of::<libc::in6_pktinfo>();
@@ -310,7 +311,11 @@ impl Control {
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if len >= V6_END => V6_END - 4,
             _ => return 0,
         };
-        self.0[index..index + 4].fill(0);
+        let is_link_local = index != CONTROL_HEADER_LEN
+            && matches!(self.0[CONTROL_HEADER_LEN..CONTROL_HEADER_LEN + 2], [0xfe, 0x80..=0xbf]);
+        if !is_link_local {
+            self.0[index..index + 4].fill(0);
+        }
         len.min(CONTROL_LEN)
     }
 }
@@ -503,6 +508,19 @@ mod tests {
                 assert_eq!(octet, if index.contains(&at) { 0 } else { 9 });
             }
             assert_eq!(control.turn_round(CONTROL_HEADER_LEN + len - 1), 0, "cut short");
+        }
+    }
+
+    #[test]
+    fn an_address_of_a_link_keeps_its_interface() {
+        for (start, kept) in [([0xfe, 0x80], 9), ([0xfe, 0xbf], 9), ([0xfe, 0xc0], 0), ([0xfd, 0x80], 0)] {
+            let mut control = Control([9; CONTROL_LEN]);
+            control.0[CONTROL_HEADER_LEN - 8..CONTROL_HEADER_LEN - 4]
+                .copy_from_slice(&libc::IPPROTO_IPV6.to_ne_bytes());
+            control.0[CONTROL_HEADER_LEN - 4..CONTROL_HEADER_LEN].copy_from_slice(&libc::IPV6_PKTINFO.to_ne_bytes());
+            control.0[CONTROL_HEADER_LEN..CONTROL_HEADER_LEN + 2].copy_from_slice(&start);
+            control.turn_round(CONTROL_LEN);
+            assert_eq!(control.0[CONTROL_HEADER_LEN + 16..CONTROL_HEADER_LEN + 20], [kept; 4], "{start:02x?}");
         }
     }
 
