@@ -438,7 +438,8 @@ impl fmt::Display for What {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Listed => "listed",
-            Self::Extended => "extended",
+            // Its end may have come nearer. Programs read `extended`, in JSON and metrics.
+            Self::Extended => "listed again",
             Self::Excluded => "excluded",
             Self::Delisted => "delisted",
             Self::Expired => "expired",
