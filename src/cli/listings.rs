@@ -360,7 +360,8 @@ fn show_still_listed(count: usize) -> String {
 }
 
 fn show_unchanged(change: &Changed) -> String {
-    let Changed { key, within, excluded_by, .. } = change;
+    let Changed { zone, key, within, excluded_by, .. } = change;
+    let typed = quoted(key);
     if let Some(excluded_by) = excluded_by {
         return format!(
             "{key}: was not listed by command, and is hidden already: {excluded_by} is excluded by command"
@@ -369,13 +370,19 @@ fn show_unchanged(change: &Changed) -> String {
     if let Some(within) = within {
         return format!(
             "{key}: was not listed by itself, but {within} is, by command: delist that, or except this one: dnsbld list \
-             --exclude ZONE {key}"
+             --exclude {zone} {typed}"
         );
     }
     // explain takes neither prefixes nor wildcards.
     let is_explained = AskedKey::parse(key).is_ok();
-    let says = if is_explained { format!(" (dnsbld explain {key} says)") } else { String::new() };
-    format!("{key}: was not listed by command; if files list it{says}, hide it: dnsbld list --exclude ZONE {key}")
+    let says = if is_explained { format!(" (dnsbld explain {typed} says)") } else { String::new() };
+    format!("{key}: was not listed by command; if files list it{says}, hide it: dnsbld list --exclude {zone} {typed}")
+}
+
+/// A key as a shell takes it: an asterisk, a backslash and what else a name may have in it mean something to one.
+fn quoted(key: &str) -> String {
+    let is_plain = key.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_:/".contains(&octet));
+    if is_plain { key.to_owned() } else { format!("'{}'", key.replace('\'', r"'\''")) }
 }
 
 fn nth(times: u32) -> String {

@@ -14,6 +14,9 @@ use crate::{
 /// What became of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
+    /// The zone.
+    #[serde(default)]
+    pub zone: String,
     /// The key as it was given.
     pub key: String,
     /// What became of it.
@@ -44,7 +47,7 @@ impl Changed {
             Outcome::Refused { refusal } => Some(refusal.to_string()),
             _ => None,
         };
-        Self { key: key.to_string(), outcome, text, within, excluded_by, is_unanswered }
+        Self { zone: zone.to_string(), key: key.to_string(), outcome, text, within, excluded_by, is_unanswered }
     }
 }
 

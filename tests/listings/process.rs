@@ -228,9 +228,10 @@ fn an_operators_morning() {
     for (key, advice) in [
         (
             "192.0.2.55",
-            "if files list it (dnsbld explain 192.0.2.55 says), hide it: dnsbld list --exclude ZONE 192.0.2.55",
+            "if files list it (dnsbld explain 192.0.2.55 says), hide it: dnsbld list --exclude virbl.tee.gr 192.0.2.55",
         ),
-        ("203.0.113.0/24", "if files list it, hide it: dnsbld list --exclude ZONE 203.0.113.0/24"),
+        ("203.0.113.0/24", "if files list it, hide it: dnsbld list --exclude virbl.tee.gr 203.0.113.0/24"),
+        ("*.c.test", "hide it: dnsbld list --exclude virbl.tee.gr '*.c.test'"),
     ] {
         let said = site.run(&["delist", "virbl.tee.gr", key]).0;
         assert!(said.contains("was not listed by command") && said.contains(advice), "{said}");
