@@ -214,6 +214,9 @@ fn show(answer: &Answer) -> anyhow::Result<(String, bool)> {
 
 /// Says what is served and what is wrong.
 fn show_status(statistics: &Statistics, line: &mut impl FnMut(&str)) {
+    if statistics.each_zone().next().is_none() {
+        line("no zone is served");
+    }
     for (name, zone) in statistics.each_zone() {
         let Some(entries) = zone.entries else {
             line(&format!("{name}: not loaded, answers SERVFAIL"));

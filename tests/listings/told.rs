@@ -45,6 +45,21 @@ fn what_is_listed_where_nothing_is_answered_is_said_to_be() {
     }
 }
 
+/// A state folder that was named by mistake begins one as well.
+#[test]
+fn a_store_that_is_begun_is_told_of_once() {
+    let mut site = Site::new(&[], "");
+    assert_eq!(site.run(&["status"]), ("no zone is served\n".to_owned(), true));
+    let is_told = |site: &Site| {
+        let said = site.said();
+        said.contains("began a new store of live listings") && said.contains("/state/listings.redb")
+    };
+    assert!(is_told(&site), "{}", site.said());
+    site.kill();
+    site.start();
+    assert!(!is_told(&site), "{}", site.said());
+}
+
 /// Long before the memory of what is over is given back.
 #[test]
 fn what_is_over_is_counted_no_more() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use redb::{Database, DatabaseError, RepairSession, backends::FileBackend};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{
     StoreError,
@@ -208,6 +208,7 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
              and its history; if there is a backup, stop the server, and put that in its place"
         );
     }
+    let is_new = file_at(path).is_ok_and(|there| there.is_none());
     let may_hold_listings = may_hold_listings(path);
     let database = caught(|| Ok((disk.open)(path)?)).map_err(|fault| match fault {
         StoreFault::Redb(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse(path.display().to_string()),
@@ -221,6 +222,10 @@ pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError
     caught(|| make_tables(&database))
         .map_err(|fault| StoreError::Unwritable(format!("{}: {fault}", path.display())))?;
     sync_folder(path).map_err(|error| barred(path, &error, may_hold_listings))?;
+    if is_new {
+        // Where the state folder was named by mistake, nothing else would tell.
+        info!(store = %path.display(), "began a new store of live listings");
+    }
     Ok(Arc::new(database))
 }
 
