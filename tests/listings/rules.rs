@@ -213,7 +213,10 @@ fn what_must_not_be_listed_is_refused() {
     assert!(matches!(world.exclude("virbl.tee.gr", "192.0.2.9"), Outcome::Excluded { .. }), "may always be excluded");
     let until = |until_s| refusal(&world.list("virbl.tee.gr", "203.0.113.9", Lifetime::Until(until_s)));
     assert_eq!(until(TEN), "the time is over already");
-    assert_eq!(until(u64::from(u32::MAX)), "the time is beyond the year 2106");
+    assert_eq!(
+        until(u64::from(u32::MAX)),
+        "the time is beyond 2106-02-07T06:28:14Z, the last that can be kept: `forever` (--forever) has no end"
+    );
     assert!(until(TEN + 1).starts_with("Listed"));
     assert!(list("virbl.tee.gr", "203.0.113.10").contains("as many as it may (max-listings)"));
     // What is whitelisted by command wins as well.

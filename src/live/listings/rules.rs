@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{Change, Key, Lifetime, Op, REASON_MAX_LEN, Record, Refusal, Verdict};
 use crate::{
+    live::clock,
     wire::name::{NAME_MAX, Name, QueryName},
     zone::{
         dataset::Entries,
@@ -119,7 +120,9 @@ impl Rule {
                 return Some(Refusal::Time { fault: "over already".into() });
             }
             if *until_s > LAST_S {
-                return Some(Refusal::Time { fault: "beyond the year 2106".into() });
+                let last = clock::date(LAST_S);
+                let fault = format!("beyond {last}, the last that can be kept: `forever` (--forever) has no end");
+                return Some(Refusal::Time { fault });
             }
         }
         if let Key::Name { name, .. } = &change.key
