@@ -219,6 +219,16 @@ fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
     })
 }
 
+/// Reads a key that stands behind a command, where it can be meant as in a line.
+fn parse_argument(text: &str) -> Result<Vec<Key>, String> {
+    if let Some(key) = text.strip_prefix('!').filter(|key| matches!(key.parse(), Ok(Key::Prefix(_)))) {
+        return Err(format!(
+            "`{text}`: `!` excludes in lines; behind a command, it is dnsbld list --exclude ZONE {key}"
+        ));
+    }
+    parse_keys(text)
+}
+
 /// Reads keys that are for one command: one that cannot be read is noticed before anything is done.
 ///
 /// # Errors
@@ -226,7 +236,7 @@ fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
 pub fn read_keys(texts: &[String]) -> Result<Vec<Key>, String> {
     let mut keys = Vec::with_capacity(texts.len());
     for text in texts {
-        keys.extend(parse_keys(text).map_err(|why| match texts.len() {
+        keys.extend(parse_argument(text).map_err(|why| match texts.len() {
             1 => why,
             count => format!("{why}; NOTHING IS DONE of the {count} keys that came together"),
         })?);

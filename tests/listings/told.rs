@@ -89,6 +89,8 @@ fn what_was_done_and_what_was_not_is_said() {
         let (said, is_well) = site.run(&["list", "rhsbl.tee.gr", key]);
         assert!(!is_well && said.contains(why), "{said}");
     }
+    let (said, is_well) = site.run(&["list", "virbl.tee.gr", "!10.0.0.4"]);
+    assert!(!is_well && said.contains("it is dnsbld list --exclude ZONE 10.0.0.4"), "{said}");
     for time in ["1x", "-"] {
         let (said, is_well) = site.run(&["list", "virbl.tee.gr", "10.0.0.1", "--for", time]);
         assert!(

@@ -141,6 +141,9 @@ impl FromStr for Key {
                 "`{text}` is neither an address nor a prefix nor a name: it has {what} in it, which in a name is `\\{octet:03}`"
             ));
         }
+        if is_of_several(text) {
+            return Err(format!("`{text}` is more than one key: give each by itself"));
+        }
         // A dot at the end makes anything a name.
         if text.contains('/') && !text.ends_with('.') {
             let net: IpNet = text.parse().map_err(|_| no_prefix(text))?;
@@ -180,6 +183,12 @@ impl FromStr for Key {
     }
 }
 
+/// Whether a text has commas and an address or a prefix between them; a dot at its end makes it a name all the same.
+fn is_of_several(text: &str) -> bool {
+    let is_one = |part: &str| part.parse::<IpAddr>().is_ok() || part.parse::<IpNet>().is_ok();
+    text.contains(',') && !text.ends_with('.') && text.split(',').any(is_one)
+}
+
 /// What is said of a text with a slash in it.
 fn no_prefix(text: &str) -> String {
     if text.contains("://") {
@@ -207,8 +216,10 @@ impl fmt::Display for Key {
                     Some(rest) => format!("\\042{rest}"),
                     None => name,
                 };
-                let needs_dot =
-                    shown.contains('/') || ends_in_number(shown.as_bytes()) || shown.parse::<IpAddr>().is_ok();
+                let needs_dot = shown.contains('/')
+                    || is_of_several(&shown)
+                    || ends_in_number(shown.as_bytes())
+                    || shown.parse::<IpAddr>().is_ok();
                 write!(out, "{shown}{}", if needs_dot { "." } else { "" })
             }
         }
@@ -245,6 +256,8 @@ mod tests {
             (name("b8::", false), "b8::."),
             (name(r"a\032b.example", false), r"a\032b.example"),
             (name("a/b.example", false), "a/b.example."),
+            (name("192.0.2.1,", false), "192.0.2.1,."),
+            (name("a,b.example", false), "a,b.example"),
             (name(r"\042.example", false), r"\042.example"),
             (name(r"\042.example", true), "*.*.example"),
             (prefix("192.0.2.1/32"), "192.0.2.1"),
@@ -270,6 +283,8 @@ mod tests {
             ("192.0.2.0/33", "is not a prefix"),
             ("192.0.2", "no domain ends in a number: if it is a name all the same, it is `192.0.2.`"),
             ("*.2.0.192", "it is `*.2.0.192.`"),
+            ("10.0.0.5,10.0.0.6", "is more than one key: give each by itself"),
+            ("192.0.2.0/24,", "is more than one key"),
             ("192.0.2.8-15", "is a range: take its addresses, or the prefixes in it"),
             ("2001:db8::-2001:db8::ff", "is a range"),
             ("http://a.example/path", "of a URL take the host alone"),
