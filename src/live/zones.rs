@@ -98,8 +98,12 @@ pub fn check(specs: &[ZoneSpec]) -> Result<(), SpecError> {
     let mut known = HashSet::new();
     for ZoneSpec { zone, dataset } in access {
         if !known.insert((zone, dataset.kind)) {
-            let why = "the zone has a list of that type already; put both files into one specification";
-            return Err(SpecError::of(dataset, &why));
+            let (typed, whose) = match zone {
+                Some(apex) => (format!("{apex}:{dataset}"), format!("zone {apex} has")),
+                None => (format!(":{dataset}"), "all zones have".to_owned()),
+            };
+            let why = format!("{whose} a list of that type already; put both files into one specification");
+            return Err(SpecError::of(&typed, &why));
         }
         if let Some(apex) = zone
             && !with_data.contains(zone)
@@ -382,7 +386,8 @@ mod tests {
         let wrong = |texts: &[&str]| check(&specs(texts)).expect_err("a contradiction").to_string();
         assert!(wrong(&["a:acl:c"]).starts_with("zone `a` has access lists but no data"));
         assert!(
-            wrong(&["a:ip4set:f", "a:acl:c", "a:acl:d"]).contains("`acl:d`: the zone has a list of that type already")
+            wrong(&["a:ip4set:f", "a:acl:c", "a:acl:d"])
+                .contains("`a:acl:d`: zone a has a list of that type already; put both files into one")
         );
     }
 
