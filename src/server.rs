@@ -165,6 +165,11 @@ pub trait Personality {
         Ok(())
     }
 
+    /// Whether it ends where not all can be loaded for the first time.
+    fn is_all_or_none(&self) -> bool {
+        false
+    }
+
     /// The zones are loaded for the first time.
     ///
     /// # Errors
@@ -281,7 +286,10 @@ impl Bound {
         personality.bound()?;
         memory::keep_large_blocks_apart();
         let state = prepare_state(&config);
-        let settings = reloader_settings(&config, state.as_deref().ok(), worker_count);
+        let settings = reloader::Settings {
+            is_all_or_none: personality.is_all_or_none(),
+            ..reloader_settings(&config, state.as_deref().ok(), worker_count)
+        };
         let mut reloader = Reloader::new(settings, Arc::clone(&cell));
         let first = load_first(&mut reloader);
         personality.loaded(&first)?;

@@ -81,6 +81,13 @@ fn usage_and_mistakes() {
     let nothing = Command::new(&alone).output().expect("runs");
     assert_eq!(nothing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&nothing.stdout).starts_with("rbldnsd: rbl dns daemon"));
+    for arguments in [&["-n", ANYWHERE, "bl.example:ip4set:absent"][..], &["-d", "bl.example:ip4set:absent"]] {
+        let (code, said) = run(arguments);
+        assert!(code == Some(1) && said.contains("cannot open absent"), "{said}");
+        assert!(!said.contains("until it loads"), "nobody waits for that: {said}");
+    }
+    let (_, said) = run(&["-n", ANYWHERE, "bl.example:ip4set:hosts", "bl.example:acl:hosts", "bl.example:acl:stats"]);
+    assert!(said.contains("`bl.example:acl:stats`: zone bl.example has a list of that type already"), "{said}");
     for (arguments, says) in [
         (&["-n"][..], "no zone(s) to service specified"),
         (&["-n", "bl.example:ip4set:hosts"], "no address to listen on"),

@@ -339,9 +339,13 @@ impl Personality for Rbldnsd {
     }
 
     fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
-        if report.has_failures() && !self.is_quick {
+        if report.has_failures() && self.is_all_or_none() {
             bail!("zone loading errors, aborting");
         }
+    fn is_all_or_none(&self) -> bool {
+        !self.is_quick
+    }
+
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub(super) struct ZonesArguments {
 pub(super) fn reloader_settings(config: &Config) -> Settings {
     let (rules, named_zones) = (config.rules.clone(), config.named_zones.clone());
     let options = Options { pipes: true, ..config.load.clone() };
-    Settings { rules, named_zones, ..Settings::new(config.zones.clone(), options) }
+    Settings { rules, is_all_or_none: true, named_zones, ..Settings::new(config.zones.clone(), options) }
 }
 
 impl ZonesArguments {

@@ -73,6 +73,8 @@ pub struct Settings {
     pub accept_command: String,
     /// How many workers will count.
     pub worker_count: usize,
+    /// Whether nothing is served unless all can be loaded at first: then there is no word of what is answered meanwhile.
+    pub is_all_or_none: bool,
     /// Zones that ought to be served, since the configuration says something of them.
     pub named_zones: Vec<NamedZone>,
 }
@@ -82,7 +84,8 @@ impl Settings {
     pub fn new(source: ZoneSource, options: Options) -> Self {
         let rules = ReloadRules::default();
         let (accept_command, named_zones) = (String::new(), Vec::new());
-        Self { source, options, rules, kept: None, accept_command, worker_count: 1, named_zones }
+        let is_all_or_none = false;
+        Self { source, options, rules, kept: None, accept_command, worker_count: 1, is_all_or_none, named_zones }
     }
 }
 
@@ -500,6 +503,10 @@ impl Reloader {
         }
         if self.restore(dataset, &accept) {
             return true;
+        }
+        if self.settings.is_all_or_none {
+            error!(dataset = %dataset, "{text}");
+            return false;
         }
         let meanwhile = match self.is_dispensable(dataset) {
             _ if dataset.kind == Kind::Retired => "its zones are served as if it was not there",
