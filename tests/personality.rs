@@ -98,7 +98,7 @@ fn usage_and_mistakes() {
         (&["-n", "-b", "127.0.0.1/0", "-t", "x", "bl.example:ip4set:hosts"], "invalid ttl"),
         (&["-n", "-b", "127.0.0.1/0", "-c", "soon", "bl.example:ip4set:hosts"], "invalid check interval"),
         (&["-n", "-b", "127.0.0.1/0", "-F", "nosuch", "bl.example:ip4set:hosts"], "log facility"),
-        (&["-n", "-b", "127.0.0.1/0", "-x", "some.so", "bl.example:ip4set:hosts"], "extension support"),
+        (&["-n", "-b", "127.0.0.1/0", "-x", "some.so", "bl.example:ip4set:hosts"], "-s FILE counts queries"),
         (&["-Z"], "type `rbldnsd -h' for help"),
     ] {
         let (code, said) = run(arguments);

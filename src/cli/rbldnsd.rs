@@ -206,7 +206,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return show_usage(ExitCode::SUCCESS);
     }
     for (option, given, instead) in [
-        ("-x", arguments.extension.is_some(), "extension support is not compiled in: queries are counted at /metrics"),
+        (
+            "-x",
+            arguments.extension.is_some(),
+            "extension support is not compiled in: -s FILE counts queries, and `dnsbld serve` counts them at /metrics",
+        ),
         ("-X", arguments.extension_argument.is_some(), "extension support is not compiled in"),
         (
             "-U",
@@ -338,14 +342,14 @@ impl Personality for Rbldnsd {
         self.parent.take_if(|_| self.is_quick).map_or(Ok(()), daemon::Parent::release)
     }
 
-    fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
-        if report.has_failures() && self.is_all_or_none() {
-            bail!("zone loading errors, aborting");
-        }
     fn is_all_or_none(&self) -> bool {
         !self.is_quick
     }
 
+    fn loaded(&mut self, report: &ReloadReport) -> anyhow::Result<()> {
+        if report.has_failures() && self.is_all_or_none() {
+            bail!("zone loading errors, aborting");
+        }
         Ok(())
     }
 
