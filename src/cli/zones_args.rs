@@ -172,10 +172,10 @@ fn specification(word: &str) -> anyhow::Result<ZoneSpec> {
         return Ok(ZoneSpec::parse(word)?);
     }
     let path = Path::new(word);
-    anyhow::ensure!(
-        path.is_file(),
-        "{word}: no such folder or file; give a folder of zone files, files named ZONE.TYPE, or ZONE:TYPE:FILE"
-    );
+    if !path.is_file() {
+        let why = if path.exists() { "neither a folder nor a file named ZONE.TYPE" } else { "no such folder or file" };
+        bail!("{word}: {why}; give a folder of zone files, files named ZONE.TYPE, or ZONE:TYPE:FILE");
+    }
     anyhow::ensure!(
         !is_config(word),
         "{word}: a configuration file stands by itself, behind --config where there is that option"

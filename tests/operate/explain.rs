@@ -345,6 +345,7 @@ fn bad_input_gets_one_line() {
         (&["explain", "192.0.2.1", "--state", &nowhere][..], "no server answers at"),
         (&["explain", "192.0.2.1"], "--state FOLDER"),
         (&["explain", "192.0.2.1", "--from", &nowhere], "no such folder"),
+        (&["explain", "192.0.2.1", "--from", "/dev/null"], "/dev/null: neither a folder nor a file named ZONE.TYPE"),
         (&["explain", "192.0.2.1", "--from", "bl.example:ip4set:/nowhere/at/all"], "cannot open /nowhere/at/all"),
     ] {
         let (_, errors, code) = dnsbld(words);
