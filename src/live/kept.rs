@@ -172,7 +172,7 @@ impl Kept {
             remove_if_there(&aside)?;
             return written;
         }
-        // Where only the one before is there, for want of time in the last moments, it is the last good one until this is in its place.
+        // After an end between these renames only the one before is there, which is then the last good one until this has its place.
         if place.exists() {
             remove_if_there(&before)?;
             fs::rename(&place, &before)?;
