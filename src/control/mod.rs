@@ -47,6 +47,7 @@ pub mod rspamd;
 mod stats;
 pub mod tally;
 pub mod tsig;
+mod typed;
 mod unmet;
 pub mod update;
 mod users;
