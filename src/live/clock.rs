@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
+use crate::load::rfc3339_s;
+
 /// Seconds since the epoch. A clock before it reads as 0: nothing has expired yet then.
 #[inline]
 pub fn now_s() -> u64 {
@@ -41,14 +43,7 @@ pub fn date(at_s: u64) -> String {
 
 /// Seconds since the epoch from a time of RFC 3339, or from such seconds. What was before the epoch is its first second.
 pub fn parse_date(text: &str) -> Option<u64> {
-    const YEAR_S: u64 = 365 * 86_400;
-    let moment_s = |text: &str| {
-        let moment: Timestamp = text.parse().ok()?;
-        Some(u64::try_from(moment.as_second()).unwrap_or(0))
-    };
-    // The last day that can be written is beyond what a timestamp reaches; a year before it is not.
-    let last_year_s = || Some(moment_s(&format!("9998-{}", text.strip_prefix("9999-")?))? + YEAR_S);
-    text.parse().ok().or_else(|| moment_s(text)).or_else(last_year_s)
+    text.parse().ok().or_else(|| rfc3339_s(text))
 }
 
 /// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds.

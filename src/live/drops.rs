@@ -17,7 +17,7 @@ use super::{
     zones::{DatasetSpec, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
 };
 use crate::{
-    load::{Options, Report},
+    load::{Options, PACKED, Report},
     wire::name::Name,
     zone::{
         difference::{Difference, difference},
@@ -92,7 +92,7 @@ impl Drop {
     fn replaces(&self, own: &ZoneSpec, other: &ZoneSpec) -> bool {
         let bare = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
+            PACKED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
         };
         let is_of_its_sort = own.zone == other.zone && own.dataset.kind == other.dataset.kind;
         is_of_its_sort

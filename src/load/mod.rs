@@ -63,6 +63,7 @@ pub use self::{
     cursor::time_s,
     lines::{Lines, RawLine},
     name::of_no_host,
+    params::rfc3339_s,
     parts::{Part, parts},
     report::{Fault, Remark, Report, Severity, counted},
     slips::is_near,
@@ -280,7 +281,7 @@ pub fn is_packed(reader: &mut dyn Read) -> io::Result<bool> {
 }
 
 /// What names of compressed files end in.
-const PACKED: [&str; 2] = [".gz", ".zst"];
+pub const PACKED: [&str; 2] = [".gz", ".zst"];
 
 /// What lines of the kinds go into.
 enum Body {

@@ -245,18 +245,20 @@ pub(super) fn unix_s(text: &[u8]) -> Option<u32> {
 
 /// Seconds since 1970, or a time of RFC 3339.
 fn moment_s(text: &[u8]) -> Option<u32> {
-    unix_s(text).or_else(|| {
-        let text = std::str::from_utf8(text).ok()?;
-        // The last day that can be written, which databases mean for ever by, is in no time zone's reach: but a year before is.
-        let moment: jiff::Timestamp = text
-            .parse()
-            .or_else(|error| match text.strip_prefix("9999-") {
-                Some(in_year) => format!("9998-{in_year}").parse(),
-                None => Err(error),
-            })
-            .ok()?;
-        u32::try_from(moment.as_second().max(0)).ok().or(Some(u32::MAX))
-    })
+    let date_s = || rfc3339_s(std::str::from_utf8(text).ok()?);
+    unix_s(text).or_else(|| Some(u32::try_from(date_s()?).unwrap_or(u32::MAX)))
+}
+
+/// Seconds since the epoch of a time as RFC 3339 writes it. What was before the epoch is its first second.
+pub fn rfc3339_s(text: &str) -> Option<u64> {
+    const YEAR_S: u64 = 365 * 86_400;
+    let moment_s = |text: &str| {
+        let moment: jiff::Timestamp = text.parse().ok()?;
+        Some(u64::try_from(moment.as_second()).unwrap_or(0))
+    };
+    // The last day that can be written, which databases mean for ever by, is beyond what a timestamp reaches; a year before it is not.
+    let last_year_s = || Some(moment_s(&format!("9998-{}", text.strip_prefix("9999-")?))? + YEAR_S);
+    moment_s(text).or_else(last_year_s)
 }
 
 #[cfg(test)]
