@@ -133,6 +133,11 @@ impl ColumnBuilder {
         }
     }
 
+    /// How many entries have an end of their own so far.
+    pub(super) fn ending_count(&self) -> usize {
+        self.ends.as_ref().map_or(0, |ends| ends.which().count())
+    }
+
     /// The next entry. Returns the second from which it lists nothing.
     #[inline]
     pub(super) fn push(&mut self, standing: Standing, rulings: &Rulings) -> u32 {

@@ -93,6 +93,8 @@ pub(super) struct Said {
     pub(super) standing: Standing,
     /// How many others are behind it.
     pub(super) behind: usize,
+    /// What is behind it comes next, and is not among those.
+    pub(super) is_before_behind: bool,
     /// From that second on they list nothing.
     pub(super) behind_end_s: u32,
     /// The same prefix said it before.
@@ -105,7 +107,7 @@ impl Said {
 
     /// With nothing behind it.
     pub(super) const fn alone(standing: Standing) -> Self {
-        Self { standing, behind: 0, behind_end_s: 0, is_again: false }
+        Self { standing, behind: 0, is_before_behind: false, behind_end_s: 0, is_again: false }
     }
 }
 
@@ -124,13 +126,16 @@ impl<K: Key> SegmentsBuilder<K> {
     /// What is said from `start` on.
     #[inline]
     pub(super) fn push(&mut self, start: K, said: Said, rulings: &Rulings) {
-        let Said { standing, behind, behind_end_s, is_again } = said;
+        let Said { standing, behind, is_before_behind, behind_end_s, is_again } = said;
         let position = self.starts.len();
-        if self.nesting.is_none() && behind > 0 {
+        if self.nesting.is_none() && (behind > 0 || is_before_behind) {
             self.nesting = Some(Nesting::outermost(position));
         }
         if let Some(nesting) = &mut self.nesting {
             nesting.push(position, behind);
+            if is_before_behind {
+                nesting.mark_before_behind(self.column.ending_count());
+            }
         }
         self.starts.push(start);
         let mut end_s = behind_end_s;

@@ -13,7 +13,7 @@
 //! | | link to what several lines say together, where there are many such: as many bits as the highest number has | |
 //! | | which have an end, or a link, where some have none | 1.5 bits an entry; for each that has one 5 if one in four has, 12 if one in a thousand |
 //! | beside segments | whether anything is said there | 1.5 bits a place |
-//! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on; about a byte for each that is within or around others, where those are few |
+//! | | what is behind an entry that ends, where there is any | 1 bit a place if nested once, 2 if three times, and so on; where those are few, half a byte to a byte for each that is within or around others, and two bits where the one around goes on right after it |
 //! | rulings | a delay or key; several values of one key, or of one octet's prefixes | 24 or more, the same ones once |
 //!
 //! A lookup asks hosts first, then segments, from the more to the less specific. What is expired or not for this client says

@@ -27,7 +27,7 @@ pub(super) struct Pieces<'a> {
 
 impl Pieces<'_> {
     /// How many end before the one at `position`, if that ends too.
-    fn rank(&self, position: usize) -> Option<usize> {
+    pub(super) fn rank(&self, position: usize) -> Option<usize> {
         self.ending?.rank(self.stated.rank(position)?)
     }
 }

@@ -18,12 +18,17 @@
 //! goes on, or counts together with the wider ones. Lists whose entries all hold for ever need none of it, and where few do
 //! not, it is kept only of the pieces that have something behind them. These come in [runs](super::nested_runs): what is behind a piece
 //! is in the same run, or right before it.
+//!
+//! A narrow entry that begins where the wider one does has nothing before it that says what the wider one does; but what comes
+//! right after it does, since the wider one goes on. Of such a piece that is told, in a bit or two for each that ends, and no
+//! other.
 
 use std::ops::Range;
 
 use super::{
     marks::{Marks, WORD, below},
     nested_runs::{Pieces, Runs},
+    which::Which,
 };
 use crate::zone::tight::push_tight;
 
@@ -40,13 +45,15 @@ pub(super) struct Nesting {
     /// The pieces that have something behind them, if all this is told only of them, one after another; and then as if one less
     /// were behind each.
     runs: Option<Runs>,
+    /// Of the pieces that end, those that come right before what is behind them.
+    before_behind: Which,
 }
 
 impl Nesting {
     /// So many pieces with nothing behind them.
     pub(super) fn outermost(len: usize) -> Self {
         let blocks = vec![0; len.div_ceil(WORD)];
-        Self { bits: 1, deepest: 0, blocks, groups: Vec::new(), runs: None }
+        Self { bits: 1, deepest: 0, blocks, groups: Vec::new(), runs: None, before_behind: Which::default() }
     }
 
     /// The next piece, which is at `position`, has so many behind it.
@@ -65,6 +72,12 @@ impl Nesting {
         }
     }
 
+    /// What is behind the newest piece, before which so many end, comes next; it is not among those that were told to be behind
+    /// it.
+    pub(super) fn mark_before_behind(&mut self, ending: usize) {
+        self.before_behind.mark(ending);
+    }
+
     #[cold]
     fn widen(&mut self) {
         let mut blocks = Vec::new();
@@ -77,6 +90,7 @@ impl Nesting {
 
     /// All so many are there.
     pub(super) fn finish(&mut self, len: usize, pieces: &Pieces<'_>) {
+        self.before_behind.finish(pieces.ending.map_or(0, Which::count));
         let nested: usize = self.runs(len).map(|run| run.len()).sum();
         // In a run, at least one is behind each.
         let bits = (usize::BITS - self.deepest.saturating_sub(1).leading_zeros()) as usize;
@@ -102,7 +116,7 @@ impl Nesting {
         }
         kept_stated.finish(runs.len());
         kept.group(&kept_stated);
-        *self = Self { runs: Some(runs), ..kept };
+        *self = Self { runs: Some(runs), before_behind: std::mem::take(&mut self.before_behind), ..kept };
     }
 
     /// Positions that follow each other and have something behind them.
@@ -142,11 +156,16 @@ impl Nesting {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let runs = self.runs.as_ref().map_or(0, Runs::memory_bytes);
-        (self.blocks.capacity() + self.groups.capacity()) * size_of::<u64>() + runs
+        (self.blocks.capacity() + self.groups.capacity()) * size_of::<u64>() + runs + self.before_behind.memory_bytes()
     }
 
     /// The piece that says what holds where the one at `position` says nothing.
     pub(super) fn behind(&self, position: usize, pieces: &Pieces<'_>) -> Option<usize> {
+        if self.before_behind.count() > 0
+            && pieces.rank(position).is_some_and(|rank| self.before_behind.rank(rank).is_some())
+        {
+            return Some(position + 1);
+        }
         let Some(runs) = &self.runs else {
             return self.search(position, 0, |block| pieces.stated.word(block));
         };
@@ -226,7 +245,7 @@ fn last(bits: u64) -> Option<usize> {
 mod tests {
     use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-    use super::{super::which::Which, *};
+    use super::*;
 
     /// How many are behind a piece, and whether it is stated.
     type Piece = (usize, bool);

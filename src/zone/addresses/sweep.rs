@@ -3,7 +3,8 @@
 //! Entries come [in order](super::gather), wider prefixes before the narrower ones that they begin with, and are swept once with
 //! a stack of those that are open: where one opens or closes, a piece begins, and what it says follows from the stack. A piece
 //! states what its innermost prefix says and leaves the others to [what is behind it](super::nesting). Of prefixes that begin at
-//! one address all that may be asked have pieces there, all but the last without length; and what ends by itself is
+//! one address all that may be asked have pieces there, all but the last without length, unless the one around the last goes on
+//! right after it: then it is stated there, where it would be anyway. What ends by itself is
 //! [joined](super::super::nested) to wider prefixes that count together with it. Hosts are rows of their own.
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::zone::{
     nested::TOGETHER_MAX,
-    ruling::{Claim, Rulings, RulingsBuilder},
+    ruling::{Claim, FOREVER_S, Rulings, RulingsBuilder},
     standing::{Standing, VALUES_MAX},
 };
 
@@ -83,6 +84,9 @@ struct LastStatement {
     behind: u32,
 }
 
+/// The number of a statement that is yet to come.
+const NEXT_STATEMENT: u32 = u32::MAX;
+
 /// Flattens prefixes, and keeps hosts apart.
 pub(super) struct Sweep<'r, K> {
     specificity: Specificity,
@@ -148,8 +152,8 @@ impl<'r, K: Key> Sweep<'r, K> {
             }
         }
         drop(stretches);
-        self.close(|_| true);
-        self.piece();
+        self.close(None);
+        self.piece(None);
         Swept { hosts: self.hosts.build(), segments: self.segments.build(), crowded: self.crowded }
     }
 
@@ -165,7 +169,7 @@ impl<'r, K: Key> Sweep<'r, K> {
     #[inline]
     fn entry(&mut self, entry: Entry<K>, is_told: bool) {
         let (start, length, own) = (entry.start, entry.length as u8, entry.standing);
-        self.close(|last| last < start);
+        self.close(Some(start));
         let level = self.specificity.level(length);
         // A host counts together with the other prefixes of its level: where there are any, it is a segment.
         let is_host = K::HOST_LENGTH == Some(length) && self.open.last().is_none_or(|open| open.level != level);
@@ -173,7 +177,7 @@ impl<'r, K: Key> Sweep<'r, K> {
             self.hosts.push(start, own, self.rulings.so_far());
             return;
         }
-        self.cut(start);
+        self.cut(start, Some(start));
         self.serial += 1;
         let last = start.prefix(length).1;
         self.open.push(Open {
@@ -188,29 +192,30 @@ impl<'r, K: Key> Sweep<'r, K> {
         });
     }
 
-    /// Closes the innermost prefixes, as long as `is_over` holds for their last keys.
+    /// Closes the innermost prefixes that are over before the next entry, or all if there is none.
     #[inline]
-    fn close(&mut self, is_over: impl Fn(K) -> bool) {
-        while let Some(last) = self.open.last().map(|open| open.last).filter(|last| is_over(*last)) {
+    fn close(&mut self, next: Option<K>) {
+        let is_over = |last: &K| next.is_none_or(|next| *last < next);
+        while let Some(last) = self.open.last().map(|open| open.last).filter(is_over) {
             match last.next() {
-                Some(after) => self.cut(after),
-                None => self.piece(),
+                Some(after) => self.cut(after, next),
+                None => self.piece(next),
             }
             self.open.pop();
         }
     }
 
-    /// What is open changes at `start`.
+    /// What is open changes at `start`; the next entry begins there or behind it.
     #[inline]
-    fn cut(&mut self, start: K) {
+    fn cut(&mut self, start: K, next: Option<K>) {
         if self.start != Some(start) {
-            self.piece();
+            self.piece(next);
             self.start = Some(start);
         }
     }
 
     /// Makes the piece that is to begin, if it says something else than the one before it.
-    fn piece(&mut self) {
+    fn piece(&mut self, next: Option<K>) {
         let Some(start) = self.start.take() else { return };
         let innermost = self.open.len().checked_sub(1);
         if !self.has_conditions {
@@ -230,10 +235,20 @@ impl<'r, K: Key> Sweep<'r, K> {
             return self.push(start, said, statement);
         }
         // What began here too, or was hidden so far, is stated in pieces without length.
-        for at in self.first_to_state(innermost)..=innermost {
-            let (said, statement) = self.state(at);
+        let first = self.first_to_state(innermost);
+        let put_off = (first..innermost).rev().take_while(|at| self.is_stated_next(*at, next)).count();
+        for at in (first..innermost - put_off).chain([innermost]) {
+            let (said, statement) = self.state(at, at == innermost && put_off > 0);
             self.push(start, said, statement);
         }
+    }
+
+    /// Whether the open prefix at `at` goes on right after the one within it, which is over before the next entry and ends, so
+    /// that it can be told of it that what is behind it comes next.
+    fn is_stated_next(&self, at: usize, next: Option<K>) -> bool {
+        let (wider, narrow) = (&self.open[at], &self.open[at + 1]);
+        let goes_on = |after: K| after <= wider.last && next.is_none_or(|next| after < next);
+        narrow.last.next().is_some_and(goes_on) && narrow.level != wider.level && narrow.own.until_s != FOREVER_S
     }
 
     fn push(&mut self, start: K, said: Said, statement: u32) {
@@ -259,29 +274,40 @@ impl<'r, K: Key> Sweep<'r, K> {
         // What never ends is said again, for that is quickly found and takes little.
         let is_again = standing.is_endless();
         let (standing, behind) = if is_again { (standing, depth - 1) } else { (Standing::ABSENT, depth) };
-        (Said { standing, behind, behind_end_s: end_s, is_again }, statement)
+        (Said { standing, behind, is_before_behind: false, behind_end_s: end_s, is_again }, statement)
     }
 
-    /// A piece that says what the open prefix at `at` does, where nothing before it that is still in force did.
-    fn state(&mut self, at: usize) -> (Said, u32) {
+    /// A piece that says what the open prefix at `at` does, where nothing before it that is still in force did; and what is behind
+    /// it may come next.
+    fn state(&mut self, at: usize, is_before_behind: bool) -> (Said, u32) {
         let standing = self.standing_inside(at);
         let is_base = |standing: Standing| standing.never_changes(self.rulings.so_far());
         if is_base(standing) && self.stated.iter().all(|stated| is_base(stated.standing)) {
             // Nothing needs what is behind, and it can be stated again, for nothing of it ends: what does would count again.
             self.stated.clear();
         }
-        let (behind_end_s, behind) = self.stated.last().map_or((0, 0), |behind| (behind.end_s, behind.statement));
+        let (behind_end_s, behind_statement) = match self.stated.last() {
+            _ if is_before_behind => (self.end_s(at), NEXT_STATEMENT),
+            Some(behind) => (behind.end_s, behind.statement),
+            None => (0, 0),
+        };
         let last_statement = &self.last_statement;
         let is_newest = last_statement.statement == self.statement
             && last_statement.standing == standing
-            && last_statement.behind == behind;
+            && last_statement.behind == behind_statement;
         let statement = last_statement.statement + u32::from(!is_newest);
         let end_s = standing.outlook(self.rulings.so_far()).end_s().max(behind_end_s);
-        self.last_statement = LastStatement { standing, statement, behind };
+        self.last_statement = LastStatement { standing, statement, behind: behind_statement };
         let is_again = std::mem::replace(&mut self.open[at].was_stated, true);
-        let said = Said { standing, behind: self.stated.len(), behind_end_s, is_again };
+        let said = Said { standing, behind: self.stated.len(), is_before_behind, behind_end_s, is_again };
         self.stated.push(Stated { at, serial: self.open[at].serial, standing, end_s, statement });
         (said, statement)
+    }
+
+    /// The second from which the open prefix at `at` and all around it list nothing.
+    fn end_s(&self, at: usize) -> u32 {
+        let rulings = self.rulings.so_far();
+        self.open[..=at].iter().map(|open| open.own.outlook(rulings).end_s()).max().unwrap_or(0)
     }
 
     /// What the open prefix at `at` says, where no other within it does. All that may be asked where it says nothing is stated.
