@@ -44,6 +44,7 @@ pub mod message;
 pub mod permit;
 mod query_log;
 pub mod rspamd;
+mod sparing;
 mod stats;
 pub mod tally;
 pub mod tsig;

@@ -33,12 +33,14 @@ use tracing::{error, info, warn};
 use super::{
     claim::{claim, is_free},
     permit::Scope,
+    sparing::{Sparing, and_more},
     tally::{Tally, Upshot},
     update::owner::Holds,
     users::{RecentUsers, user_name},
 };
 use crate::{
     live::{
+        clock,
         listings::{Batch, Change, Door, Key, Lifetime, Listings, Op, Origin, Outcome, STILL_LISTED_MAX, Verdict},
         printable::printable,
         served::Cell,
@@ -56,6 +58,9 @@ const DATAGRAM_MAX_LEN: usize = 4_095;
 
 /// A pause after a failed receive, lest the thread spins on it.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// So many refusals a minute are told of one by one: whoever may send here must not fill the disk.
+const REFUSALS_TOLD: u64 = 20;
 
 /// How often it is looked whether the path is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -100,16 +105,20 @@ pub fn read(
 
 /// The changes that a line means in a zone that holds such keys.
 fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Change>, String> {
-    let (line, is_removal) = line.strip_prefix(b"-").map_or((line, false), |rest| (rest, true));
-    let of_addresses = holds.v6.then(|| read_line(line, true, is_removal));
-    let of_names = || holds.names.then(|| read_line(line, false, is_removal));
-    let read = match of_addresses {
-        Some(Ok(read)) => read,
+    let removed = line.strip_prefix(b"-").map(<[u8]>::trim_ascii_start);
+    // Whoever sends spam names hosts: one with a hyphen before it is a host as well, and takes back nothing that was said of
+    // another.
+    let removed_name = removed.filter(|_| line.get(1).is_some_and(u8::is_ascii_whitespace));
+    let of_addresses = holds.v6.then(|| read_line(removed.unwrap_or(line), true, removed.is_some()));
+    let of_names = || holds.names.then(|| read_line(removed_name.unwrap_or(line), false, removed_name.is_some()));
+    let (read, is_removal) = match of_addresses {
+        Some(Ok(read)) => (read, removed.is_some()),
         Some(Err(wrong)) => match of_names() {
-            Some(read) => read.map_err(|of_names| format!("{wrong}; or as a name, {of_names}"))?,
+            Some(Ok(read)) => (read, removed_name.is_some()),
+            Some(Err(of_names)) => return Err(format!("{wrong}; or as a name, {of_names}")),
             None => return Err(wrong),
         },
-        None => of_names().ok_or("the zone holds no entries")??,
+        None => (of_names().ok_or("the zone holds no entries")??, removed_name.is_some()),
     };
     let says_more = read.address.is_some() || read.text.is_some() || read.is_exclusion;
     if is_removal && says_more {
@@ -271,7 +280,7 @@ pub struct Desk {
 /// When the system gives no thread.
 pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
     let attend = move || {
-        let (mut socket, waiting) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
+        let (mut socket, under_way) = (Arc::new(socket), Arc::new(UnderWay::default()));
         let mut buffer = [0; DATAGRAM_MAX_LEN + 1];
         let (mut looked, mut may_complain) = (Instant::now(), true);
         let mut users = RecentUsers::default();
@@ -292,7 +301,7 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
             }
             match socket.receive(&mut buffer, &mut users) {
                 Ok((length, sender, origin)) => {
-                    let take = || desk.take(&buffer[..length], sender, origin, &socket, &waiting);
+                    let take = || desk.take(&buffer[..length], sender, origin, &socket, &under_way);
                     if catch_unwind(AssertUnwindSafe(take)).is_err() {
                         desk.tally.count(Door::Rspamd, Upshot::Failed);
                         error!("a panic met a datagram, which goes unanswered; please report this");
@@ -310,6 +319,27 @@ pub fn serve(socket: Socket, desk: Desk) -> io::Result<()> {
     std::thread::Builder::new().name("datagrams".to_owned()).spawn(attend).map(drop)
 }
 
+/// What datagrams share while they are met.
+struct UnderWay {
+    /// So many wait for the disk.
+    count: AtomicUsize,
+    refusals: Sparing,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self { count: AtomicUsize::new(0), refusals: Sparing::new(REFUSALS_TOLD) }
+    }
+}
+
+impl UnderWay {
+    fn tell_refusal(&self, who: &str, why: &str) {
+        if let Some(count) = self.refusals.add(clock::now_s()) {
+            info!(who, "a datagram is refused: {why}{}", and_more(count));
+        }
+    }
+}
+
 impl Desk {
     fn take(
         &self,
@@ -317,10 +347,10 @@ impl Desk {
         sender: Sender,
         origin: Option<Origin>,
         socket: &Arc<Socket>,
-        waiting: &Arc<AtomicUsize>,
+        under_way: &Arc<UnderWay>,
     ) {
         let refuse = |who: &str, (upshot, why): (Upshot, &str)| {
-            info!(who, "a datagram is refused: {why}");
+            under_way.tell_refusal(who, why);
             self.tally.count(Door::Rspamd, upshot);
             socket.reply(&sender, FAIL);
         };
@@ -331,15 +361,16 @@ impl Desk {
             Ok(changes) => changes,
             Err((upshot, why)) => return refuse(&origin.who, (upshot, &why)),
         };
-        if waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+        if under_way.count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            under_way.count.fetch_sub(1, Ordering::Relaxed);
             return refuse(&origin.who, (Upshot::Failed, "too many wait for the disk"));
         }
         let asked: Vec<(Name, Key)> = changes.iter().map(|one| (one.zone.clone(), one.key.clone())).collect();
+        let who = origin.who.clone();
         let batch = Batch { changes, origin, is_atomic: true, condition: None };
-        let (socket, waiting, tally) = (Arc::clone(socket), Arc::clone(waiting), Arc::clone(&self.tally));
+        let (socket, under_way, tally) = (Arc::clone(socket), Arc::clone(under_way), Arc::clone(&self.tally));
         self.listings.submit(batch, move |applied| {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+            under_way.count.fetch_sub(1, Ordering::Relaxed);
             log_still_listed(&asked, applied.as_deref().unwrap_or_default());
             let refusal = match &applied {
                 Ok(outcomes) => {
@@ -348,7 +379,7 @@ impl Desk {
                 Err(error) => Some((error.to_string(), Upshot::Failed)),
             };
             if let Some((why, _)) = &refusal {
-                info!("a datagram is refused: {}", printable(why));
+                under_way.tell_refusal(&who, &printable(why));
             }
             tally.count(Door::Rspamd, refusal.as_ref().map_or(Upshot::Done, |(_, upshot)| *upshot));
             socket.reply(&sender, if refusal.is_some() { FAIL } else { OK });
@@ -469,7 +500,14 @@ mod tests {
         let excluded = Op::Put { verdict: Verdict::Excluded, lifetime: until };
         assert_eq!(ops("!192.0.2.1 @ until=1900000000", ADDRESSES), [("192.0.2.1".to_owned(), excluded)]);
         assert_eq!(ops("-192.0.2.1", ADDRESSES), [("192.0.2.1".to_owned(), Op::Delist)]);
-        assert_eq!(ops("-*.spam.example", NAMES), [("*.spam.example".to_owned(), Op::Delist)]);
+        assert_eq!(ops("- 192.0.2.1", ADDRESSES), [("192.0.2.1".to_owned(), Op::Delist)]);
+        assert_eq!(ops("- *.spam.example", NAMES), [("*.spam.example".to_owned(), Op::Delist)]);
+        // The host of a link in spam may be called so, and a filter lists it.
+        let host = Op::Put { verdict: Verdict::LISTED, lifetime: Lifetime::For(Duration::from_secs(3_600)) };
+        for holds in [NAMES, Holds { names: true, ..ADDRESSES }] {
+            let listed = [("-y.spam.example".to_owned(), host.clone())];
+            assert_eq!(ops("-y.spam.example @ lifetime=1h", holds), listed);
+        }
         let zone = Name::root();
         for (line, holds) in
             [("-192.0.2.1 :2:x", ADDRESSES), ("-!192.0.2.1", ADDRESSES), ("", ADDRESSES), ("x y\u{fffd}", ADDRESSES)]

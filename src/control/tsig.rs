@@ -146,6 +146,10 @@ impl<'a> Signature<'a> {
                 found = Some(Self::read(&record)?);
             }
         }
+        // No signature covers what stands behind it.
+        if found.is_some() && reader.position() < message.len() {
+            return Err(Unreadable);
+        }
         Ok(found)
     }
 

@@ -74,6 +74,14 @@ fn every_changed_octet_is_noticed() {
 }
 
 #[test]
+fn nothing_stands_behind_a_signature() {
+    let mut message = octets(CAPTURED[0].1);
+    assert!(matches!(Signature::find(&message), Ok(Some(_))));
+    message.push(0);
+    assert!(Signature::find(&message).is_err(), "nobody signed that");
+}
+
+#[test]
 fn faults_have_their_codes() {
     let message = octets(CAPTURED[0].1);
     let right = [key(Algorithm::HmacSha256)];

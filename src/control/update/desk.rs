@@ -22,13 +22,13 @@ use super::{
     plan::{Codes, Lookup, Planner},
     read, read_zone,
     recent::{Recent, Seen},
-    sparing::Sparing,
 };
 use crate::{
     answer::{self, Client, Policy, Transport, World},
     control::{
         message::Reader,
         permit::Scope,
+        sparing::{Sparing, and_more},
         tally::{Tally, Upshot},
         tsig::{Key, Seal, Signature, unsigned_header},
     },
@@ -52,6 +52,9 @@ const QUEUE_LEN: usize = 2_048;
 
 /// How often an update is planned anew because what it is about has changed meanwhile.
 const TRIES_MAX: u32 = 8;
+
+/// So many refusals a minute are told of one by one: a program that goes round in circles must not fill the disk.
+const REFUSALS_TOLD: u64 = 20;
 
 /// Octets that an OPT record of ours may take, and some more.
 const OPT_ROOM_LEN: usize = 128;
@@ -152,9 +155,8 @@ impl Inbox {
 /// When the system gives no thread.
 pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
     let (sender, receiver) = sync_channel(QUEUE_LEN);
-    let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::default() };
-    let desk =
-        Arc::new(Attendant { desk, inbox: inbox.clone(), recent: Mutex::default(), strangers: Sparing::default() });
+    let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::new(Sparing::new(1)) };
+    let desk = Arc::new(Attendant::new(desk, inbox.clone()));
     std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
     Ok(inbox)
 }
@@ -175,6 +177,8 @@ struct Attendant {
     recent: Mutex<Recent>,
     /// Requests without a key of ours.
     strangers: Sparing,
+    /// What is refused to those who have one.
+    refusals: Sparing,
 }
 
 /// An update on its way to be done.
@@ -201,6 +205,11 @@ struct Answerer {
 }
 
 impl Attendant {
+    fn new(desk: Desk, inbox: Inbox) -> Self {
+        let (strangers, refusals) = (Sparing::new(1), Sparing::new(REFUSALS_TOLD));
+        Self { desk, inbox, recent: Mutex::default(), strangers, refusals }
+    }
+
     fn attend(self: &Arc<Self>, work: &Receiver<Work>) {
         while let Ok(work) = work.recv() {
             let attend = || match work {
@@ -413,8 +422,9 @@ impl Attempt {
         let mut rcode = Rcode::NoError;
         for refusal in outcomes.iter().filter_map(Outcome::refusal) {
             rcode = Rcode::Refused;
-            let refusal = refusal.to_string();
-            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {}", printable(&refusal));
+            let Some(count) = self.reply.attendant.refusals.add(self.now_s) else { continue };
+            let (refusal, more) = (refusal.to_string(), and_more(count));
+            info!(client = %self.reply.client, key = %self.origin.who, "an update is refused: {}{more}", printable(&refusal));
         }
         rcode
     }
@@ -428,7 +438,12 @@ impl Answerer {
             Rcode::NxDomain | Rcode::YxDomain | Rcode::NxRrset | Rcode::YxRrset => {
                 debug!(client = %self.client, key, "an update is answered {}: {why}", rcode.name());
             }
-            _ => info!(client = %self.client, key, "an update is answered {}: {why}", rcode.name()),
+            _ => {
+                if let Some(count) = self.attendant.refusals.add(clock::now_s()) {
+                    let (name, more) = (rcode.name(), and_more(count));
+                    info!(client = %self.client, key, "an update is answered {name}: {why}{more}");
+                }
+            }
         }
         self.send(rcode);
     }

@@ -15,7 +15,6 @@ mod desk;
 pub mod owner;
 pub mod plan;
 mod recent;
-mod sparing;
 
 pub use desk::{Desk, Inbox, Job, Keys, Permit, serve};
 
