@@ -111,6 +111,9 @@ pub(super) fn server_addresses<'a>(snapshot: &Snapshot, zones: impl Iterator<Ite
     addresses
 }
 
+/// So many datasets of a zone are told of by their names: a file may have thousands of sections.
+const LABELS_MAX: usize = 50;
+
 /// Says in one line what a zone consists of now that something of it was loaded.
 pub(super) fn announce(zone: &Zone, took: Duration) {
     let Some(content) = &zone.content else {
@@ -118,7 +121,9 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
         return;
     };
     let datasets = content.datasets();
-    let labels: Vec<&str> = datasets.iter().map(|dataset| &*dataset.label).collect();
+    let mut labels: Vec<&str> = datasets.iter().take(LABELS_MAX).map(|dataset| &*dataset.label).collect();
+    let more = format!("and {} more", datasets.len() - labels.len());
+    labels.extend((datasets.len() > LABELS_MAX).then_some(&*more));
     let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
     let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
     let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };

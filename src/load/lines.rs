@@ -2,7 +2,11 @@
 //!
 //! Files have millions of short lines, so they are taken from the reader in large blocks and lent out in place.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::{
+    cell::Cell,
+    io::{self, BufRead, BufReader, Read},
+    rc::Rc,
+};
 
 use flate2::bufread::GzDecoder;
 
@@ -51,11 +55,54 @@ pub(super) fn packing<'a>(mut reader: Box<dyn Read + 'a>) -> io::Result<(Packing
 
 /// Unpacks what is packed.
 pub(super) fn unpack<'a>(packing: Packing, reader: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
-    Ok(match packing {
-        Packing::Nothing | Packing::Plain => reader,
-        Packing::Gzip => Box::new(Members::First(BufReader::with_capacity(BLOCK_LEN, reader))),
-        Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(reader)?),
-    })
+    if !packing.is_packed() {
+        return Ok(reader);
+    }
+    let packed_len = Rc::new(Cell::new(0));
+    let packed = Counted { reader, len: Rc::clone(&packed_len) };
+    let unpacked: Box<dyn Read + 'a> = match packing {
+        Packing::Gzip => Box::new(Members::First(BufReader::with_capacity(BLOCK_LEN, packed))),
+        _ => Box::new(zstd::stream::read::Decoder::new(packed)?),
+    };
+    Ok(Box::new(Bounded { unpacked, len: 0, packed_len }))
+}
+
+/// Counts the octets that are read.
+struct Counted<R> {
+    reader: R,
+    len: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(into)?;
+        self.len.set(self.len.get() + read as u64);
+        Ok(read)
+    }
+}
+
+/// No list has so many octets for each that is packed: they are a bomb, some kilobytes of which would take minutes.
+const UNPACKED_MAX: u64 = 1_000;
+/// So many may be anything.
+const UNPACKED_FREE_LEN: u64 = 64 << 20;
+
+/// Ends with an error where far more is unpacked than is packed.
+struct Bounded<R> {
+    unpacked: R,
+    len: u64,
+    packed_len: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.unpacked.read(into)?;
+        self.len += read as u64;
+        if self.len > UNPACKED_FREE_LEN + self.packed_len.get() * UNPACKED_MAX {
+            let why = format!("it holds more than {UNPACKED_MAX} times as much as it takes, as no list does");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(read)
+    }
 }
 
 /// The members of a gzip file (RFC 1952 section 2.2), one after the other. Zeros and blanks may follow, as tapes and editors pad; all
@@ -248,6 +295,28 @@ mod tests {
         assert_eq!(texts(b"a\rb\r\r\n"), [b"a\rb\r"]);
         assert_eq!(texts(b"ab"), [b"ab"]);
         assert_eq!(texts(b"\xef\xbb"), [b"\xef\xbb"]);
+    }
+
+    /// Reads what is packed to its end.
+    fn unpacked(packed: &[u8]) -> io::Result<u64> {
+        let (packing, reader) = packing(Box::new(packed)).expect("readable");
+        io::copy(&mut unpack(packing, reader)?, &mut io::sink())
+    }
+
+    #[test]
+    fn bombs_are_not_unpacked() {
+        const LEN: usize = 70 << 20;
+        let zstd = |octets: &[u8]| zstd::encode_all(octets, 1).expect("packed");
+        let bomb = zstd(&vec![b'\n'; LEN]);
+        assert!(bomb.len() < LEN / 2_000, "{}", bomb.len());
+        let refused = unpacked(&bomb).expect_err("a bomb");
+        assert!(refused.to_string().contains("more than 1000 times as much as it takes"), "{refused}");
+        // Not a list of the same line, nor anything that is small.
+        let all = zstd(&b"192.0.2.1 :127.0.0.2:listed\n".repeat(10_000));
+        assert_eq!(unpacked(&all).expect("small"), 280_000);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&b"192.0.2.1 listed\n".repeat(LEN / 17)).expect("packed");
+        assert_eq!(unpacked(&gzip.finish().expect("packed")).expect("a list"), (LEN / 17 * 17) as u64);
     }
 
     #[test]
