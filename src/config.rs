@@ -264,6 +264,9 @@ struct TcpSpec {
     lifetime: Option<String>,
 }
 
+/// A year: whoever wants it longer wants none.
+const CHECK_MAX_S: u64 = 366 * 86_400;
+
 /// What a folder or specifications are to be served from.
 fn zone_source(folder: Option<&Path>, zones: &[String], beside: &Path) -> anyhow::Result<ZoneSource> {
     match (folder, zones.is_empty()) {
@@ -316,6 +319,7 @@ impl Spec {
         }
         if let Some(text) = self.check {
             let check = duration(&text).at_key("check")?;
+            within(check.as_secs(), &(0..=CHECK_MAX_S), " seconds").at_key("check")?;
             config.check = (!check.is_zero()).then_some(check);
         }
         read_ttls(&mut config.load, [self.ttl, self.min_ttl, self.max_ttl])?;
@@ -459,6 +463,9 @@ mod tests {
             "#,
         );
         assert!(config.is_err(), "a time is a text");
+        let why =
+            format!("{:?}", read("folder = \"zones\"\ncheck = \"500000000000y\"").expect_err("beyond all clocks"));
+        assert!(why.contains("31622400"), "{why}");
         let config = read(
             r#"
             listen = ["192.0.2.1:53"]

@@ -367,7 +367,13 @@ impl Prepared {
             }
             attend(signals, ends, &config, http, &running, &watch, personality).await?;
             // Queries and operators are answered until the reload in hand is over, which may take a while.
-            tokio::task::spawn_blocking(move || watch.stop()).await.context("the reloader cannot be stopped")
+            // No thread waits for it, for there may be none to be had.
+            watch.tell_end();
+            while !watch.has_ended() {
+                tokio::time::sleep(LOOK_FOR_END).await;
+            }
+            watch.stop();
+            anyhow::Ok(())
         });
         // Those who change listings go before the listings: what comes in while these end would be met from nothing.
         server.stop();
@@ -386,6 +392,9 @@ impl Prepared {
 /// How long the end waits for what was asked by command. A backup or an import may yet be done; but to compare a large file may take
 /// minutes, and whoever asked hears of nothing any more.
 const LAST_COMMANDS: Duration = Duration::from_secs(1);
+
+/// How often is looked whether the reloader has ended.
+const LOOK_FOR_END: Duration = Duration::from_millis(20);
 
 /// What waits for operators and signals. The signals must have their handlers before anyone is told which process it is: they end
 /// one that has none.

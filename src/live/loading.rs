@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{self, RecvTimeoutError},
+        mpsc::{self, RecvTimeoutError, Sender},
     },
     thread,
     time::{Duration, Instant},
@@ -165,7 +165,8 @@ pub(super) fn load_all(
 }
 
 /// Does the same with all of these, on up to so many threads, and returns what comes of it in their order. Every now and then
-/// until all is done, it calls `meanwhile`. A panic on one of the threads is a panic here, once the others have ended.
+/// until all is done, it calls `meanwhile`. A panic on one of the threads is a panic here, once the others have ended. Where the
+/// system gives no thread, all is done on this one, and only then others are heard.
 pub(super) fn side_by_side<T: Send, R: Send>(
     items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator + Send>,
     threads: usize,
@@ -178,16 +179,24 @@ pub(super) fn side_by_side<T: Send, R: Send>(
     let next = Mutex::new(items.enumerate());
     let (sender, receiver) = mpsc::channel();
     let (started, mut done) = (Instant::now(), Vec::with_capacity(count));
+    let work_off = |sender: &Sender<(usize, R)>| {
+        loop {
+            let Some((index, item)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+            sender.send((index, work(item))).expect("somebody waits");
+        }
+    };
     thread::scope(|scope| {
+        let mut has_any = false;
         for _ in 0..threads.max(1).min(count) {
-            let (sender, next, work) = (sender.clone(), &next, &work);
-            scope.spawn(move || {
+            let (sender, work_off) = (sender.clone(), &work_off);
+            let thread = thread::Builder::new().name("loader".to_owned()).spawn_scoped(scope, move || {
                 turns::stand_aside();
-                loop {
-                    let Some((index, item)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
-                    sender.send((index, work(item))).expect("somebody waits");
-                }
+                work_off(&sender);
             });
+            has_any |= thread.is_ok();
+        }
+        if !has_any {
+            work_off(&sender);
         }
         drop(sender);
         loop {

@@ -76,7 +76,11 @@ impl Watch {
             while catch_unwind(AssertUnwindSafe(|| looker.run(&receiver, interval))).is_err() {
                 error!("the reloader panicked and begins anew; please report this");
                 looker.reloader.begin_anew();
-                thread::sleep(PANIC_PAUSE);
+                match receiver.recv_timeout(PANIC_PAUSE) {
+                    Ok(Trigger::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                    Ok(trigger) => looker.beside.left.push_back(trigger),
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
             }
             looker.end();
         })?;
@@ -88,18 +92,26 @@ impl Watch {
         self.sender.clone()
     }
 
-    /// Ends the thread after the reload in hand, and after a few seconds in which what went live is kept.
+    /// Tells the thread to end after the reload in hand, and after a few seconds in which what went live is kept.
+    pub fn tell_end(&self) {
+        let told = self.sender.send(Trigger::Stop);
+        debug_assert!(told.is_ok() || self.has_ended());
+    }
+
+    /// Whether the thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits until it has.
     pub fn stop(mut self) {
         self.finish();
     }
 
     fn finish(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            let told = self.sender.send(Trigger::Stop);
-            debug_assert!(told.is_ok() || thread.is_finished());
-            if thread.join().is_err() {
-                warn!("the reloading thread had panicked");
-            }
+        self.tell_end();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            warn!("the reloading thread had panicked");
         }
     }
 }

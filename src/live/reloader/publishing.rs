@@ -98,6 +98,8 @@ impl Reloader {
         self.status.serves(&specs);
         self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
         let worker_count = self.settings.worker_count;
+        let named: HashSet<&Name> = self.specs.iter().filter_map(|spec| spec.zone.as_ref()).collect();
+        self.counters.retain(|apex, _| named.contains(apex));
         let mut counters = Vec::new();
         for apex in apexes(&specs) {
             let of_zone =
