@@ -7,6 +7,7 @@ use crate::{
         clock,
         listings::{Change, Key, Lifetime, Op, Record, Verdict, no_domain},
     },
+    load::of_no_question,
     wire::name::{Name, ends_in_number},
 };
 
@@ -26,17 +27,43 @@ pub fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
 pub(super) fn parse_keys(text: &str) -> Result<Vec<Key>, String> {
     Ok(match text.strip_prefix('.').filter(|name| !name.is_empty()) {
         Some(name) if ends_in_number(name.as_bytes()) => return Err(no_domain(text)),
-        Some(name) => vec![name.parse()?, format!("*.{name}").parse()?],
-        None => vec![text.parse()?],
+        Some(name) => vec![parse_key(name)?, parse_key(&format!("*.{name}"))?],
+        None => vec![parse_key(text)?],
     })
 }
 
-/// Reads a key that stands behind a command, where it can be meant as in a line.
+/// Reads one key as whoever types it means it: of names, those that somebody may ask for, unless a dot at the end says that it is
+/// one all the same.
+pub(super) fn parse_key(text: &str) -> Result<Key, String> {
+    let key: Key = text.parse()?;
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let strange = || of_no_question(name.as_bytes()).and_then(|at| name.get(at..)?.chars().next());
+    if let Key::Name { .. } = key
+        && !text.ends_with('.')
+        && let Some(strange) = strange()
+    {
+        return Err(format!(
+            "`{text}` has a `{strange}` in it, as no domain has: in a name that has one all the same it is `\\{:03}`",
+            u32::from(strange)
+        ));
+    }
+    Ok(key)
+}
+
+/// Reads a key that stands behind a command, where it can be meant as in a line, or as what stands behind an option.
 fn parse_argument(text: &str) -> Result<Vec<Key>, String> {
-    if let Some(key) = text.strip_prefix('!').filter(|key| matches!(key.parse(), Ok(Key::Prefix(_)))) {
+    if let Some(key) = text.strip_prefix('!').filter(|key| parse_keys(key).is_ok()) {
         return Err(format!(
             "`{text}`: `!` excludes in lines; behind a command, it is dnsbld list --exclude ZONE {key}"
         ));
+    }
+    if text == "-" {
+        return Err(
+            "`-` stands for the lines of standard input, and for no key beside others: give it alone".to_owned()
+        );
+    }
+    if parse_lifetime(text).is_ok() {
+        return Err(format!("`{text}` is a time: behind a command, it is --for {text} (a name would be `{text}.`)"));
     }
     parse_keys(text)
 }
@@ -91,7 +118,7 @@ fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
         return Ok(Lifetime::Default);
     }
     let next = why.split_whitespace().next().unwrap_or_default();
-    let is_span = |text: &str| humantime::parse_duration(text).is_ok();
+    let is_span = |text: &str| clock::parse_span(text).is_some();
     let is_in_two = match time.parse::<u64>() {
         Ok(_) => !next.is_empty() && is_span(&format!("{time}{next}")),
         // As humantime has it, `0` is a time without a unit.
@@ -120,6 +147,43 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_stands_behind_a_command() {
+        let read = |text: &str| read_keys(&[text.to_owned()]);
+        for (text, why) in [
+            ("!192.0.2.1", "dnsbld list --exclude ZONE 192.0.2.1"),
+            ("!keep.example", "dnsbld list --exclude ZONE keep.example"),
+            ("!.keep.example", "dnsbld list --exclude ZONE .keep.example"),
+            ("-", "`-` stands for the lines of standard input"),
+            ("1h", "behind a command, it is --for 1h (a name would be `1h.`)"),
+            ("forever", "it is --for forever"),
+            (
+                "a.example,b.example",
+                "has a `,` in it, as no domain has: in a name that has one all the same it is `\\044`",
+            ),
+            ("<html>", "has a `<` in it"),
+            ("host.example:25", "has a `:` in it"),
+            ("a.*.example", "has a `*` in it"),
+            ("*spam.example", "has a `*` in it"),
+        ] {
+            let refused = read(text).expect_err(text);
+            assert!(refused.contains(why), "{refused}");
+        }
+        for (text, count) in [
+            ("keep.example", 1),
+            (".keep.example", 2),
+            ("*.keep.example", 1),
+            ("1h.", 1),
+            (r"a\044b.example", 1),
+            ("a,b.example.", 1),
+            ("user+tag@mail.example", 1),
+            ("_dmarc.mail.example", 1),
+            ("2001:db8::/32", 1),
+        ] {
+            assert_eq!(read(text).map(|keys| keys.len()), Ok(count), "{text}");
+        }
+    }
 
     #[test]
     fn lines_of_many() {

@@ -46,9 +46,10 @@ pub fn parse_date(text: &str) -> Option<u64> {
     text.parse().ok().or_else(|| rfc3339_s(text))
 }
 
-/// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds.
+/// A time such as `90s`, `35m` or `1h 30m`; a bare number is seconds. `30M` is none: to some that is months, and to files minutes.
 pub fn parse_span(text: &str) -> Option<Duration> {
-    text.parse().map(Duration::from_secs).ok().or_else(|| humantime::parse_duration(text).ok())
+    let in_units = || humantime::parse_duration(text).ok().filter(|_| !text.contains('M'));
+    text.parse().map(Duration::from_secs).ok().or_else(in_units)
 }
 
 /// Seconds since the epoch of a file's time.
@@ -82,7 +83,7 @@ mod tests {
         assert_eq!(parse_date("2026-12-24T20:00:00+02:00"), Some(1_798_135_200));
         assert_eq!(parse_date("1969-12-31T23:59:59Z"), Some(0));
         assert_eq!(parse_date("9999-12-31T23:59:59Z"), Some(253_402_300_799));
-        for text in ["", "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "-5"] {
+        for text in ["", "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "-5", "2026-12-24T18:00:00-25:00"] {
             assert_eq!(parse_date(text), None, "{text}");
         }
     }
@@ -94,7 +95,7 @@ mod tests {
         {
             assert_eq!(parse_span(text), Some(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "soon", "-5", "1.5", "5 6", "18446744073709551616"] {
+        for text in ["", "soon", "-5", "1.5", "5 6", "18446744073709551616", "30M", "1h 1M"] {
             assert_eq!(parse_span(text), None, "{text}");
         }
     }

@@ -62,7 +62,7 @@ use self::{
 pub use self::{
     cursor::time_s,
     lines::{Lines, RawLine},
-    name::of_no_host,
+    name::{of_no_host, of_no_question},
     params::rfc3339_s,
     parts::{Part, parts},
     report::{Fault, Remark, Report, Severity, counted},

@@ -159,6 +159,11 @@ pub fn of_no_host(word: &[u8]) -> Option<usize> {
     bare(word, is_of_no_host).filter(|_| !is_mail_address(word))
 }
 
+/// Where a name as it is written has what nobody asks for: such a character, or an asterisk, with no backslash before it.
+pub fn of_no_question(word: &[u8]) -> Option<usize> {
+    of_no_host(word).or_else(|| bare(word, |octet| octet == b'*'))
+}
+
 /// Whether neither a host nor a mail domain has an octet in its name. Those beyond ASCII and the asterisk are told otherwise.
 fn is_of_no_host(octet: u8) -> bool {
     octet.is_ascii() && LOWERED[usize::from(octet)] == 0 && !matches!(octet, b'.' | b'*' | b'\\')

@@ -254,6 +254,12 @@ pub fn rfc3339_s(text: &str) -> Option<u64> {
     const YEAR_S: u64 = 365 * 86_400;
     let moment_s = |text: &str| {
         let moment: jiff::Timestamp = text.parse().ok()?;
+        // RFC 3339 section 5.6: an offset has the hours of a day.
+        let offset_hours =
+            text.len().checked_sub("+00:00".len()).and_then(|at| text.get(at..)?.strip_prefix(['+', '-']));
+        if offset_hours.is_some_and(|offset| offset > "23:59") {
+            return None;
+        }
         Some(u64::try_from(moment.as_second()).unwrap_or(0))
     };
     // The last day that can be written, which databases mean for ever by, is beyond what a timestamp reaches; a year before it is not.

@@ -231,6 +231,17 @@ fn problems_have_details() {
     check("GET", &format!("{all}?limit=0"), token, "", 400, "integer `0`, expected a whole number from 1");
     check("GET", &format!("{all}?lmit=1"), token, "", 400, "unknown field `lmit`");
     check("DELETE", &format!("{all}/192.0.2.1?reaosn=x"), token, "", 400, "unknown field `reaosn`");
+    // What is not met is refused: it would list what was to be excluded.
+    check("PUT", &format!("{all}/192.0.2.1?excluded=true&for=7d"), token, "", 400, "unknown field `excluded`");
+    check("GET", &format!("{all}/192.0.2.1?foo=1"), token, "", 400, "unknown field `foo`");
+    check("POST", &format!("{all}?for=1m"), token, "[]", 400, "unknown field `for`");
+    let both = r#"[{"key":"192.0.2.2","delist":true,"excluded":true}]"#;
+    let reply = request(&server, "POST", all, token, "application/json", both);
+    let refused = reply.body["refused"][0]["detail"].as_str().unwrap_or_default();
+    assert!(reply.status == 200 && refused.ends_with("`reason` and nothing else"), "{}", reply.body);
+    let history = "/v1/zones/bl.example/history/192.0.2.1";
+    check("GET", &format!("{history}?after=192.0.2.0"), token, "", 400, "unknown field `after`");
+    check("DELETE", &format!("{all}/192.0.2.1"), token, "{\"reason\":\"x\"}", 400, "behind the question mark");
     check("GET", &format!("{all}?limit=x"), token, "", 400, "limit: expected a whole number");
     check("GET", &format!("{all}?limit=-1"), token, "", 400, "limit: expected a whole number");
     check("GET", &format!("{all}?limit=1&limit=2"), token, "", 400, "duplicate field `limit`");

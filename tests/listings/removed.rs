@@ -67,6 +67,22 @@ fn another_file_in_its_place_is_refused() {
 }
 
 #[test]
+fn a_store_that_is_emptied_delists_nothing() {
+    let world = World::new(&FILES);
+    let file = world.root.path().join("state/listings.redb");
+    list(&world, "192.0.2.1");
+    fs::write(&file, "").expect("cut off");
+    let change = || vec![put(ZONE, "192.0.2.2", Verdict::LISTED, Lifetime::Endless)];
+    for _ in 0..2 {
+        let refused = world.listings.apply(change(), &somebody()).expect_err("it would be lost");
+        assert!(matches!(&refused, StoreError::Unwritable(why) if why.contains("was emptied")), "{refused}");
+        assert_eq!(world.ask("1.2.0.192.bl.example", "A").len(), 1, "what is listed stays listed");
+        world.listings.sweep();
+    }
+    assert!(world.listings.alarm().is_some_and(|alarm| alarm.contains("put a backup in its place")));
+}
+
+#[test]
 fn commands_find_the_server_again() {
     let mut site = Site::new(&FILES, "");
     assert!(site.run(&["list", ZONE, "192.0.2.1"]).1);

@@ -259,6 +259,35 @@ fn a_list_that_has_ended_takes_no_listings() {
 }
 
 #[test]
+fn no_zone_yields_to_itself() {
+    let files = [("virbl.tee.gr.ip4set", "127.0.0.2\n"), ("grwhitelist.tee.gr.ip4set", "198.51.100.0/24\n")];
+    let rule = Rule { yields_to: vec![name("grwhitelist.tee.gr")], ..Rule::default() };
+    let world = World::with_rules(&files, rules(rule));
+    for _ in 0..2 {
+        let answer = refusal(&world.list("grwhitelist.tee.gr", "203.0.113.9", Lifetime::Default));
+        assert!(!answer.contains("wins"), "{answer}");
+    }
+    assert!(refusal(&world.list("virbl.tee.gr", "203.0.113.9", Lifetime::Default)).contains("wins"));
+}
+
+/// The writer does for nobody else what it counts.
+#[test]
+fn a_key_that_is_listed_all_the_time_is_counted_up_to_a_thousand() {
+    let rule = Rule { repeat_after_s: 0, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let changes = |count| (0..count).map(|_| put("virbl.tee.gr", "203.0.113.9", Verdict::LISTED, Lifetime::Default));
+    let times = |count: usize| {
+        let outcomes = world.apply(changes(count).collect());
+        match outcomes.last() {
+            Some(Outcome::Listed { times, .. } | Outcome::Extended { times, .. }) => *times,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(times(7), 7);
+    assert_eq!(times(1_100), 1_001);
+}
+
+#[test]
 fn a_zone_yields_to_all_that_the_other_lists() {
     let files = [("rhsbl.tee.gr.dnset", "a.test\n"), ("wins.example.dnset", "*.wild.test\nmail.file.test\n")];
     let rule = Rule { yields_to: vec![name("wins.example")], ..Rule::default() };

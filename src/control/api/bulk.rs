@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{
-    Caller, Desk,
+    Caller, Desk, Nothing,
     bodies::PutBody,
     json, marked,
-    problem::{Body, Path, Problem, parse, plain},
+    problem::{Body, Path, Problem, Query, parse, plain},
 };
 use crate::{
     control::{
@@ -101,6 +101,7 @@ pub(super) async fn post(
     State(desk): State<Desk>,
     caller: Caller,
     Path(zone): Path<String>,
+    Query(Nothing {}): Query<Nothing>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
@@ -194,9 +195,17 @@ fn read(zone: &Name, text: &str) -> Result<Change, String> {
         head.extend(fields.remove_entry(name));
     }
     let head: Head = serde_json::from_value(head.into()).map_err(|error| error.to_string())?;
+    let fields_said = fields.len();
     let body = PutBody::read(fields).map_err(whole)?;
     let reason = body.reason.clone();
-    let op = if head.delist { Op::Delist } else { body.op().map_err(|problem| problem.detail)? };
+    let says_more = fields_said > usize::from(reason.is_some());
+    let op = match head.delist {
+        true if says_more => {
+            return Err("to delist, a change has `key`, `delist` and `reason` and nothing else".to_owned());
+        }
+        true => Op::Delist,
+        false => body.op().map_err(|problem| problem.detail)?,
+    };
     Ok(Change { zone: zone.clone(), key: head.key, op, reason })
 }
 

@@ -35,6 +35,7 @@ use self::{
 use super::{
     permit::{Scope, Tokens},
     tally::{Tally, Upshot},
+    typed,
 };
 use crate::{
     live::{
@@ -192,9 +193,11 @@ async fn put(
     State(desk): State<Desk>,
     caller: Caller,
     Path((zone, key)): Path<(String, String)>,
+    Query(Nothing {}): Query<Nothing>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let zone = desk.zone(&caller, &zone)?;
+    let key = typed::parse_key(&key).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
     let asked: PutBody = if body.is_empty() { PutBody::default() } else { read_put(&body)? };
     let reason = asked.reason.clone();
     let op = asked.op()?;
@@ -205,6 +208,11 @@ fn read_put(body: &[u8]) -> Result<PutBody, Problem> {
     let read = PutBody::read(problem::parse(body)?);
     read.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))
 }
+
+/// What may stand behind the question mark where all is told by path and body: a wish there would not be met.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// What a `DELETE` may say besides.
 #[derive(Deserialize)]
@@ -218,7 +226,12 @@ async fn delist(
     caller: Caller,
     Path((zone, key)): Path<(String, String)>,
     Query(DelistQuery { reason }): Query<DelistQuery>,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
+    if !body.is_empty() {
+        let detail = "to delist, there is no body: a reason stands behind the question mark, as ?reason=ours";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
     change(&desk, &caller, Change { zone, key, op: Op::Delist, reason }).await
 }
@@ -237,6 +250,7 @@ async fn read(
     State(desk): State<Desk>,
     caller: Caller,
     Path((zone, key)): Path<(String, String)>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Response, Problem> {
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
     let missing = format!("nothing is said of {key} in zone {zone}");
@@ -255,10 +269,15 @@ struct PageQuery {
     limit: Option<NonZeroUsize>,
 }
 
-impl PageQuery {
-    fn limit(&self) -> usize {
-        self.limit.map_or(PAGE_MAX, |limit| limit.get().min(PAGE_MAX))
-    }
+/// How long a history may be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    limit: Option<NonZeroUsize>,
+}
+
+fn at_most(limit: Option<NonZeroUsize>) -> usize {
+    limit.map_or(PAGE_MAX, |limit| limit.get().min(PAGE_MAX))
 }
 
 async fn page(
@@ -268,7 +287,7 @@ async fn page(
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     let zone = desk.zone(&caller, &zone)?;
-    let limit = query.limit();
+    let limit = at_most(query.limit);
     let after = query.after.as_deref().map(parse_key).transpose()?;
     let records = desk.look(move |listings| listings.of_zone(&zone, after.as_ref(), limit)).await?;
     let next = (records.len() == limit).then(|| records.last().map(|record| record.key.clone())).flatten();
@@ -280,10 +299,10 @@ async fn history(
     State(desk): State<Desk>,
     caller: Caller,
     Path((zone, key)): Path<(String, String)>,
-    Query(query): Query<PageQuery>,
+    Query(HistoryQuery { limit }): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
     let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
-    let limit = query.limit();
+    let limit = at_most(limit);
     let events = desk.look(move |listings| listings.history(&zone, &key, limit)).await?;
     Ok(json(StatusCode::OK, &HistoryReply { events: events.iter().map(EventBody::from).collect() }))
 }

@@ -175,6 +175,11 @@ pub(super) fn file_at(path: &Path) -> io::Result<Option<FileId>> {
     }
 }
 
+/// Whether there is a file with nothing in it.
+pub(super) fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
+}
+
 /// Whether there is something at a path that may hold listings, or it cannot be told that there is not.
 pub(super) fn may_hold_listings(path: &Path) -> bool {
     // A link may lead to a disk that is not mounted yet.
@@ -201,7 +206,7 @@ fn barred(path: &Path, error: &io::Error, may_hold_listings: bool) -> StoreError
 /// # Errors
 /// [`StoreError::Closed`] where the system is the reason: as soon as that is over, what is in it can be had.
 pub(super) fn open(path: &Path, disk: &Disk) -> Result<Arc<Database>, StoreError> {
-    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+    if is_empty(path) {
         error!(
             store = %path.display(),
             "the store of live listings is an empty file, and a new one is begun, WITHOUT what was listed or excluded by command \

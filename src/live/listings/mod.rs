@@ -20,6 +20,7 @@ mod codec;
 mod counts;
 mod decide;
 mod file;
+mod history;
 mod key;
 mod rules;
 mod serving;

@@ -160,8 +160,10 @@ impl Rule {
         if let Some(refusal) = self.too_wide(change) {
             return Some(refusal);
         }
+        // A rule for all zones is one for those that win as well, and none yields to itself.
         let wins = |winner: &&Name| {
-            situation.snapshot.zone(winner).is_some_and(|winner| lists(winner, &change.key, situation))
+            let winner = situation.snapshot.zone(winner).filter(|_| **winner != change.zone);
+            winner.is_some_and(|winner| lists(winner, &change.key, situation))
         };
         self.yields_to.iter().find(wins).map(|winner| Refusal::Yields { zone: zone_name(), winner: winner.to_string() })
     }

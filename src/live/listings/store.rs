@@ -32,8 +32,7 @@ use tracing::error;
 use super::{
     Event, Key, Record, StoreError,
     codec::{
-        Undecodable, decode_end, decode_event, decode_key, decode_link, decode_record, decode_served, encode_event,
-        encode_key, encode_record,
+        Undecodable, decode_end, decode_event, decode_key, decode_record, decode_served, encode_key, encode_record,
     },
     file::{Claim, open_file, sync_folder},
 };
@@ -51,9 +50,6 @@ const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
 const NEXT_EVENT: &str = "next-event";
 const HISTORY_BYTES: &str = "history-bytes";
-
-/// Octets that the tables need for an event beside its own, about.
-const EVENT_OVERHEAD: u64 = 24;
 
 /// Something that redb, or what it gave back, did not like.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +114,7 @@ fn reading<T>(
 pub(super) struct Known {
     /// Its listing, which may be over.
     pub(super) record: Option<Record>,
-    last_event: Option<u64>,
+    pub(super) last_event: Option<u64>,
     /// It has a row among the delisted.
     is_delisted: bool,
 }
@@ -149,11 +145,11 @@ fn find_tables(transaction: &ReadTransaction) -> Result<(), TableError> {
 /// The tables, open for one transaction's changes.
 pub(super) struct Tables<'t> {
     listings: Table<'t, Octets, Octets>,
-    delisted: Table<'t, Octets, u64>,
-    history: Table<'t, u64, Octets>,
+    pub(super) delisted: Table<'t, Octets, u64>,
+    pub(super) history: Table<'t, u64, Octets>,
     numbers: Table<'t, &'static str, u64>,
-    next_event: u64,
-    history_bytes: u64,
+    pub(super) next_event: u64,
+    pub(super) history_bytes: u64,
 }
 
 impl<'t> Tables<'t> {
@@ -202,85 +198,6 @@ impl<'t> Tables<'t> {
         }
         Ok(())
     }
-
-    /// How often a key was listed since a second, as far as the history goes.
-    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, StoreFault> {
-        let mut times = 0;
-        self.each_time(known, since_s, |_| times += 1)?;
-        Ok(times)
-    }
-
-    /// When a key was listed last since a second, so that it counts.
-    pub(super) fn last_time(&self, known: &Known, since_s: u64) -> Result<Option<u64>, StoreFault> {
-        let mut last_s = None;
-        self.each_time(known, since_s, |at_s| last_s = last_s.or(Some(at_s)))?;
-        Ok(last_s)
-    }
-
-    /// Calls `visit` with each time since a second that a key was listed, the last first.
-    fn each_time(&self, known: &Known, since_s: u64, mut visit: impl FnMut(u64)) -> Result<(), StoreFault> {
-        let mut next = known.last_event;
-        while let Some(number) = next {
-            let Some(octets) = self.history.get(number)? else { break };
-            let link = decode_link(octets.value())?;
-            if link.at_s < since_s {
-                break;
-            }
-            if link.counts {
-                visit(link.at_s);
-            }
-            next = link.before_counts;
-        }
-        Ok(())
-    }
-
-    /// Adds an event; `counts` if it is one of the times that its key was listed.
-    pub(super) fn note(&mut self, event: &Event, counts: bool, known: &mut Known) -> Result<(), StoreFault> {
-        let number = self.next_event;
-        self.next_event += 1;
-        let before = known.last_event.replace(number);
-        let octets = encode_event(event, counts, before, self.may_count(before)?);
-        self.history.insert(number, &*octets)?;
-        self.history_bytes += event_bytes(&octets);
-        Ok(())
-    }
-
-    /// Where the count goes on behind an event whose predecessor is this one: there, or further back if it does not count.
-    fn may_count(&self, before: Option<u64>) -> Result<Option<u64>, StoreFault> {
-        let Some(number) = before else { return Ok(None) };
-        let Some(octets) = self.history.get(number)? else { return Ok(None) };
-        let link = decode_link(octets.value())?;
-        Ok(if link.counts { before } else { link.before_counts })
-    }
-
-    /// Throws away events of before a second, and the oldest of those that are too many; at most `limit` at a time. Returns how
-    /// many that were.
-    pub(super) fn trim(&mut self, before_s: u64, max_bytes: u64, limit: usize) -> Result<usize, StoreFault> {
-        let mut trimmed = 0;
-        while trimmed < limit {
-            let Some((number, octets)) =
-                self.history.first()?.map(|(number, octets)| (number.value(), octets.value().to_vec()))
-            else {
-                break;
-            };
-            let link = decode_link(&octets)?;
-            if self.history_bytes <= max_bytes && link.at_s >= before_s {
-                break;
-            }
-            self.history.remove(number)?;
-            self.history_bytes = self.history_bytes.saturating_sub(event_bytes(&octets));
-            // Of what is listed no more, nothing is left with its last event.
-            if self.delisted.get(link.key)?.is_some_and(|last| last.value() == number) {
-                self.delisted.remove(link.key)?;
-            }
-            trimmed += 1;
-        }
-        Ok(trimmed)
-    }
-}
-
-fn event_bytes(octets: &[u8]) -> u64 {
-    octets.len() as u64 + EVENT_OVERHEAD
 }
 
 fn known(

@@ -488,6 +488,10 @@ impl Writer {
         let unwritable = |why: &dyn fmt::Display| StoreError::Unwritable(format!("{} {why}", path.display()));
         let there = file::file_at(path).map_err(|error| unwritable(&error))?;
         match (database, there) {
+            (_, there) if there == self.file && file::is_empty(path) => Err(unwritable(
+                &"was emptied under the running server: remove it and restart the server, which begins with nothing then, or \
+                  put a backup in its place while the server is stopped",
+            )),
             (Some(database), there) if there == self.file => Ok(database),
             (None, there) if there == self.file => file::open(path, &self.shared.disk).map_err(|why| match why {
                 StoreError::InUse(_) => unwritable(

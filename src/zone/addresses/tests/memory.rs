@@ -171,7 +171,7 @@ fn nested_prefixes_among_others_that_do_not_end() {
     for specificity in SPECIFICITIES {
         // Those of IPv6 begin where the ones around them do, which are stated after them.
         for (add, most) in [
-            (add_nested as fn(&mut _, _, _), [3.3, 4.0, 4.1, 4.2, 4.3, 4.85, 4.7]),
+            (add_nested as fn(&mut _, _, _), [3.3, 4.0, 4.1, 4.2, 4.3, 4.85, 4.85]),
             (add_nested_v6, [3.3, 3.65, 3.85, 4.0, 4.0, 4.45, 4.2]),
         ] {
             for ((one_in, days), most) in SHARES.into_iter().zip(most) {

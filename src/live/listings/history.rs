@@ -1,0 +1,113 @@
+//! The history in the store: what happened to each key, how often it was listed, and what of that is thrown away.
+//!
+//! Events are numbered, and each knows the one before it of the same key that counts, so that whoever counts passes over the
+//! others.
+
+use std::ops::ControlFlow;
+
+use redb::ReadableTable as _;
+
+use super::{
+    Event,
+    codec::{decode_link, encode_event},
+    store::{Known, StoreFault, Tables},
+};
+
+/// Octets that the tables need for an event beside its own, about.
+const EVENT_OVERHEAD: u64 = 24;
+
+/// So many times are counted at most: no step of an escalation is that far up, and whoever is listed with each report of an
+/// outbreak would keep the writer from all others.
+const COUNTED_MAX: u32 = 1_000;
+
+impl Tables<'_> {
+    /// How often a key was listed since a second, as far as the history goes, and up to [`COUNTED_MAX`].
+    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, StoreFault> {
+        let mut times = 0;
+        self.each_time(known, since_s, |_| {
+            times += 1;
+            if times < COUNTED_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(times)
+    }
+
+    /// When a key was listed last since a second, so that it counts.
+    pub(super) fn last_time(&self, known: &Known, since_s: u64) -> Result<Option<u64>, StoreFault> {
+        let mut last_s = None;
+        self.each_time(known, since_s, |at_s| {
+            last_s = Some(at_s);
+            ControlFlow::Break(())
+        })?;
+        Ok(last_s)
+    }
+
+    /// Calls `visit` with each time since a second that a key was listed, the last first, until it has seen enough.
+    fn each_time(
+        &self,
+        known: &Known,
+        since_s: u64,
+        mut visit: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreFault> {
+        let mut next = known.last_event;
+        while let Some(number) = next {
+            let Some(octets) = self.history.get(number)? else { break };
+            let link = decode_link(octets.value())?;
+            if link.at_s < since_s {
+                break;
+            }
+            if link.counts && visit(link.at_s).is_break() {
+                break;
+            }
+            next = link.before_counts;
+        }
+        Ok(())
+    }
+
+    /// Adds an event; `counts` if it is one of the times that its key was listed.
+    pub(super) fn note(&mut self, event: &Event, counts: bool, known: &mut Known) -> Result<(), StoreFault> {
+        let number = self.next_event;
+        self.next_event += 1;
+        let before = known.last_event.replace(number);
+        let octets = encode_event(event, counts, before, self.may_count(before)?);
+        self.history.insert(number, &*octets)?;
+        self.history_bytes += event_bytes(&octets);
+        Ok(())
+    }
+
+    /// Where the count goes on behind an event whose predecessor is this one: there, or further back if it does not count.
+    fn may_count(&self, before: Option<u64>) -> Result<Option<u64>, StoreFault> {
+        let Some(number) = before else { return Ok(None) };
+        let Some(octets) = self.history.get(number)? else { return Ok(None) };
+        let link = decode_link(octets.value())?;
+        Ok(if link.counts { before } else { link.before_counts })
+    }
+
+    /// Throws away events of before a second, and the oldest of those that are too many; at most `limit` at a time. Returns how
+    /// many that were.
+    pub(super) fn trim(&mut self, before_s: u64, max_bytes: u64, limit: usize) -> Result<usize, StoreFault> {
+        let mut trimmed = 0;
+        while trimmed < limit {
+            let Some((number, octets)) =
+                self.history.first()?.map(|(number, octets)| (number.value(), octets.value().to_vec()))
+            else {
+                break;
+            };
+            let link = decode_link(&octets)?;
+            if self.history_bytes <= max_bytes && link.at_s >= before_s {
+                break;
+            }
+            self.history.remove(number)?;
+            self.history_bytes = self.history_bytes.saturating_sub(event_bytes(&octets));
+            // Of what is listed no more, nothing is left with its last event.
+            if self.delisted.get(link.key)?.is_some_and(|last| last.value() == number) {
+                self.delisted.remove(link.key)?;
+            }
+            trimmed += 1;
+        }
+        Ok(trimmed)
+    }
+}
+
+fn event_bytes(octets: &[u8]) -> u64 {
+    octets.len() as u64 + EVENT_OVERHEAD
+}
