@@ -327,6 +327,20 @@ fn whole(document: &Value, schema: &Value) -> Value {
 }
 
 #[test]
+fn who_may_not_change_a_zone_sends_no_body() {
+    let server = open();
+    let mut stream = TcpStream::connect(server.http()).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let head = format!(
+        "POST /v1/zones/other.example/listings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 30000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("written");
+    let mut reply = [0; 12];
+    stream.read_exact(&mut reply).expect("a reply, though nothing of the body came");
+    assert_eq!(reply, *b"HTTP/1.1 403");
+}
+
+#[test]
 fn the_description_holds() {
     let server = open();
     let document = request(&server, "GET", "/v1/openapi.json", None, "application/json", "");

@@ -228,6 +228,10 @@ fn what_must_not_be_listed_is_refused() {
     let mut change = put("virbl.tee.gr", "203.0.113.9", Verdict::LISTED, Lifetime::Default);
     change.reason = Some(long.clone());
     assert_eq!(refusal(&world.apply(vec![change])[0]), "the reason is longer than 1000 octets");
+    let verdict = Verdict::Listed { address: None, text: Some(long.clone()) };
+    let mut change = put("virbl.tee.gr", "203.0.113.9", verdict, Lifetime::Default);
+    change.reason = Some(long.clone());
+    assert_eq!(refusal(&world.apply(vec![change])[0]), "the text is longer than 1000 octets");
     let label = "x".repeat(60);
     let name = [&*label; 4].join(".");
     assert!(list("rhsbl.tee.gr", &name).contains("name in its zone is longer"));

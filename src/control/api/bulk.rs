@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{
-    Caller, Desk, Nothing,
+    Desk, InZone, Nothing,
     bodies::PutBody,
     json, marked,
-    problem::{Body, Path, Problem, Query, parse, plain},
+    problem::{Body, Problem, Query, parse, plain},
 };
 use crate::{
     control::{
@@ -99,13 +99,11 @@ impl BulkReply {
 
 pub(super) async fn post(
     State(desk): State<Desk>,
-    caller: Caller,
-    Path(zone): Path<String>,
+    InZone { caller, zone }: InZone,
     Query(Nothing {}): Query<Nothing>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let zone = desk.zone(&caller, &zone)?;
     let is_lines = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())

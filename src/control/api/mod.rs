@@ -20,7 +20,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, RawPathParams, Request, State},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -171,6 +171,25 @@ impl FromRequestParts<Desk> for Caller {
     }
 }
 
+/// Who asks, and a zone that is served and that they may change; known before the body is read.
+struct InZone {
+    caller: Caller,
+    zone: Name,
+}
+
+impl FromRequestParts<Desk> for InZone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, desk).await?;
+        let told = RawPathParams::from_request_parts(parts, desk).await;
+        let told = told.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+        let zone = told.iter().find_map(|(name, text)| (name == "zone").then_some(text)).unwrap_or_default();
+        let zone = desk.zone(&caller, zone)?;
+        Ok(Self { caller, zone })
+    }
+}
+
 /// The token of a request (RFC 6750 section 2.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
@@ -191,12 +210,11 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 async fn put(
     State(desk): State<Desk>,
-    caller: Caller,
-    Path((zone, key)): Path<(String, String)>,
+    InZone { caller, zone }: InZone,
+    Path((_, key)): Path<(String, String)>,
     Query(Nothing {}): Query<Nothing>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let zone = desk.zone(&caller, &zone)?;
     let key = typed::parse_key(&key).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
     let asked: PutBody = if body.is_empty() { PutBody::default() } else { read_put(&body)? };
     let reason = asked.reason.clone();
@@ -223,8 +241,8 @@ struct DelistQuery {
 
 async fn delist(
     State(desk): State<Desk>,
-    caller: Caller,
-    Path((zone, key)): Path<(String, String)>,
+    InZone { caller, zone }: InZone,
+    Path((_, key)): Path<(String, String)>,
     Query(DelistQuery { reason }): Query<DelistQuery>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
@@ -232,7 +250,7 @@ async fn delist(
         let detail = "to delist, there is no body: a reason stands behind the question mark, as ?reason=ours";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let key = parse_key(&key)?;
     change(&desk, &caller, Change { zone, key, op: Op::Delist, reason }).await
 }
 
@@ -248,11 +266,11 @@ async fn change(desk: &Desk, caller: &Caller, change: Change) -> Result<Response
 
 async fn read(
     State(desk): State<Desk>,
-    caller: Caller,
-    Path((zone, key)): Path<(String, String)>,
+    InZone { zone, .. }: InZone,
+    Path((_, key)): Path<(String, String)>,
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Response, Problem> {
-    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let key = parse_key(&key)?;
     let missing = format!("nothing is said of {key} in zone {zone}");
     let found = desk.look(move |listings| listings.get(&zone, &key)).await?;
     Ok(match found {
@@ -282,11 +300,9 @@ fn at_most(limit: Option<NonZeroUsize>) -> usize {
 
 async fn page(
     State(desk): State<Desk>,
-    caller: Caller,
-    Path(zone): Path<String>,
+    InZone { zone, .. }: InZone,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let zone = desk.zone(&caller, &zone)?;
     let limit = at_most(query.limit);
     let after = query.after.as_deref().map(parse_key).transpose()?;
     let records = desk.look(move |listings| listings.of_zone(&zone, after.as_ref(), limit)).await?;
@@ -297,11 +313,11 @@ async fn page(
 
 async fn history(
     State(desk): State<Desk>,
-    caller: Caller,
-    Path((zone, key)): Path<(String, String)>,
+    InZone { zone, .. }: InZone,
+    Path((_, key)): Path<(String, String)>,
     Query(HistoryQuery { limit }): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
-    let (zone, key) = (desk.zone(&caller, &zone)?, parse_key(&key)?);
+    let key = parse_key(&key)?;
     let limit = at_most(limit);
     let events = desk.look(move |listings| listings.history(&zone, &key, limit)).await?;
     Ok(json(StatusCode::OK, &HistoryReply { events: events.iter().map(EventBody::from).collect() }))

@@ -112,7 +112,11 @@ impl Rule {
             return Some(of.map_or_else(|| Refusal::NoZone { zone: zone_name() }, subzone));
         };
         if change.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX_LEN) {
-            return Some(Refusal::TooLong { what: "reason".into(), max_len: REASON_MAX_LEN });
+            // Doors without a word for a reason take the text for one.
+            let is_text =
+                matches!(&change.op, Op::Put { verdict: Verdict::Listed { text, .. }, .. } if *text == change.reason);
+            let what = if is_text { "text" } else { "reason" };
+            return Some(Refusal::TooLong { what: what.into(), max_len: REASON_MAX_LEN });
         }
         let Op::Put { verdict, lifetime } = &change.op else { return None };
         if let Lifetime::Until(until_s) = lifetime {
