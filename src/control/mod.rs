@@ -76,6 +76,7 @@ pub use compare::{Comparison, ToldAmounts, ToldChange, faults};
 pub use explain::{Explanation, Ground, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};
+use sparing::Sparing;
 pub use stats::{NO_ZONE, Statistics, ZoneStatistics};
 use tally::Tally;
 use users::user_name;
@@ -304,6 +305,7 @@ async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     const LOOK: Duration = Duration::from_secs(2);
     let mut looks = tokio::time::interval(LOOK);
     let mut may_complain = true;
+    let failures = Sparing::new(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -334,7 +336,9 @@ async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
                 });
             }
             Err(error) => {
-                warn!("cannot accept a control connection: {error}");
+                if let Some(count) = failures.add(clock::now_s()) {
+                    warn!("cannot accept a control connection: {error} ({count} times since this was last said)");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -8,6 +8,7 @@ use super::{
     gather::Gathered,
     key::Key,
     sweep::{Crowding, Sweep},
+    v6::V6,
 };
 use crate::zone::{
     ruling::{Claim, RulingsBuilder},
@@ -134,9 +135,7 @@ impl AddressesBuilder {
         Addresses {
             v4_hosts: v4.hosts,
             v4_segments: v4.segments,
-            v6_hosts: v6_deep.hosts,
-            v6_deep: v6_deep.segments,
-            v6_wide: v6_wide.segments,
+            v6: V6::of(v6_deep, v6_wide),
             rulings: rulings.build(),
             entries,
         }

@@ -45,7 +45,7 @@ pub(super) struct Segments<K> {
     column: Column,
     blocks: Blocks,
     /// None where nothing is ever behind anything.
-    nesting: Option<Nesting>,
+    nesting: Option<Box<Nesting>>,
     /// So many claims are those that their prefix had stated before. None of them ends.
     again: usize,
 }
@@ -154,6 +154,7 @@ impl<K: Key> SegmentsBuilder<K> {
         if let Some(nesting) = &mut nesting {
             nesting.finish(starts.len(), &Pieces { stated: &stated, ending: column.ending() });
         }
+        let nesting = nesting.map(Box::new);
         Segments { starts: starts.build(), stated, column, blocks: blocks.build(), nesting, again }
     }
 }
@@ -265,7 +266,7 @@ impl<K: Key> Segments<K> {
         nested::decide(self, position, rulings, context)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.starts.is_empty()
     }
 
@@ -276,7 +277,7 @@ impl<K: Key> Segments<K> {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let Self { starts, stated, column, blocks, nesting, .. } = self;
-        let nesting = nesting.as_ref().map_or(0, Nesting::memory_bytes);
+        let nesting = nesting.as_ref().map_or(0, |nesting| nesting.memory_bytes());
         starts.memory_bytes() + stated.memory_bytes() + column.memory_bytes() + blocks.memory_bytes() + nesting
     }
 

@@ -22,7 +22,7 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `layers.rs` | hosts and segments, and what is asked of them |
+//! | `layers.rs` with `v6.rs` | hosts and segments, and what is asked of them |
 //! | `sorted.rs` | their keys |
 //! | `column.rs` with `annotations.rs` | what is said of each, until when |
 //! | `nesting.rs` with `nested_runs.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
@@ -51,12 +51,16 @@ mod stretches;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod v6;
 mod which;
 
-use self::layers::{Hosts, Segments, overlay};
 pub use self::{
     builder::{AddressesBuilder, Specificity},
     sweep::Crowding,
+};
+use self::{
+    layers::{Hosts, Segments, overlay},
+    v6::V6,
 };
 use super::{
     lifetimes::Lifetimes,
@@ -70,11 +74,8 @@ use super::{
 pub struct Addresses {
     v4_hosts: Hosts<u32>,
     v4_segments: Segments<u32>,
-    v6_hosts: Hosts<u128>,
-    /// Prefixes of /65 to /127.
-    v6_deep: Segments<u128>,
-    /// Prefixes up to /64, by the upper halves of their addresses.
-    v6_wide: Segments<u64>,
+    /// None where nothing is said of IPv6: most lists have no more than a few kilobytes.
+    v6: Option<Box<V6>>,
     rulings: Rulings,
     entries: usize,
 }
@@ -92,13 +93,9 @@ impl Addresses {
     /// What is said of an IPv6 address.
     #[inline]
     pub fn find_v6(&self, address: u128, context: &Context) -> Finding<'_> {
-        let host = self.v6_hosts.find(address, &self.rulings, context);
-        if !host.is_absent() {
-            return host;
-        }
-        match self.v6_deep.find(address, &self.rulings, context) {
-            Finding::Absent => self.v6_wide.find((address >> 64) as u64, &self.rulings, context),
-            finding => finding,
+        match &self.v6 {
+            Some(v6) => v6.find(address, &self.rulings, context),
+            None => Finding::Absent,
         }
     }
 
@@ -112,14 +109,8 @@ impl Addresses {
 
     /// The same for IPv6.
     pub fn any_listed_v6(&self, first: u128, last: u128, context: &Context) -> bool {
-        let (range, rulings, asks_left) = (Run { first, last }, &self.rulings, &mut { ASKED_MAX });
-        let no_host = |piece, asks_left: &mut _| self.v6_hosts.leave_any(piece, rulings, context, asks_left);
-        self.v6_hosts.any_listed(range, rulings, context, asks_left)
-            || self.v6_deep.any_listed(range, rulings, context, asks_left, no_host)
-            || self.v6_wide.any_listed(upper_halves(range), rulings, context, asks_left, |wide, asks_left| {
-                let piece = Run { first: first.max(first_below(wide.first)), last: last.min(last_below(wide.last)) };
-                self.v6_deep.any_left(piece, rulings, context, asks_left, no_host)
-            })
+        let asks_left = &mut { ASKED_MAX };
+        self.v6.as_ref().is_some_and(|v6| v6.any_listed(Run { first, last }, &self.rulings, context, asks_left))
     }
 
     /// Calls `visit` with each range of IPv4 addresses of which the same is said, in ascending order, and all that is said,
@@ -143,9 +134,7 @@ impl Addresses {
 
     /// The same of one range of IPv6 addresses.
     pub fn for_each_v6_of(&self, range: Run<u128>, visit: impl FnMut(u128, u128, &Standings)) {
-        let (hosts, deep) = (self.v6_hosts.iter(range), self.v6_deep.iter(range));
-        let wide = self.v6_wide.iter(upper_halves(range)).map(|piece| piece.map(first_below, last_below));
-        overlay(range, vec![Box::new(hosts), Box::new(deep), Box::new(wide)], visit);
+        overlay(range, self.v6.as_ref().map_or_else(Vec::new, |v6| v6.layers(range)), visit);
     }
 
     /// Something is said of so many IPv4 addresses at most: a single one counts beside the prefixes around it, so that it need
@@ -156,8 +145,7 @@ impl Addresses {
 
     /// The same for IPv6.
     pub fn extent_v6(&self) -> f64 {
-        let wide = self.v6_wide.extent() * 2f64.powi(64);
-        self.v6_hosts.len() as f64 + self.v6_deep.extent() + wide
+        self.v6.as_ref().map_or(0.0, |v6| v6.extent())
     }
 
     /// Decides what [`Self::for_each_v4`] and [`Self::for_each_v6`] visit.
@@ -179,8 +167,7 @@ impl Addresses {
 
     /// The same for IPv6.
     pub fn some_listed_v6(&self, count: usize, context: &Context) -> Vec<u128> {
-        let wide = self.v6_wide.spread(count).map(first_below);
-        let candidates = self.v6_hosts.spread(count).chain(self.v6_deep.spread(count)).chain(wide);
+        let candidates = self.v6.iter().flat_map(|v6| v6.spread(count));
         candidates.filter(|&address| self.find_v6(address, context).is_listed()).take(count).collect()
     }
 
@@ -193,40 +180,20 @@ impl Addresses {
     pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
         let has_ends = self.v4_hosts.has_lifetimes()
             || self.v4_segments.has_lifetimes()
-            || self.v6_hosts.has_lifetimes()
-            || self.v6_deep.has_lifetimes()
-            || self.v6_wide.has_lifetimes();
+            || self.v6.as_ref().is_some_and(|v6| v6.has_lifetimes());
         if !has_ends && self.rulings.is_empty() {
             return Lifetimes::endless(self.entries);
         }
-        let Self { v4_hosts, v4_segments, v6_hosts, v6_deep, v6_wide, rulings, .. } = self;
+        let Self { v4_hosts, v4_segments, v6, rulings, .. } = self;
         let v4 = v4_hosts.lifetimes(rulings, now_s).and(v4_segments.lifetimes(rulings, now_s));
-        let v6 = v6_deep.lifetimes(rulings, now_s).and(v6_wide.lifetimes(rulings, now_s));
-        v4.and(v6).and(v6_hosts.lifetimes(rulings, now_s))
+        v6.iter().fold(v4, |v4, v6| v4.and(v6.lifetimes(rulings, now_s)))
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.v4_hosts.memory_bytes()
             + self.v4_segments.memory_bytes()
-            + self.v6_hosts.memory_bytes()
-            + self.v6_deep.memory_bytes()
-            + self.v6_wide.memory_bytes()
+            + self.v6.as_ref().map_or(0, |v6| v6.memory_bytes())
             + self.rulings.memory_bytes()
     }
-}
-
-/// The leading 64 bits of a range's ends.
-fn upper_halves(range: Run<u128>) -> Run<u64> {
-    Run { first: (range.first >> 64) as u64, last: (range.last >> 64) as u64 }
-}
-
-/// The lowest address with these leading 64 bits.
-fn first_below(upper: u64) -> u128 {
-    u128::from(upper) << 64
-}
-
-/// The highest address with these leading 64 bits.
-fn last_below(upper: u64) -> u128 {
-    first_below(upper) | u128::from(u64::MAX)
 }

@@ -217,3 +217,12 @@ fn few_that_end_among_many_that_count_together() {
     let each = (ending as f64 - endless as f64) / 1_000.0;
     assert!(each <= 12.0, "{each}");
 }
+
+/// A server may have thousands of lists with a line or two.
+#[test]
+fn a_list_of_ipv4_has_no_room_for_ipv6() {
+    assert!(size_of::<Addresses>() <= 1_400, "{}", size_of::<Addresses>());
+    let mut builder = AddressesBuilder::new(Specificity::Octets);
+    builder.add_v4(1, 32, Claim::listed(ValueId(0)));
+    assert!(builder.build(|_, _, _| {}).v6.is_none());
+}
