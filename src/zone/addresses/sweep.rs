@@ -218,14 +218,19 @@ impl<'r, K: Key> Sweep<'r, K> {
     fn piece(&mut self, next: Option<K>) {
         let Some(start) = self.start.take() else { return };
         let innermost = self.open.len().checked_sub(1);
-        if !self.has_conditions {
-            let standing = innermost.map_or(Standing::ABSENT, |innermost| self.standing_inside(innermost));
-            if standing != self.last_statement.standing {
-                self.last_statement.standing = standing;
-                self.segments.push(start, Said::alone(standing), self.rulings.so_far());
-            }
-            return;
+        if self.has_conditions {
+            return self.nested_piece(start, innermost, next);
         }
+        let standing = innermost.map_or(Standing::ABSENT, |innermost| self.standing_inside(innermost));
+        if standing != self.last_statement.standing {
+            self.last_statement.standing = standing;
+            self.segments.push(start, Said::alone(standing), self.rulings.so_far());
+        }
+    }
+
+    /// The same where what a prefix says may be over, or not for everyone, and others are behind it.
+    #[inline(never)]
+    fn nested_piece(&mut self, start: K, innermost: Option<usize>, next: Option<K>) {
         let Self { open, stated, .. } = self;
         let is_open = |stated: &Stated| open.get(stated.at).is_some_and(|open| open.serial == stated.serial);
         while stated.pop_if(|stated| !is_open(stated)).is_some() {}
@@ -311,11 +316,19 @@ impl<'r, K: Key> Sweep<'r, K> {
     }
 
     /// What the open prefix at `at` says, where no other within it does. All that may be asked where it says nothing is stated.
+    #[inline]
     fn standing_inside(&mut self, at: usize) -> Standing {
         let Open { level, own, .. } = self.open[at];
         if at == 0 || self.open[at - 1].level != level {
             return own;
         }
+        self.standing_of_level(at)
+    }
+
+    /// The same where those around it count together with it.
+    #[inline(never)]
+    fn standing_of_level(&mut self, at: usize) -> Standing {
+        let Open { own, .. } = self.open[at];
         if self.can_join(at) {
             return Standing { ruling: own.ruling.joined(), ..own };
         }
