@@ -38,6 +38,7 @@ use crate::{
         clock,
         kept::DEFAULT_MAX_BYTES,
         refusal::ReloadRules,
+        start_file::StartFile,
         zones::{NamedZone, ZoneSource, ZoneSpec, check},
     },
     load::{Options, TTL_MAX_S},
@@ -104,6 +105,8 @@ pub struct Config {
     pub named_zones: Vec<NamedZone>,
     /// What is odd, with its place in the file.
     pub oddities: Vec<Oddity>,
+    /// That file, if there is one.
+    pub file: Option<StartFile>,
 }
 
 /// Something in the file that does less than it says.
@@ -165,6 +168,7 @@ impl Config {
             process: Process::default(),
             named_zones: Vec::new(),
             oddities: Vec::new(),
+            file: None,
         }
     }
 
@@ -190,6 +194,7 @@ impl Config {
             let placed =
                 |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
             config.oddities = odd.into_iter().map(placed).collect();
+            config.file = StartFile::new(path, &text);
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
             let Process { chroot, workdir, .. } = &config.process;
             let workdir = workdir.as_ref().filter(|_| chroot.is_none());

@@ -426,6 +426,8 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
         accept_command: control::accept_command(absolute_state.as_deref()),
         worker_count,
         named_zones: config.named_zones.clone(),
+        // From within a chroot it is out of reach.
+        configuration: config.file.clone().filter(|_| config.process.chroot.is_none()),
         ..reloader::Settings::new(config.zones.clone(), config.load.clone())
     }
 }

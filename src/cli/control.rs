@@ -51,7 +51,8 @@ pub(super) struct ExplainArguments {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code: 0 all is well; 1 a dataset is in trouble, of whatever zone, or nobody could be asked."
+    after_help = "The configuration (serve --config) is read at a start only: after a change of it, `dnsbld check --config` it, and \
+    restart the server.\n\nExit code: 0 all is well; 1 a dataset is in trouble, of whatever zone, or nobody could be asked."
 )]
 pub(super) struct ReloadArguments {
     /// Take what was refused of this zone after all, and let go of what is gone of it; `@` is the access lists for all, and

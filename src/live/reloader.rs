@@ -36,6 +36,7 @@ use super::{
     memory,
     refusal::{Breach, Judged, ReloadRules, in_words},
     served::{Cell, LiveSlots, Served, free_retired},
+    start_file::StartFile,
     status::SharedStatus,
     watched_folders::{WatchedFolders, watched_folders},
     zones::{DatasetSpec, NamedZone, ZoneSource, ZoneSpec},
@@ -77,6 +78,8 @@ pub struct Settings {
     pub is_all_or_none: bool,
     /// Zones that ought to be served, since the configuration says something of them.
     pub named_zones: Vec<NamedZone>,
+    /// The configuration, of which whoever asks for a reload is told if it was changed.
+    pub configuration: Option<StartFile>,
 }
 
 impl Settings {
@@ -84,8 +87,9 @@ impl Settings {
     pub fn new(source: ZoneSource, options: Options) -> Self {
         let rules = ReloadRules::default();
         let (accept_command, named_zones) = (String::new(), Vec::new());
-        let is_all_or_none = false;
-        Self { source, options, rules, kept: None, accept_command, worker_count: 1, is_all_or_none, named_zones }
+        let (kept, configuration, is_all_or_none) = (None, None, false);
+        let worker_count = 1;
+        Self { source, options, rules, kept, accept_command, worker_count, is_all_or_none, named_zones, configuration }
     }
 }
 
@@ -223,7 +227,11 @@ impl Reloader {
         if is_clock_set || occasion == Occasion::Interval {
             self.load_kept(is_clock_set, &mut report, meanwhile);
         }
-        self.mention_unserved(matches!(occasion, Occasion::Command(_)));
+        let is_asked = matches!(occasion, Occasion::Command(_));
+        self.mention_unserved(is_asked);
+        if is_asked && !is_first {
+            self.mention_configuration();
+        }
         self.keep_what_was_removed();
         if is_first && let Some(kept) = &self.settings.kept {
             kept.tidy(&self.specs.iter().map(|spec| &spec.dataset).collect(), now_s);

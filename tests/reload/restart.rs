@@ -406,3 +406,24 @@ fn a_drop_that_ends_with_the_disk_costs_nothing() {
     await_true("kept", || super::live::is_kept(&good, wanted.as_bytes()), || live.log());
     assert_eq!((value_of_all(&live, 3_000), troubles(&live)), ("5".to_owned(), "0".to_owned()));
 }
+
+/// It is read at a start only, which nobody need guess.
+#[test]
+fn a_configuration_that_was_changed_is_told_of_at_a_reload() {
+    let place = Place::new();
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    let config = "folder = \"zones\"\nstate = \"state\"\n";
+    let live = Live::configured(&place, config);
+    let count = || live.log().matches("was changed since the start, and no reload reads it").count();
+    live.tell(&["reload"]);
+    assert_eq!(count(), 0, "{}", live.log());
+    fs::write(place.at("dnsbld.toml"), format!("{config}minimal = true\n")).expect("written");
+    live.tell(&["reload"]);
+    await_true("it is told", || count() == 1, || live.log());
+    live.send(Signal::SIGHUP);
+    live.tell(&["reload"]);
+    assert_eq!(count(), 1, "once for each change: {}", live.log());
+    fs::write(place.at("dnsbld.toml"), format!("{config}minimal = yes\n")).expect("written");
+    live.send(Signal::SIGHUP);
+    await_true("it is told", || count() == 2, || live.log());
+}

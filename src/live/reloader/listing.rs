@@ -10,6 +10,7 @@ use crate::{
         assembly::apexes,
         loading::{MISSING, stamps},
         printable::printable,
+        start_file::StartFile,
         zones::{DatasetSpec, NamedZone, ZoneSource, absolute, take_lone_access_lists},
     },
     wire::name::Name,
@@ -165,6 +166,13 @@ impl Reloader {
             unserved.insert(zone.clone());
         }
         self.unserved = unserved;
+    }
+
+    /// Says that the configuration was changed, and that this does nothing.
+    pub(super) fn mention_configuration(&mut self) {
+        if let Some(news) = self.settings.configuration.as_mut().and_then(StartFile::news) {
+            warn!("{news}");
+        }
     }
 
     /// Lets go of a dataset whose files are gone, as the operator says.
