@@ -361,7 +361,8 @@ impl Prepared {
         personality.started(&running)?;
         notifier.ready();
         let attended = runtime.block_on(async {
-            tokio::spawn(running.monitor.clone().run(Arc::clone(&running.cell), Arc::clone(&running.live)));
+            let (cell, live, listings) = (&running.cell, &running.live, running.listings.as_ref().ok().cloned());
+            tokio::spawn(running.monitor.clone().run(Arc::clone(cell), Arc::clone(live), listings));
             if let (Some(state), Some(control)) = (state, control) {
                 tokio::spawn(control::serve_in_turn(control, state, desk));
             }

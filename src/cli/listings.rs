@@ -95,7 +95,7 @@ pub(super) struct ListingsArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum ListingsCommand {
-    /// Write all listings to standard output, a line of JSON each
+    /// Write all listings to standard output, a line of JSON each; those of zones that are not served as well
     Export {
         /// Only of these zones
         zones: Vec<String>,

@@ -247,11 +247,20 @@ impl Clerk<'_> {
         served_zone(&self.cell.load().snapshot, text).map_err(Unmet::Wrong)
     }
 
-    fn zones(&self, texts: &[String]) -> Result<Vec<Name>, Unmet> {
+    /// The same of a zone that something is known of: it may be served no more.
+    fn known_zone(&self, text: &str) -> Result<Name, Unmet> {
+        self.zone(text).or_else(|why| {
+            let name = Name::parse(text.as_bytes()).ok();
+            name.filter(|name| self.listings.unserved().contains(name)).ok_or(why)
+        })
+    }
+
+    fn known_zones(&self, texts: &[String]) -> Result<Vec<Name>, Unmet> {
         if texts.is_empty() {
-            return Ok(self.cell.load().snapshot.zones().iter().map(|zone| zone.apex.clone()).collect());
+            let served = self.cell.load().snapshot.zones().iter().map(|zone| zone.apex.clone()).collect::<Vec<_>>();
+            return Ok([served, self.listings.unserved()].concat());
         }
-        texts.iter().map(|text| self.zone(text)).collect()
+        texts.iter().map(|text| self.known_zone(text)).collect()
     }
 
     async fn change(&self, zone: &str, texts: &[String], op: &Op, reason: Option<&String>) -> Told {
@@ -273,7 +282,7 @@ impl Clerk<'_> {
     }
 
     async fn show(&self, zone: &str, after: Option<Key>, limit: usize, counts_more: bool) -> Told {
-        let (listings, zone, limit) = (self.listings.clone(), self.zone(zone)?, limit.min(PAGE));
+        let (listings, zone, limit) = (self.listings.clone(), self.known_zone(zone)?, limit.min(PAGE));
         let look = move || {
             let page = listings.of_zone(&zone, after.as_ref(), limit)?;
             let last = page.last().filter(|_| counts_more && page.len() == limit);
@@ -284,7 +293,7 @@ impl Clerk<'_> {
     }
 
     async fn history(&self, zones: &[String], key: &str, limit: usize) -> Told {
-        let (listings, zones, limit) = (self.listings.clone(), self.zones(zones)?, limit.min(PAGE));
+        let (listings, zones, limit) = (self.listings.clone(), self.known_zones(zones)?, limit.min(PAGE));
         let keys = parse_keys(key).map_err(Unmet::Wrong)?;
         let look = move || {
             let mut events = Vec::new();
@@ -298,7 +307,7 @@ impl Clerk<'_> {
 
     /// Writes the answer and the lines behind it; what is returned is the last line.
     async fn export(&self, zones: &[String], writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<Told> {
-        let zones = match self.zones(zones) {
+        let zones = match self.known_zones(zones) {
             Ok(zones) => zones,
             Err(why) => return Ok(Err(why)),
         };

@@ -78,6 +78,14 @@ impl LiveSlots {
         let next = slots.len() as u32;
         *slots.entry(zone.clone()).or_insert(next)
     }
+
+    /// Zones that are not served and have live listings all the same, which wait for them to be served again.
+    pub fn unserved(&self, snapshot: &Snapshot, live: &Live) -> Vec<Name> {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_any = |slot: u32| live.zone(slot).is_some_and(|zone| !zone.is_empty());
+        let unserved = slots.iter().filter(|(zone, slot)| is_any(**slot) && snapshot.zone(zone).is_none());
+        unserved.map(|(zone, _)| zone.clone()).collect()
+    }
 }
 
 /// Publishes what is to be served next, and frees what was, here.

@@ -19,6 +19,7 @@ use crate::{
     control::show_expired,
     live::{
         clock,
+        listings::Listings,
         served::{Cell, LiveCell, Served},
     },
     turns,
@@ -81,14 +82,17 @@ impl Monitor {
         *self.read() = checkups;
     }
 
-    /// Tests until the runtime ends, and says which zones expire meanwhile.
-    pub(super) async fn run(self, cell: Cell, live: LiveCell) {
+    /// Tests until the runtime ends, and says which zones expire meanwhile, or are gone while something is listed in them.
+    pub(super) async fn run(self, cell: Cell, live: LiveCell, listings: Option<Listings>) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tested: Option<Tested> = None;
-        let mut expired = HashSet::new();
+        let (mut expired, mut unserved) = (HashSet::new(), HashSet::new());
         loop {
             ticks.tick().await;
+            if let Some(listings) = &listings {
+                super::listings::tell_unserved(listings, &mut unserved);
+            }
             tell_expired(&cell.load().snapshot, clock::now_s(), &mut expired);
             let served = Arc::downgrade(&cell.load());
             if tested.as_ref().is_some_and(|tested| tested.is_current(&served)) {

@@ -60,6 +60,39 @@ fn a_store_that_is_begun_is_told_of_once() {
     assert!(!is_told(&site), "{}", site.said());
 }
 
+/// They are in force again once it is back, which whoever looks for them, or leaves the server for another, must know.
+#[test]
+fn listings_of_a_zone_that_is_served_no_more_are_told_of() {
+    let mut site = Site::new(&FILES, "");
+    let words = "are kept, and nobody is told of them until their zones are served again: virbl.tee.gr (2) (";
+    for words in [&["virbl.tee.gr", "192.0.2.1", "192.0.2.2"][..], &["rhsbl.tee.gr", "b.test"]] {
+        assert!(site.run(&[&["list"], words].concat()).1);
+    }
+    let exported = site.run(&["listings", "export"]).0;
+    assert_eq!(exported.lines().count(), 3, "{exported}");
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let file = site.root.path().join("zones").join(FILES[0].0);
+    fs::remove_file(&file).expect("removed");
+    site.run(&["reload"]);
+    let (said, _) = site.run(&["reload", "--accept", "virbl.tee.gr"]);
+    assert!(said.contains("let go"), "{said}");
+    await_true("it is warned of", || site.said().contains(words), || site.said());
+    site.kill();
+    site.start();
+    await_true("it is warned of", || site.said().contains(words), || site.said());
+    let (all, is_well) = site.run(&["listings", "export"]);
+    assert!(is_well && sorted(&all) == sorted(&exported), "{all}");
+    assert_eq!(site.run(&["listings", "export", "virbl.tee.gr"]).0.lines().count(), 2);
+    let (said, is_well) = site.run(&["listings", "virbl.tee.gr"]);
+    assert!(is_well && said.starts_with("192.0.2.1 "), "{said}");
+    let (said, is_well) = site.run(&["listings", "nozone.tee.gr"]);
+    assert!(!is_well && said.contains("no zone nozone.tee.gr is served here"), "{said}");
+    fs::write(file, FILES[0].1).expect("written");
+    site.run(&["reload"]);
+    assert_eq!(site.ask("1.2.0.192.virbl.tee.gr", 1).len(), 2, "it is in force again");
+    assert_eq!(site.said().matches("until their zones are served").count(), 1, "once: {}", site.said());
+}
+
 /// Long before the memory of what is over is given back.
 #[test]
 fn what_is_over_is_counted_no_more() {

@@ -100,6 +100,7 @@ pub struct Listings(Arc<Inner>);
 struct Inner {
     sender: mpsc::Sender<Message>,
     shared: Arc<Shared>,
+    places: Places,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -163,7 +164,7 @@ impl Listings {
     }
 
     fn open_with(settings: Settings, places: Places, disk: Disk) -> Result<Self, StoreError> {
-        let (sender, mut writer) = Self::prepare(settings, places, disk);
+        let (sender, mut writer) = Self::prepare(settings, places.clone(), disk);
         let shared = Arc::clone(&writer.shared);
         let may_hold_listings = file::may_hold_listings(&shared.path);
         match writer.load() {
@@ -177,7 +178,7 @@ impl Listings {
         }
         let thread = thread::Builder::new().name("listings".into()).spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unwritable(format!("the system gives no thread: {error}")))?;
-        Ok(Self(Arc::new(Inner { sender, shared, thread: Mutex::new(Some(thread)) })))
+        Ok(Self(Arc::new(Inner { sender, shared, places, thread: Mutex::new(Some(thread)) })))
     }
 
     /// A writer that has not opened its store yet, and how it is told something.
@@ -311,6 +312,22 @@ impl Listings {
     /// [`StoreError::Unreadable`].
     pub fn history(&self, zone: &Name, key: &Key, limit: usize) -> Result<Vec<Event>, StoreError> {
         Ok(store::history(&*self.0.shared.database()?, zone, key, limit)?)
+    }
+
+    /// Zones that are not served and have listings or exclusions all the same, in the order of their names.
+    pub fn unserved(&self) -> Vec<Name> {
+        let Places { served, live, slots } = &self.0.places;
+        let mut zones = slots.unserved(&served.load().snapshot, &live.load());
+        zones.sort_unstable();
+        zones
+    }
+
+    /// How many listings and exclusions of a zone are in force, of which each is looked at.
+    pub fn count_in_force(&self, zone: &Name) -> usize {
+        let Places { live, slots, .. } = &self.0.places;
+        let live = live.load();
+        let (listed, excluded) = live.zone(slots.slot(zone)).map_or((0, 0), |zone| zone.counts_in_force(self.now_s()));
+        listed + excluded
     }
 
     /// Copies the store as it is at one moment into a new file, while all goes on.
