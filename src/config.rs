@@ -22,7 +22,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-pub use doors::{DatagramSocket, Datagrams, Doors};
+pub use doors::{DatagramSocket, Datagrams, Doors, TOKENS_WITHOUT_HTTP, doors_to_nothing, no_state};
 use doors::{DatagramsSpec, KeySpec, TokenSpec};
 pub use listings::ListingsConfig;
 use listings::ListingsSpec;
@@ -105,6 +105,8 @@ pub struct Config {
     pub named_zones: Vec<NamedZone>,
     /// What is odd, with its place in the file.
     pub oddities: Vec<Oddity>,
+    /// Doors in the file that it shuts again. The command line may open them: what a server does is said by itself.
+    pub shut_doors: Vec<Oddity>,
     /// That file, if there is one.
     pub file: Option<StartFile>,
 }
@@ -168,6 +170,7 @@ impl Config {
             process: Process::default(),
             named_zones: Vec::new(),
             oddities: Vec::new(),
+            shut_doors: Vec::new(),
             file: None,
         }
     }
@@ -180,7 +183,7 @@ impl Config {
         anyhow::ensure!(!path.is_dir(), "{}: a folder, and no configuration file", path.display());
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec: Spec = toml::from_str(&text).map_err(|error| misread(path, &text, &error))?;
-        let named = spec.named_zones();
+        let (named, is_stateless) = (spec.named_zones(), matches!(spec.state, Some(Switchable::Switch(false))));
         let mut beside = path.parent().unwrap_or(Path::new("")).to_owned();
         if spec.workdir.is_some() && spec.chroot.is_none() {
             // What is beside the file is to be found from there, too.
@@ -193,6 +196,7 @@ impl Config {
             config.named_zones = named.into_iter().map(placed).collect();
             let placed =
                 |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
+            config.shut_doors = shut_doors(&config, is_stateless).into_iter().map(placed).collect();
             config.oddities = odd.into_iter().map(placed).collect();
             config.file = StartFile::new(path, &text);
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
@@ -206,6 +210,18 @@ impl Config {
         });
         config.map_err(|error| mistaken(path, &text, error))
     }
+}
+
+/// What opens doors to nothing.
+fn shut_doors(config: &Config, is_stateless: bool) -> Odd {
+    let mut shut = Odd::new();
+    if is_stateless && config.doors.is_any() {
+        shut.push((vec!["state".to_owned()], doors_to_nothing(&no_state())));
+    }
+    if config.http.is_none() && !config.doors.tokens.is_empty() {
+        shut.push((vec!["http".to_owned()], TOKENS_WITHOUT_HTTP.to_owned()));
+    }
+    shut
 }
 
 /// The state folder that systemd has made; of several, the first.

@@ -61,7 +61,7 @@ use responder::Shared;
 
 use crate::{
     answer::Policy,
-    config::Config,
+    config::{Config, no_state},
     control::{self, Desk, api, rspamd, tally::Tally},
     live::{
         clock,
@@ -438,7 +438,7 @@ fn reloader_settings(config: &Config, state: Option<&Path>, worker_count: usize)
 fn prepare_state(config: &Config) -> Result<PathBuf, StoreError> {
     let Some(state) = &config.state else {
         debug!("no state folder: live listings are not taken (see --state)");
-        return Err(StoreError::Closed("no state folder is configured (see `state` or --state)".to_owned()));
+        return Err(no_state());
     };
     let none =
         |why: &dyn std::fmt::Display| Err(StoreError::Closed(format!("no state folder {}: {why}", state.display())));

@@ -185,3 +185,32 @@ zones = ["*"]
     let (code, ..) = dnsbld(folder.path(), &["check", "--strict", "--config", "dnsbld.toml"]);
     assert_eq!(code, Some(1));
 }
+
+/// Whoever configures them means them to do something.
+#[test]
+fn doors_that_are_shut_again() {
+    let folder = folder();
+    fs::write(folder.path().join("token"), "0123456789abcdef").expect("written");
+    let token = "[tokens.scanner]\nfile = \"token\"\nzones = [\"*\"]\n";
+    let key = "[keys.fail2ban]\nsecret = \"MDEyMzQ1Njc4OWFiY2RlZg==\"\nzones = [\"*\"]\n";
+    let datagrams = "[datagrams]\nlisten = \"127.0.0.1:5392\"\nzones = [\"*\"]\n";
+    let no_http = "dnsbld.toml:2:1: `http`: warning: tokens are configured, but HTTP is off: see `http`";
+    let no_state = "dnsbld.toml:2:1: `state`: warning: keys, tokens or datagrams are configured, and nothing can be changed by \
+                    them: the store of live listings cannot be opened: no state folder is configured";
+    for (text, expected) in [
+        (format!("http = false\n{token}"), Some(no_http)),
+        (format!("http = false\n{key}"), None),
+        (format!("state = false\n{key}"), Some(no_state)),
+        (format!("state = false\n{token}"), Some(no_state)),
+        (format!("state = false\n{datagrams}"), Some(no_state)),
+        (format!("state = true\n{key}{token}"), None),
+        ("state = false\nhttp = false\n".to_owned(), None),
+    ] {
+        fs::write(folder.path().join("dnsbld.toml"), format!("folder = \"zones\"\n{text}")).expect("written");
+        let (code, said, errors) = dnsbld(folder.path(), &["check", "--strict", "--config", "dnsbld.toml"]);
+        assert_eq!((code, errors.as_str()), (Some(i32::from(expected.is_some())), ""), "{text}: {said}");
+        assert!(expected.is_none_or(|words| said.contains(words)), "{text}: {said}");
+        let warnings = if expected.is_some() { "1 warning\n" } else { "0 warnings\n" };
+        assert!(said.contains(&format!("1 zone, 0 errors, {warnings}")), "{text}: {said}");
+    }
+}

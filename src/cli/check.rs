@@ -300,7 +300,7 @@ fn report_setup(
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }
-    for Oddity { place, text } in &config.oddities {
+    for Oddity { place, text } in config.oddities.iter().chain(&config.shut_doors) {
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }

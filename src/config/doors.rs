@@ -18,11 +18,25 @@ use crate::{
         tsig::{Algorithm, Key},
         update::{Keys, Permit},
     },
+    live::listings::StoreError,
     wire::name::Name,
 };
 
 /// The environment variable of a token for all zones.
 const TOKEN_VARIABLE: &str = "DNSBLD_TOKEN";
+
+/// What is said of tokens where nobody can come with one.
+pub const TOKENS_WITHOUT_HTTP: &str = "tokens are configured, but HTTP is off: see `http`";
+
+/// What is said of doors behind which is nothing.
+pub fn doors_to_nothing(why: &StoreError) -> String {
+    format!("keys, tokens or datagrams are configured, and nothing can be changed by them: {why}")
+}
+
+/// Why there is no store where there is no folder for it.
+pub fn no_state() -> StoreError {
+    StoreError::Closed("no state folder is configured (see `state` or --state)".to_owned())
+}
 
 /// Who may come in, by which way.
 #[derive(Clone, Debug, Default)]
@@ -129,10 +143,20 @@ impl Doors {
         let mut doors = Self { keys: Keys::new(permits), ..Self::default() };
         for (name, spec) in tokens {
             let (secret, scope) = spec.open(beside).at_key(&name).at_key("tokens")?;
+            // Which of the two is meant, and for which zones, cannot be told.
+            if let Some((other, _)) = doors.tokens.holder(&secret) {
+                let text = format!("has the same token as `{other}`: give each its own");
+                return Err(anyhow::Error::msg(text)).at_key(&name).at_key("tokens");
+            }
             doors.tokens.add(name.clone(), &secret, scope);
         }
         doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().at_key("datagrams")?;
         Ok(doors)
+    }
+
+    /// Whether anybody may come in by any of them.
+    pub fn is_any(&self) -> bool {
+        !self.keys.is_empty() || !self.tokens.is_empty() || self.datagrams.is_some()
     }
 
     /// Adds the token that the environment has, if it has one.
@@ -306,6 +330,10 @@ mod tests {
         assert!(mistake("[keys.a]\nsecret-file = 'missing'\nzones = ['*']").contains("cannot read"));
         assert!(mistake("[tokens.a]\nfile = 'short'\nzones = ['*']").contains("16 visible"));
         assert!(mistake("[tokens.a]\nzones = ['*']").contains("`tokens.a`: give either"));
+        std::fs::write(folder.path().join("good"), "0123456789abcdef\n").expect("a file written");
+        std::fs::write(folder.path().join("same"), "0123456789abcdef").expect("a file written");
+        let both = "[tokens.a]\nfile = 'good'\nzones = ['x']\n[tokens.b]\nfile = 'same'\nzones = ['y']";
+        assert!(mistake(both).contains("`tokens.b`: has the same token as `a`: give each its own"));
         assert!(mistake("[datagrams]\nlisten = '192.0.2.1:5392'\nzones = ['*']").contains("loopback"));
         assert!(mistake("[datagrams]\nlisten = 'localhost'\nzones = ['*']").contains("or a path with a slash, as ./"));
         assert!(mistake("[datagrams]\nlisten = '/x'\nmode = '888'\nzones = ['*']").contains("0660"));

@@ -79,7 +79,8 @@ impl ListingsSpec {
             let mut rule = config.rules.general.clone();
             let oddity = spec.fill(&mut rule).at_key(&zone).at_key("zones")?;
             oddities.extend(oddity.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
-            config.rules.zones.insert(name, rule);
+            let is_new = config.rules.zones.insert(name, rule).is_none().then_some(());
+            is_new.context("two tables are of this zone, in whatever case: keep one").at_key(&zone).at_key("zones")?;
         }
         Ok(oddities)
     }
@@ -278,6 +279,11 @@ mod tests {
         assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
         assert!(message("widest-name = 128").contains("`widest-name`: 128 must be 0 to 127 labels"));
         assert!(message("[zones.'a..b']").contains("a..b"));
+        for [first, second] in [["A.B", "a.b"], ["a.b", "a.b."]] {
+            let said = message(&format!("[zones.'{first}']\nlifetime = '1d'\n[zones.'{second}']\nlongest = '2d'"));
+            let words = format!("`zones.\"{second}\"`: two tables are of this zone, in whatever case: keep one");
+            assert!(said.contains(&words), "{said}");
+        }
         for line in ["history-for = '1d'", "history-bytes = 1", "zones = {}"] {
             let said = message(&format!("[zones.'a.b']\n{line}"));
             let key = line.split(' ').next().expect("a key");

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::{
     answer::Policy,
-    config::{Config, DatagramSocket},
+    config::{Config, DatagramSocket, TOKENS_WITHOUT_HTTP, doors_to_nothing},
     control::{api, rspamd, tally::Tally, update},
     live::{
         listings::{Door, Listings, StoreError},
@@ -53,14 +53,13 @@ pub(super) fn open(
     listings: Result<Listings, StoreError>,
 ) -> anyhow::Result<Open> {
     let doors = &config.doors;
-    let is_any = !doors.keys.is_empty() || !doors.tokens.is_empty() || datagrams.is_some();
     if let Err(why) = listings.as_ref()
-        && is_any
+        && doors.is_any()
     {
-        warn!("keys, tokens or datagrams are configured, and nothing can be changed by them: {why}");
+        warn!("{}", doors_to_nothing(why));
     }
     if !doors.tokens.is_empty() && config.http.is_none() {
-        warn!("tokens are configured, but HTTP is off: see `http`");
+        warn!("{TOKENS_WITHOUT_HTTP}");
     }
     let tally = Arc::new(Tally::default());
     let mut open = Open { updates: None, api: None, tally: Arc::clone(&tally) };
