@@ -58,6 +58,7 @@ fn values_that_cannot_be_understood() {
         (&["list", "bl.example", "192.0.2.1", "--until", "-1h"], "expected a time such as 2026-11-23T10:00:00Z"),
         (&["querylog", "off", "--zone", "bl.example"], "dnsbld querylog on"),
         (&["querylog", "--listed"], "dnsbld querylog on"),
+        (&["querylog", "on", "--client", "127.0.0.1/24"], "did you mean 127.0.0.0/24?"),
         (&["listings", "bl.example", "--after", "192.0.2.1/24"], "did you mean 192.0.2.0/24?"),
     ] {
         let (code, said, errors) = dnsbld(folder.path(), words);

@@ -5,10 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use clap::ValueEnum;
 use ipnet::IpNet;
 
-use super::control::StateArgument;
+use super::control::{StateArgument, tell_error};
 use crate::{
     control::{QueryLogState, QueryRules, Request},
-    live::clock,
+    live::{clock, listings::Key},
 };
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,10 @@ enum Action {
 
 fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| "expected an address or a network such as 192.0.2.0/24".to_owned())
+    let network = address.or_else(|_| text.parse());
+    let network = network.map_err(|_| "expected an address or a network such as 192.0.2.0/24".to_owned())?;
+    // As a key it has no bits beyond its length, either.
+    text.parse::<Key>().map(|_| network)
 }
 
 impl Arguments {
@@ -66,6 +69,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.action != Action::On && arguments.has_rules() {
         let text =
             "--zone, --client, --listed, --sample and --for say what is logged from now on: dnsbld querylog on ...";
+        if arguments.state.is_json() {
+            tell_error(text)?;
+        }
         return Ok(super::fail_with(2, &anyhow::anyhow!(text)));
     }
     let request = match arguments.action {

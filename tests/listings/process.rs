@@ -492,6 +492,8 @@ fn answers_for_programs_have_one_tag() {
         (&["querylog"], "query-log"),
         (&["reload"], "reloaded"),
         (&["history", "192.0.2.1/24"], "error"),
+        (&["querylog", "off", "--listed"], "error"),
+        (&["querylog", "on", "--sample", "0"], "error"),
         (&["diff", "zones", "running"], "error"),
         (&["diff", "running", "nowhere"], "error"),
         (&["check", "--config", "nowhere.toml"], "error"),
