@@ -46,11 +46,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let folder = &arguments.folder;
     let date = date()?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut command = super::Arguments::command();
+    let mut command = without_help(super::Arguments::command());
     command.build();
     let count = write_all(&command, folder, &date)?;
     writeln!(io::stdout(), "{count} pages in {}", folder.display())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command and those below it without the one that prints their help: it has no page that others could refer to.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }
 
 /// Writes the page of a command and those of the commands below it, and returns how many.
@@ -59,7 +64,7 @@ fn write_all(command: &Command, folder: &Path, date: &str) -> anyhow::Result<usi
     let path = folder.join(format!("{name}.1"));
     fs::write(&path, page(command, &name, date)?).with_context(|| format!("cannot write {}", path.display()))?;
     let mut count = 1;
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         count += write_all(below, folder, date)?;
     }
     Ok(count)

@@ -263,6 +263,13 @@ fn every_command_has_a_page_and_completions() {
         assert!(completions.contains(&format!("dnsbld,{command})")), "{command} is not completed");
     }
     assert!(folder.path().join("dnsbld.1").is_file());
+    // A page refers to none that is not there.
+    for page in fs::read_dir(folder.path()).expect("a folder").flatten() {
+        let text = fs::read_to_string(page.path()).expect("a page").replace('\\', "");
+        for name in text.lines().filter_map(|line| line.strip_suffix("(1)")) {
+            assert!(folder.path().join(format!("{name}.1")).is_file(), "{name}(1), of {:?}", page.file_name());
+        }
+    }
     // Debian's lintian would complain of what mandoc does.
     let pages = fs::read_dir(folder.path()).expect("a folder").flatten().map(|page| page.path());
     let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(pages).output().expect("mandoc");
