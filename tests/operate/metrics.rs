@@ -122,6 +122,23 @@ fn ask_on_stream(live: &Live, octets: &[u8]) {
     stream.read_exact(&mut [0; 14]).expect("an answer");
 }
 
+/// What else never came has no series.
+#[test]
+fn the_usual_begins_with_zeros() {
+    let place = place();
+    let all = samples(&Live::start(&place, &[]));
+    let is_of_traffic =
+        |name: &str| ["dnsbld_dns_requests_", "dnsbld_dns_responses_"].iter().any(|family| name.starts_with(family));
+    let found = all.iter().filter(|(name, _)| is_of_traffic(name) && name.contains("names.example"));
+    let found: Vec<String> = found.map(|(name, value)| format!("{name} {value}")).collect();
+    let usual = [
+        r#"dnsbld_dns_requests_total{zone="names.example",proto="udp",family="1",type="A"} 0"#,
+        r#"dnsbld_dns_responses_total{zone="names.example",rcode="NOERROR"} 0"#,
+        r#"dnsbld_dns_responses_total{zone="names.example",rcode="NXDOMAIN"} 0"#,
+    ];
+    assert_eq!(found, usual);
+}
+
 #[test]
 fn all_that_comes_is_counted_once_and_adds_up() {
     let place = place();
