@@ -245,8 +245,7 @@ struct Spec {
     workers: Option<usize>,
     pin_workers: Option<bool>,
     folder: Option<PathBuf>,
-    #[serde(default)]
-    zones: Vec<String>,
+    zones: Option<Vec<String>>,
     check: Option<String>,
     ttl: Option<String>,
     min_ttl: Option<String>,
@@ -289,20 +288,25 @@ struct TcpSpec {
 const CHECK_MAX_S: u64 = 366 * 86_400;
 
 /// What a folder or specifications are to be served from.
-fn zone_source(folder: Option<&Path>, zones: &[String], beside: &Path) -> anyhow::Result<ZoneSource> {
-    match (folder, zones.is_empty()) {
-        (Some(folder), true) => Ok(ZoneSource::Folder(path_in(beside, folder).at_key("folder")?)),
-        (None, false) => {
-            let mut specs = zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
-            check(&specs)?;
-            for file in specs.iter_mut().flat_map(|spec| &mut spec.dataset.files) {
-                *file = beside.join(&*file);
-            }
-            Ok(ZoneSource::Specs(specs))
+fn zone_source(folder: Option<&Path>, zones: Option<&[String]>, beside: &Path) -> anyhow::Result<ZoneSource> {
+    match (folder, zones) {
+        (Some(folder), None | Some([])) => Ok(ZoneSource::Folder(path_in(beside, folder).at_key("folder")?)),
+        (None, Some(zones)) => specifications(zones, beside).at_key("zones").map(ZoneSource::Specs),
+        (Some(_), Some(_)) => {
+            Err(anyhow::Error::msg("both `folder` and `zones` are given: keep one of them")).at_key("zones")
         }
-        (Some(_), false) => anyhow::bail!("both `folder` and `zones` are given: keep one of them"),
-        (None, true) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
+        (None, None) => anyhow::bail!("neither `folder` nor `zones` is given: say what to serve"),
     }
+}
+
+fn specifications(zones: &[String], beside: &Path) -> anyhow::Result<Vec<ZoneSpec>> {
+    anyhow::ensure!(!zones.is_empty(), "is empty: say what to serve");
+    let mut specs = zones.iter().map(|text| ZoneSpec::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    check(&specs)?;
+    for file in specs.iter_mut().flat_map(|spec| &mut spec.dataset.files) {
+        *file = beside.join(&*file);
+    }
+    Ok(specs)
 }
 
 impl Spec {
@@ -317,8 +321,7 @@ impl Spec {
 
     /// The configuration, and what is odd about it.
     fn validate(self, beside: &Path) -> anyhow::Result<(Config, Odd)> {
-        let source = zone_source(self.folder.as_deref(), &self.zones, beside);
-        let mut config = Config::serving(if self.zones.is_empty() { source? } else { source.at_key("zones")? });
+        let mut config = Config::serving(zone_source(self.folder.as_deref(), self.zones.as_deref(), beside)?);
         config.listens_by_default = self.listen.is_none();
         set(&mut config.listen, self.listen);
         let is_any = (!config.listen.is_empty()).then_some(());

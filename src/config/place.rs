@@ -86,7 +86,33 @@ pub(super) fn mistaken(path: &Path, text: &str, error: anyhow::Error) -> anyhow:
 pub(super) fn misread(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
     let span = error.span().unwrap_or_default();
     let value = text.get(span.clone()).unwrap_or_default();
-    anyhow::anyhow!("{}: {}", at(path, text, span.start), plain_words(&error.message().replace('\n', " "), value))
+    let said = plain_words(&error.message().replace('\n', " "), value);
+    let hint = DeTable::parse(text).ok().and_then(|table| unquoted(table.get_ref(), span.start)).unwrap_or_default();
+    anyhow::anyhow!("{}: {said}{hint}", at(path, text, span.start))
+}
+
+/// Tables that have tables with names of an operator's choice in them, which may have dots in them.
+const OF_NAMES: [&[&str]; 3] = [&["listings", "zones"], &["keys"], &["tokens"]];
+
+/// What to write instead where a key is none and is the part of a name behind a dot: without quotes, that is a table of its own.
+fn unquoted(root: &DeTable<'_>, start: usize) -> Option<String> {
+    OF_NAMES.iter().find_map(|tables| {
+        let outer = tables.iter().try_fold(root, |table, key| table.get(*key)?.get_ref().as_table())?;
+        let name = outer.iter().find_map(|(first, inner)| {
+            let inner = inner.get_ref().as_table()?;
+            let (second, below) = inner.iter().find(|(key, _)| key.span().start == start)?;
+            let mut labels = vec![first.get_ref().as_ref(), second.get_ref().as_ref()];
+            let mut below = below.get_ref().as_table()?;
+            while let Some((key, value)) = below.iter().next()
+                && let (1, Some(deeper)) = (below.len(), value.get_ref().as_table())
+            {
+                labels.push(key.get_ref().as_ref());
+                below = deeper;
+            }
+            Some(labels.join("."))
+        })?;
+        Some(format!("; a name with dots stands in quotes: [{}.\"{name}\"]", tables.join(".")))
+    })
 }
 
 /// What the parser says, in an operator's words and not in those of the program, with the value that it says it of put right.
@@ -183,6 +209,26 @@ mod tests {
         }
     }
 
+    /// TOML takes what is behind each dot for a table within.
+    #[test]
+    fn names_without_quotes_are_told() {
+        let hint = |name: &str| format!("; a name with dots stands in quotes: [{name}]");
+        for (lines, expected) in [
+            ("[listings.zones.virbl.tee.gr]\nlifetime = '1h'", Some("listings.zones.\"virbl.tee.gr\"")),
+            ("[listings.zones.bl.example]", Some("listings.zones.\"bl.example\"")),
+            ("[listings.zones]\nbl.example.lifetime = '1h'", Some("listings.zones.\"bl.example\"")),
+            ("[keys.ns1.bl.example]\nzones = ['*']\nsecret = 'x'", Some("keys.\"ns1.bl.example\"")),
+            ("[listings.zones.'bl.example']\nlifetme = '1h'", None),
+            ("[listings.zones.'bl.example']\nlifetime = { zones = '1h' }", None),
+            ("[listing.zones.bl.example]", None),
+        ] {
+            let said = said(&format!("folder = 'zones'\n{lines}\n"));
+            assert!(!said.contains("in quotes:") || expected.is_some(), "{lines}: {said}");
+            let is_told = |name: &str| said.contains("unknown field `") && said.ends_with(&hint(name));
+            assert!(expected.is_none_or(is_told), "{lines}: {said}");
+        }
+    }
+
     #[test]
     fn contradictions_are_told() {
         for (line, expected) in [
@@ -259,6 +305,7 @@ mod tests {
             let said = said(&format!("folder = \"zones\"\n{line}\n"));
             assert!(said.starts_with(expected), "{line}: {said}");
         }
+        assert!(said("zones = []\n").starts_with(":1:1: `zones`: is empty: say what to serve"));
         assert!(said("\nfolder = \"\"\n").starts_with(":2:1: `folder`: is empty: name a path"));
         let said = said("\nzones = [\"a:b\"]\n");
         assert!(said.starts_with(":2:1: `zones`: zone specification `a:b`: expected ZONE:TYPE:FILE"), "{said}");
