@@ -4,6 +4,7 @@ mod journal;
 mod queue;
 
 use std::{
+    env::{self, VarError},
     fmt, io,
     os::unix::net::UnixDatagram,
     path::Path,
@@ -41,9 +42,33 @@ pub(super) enum LogFormat {
     Journald,
 }
 
-/// What is logged unless `RUST_LOG` says otherwise.
-fn filter(default_level: &str) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level))
+/// What is logged, and what is to be said of that.
+struct Choice {
+    filter: EnvFilter,
+    fault: Option<String>,
+}
+
+impl Choice {
+    /// What `RUST_LOG` says, if it is there and can be understood.
+    fn of_environment(default_level: &str) -> Self {
+        let read = match env::var(EnvFilter::DEFAULT_ENV) {
+            Ok(text) => EnvFilter::try_new(&text).map_err(|error| Some(format!("`{text}`: {error}"))),
+            Err(VarError::NotPresent) => Err(None),
+            Err(error) => Err(Some(error.to_string())),
+        };
+        match read {
+            Ok(filter) => Self { filter, fault: None },
+            Err(fault) => Self { filter: EnvFilter::new(default_level), fault },
+        }
+    }
+}
+
+/// Says once there is a log that what was to be logged cannot be understood.
+fn mention(fault: Option<String>) {
+    if let Some(fault) = fault {
+        let levels = "error, warn, info, debug or trace, as in RUST_LOG=dnsbld=debug";
+        tracing::warn!("RUST_LOG is not understood, and does nothing: {fault}: expected {levels}");
+    }
 }
 
 /// The log of a server. What waits to be written is written when it is dropped, if somebody reads.
@@ -101,8 +126,8 @@ pub(super) fn start(default_level: &str) {
 }
 
 fn to_stderr(format: LogFormat, default_level: &str, writer: BoxMakeWriter) {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter(default_level)).with_writer(writer).with_target(false);
+    let Choice { filter, fault } = Choice::of_environment(default_level);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     // What cannot be written is dropped: to complain of it on standard error would be a panic where that is what failed.
     let builder = builder.log_internal_errors(false);
     let started = if let LogFormat::Json = format {
@@ -111,12 +136,15 @@ fn to_stderr(format: LogFormat, default_level: &str, writer: BoxMakeWriter) {
         builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
     };
     debug_assert!(started.is_ok(), "one command, one log");
+    mention(fault);
 }
 
 fn to_journal(queue: Queue, default_level: &str) -> ServerLog {
     let layer = JournalLayer::new(queue.clone());
-    let started = tracing_subscriber::registry().with(filter(default_level)).with(layer).try_init();
+    let Choice { filter, fault } = Choice::of_environment(default_level);
+    let started = tracing_subscriber::registry().with(filter).with(layer).try_init();
     debug_assert!(started.is_ok(), "one command, one log");
+    mention(fault);
     ServerLog(Some(queue))
 }
 

@@ -363,6 +363,23 @@ fn messages_have_forms() {
     }
 }
 
+/// Who writes `wran` means less than what is logged without it.
+#[test]
+fn what_is_to_be_logged_and_cannot_be_understood_is_told() {
+    let place = place();
+    let said = |level: &str| {
+        let mut command = super::support::daemon::dnsbld();
+        command.env("RUST_LOG", level).arg("serve").arg(place.zones()).arg("--state").arg(place.state());
+        Live::spawn(command, &place).log()
+    };
+    for level in ["dnsbld=wran", "garbage=foo"] {
+        let said = said(level);
+        let words = format!("RUST_LOG is not understood, and does nothing: `{level}`: ");
+        assert!(said.matches(&words).count() == 1 && said.contains(" INFO "), "{said}");
+    }
+    assert!(!said("dnsbld=info").contains("RUST_LOG"));
+}
+
 /// systemd's own journald, in namespaces of the test, takes messages and the query log with each field by itself; and when it
 /// stands still, nothing waits for it.
 #[test]
