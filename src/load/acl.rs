@@ -22,14 +22,17 @@ use crate::{
     zone::access::{AccessList, Action, KeyList},
 };
 
-const KEYWORDS: [(&str, Action); 6] = [
+/// rbldnsd's keywords, each of which may be cut short, down to its first letter: no two begin alike.
+const KEYWORDS: [(&str, Action); 5] = [
     ("ignore", Action::Ignore),
     ("blackhole", Action::Ignore),
     ("refuse", Action::Refuse),
     ("empty", Action::Empty),
     ("pass", Action::Pass),
-    ("accept", Action::Pass),
 ];
+
+/// A keyword of ours, which is to be written in full.
+const ACCEPT: (&str, Action) = ("accept", Action::Pass);
 
 /// What lines of both kinds share: actions, and the default one.
 struct Actions {
@@ -115,15 +118,23 @@ fn endless_value<'a>(cursor: &mut Cursor<'a>, reading: &mut Reading<'_>) -> Resu
     Ok(given)
 }
 
+/// The action of a keyword, in whatever case.
+fn action_of(word: &[u8]) -> Option<Action> {
+    let begins = |name: &str| name.get(..word.len()).is_some_and(|start| word.eq_ignore_ascii_case(start.as_bytes()));
+    let cut_short = KEYWORDS.iter().find(|(name, _)| !word.is_empty() && begins(name));
+    cut_short
+        .or_else(|| Some(&ACCEPT).filter(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())))
+        .map(|known| known.1)
+}
+
 /// Reads `=keyword` or `:keyword`. After `=` nothing else may stand; after `:` what begins with no letter is a value.
 fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
     let rest = cursor.rest();
     let Some((mark @ (b'=' | b':'), after)) = rest.split_first() else { return Ok(None) };
     let is_end = |octet: &u8| is_blank(*octet) || is_comment(*octet) || *octet == b':';
     let word = &after[..after.iter().position(is_end).unwrap_or(after.len())];
-    let known = KEYWORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
-    match known {
-        Some(&(_, action)) => {
+    match action_of(word) {
+        Some(action) => {
             cursor.skip(1 + word.len());
             Ok(Some(action))
         }
@@ -138,7 +149,7 @@ fn keyword(cursor: &mut Cursor<'_>) -> Result<Option<Action>, Wrong> {
 /// The keyword that a text consists of: its mark was forgotten. A comment may follow.
 fn bare_keyword(text: &[u8]) -> Option<&'static str> {
     let word = text.split(|&octet| is_comment(octet)).next()?.trim_ascii_end();
-    KEYWORDS.iter().map(|(name, _)| *name).find(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+    KEYWORDS.iter().chain([&ACCEPT]).map(|(name, _)| *name).find(|name| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// An access list by client address while its files are read.
@@ -237,5 +248,36 @@ impl KeyLines {
     pub(super) fn build(self, label: &str, report: &mut Report) -> Result<KeyList, LoadError> {
         let values = build_values(self.actions.values, &self.settings, label, report)?;
         Ok(KeyList::new(label, self.settings.ttl_s, values, self.keys, self.fallback))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_may_be_cut_short() {
+        for (text, action, rest) in [
+            (":r", Action::Refuse, ""),
+            (":ref x", Action::Refuse, " x"),
+            (":Refus:x", Action::Refuse, ":x"),
+            ("=RE;x", Action::Refuse, ";x"),
+            (":re#x", Action::Refuse, "#x"),
+            (":i", Action::Ignore, ""),
+            ("=black", Action::Ignore, ""),
+            (":e", Action::Empty, ""),
+            (":p", Action::Pass, ""),
+            (":Accept", Action::Pass, ""),
+        ] {
+            let mut cursor = Cursor::new(text.as_bytes());
+            assert_eq!((keyword(&mut cursor), cursor.rest()), (Ok(Some(action)), rest.as_bytes()), "{text}");
+        }
+        for text in [":refused", ":re,x", ":r1", ":a", ":acc", ":always", "=", "=:r", "= r"] {
+            let wrong = keyword(&mut Cursor::new(text.as_bytes())).expect_err(text);
+            assert_eq!((wrong.fault, wrong.at), (Fault::Keyword, 1), "{text}");
+        }
+        for text in [":", ": r", "::r", ":5:r", "refuse"] {
+            assert_eq!(keyword(&mut Cursor::new(text.as_bytes())), Ok(None), "{text}");
+        }
     }
 }

@@ -445,7 +445,9 @@ impl<'r> Writer<'r> {
     }
 
     fn acl_line(&mut self, keyword_default: &mut bool) -> Vec<u8> {
-        let keyword = self.pick(&["ignore", "blackhole", "refuse", "empty", "pass", "REFUSE", "Empty"]);
+        const KEYWORDS: [&str; 12] =
+            ["ignore", "blackhole", "refuse", "empty", "pass", "REFUSE", "Empty", "r", "Ref", "black", "emp", "pas"];
+        let keyword = self.pick(&KEYWORDS);
         if self.chance(8) {
             if self.chance(50) {
                 *keyword_default = true;

@@ -204,11 +204,11 @@ fn half_an_access_list_is_none() {
         let mended = said(Kind::Acl, "127.0.0.1 :pass\n0/0 :refse\n", Some(2));
         assert!(mended.starts_with("1 line is bad") && mended.ends_with("mend them"), "{mended}");
         assert!(said(Kind::Acl, "127.0.0.1 :pass\n0/0 refuse\n", Some(2)).starts_with("1 line is bad"));
-        assert!(said(Kind::AclKey, "a :b\nb :c\n", None).starts_with("2 lines are bad"));
+        assert!(said(Kind::AclKey, "a :x\nb :y\n", None).starts_with("2 lines are bad"));
         let empty = said(Kind::Acl, "# open\n", Some(1));
         assert!(empty.starts_with("no entries where there were 1"), "{empty}");
         assert!(empty.ends_with("see whether the file is complete"), "{empty}");
-        let both = said(Kind::AclKey, "a :b\n", Some(7));
+        let both = said(Kind::AclKey, "a :x\n", Some(7));
         assert!(both.contains("1 line is bad") && both.contains("there were 7"), "{both}");
     }
     for text in ["", "127.0.0.1 :pass\n"] {
