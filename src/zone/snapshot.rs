@@ -455,7 +455,7 @@ impl Snapshot {
         self.find(&name).map(|(place, _)| &self.zones[place])
     }
 
-    /// Fills in the addresses of name servers whose names are in zones of ours, from the records there.
+    /// Fills in the addresses of name servers whose names are in zones of ours, from the records and the listed names there.
     fn find_server_addresses(&mut self) {
         let contents = self.zones.iter().filter_map(|zone| zone.content.as_ref());
         let servers = contents.filter_map(|content| content.servers.as_ref()).flat_map(|servers| &servers.servers);
@@ -465,18 +465,32 @@ impl Snapshot {
         servers.zip(found).for_each(|((_, addresses), found)| *addresses = found);
     }
 
-    /// The addresses of a name in the zones, by its A and AAAA records.
+    /// The addresses of a name in the zones, by its A and AAAA records. That of a listed name may be a return code.
     pub fn addresses_of(&self, name: &Name) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
-        self.for_each_record_of(name, |record| addresses.extend(address(record)));
+        self.for_each_dataset_of(name, |dataset, name| {
+            if let Entries::Records(records) = &dataset.entries {
+                addresses.extend(records.at(name).unwrap_or_default().iter().filter_map(address));
+            }
+        });
         addresses
     }
 
-    /// The same of a name server, with their TTL: those of IPv4, then those of IPv6 (RFC 3596 section 3).
+    /// The addresses that a name server has in the zones, with their TTL: those of IPv4, then those of IPv6 (RFC 3596 section 3).
+    /// If it is a listed name, its A record is that of the listing. They are found once for all answers, so a name says nothing here
+    /// that does not hold for ever and for everyone.
     fn server_addresses_of(&self, server: &Name) -> Vec<(IpAddr, u32)> {
         let mut addresses: Vec<(IpAddr, u32)> = Vec::new();
-        self.for_each_record_of(server, |record| {
-            addresses.extend(address(record).map(|address| (address, record.ttl_s)));
+        self.for_each_dataset_of(server, |dataset, name| match &dataset.entries {
+            Entries::Records(records) => {
+                let records = records.at(name).unwrap_or_default();
+                addresses.extend(records.iter().filter_map(|record| Some((address(record)?, record.ttl_s))));
+            }
+            Entries::Names(names) => {
+                let values = names.lasting_values(name).into_iter();
+                addresses.extend(values.map(|value| (dataset.values.address(value).into(), dataset.ttl_s)));
+            }
+            Entries::Addresses(_) => {}
         });
         addresses.sort_by_key(|(address, _)| address.is_ipv6());
         // RFC 2181 section 5: those of a type are one RRset, of one TTL and without duplicates.
@@ -495,8 +509,8 @@ impl Snapshot {
         addresses
     }
 
-    /// The plain records at a name in the zones.
-    fn for_each_record_of(&self, owner: &Name, mut tell: impl FnMut(&Record)) {
+    /// The datasets that are asked about a name in the zones, each with the name as it is seen from its place.
+    fn for_each_dataset_of(&self, owner: &Name, mut visit: impl FnMut(&Dataset, RelativeName<'_>)) {
         let mut name = QueryName::new();
         if name.read(owner.as_wire()).is_none() {
             return;
@@ -504,11 +518,7 @@ impl Snapshot {
         let Some((zone, left)) = self.find(&name) else { return };
         let Some(content) = &self.zones[zone].content else { return };
         let relative = name.relative(left);
-        content.part(relative).seek(relative).for_each(|dataset, subject| {
-            if let Entries::Records(records) = &dataset.entries {
-                records.at(subject.name).unwrap_or_default().iter().for_each(&mut tell);
-            }
-        });
+        content.part(relative).seek(relative).for_each(|dataset, subject| visit(dataset, subject.name));
     }
 }
 

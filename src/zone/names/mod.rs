@@ -38,7 +38,7 @@ use self::{
 use super::{
     lifetimes::Lifetimes,
     reversed::Reversed,
-    ruling::{ASKED_MAX, Context, Finding, Level, Rulings, is_over},
+    ruling::{ASKED_MAX, Claim, Context, Finding, Level, Rulings, is_over},
     standing::{Outlook, Standing},
     values::ValueId,
 };
@@ -349,6 +349,14 @@ impl Names {
         }
         levels.reverse();
         levels
+    }
+
+    /// The values that a name is listed with, if that holds for everyone and for as long as the set does: none if anything that is
+    /// said of it depends on the time, or on who asks.
+    pub fn lasting_values(&self, name: RelativeName<'_>) -> Vec<ValueId> {
+        let Some(level) = self.levels(name).into_iter().find(|level| !level.is_empty()) else { return Vec::new() };
+        let lasting = |claim: &Claim| claim.value.filter(|_| claim.is_unconditional());
+        level.iter().map(lasting).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// How much of it ends, and when. A name and all below it, of which the same is said, count once, as they are one entry.
