@@ -124,6 +124,7 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
     let mut labels: Vec<&str> = datasets.iter().take(LABELS_MAX).map(|dataset| &*dataset.label).collect();
     let more = format!("and {} more", datasets.len() - labels.len());
     labels.extend((datasets.len() > LABELS_MAX).then_some(&*more));
+    let labels = if labels.is_empty() { "no dataset".to_owned() } else { labels.join(" ") };
     let entries: usize = datasets.iter().map(|dataset| dataset.len()).sum();
     let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
     let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };
@@ -132,7 +133,7 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
         "zone {}: {} in {}, {:.1} MB, {:.2} s{soa}{retired}",
         zone.apex,
         counted(entries, "entry", "entries"),
-        labels.join(" "),
+        labels,
         bytes as f64 / 1e6,
         took.as_secs_f64()
     );

@@ -159,13 +159,14 @@ impl Sections {
     }
 }
 
-/// Reads names up to the end or a comment; `@` is the zone itself.
+/// Reads names up to the end or a comment; `@`, or a name of dots alone, is the zone itself.
 fn subzones(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Vec<Name> {
     let mut subzones = Vec::new();
     let mut buffer = NameBuffer::new();
     while !cursor.is_done() {
         let start = *cursor;
-        if cursor.word() == b"@" {
+        let word = cursor.word();
+        if word == b"@" || word.iter().all(|&octet| octet == b'.') {
             subzones.push(Name::root());
             continue;
         }
@@ -184,6 +185,18 @@ fn subzones(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Vec<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dot_is_the_zone_itself() {
+        let options = Options::default();
+        let mut report = Report::default();
+        for (text, expected) in [(".", &["."][..]), (". a @ # c", &[".", "a", "."]), (".. .b. c.", &[".", "b", "c"])] {
+            let mut reading = Reading { options: &options, report: &mut report, file: "file", line: 1, modified_s: 0 };
+            let names = subzones(&mut Cursor::new(text.as_bytes()), &mut reading);
+            assert_eq!(names.iter().map(Name::to_string).collect::<Vec<_>>(), expected, "{text}");
+        }
+        assert!(report.remarks().is_empty());
+    }
 
     #[test]
     fn what_reading_takes_is_taken_once() {
