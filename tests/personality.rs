@@ -154,6 +154,37 @@ fn statistics_log_and_signals() {
     assert_eq!(read("stats").lines().last().map(|line| line.contains(' ')), Some(false), "a bare time at the end");
 }
 
+/// What an access list ignores was received, and is told of in the total, as rbldnsd does; a zone's counts are of answers.
+#[test]
+fn what_is_ignored_counts_in_the_total() {
+    let folder = folder();
+    fs::write(folder.path().join("clients"), "127.0.0.9 :ignore\n").expect("written");
+    let mut command = rbldnsd(folder.path());
+    command.args(["-n", "-s", "stats", ANYWHERE, "bl.example:ip4set:hosts", "bl.example:acl:clients"]);
+    let mut server = Daemon::start(command);
+    let ignored = UdpSocket::bind(("127.0.0.9", 0)).expect("a socket");
+    let request = [b"\x11\x11\0\0\0\x01\0\0\0\0\0\0", LISTED, b"\0\0\x01\0\x01"].concat();
+    for _ in 0..3 {
+        ignored.send_to(&request, server.address()).expect("sent");
+    }
+    assert_eq!(ask(server.address(), LISTED).map(|(_, code)| code), Some(0));
+    // Another worker may still be at them.
+    await_true(
+        "statistics of all",
+        || {
+            server.send(Signal::SIGUSR1);
+            server.said().contains("sec: tot=4 ok=1 nxd=0 err=3 ")
+        },
+        || server.said(),
+    );
+    server.send(Signal::SIGTERM);
+    assert!(server.await_end().success(), "{}", server.said());
+    assert!(server.said().contains("zone bl.example: tot=1 ok=1 nxd=0 err=0 "), "{}", server.said());
+    let stats = fs::read_to_string(folder.path().join("stats")).expect("statistics");
+    let line = stats.lines().rfind(|line| line.contains(' ')).expect("a line");
+    assert!(line.contains(" bl.example:1:1:0:") && line.contains(" *:4:1:0:"), "{line}");
+}
+
 /// What is asked is called there what rbldnsd calls it, and what cannot be read has no line.
 #[test]
 fn the_query_log_is_rbldnsds() {

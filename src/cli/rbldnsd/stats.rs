@@ -1,6 +1,7 @@
 //! rbldnsd's statistics file (`-s`), a line an interval, and its counters in the log (SIGUSR1, SIGUSR2).
 //!
-//! `timestamp zone:qtot:qok:qnxd:bin:bout ... *:qtot:qok:qnxd:bin:bout`, and a bare timestamp where counting starts anew.
+//! `timestamp zone:qtot:qok:qnxd:bin:bout ... *:qtot:qok:qnxd:bin:bout`, and a bare timestamp where counting starts anew. What gets
+//! no answer counts in the total of everything, as an error, and not in that of a zone: so rbldnsd has it.
 
 use std::{
     fmt::Write as _,
@@ -15,6 +16,9 @@ use crate::{live::clock, metrics::Totals, server::Running, wire::Rcode};
 
 /// The counts of each zone, and of everything as `*`.
 type Counts = Vec<(String, Totals)>;
+
+/// The name of what is counted of everything.
+const EVERYTHING: &str = "*";
 
 /// What is counted since the start or the last SIGUSR2, and the file that it is written to.
 pub(super) struct Statistics {
@@ -74,7 +78,7 @@ impl Statistics {
             let written = write!(
                 line,
                 " {name}:{}:{}:{}:{}:{}",
-                of.answered(),
+                total(name, &of),
                 of.with_rcode(Rcode::NoError),
                 of.with_rcode(Rcode::NxDomain),
                 of.bytes_in,
@@ -94,13 +98,11 @@ impl Statistics {
         let seconds = clock::now_s().saturating_sub(self.since_s);
         for (name, of) in since(&counts(running), &self.base) {
             // Its very words: of the total it says `sec`.
-            let of_what = if name == "*" { "sec".to_owned() } else { format!("secs zone {name}") };
+            let of_what = if name == EVERYTHING { "sec".to_owned() } else { format!("secs zone {name}") };
+            let (total, ok, nxd) = (total(name, &of), of.with_rcode(Rcode::NoError), of.with_rcode(Rcode::NxDomain));
             info!(
-                "stats for {seconds}{of_what}: tot={} ok={} nxd={} err={} in={} out={}",
-                of.answered(),
-                of.with_rcode(Rcode::NoError),
-                of.with_rcode(Rcode::NxDomain),
-                of.errors(),
+                "stats for {seconds}{of_what}: tot={total} ok={ok} nxd={nxd} err={} in={} out={}",
+                total - ok - nxd,
                 of.bytes_in,
                 of.bytes_out
             );
@@ -127,11 +129,16 @@ fn since<'a>(now: &'a Counts, base: &Counts) -> impl Iterator<Item = (&'a str, T
     })
 }
 
+/// How many queries came.
+fn total(name: &str, of: &Totals) -> u64 {
+    if name == EVERYTHING { of.requests() } else { of.answered() }
+}
+
 fn counts(running: &Running) -> Counts {
     let served = running.cell.load();
     let zones = served.snapshot.zones().iter().zip(&served.counters);
     zones
         .map(|(zone, counters)| (zone.apex.to_string(), counters.totals()))
-        .chain(std::iter::once(("*".to_owned(), running.totals())))
+        .chain(std::iter::once((EVERYTHING.to_owned(), running.totals())))
         .collect()
 }
