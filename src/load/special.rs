@@ -307,8 +307,8 @@ fn timestamp(cursor: &mut Cursor<'_>, head: &mut ZoneHead, options: &Options) ->
     Ok(None)
 }
 
-/// Reads a year, month, day and perhaps a time of day in UTC, with or without `-` or `:` between. A lone `0`, `-` or `:`
-/// stands for no time.
+/// Reads a year, month, day and perhaps a time of day in UTC, with or without `-` or `:` between, one of which may stand
+/// behind it too. A lone `0`, `-` or `:` stands for no time.
 fn stamp_s(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Wrong> {
     let start = *cursor;
     let word = cursor.word();
@@ -327,9 +327,7 @@ fn stamp_s(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Wrong> {
         fields[count] = rest[..digits].iter().fold(0, |sum, digit| sum * 10 + i16::from(digit - b'0'));
         count += 1;
         rest = &rest[digits..];
-        if let [b'-' | b':', after @ ..] = rest
-            && !after.is_empty()
-        {
+        if let [b'-' | b':', after @ ..] = rest {
             rest = after;
         }
     }

@@ -495,10 +495,10 @@ fn special_lines_that_are_refused() {
         "$TIMESTAMP 2020-13-01",
         "$TIMESTAMP 2019-02-29",
         "$TIMESTAMP 20-01-01",
-        "$TIMESTAMP 2020-01-01-",
+        "$TIMESTAMP 2020-01-01--",
         "$TIMESTAMP 0 +5",
         "$TIMESTAMP 2020-01-01 +0",
-        "$TIMESTAMP 2020",
+        "$TIMESTAMP 2020:01:",
         "$TIMESTAMP 2020-01-01 0 x",
         "$LIFETIME soon",
     ] {
