@@ -216,6 +216,10 @@ fn words(cursor: &mut Cursor<'_>) -> Option<Words6> {
             head = Some(count);
         } else {
             cursor.skip(1);
+            // A colon may stand behind the last word after `::`.
+            if head.is_some() && !goes_on(cursor) && cursor.peek() != Some(b':') {
+                break;
+            }
         }
     }
     let is_complete = if head.is_some() { head == Some(count) } else { count == 8 };
@@ -476,6 +480,12 @@ mod tests {
             ("2001/16:7:x", "2001::/16:7:x"),
             ("1:::7:x", "1::/128:7:x"),
             (":::7", "::/128:7"),
+            ("2001:db8::1:", "2001:db8::1/128"),
+            ("2001:db8::1: x", "2001:db8::1/128 x"),
+            ("2001:db8::1:#c", "2001:db8::1/128#c"),
+            ("::1:/128:7:x", "::1/128:7:x"),
+            ("2001:db8::1:0:/112", "2001:db8::1:0/112"),
+            ("1::3:4:5:6:7:8: x", "1:0:3:4:5:6:7:8/128 x"),
         ] {
             assert_eq!(v6(text).as_deref(), Ok(expected), "{text}");
         }
@@ -487,6 +497,11 @@ mod tests {
             ("::1:2:3:4:5:6:7:8", Fault::Address),
             ("1::2::3", Fault::Address),
             ("1::2:::7", Fault::Address),
+            ("1::2:x", Fault::Address),
+            ("1::2:-3", Fault::Address),
+            ("2001:db8:0:0: x", Fault::Address),
+            ("2001:db8:/32", Fault::Address),
+            ("1::3:4:5:6:7:8:9: x", Fault::Address),
             ("1:10000::", Fault::Address),
             ("::ffff:1.2.3.4", Fault::Address),
             ("fe80::1%eth0", Fault::Address),
@@ -503,6 +518,7 @@ mod tests {
         let half = |text: &str, is_exclusion| read_v6_half(&mut Cursor::new(text.as_bytes()), is_exclusion).ok();
         assert_eq!(half("2001:db8:1:2 x", false), Some((0x2001_0db8_0001_0002 << 64, 64)));
         assert_eq!(half("::1", true), Some((1, 128)));
+        assert_eq!(half("::1: x", true), Some((1, 128)));
         for text in ["2001:db8:1:2/64", "2001:db8:1", "2001:db8::", "1:2:3:4:5"] {
             assert_eq!(half(text, false), None, "{text}");
         }

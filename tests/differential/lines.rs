@@ -123,7 +123,7 @@ impl<'r> Writer<'r> {
             let kind = self.pick(&["ip4set", "ip4trie", "ip4tset", "ip6trie", "ip6tset", "dnset", "generic"]);
             let mut subs: Vec<&str> = Vec::new();
             for _ in 0..self.rng.random_range(1..3) {
-                subs.push(self.pick(&["@", "a", "b", "x.a", "deep.er", "1", "Cap", "mail.x.a"]));
+                subs.push(self.pick(&["@", ".", "a", "b", "x.a", "deep.er", "1", "Cap", "mail.x.a"]));
             }
             let word = self.pick(&["$DATASET", "$dataset", "#$DATASET", ":$DATASET"]);
             let name = self.pick(&["", "", ":some"]);
@@ -133,7 +133,7 @@ impl<'r> Writer<'r> {
             self.body(kind, lines);
             let section = std::mem::replace(&mut self.keys, before);
             for sub in subs {
-                let sub = if sub == "@" { Vec::new() } else { super::names::labels(sub) };
+                let sub = if matches!(sub, "@" | ".") { Vec::new() } else { super::names::labels(sub) };
                 let mut names = relative_names(&section);
                 for name in &mut names {
                     name.extend(sub.iter().cloned());
@@ -188,6 +188,7 @@ impl<'r> Writer<'r> {
                     "20050102",
                     "2005:1:2",
                     "2005-01-02-03-04-05 2037:1:1",
+                    "2005:1:2: 2037-1-1-",
                     "0 20370101",
                     "2005.01.02",
                     "0 +5"
@@ -302,6 +303,7 @@ impl<'r> Writer<'r> {
             "c",
             "x",
             "mail",
+            "ns",
             "example",
             "com",
             "Org",

@@ -163,7 +163,8 @@ impl Writer<'_> {
         self.keys.v6.extend([first, last, first.wrapping_sub(1), last.wrapping_add(1), address, address ^ 1]);
         let text = match self.rng.random_range(0..100) {
             0..=69 => words[..4].join(":"),
-            70..=89 => format!("!{}", compressed(address)),
+            70..=87 => format!("!{}", compressed(address)),
+            88..=89 => format!("!{}:", compressed(address)),
             90..=91 => format!("!{}", words.join(":")),
             _ => {
                 let bad = [
@@ -210,6 +211,7 @@ impl Writer<'_> {
                 let bad = [
                     all[0].clone(),
                     format!("{}:", all[..3].join(":")),
+                    format!("{}:", compressed(address)),
                     format!("{}/129", all.join(":")),
                     format!("{}::1", all.join(":")),
                     format!("0{}", all.join(":")),
