@@ -154,6 +154,16 @@ fn statistics_log_and_signals() {
     assert_eq!(read("stats").lines().last().map(|line| line.contains(' ')), Some(false), "a bare time at the end");
 }
 
+#[test]
+fn a_zone_without_a_section_is_told_of() {
+    let folder = folder();
+    fs::write(folder.path().join("parts"), "# nothing yet\n").expect("written");
+    let mut command = rbldnsd(folder.path());
+    command.args(["-n", ANYWHERE, "bl.example:combined:parts"]);
+    let server = Daemon::start(command);
+    assert!(server.said().contains("zone bl.example: 0 entries in no dataset, "), "{}", server.said());
+}
+
 /// What an access list ignores was received, and is told of in the total, as rbldnsd does; a zone's counts are of answers.
 #[test]
 fn what_is_ignored_counts_in_the_total() {
