@@ -78,6 +78,11 @@ impl Sections {
         self.state = State::Outside;
     }
 
+    /// The settings outside all sections.
+    pub(super) fn zone_settings(&mut self) -> &mut InForce {
+        &mut self.settings
+    }
+
     /// The settings that a special line changes.
     pub(super) fn settings(&mut self) -> &mut InForce {
         match (self.state, &mut self.last) {

@@ -315,10 +315,18 @@ impl Body {
         }
     }
 
-    fn settings(&mut self) -> &mut InForce {
+    /// The settings that a special line changes or goes by: those outside all sections for what is the zone's, wherever that stands.
+    fn settings_for(&mut self, keyword: Keyword) -> &mut InForce {
+        let is_of_zone = matches!(keyword, Keyword::Soa | Keyword::Servers);
         match self {
             Self::Entries(draft) => &mut draft.shared.settings,
-            Self::Sections(sections) => sections.settings(),
+            Self::Sections(sections) => {
+                if is_of_zone {
+                    sections.zone_settings()
+                } else {
+                    sections.settings()
+                }
+            }
             Self::Clients(lines) => &mut lines.settings,
             Self::Keys(lines) => &mut lines.settings,
         }
@@ -516,7 +524,7 @@ impl<'o> Loader<'o> {
         {
             return sections.start(cursor, reading).map(|()| None);
         }
-        let (settings, options) = (self.body.settings(), self.options);
+        let (settings, options) = (self.body.settings_for(keyword), self.options);
         let mut remark = |wrong| reading.remark(start.line(), wrong);
         special::apply(keyword, &mut cursor, settings, &mut self.head, options, &mut remark)
     }
