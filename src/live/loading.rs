@@ -189,7 +189,7 @@ pub(super) fn side_by_side<T: Send, R: Send>(
         let mut has_any = false;
         for _ in 0..threads.max(1).min(count) {
             let (sender, work_off) = (sender.clone(), &work_off);
-            let thread = thread::Builder::new().name("loader".to_owned()).spawn_scoped(scope, move || {
+            let thread = thread::Builder::new().spawn_scoped(scope, move || {
                 turns::stand_aside();
                 work_off(&sender);
             });
