@@ -305,7 +305,7 @@ async fn serve(mut listener: UnixListener, state: PathBuf, desk: Desk) {
     const LOOK: Duration = Duration::from_secs(2);
     let mut looks = tokio::time::interval(LOOK);
     let mut may_complain = true;
-    let failures = Sparing::new(1);
+    let failures = Sparing::once();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

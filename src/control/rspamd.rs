@@ -59,9 +59,6 @@ const DATAGRAM_MAX_LEN: usize = 4_095;
 /// A pause after a failed receive, lest the thread spins on it.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// So many refusals a minute are told of one by one: whoever may send here must not fill the disk.
-const REFUSALS_TOLD: u64 = 20;
-
 /// How often it is looked whether the path is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -328,7 +325,7 @@ struct UnderWay {
 
 impl Default for UnderWay {
     fn default() -> Self {
-        Self { count: AtomicUsize::new(0), refusals: Sparing::new(REFUSALS_TOLD) }
+        Self { count: AtomicUsize::new(0), refusals: Sparing::of_refusals() }
     }
 }
 

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// After so many seconds more is said.
 const MINUTE_S: u64 = 60;
 
+/// So many refusals a minute are told of one by one: a program that goes round in circles must not fill the disk.
+const REFUSALS_TOLD: u64 = 20;
+
 /// What is said so often a minute at most.
 pub(super) struct Sparing {
     most: u64,
@@ -16,8 +19,17 @@ pub(super) struct Sparing {
 }
 
 impl Sparing {
-    /// Of what is said so often a minute at most.
-    pub(super) const fn new(most: u64) -> Self {
+    /// Of what is said once a minute at most.
+    pub(super) const fn once() -> Self {
+        Self::new(1)
+    }
+
+    /// Of what is refused to those who may ask.
+    pub(super) const fn of_refusals() -> Self {
+        Self::new(REFUSALS_TOLD)
+    }
+
+    const fn new(most: u64) -> Self {
         Self { most, count: AtomicU64::new(0), began_s: AtomicU64::new(0), said: AtomicU64::new(0) }
     }
 

@@ -197,7 +197,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn parse_key(text: &str) -> Result<Key, Problem> {
-    text.parse().map_err(|why: String| Problem::new(StatusCode::BAD_REQUEST, why))
+    text.parse().map_err(no_key)
+}
+
+/// Why a text is no key, as a reply.
+fn no_key(why: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, why)
 }
 
 /// A reply with a body.
@@ -215,7 +220,7 @@ async fn put(
     Query(Nothing {}): Query<Nothing>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let key = typed::parse_key(&key).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
+    let key = typed::parse_key(&key).map_err(no_key)?;
     let asked: PutBody = if body.is_empty() { PutBody::default() } else { read_put(&body)? };
     let reason = asked.reason.clone();
     let op = asked.op()?;

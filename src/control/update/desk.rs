@@ -53,9 +53,6 @@ const QUEUE_LEN: usize = 2_048;
 /// How often an update is planned anew because what it is about has changed meanwhile.
 const TRIES_MAX: u32 = 8;
 
-/// So many refusals a minute are told of one by one: a program that goes round in circles must not fill the disk.
-const REFUSALS_TOLD: u64 = 20;
-
 /// Octets that an OPT record of ours may take, and some more.
 const OPT_ROOM_LEN: usize = 128;
 
@@ -155,7 +152,7 @@ impl Inbox {
 /// When the system gives no thread.
 pub fn serve(desk: Desk) -> std::io::Result<Inbox> {
     let (sender, receiver) = sync_channel(QUEUE_LEN);
-    let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::new(Sparing::new(1)) };
+    let inbox = Inbox { sender, tally: Arc::clone(&desk.tally), dropped: Arc::new(Sparing::once()) };
     let desk = Arc::new(Attendant::new(desk, inbox.clone()));
     std::thread::Builder::new().name("updates".to_owned()).spawn(move || desk.attend(&receiver))?;
     Ok(inbox)
@@ -206,7 +203,7 @@ struct Answerer {
 
 impl Attendant {
     fn new(desk: Desk, inbox: Inbox) -> Self {
-        let (strangers, refusals) = (Sparing::new(1), Sparing::new(REFUSALS_TOLD));
+        let (strangers, refusals) = (Sparing::once(), Sparing::of_refusals());
         Self { desk, inbox, recent: Mutex::default(), strangers, refusals }
     }
 

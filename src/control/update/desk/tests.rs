@@ -31,7 +31,7 @@ const POLICY: Policy = Policy {
 
 fn attendant(cell: Cell, live: LiveCell, listings: Option<Listings>) -> Arc<Attendant> {
     let tally: Arc<Tally> = Arc::default();
-    let inbox = Inbox { sender: sync_channel(1).0, tally: Arc::clone(&tally), dropped: Arc::new(Sparing::new(1)) };
+    let inbox = Inbox { sender: sync_channel(1).0, tally: Arc::clone(&tally), dropped: Arc::new(Sparing::once()) };
     let desk = Desk { keys: Keys::default(), cell, live, policy: POLICY, listings, tally };
     Arc::new(Attendant::new(desk, inbox))
 }
@@ -161,7 +161,7 @@ fn failed(tally: &Tally) -> u64 {
 #[test]
 fn what_finds_no_room_is_counted() {
     let (sender, receiver) = sync_channel(1);
-    let inbox = Inbox { sender, tally: Arc::default(), dropped: Arc::new(Sparing::new(1)) };
+    let inbox = Inbox { sender, tally: Arc::default(), dropped: Arc::new(Sparing::once()) };
     let job = || {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let client = socket.local_addr().expect("an address");
