@@ -93,11 +93,11 @@ impl AddressLines {
     }
 
     /// Takes over entries that follow.
-    pub(super) fn absorb(&mut self, later: Self, values: &[ValueId]) {
+    pub(super) fn absorb(&mut self, later: Self, values: Vec<ValueId>) {
         debug_assert!(self.known.is_none(), "equal prefixes in two parts would not be found");
         self.common = self.common.take().or(later.common);
         // Where all share one value, it has its number before it is known.
-        let values = if matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) { &[COMMON] } else { values };
+        let values = if matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) { vec![COMMON] } else { values };
         self.builder.absorb(later.builder, values);
         self.rows.absorb(later.rows);
     }
@@ -299,17 +299,21 @@ impl AddressLines {
         }
     }
 
-    /// Freezes the entries.
-    pub(super) fn build(self, values: &mut ValueReader, label: &str, report: &mut Report) -> Addresses {
-        let Self { kind, builder, common, known, mut rows, .. } = self;
-        drop(known);
-        if matches!(kind, Kind::Ip4TSet | Kind::Ip6TSet) {
-            let (address, text) = common.unwrap_or_default();
+    /// Gives the entries of a `tset` the one value that they all have.
+    pub(super) fn give_common(&self, values: &mut ValueReader) {
+        if matches!(self.kind, Kind::Ip4TSet | Kind::Ip6TSet) {
+            let (address, text) = self.common.as_ref().map_or((None, &[][..]), |(address, text)| (*address, text));
             values.reset_default();
-            values.set_default(GivenValue { address, text: Some(&text) }, false);
+            values.set_default(GivenValue { address, text: Some(text) }, false);
             let id = values.default_id();
             debug_assert_eq!(id, COMMON, "nothing else was interned");
         }
+    }
+
+    /// Freezes the entries.
+    pub(super) fn build(self, label: &str, report: &mut Report) -> Addresses {
+        let Self { builder, known, mut rows, .. } = self;
+        drop(known);
         builder.build(|first, length, crowding| {
             let called = format!("{}/{length}", Ipv4Addr::from_bits(first));
             if crowding == Crowding::Prefixes {

@@ -121,8 +121,8 @@ impl Draft {
         let values = self.shared.values.absorb(values);
         self.shared.settings = settings;
         match (&mut self.lines, later.lines) {
-            (EntryLines::Addresses(lines), EntryLines::Addresses(later)) => lines.absorb(*later, &values),
-            (EntryLines::Names(lines), EntryLines::Names(later)) => lines.absorb(*later, &values),
+            (EntryLines::Addresses(lines), EntryLines::Addresses(later)) => lines.absorb(*later, values),
+            (EntryLines::Names(lines), EntryLines::Names(later)) => lines.absorb(*later, values),
             _ => unreachable!("parts are of one kind, and not of records"),
         }
     }
@@ -158,13 +158,17 @@ impl Draft {
         let Self { label, kind, shared, lines } = self;
         let Shared { settings, mut values, words } = shared;
         drop(words);
+        if let EntryLines::Addresses(lines) = &lines {
+            lines.give_common(&mut values);
+        }
+        let default_value = (!matches!(lines, EntryLines::Records(_))).then(|| values.first_default_id());
+        // What tells texts apart is gone before entries need room to be sorted.
+        let values = build_values(values, &settings, &label, report)?;
         let entries = match lines {
-            EntryLines::Addresses(lines) => Entries::Addresses(lines.build(&mut values, &label, report)),
+            EntryLines::Addresses(lines) => Entries::Addresses(lines.build(&label, report)),
             EntryLines::Names(lines) => Entries::Names(lines.build(&label, report)),
             EntryLines::Records(lines) => Entries::Records(lines.build()),
         };
-        let default_value = (!matches!(entries, Entries::Records(_))).then(|| values.first_default_id());
-        let values = build_values(values, &settings, &label, report)?;
         Ok(Dataset { label: label.into(), kind, ttl_s: settings.ttl_s, values, default_value, entries })
     }
 }

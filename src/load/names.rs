@@ -30,7 +30,7 @@ pub(super) struct NameLines {
 
 impl NameLines {
     /// Takes over entries that follow.
-    pub(super) fn absorb(&mut self, later: Self, values: &[ValueId]) {
+    pub(super) fn absorb(&mut self, later: Self, values: Vec<ValueId>) {
         self.builder.absorb(later.builder, values);
         self.rows.absorb(later.rows);
     }

@@ -17,7 +17,7 @@ pub(super) struct Translation {
 
 impl Translation {
     /// Takes over the rulings of a part, given what its values are here. `None`: all mean what they meant.
-    pub(super) fn of(later: &RulingsBuilder, values: &[ValueId], rulings: &mut RulingsBuilder) -> Option<Self> {
+    pub(super) fn of(later: &RulingsBuilder, values: Vec<ValueId>, rulings: &mut RulingsBuilder) -> Option<Self> {
         let links = later.links().map(|link| {
             let mut claims = later.so_far().claims(link);
             for claim in &mut claims {
@@ -27,8 +27,8 @@ impl Translation {
         });
         let links: Vec<Ruling> = links.collect();
         let is_same =
-            (0..).zip(values).all(|(number, value)| value.0 == number) && later.links().eq(links.iter().copied());
-        (!is_same).then(|| Self { values: values.to_vec(), links })
+            (0..).zip(&values).all(|(number, value)| value.0 == number) && later.links().eq(links.iter().copied());
+        (!is_same).then_some(Self { values, links })
     }
 
     /// What a ruling of the later part is.
@@ -54,9 +54,9 @@ mod tests {
         let here = [first.claim(delayed(0)), first.claim(delayed(1))];
         let mut later = RulingsBuilder::default();
         let there = [later.claim(delayed(1)), later.claim(delayed(0)), later.claim(delayed(2))];
-        assert!(Translation::of(&RulingsBuilder::default(), &[ValueId(0)], &mut first).is_none());
+        assert!(Translation::of(&RulingsBuilder::default(), vec![ValueId(0)], &mut first).is_none());
         let values = [ValueId(0), ValueId(1), ValueId(7)];
-        let translation = Translation::of(&later, &values, &mut first).expect("they differ");
+        let translation = Translation::of(&later, values.to_vec(), &mut first).expect("they differ");
         assert_eq!([translation.ruling(there[0]), translation.ruling(there[1])], [here[1], here[0]]);
         assert_eq!(first.so_far().claims(translation.ruling(there[2])), [delayed(7)]);
         assert_eq!(translation.ruling(Ruling::listed(ValueId(2))), Ruling::listed(ValueId(7)));

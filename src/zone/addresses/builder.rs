@@ -108,7 +108,7 @@ impl AddressesBuilder {
     }
 
     /// Takes over lines that follow and were added elsewhere, given what each of the values there is here.
-    pub fn absorb(&mut self, later: Self, values: &[ValueId]) {
+    pub fn absorb(&mut self, later: Self, values: Vec<ValueId>) {
         let Self { v4, v6_deep, v6_wide, has_conditions, rulings, .. } = later;
         self.has_conditions |= has_conditions;
         let translation = Translation::of(&rulings, values, &mut self.rulings).map(Arc::new);

@@ -58,7 +58,7 @@ impl NamesBuilder {
     }
 
     /// Takes over lines that follow and were added elsewhere, given what each of the values there is here.
-    pub fn absorb(&mut self, later: Self, values: &[ValueId]) {
+    pub fn absorb(&mut self, later: Self, values: Vec<ValueId>) {
         let translation = Translation::of(&later.rulings, values, &mut self.rulings).map(Arc::new);
         self.lines.absorb(later.lines, translation.as_ref());
         self.tally.absorb(later.tally, translation.as_deref());

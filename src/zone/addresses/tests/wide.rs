@@ -123,7 +123,7 @@ fn built(random: &mut SmallRng, lines: &Lines, specificity: Specificity) -> Addr
                 _ => builder.add_v6(start, length, claim),
             }
         }
-        all.absorb(builder, &numbering.values());
+        all.absorb(builder, numbering.values());
     }
     all.build(|_, _, _| {})
 }

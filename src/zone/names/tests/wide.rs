@@ -141,7 +141,7 @@ fn built(random: &mut SmallRng, lines: &Lines) -> Names {
         for (path, scope, claim) in part {
             builder.add(&to_wire(path), *scope, numbering.claim(*claim));
         }
-        all.absorb(builder, &numbering.values());
+        all.absorb(builder, numbering.values());
     }
     all.build(|_| {})
 }
