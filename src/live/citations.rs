@@ -18,7 +18,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{asked::AskedKey, clock, loading::is_gone, reading::open_file, zones::DatasetSpec};
+use super::{asked::AskedKey, clock, loading::is_gone, opened::open_file, zones::DatasetSpec};
 use crate::{
     load::{self, Lines, LoadError, Loaded, Loader, Options, Report, Source},
     wire::name::Name,

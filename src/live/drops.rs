@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     assembly::{GoodData, assemble},
     clock,
-    loading::load_all,
+    loading::{Task, load_all},
     refusal::{Judged, ReloadRules},
     served::{LiveSlots, Served},
     zones::{DatasetSpec, ZoneSource, ZoneSpec, read_file_name, take_lone_access_lists},
@@ -142,10 +142,10 @@ fn load_aside(
     let mut known = HashSet::new();
     let datasets = specs.iter().map(|spec| &spec.dataset).filter(|dataset| known.insert(*dataset));
     let all_files = |dataset: &DatasetSpec| dataset.files.iter().cloned().map(Some).collect();
-    let datasets: Vec<_> = datasets.map(|dataset| (dataset.clone(), all_files(dataset))).collect();
-    let loadings = load_all(&datasets, options, &Arc::default(), &mut || {});
+    let tasks: Vec<_> = datasets.map(|dataset| Task::new(dataset, all_files(dataset))).collect();
+    let loadings = load_all(&tasks, options, &Arc::default(), &mut || {});
     let mut good = GoodData::new();
-    for ((dataset, _), loading) in datasets.iter().zip(&loadings) {
+    for (Task { dataset, .. }, loading) in tasks.iter().zip(&loadings) {
         tell(dataset, &loading.report);
         let of_dataset = |why: &str| format!("{dataset}: {why}");
         let loaded = loading.result.as_ref().map_err(|failure| of_dataset(&failure.text))?;

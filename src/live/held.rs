@@ -2,11 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::loading::{Failure, Loading, Stamp};
+use super::{
+    loading::{Failure, Loading},
+    opened::{Leeway, Stamp},
+};
 use crate::{load::Loaded, zone::lifetimes::Lifetimes};
 
 /// A file that changed is loaded once it has stayed the same for so long: it may still be written.
 pub(super) const QUIET: Duration = Duration::from_millis(150);
+
+/// One that is never quiet is loaded as it is after so long, ...
+const RESTLESS: Duration = Duration::from_secs(3);
+/// ... or so many times what the last load took, if that is longer: there will be another one soon.
+const RESTLESS_LOADS: u32 = 10;
+/// After so long, it is told of if it could not be loaded.
+const RESTLESS_TOLD: Duration = Duration::from_secs(60);
 
 /// So many entries must be over before a dataset is loaded again for their memory alone ...
 const SWEEP_ENTRIES: usize = 10_000;
@@ -43,6 +53,14 @@ pub(super) struct Held {
     pub(super) lacks_only_soa: bool,
     /// The last good data.
     pub(super) good: Option<GoodVersion>,
+    /// Since when it has not been quiet, or could not be loaded since it was not; and since when as it is.
+    unquiet: Option<(Instant, Instant)>,
+    /// A file was another one at some look since it was last loaded, or was shorter than then.
+    was_rewritten: bool,
+    /// What the last load took.
+    took: Duration,
+    /// What may happen to its files in the load that is next.
+    pub(super) leeway: Leeway,
 }
 
 impl GoodVersion {
@@ -91,6 +109,51 @@ impl Held {
         self.failure.as_ref().is_some_and(|failure| reasons.contains(&failure.word)) && self.tried == files
     }
 
+    /// Takes note that its files changed while they were read.
+    pub(super) fn note_changed(&mut self) {
+        self.tried.clear();
+        let now = Instant::now();
+        self.unquiet.get_or_insert((now, now));
+    }
+
+    /// Takes note that its files, which are these now, are as they were when they were last tried.
+    pub(super) fn note_unchanged(&mut self) {
+        self.unquiet = None;
+    }
+
+    /// Whether its files, which are these now and are to be loaded, have not been quiet for so long that they are loaded as they are;
+    /// decides what may happen to them then.
+    pub(super) fn is_restless(&mut self, now: &[Option<Stamp>], is_quiet: bool, at: Instant) -> bool {
+        if is_quiet && self.unquiet.is_none() {
+            return false;
+        }
+        let good = self.good.as_ref().map(|good| good.stamps.as_slice()).unwrap_or_default();
+        let is_grown = |(now, good): (&Option<Stamp>, &Option<Stamp>)| match (now, good) {
+            (Some(now), Some(good)) => now.is_grown_from(good),
+            (now, good) => now == good,
+        };
+        self.was_rewritten |= good.len() != now.len() || !now.iter().zip(good).all(is_grown);
+        let (began, waits_since) = *self.unquiet.get_or_insert((at, at));
+        // Nobody misses what was never served, and it may take a while to be written.
+        let patience = if good.is_empty() { RESTLESS_TOLD } else { RESTLESS.max(self.took * RESTLESS_LOADS) };
+        if at.duration_since(waits_since) < patience {
+            return false;
+        }
+        self.leeway = Leeway::Restless(if self.was_rewritten { Vec::new() } else { good.to_vec() });
+        self.unquiet = Some((began, at));
+        true
+    }
+
+    /// Whether it has not been quiet for so long that somebody should know.
+    pub(super) fn is_restless_for_long(&self) -> bool {
+        self.unquiet.is_some_and(|(began, last)| last.duration_since(began) >= RESTLESS_TOLD)
+    }
+
+    /// Takes note of a load that went live.
+    pub(super) fn settle(&mut self, took: Duration) {
+        (self.unquiet, self.was_rewritten, self.took) = (None, false, took);
+    }
+
     /// Takes note of its files as they are now; true once they have been so for a while.
     pub(super) fn is_quiet(&mut self, now: &[Option<Stamp>], at: Instant) -> bool {
         match &self.seen {
@@ -100,5 +163,71 @@ impl Held {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::load::{Report, ZoneData};
+
+    fn stamp(path: &Path, text: &str) -> Vec<Option<Stamp>> {
+        fs::write(path, text).expect("written");
+        vec![Stamp::read(path)]
+    }
+
+    fn loaded(stamps: &[Option<Stamp>]) -> Held {
+        let loading = Loading {
+            stamps: stamps.to_vec(),
+            newest_s: 0,
+            report: Report::default(),
+            result: Ok(Loaded::Data(ZoneData::default())),
+            took: Duration::ZERO,
+        };
+        let good = GoodVersion::new(loading, 0).expect("it is good");
+        let mut held = Held { good: Some(good), ..Held::default() };
+        held.settle(Duration::from_millis(500));
+        held
+    }
+
+    #[test]
+    fn what_is_never_quiet_is_loaded_all_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("list");
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let before = stamp(&path, "one\n");
+        let longer = stamp(&path, "one\ntwo\n");
+        let mut held = loaded(&before);
+        assert!(!held.is_restless(&longer, true, start), "it is quiet");
+        // Ten times what the last load took.
+        for (after_s, is_restless) in [(10, false), (14, false), (15, true), (16, false), (19, false), (20, true)] {
+            assert_eq!(held.is_restless(&longer, false, start + after_s * second), is_restless, "{after_s}");
+        }
+        assert_eq!(held.leeway, Leeway::Restless(before.clone()));
+        // Quiet for a moment, it changed again while it was read.
+        assert!(held.is_restless(&longer, true, start + 25 * second));
+        assert!(!held.is_restless_for_long());
+        assert!(held.is_restless(&longer, false, start + 70 * second) && held.is_restless_for_long());
+        held.settle(Duration::ZERO);
+        assert!(!held.is_restless(&longer, false, start + 80 * second) && !held.is_restless_for_long());
+        // What was shorter at any look was not written to but written anew.
+        assert!(!held.is_restless(&stamp(&path, "on"), false, start + 81 * second));
+        assert!(held.is_restless(&longer, false, start + 84 * second));
+        assert_eq!(held.leeway, Leeway::Restless(Vec::new()));
+    }
+
+    #[test]
+    fn what_was_never_served_may_take_a_while_to_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = stamp(&folder.path().join("list"), "one\n");
+        let (mut held, start) = (Held::default(), Instant::now());
+        for (after_s, is_restless) in [(0, false), (59, false), (60, true)] {
+            assert_eq!(held.is_restless(&now, false, start + Duration::from_secs(after_s)), is_restless, "{after_s}");
+        }
+        assert_eq!(held.leeway, Leeway::Restless(Vec::new()));
+        held.note_unchanged();
+        assert!(!held.is_restless(&now, false, start + Duration::from_secs(70)));
     }
 }

@@ -25,8 +25,8 @@ use tracing::{info, warn};
 
 use super::{
     clock,
-    loading::{Files, Stamp, is_gone, size, stamps},
-    reading::open_file,
+    loading::{Files, is_gone, size, stamps},
+    opened::{Stamp, open_file},
     state::{make_again, remedy},
     zones::{DatasetSpec, absolute},
 };

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -14,46 +13,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::{clock, reading, zones::DatasetSpec};
+use super::{
+    held::QUIET,
+    opened::{Fate, Leeway, Stamp, open_file},
+    reading::{self, Manner},
+    zones::DatasetSpec,
+};
 use crate::{
     load::{LoadError, Loaded, Options, Report, Severity},
     turns,
 };
-
-/// What tells one version of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    modified_ns: i128,
-    size: u64,
-    inode: u64,
-    device: u64,
-}
-
-impl Stamp {
-    pub(super) fn read(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Some(Self {
-            // A pipe changes whenever it is written to, and is the same.
-            modified_ns: if metadata.file_type().is_fifo() { 0 } else { modified_ns },
-            size: metadata.size(),
-            inode: metadata.ino(),
-            device: metadata.dev(),
-        })
-    }
-
-    /// Whether the file is a copy that kept its time.
-    pub(super) fn is_copy_of(&self, other: &Self) -> bool {
-        (self.modified_ns, self.size) == (other.modified_ns, other.size)
-    }
-}
-
-/// When a file was last written to, in seconds since the epoch.
-fn modified_s(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok().map(clock::seconds)
-}
 
 /// The stamps of a dataset's files; `None` where there is no file.
 pub(super) fn stamps(dataset: &DatasetSpec) -> Vec<Option<Stamp>> {
@@ -67,7 +38,7 @@ pub(super) fn is_gone(path: &Path) -> bool {
 
 /// Whether all files of a dataset can be opened.
 pub(super) fn can_be_opened(dataset: &DatasetSpec) -> bool {
-    dataset.files.iter().all(|file| reading::open_file(file).is_ok())
+    dataset.files.iter().all(|file| open_file(file).is_ok())
 }
 
 /// Octets of all files of a dataset.
@@ -77,7 +48,7 @@ pub(super) fn size(dataset: &DatasetSpec) -> u64 {
 
 /// Octets of files that are there.
 pub(super) fn octets<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> u64 {
-    files.into_iter().filter_map(|file| Stamp::read(file)).map(|stamp| stamp.size).sum()
+    files.into_iter().filter_map(|file| Stamp::read(file)).map(|stamp| stamp.size()).sum()
 }
 
 /// How far loading has come, for a progress bar.
@@ -141,27 +112,42 @@ pub(super) const REFUSED: &str = "refused";
 /// The files that a dataset is read from, in the order of its own; `None` is one that it does without.
 pub(super) type Files = Vec<Option<PathBuf>>;
 
+/// What is to be loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) dataset: DatasetSpec,
+    pub(super) files: Files,
+    pub(super) leeway: Leeway,
+}
+
+impl Task {
+    /// Files that are as they are to be, which may stand elsewhere than the dataset's own.
+    pub(super) fn new(dataset: &DatasetSpec, files: Files) -> Self {
+        Self { dataset: dataset.clone(), files, leeway: Leeway::Nothing }
+    }
+}
+
 /// Loads datasets side by side, as many as there are cores.
 ///
 /// Every now and then while it waits for them, it calls `meanwhile`.
 pub(super) fn load_all(
-    datasets: &[(DatasetSpec, Files)],
+    tasks: &[Task],
     options: &Options,
     progress: &Arc<Progress>,
     meanwhile: &mut dyn FnMut(),
 ) -> Vec<Loading> {
-    let sizes = datasets.iter().map(|(_, files)| octets(files.iter().flatten()));
+    let sizes = tasks.iter().map(|task| octets(task.files.iter().flatten()));
     progress.read_bytes.store(0, Ordering::Relaxed);
     progress.total_bytes.store(sizes.sum(), Ordering::Relaxed);
     let cores = cores();
-    let left = AtomicUsize::new(datasets.len());
-    let load = |(dataset, files): &(DatasetSpec, Files)| {
+    let left = AtomicUsize::new(tasks.len());
+    let load = |task: &Task| {
         let threads = cores / left.load(Ordering::Relaxed).max(1);
-        let loading = load_with(dataset, files, options, progress, threads);
+        let loading = load(task, options, progress, threads);
         left.fetch_sub(1, Ordering::Relaxed);
         loading
     };
-    side_by_side(datasets, cores, load, meanwhile)
+    side_by_side(tasks, cores, load, meanwhile)
 }
 
 /// Does the same with all of these, on up to so many threads, and returns what comes of it in their order. Every now and then
@@ -223,37 +209,51 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Loads one dataset from files that may stand elsewhere than its own.
-pub(super) fn load_one(
-    dataset: &DatasetSpec,
-    files: &[Option<PathBuf>],
-    options: &Options,
-    progress: &Arc<Progress>,
-) -> Loading {
-    load_with(dataset, files, options, progress, cores())
+/// Loads one dataset.
+pub(super) fn load_one(task: &Task, options: &Options, progress: &Arc<Progress>) -> Loading {
+    load(task, options, progress, cores())
 }
 
-fn load_with(
-    dataset: &DatasetSpec,
-    files: &[Option<PathBuf>],
-    options: &Options,
-    progress: &Arc<Progress>,
-    threads: usize,
-) -> Loading {
+fn load(task: &Task, options: &Options, progress: &Arc<Progress>, threads: usize) -> Loading {
+    let Task { dataset, files, leeway } = task;
     let started = Instant::now();
     let mut report = Report::keeping(options.told_max);
     let look = || files.iter().map(|file| Stamp::read(file.as_deref()?)).collect::<Vec<_>>();
-    let stamps = look();
+    let mut stamps = look();
     let there: Vec<PathBuf> = files.iter().flatten().cloned().collect();
-    let newest_s = there.iter().filter_map(|file| modified_s(file)).max().unwrap_or(0);
-    let label = dataset.to_string();
-    let mut result =
-        outcome(|| reading::read((dataset.kind, &label), &there, (options, progress), &mut report, threads));
-    // Whatever came of it: it is neither the old data nor the new. A file that was not there may have come meanwhile.
-    if look() != stamps && (result.is_ok() || stamps.iter().flatten().count() == there.len()) {
-        let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
-        result = Err(Failure { word: CHANGED, text });
+    let (label, mut opened) = (dataset.to_string(), Vec::new());
+    let manner = Manner { options, progress, leeway, threads };
+    let result = outcome(|| reading::read((dataset.kind, &label), &there, manner, &mut report, &mut opened));
+    let were_all_there = stamps.iter().flatten().count() == there.len();
+    let mut is_other = files.len() > 1 && look() != stamps;
+    let to_open = stamps.iter_mut().zip(files).filter(|(_, file)| file.is_some());
+    for ((stamp, _), file) in to_open.zip(&opened) {
+        is_other |= stamp.replace(file.stamp) != Some(file.stamp);
     }
+    if let Leeway::Restless(_) = leeway {
+        // Whoever writes to a file that took the place of another has had time to show it.
+        thread::sleep(QUIET.saturating_sub(started.elapsed()));
+    }
+    let fates: Vec<Fate> = opened.iter().map(|file| file.fate()).collect();
+    let has_grown = fates.contains(&Fate::Longer);
+    // Whatever came of it: it is neither the old data nor the new. A file that was not there may have come meanwhile.
+    let is_changed = fates.contains(&Fate::Changed) || has_grown && result.is_err();
+    let is_other = is_other && *leeway == Leeway::Nothing && (result.is_ok() || were_all_there);
+    let result = if is_changed || is_other {
+        let text = "a file changed while it was read; write to another name and rename it when complete".to_owned();
+        Err(Failure { word: CHANGED, text })
+    } else {
+        result
+    };
+    if has_grown && result.is_ok() {
+        let so_far = "it is written to, and loaded as far as it was written when it was opened";
+        if *leeway == Leeway::Longer {
+            warn!(dataset = %dataset, "{so_far}");
+        } else {
+            debug!(dataset = %dataset, "{so_far}");
+        }
+    }
+    let newest_s = opened.iter().map(|file| file.modified_s()).max().unwrap_or(0);
     Loading { stamps, newest_s, report, result, took: started.elapsed() }
 }
 
@@ -298,7 +298,8 @@ mod tests {
                     std::fs::write(&dataset.files[1], "192.0.2.2\n").expect("a file");
                 }
             });
-            load_with(&dataset, &files, &options, &Arc::default(), 2).result
+            let task = Task::new(&dataset, files);
+            load(&task, &options, &Arc::default(), 2).result
         })
     }
 

@@ -4,6 +4,7 @@
 //! zones.rs            what is to be served: folders and specifications become (zone, type, files)
 //! loading.rs          loads them, several at a time
 //! reading.rs          reads the files of one, large ones in parts
+//! opened.rs           a file while it is read: whether it is still what it was
 //! assembly.rs         puts zones together from what is good
 //! reloader.rs         which files changed; what of them goes live
 //! report.rs           what a look at the files did
@@ -35,6 +36,7 @@ pub mod kept;
 pub mod listings;
 pub mod loading;
 pub mod memory;
+mod opened;
 pub mod printable;
 mod reading;
 pub mod refusal;

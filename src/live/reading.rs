@@ -6,20 +6,16 @@
 //! Only files are read: whoever opened a pipe or a device would wait for as long as somebody else likes, and the reloader with him.
 
 use std::{
-    fs::File,
-    io::{self, Read, Seek as _, SeekFrom},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use super::{
-    clock,
     loading::{Progress, side_by_side},
-    zones::no_file,
+    opened::{Leeway, Opened},
 };
 use crate::{
-    load::{self, LoadError, Loaded, Loader, Options, Part, Report, Source},
+    load::{LoadError, Loaded, Loader, Options, Part, Report},
     zone::dataset::Kind,
 };
 
@@ -27,30 +23,42 @@ use crate::{
 struct Piece<'a> {
     loader: Loader<'a>,
     report: Report,
-    rest: Option<(&'a Path, Part)>,
+    rest: Option<(Arc<Opened>, Part)>,
 }
 
-/// Reads the files of a dataset, with up to so many threads.
+/// What holds for all files of a dataset.
+#[derive(Clone, Copy)]
+pub(super) struct Manner<'a> {
+    pub(super) options: &'a Options,
+    pub(super) progress: &'a Arc<Progress>,
+    /// What may happen to the files.
+    pub(super) leeway: &'a Leeway,
+    /// With up to so many threads.
+    pub(super) threads: usize,
+}
+
+/// Reads the files of a dataset, and leaves those that it opened open, in their order.
 pub(super) fn read(
     (kind, label): (Kind, &str),
     files: &[PathBuf],
-    (options, progress): (&Options, &Arc<Progress>),
+    manner: Manner<'_>,
     report: &mut Report,
-    threads: usize,
+    opened: &mut Vec<Arc<Opened>>,
 ) -> Result<Loaded, LoadError> {
+    let Manner { options, .. } = manner;
     let first =
         Piece { loader: Loader::new(kind, label, options), report: Report::keeping(options.told_max), rest: None };
     let mut pieces = vec![first];
     let mut result = Ok(());
     for file in files {
-        result = begin(&mut pieces, file, options, progress, threads);
+        result = begin(&mut pieces, file, manner, opened);
         if result.is_err() {
             break;
         }
     }
     // What was begun is read even if what follows cannot be, since its faults may say why.
     let mut whole: Option<Loader<'_>> = None;
-    for (piece, finished) in finish_all(pieces, (options, progress), threads) {
+    for (piece, finished) in finish_all(pieces, manner) {
         report.absorb(piece.report);
         match &mut whole {
             Some(whole) => whole.absorb(piece.loader),
@@ -65,11 +73,11 @@ pub(super) fn read(
 /// Reads the start of a file, and adds pieces for the rest. A small one is its start.
 fn begin<'a>(
     pieces: &mut Vec<Piece<'a>>,
-    file: &'a Path,
-    options: &Options,
-    progress: &Arc<Progress>,
-    threads: usize,
+    file: &Path,
+    manner: Manner<'a>,
+    opened: &mut Vec<Arc<Opened>>,
 ) -> Result<(), LoadError> {
+    let Manner { options, progress, leeway, threads } = manner;
     let fork = |pieces: &[Piece<'a>], rest| {
         let loader = pieces.last()?.loader.fork()?;
         Some(Piece { loader, report: Report::keeping(options.told_max), rest })
@@ -78,48 +86,29 @@ fn begin<'a>(
     if pieces.last().is_some_and(|last| last.rest.is_some()) {
         pieces.extend(fork(pieces, None));
     }
+    let file = Arc::new(Opened::open(file, options, leeway)?);
+    opened.push(Arc::clone(&file));
     let is_parted = threads > 1 && pieces.last().is_some_and(|last| last.loader.can_be_parted());
-    let mut parts = if is_parted { parts(file, options, threads)? } else { Vec::new() }.into_iter();
+    let mut parts = if is_parted { file.parts(options, threads)? } else { Vec::new() }.into_iter();
     let start = parts.next().filter(|_| parts.len() > 0);
-    let source = open(file, start, options, progress)?;
     let last = pieces.last_mut().expect("one to begin with");
-    last.loader.file(source, &mut last.report)?;
+    last.loader.file(file.source(start, progress), &mut last.report)?;
     if start.is_some() {
-        last.rest = parts.next().map(|part| (file, part));
+        last.rest = parts.next().map(|part| (Arc::clone(&file), part));
         for part in parts {
-            pieces.extend(fork(pieces, Some((file, part))));
+            pieces.extend(fork(pieces, Some((Arc::clone(&file), part))));
         }
     }
     Ok(())
 }
 
-/// Where a file may be parted.
-fn parts(path: &Path, options: &Options, count: usize) -> Result<Vec<Part>, LoadError> {
-    let unreadable = |error| LoadError::Read { file: path.display().to_string(), error };
-    // What is no file has no end that is known, and cannot be opened twice.
-    if !path.is_file() {
-        return Ok(Vec::new());
-    }
-    let mut file = open_as_told(path, options)?;
-    let len = file.metadata().map_err(unreadable)?.len();
-    if options.decompress && load::is_packed(&mut file).map_err(unreadable)? {
-        return Ok(Vec::new());
-    }
-    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    load::parts(file, len, count).map_err(unreadable)
-}
-
 /// Reads what is left of all pieces, and gives them back in order.
-fn finish_all<'a>(
-    pieces: Vec<Piece<'a>>,
-    (options, progress): (&Options, &Arc<Progress>),
-    threads: usize,
-) -> Vec<(Piece<'a>, Result<(), LoadError>)> {
+fn finish_all<'a>(pieces: Vec<Piece<'a>>, manner: Manner<'_>) -> Vec<(Piece<'a>, Result<(), LoadError>)> {
     let finish = |mut piece: Piece<'a>| {
-        let result = piece.finish(options, progress);
+        let result = piece.finish(manner.progress);
         (piece, result)
     };
-    let threads = threads.min(pieces.iter().filter(|piece| piece.rest.is_some()).count());
+    let threads = manner.threads.min(pieces.iter().filter(|piece| piece.rest.is_some()).count());
     // This thread is there already.
     if threads < 2 {
         return pieces.into_iter().map(finish).collect();
@@ -129,69 +118,22 @@ fn finish_all<'a>(
 
 impl Piece<'_> {
     /// Reads what is still to be read.
-    fn finish(&mut self, options: &Options, progress: &Arc<Progress>) -> Result<(), LoadError> {
-        let Some((path, part)) = self.rest.take() else { return Ok(()) };
-        let source = open(path, Some(part), options, progress)?;
-        self.loader.part(source, part.lines_before, &mut self.report)
-    }
-}
-
-/// Opens a file, without waiting for anybody.
-///
-/// # Errors
-/// When it cannot be opened, or is none.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = match opened {
-        // Somebody who holds a lease of this file is told to let go of it: that takes a while, and has an end.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path)?,
-        opened => opened?,
-    };
-    no_file(&file.metadata()?).map_or(Ok(file), |reason| Err(io::Error::other(reason)))
-}
-
-fn open_as_told(path: &Path, options: &Options) -> Result<File, LoadError> {
-    let opened = if options.pipes { File::open(path) } else { open_file(path) };
-    opened.map_err(|error| LoadError::Open { file: path.display().to_string(), error })
-}
-
-/// Opens a file or a part of it.
-fn open(
-    path: &Path,
-    part: Option<Part>,
-    options: &Options,
-    progress: &Arc<Progress>,
-) -> Result<Source<'static>, LoadError> {
-    let name = path.display().to_string();
-    let mut file = open_as_told(path, options)?;
-    let modified_s = file.metadata().and_then(|metadata| metadata.modified()).map_or(0, clock::seconds);
-    if let Some(part) = part {
-        let moved = file.seek(SeekFrom::Start(part.start));
-        moved.map_err(|error| LoadError::Read { file: name.clone(), error })?;
-    }
-    let len = part.map_or(u64::MAX, |part| part.end - part.start);
-    let reader = CountedReader { file: file.take(len), progress: Arc::clone(progress) };
-    Ok(Source { name, modified_s, reader: Box::new(reader) })
-}
-
-/// A file that says how far it was read.
-struct CountedReader {
-    file: io::Take<File>,
-    progress: Arc<Progress>,
-}
-
-impl Read for CountedReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.progress.read_bytes.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
+    fn finish(&mut self, progress: &Arc<Progress>) -> Result<(), LoadError> {
+        let Some((file, part)) = self.rest.take() else { return Ok(()) };
+        self.loader.part(file.source(Some(part), progress), part.lines_before, &mut self.report)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        fmt::Write as _, io::Write as _, net::Ipv4Addr, os::fd::AsRawFd as _, sync::mpsc, thread, time::Duration,
+        fmt::Write as _,
+        io::{self, Write as _},
+        net::Ipv4Addr,
+        os::fd::AsRawFd as _,
+        sync::mpsc,
+        thread,
+        time::Duration,
     };
 
     use super::*;
@@ -234,7 +176,8 @@ mod tests {
     fn load(kind: Kind, files: &[PathBuf], threads: usize) -> (Vec<String>, Report, usize) {
         let options = Options { now_s: 1_800_000_000, ..Options::default() };
         let (mut report, progress) = (Report::default(), Arc::default());
-        let loaded = read((kind, "test"), files, (&options, &progress), &mut report, threads);
+        let manner = Manner { options: &options, progress: &progress, leeway: &Leeway::Nothing, threads };
+        let loaded = read((kind, "test"), files, manner, &mut report, &mut Vec::new());
         let Ok(Loaded::Data(data)) = loaded else { panic!("{loaded:?}") };
         let dataset = &data.sections[0].dataset;
         (said(dataset), report, dataset.len())
@@ -263,7 +206,8 @@ mod tests {
             thread::spawn(move || {
                 let options = Options { pipes, ..Options::default() };
                 let (mut report, progress) = (Report::default(), Arc::default());
-                let read = read((Kind::Ip4Set, "test"), &files, (&options, &progress), &mut report, 2);
+                let manner = Manner { options: &options, progress: &progress, leeway: &Leeway::Nothing, threads: 2 };
+                let read = read((Kind::Ip4Set, "test"), &files, manner, &mut report, &mut Vec::new());
                 sender.send(read.map(|_| report.lines).map_err(|error| error.to_string())).expect("somebody waits");
             });
             receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for nobody")

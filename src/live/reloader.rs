@@ -14,6 +14,7 @@
 mod keeping;
 mod listing;
 mod publishing;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,7 @@ use super::{
     clock::SetClock,
     held::{GoodVersion, Held},
     kept::Kept,
-    loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, can_be_opened, load_all, size, stamps},
+    loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size},
     memory,
     refusal::{Breach, Judged, ReloadRules, in_words},
     served::{Cell, LiveSlots, Served, free_retired},
@@ -220,7 +221,7 @@ impl Reloader {
         if is_clock_set {
             warn!("the clock was set: datasets with lifetimes, and what was refused, are loaded again");
         }
-        let stale = self.stale(at, occasion, is_clock_set);
+        let stale = self.stale(at, occasion, (is_first, is_clock_set));
         let mut report = ReloadReport::default();
         let groups = if is_first { VecDeque::from([stale]) } else { small_first(stale) };
         self.load_in_turn(groups, (accepted, has_changed), &mut report, meanwhile);
@@ -249,7 +250,7 @@ impl Reloader {
         // What is loaded here is judged by this clock. If it is right again by the next look, that one would not notice.
         self.was_set_meanwhile |= self.was_clock_set(now_s, at);
         let has_changed = self.list(&[]) && self.has_other_specs();
-        let mut stale = self.stale(at, occasion, false);
+        let mut stale = self.stale(at, occasion, (false, false));
         if !self.busy.is_empty() {
             let all = stale.len();
             stale.retain(is_small);
@@ -290,10 +291,9 @@ impl Reloader {
         report: &mut ReloadReport,
         meanwhile: &mut dyn FnMut(&mut Self),
     ) -> bool {
-        let files = |dataset: &DatasetSpec| self.files_of(dataset, self.is_accepted(dataset, accepted));
-        let to_load: Vec<_> = stale.iter().map(|dataset| (dataset.clone(), files(dataset))).collect();
+        let tasks: Vec<_> = stale.iter().map(|dataset| self.task(dataset, accepted)).collect();
         let (options, progress) = (self.settings.options.clone(), Arc::clone(&self.progress));
-        let loadings = load_all(&to_load, &options, &progress, &mut || meanwhile(self));
+        let loadings = load_all(&tasks, &options, &progress, &mut || meanwhile(self));
         for dataset in &stale {
             self.busy.remove(dataset);
         }
@@ -327,51 +327,6 @@ impl Reloader {
         self.unkept.retain(|other| !again.contains(other));
         self.unkept.extend(fresh);
         has_changed
-    }
-
-    /// The datasets that are to be loaded, each once.
-    fn stale(&mut self, at: Instant, occasion: Occasion<'_>, is_clock_set: bool) -> Vec<DatasetSpec> {
-        let now_s = self.settings.options.now_s;
-        let is_folder = matches!(self.settings.source, ZoneSource::Folder(_));
-        let (mut stale, mut known) = (Vec::new(), HashSet::new());
-        self.has_unquiet = false;
-        for ZoneSpec { zone, dataset } in self.specs.iter().filter(|spec| !self.busy.contains(&spec.dataset)) {
-            // In a folder, each file is one of its own.
-            if !is_folder && known.contains(dataset) {
-                continue;
-            }
-            let now = stamps(dataset);
-            let held = self.held.entry(dataset.clone()).or_default();
-            let (is_changed, is_missing) = (held.tried != now, held.misses_any(&now));
-            let is_accepted = matches!(occasion, Occasion::Command(accepted) if is_of(zone.as_ref(), accepted));
-            let is_stale = if is_missing && is_folder && (held.good.is_some() || held.failure.is_some()) {
-                // It was complained about when the folder was listed, and may come back any time.
-                false
-            } else if is_accepted && held.failure.is_some() {
-                true
-            } else if is_missing && held.good.is_some() && !is_changed {
-                // It was complained about likewise.
-                false
-            } else if let Some(failure) = &held.failure {
-                // What a rule refused stays refused until it changes or is accepted, the clock by which it was judged was set, or
-                // it is given what it lacks; the rest is tried again now and then, and at once where a file may be opened now.
-                let is_tried = || occasion != Occasion::Change || failure.word == MISSING && can_be_opened(dataset);
-                is_changed || is_clock_set || failure.word != REFUSED && is_tried()
-            } else {
-                let depends_on_clock = |good: &GoodVersion| {
-                    good.has_lifetimes && (is_clock_set || occasion == Occasion::Interval && good.is_to_be_swept(now_s))
-                };
-                is_changed || held.good.as_ref().is_some_and(depends_on_clock)
-            };
-            let is_quiet = matches!(occasion, Occasion::Command(_)) || held.is_quiet(&now, at);
-            if is_stale && is_changed && !is_quiet {
-                self.has_unquiet = true;
-            } else if is_stale {
-                stale.push(dataset.clone());
-                known.insert(dataset);
-            }
-        }
-        stale
     }
 
     /// Whether a dataset is of a zone whose data are accepted.
@@ -451,9 +406,11 @@ impl Reloader {
         for file in loading.lacks(dataset) {
             warn!(dataset = %dataset, "served without {}, which is gone, as was accepted", file.display());
         }
+        let took = loading.took;
         let version = GoodVersion::new(loading, now_s)?;
         let entry_count = version.entries;
         let held = self.held.entry(dataset.clone()).or_default();
+        held.settle(took);
         let before = held.good.replace(version);
         held.failure = None;
         let given_back = before.filter(|_| is_unchanged).map_or(0, |before| before.entries.saturating_sub(entry_count));
@@ -479,9 +436,9 @@ impl Reloader {
         let held = self.held.entry(dataset.clone()).or_default();
         if failure.word == CHANGED {
             // It will be quiet soon.
-            held.tried.clear();
+            held.note_changed();
             self.has_unquiet = true;
-            if held.good.is_some() {
+            if held.good.is_some() && !held.is_restless_for_long() {
                 debug!(dataset = %dataset, "{}", failure.text);
                 return false;
             }

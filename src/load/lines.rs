@@ -14,7 +14,7 @@ use flate2::bufread::GzDecoder;
 const BLOCK_LEN: usize = 256 * 1024;
 
 /// Longest line. Longer ones are cut, as rbldnsd cuts them.
-pub(super) const LINE_MAX: usize = 65_536;
+pub const LINE_MAX: usize = 65_536;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 

@@ -61,7 +61,7 @@ use self::{
 };
 pub use self::{
     cursor::time_s,
-    lines::{Lines, RawLine},
+    lines::{LINE_MAX, Lines, RawLine},
     name::{of_no_host, of_no_question},
     params::rfc3339_s,
     parts::{Part, parts},
@@ -535,7 +535,7 @@ impl<'o> Loader<'o> {
 fn cut<'a>(line: &RawLine<'a>, reading: &mut Reading<'_>) -> &'a [u8] {
     let text = line.text;
     if line.is_cut {
-        let expected = format!("a line of at most {} octets", lines::LINE_MAX).into();
+        let expected = format!("a line of at most {LINE_MAX} octets").into();
         reading.remark(text, Wrong { fault: Fault::LongLine, at: text.len(), expected });
     }
     let Some(nul) = memchr::memchr(0, text) else { return text };

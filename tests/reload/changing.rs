@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    live::{Live, PATIENCE, PROMPT, Place, host_name, hosts, kept_files},
+    live::{Live, PATIENCE, PROMPT, Place, append, await_true, host_name, hosts, kept_files},
     support::daemon::dnsbld,
 };
 
@@ -154,6 +155,61 @@ fn a_file_that_shrinks_to_the_end_of_a_line_while_it_is_read_is_read_again() {
         }
     }
     panic!("not once in {TRIES} tries did the file shrink while it was read\n{}", live.log());
+}
+
+/// Lists that somebody writes to at all times, or replaces sooner than they can be read, are loaded every few seconds all the same.
+#[test]
+fn a_file_that_is_never_quiet_goes_live() {
+    let place = Place::new();
+    let files = ["grows.example.ip4set", "moves.example.ip4set", "begins.example.ip4set"];
+    for file in files {
+        place.drop_file(file, list(2));
+    }
+    let (is_over, write_at_once) = (AtomicBool::new(false), Duration::from_millis(20));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in (0..=u16::MAX).cycle().take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                let [third, last] = number.to_be_bytes();
+                append(&place.zone(files[0]), &format!("203.0.{third}.{last}\n"));
+                append(&place.zone(files[2]), &format!("203.0.{third}.{last}\n203.1.{third}"));
+                append(&place.zone(files[2]), &format!(".{last}\n"));
+                place.drop_file(files[1], hosts(COUNT, 3 + (number % 200) as u8));
+                thread::sleep(write_at_once);
+            }
+        });
+        let _over = Over(&is_over);
+        let live = start(&place);
+        // What is read at the start is not quiet either.
+        for zone in ["grows.example", "begins.example", "moves.example"] {
+            assert!(live.ask(&host_name(0, zone)).parse::<u8>().is_ok(), "{zone}: {}", live.log());
+        }
+        let entries = |zone: &str| {
+            let line = format!("dnsbld_zone_entries{{zone=\"{zone}\",");
+            let metrics = live.metrics();
+            let line = metrics.lines().find(|own| own.starts_with(&line)).expect("a line of its own");
+            line.rsplit_once(' ').map_or("", |(_, number)| number).parse::<u32>().expect("entries")
+        };
+        let before = [entries("grows.example"), entries("begins.example")];
+        let value = live.ask(&host_name(0, "moves.example"));
+        let is_newer = || {
+            entries("grows.example") > before[0]
+                && entries("begins.example") > before[1]
+                && live.ask(&host_name(0, "moves.example")) != value
+        };
+        await_true("what is never quiet is live", is_newer, || live.log());
+        // Nothing is wrong with them, and no line is read before it is whole.
+        assert!(live.tell(&["status"]).0, "{}", live.status());
+        assert!(!live.log().contains("cut short") && !live.log().contains("bad address"), "{}", live.log());
+    });
+}
+
+/// Says that it is over when a test ends, well or not.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A first start copies each file for the next one, which takes a disk seconds where there are many.

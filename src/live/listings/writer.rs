@@ -35,7 +35,7 @@ use super::{
     trust::{Clock, Confidence},
 };
 use crate::{
-    live::{loading::Stamp, served::Cell, state::make_again},
+    live::{opened::Stamp, served::Cell, state::make_again},
     load::counted,
     wire::name::Name,
 };

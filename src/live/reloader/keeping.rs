@@ -12,10 +12,11 @@ use crate::{
         held::{GoodVersion, Held},
         kept::{Count, KeptVersion},
         loading::{
-            Failure, Files, Loading, MISSING, REFUSED, Stamp, is_gone, load_all, load_one, octets, size, stamps,
+            Failure, Files, Loading, MISSING, REFUSED, Task, is_gone, load_all, load_one, octets, size, stamps,
             wait_for,
         },
         memory,
+        opened::Stamp,
         zones::{DatasetSpec, ZoneSource},
     },
     load::counted,
@@ -57,7 +58,7 @@ impl Reloader {
         if are_at_most_those && new > 0 && (are_few || new as f64 >= entries as f64 * rules.min_share) {
             return entries;
         }
-        let loading = load_one(dataset, &kept.files, options, &self.progress);
+        let loading = load_one(&Task::new(dataset, kept.files.clone()), options, &self.progress);
         loading.result.map_or(entries, |loaded| loaded.entries())
     }
 
@@ -95,6 +96,9 @@ impl Reloader {
         let Some(dataset) = self.unkept.pop_front() else { return false };
         let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
         let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
+        if stamps(&dataset) != good.stamps {
+            return true; // what came since is loaded, and kept, when it is quiet
+        }
         // The clock may have been set since then.
         let stamps = good.stamps.clone();
         let count = Count { entries: good.entries, has_soa: good.data.has_soa(), loaded_s: good.loaded_s };
@@ -114,7 +118,7 @@ impl Reloader {
     /// Serves the last good version of a dataset that cannot be served from its files.
     pub(super) fn restore(&mut self, dataset: &DatasetSpec, or_accept: &str) -> bool {
         let Some(kept) = self.settings.kept.as_ref().and_then(|kept| kept.find(dataset)) else { return false };
-        let loading = load_one(dataset, &kept.files, &self.settings.options, &self.progress);
+        let loading = load_one(&Task::new(dataset, kept.files.clone()), &self.settings.options, &self.progress);
         if self.take_kept(dataset, loading).is_err() {
             return false;
         }
@@ -138,14 +142,14 @@ impl Reloader {
         meanwhile: &mut dyn FnMut(&mut Self),
     ) {
         let due = self.due_kept(is_clock_set);
-        self.busy.extend(due.iter().map(|(dataset, _)| dataset.clone()));
-        let is_small = |(_, files): &(DatasetSpec, Files)| octets(files.iter().flatten()) <= SMALL_MAX;
+        self.busy.extend(due.iter().map(|task| task.dataset.clone()));
+        let is_small = |task: &Task| octets(task.files.iter().flatten()) <= SMALL_MAX;
         let (small, large) = due.into_iter().partition::<Vec<_>, _>(is_small);
         for group in [small, large].into_iter().filter(|group| !group.is_empty()) {
             let (options, progress) = (self.settings.options.clone(), Arc::clone(&self.progress));
             let loadings = load_all(&group, &options, &progress, &mut || meanwhile(self));
             let mut has_changed = false;
-            for ((dataset, _), loading) in group.iter().zip(loadings) {
+            for (Task { dataset, .. }, loading) in group.iter().zip(loadings) {
                 self.busy.remove(dataset);
                 match self.take_kept(dataset, loading) {
                     Ok(()) => has_changed = true,
@@ -156,8 +160,8 @@ impl Reloader {
         }
     }
 
-    /// What is to be loaded from what is kept of it, and where that is.
-    fn due_kept(&self, is_clock_set: bool) -> Vec<(DatasetSpec, Files)> {
+    /// What is to be loaded from what is kept of it.
+    fn due_kept(&self, is_clock_set: bool) -> Vec<Task> {
         let Some(store) = &self.settings.kept else { return Vec::new() };
         // What cannot be opened costs nothing to try; the rest may be read to its end each time.
         let may_load = |good: &GoodVersion| good.kept_failure.as_ref().is_none_or(|failure| failure.word == MISSING);
@@ -167,7 +171,7 @@ impl Reloader {
             let is_replaced = || held.failure.is_some() || held.misses_any(&stamps(dataset));
             let good = held.good.as_ref().filter(|good| good.has_lifetimes && is_replaced() && is_due(good))?;
             let kept = store.find(dataset).filter(|kept| kept.is_of(&good.stamps))?;
-            Some((dataset.clone(), kept.files))
+            Some(Task::new(dataset, kept.files))
         };
         self.held.iter().filter_map(due).collect()
     }

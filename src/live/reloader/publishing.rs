@@ -12,7 +12,7 @@ use crate::{
         assembly::{GoodData, announce, apexes, assemble},
         held::Held,
         loading::{Loading, stamps},
-        report::ReloadReport,
+        report::{DatasetReport, ReloadReport},
         served::{Served, publish},
         zones::{DatasetSpec, ZoneSpec},
     },
@@ -85,7 +85,8 @@ impl Reloader {
         let snapshot = assemble(&specs, &self.good_data(), &self.live_slots);
         let mut took: HashMap<&Name, Duration> = HashMap::new();
         let mut news: HashSet<&Name> = HashSet::new();
-        for (index, read) in report.datasets.iter().enumerate() {
+        let went_live = |read: &&DatasetReport| read.failure.is_none() || read.is_restored;
+        for (index, read) in report.datasets.iter().enumerate().filter(|(_, read)| went_live(read)) {
             for apex in self.zones_of(&read.dataset) {
                 *took.entry(apex).or_default() += read.took;
                 news.extend((index >= report.told).then_some(apex));
