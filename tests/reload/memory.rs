@@ -17,8 +17,8 @@ use super::{
 const LOADED: Duration = Duration::from_secs(120);
 /// What the C library, two threads and their buffers may take beside the data while a list is loaded, whatever its size, or where
 /// lines have texts of their own, with tables of those that are known, ...
-const PEAK_KIB: u64 = 1_536;
-const PEAK_OF_TEXTS_KIB: u64 = 3_072;
+const PEAK_KIB: u64 = 2_048;
+const PEAK_OF_TEXTS_KIB: u64 = 3_584;
 /// ... and what of that may stay.
 const REST_KIB: u64 = 512;
 
