@@ -149,6 +149,29 @@ fn a_broken_lifetime_says_what_holds_instead() {
     }
 }
 
+/// Nobody misses it before the file is as old as the lifetime.
+#[test]
+fn a_test_entry_that_ends_is_told() {
+    let v4 = "127.0.0.2\n!127.0.0.1\n";
+    for (file, text, ending) in [
+        ("a.example.ip4set", format!("$LIFETIME 1h\n{v4}"), &["127.0.0.2", "::FFFF:7F00:2"][..]),
+        ("a.example.ip4set", format!("{v4}$LIFETIME 1h\n192.0.2.1\n"), &[]),
+        ("a.example.ip4set", "$LIFETIME 1h\n127.0.0.2 @ lifetime=0\n".to_owned(), &[]),
+        ("a.example.ip6trie", "::ffff:7f00:2 @ until=2100-01-01T00:00:00Z\n".to_owned(), &["::FFFF:7F00:2"]),
+        ("a.example.dnset", "$LIFETIME 1h\ntest\n".to_owned(), &["TEST"]),
+        // All of it ends with these data, and the next have a test entry as well.
+        ("a.example.ip4set", format!("$TIMESTAMP 2026:01:01 +30000d\n{v4}"), &[]),
+    ] {
+        let (code, said) = check(&[(file, &format!("{HEAD}{text}"))], &[]);
+        assert_eq!((code, said.matches(" ends by itself: ").count()), (0, ending.len()), "{text}: {said}");
+        for question in ending {
+            let words =
+                format!("zone a.example: warning: {question} ends by itself: RFC 5782 section 5 wants it listed");
+            assert!(said.contains(&words), "{text}: {said}");
+        }
+    }
+}
+
 /// Each of these is served as it stands, and does not what was meant.
 #[test]
 fn slips_that_are_served_are_told() {

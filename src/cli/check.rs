@@ -27,13 +27,13 @@ use crate::{
     load::counted,
     net,
     server::{
-        probe::{Probe, probes, without_access_lists},
+        probe::{Probe, probes, without_access_lists, without_expiry},
         progress::Bar,
     },
     zone::{
         lifetimes::Lifetimes,
         live::Live,
-        ruling::Context,
+        ruling::{Context, FOREVER_S},
         snapshot::{Snapshot, Zone},
     },
 };
@@ -261,9 +261,10 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
         report_dataset(dataset, &mut checked, out)?;
     }
     let snapshot = without_access_lists(&cell.load().snapshot);
+    let lasting = without_expiry(&snapshot);
     let now_s = clock::now_s();
     for zone in snapshot.zones() {
-        let zone = report_zone(&snapshot, zone, now_s, out)?;
+        let zone = report_zone(&snapshot, &lasting, zone, now_s, out)?;
         checked.errors += u64::from(zone.expired_s.is_some());
         checked.warnings += zone.warnings.len() as u64;
         checked.zones.push(zone);
@@ -351,7 +352,13 @@ fn report_dataset(dataset: &DatasetReport, checked: &mut Checked, out: &mut impl
 }
 
 /// Says what a zone holds, and what it keeps of the conventions.
-fn report_zone(snapshot: &Snapshot, zone: &Zone, now_s: u64, out: &mut impl Write) -> io::Result<CheckedZone> {
+fn report_zone(
+    snapshot: &Snapshot,
+    lasting: &Snapshot,
+    zone: &Zone,
+    now_s: u64,
+    out: &mut impl Write,
+) -> io::Result<CheckedZone> {
     let mut told = CheckedZone {
         zone: zone.apex.to_string(),
         entries: None,
@@ -388,7 +395,9 @@ fn report_zone(snapshot: &Snapshot, zone: &Zone, now_s: u64, out: &mut impl Writ
     if let Some(ended_s) = told.expired_s {
         writeln!(out, "zone {}: error: {}", zone.apex, show_expired(ended_s))?;
     }
-    for warning in zone_warnings(snapshot, zone, now_s) {
+    let mut warnings = zone_warnings(snapshot, zone, now_s);
+    warnings.extend(ending_test_entries(snapshot, lasting, zone, now_s));
+    for warning in warnings {
         writeln!(out, "zone {}: warning: {warning}", zone.apex)?;
         told.warnings.push(warning);
     }
@@ -427,6 +436,24 @@ fn zone_warnings(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Test entries that are listed for a while only, as they are where they stand below a `$LIFETIME`: no client misses them before
+/// the file is as old as that.
+fn ending_test_entries(snapshot: &Snapshot, lasting: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
+    let listed_at = |snapshot, now_s| {
+        let listed = probes(snapshot, Live::NONE, zone, now_s).into_iter().filter(|probe| probe.should_be_listed);
+        listed.map(|probe| (probe.question, !probe.found.is_empty()))
+    };
+    let after_all_ends = listed_at(lasting, u64::from(FOREVER_S));
+    let ending = listed_at(snapshot, now_s).zip(after_all_ends).filter(|((_, now), (_, then))| *now && !then);
+    let say = |question| {
+        format!(
+            "{question} ends by itself: RFC 5782 section 5 wants it listed at any time; write it above $LIFETIME, or with \
+             ` @ lifetime=0` at the line's end"
+        )
+    };
+    ending.map(|((question, _), _)| say(question)).collect()
 }
 
 fn is_usual(address: Ipv4Addr) -> bool {
