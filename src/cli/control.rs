@@ -130,7 +130,7 @@ impl StateArgument {
     }
 
     /// The state folder of the server that is meant.
-    fn folder(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
         let named = self.state.clone().or_else(crate::config::state_directory);
         let Some(named) = named else {
             anyhow::bail!("which server? Give its state or zones folder: --state FOLDER");

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{control::StateArgument, printable};
+use super::{backup::backup, control::StateArgument, printable};
 use crate::{
     control::{
         Answer, Request, ask_for_lines, ask_with_lines,
@@ -111,7 +111,7 @@ enum ListingsCommand {
     },
     /// Have the server copy its store, history and all, into a new file
     Backup {
-        /// The file; the server writes it
+        /// The file; the server writes it, so it is one that the server sees, as in its state folder
         file: PathBuf,
         #[command(flatten)]
         state: StateArgument,
@@ -244,11 +244,7 @@ pub(super) fn listings(arguments: &ListingsArguments) -> anyhow::Result<ExitCode
                 ask_with_lines(folder, &import, &mut file)
             })?
         }
-        Some(ListingsCommand::Backup { file, .. }) => {
-            // The server may work elsewhere.
-            let path = std::path::absolute(file)?;
-            state.request(&Request::Listings { asked: ListingsRequest::Backup { path } })?
-        }
+        Some(ListingsCommand::Backup { file, .. }) => return backup(file, state),
     };
     state.print(&answer)
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command. Called by the name `rbldnsd`, the program is rbldnsd.
 
+mod backup;
 mod check;
 mod completions;
 mod control;

@@ -3,13 +3,20 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixListener,
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     thread,
 };
 
 use dnsbld::live::listings::{Lifetime, Verdict};
 
-use super::world::{World, key, name, put, somebody};
+use super::{
+    process::told,
+    support::daemon::dnsbld,
+    world::{World, key, name, put, somebody},
+};
 
 const ZONE: &str = "virbl.tee.gr";
 const FILES: [(&str, &str); 1] = [("virbl.tee.gr.ip4set", "127.0.0.2\n")];
@@ -65,4 +72,40 @@ fn made_while_listings_are_taken() {
             assert!(restored.listings.get(&name(ZONE), &key(&text)).expect("readable").is_some());
         }
     }
+}
+
+/// As with a unit that has a /tmp of its own, or a chroot: the server does as it says, and nobody else finds the file. What sees
+/// other folders here stands in for such a server, which only root could start.
+#[test]
+fn one_that_is_not_where_it_was_asked_for_is_looked_for() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (state, outside) = (root.path().join("locked/state"), root.path().join("outside"));
+    fs::create_dir_all(&state).expect("a folder");
+    fs::create_dir(&outside).expect("a folder");
+    let door = UnixListener::bind(state.join("control")).expect("a socket");
+    let back_up = |file: PathBuf, written: Option<PathBuf>| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = door.accept().expect("a client");
+                BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
+                if let Some(written) = written {
+                    fs::write(written, "all of it").expect("written");
+                }
+                let answer = r#"{"answer":"listings","told":{"answer":"backed-up","bytes":9}}"#;
+                writeln!(stream, "{answer}").expect("answered");
+            });
+            let mut command = dnsbld();
+            command.args(["listings", "backup"]).arg(file).arg("--state").arg(&state);
+            told(command.output().expect("the program runs"))
+        })
+    };
+    let there = outside.join("copy.redb");
+    let (said, is_well) = back_up(there.clone(), Some(there.clone()));
+    assert!(is_well && said == "backed up, 0.0 MB\n", "{said}");
+    for asked in [outside.join("other.redb"), there] {
+        let (said, is_well) = back_up(asked, None);
+        assert!(!is_well && said.contains(" is not there: the server sees other folders"), "{said}");
+    }
+    let (said, is_well) = back_up("/state/copy.redb".into(), Some(state.join("copy.redb")));
+    assert!(is_well && said.contains(&format!("chroot: {}/copy.redb\n", state.display())), "{said}");
 }
