@@ -32,7 +32,7 @@ macro_rules! families {
 
 families! {
     counter REQUESTS "dnsbld_dns_requests_total" ["zone", "proto", "family", "type"]
-        "Requests received; family is 1 for IPv4 and 2 for IPv6, zone is - where no zone of ours was asked.";
+        "Requests received; family is 1 for IPv4 and 2 for IPv6, zone is - where no zone of ours was asked, or none was looked for.";
     counter RESPONSES "dnsbld_dns_responses_total" ["zone", "rcode"] "Responses by response code.";
     histogram DURATION "dnsbld_dns_request_duration_seconds" []
         "From reception to the reply's leaving, measured once a batch: each request counts with the time of its whole batch.";
@@ -44,11 +44,13 @@ families! {
         "Responses that never left: send_error (the kernel refused), hold_full (too many replies held back).";
     counter LOOKUPS "dnsbld_lookups_total" ["zone", "result"]
         "Lookups by result: listed, unlisted, empty_non_terminal, malformed, misuse (a name asked of addresses, or the reverse).";
-    gauge ENTRIES "dnsbld_zone_entries" ["zone", "dataset"] "Entries as they stand in the files.";
+    gauge ENTRIES "dnsbld_zone_entries" ["zone", "dataset"] 
+        "Entries of the files, without what was over when they were read; what ends later counts until it is swept.";
     gauge MEMORY "dnsbld_zone_memory_bytes" ["zone"]
         "Memory of a zone's datasets; one that several zones share counts in each.";
     gauge SERIAL "dnsbld_zone_serial" ["zone"] "Serial of the SOA record.";
     gauge SERVED "dnsbld_zone_served" ["zone"] "1 if the zone is loaded and has not expired, else 0 (it answers SERVFAIL).";
+    gauge RETIRED "dnsbld_zone_retired" ["zone"] "1 if the list has ended and lists nothing, else 0.";
     gauge LOADED "dnsbld_zone_loaded_timestamp_seconds" ["zone"] "When something of the zone last went live.";
     gauge LOAD_DURATION "dnsbld_zone_load_duration_seconds" ["zone"] "How long its files took to load, when they last were.";
     counter LOAD_FAILED "dnsbld_zone_load_failed_total" ["zone", "reason"] "Loads that were refused or failed.";
@@ -321,11 +323,13 @@ fn add_traffic(
 fn zones(served: &Served) -> Vec<MetricFamily> {
     let now_s = crate::live::clock::now_s();
     let (mut entries, mut memory) = (ENTRIES.samples(), MEMORY.samples());
-    let (mut serials, mut states) = (SERIAL.samples(), SERVED.samples());
+    let (mut serials, mut states, mut retired) = (SERIAL.samples(), SERVED.samples(), RETIRED.samples());
     for zone in served.snapshot.zones() {
         let name = zone.apex.to_string();
         let is_served = zone.is_served(&crate::zone::ruling::Context { now_s, keyed: false });
         states.add(&[&name], f64::from(u8::from(is_served)));
+        let has_ended = zone.content.as_ref().is_some_and(|content| content.retirement().is_some());
+        retired.add(&[&name], f64::from(u8::from(has_ended)));
         let Some(content) = &zone.content else { continue };
         let datasets = content.datasets();
         // A file may hold several datasets that are called the same; a series has one value.
@@ -341,5 +345,5 @@ fn zones(served: &Served) -> Vec<MetricFamily> {
             serials.add(&[&name], f64::from(soa.soa.serial));
         }
     }
-    vec![entries.finish(), memory.finish(), serials.finish(), states.finish()]
+    vec![entries.finish(), memory.finish(), serials.finish(), states.finish(), retired.finish()]
 }

@@ -20,7 +20,7 @@ const LABELS: [&str; 14] = [
 ];
 
 /// What dashboards and alerts rely on: families, with their labels in alphabetical order.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 24] = [
     ("dnsbld_dns_requests_total", "family proto type zone"),
     ("dnsbld_dns_responses_total", "rcode zone"),
     ("dnsbld_dns_request_duration_seconds_bucket", "le"),
@@ -31,6 +31,7 @@ const FAMILIES: [(&str, &str); 23] = [
     ("dnsbld_zone_entries", "dataset zone"),
     ("dnsbld_zone_memory_bytes", "zone"),
     ("dnsbld_zone_serial", "zone"),
+    ("dnsbld_zone_retired", "zone"),
     ("dnsbld_zone_loaded_timestamp_seconds", "zone"),
     ("dnsbld_zone_load_duration_seconds", "zone"),
     ("dnsbld_zone_load_failed_total", "reason zone"),
@@ -233,6 +234,8 @@ fn all_that_comes_is_counted_once_and_adds_up() {
 #[test]
 fn what_is_served_is_told() {
     let place = place();
+    place.drop_file("ended.example.ip4set", "127.0.0.2\n");
+    place.drop_file("ended.example.retired", "@ TXT ended\n");
     let live = Live::start(&place, &[]);
     await_true("a self-test", || live.metrics().contains("dnsbld_selftest_ok"), || live.metrics());
     let all = samples(&live);
@@ -241,6 +244,8 @@ fn what_is_served_is_told() {
         ("dnsbld_zone_entries", "names.example", 2.0),
         ("dnsbld_zone_serial", "bl.example", 7.0),
         ("dnsbld_zone_served", "guarded.example", 1.0),
+        ("dnsbld_zone_retired", "ended.example", 1.0),
+        ("dnsbld_zone_retired", "bl.example", 0.0),
         ("dnsbld_build_info", env!("CARGO_PKG_VERSION"), 1.0),
     ] {
         let found = sum(&all, family, &[labels]);
