@@ -160,6 +160,23 @@ fn what_is_refused_takes_no_room() {
     );
 }
 
+/// A script that excludes whatever it sees does not take all memory, and the brake is there all the same.
+#[test]
+fn exclusions_have_their_bound_and_the_widest_is_taken_beyond() {
+    let rules = Rules { general: Rule { max_listings: 1, ..Rule::default() }, ..Rules::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "")], rules);
+    let some = (0..100_001_u32).map(|number| exclude(&std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string()));
+    let said = world.apply(some.collect());
+    assert!(said.iter().all(|outcome| matches!(outcome, Outcome::Excluded { .. })), "{:?}", said.last());
+    let said = world.apply(vec![exclude("11.0.0.1"), list("11.0.0.2"), exclude("0.0.0.0/0"), exclude("10.0.0.1")]);
+    let Some(refusal) = said[0].refusal() else { panic!("{said:?}") };
+    assert!(refusal.to_string().starts_with(
+        "zone virbl.tee.gr has 100001 live listings and exclusions, 100000 more than max-listings, and takes no more exclusions"
+    ));
+    assert!(matches!(said[1].refusal(), Some(Refusal::Full { max: 1, .. })), "{said:?}");
+    assert!(said[2..].iter().all(|outcome| matches!(outcome, Outcome::Excluded { .. })), "{said:?}");
+}
+
 #[test]
 fn what_stays_listed_within_an_exclusion_moves_house() {
     let files = [("virbl.tee.gr.ip4set", ""), ("rhsbl.tee.gr.dnset", "test\n")];

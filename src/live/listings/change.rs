@@ -323,12 +323,25 @@ pub enum Refusal {
         max_len: usize,
     },
     /// The zone has as many live listings as it may have.
-    #[error("zone {zone} has {max} live listings, as many as it may (max-listings)")]
+    #[error("zone {zone} has {max} live listings, exclusions counted, as many as it may (max-listings)")]
     Full {
         /// The zone.
         zone: String,
         /// The limit.
         max: usize,
+    },
+    /// The zone has so many exclusions as well, beyond that limit.
+    #[error(
+        "zone {zone} has {max} live listings and exclusions, {beyond} more than max-listings, and takes no more exclusions but \
+         0.0.0.0/0 and ::/0: delist some, or exclude a wider prefix or *.name in their place"
+    )]
+    FullOfExclusions {
+        /// The zone.
+        zone: String,
+        /// The limit.
+        max: usize,
+        /// By so much it is more than that of listings.
+        beyond: usize,
     },
     /// Another change of the batch was refused, and all were to be done or none.
     #[error("another change was refused, and all were to be done or none")]

@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-/// So many exclusions have places in a zone that is full.
+/// So many exclusions have places in a zone that is full: far more than anybody writes by hand, and what a script gone mad may take
+/// of memory and disk is bounded.
 const EXCLUSIONS_BEYOND: usize = 100_000;
 
 /// What an order says of places that is not written down yet: the change that excludes them, and who asks, or none.
@@ -174,11 +175,20 @@ impl Group<'_, '_> {
     fn refuse_as_full(&self, change: &Change) -> Option<Refusal> {
         let Op::Put { verdict, .. } = &change.op else { return None };
         let (zone, max) = (&change.zone, self.rules.of(&change.zone).max_listings);
-        // Exclusions have places in a full zone as well: they are the brake when a list has gone mad.
-        let more = if *verdict == Verdict::Excluded { EXCLUSIONS_BEYOND } else { 0 };
+        // Exclusions have places in a full zone as well: they are the brake when a list has gone mad. The widest always do.
+        let (is_exclusion, is_widest) = (*verdict == Verdict::Excluded, change.key.is_all_of_a_family());
+        let beyond = if is_exclusion { EXCLUSIONS_BEYOND } else { 0 };
         let count = self.serving.len(zone) + self.added.get(zone).map_or(0, HashSet::len);
-        let is_full = count >= max.saturating_add(more) && !self.has(zone, &change.key.place());
-        is_full.then(|| Refusal::Full { zone: zone.to_string(), max })
+        let max_with = max.saturating_add(beyond);
+        if count < max_with || is_exclusion && is_widest || self.has(zone, &change.key.place()) {
+            return None;
+        }
+        let zone = zone.to_string();
+        Some(if is_exclusion {
+            Refusal::FullOfExclusions { zone, max: max_with, beyond }
+        } else {
+            Refusal::Full { zone, max }
+        })
     }
 
     /// Whether a place is taken already, by what is served or in this commit.

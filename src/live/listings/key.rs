@@ -45,6 +45,11 @@ impl Key {
         Self::Prefix(behind(&net).map_or(net, IpNet::V4))
     }
 
+    /// Whether it is every address of IPv4, or of IPv6.
+    pub(super) fn is_all_of_a_family(&self) -> bool {
+        matches!(self, Self::Prefix(net) if net.prefix_len() == 0)
+    }
+
     /// Where it is found in what is served.
     pub(super) fn place(&self) -> Place {
         match self {
