@@ -50,10 +50,10 @@ pub(super) struct ListArguments {
     /// The A record [default: the zone's own]
     #[arg(long, value_name = "ADDRESS")]
     value: Option<Ipv4Addr>,
-    /// The TXT record, with $ for the key; empty for none [default: the zone's own]
+    /// The TXT record, with $ for the key, at most 1000 octets; empty for none [default: the zone's own]
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// Why, for the history
+    /// Why, for the history, in at most 1000 octets
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(super) struct DelistArguments {
     /// its end
     #[arg(required = true)]
     keys: Vec<String>,
-    /// Why, for the history
+    /// Why, for the history, in at most 1000 octets
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]

@@ -44,7 +44,7 @@ families! {
         "Responses that never left: send_error (the kernel refused), hold_full (too many replies held back).";
     counter LOOKUPS "dnsbld_lookups_total" ["zone", "result"]
         "Lookups by result: listed, unlisted, empty_non_terminal, malformed, misuse (a name asked of addresses, or the reverse).";
-    gauge ENTRIES "dnsbld_zone_entries" ["zone", "dataset"] 
+    gauge ENTRIES "dnsbld_zone_entries" ["zone", "dataset"]
         "Entries of the files, without what was over when they were read; what ends later counts until it is swept.";
     gauge MEMORY "dnsbld_zone_memory_bytes" ["zone"]
         "Memory of a zone's datasets; one that several zones share counts in each.";

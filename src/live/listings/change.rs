@@ -73,7 +73,7 @@ pub struct Change {
     pub key: Key,
     /// What.
     pub op: Op,
-    /// Why, for the history; at most [`REASON_MAX_LEN`] octets are kept.
+    /// Why, for the history; refused beyond [`REASON_MAX_LEN`] octets.
     pub reason: Option<String>,
 }
 
