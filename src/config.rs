@@ -105,6 +105,8 @@ pub struct Config {
     pub named_zones: Vec<NamedZone>,
     /// What is odd, with its place in the file.
     pub oddities: Vec<Oddity>,
+    /// Secrets that are not here, with the keys that name them: of those that systemd hands to a running unit alone.
+    pub absent_secrets: Vec<Oddity>,
     /// Doors in the file that it shuts again. The command line may open them: what a server does is said by itself.
     pub shut_doors: Vec<Oddity>,
     /// That file, if there is one.
@@ -170,6 +172,7 @@ impl Config {
             process: Process::default(),
             named_zones: Vec::new(),
             oddities: Vec::new(),
+            absent_secrets: Vec::new(),
             shut_doors: Vec::new(),
             file: None,
         }
@@ -190,7 +193,7 @@ impl Config {
             beside = std::path::absolute(path)?.with_file_name("");
         }
         let config = spec.validate(&beside);
-        let config = config.and_then(|(mut config, odd)| {
+        let config = config.and_then(|(mut config, odd, absent)| {
             let placed =
                 |(keys, zone): (Vec<String>, Name)| NamedZone { place: place::place(path, &text, &keys), zone };
             config.named_zones = named.into_iter().map(placed).collect();
@@ -198,6 +201,7 @@ impl Config {
                 |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
             config.shut_doors = shut_doors(&config, is_stateless).into_iter().map(placed).collect();
             config.oddities = odd.into_iter().map(placed).collect();
+            config.absent_secrets = absent.into_iter().map(placed).collect();
             config.file = StartFile::new(path, &text);
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
             let Process { chroot, workdir, .. } = &config.process;
@@ -209,6 +213,14 @@ impl Config {
             Ok(config)
         });
         config.map_err(|error| mistaken(path, &text, error))
+    }
+
+    /// Whoever serves needs every secret: a door that stays shut without a word is no door.
+    ///
+    /// # Errors
+    /// Names the first that is not here.
+    pub fn demand_secrets(&self) -> anyhow::Result<()> {
+        self.absent_secrets.first().map_or(Ok(()), |Oddity { place, text }| Err(anyhow::anyhow!("{place}: {text}")))
     }
 }
 
@@ -319,8 +331,8 @@ impl Spec {
         named.into_iter().filter(|(_, zone)| *zone != "*").filter_map(read).collect()
     }
 
-    /// The configuration, and what is odd about it.
-    fn validate(self, beside: &Path) -> anyhow::Result<(Config, Odd)> {
+    /// The configuration, what is odd about it, and the secrets that are not here.
+    fn validate(self, beside: &Path) -> anyhow::Result<(Config, Odd, Odd)> {
         let mut config = Config::serving(zone_source(self.folder.as_deref(), self.zones.as_deref(), beside)?);
         config.listens_by_default = self.listen.is_none();
         set(&mut config.listen, self.listen);
@@ -355,7 +367,8 @@ impl Spec {
         let oddities = self.listings.apply(&mut config.listings).at_key("listings")?;
         let folder = |text: String| path_in(beside, not_off(&text, "folder: write false, without quotes, for none")?);
         switch(&mut config.state, self.state, folder).at_key("state")?;
-        config.doors = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
+        let (doors, absent) = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
+        config.doors = doors;
         let read = |path: Option<PathBuf>, beside: &Path, key: &str| {
             path.map(|path| path_in(beside, path)).transpose().at_key(key)
         };
@@ -363,7 +376,7 @@ impl Spec {
         let workdir = read(self.workdir, if self.chroot.is_some() { Path::new("") } else { beside }, "workdir")?;
         let (chroot, pidfile) = (read(self.chroot, beside, "chroot")?, read(self.pidfile, beside, "pidfile")?);
         config.process = Process { user: self.user, chroot, workdir, pidfile };
-        Ok((config, oddities))
+        Ok((config, oddities, absent))
     }
 }
 

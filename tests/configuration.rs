@@ -215,3 +215,42 @@ fn doors_that_are_shut_again() {
         assert!(said.contains(&format!("1 zone, 0 errors, {warnings}")), "{text}: {said}");
     }
 }
+
+/// systemd hands credentials and variables to the unit; whoever checks the file before a restart has neither.
+#[test]
+fn secrets_that_only_the_unit_has() {
+    let folder = folder();
+    let key = "[keys.fail2ban]\nsecret-file = \"/run/credentials/dnsbld-none.service/key\"\nzones = [\"*\"]\n";
+    let file = "[tokens.scanner]\nfile = \"/run/credentials/dnsbld-none.service/token\"\nzones = [\"*\"]\n";
+    let variable = "[tokens.scanner]\nvariable = \"DNSBLD_NO_SUCH_TOKEN\"\nzones = [\"*\"]\n";
+    for (text, expected) in [
+        (
+            key,
+            "dnsbld.toml:3:1: `keys.fail2ban.secret-file`: cannot read /run/credentials/dnsbld-none.service/key: No such",
+        ),
+        (
+            file,
+            "dnsbld.toml:3:1: `tokens.scanner.file`: cannot read /run/credentials/dnsbld-none.service/token: No such",
+        ),
+        (variable, "dnsbld.toml:3:1: `tokens.scanner.variable`: environment variable DNSBLD_NO_SUCH_TOKEN: "),
+    ] {
+        fs::write(folder.path().join("dnsbld.toml"), format!("folder = \"zones\"\n{text}")).expect("written");
+        let (code, said, errors) = dnsbld(folder.path(), &["check", "--config", "dnsbld.toml"]);
+        let warning = expected.replacen("`: ", "`: warning: not looked at: ", 1);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}: {said}");
+        assert!(said.contains(&warning) && said.contains("1 zone, 0 errors, 1 warning\n"), "{text}: {said}");
+        assert_eq!(dnsbld(folder.path(), &["check", "--strict", "--config", "dnsbld.toml"]).0, Some(1), "{text}");
+        assert_eq!(dnsbld(folder.path(), &["dump", "--config", "dnsbld.toml"]).0, Some(0), "it needs no secret");
+        let (code, _, errors) = dnsbld(folder.path(), &["serve", "--config", "dnsbld.toml"]);
+        assert!(code == Some(1) && errors.contains(expected), "{text}: {errors}");
+    }
+    // What is wrong beside the secret is so all the same, and any other file is to be there.
+    for (text, expected) in [
+        (key.replace("\"*\"", ""), "`keys.fail2ban.zones`: is empty"),
+        (key.replace("/run/credentials", "/run/dnsbld-none"), "`keys.fail2ban.secret-file`: cannot read"),
+    ] {
+        fs::write(folder.path().join("dnsbld.toml"), format!("folder = \"zones\"\n{text}")).expect("written");
+        let (code, _, errors) = dnsbld(folder.path(), &["check", "--config", "dnsbld.toml"]);
+        assert!(code == Some(1) && errors.contains(expected), "{text}: {errors}");
+    }
+}

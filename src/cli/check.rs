@@ -305,6 +305,11 @@ fn report_setup(
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }
+    for Oddity { place, text } in &config.absent_secrets {
+        let text = format!("not looked at: {text}; the server does not start without it");
+        writeln!(out, "{place}: warning: {text}")?;
+        checked.oddities.push(format!("{place}: {text}"));
+    }
     checked.warnings += (checked.passed_over.len() + checked.oddities.len()) as u64;
     // No warning: the configuration may be for another machine.
     for interface in config.xdp.iter().filter(|name| !net::has_interface(name)) {

@@ -67,6 +67,7 @@ fn http(text: &str) -> Result<Http, String> {
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let log = logging::start_for_server(arguments.log, "info");
     let mut config = arguments.zones.config()?;
+    config.demand_secrets()?;
     super::warn_of_oddities(&config);
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen;

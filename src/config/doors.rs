@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fmt,
+    env, fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::{path_in, place::AtKey as _};
+use super::{Odd, path_in, place::AtKey as _};
 use crate::{
     control::{
         permit::{SECRET_MIN_LEN, Scope, Tokens, read_secret, unknown_algorithm},
@@ -120,29 +120,37 @@ pub(super) fn scopes<'a>(
 }
 
 impl Doors {
-    /// What the file says, and the environment.
+    /// What the file says, and the environment; and the secrets that are not here, of those that only a unit has.
     pub(super) fn open(
         keys: BTreeMap<String, KeySpec>,
         tokens: BTreeMap<String, TokenSpec>,
         datagrams: Option<DatagramsSpec>,
         beside: &Path,
-    ) -> anyhow::Result<Self> {
-        let permits: Vec<Permit> = keys
-            .into_iter()
-            .map(|(name, spec)| spec.open(&name, beside).at_key(&name).at_key("keys"))
-            .collect::<anyhow::Result<_>>()?;
+    ) -> anyhow::Result<(Self, Odd)> {
+        let (mut doors, mut absent) = (Self::default(), Odd::new());
         // Names of keys are domain names, so case does not tell them apart, and one would have the zones of the other.
         let mut names = HashSet::new();
-        for name in permits.iter().map(|permit| &permit.key.name) {
-            let is_new = names.insert(name).then_some(());
-            is_new
-                .context("two keys have this name, in whatever case: rename one")
-                .at_key(&name.to_string())
-                .at_key("keys")?;
+        for name in keys.keys() {
+            let is_new = names.insert(Name::parse(name.as_bytes()).at_key(name).at_key("keys")?).then_some(());
+            is_new.context("two keys have this name, in whatever case: rename one").at_key(name).at_key("keys")?;
         }
-        let mut doors = Self { keys: Keys::new(permits), ..Self::default() };
+        let mut permits = Vec::new();
+        for (name, spec) in keys {
+            match spec.open(&name, beside).at_key(&name).at_key("keys")? {
+                Ok(permit) => permits.push(permit),
+                Err(why) => absent.push((["keys", &name, "secret-file"].map(str::to_owned).into(), why)),
+            }
+        }
+        doors.keys = Keys::new(permits);
         for (name, spec) in tokens {
-            let (secret, scope) = spec.open(beside).at_key(&name).at_key("tokens")?;
+            let key = if spec.file.is_some() { "file" } else { "variable" };
+            let (secret, scope) = match spec.open(beside).at_key(&name).at_key("tokens")? {
+                Ok(opened) => opened,
+                Err(why) => {
+                    absent.push((["tokens", &name, key].map(str::to_owned).into(), why));
+                    continue;
+                }
+            };
             // Which of the two is meant, and for which zones, cannot be told.
             if let Some((other, _)) = doors.tokens.holder(&secret) {
                 let text = format!("has the same token as `{other}`: give each its own");
@@ -151,7 +159,7 @@ impl Doors {
             doors.tokens.add(name.clone(), &secret, scope);
         }
         doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().at_key("datagrams")?;
-        Ok(doors)
+        Ok((doors, absent))
     }
 
     /// Whether anybody may come in by any of them.
@@ -164,19 +172,30 @@ impl Doors {
     /// # Errors
     /// When it is too easily guessed.
     pub fn heed_environment(&mut self) -> anyhow::Result<()> {
-        if let Ok(secret) = std::env::var(TOKEN_VARIABLE) {
+        if let Ok(secret) = env::var(TOKEN_VARIABLE) {
             self.tokens.add("environment".to_owned(), token(&secret).context(TOKEN_VARIABLE)?, Scope::All);
         }
         Ok(())
     }
 }
 
+/// What opens a door, or why its secret is not here: systemd hands credentials and variables to a unit alone, so that whoever
+/// checks the file for it has none of them.
+type Unless<T> = Result<T, String>;
+
 impl KeySpec {
-    fn open(self, name: &str, beside: &Path) -> anyhow::Result<Permit> {
+    fn open(self, name: &str, beside: &Path) -> anyhow::Result<Unless<Permit>> {
         let text = match (self.secret, self.secret_file) {
-            (Some(secret), None) => secret,
+            (Some(secret), None) => Ok(secret),
             (None, Some(file)) => read_file(beside, &file).at_key("secret-file")?,
             _ => anyhow::bail!("give either `secret-file` or `secret`"),
+        };
+        let given = self.algorithm.map(|text| Algorithm::named(&text).ok_or_else(|| unknown_algorithm(&text)));
+        let given = given.transpose().map_err(anyhow::Error::msg)?;
+        let scope = scope(&self.zones).at_key("zones")?;
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => return Ok(Err(why)),
         };
         let read = read_secret(&text).map_err(anyhow::Error::msg)?;
         let key_name = Name::parse(name.as_bytes())?;
@@ -186,29 +205,29 @@ impl KeySpec {
                 "the file is of key `{other}`"
             );
         }
-        let given = self.algorithm.map(|text| Algorithm::named(&text).ok_or_else(|| unknown_algorithm(&text)));
-        let given = given.transpose().map_err(anyhow::Error::msg)?;
         let algorithm = match (given, read.algorithm) {
             (Some(given), Some(read)) if given != read => anyhow::bail!("the file says algorithm {}", read.name()),
             (given, read) => given.or(read).unwrap_or(Algorithm::HmacSha256),
         };
-        Ok(Permit {
-            key: Key { name: key_name, algorithm, secret: read.octets },
-            scope: scope(&self.zones).at_key("zones")?,
-        })
+        Ok(Ok(Permit { key: Key { name: key_name, algorithm, secret: read.octets }, scope }))
     }
 }
 
 impl TokenSpec {
-    fn open(self, beside: &Path) -> anyhow::Result<(String, Scope)> {
+    fn open(self, beside: &Path) -> anyhow::Result<Unless<(String, Scope)>> {
         let text = match (self.file, self.variable) {
             (Some(file), None) => read_file(beside, &file).at_key("file")?,
-            (None, Some(variable)) => {
-                std::env::var(&variable).with_context(|| format!("environment variable {variable}"))?
-            }
+            (None, Some(variable)) => match env::var(&variable) {
+                Err(error @ env::VarError::NotPresent) => Err(format!("environment variable {variable}: {error}")),
+                text => Ok(text.with_context(|| format!("environment variable {variable}"))?),
+            },
             _ => anyhow::bail!("give either `file` or `variable`"),
         };
-        Ok((token(&text)?.to_owned(), scope(&self.zones).at_key("zones")?))
+        let scope = scope(&self.zones).at_key("zones")?;
+        Ok(match text {
+            Ok(text) => Ok((token(&text)?.to_owned(), scope)),
+            Err(why) => Err(why),
+        })
     }
 }
 
@@ -260,9 +279,19 @@ fn token(text: &str) -> anyhow::Result<&str> {
     Ok(text)
 }
 
-fn read_file(beside: &Path, file: &Path) -> anyhow::Result<String> {
+/// Where systemd puts what `LoadCredential=` and the like name, for as long as the unit runs, and for its user alone.
+const CREDENTIALS: &str = "/run/credentials";
+
+fn read_file(beside: &Path, file: &Path) -> anyhow::Result<Unless<String>> {
     let path = path_in(beside, file)?;
-    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Ok(text)),
+        Err(error) => {
+            let is_out_of_reach = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+            let why = format!("cannot read {}: {error}", path.display());
+            if path.starts_with(CREDENTIALS) && is_out_of_reach { Ok(Err(why)) } else { Err(anyhow::Error::msg(why)) }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -281,7 +310,7 @@ mod tests {
 
     fn open(text: &str, beside: &Path) -> anyhow::Result<Doors> {
         let Tables { keys, tokens, datagrams } = toml::from_str(text)?;
-        Doors::open(keys, tokens, datagrams, beside)
+        Ok(Doors::open(keys, tokens, datagrams, beside)?.0)
     }
 
     /// The sample file is the manual: what it shows of doors opens them, and it shows all that can be said.
