@@ -24,7 +24,7 @@ pub(super) struct ZonesArguments {
     /// takes them
     #[arg(value_name = "FOLDER|FILE|ZONE:TYPE:FILE", required_unless_present = "config")]
     zones: Vec<String>,
-    /// Read everything from this file (see deploy/dnsbld.toml)
+    /// Read what to serve and how from this file (see deploy/dnsbld.toml); an option beside it counts instead of what it says
     #[arg(long, value_name = "FILE", conflicts_with = "zones")]
     config: Option<PathBuf>,
     /// Take prefixes whose address has bits beyond their length, such as 192.0.2.1/24

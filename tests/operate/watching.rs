@@ -118,8 +118,8 @@ fn what_is_passed_over_and_which_interfaces_are_not_used() {
     let (_, said) = live.tell(&["status"]);
     assert!(!said.contains("not served"), "{said}");
     for (numbers, more, logged) in [
-        (0..21, "1 more file is not served (--json", "16 more files are not served: `dnsbld status` shows them"),
-        (21..27, "7 more files are not served (--json", "1 more file is not served: `dnsbld status` shows it"),
+        (0..21, "1 more file is not served (--json", "16 more files are not served: `dnsbld status --json` names them"),
+        (21..27, "7 more files are not served (--json", "1 more file is not served: `dnsbld status --json` names it"),
     ] {
         for number in numbers {
             fs::write(place.zone(&format!("note-{number}.txt")), "").expect("written");

@@ -147,8 +147,8 @@ impl Reloader {
         }
         match news.len().saturating_sub(MENTIONED) {
             0 => {}
-            1 => warn!("1 more file is not served: `dnsbld status` shows it"),
-            more => warn!("{more} more files are not served: `dnsbld status` shows them"),
+            1 => warn!("1 more file is not served: `dnsbld status --json` names it"),
+            more => warn!("{more} more files are not served: `dnsbld status --json` names them"),
         }
     }
 
