@@ -51,6 +51,23 @@ impl Root {
     }
 }
 
+/// The files that pages below a folder lead to, but for those elsewhere.
+fn links(folder: &Path) -> Vec<PathBuf> {
+    let mut links = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        if path.is_dir() {
+            links.extend(self::links(&path));
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            let text = fs::read_to_string(&path).expect("a page");
+            let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+            let inside = targets.filter(|target| !target.is_empty() && !target.contains("://"));
+            links.extend(inside.map(|target| folder.join(target)));
+        }
+    }
+    links
+}
+
 #[test]
 fn it_is_installed_upgraded_removed_and_purged() {
     let (packages, root) = (tempfile::tempdir().expect("a folder"), Root::new());
@@ -80,6 +97,9 @@ fn it_is_installed_upgraded_removed_and_purged() {
     for page in ["usr/share/man/man1/dnsbld-list.1.gz", "usr/share/bash-completion/completions/dnsbld"] {
         assert!(fs::metadata(root.at(page)).is_ok_and(|metadata| metadata.len() > 500), "{page}");
     }
+
+    let dead: Vec<_> = links(&root.at("usr/share/doc/dnsbld")).into_iter().filter(|link| !link.exists()).collect();
+    assert!(dead.is_empty(), "{dead:?}");
 
     // An upgrade keeps what the operator has; so does a removal; with all its settings goes what is the package's own.
     fs::write(&config, format!("{text}\nworkers = 1\n")).expect("written");
