@@ -19,7 +19,7 @@
 //! | [`control`] | the ways to ask and to change a running server: a Unix socket, HTTP, DNS UPDATE, datagrams | answer, load, net, live |
 //! | [`config`] | what the server is told, validated | control, live, load, answer, net |
 //! | [`server`] | sockets, workers, reloader and signals tied together | all above |
-//! | [`cli`] | one file a command | all above |
+//! | [`cli`] | the commands, those that are alike in one file | all above |
 //!
 //! Arrows point down only, and a test holds them. `wire`, `zone`, `answer` and `load` have no unsafe code, open no socket or
 //! file, read no clock and start no thread.

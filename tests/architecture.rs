@@ -165,6 +165,72 @@ fn the_tour_names_every_module() {
     }
 }
 
+/// The lines of a module's head that are rows of a table or of a block, where files are told with what is in them.
+fn rows(text: &str) -> String {
+    let mut is_block = false;
+    let head = text.lines().map_while(|line| line.strip_prefix("//!"));
+    let is_row = |line: &&str| {
+        is_block ^= line.trim_start().starts_with("```");
+        is_block || line.starts_with(" |")
+    };
+    head.filter(is_row).collect::<Vec<_>>().join("\n")
+}
+
+/// Files with the names of Rust's.
+fn named_files(rows: &str) -> BTreeSet<&str> {
+    let words = rows.split(|letter: char| !"._/".contains(letter) && !letter.is_ascii_alphanumeric());
+    words.filter(|word| word.ends_with(".rs")).collect()
+}
+
+/// A head that tells the files of its folder tells all of them: whoever looks for a thing there looks no further.
+#[test]
+fn tables_of_files_are_whole() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (_, path) in sources() {
+        let is_mod = path.ends_with("mod.rs");
+        let folder = if is_mod { path.with_file_name("") } else { path.with_extension("") };
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let text = fs::read_to_string(&path).expect("a source");
+        let rows = rows(&text);
+        let told = named_files(&rows);
+        let names = entries.map(|entry| entry.expect("the sources").file_name().to_string_lossy().into_owned());
+        let there: BTreeSet<String> =
+            names.filter(|name| name.ends_with(".rs") && name != "mod.rs" && name != "tests.rs").collect();
+        // Words on an example or on one file are no table of all.
+        if told.iter().filter(|name| there.contains(**name)).count() < 2 {
+            continue;
+        }
+        count += 1;
+        let missing =
+            there.iter().filter(|name| !told.contains(&***name)).map(|name| format!("does not tell of {name}"));
+        let gone = told
+            .iter()
+            .filter(|name| !folder.join(name).exists())
+            .map(|name| format!("tells of {name}, which is gone"));
+        wrong.extend(missing.chain(gone).map(|what| format!("{}: the head {what}", path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count >= 5, "{count} tables are found");
+}
+
+/// Whoever adds a kind of test says what it proves.
+#[test]
+fn every_test_has_its_row() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let page = fs::read_to_string(tests.join("README.md")).expect("a page");
+    let rows: String = page.lines().filter(|line| line.starts_with('|')).collect();
+    for entry in fs::read_dir(&tests).expect("the tests") {
+        let path = entry.expect("a test").path();
+        let name = path.file_name().expect("a name").to_string_lossy();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            assert!(rows.contains(&format!("`{name}`")), "tests/README.md has no row for {name}");
+        } else if path.join("main.rs").exists() {
+            assert!(rows.contains(&format!("`{name}/`")), "tests/README.md has no row for {name}/");
+        }
+    }
+}
+
 #[test]
 fn groups_are_read() {
     let code = "use crate::{a::{b, c}, d, e::f};\nuse crate::g::h; let x = crate::i::j();";

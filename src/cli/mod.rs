@@ -1,4 +1,4 @@
-//! The command line: one file a command. Called by the name `rbldnsd`, the program is rbldnsd.
+//! The command line: a file for each command, or for several that are alike. Called by the name `rbldnsd`, the program is rbldnsd.
 
 mod backup;
 mod check;

@@ -12,6 +12,7 @@
 //!
 //! ```text
 //! listings.rs    lists, delists, and tells of listings over the control socket
+//! typed.rs       keys, times and lines as operators type them
 //! lines.rs       many lines behind a request
 //! unmet.rs       why one is not met
 //! client.rs      who asks
@@ -28,6 +29,7 @@
 //! tsig.rs        who signed one (RFC 8945)
 //! rspamd.rs      datagrams
 //! users.rs       names of those who send
+//! sparing.rs     what others can cause, said now and then
 //! claim.rs       the paths of sockets, and what may be removed there
 //! ```
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! message -> read     what it says, and whether it says it well (this file)
-//!         -> plan     what that means for the listings, given what is listed now (plan.rs)
-//!         -> desk     who may; done when durable; the reply, signed (desk.rs)
+//!         -> plan     what that means for the listings, given what is listed now (plan.rs); owner.rs, what a name lists
+//!         -> desk     who may; done when durable; the reply, signed (desk.rs); not twice (recent.rs)
 //! ```
 //!
 //! An added A record is a listing with that return code, an added TXT record one with that text (`$` stands for the key, as in

@@ -10,6 +10,7 @@
 //! rules.rs    what may be listed, and for how long
 //! writer.rs   the thread that changes anything; decide.rs, what becomes of each change
 //! store.rs    tables on the disk; codec.rs, what stands in them; file.rs, the file they are in
+//! history.rs  what happened to each key, and how often it was listed
 //! serving.rs  from there to what workers read
 //! counts.rs   what became of changes, counted
 //! trust.rs    the time, and how far it is trusted

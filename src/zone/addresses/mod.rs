@@ -23,7 +23,8 @@
 //! | file | |
 //! |---|---|
 //! | `layers.rs` with `v6.rs` | hosts and segments, and what is asked of them |
-//! | `sorted.rs` | their keys |
+//! | `sorted.rs` with `starts.rs` | their keys; where pieces of the address space begin |
+//! | `key.rs` | what a key is: 32, 64 or 128 bits |
 //! | `column.rs` with `annotations.rs` | what is said of each, until when |
 //! | `nesting.rs` with `nested_runs.rs`, `blocks.rs` | what is behind a segment; which stretches are over |
 //! | `which.rs`, `marks.rs`, `sparse.rs`, `bit_numbers.rs` | some positions among many, numbers of a few bits |
