@@ -176,10 +176,14 @@ fn rows(text: &str) -> String {
     head.filter(is_row).collect::<Vec<_>>().join("\n")
 }
 
+fn is_rust(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "rs")
+}
+
 /// Files with the names of Rust's.
 fn named_files(rows: &str) -> BTreeSet<&str> {
     let words = rows.split(|letter: char| !"._/".contains(letter) && !letter.is_ascii_alphanumeric());
-    words.filter(|word| word.ends_with(".rs")).collect()
+    words.filter(|word| is_rust(word)).collect()
 }
 
 /// A head that tells the files of its folder tells all of them: whoever looks for a thing there looks no further.
@@ -196,7 +200,7 @@ fn tables_of_files_are_whole() {
         let told = named_files(&rows);
         let names = entries.map(|entry| entry.expect("the sources").file_name().to_string_lossy().into_owned());
         let there: BTreeSet<String> =
-            names.filter(|name| name.ends_with(".rs") && name != "mod.rs" && name != "tests.rs").collect();
+            names.filter(|name| is_rust(name) && name != "mod.rs" && name != "tests.rs").collect();
         // Words on an example or on one file are no table of all.
         if told.iter().filter(|name| there.contains(**name)).count() < 2 {
             continue;

@@ -445,20 +445,17 @@ fn zone_warnings(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
 
 /// Test entries that are listed for a while only, as they are where they stand below a `$LIFETIME`: no client misses them before
 /// the file is as old as that.
-fn ending_test_entries(snapshot: &Snapshot, lasting: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
+fn ending_test_entries(snapshot: &Snapshot, lasting: &Snapshot, zone: &Zone, now_s: u64) -> Option<String> {
     let listed_at = |snapshot, now_s| {
         let listed = probes(snapshot, Live::NONE, zone, now_s).into_iter().filter(|probe| probe.should_be_listed);
         listed.map(|probe| (probe.question, !probe.found.is_empty()))
     };
     let after_all_ends = listed_at(lasting, u64::from(FOREVER_S));
     let ending = listed_at(snapshot, now_s).zip(after_all_ends).filter(|((_, now), (_, then))| *now && !then);
-    let say = |question| {
-        format!(
-            "{question} ends by itself: RFC 5782 section 5 wants it listed at any time; write it above $LIFETIME, or with \
-             ` @ lifetime=0` at the line's end"
-        )
-    };
-    ending.map(|((question, _), _)| say(question)).collect()
+    let ending = ending.map(|((question, _), _)| question).collect::<Vec<_>>().join(", ");
+    let what = "ends by itself: RFC 5782 section 5 wants the test entry listed at any time";
+    let remedy = "write it above $LIFETIME, or with ` @ lifetime=0` at the line's end";
+    (!ending.is_empty()).then(|| format!("{ending} {what}; {remedy}"))
 }
 
 fn is_usual(address: Ipv4Addr) -> bool {

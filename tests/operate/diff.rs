@@ -236,7 +236,7 @@ fn a_comparison_that_takes_long_does_not_hold_the_end() {
 #[test]
 fn check_tells_machines_what_it_tells_people() {
     let place = Place::new();
-    place.drop_file("bl.example.ip4set", "$NS 60 ns.example\n192.0.2.1\n192.0.2.300\n127.0.0.2 @ until=4102444800\n");
+    place.drop_file("bl.example.ip4set", "$NS 60 ns.example\n192.0.2.1 @ until=4102444800\n192.0.2.300\n127.0.0.2\n");
     let zones = place.zones().display().to_string();
     let (said, _, code) = dnsbld(&["check", &zones, "--json", "--against", &zones]);
     let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
