@@ -230,7 +230,7 @@ fn load(task: &Task, options: &Options, progress: &Arc<Progress>, threads: usize
     for ((stamp, _), file) in to_open.zip(&opened) {
         is_other |= stamp.replace(file.stamp) != Some(file.stamp);
     }
-    if let Leeway::Restless(_) = leeway {
+    if leeway.is_restless() {
         // Whoever writes to a file that took the place of another has had time to show it.
         thread::sleep(QUIET.saturating_sub(started.elapsed()));
     }

@@ -72,6 +72,11 @@ pub(super) enum Leeway {
 }
 
 impl Leeway {
+    /// Whether they have not been quiet for long.
+    pub(super) fn is_restless(&self) -> bool {
+        matches!(self, Self::Restless(_))
+    }
+
     fn may_grow(&self, stamp: &Stamp) -> bool {
         match self {
             Self::Nothing => false,

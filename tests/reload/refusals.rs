@@ -50,6 +50,26 @@ fn zone(rule: &Broken) -> String {
     format!("{}.example", rule.reason.replace('_', "-"))
 }
 
+/// The last line of a zone in the log is what is served of it.
+#[test]
+fn what_is_refused_is_not_told_of_as_what_went_live() {
+    let place = Place::new();
+    let files = ["one.example.ip4set", "two.example.ip4set"];
+    files.iter().for_each(|file| place.drop_file(file, "127.0.0.2\n"));
+    let live = Live::start(&place, &["--check", "1d"]);
+    for (file, text) in files.iter().zip(["127.0.0.2\n127.0.0", "127.0.0.2 :3:\n"]) {
+        fs::write(place.at(file), text).expect("written");
+    }
+    // Both are seen at one look.
+    for file in files {
+        fs::rename(place.at(file), place.zone(file)).expect("renamed");
+    }
+    live.await_answer("2.0.0.127.two.example", "3", PROMPT);
+    await_true("it is refused", || live.log().contains("ends in the middle of a line"), || live.log());
+    let told = |zone: &str| live.log().matches(&format!("INFO zone {zone}: ")).count();
+    assert_eq!((told("one.example"), told("two.example")), (1, 2), "{}", live.log());
+}
+
 #[test]
 fn each_rule_refuses_and_can_be_overruled() {
     let place = Place::new();

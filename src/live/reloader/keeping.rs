@@ -94,10 +94,11 @@ impl Reloader {
     /// others are left for the next time; `meanwhile` is called every now and then while a large one is copied.
     pub fn keep_next(&mut self, meanwhile: &mut dyn FnMut(&mut Self)) -> bool {
         let Some(dataset) = self.unkept.pop_front() else { return false };
-        let good = self.held.get(&dataset).and_then(|held| held.good.as_ref());
-        let (Some(kept), Some(good)) = (self.settings.kept.clone(), good) else { return true };
-        if stamps(&dataset) != good.stamps {
-            return true; // what came since is loaded, and kept, when it is quiet
+        let Some(held) = self.held.get(&dataset) else { return true };
+        let (Some(kept), Some(good)) = (self.settings.kept.clone(), held.good.as_ref()) else { return true };
+        // What is never quiet is not copied every time: once it is quiet, it is loaded and kept.
+        if held.leeway.is_restless() && stamps(&dataset) != good.stamps {
+            return true;
         }
         // The clock may have been set since then.
         let stamps = good.stamps.clone();

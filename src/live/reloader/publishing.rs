@@ -12,14 +12,17 @@ use crate::{
         assembly::{GoodData, announce, apexes, assemble},
         held::Held,
         loading::{Loading, stamps},
-        report::{DatasetReport, ReloadReport},
+        report::ReloadReport,
         served::{Served, publish},
         zones::{DatasetSpec, ZoneSpec},
     },
     load::Loaded,
     metrics::ZoneCounters,
     wire::name::Name,
-    zone::{dataset::Entries, snapshot::Snapshot},
+    zone::{
+        dataset::Entries,
+        snapshot::{Snapshot, Zone},
+    },
 };
 
 impl Reloader {
@@ -84,17 +87,22 @@ impl Reloader {
         let specs = self.ripe_specs();
         let snapshot = assemble(&specs, &self.good_data(), &self.live_slots);
         let mut took: HashMap<&Name, Duration> = HashMap::new();
-        let mut news: HashSet<&Name> = HashSet::new();
-        let went_live = |read: &&DatasetReport| read.failure.is_none() || read.is_restored;
-        for (index, read) in report.datasets.iter().enumerate().filter(|(_, read)| went_live(read)) {
+        let (mut tried, mut news): (HashSet<&Name>, HashSet<&Name>) = Default::default();
+        for (index, read) in report.datasets.iter().enumerate() {
+            let went_live = read.failure.is_none() || read.is_restored;
             for apex in self.zones_of(&read.dataset) {
-                *took.entry(apex).or_default() += read.took;
-                news.extend((index >= report.told).then_some(apex));
+                tried.extend((index >= report.told).then_some(apex));
+                if went_live {
+                    *took.entry(apex).or_default() += read.took;
+                    news.extend((index >= report.told).then_some(apex));
+                }
             }
         }
         report.told = report.datasets.len();
-        for zone in snapshot.zones().iter().filter(|zone| news.contains(&zone.apex)) {
-            announce(zone, took[&zone.apex]);
+        // What did not go live is no news of a zone that is served.
+        let is_news = |zone: &Zone| if zone.content.is_some() { &news } else { &tried }.contains(&zone.apex);
+        for zone in snapshot.zones().iter().filter(|zone| is_news(zone)) {
+            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
         }
         self.status.serves(&specs);
         self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
