@@ -176,7 +176,8 @@ fn the_samples_lifetime_leaves_its_test_entries() {
     let sample = include_str!("../zones/virbl.tee.gr.ip4set");
     let text = sample.replace("\n#   $LIFETIME 1h\n", "\n$LIFETIME 1h\n");
     assert_ne!(text, sample);
-    let (code, said) = check(&[("virbl.tee.gr.ip4set", &text)], &["--strict"]);
+    let servers = ("virbl.tee.gr.generic", include_str!("../zones/virbl.tee.gr.generic"));
+    let (code, said) = check(&[("virbl.tee.gr.ip4set", &text), servers], &["--strict"]);
     assert!(code == 0 && said.contains(" end by themselves, the next at "), "{said}");
 }
 
@@ -297,4 +298,35 @@ fn access_lists_are_left_aside() {
 fn zones_without_their_own_records_are_pointed_out() {
     let (_, said) = check(&[("a.example.ip4set", "127.0.0.2\n")], &[]);
     assert!(said.contains("no $SOA") && said.contains("no $NS"), "{said}");
+}
+
+/// Whoever follows the delegation asks the zone itself for such an address.
+#[test]
+fn a_name_server_of_ours_without_an_address_is_pointed_out() {
+    let head =
+        "$SOA 1h ns1.d.example host.d.example 0 1h 1h 1d 5m\n$NS 1h ns1.d.example NS2.D.example ns.example.org\n";
+    let list = format!("{head}127.0.0.2\n");
+    let warning = |server: &str| format!("zone d.example: warning: its name server {server} has no address");
+    let list = ("d.example.ip4set", &*list);
+    let (code, said) = check(&[list], &["--strict"]);
+    assert!(
+        code == 1 && said.contains(&warning("ns1.d.example")) && said.contains(&warning("NS2.D.example")),
+        "{said}"
+    );
+    assert!(!said.contains(&warning("ns.example.org")), "{said}");
+    // One of each family, and a listed name, as rbldnsd has them.
+    let records = ("d.example.generic", "ns1 AAAA 2001:db8::53\n");
+    let names = ("d.example.dnset", "ns2 :192.0.2.53:\ntest\n");
+    let (code, said) = check(&[list, records, names], &["--strict"]);
+    assert_eq!(code, 0, "{said}");
+    // The zone that holds it is ours, whichever it is.
+    let (_, said) = check(&[list, records, names, ("example.org.generic", "www A 192.0.2.80\n")], &[]);
+    assert!(said.contains(&warning("ns.example.org")), "{said}");
+    // What a list that has ended keeps of its other files counts, and it needs no other if it tells them itself.
+    let servers = ("d.example.generic", "ns1 A 192.0.2.53\nns2 A 192.0.2.54\n");
+    let (code, said) = check(&[list, servers, ("d.example.retired", "")], &["--strict"]);
+    assert!(code == 0 && said.contains("zone d.example: 2 entries in 2 datasets"), "{said}");
+    let alone = format!("{head}ns1 A 192.0.2.53\n");
+    let (_, said) = check(&[("d.example.retired", &*alone)], &[]);
+    assert!(!said.contains(&warning("ns1.d.example")) && said.contains(&warning("NS2.D.example")), "{said}");
 }

@@ -419,6 +419,12 @@ fn zone_warnings(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
     if zone.content.as_ref().is_some_and(|content| content.servers.is_none()) {
         warn("no $NS: resolvers that check a delegation find nothing");
     }
+    for server in snapshot.servers_without_address(zone) {
+        warn(&format!(
+            "its name server {server} has no address: resolvers ask here for it, and lose the zone; give it an A or AAAA record, as \
+             a file of type generic has them"
+        ));
+    }
     if zone.expired_s(&Context { now_s, keyed: false }).is_some() {
         return warnings; // it answers nothing that could be wrong
     }

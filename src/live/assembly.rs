@@ -10,16 +10,17 @@ use std::{
 use tracing::{error, info};
 
 use super::{
+    retirement::kept_addresses,
     served::LiveSlots,
     zones::{DatasetSpec, ZoneSpec},
 };
 use crate::{
-    load::{Loaded, counted},
+    load::{Loaded, ZoneData, counted},
     wire::name::Name,
     zone::{
         access::{AccessList, KeyList},
         apex::{ZoneServers, ZoneSoa},
-        dataset::Kind,
+        dataset::{Dataset, Kind},
         snapshot::{Content, Snapshot, Zone},
     },
 };
@@ -95,10 +96,20 @@ fn zone(
     let soa = heads().find_map(|data| data.soa.clone()).map(|soa| ZoneSoa::new(soa, apex, newest_s));
     let servers = heads().find_map(|data| data.servers.as_ref()).map(|servers| ZoneServers::new(servers, apex));
     let expires_s = parts.iter().filter_map(|data| data.expires_s).min().filter(|_| !is_retired);
-    let specifications =
-        parts.iter().map(|data| data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset)));
-    zone.content = Some(Content::new(soa, servers, expires_s, specifications));
+    let kept = servers.as_ref().filter(|_| is_retired).and_then(|servers| {
+        let [own, others] =
+            [&parts, &others].map(|all| Content::new(None, None, None, all.iter().map(|data| places(data))));
+        kept_addresses(servers, apex, &own, &others)
+    });
+    let (root, parts) = ([Name::root()], parts.iter().map(|data| places(data).collect()));
+    let kept = kept.iter().map(|dataset| vec![(&root[..], dataset)]);
+    zone.content = Some(Content::new(soa, servers, expires_s, parts.chain(kept).collect::<Vec<Vec<_>>>()));
     zone
+}
+
+/// The datasets of some files, each with the subzones that it is for.
+fn places(data: &ZoneData) -> impl Iterator<Item = (&[Name], &Arc<Dataset>)> {
+    data.sections.iter().map(|section| (section.subzones.as_slice(), &section.dataset))
 }
 
 /// The addresses of the name servers of zones, as far as their names are in zones of ours.
@@ -115,7 +126,7 @@ pub(super) fn server_addresses<'a>(snapshot: &Snapshot, zones: impl Iterator<Ite
 const LABELS_MAX: usize = 50;
 
 /// Says in one line what a zone consists of now that something of it was loaded.
-pub(super) fn announce(zone: &Zone, took: Duration) {
+pub(super) fn announce(snapshot: &Snapshot, zone: &Zone, took: Duration) {
     let Some(content) = &zone.content else {
         error!(zone = %zone.apex, "not all of its datasets are loaded, zone will not be serviced: it answers SERVFAIL");
         return;
@@ -129,8 +140,11 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
     let bytes: usize = datasets.iter().map(|dataset| dataset.memory_bytes()).sum();
     let soa = if content.soa.is_some() { "" } else { "; no $SOA: negative answers cannot be cached" };
     let retired = if content.retirement().is_some() { "; retired, it lists nothing" } else { "" };
+    let lost =
+        snapshot.servers_without_address(zone).map(|server| format!("; its name server {server} has no address here"));
+    let lost: String = lost.collect();
     info!(
-        "zone {}: {} in {}, {:.1} MB, {:.2} s{soa}{retired}",
+        "zone {}: {} in {}, {:.1} MB, {:.2} s{soa}{lost}{retired}",
         zone.apex,
         counted(entries, "entry", "entries"),
         labels,
@@ -142,7 +156,6 @@ pub(super) fn announce(zone: &Zone, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::ZoneData;
 
     /// Where each zone is compared with each other, so many take minutes.
     #[test]

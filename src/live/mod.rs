@@ -6,6 +6,7 @@
 //! reading.rs          reads the files of one, large ones in parts
 //! opened.rs           a file while it is read: whether it is still what it was
 //! assembly.rs         puts zones together from what is good
+//! retirement.rs       what a list that has ended keeps of its other files
 //! reloader.rs         which files changed; what of them goes live
 //! report.rs           what a look at the files did
 //! held.rs             what is known of one dataset: whether it is quiet, good, over
@@ -42,6 +43,7 @@ mod reading;
 pub mod refusal;
 pub mod reloader;
 pub mod report;
+mod retirement;
 pub mod served;
 pub mod start_file;
 pub mod state;

@@ -3,9 +3,9 @@
 //! A zone has a handful of them, so a hash table of whole names will do. Ancestors of names that have records are in the
 //! table too, without any: that is what an empty non-terminal is (RFC 9499 section 7).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
-use crate::wire::name::RelativeName;
+use crate::wire::{name::RelativeName, rr};
 
 /// So many records of one name count. A reply by UDP has room for 72 addresses, and one by TCP for four times as many as these;
 /// but each query about the name goes over all of them, and so does each line that adds one.
@@ -20,6 +20,25 @@ pub struct Record {
     pub ttl_s: u32,
     /// Its RDATA.
     pub data: Box<[u8]>,
+}
+
+impl Record {
+    /// The record of an address.
+    pub fn of_address(address: IpAddr, ttl_s: u32) -> Self {
+        match address {
+            IpAddr::V4(address) => Self { kind: rr::A, ttl_s, data: address.octets().into() },
+            IpAddr::V6(address) => Self { kind: rr::AAAA, ttl_s, data: address.octets().into() },
+        }
+    }
+
+    /// The address that it is about, if it is an A or AAAA record.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.kind {
+            rr::A => <[u8; 4]>::try_from(&*self.data).ok().map(IpAddr::from),
+            rr::AAAA => <[u8; 16]>::try_from(&*self.data).ok().map(IpAddr::from),
+            _ => None,
+        }
+    }
 }
 
 /// The records of one dataset by relative name, the root octet left out.

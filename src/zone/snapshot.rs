@@ -1,8 +1,11 @@
 //! Everything served at one moment, and the way from a name to its zone.
 
+mod servers;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, HashSet},
-    net::IpAddr,
     num::NonZeroU32,
     sync::Arc,
 };
@@ -12,15 +15,11 @@ use super::{
     apex::{ZoneServers, ZoneSoa},
     catalog::Catalog,
     dataset::{Dataset, Entries, Kind, Shape},
-    records::Record,
     ruling::{Context, FOREVER_S},
     subject::Subject,
     usual::UsualZone,
 };
-use crate::wire::{
-    name::{Name, QueryName, RelativeName},
-    rr,
-};
+use crate::wire::name::{Name, QueryName, RelativeName};
 
 /// A zone, or as much of it as there is.
 #[derive(Clone, Debug)]
@@ -454,72 +453,6 @@ impl Snapshot {
         name.read(owner.below(apex).ok()?.as_wire())?;
         self.find(&name).map(|(place, _)| &self.zones[place])
     }
-
-    /// Fills in the addresses of name servers whose names are in zones of ours, from the records and the listed names there.
-    fn find_server_addresses(&mut self) {
-        let contents = self.zones.iter().filter_map(|zone| zone.content.as_ref());
-        let servers = contents.filter_map(|content| content.servers.as_ref()).flat_map(|servers| &servers.servers);
-        let found: Vec<Vec<_>> = servers.map(|(server, _)| self.server_addresses_of(server.name())).collect();
-        let contents = self.zones.iter_mut().filter_map(|zone| zone.content.as_mut());
-        let servers = contents.filter_map(|content| content.servers.as_mut()).flat_map(|servers| &mut servers.servers);
-        servers.zip(found).for_each(|((_, addresses), found)| *addresses = found);
-    }
-
-    /// The addresses of a name in the zones, by its A and AAAA records. That of a listed name may be a return code.
-    pub fn addresses_of(&self, name: &Name) -> Vec<IpAddr> {
-        let mut addresses = Vec::new();
-        self.for_each_dataset_of(name, |dataset, name| {
-            if let Entries::Records(records) = &dataset.entries {
-                addresses.extend(records.at(name).unwrap_or_default().iter().filter_map(address));
-            }
-        });
-        addresses
-    }
-
-    /// The addresses that a name server has in the zones, with their TTL: those of IPv4, then those of IPv6 (RFC 3596 section 3).
-    /// If it is a listed name, its A record is that of the listing. They are found once for all answers, so a name says nothing here
-    /// that does not hold for ever and for everyone.
-    fn server_addresses_of(&self, server: &Name) -> Vec<(IpAddr, u32)> {
-        let mut addresses: Vec<(IpAddr, u32)> = Vec::new();
-        self.for_each_dataset_of(server, |dataset, name| match &dataset.entries {
-            Entries::Records(records) => {
-                let records = records.at(name).unwrap_or_default();
-                addresses.extend(records.iter().filter_map(|record| Some((address(record)?, record.ttl_s))));
-            }
-            Entries::Names(names) => {
-                let values = names.lasting_values(name).into_iter();
-                addresses.extend(values.map(|value| (dataset.values.address(value).into(), dataset.ttl_s)));
-            }
-            Entries::Addresses(_) => {}
-        });
-        addresses.sort_by_key(|(address, _)| address.is_ipv6());
-        // RFC 2181 section 5: those of a type are one RRset, of one TTL and without duplicates.
-        for rrset in addresses.chunk_by_mut(|(one, _), (next, _)| one.is_ipv4() == next.is_ipv4()) {
-            let least_ttl_s = rrset.iter().map(|(_, ttl_s)| *ttl_s).min().unwrap_or_default();
-            for (_, ttl_s) in rrset {
-                *ttl_s = least_ttl_s;
-            }
-        }
-        let mut seen = Vec::new();
-        addresses.retain(|(address, _)| {
-            let is_new = !seen.contains(address);
-            seen.push(*address);
-            is_new
-        });
-        addresses
-    }
-
-    /// The datasets that are asked about a name in the zones, each with the name as it is seen from its place.
-    fn for_each_dataset_of(&self, owner: &Name, mut visit: impl FnMut(&Dataset, RelativeName<'_>)) {
-        let mut name = QueryName::new();
-        if name.read(owner.as_wire()).is_none() {
-            return;
-        }
-        let Some((zone, left)) = self.find(&name) else { return };
-        let Some(content) = &self.zones[zone].content else { return };
-        let relative = name.relative(left);
-        content.part(relative).seek(relative).for_each(|dataset, subject| visit(dataset, subject.name));
-    }
 }
 
 impl Zone {
@@ -549,20 +482,8 @@ fn below(apexes: &[Name], by_apex: &Catalog) -> Vec<Vec<Name>> {
     below
 }
 
-/// The address that a record is about, if it is an A or AAAA record.
-fn address(record: &Record) -> Option<IpAddr> {
-    match record.kind {
-        rr::A => <[u8; 4]>::try_from(&*record.data).ok().map(IpAddr::from),
-        rr::AAAA => <[u8; 16]>::try_from(&*record.data).ok().map(IpAddr::from),
-        _ => None,
-    }
-}
-
 /// One bit of a set of lengths.
 #[inline]
 fn bit_of(len: usize) -> u64 {
     1 << (len as u32 % u64::BITS)
 }
-
-#[cfg(test)]
-mod tests;

@@ -102,7 +102,7 @@ impl Reloader {
         // What did not go live is no news of a zone that is served.
         let is_news = |zone: &Zone| if zone.content.is_some() { &news } else { &tried }.contains(&zone.apex);
         for zone in snapshot.zones().iter().filter(|zone| is_news(zone)) {
-            announce(zone, took.get(&zone.apex).copied().unwrap_or_default());
+            announce(&snapshot, zone, took.get(&zone.apex).copied().unwrap_or_default());
         }
         self.status.serves(&specs);
         self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
