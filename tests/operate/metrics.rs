@@ -284,7 +284,7 @@ fn the_self_test_alarms_and_calms_down() {
     let place = Place::new();
     place.drop_file("good.example.ip4set", "127.0.0.2\n192.0.2.0/24\n");
     place.drop_file("world.example.ip4set", "0.0.0.0/1\n");
-    place.drop_file("lame.example.dnset", ".spam.example\n");
+    place.drop_file("lame.example.dnset", "*.spam.example\n!x.spam.example\n");
     let live = Live::start(&place, &[]);
     let probe =
         |zone: &str, probe: &str| sum(&samples(&live), "dnsbld_selftest_ok", &[zone, &format!("\"{probe}\"")]) > 0.5;

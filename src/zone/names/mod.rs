@@ -42,14 +42,14 @@ use super::{
     standing::{Outlook, Standing},
     values::ValueId,
 };
-use crate::wire::name::{NAME_MAX, Name, RelativeName};
+use crate::wire::name::{NAME_MAX, Name, QueryName, RelativeName};
 
 /// So many nodes are looked at, where delays, keys or exclusions with a lifetime leave open whether any name below is listed:
 /// as many as of [all entries](ASKED_MAX).
 const SCAN_MAX: usize = ASKED_MAX;
 
-/// A label that stands for all below a wildcard, after its length.
-const X: &[u8] = b"\x01x";
+/// Labels, after their lengths, of which one stands for all below a wildcard: of some, something else may be said.
+const STAND_INS: [&[u8]; 4] = [b"\x01x", b"\x02x1", b"\x02x2", b"\x02x3"];
 
 /// An immutable set of names with what is said of them.
 #[derive(Debug)]
@@ -301,7 +301,7 @@ impl Names {
         }
     }
 
-    /// Up to so many names that are listed now, from all over the set: entries themselves, and `x` below wildcards.
+    /// Up to so many names that are listed now, from all over the set: entries themselves, and a name below each wildcard.
     pub fn some_listed(&self, count: usize, context: &Context) -> Vec<Name> {
         let lists = |standing: Standing| standing.decide(&self.rulings, context).is_listed();
         let part = |at: u32| at as usize * count / self.arena.len();
@@ -312,16 +312,30 @@ impl Names {
             if part(at) < wanted {
                 return true;
             }
-            let is_exact = lists(node.exact);
-            let has_room_below = || name.all().len() + X.len() < NAME_MAX;
-            if wanted < count && (is_exact || lists(node.wildcard) && has_room_below()) {
-                let x = if is_exact { &[][..] } else { X };
+            let listed = match wanted < count {
+                true if lists(node.exact) => Some(name.to_name()),
+                true if lists(node.wildcard) => self.listed_below(name, context),
+                _ => None,
+            };
+            if let Some(listed) = listed {
                 wanted = part(at) + 1;
-                some.push(Name::from_wire(&[x, name.to_name().as_wire()].concat()));
+                some.push(listed);
             }
             wanted < count
         });
         some
+    }
+
+    /// A name that is listed below one whose wildcard is in force, if one of [a few](STAND_INS) is.
+    fn listed_below(&self, name: &Reversed, context: &Context) -> Option<Name> {
+        let has_room = |label: &&&[u8]| name.all().len() + label.len() < NAME_MAX;
+        let mut below = STAND_INS.iter().filter(has_room).map(|label| [label, name.to_name().as_wire()].concat());
+        let mut query_name = Box::new(QueryName::new());
+        let mut is_listed = |below: &[u8]| {
+            query_name.read(below).is_some()
+                && self.look_up(query_name.relative(query_name.label_count()), context).finding.is_listed()
+        };
+        below.find(|below| is_listed(below)).map(|below| Name::from_wire(&below))
     }
 
     /// Decides what [`Self::for_each`] visits.

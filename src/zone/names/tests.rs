@@ -381,3 +381,24 @@ fn some_that_are_listed_from_all_over() {
     assert_eq!(some(1), ["a.test"]);
     assert!(some(0).is_empty());
 }
+
+/// Not the name that is excluded from it, or said something else of.
+#[test]
+fn what_is_listed_below_a_wildcard_is_one_that_is() {
+    let some = |excluded: &[&str]| -> Vec<String> {
+        let mut builder = NamesBuilder::default();
+        let mut add = |name: &str, scope, claim| {
+            builder.add(Name::parse(name.as_bytes()).expect("a name").as_wire(), scope, claim);
+        };
+        add("example.test", Scope::Below, value(1));
+        for name in excluded {
+            add(name, Scope::Both, Claim { value: None, ..value(1) });
+        }
+        builder.build(|_| {}).some_listed(4, &NOW).iter().map(Name::to_string).collect()
+    };
+    assert_eq!(some(&[]), ["x.example.test"]);
+    assert_eq!(some(&["x.example.test"]), ["x1.example.test"]);
+    let all = ["x.example.test", "x1.example.test", "x2.example.test", "x3.example.test"];
+    assert!(some(&all).is_empty());
+    assert_eq!(some(&all[..3]), ["x3.example.test"]);
+}
