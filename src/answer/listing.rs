@@ -1,6 +1,6 @@
 //! Is the name listed, and with which values? Each dataset of the zone is asked in turn, and what they say adds up.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::Range};
 
 use super::{
     Asked,
@@ -212,8 +212,10 @@ impl<'a> Answers<'a, '_, '_> {
         let kind = self.kind;
         let of_kind = || records.iter().filter(move |record| record.kind == kind);
         let turn = usize::from(id) % of_kind().count().max(1);
+        // They are no duplicates of each other, which a thousand would take long to find out.
+        let earlier = self.first_at..self.reply.position();
         for record in of_kind().skip(turn).chain(of_kind().take(turn)) {
-            self.push(record.ttl_s, |reply| {
+            self.push_new(record.ttl_s, earlier.clone(), |reply| {
                 reply.record(Section::Answer, HEADER_LEN, record.kind, record.ttl_s, |data| data.octets(&record.data))
             });
         }
@@ -239,10 +241,16 @@ impl<'a> Answers<'a, '_, '_> {
     /// Writes a record unless it is there already; what does not fit is told to the client.
     #[inline]
     fn push(&mut self, ttl_s: u32, write: impl FnOnce(&mut Reply<'_>) -> Result<(), Full>) {
+        self.push_new(ttl_s, self.first_at..self.reply.position(), write);
+    }
+
+    /// Writes a record unless it is one of those in `earlier`.
+    #[inline]
+    fn push_new(&mut self, ttl_s: u32, earlier: Range<usize>, write: impl FnOnce(&mut Reply<'_>) -> Result<(), Full>) {
         if self.reply.is_truncated() {
             return;
         }
-        if self.reply.unless_duplicate(self.first_at, write).is_err() {
+        if self.reply.unless_duplicate(earlier, write).is_err() {
             self.reply.set_truncated();
             return;
         }

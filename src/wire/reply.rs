@@ -4,6 +4,8 @@
 //! pointers into it: every owner that we answer with is the question's name, or the end of it, but for the name servers whose
 //! addresses come last. A record that does not fit is taken back whole and the caller is told; nothing is dropped in silence.
 
+use std::ops::Range;
+
 use super::{
     ExtendedError, HEADER_LEN, Rcode, class,
     laid::{FIXED_LEN, Laid, POINTED_MAX, POINTER},
@@ -182,16 +184,18 @@ impl<'a> Reply<'a> {
         Ok(())
     }
 
-    /// Appends the record of the answer section that `write` writes, unless one from `first_start` on has its type and RDATA:
+    /// Appends the record of the answer section that `write` writes, unless one of those in `earlier` has its type and RDATA:
     /// an RRset has no duplicates (RFC 2181 section 5). What is there already needs no room, so a record is laid into the
     /// buffer beyond the limit first, and only a new one must be within it.
+    ///
+    /// Each is compared with all of these, so they are to be no more than could be its like.
     ///
     /// # Errors
     /// [`Full`] if it is new and does not fit; then nothing was written.
     #[inline]
     pub fn unless_duplicate(
         &mut self,
-        first_start: usize,
+        earlier: Range<usize>,
         write: impl FnOnce(&mut Self) -> Result<(), Full>,
     ) -> Result<(), Full> {
         let before = self.mark();
@@ -199,8 +203,8 @@ impl<'a> Reply<'a> {
         let written = write(self);
         self.limit = limit;
         written?;
-        if before.len > first_start {
-            self.drop_duplicate(before.len, first_start);
+        if !earlier.is_empty() {
+            self.drop_duplicate(before.len, earlier);
         }
         if self.len > limit {
             self.take_back(before);
@@ -210,9 +214,9 @@ impl<'a> Reply<'a> {
     }
 
     /// Takes back the last record if an earlier one has its type and RDATA.
-    fn drop_duplicate(&mut self, last_start: usize, first_start: usize) {
-        let mut at = first_start;
-        while at < last_start {
+    fn drop_duplicate(&mut self, last_start: usize, earlier: Range<usize>) {
+        let mut at = earlier.start;
+        while at < earlier.end {
             let end = self.record_end(at);
             if self.buffer[at + 10..end] == self.buffer[last_start + 10..self.len]
                 && self.buffer[at + 2..at + 4] == self.buffer[last_start + 2..last_start + 4]

@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::IpAddr};
 use crate::wire::{name::RelativeName, rr};
 
 /// So many records of one name count. A reply by UDP has room for 72 addresses, and one by TCP for four times as many as these;
-/// but each query about the name goes over all of them, and so does each line that adds one.
+/// but each query about the name goes over all of them, and each line that adds one compares it with all of them.
 pub const RECORDS_MAX: usize = 1_024;
 
 /// One record, its RDATA ready for the wire and uncompressed.
@@ -49,7 +49,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// Adds a record at a relative name (wire format, lower case, without the root octet). Equal ones count once. Returns
+    /// Adds a record at a relative name (wire format, lower case, without the root octet). Those with the same type and data
+    /// count once, with the least of their TTLs (RFC 2181 sections 5 and 5.2): whoever answers need not compare them. Returns
     /// `false` if there are as many as [can count](RECORDS_MAX), and this is another one.
     pub fn add(&mut self, name: &[u8], record: Record) -> bool {
         let mut parent = name;
@@ -58,7 +59,8 @@ impl Records {
             self.nodes.entry(parent.into()).or_default();
         }
         let node = self.nodes.entry(name.into()).or_default();
-        if node.contains(&record) {
+        if let Some(same) = node.iter_mut().find(|other| other.kind == record.kind && other.data == record.data) {
+            same.ttl_s = same.ttl_s.min(record.ttl_s);
             return true;
         }
         if node.len() == RECORDS_MAX {

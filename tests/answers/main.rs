@@ -7,6 +7,7 @@
 #[path = "../../fuzz/functions.rs"]
 mod functions;
 mod lists;
+mod many;
 mod model;
 
 use std::{cell::Cell, collections::BTreeSet};
