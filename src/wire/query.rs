@@ -179,14 +179,14 @@ fn read_question(request: &[u8], name: &mut QueryName) -> Option<(usize, u16, u1
 enum Fault<'a> {
     Unreadable,
     Signed,
-    /// The OPT record can be read, and asks for what is refused with this code.
+    /// There is an OPT record, which is refused with this code.
     Refused(Rcode, Edns<'a>),
 }
 
 /// Reads the OPT record of a request of any kind, whatever else it says.
 ///
 /// # Errors
-/// The code to refuse it with, and the OPT record if it can be answered with one.
+/// The code to refuse it with, and the OPT record if there is one to be answered.
 pub fn read_edns(request: &[u8]) -> Result<Option<Edns<'_>>, (Rcode, Option<Edns<'_>>)> {
     let form_err = (Rcode::FormErr, None);
     let [questions, answers, authorities, additionals] = Header::read(request).ok_or(form_err)?.counts;
@@ -225,17 +225,20 @@ fn read_records(
             }
             continue;
         }
-        // RFC 6891 section 6.1.1: one OPT at most, in the additional section, at the root.
-        if found.is_some() || index < before || owner_len != 1 {
-            return Err(Fault::Unreadable);
-        }
-        let mut edns = Edns {
+        let plain = Edns {
             payload_len: u16::from_be_bytes([fixed[2], fixed[3]]),
             dnssec_ok: fixed[6] & 0x80 != 0,
             ..Edns::default()
         };
+        // RFC 6891 section 7: whoever sent an OPT record has one in the reply, though no more of it can be heeded.
+        let form_err = || Fault::Refused(Rcode::FormErr, plain);
+        // RFC 6891 section 6.1.1: one OPT at most, in the additional section, at the root.
+        if found.is_some() || index < before || owner_len != 1 {
+            return Err(form_err());
+        }
+        let mut edns = plain;
         rcode = match fixed[5] {
-            0 => read_options(data, &mut edns).ok_or(Fault::Unreadable)?,
+            0 => read_options(data, &mut edns).ok_or_else(form_err)?,
             // RFC 6891 section 6.1.3
             _ => Rcode::BadVers,
         };
@@ -364,6 +367,12 @@ mod tests {
         let mut version_1 = request([1, 0, 0, 1], OPT);
         version_1[19 + 6] = 1;
         assert_eq!(rcode(&version_1), Some(Rcode::BadVers));
+        let has_opt = |octets: &[u8]| refusal(octets).is_some_and(|refusal| refusal.edns.is_some());
+        assert!(has_opt(&request([1, 0, 0, 2], &[OPT, OPT].concat())) && has_opt(&request([1, 1, 0, 0], OPT)));
+        let half_option = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x0f\x00\x0a\x00\x0812345678\x00\x03\x00";
+        let half_option = request([1, 0, 0, 1], half_option);
+        let refused = refusal(&half_option).expect("refused").edns.expect("an OPT");
+        assert_eq!((refused.payload_len, refused.dnssec_ok, refused.cookie), (4_096, true, None), "its fixed part");
         let short_cookie = b"\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x08\x00\x0a\x00\x041234";
         assert_eq!(rcode(&request([1, 0, 0, 1], short_cookie)), Some(Rcode::FormErr));
     }
