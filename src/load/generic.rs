@@ -2,10 +2,12 @@
 //!
 //! A, TXT and MX are read as rbldnsd reads them; what other types look like is known to hickory-proto.
 
+mod service;
+
 use std::{collections::HashSet, str::FromStr};
 
 use hickory_proto::{
-    rr::{RData, RecordType},
+    rr::{RData, RecordType, rdata::HTTPS},
     serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
 };
 
@@ -243,10 +245,16 @@ fn other(word: &[u8], start: Cursor<'_>, cursor: Cursor<'_>) -> Result<(u16, Vec
     let expected =
         |why: &dyn std::fmt::Display| cursor.wrong(Fault::Record, format!("data of a record of type {word} ({why})"));
     let text = str::from_utf8(cursor.rest()).map_err(|_| expected(&"not UTF-8"))?;
-    let data = RData::try_from_str(kind, text).map_err(|error| expected(&error))?;
+    let mut data = RData::try_from_str(kind, text).map_err(|error| expected(&error))?;
+    if let RData::SVCB(service) | RData::HTTPS(HTTPS(service)) = &mut data {
+        service::sort(service);
+    }
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     data.emit(&mut encoder).map_err(|error| expected(&error))?;
+    if matches!(data, RData::SVCB(_) | RData::HTTPS(_)) {
+        service::check(&octets).map_err(|why| expected(&why))?;
+    }
     Ok((u16::from(kind), octets))
 }

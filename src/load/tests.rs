@@ -2,6 +2,7 @@
 
 mod many;
 mod parts;
+mod records;
 mod speed;
 mod strange;
 
@@ -343,70 +344,6 @@ fn records(data: &ZoneData, section: usize, name: &str) -> Vec<Record> {
     let mut query = QueryName::new();
     query.read(Name::parse(name.as_bytes()).expect("a name").as_wire()).expect("a name");
     records.at(query.relative(query.label_count())).unwrap_or_default().to_vec()
-}
-
-#[test]
-fn plain_records() {
-    let data = clean(
-        Kind::Generic,
-        "$TTL 60\n@ A 1.2.3.4\n@ 5m IN mx 10 Mail.Example.\n$TTL 70\nwww 0 txt \"one\" \"two\"\nwww TXT raw # text\n\
-         www TXT \"q\"1\"\n6 AAAA 2001:db8::1\n_x._tcp SRV 1 2 3 Host.Example.\nc CAA 0 issue \"ca.example\"\np PTR A.b.\ne TXT \"\"\nn A 5 # c\n",
-    );
-    let record = |kind, ttl_s, data: &[u8]| Record { kind, ttl_s, data: data.into() };
-    let expected: &[(&str, &[Record])] = &[
-        (".", &[record(rr::A, 60, &[1, 2, 3, 4]), record(rr::MX, 300, b"\0\x0a\x04Mail\x07Example\0")]),
-        (
-            "www",
-            &[
-                record(rr::TXT, 70, b"\x03one\x03two"),
-                record(rr::TXT, 70, b"\x0araw # text"),
-                record(rr::TXT, 70, b"\x03q\"1"),
-            ],
-        ),
-        ("6", &[record(rr::AAAA, 70, &"2001:db8::1".parse::<Ipv6Addr>().expect("an address").octets())]),
-        ("_x._tcp", &[record(33, 70, b"\0\x01\0\x02\0\x03\x04host\x07example\0")]),
-        ("c", &[record(257, 70, b"\0\x05issueca.example")]),
-        ("p", &[record(rr::PTR, 70, b"\x01a\x01b\0")]),
-        ("e", &[record(rr::TXT, 70, b"\0")]),
-        ("n", &[record(rr::A, 70, &[0, 0, 0, 5])]),
-    ];
-    for (name, expected) in expected {
-        assert_eq!(records(&data, 0, name), *expected, "{name}");
-    }
-}
-
-#[test]
-fn a_ttl_ends_where_caches_take_it_for_none() {
-    let lines =
-        "$TTL 2147483648\n$SOA 4294967295 a b 1 2 3 4 5\n$NS 25000d ns\na A 5\na 2147483648 A 6\na 2147483647 A 7\n";
-    let (data, report) = data(Kind::Generic, &[lines]);
-    let longest_s = i32::MAX as u32;
-    assert_eq!(records(&data, 0, "a").iter().map(|record| record.ttl_s).collect::<Vec<_>>(), [longest_s; 3]);
-    let head = (data.soa.expect("a SOA").ttl_s, data.servers.expect("a server").ttl_s);
-    assert_eq!(head, (longest_s, longest_s));
-    assert_eq!(faults(&report), [(1, 6), (2, 6), (3, 5), (5, 3)].map(|(line, column)| (Fault::LongTtl, line, column)));
-}
-
-#[test]
-fn plain_records_that_are_refused() {
-    let lines = "a NS ns.x.\na CNAME b.\na DS 1 2 3\na WHAT x\na 5x A 1.2.3.4\na IN 60 A 1.2.3.4\na MX 10\na MX 10 m. x\n\
-                 a MX 70000 m.\n. A 1.2.3.4\na\na AAAA 1.2.3.4\na SRV 1 2\na A 1.2.3.400\na CH A 1.2.3.4\na CAA \u{e9}\na TXT \n";
-    let mut report = Report::keeping(99);
-    load_files(Kind::Generic, &[lines.as_bytes()], &mut report).expect("loads");
-    let found: Vec<_> = report.remarks().iter().map(|remark| (remark.line, remark.fault)).collect();
-    let lines = 1..=17;
-    let expected: Vec<_> = lines
-        .map(|line| {
-            let fault = match line {
-                1..=3 => Fault::RecordType,
-                10 => Fault::Name,
-                14 => Fault::ARecord,
-                _ => Fault::Record,
-            };
-            (line, fault)
-        })
-        .collect();
-    assert_eq!(found, expected);
 }
 
 #[test]
