@@ -167,7 +167,7 @@ impl Draft {
         let entries = match lines {
             EntryLines::Addresses(lines) => Entries::Addresses(lines.build(&label, report)),
             EntryLines::Names(lines) => Entries::Names(lines.build(&label, report)),
-            EntryLines::Records(lines) => Entries::Records(lines.build()),
+            EntryLines::Records(lines) => Entries::Records(lines.build(&label, report)),
         };
         Ok(Dataset { label: label.into(), kind, ttl_s: settings.ttl_s, values, default_value, entries })
     }

@@ -16,12 +16,12 @@ use super::{
     cursor::{Cursor, Wrong},
     dataset::Reading,
     name::{NameBuffer, unasked},
-    report::Fault,
+    report::{Fault, Report},
     special::{InForce, ttl_s},
     value,
 };
 use crate::{
-    wire::rr,
+    wire::{name::Name, rr},
     zone::{
         dataset::Kind,
         records::{RECORDS_MAX, Record, Records},
@@ -52,6 +52,11 @@ const RETIRED_EXPECTED: &str = "no address of 127.0.0.0/8, since a list that is 
 /// The same of who finds any address at all.
 const RETIRED_OWNER_EXPECTED: &str =
     "@ or one label, as www: a list that is retired lists nothing, and has addresses of its own hosts only";
+
+/// Octets of a reply by TCP that are there for records whatever is asked, beside header, question, OPT record and cookie.
+const REPLY_ROOM: usize = 65_200;
+
+const TOO_LARGE: &str = "at most 65200 octets of one name and type, 12 for each record and its data: more fit into no reply, and whoever asks gets a part";
 
 /// Records of a dataset while its files are read.
 #[derive(Default)]
@@ -141,7 +146,17 @@ impl RecordLines {
         Ok(address.octets().to_vec())
     }
 
-    pub(super) fn build(self) -> Records {
+    /// Freezes the records. Those of a type that no reply holds together are told of: nobody gets them all.
+    pub(super) fn build(self, label: &str, report: &mut Report) -> Records {
+        for (name, kind) in self.records.sets_beyond(REPLY_ROOM) {
+            let called = format!("{} {}", Name::from_wire(&[name, &[0]].concat()), RecordType::from(kind));
+            report.add(
+                label,
+                0,
+                called.as_bytes(),
+                Wrong { fault: Fault::ManyValues, at: 0, expected: TOO_LARGE.into() },
+            );
+        }
         self.records
     }
 }

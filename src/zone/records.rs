@@ -3,9 +3,12 @@
 //! A zone has a handful of them, so a hash table of whole names will do. Ancestors of names that have records are in the
 //! table too, without any: that is what an empty non-terminal is (RFC 9499 section 7).
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
-use crate::wire::{name::RelativeName, rr};
+use crate::wire::{laid::FIXED_LEN, name::RelativeName, rr};
 
 /// So many records of one name count. A reply by UDP has room for 72 addresses, and one by TCP for four times as many as these;
 /// but each query about the name goes over all of them, and each line that adds one compares it with all of them.
@@ -84,6 +87,19 @@ impl Records {
     /// All names that have records, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[Record])> {
         self.nodes.iter().filter(|(_, records)| !records.is_empty()).map(|(name, records)| (&**name, &**records))
+    }
+
+    /// The names and types whose records take more octets in a reply, in the order of their names.
+    pub fn sets_beyond(&self, octets: usize) -> Vec<(&[u8], u16)> {
+        let len = |record: &Record| FIXED_LEN + record.data.len();
+        let mut beyond = BTreeSet::new();
+        for (name, records) in self.iter().filter(|(_, records)| records.iter().map(len).sum::<usize>() > octets) {
+            let of_kind = |kind| records.iter().filter(move |record| record.kind == kind);
+            let kinds = records.iter().map(|record| record.kind);
+            beyond
+                .extend(kinds.filter(|kind| of_kind(*kind).map(len).sum::<usize>() > octets).map(|kind| (name, kind)));
+        }
+        beyond.into_iter().collect()
     }
 
     /// Number of records.

@@ -105,3 +105,19 @@ fn services_are_those_that_a_client_takes() {
         }
     }
 }
+
+#[test]
+fn what_no_reply_holds_is_told() {
+    let texts = |name: &str, count: u32, octets: usize| {
+        let lines = (0..count).map(|line| format!("{name} TXT {line:03}{}\n", "x".repeat(octets - 4)));
+        lines.collect::<Vec<_>>().concat()
+    };
+    // 1,000 records of 12 and 53 octets, and the same with an octet more.
+    let text = [texts("fits", 1_000, 53), texts("long", 1_000, 54), texts("both", 600, 96), "both A 1.2.3.4\n".into()]
+        .concat();
+    let (data, report) = data(Kind::Generic, &[&text]);
+    assert_eq!(faults(&report), [(Fault::ManyValues, 0, 0)]);
+    let said = report.remarks()[0].to_string();
+    assert!(said.starts_with("label: warning: too many values `long TXT`: expected at most 65200 octets"), "{said}");
+    assert_eq!(records(&data, 0, "long").len(), 1_000);
+}
