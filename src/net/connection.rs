@@ -1,9 +1,9 @@
 //! One TCP connection: messages behind their lengths (RFC 1035, section 4.2.2), many to a connection and many at once
-//! (RFC 7766, sections 6.2.1 and 7), answered in order.
+//! (RFC 7766, sections 6.2.1 and 7), answered in order, but for answers that are held: those behind them go ahead (section 6.2.1.1).
 //!
 //! It goes round in turns. A turn reads once, answers every whole query read, and writes the answers together, each with its
-//! length (RFC 7766, section 8); in between nothing is kept but what could not be finished. A client who does not read its
-//! answers is not read from either, so it slows itself down before the deadlines end it.
+//! length (RFC 7766, section 8); in between nothing is kept but what could not be finished, and what is held, as far as there is
+//! room. A client who does not read its answers is not read from either, so it slows itself down before the deadlines end it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +26,9 @@ use crate::wire::HEADER_LEN;
 const PARTING_MS: u64 = 500;
 const PARTING_LEN: usize = 64 << 10;
 
+/// When answers held come to so many octets, no query is taken until one has left.
+const HELD_LEN: usize = 16 << 10;
+
 /// A connection and what it could not finish.
 pub(super) struct Connection {
     stream: TcpStream,
@@ -38,20 +41,14 @@ pub(super) struct Connection {
     ended: bool,
     /// Answers that the kernel did not take yet.
     unsent: Vec<u8>,
-    /// An answer that is not to leave yet. What the client asks behind it waits, for the order's sake.
-    pending: Option<Pending>,
+    /// Answers that are not to leave yet.
+    held: Held,
+    /// An answer that another thread makes. What the client asks behind it waits: it may ask for what it has changed.
+    late: Option<oneshot::Receiver<Vec<u8>>>,
     /// Set when no further query is taken: what is unsent is sent, then the connection is closed for this reason.
     parting: Option<Closed>,
     queries: u32,
     closes_at: Instant,
-}
-
-/// The answer to the last query of a turn.
-enum Pending {
-    /// It is made, with its length, and is sent only from that moment on.
-    Held(Instant, Vec<u8>),
-    /// Another thread makes it.
-    Late(oneshot::Receiver<Vec<u8>>),
 }
 
 /// How far one turn came in its input and its output.
@@ -59,21 +56,49 @@ enum Pending {
 struct Progress {
     consumed: usize,
     written: usize,
-    pending: Option<Pending>,
+    late: Option<oneshot::Receiver<Vec<u8>>>,
 }
 
-impl Progress {
-    /// Put the length before a reply that was laid into the output behind the room for it.
-    fn put(&mut self, reply: Reply, output: &mut [u8]) {
-        let len = reply.len.min(TCP_REPLY_MAX_LEN);
-        let message = &mut output[self.written..self.written + 2 + len];
-        message[..2].copy_from_slice(&(len as u16).to_be_bytes());
-        if reply.hold_s > 0 {
-            let due = Instant::now() + Duration::from_secs(reply.hold_s.into());
-            self.pending = Some(Pending::Held(due, message.to_vec()));
-        } else {
-            self.written += message.len();
+/// Answers with their lengths, each to be sent only from its moment on: few, so that looking through them will do.
+#[derive(Default)]
+struct Held {
+    answers: Vec<(Instant, Vec<u8>)>,
+    octets: usize,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.octets >= HELD_LEN
+    }
+
+    fn push(&mut self, due: Instant, answer: Vec<u8>) {
+        self.octets += answer.len();
+        self.answers.push((due, answer));
+    }
+
+    /// When the first of them is due.
+    fn first_due(&self) -> Option<Instant> {
+        self.answers.iter().map(|(due, _)| *due).min()
+    }
+
+    /// When the last of them is due.
+    fn last_due(&self) -> Option<Instant> {
+        self.answers.iter().map(|(due, _)| *due).max()
+    }
+
+    /// Takes out those that are due, in the order in which they were asked for.
+    fn take_due(&mut self, now: Instant) -> Vec<u8> {
+        if self.is_empty() {
+            return Vec::new();
         }
+        let taken: Vec<u8> =
+            self.answers.extract_if(.., |(due, _)| *due <= now).flat_map(|(_, answer)| answer).collect();
+        self.octets -= taken.len();
+        taken
     }
 }
 
@@ -86,7 +111,8 @@ impl Connection {
             more: false,
             ended: false,
             unsent: Vec::new(),
-            pending: None,
+            held: Held::default(),
+            late: None,
             parting: None,
             queries: 0,
             closes_at,
@@ -109,62 +135,80 @@ impl Connection {
             if !self.unsent.is_empty() {
                 self.write_unsent(Duration::from_millis(room.limits.stall_close_ms)).await?;
                 // A client that takes its answers in slowly is busy with that, and may ask on.
-                seat.quiet_since.set(Instant::now());
+                self.is_busy(seat);
             }
-            if let Some(pending) = self.pending.take() {
-                self.unsent = self.wait_for_answer(pending, room, seat).await?;
+            if let Some(late) = self.late.take() {
+                self.unsent = self.wait_for_answer(late, room, seat).await?;
+                continue;
+            }
+            // What is held is not to be had earlier because the connection's time is over.
+            let now = Instant::now();
+            self.unsent = self.held.take_due(now.min(self.closes_at));
+            if !self.unsent.is_empty() {
+                continue;
+            }
+            if now >= self.closes_at && (self.parting.is_none() || !self.held.is_empty()) {
+                return Ok(Closed::Lifetime);
+            }
+            let is_waiting = self.parting.is_some() || self.held.is_full() || self.ended && !self.more;
+            if let Some(due) = self.held.first_due().filter(|_| is_waiting) {
+                sleep_until(due.min(self.closes_at)).await;
                 continue;
             }
             if let Some(reason) = self.parting {
                 return Ok(reason);
             }
-            if Instant::now() >= self.closes_at {
-                return Ok(Closed::Lifetime);
-            }
             if !self.more {
                 if self.ended {
                     return Ok(Closed::Ended);
                 }
-                self.wait_for_input(seat.quiet_since.get() + Duration::from_millis(room.limits.idle_close_ms)).await?;
+                let idle_at = seat.quiet_since.get() + Duration::from_millis(room.limits.idle_close_ms);
+                if !self.wait_for_input(idle_at).await? {
+                    continue;
+                }
             }
             let before = self.queries;
             self.turn(&mut room.answering.borrow_mut(), room.limits.max_queries, &room.counters)?;
             if self.queries != before {
-                seat.quiet_since.set(Instant::now());
+                self.is_busy(seat);
                 // A client that always has more to ask must not keep the thread from the others.
                 yield_now().await;
             }
         }
     }
 
-    /// Wait for an answer, with its length; it may be none. The silence until then is ours, not the client's.
-    async fn wait_for_answer<R>(&self, pending: Pending, room: &Room<R>, seat: &Seat) -> Result<Vec<u8>, Closed> {
-        match pending {
-            Pending::Held(due, answer) => {
-                // What is held is not to be had earlier because the connection's time is over.
-                let until = due.min(self.closes_at);
-                seat.quiet_since.set(until);
-                sleep_until(until).await;
-                if due > self.closes_at { Err(Closed::Lifetime) } else { Ok(answer) }
-            }
-            Pending::Late(answer) => {
-                seat.quiet_since.set(Instant::now());
-                let answer = timeout_at(self.closes_at, answer).await.map_err(|_| Closed::Lifetime)?;
-                seat.quiet_since.set(Instant::now());
-                // Nobody answers if the sender is dropped; then the next query has its turn.
-                let Ok(answer) = answer else { return Ok(Vec::new()) };
-                room.counters.replied.add(1);
-                let len = answer.len().min(TCP_REPLY_MAX_LEN);
-                Ok([&(len as u16).to_be_bytes()[..], &answer[..len]].concat())
-            }
-        }
+    /// Note that the client is not silent. The silence until all that is held has left is ours as well.
+    fn is_busy(&self, seat: &Seat) {
+        let now = Instant::now();
+        seat.quiet_since.set(self.held.last_due().map_or(now, |due| due.min(self.closes_at).max(now)));
     }
 
-    /// Wait until there is something to read. Parts of a query do not move the deadline: only a whole one counts.
-    async fn wait_for_input(&self, idle_at: Instant) -> Result<(), Closed> {
-        match timeout_at(idle_at.min(self.closes_at), self.stream.readable()).await {
-            Ok(Ok(())) => Ok(()),
+    /// Wait for an answer, with its length; it may be none. The silence until then is ours, not the client's.
+    async fn wait_for_answer<R>(
+        &self,
+        answer: oneshot::Receiver<Vec<u8>>,
+        room: &Room<R>,
+        seat: &Seat,
+    ) -> Result<Vec<u8>, Closed> {
+        self.is_busy(seat);
+        let answer = timeout_at(self.closes_at, answer).await.map_err(|_| Closed::Lifetime)?;
+        self.is_busy(seat);
+        // Nobody answers if the sender is dropped; then the next query has its turn.
+        let Ok(answer) = answer else { return Ok(Vec::new()) };
+        room.counters.replied.add(1);
+        let len = answer.len().min(TCP_REPLY_MAX_LEN);
+        Ok([&(len as u16).to_be_bytes()[..], &answer[..len]].concat())
+    }
+
+    /// Wait until there is something to read, or an answer held is due; says whether it may be the former. Parts of a query do not
+    /// move the deadline: only a whole one counts.
+    async fn wait_for_input(&self, idle_at: Instant) -> Result<bool, Closed> {
+        let closes_at = idle_at.min(self.closes_at);
+        let due = self.held.first_due().filter(|due| *due <= closes_at);
+        match timeout_at(due.unwrap_or(closes_at), self.stream.readable()).await {
+            Ok(Ok(())) => Ok(true),
             Ok(Err(_)) => Err(Closed::Failed),
+            Err(_) if due.is_some() => Ok(false),
             Err(_) if idle_at < self.closes_at => Err(Closed::Idle),
             Err(_) => Err(Closed::Lifetime),
         }
@@ -198,7 +242,7 @@ impl Connection {
             };
             self.unsent = answering.output[taken..progress.written].to_vec();
         }
-        self.pending = progress.pending;
+        self.late = progress.late;
         Ok(())
     }
 
@@ -216,7 +260,7 @@ impl Connection {
         while self.parting.is_none()
             && let Some(request) = self.whole_query(&answering.input[..filled], progress.consumed)
         {
-            if progress.written >= GATHER_LEN || progress.pending.is_some() {
+            if progress.written >= GATHER_LEN || progress.late.is_some() || self.held.is_full() {
                 self.more = true;
                 break;
             }
@@ -242,13 +286,25 @@ impl Connection {
                 let (late, answer) = Late::tcp();
                 let request = answering.input[request].into();
                 answering.responder.take_over(self.client.socket_addr(), Transport::Tcp, request, late);
-                progress.pending = Some(Pending::Late(answer));
+                progress.late = Some(answer);
             } else if reply.len > 0 {
                 counters.replied.add(1);
-                progress.put(reply, &mut answering.output);
+                progress.written += self.put(reply, &mut answering.output[progress.written..]);
             }
         }
         progress
+    }
+
+    /// Put the length before a reply that was laid into the output behind the room for it. Returns how much of it is to be sent now.
+    fn put(&mut self, reply: Reply, output: &mut [u8]) -> usize {
+        let len = reply.len.min(TCP_REPLY_MAX_LEN);
+        let message = &mut output[..2 + len];
+        message[..2].copy_from_slice(&(len as u16).to_be_bytes());
+        if reply.hold_s == 0 {
+            return message.len();
+        }
+        self.held.push(Instant::now() + Duration::from_secs(reply.hold_s.into()), message.to_vec());
+        0
     }
 
     /// Where the query is whose length stands at `start`, if it is there as a whole. One that cannot be a query is the last.
