@@ -55,7 +55,9 @@ fn zone(rule: &Broken) -> String {
 fn what_is_refused_is_not_told_of_as_what_went_live() {
     let place = Place::new();
     let files = ["one.example.ip4set", "two.example.ip4set"];
-    files.iter().for_each(|file| place.drop_file(file, "127.0.0.2\n"));
+    for file in files {
+        place.drop_file(file, "127.0.0.2\n");
+    }
     let live = Live::start(&place, &["--check", "1d"]);
     for (file, text) in files.iter().zip(["127.0.0.2\n127.0.0", "127.0.0.2 :3:\n"]) {
         fs::write(place.at(file), text).expect("written");
