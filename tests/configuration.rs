@@ -86,6 +86,24 @@ fn of_several_state_folders_the_first_is_meant() {
     assert!(errors.contains("/nowhere/one/control") && !errors.contains("two"), "{errors}");
 }
 
+/// That of the environment is for every zone, and whoever has one for some of them must not have more by it.
+#[test]
+fn a_token_in_the_environment_is_none_of_the_file() {
+    let folder = folder();
+    fs::write(folder.path().join("other.token"), "0123456789abcdef\n").expect("written");
+    let text = "folder = \"zones\"\n[tokens.other]\nfile = \"other.token\"\nzones = [\"n.example\"]\n";
+    fs::write(folder.path().join("dnsbld.toml"), text).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dnsbld"));
+    // Were the token taken, the user would be what ends it.
+    command.args(["serve", "--config", "dnsbld.toml", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.args(["--user", "no-such-user"]);
+    command.env("DNSBLD_TOKEN", "0123456789abcdef").current_dir(folder.path());
+    let Output { status, stderr, .. } = command.output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&stderr);
+    let words = "DNSBLD_TOKEN: has the same token as `other`: give each its own";
+    assert!(status.code() == Some(1) && errors.contains(words), "{errors}");
+}
+
 /// A list that is not served for its name is as bad as one that cannot be loaded: a gate must be able to see it.
 #[test]
 fn files_that_are_passed_over_are_told_by_check() {

@@ -151,15 +151,19 @@ impl Doors {
                     continue;
                 }
             };
-            // Which of the two is meant, and for which zones, cannot be told.
-            if let Some((other, _)) = doors.tokens.holder(&secret) {
-                let text = format!("has the same token as `{other}`: give each its own");
-                return Err(anyhow::Error::msg(text)).at_key(&name).at_key("tokens");
-            }
-            doors.tokens.add(name.clone(), &secret, scope);
+            doors.admit(&name, &secret, scope).at_key(&name).at_key("tokens")?;
         }
         doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().at_key("datagrams")?;
         Ok((doors, absent))
+    }
+
+    /// Adds a token. Of two that are one nobody could tell which is meant, and for which zones.
+    fn admit(&mut self, name: &str, secret: &str, scope: Scope) -> anyhow::Result<()> {
+        if let Some((other, _)) = self.tokens.holder(secret) {
+            anyhow::bail!("has the same token as `{other}`: give each its own");
+        }
+        self.tokens.add(name.to_owned(), secret, scope);
+        Ok(())
     }
 
     /// Whether anybody may come in by any of them.
@@ -170,12 +174,10 @@ impl Doors {
     /// Adds the token that the environment has, if it has one.
     ///
     /// # Errors
-    /// When it is too easily guessed.
+    /// When it is too easily guessed, or is a token of the file, which may be for fewer zones.
     pub fn heed_environment(&mut self) -> anyhow::Result<()> {
-        if let Ok(secret) = env::var(TOKEN_VARIABLE) {
-            self.tokens.add("environment".to_owned(), token(&secret).context(TOKEN_VARIABLE)?, Scope::All);
-        }
-        Ok(())
+        let Ok(text) = env::var(TOKEN_VARIABLE) else { return Ok(()) };
+        token(&text).and_then(|secret| self.admit("environment", secret, Scope::All)).context(TOKEN_VARIABLE)
     }
 }
 
