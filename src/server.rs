@@ -508,6 +508,9 @@ struct Signals {
     hangup: tokio::signal::unix::Signal,
     user_1: tokio::signal::unix::Signal,
     user_2: tokio::signal::unix::Signal,
+    /// That a file grew beyond a limit of the system, which ends a process without a handler. With one, whoever writes is told so
+    /// (EFBIG, setrlimit(2)), as of a full disk, and all else goes on.
+    _file_size: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -516,6 +519,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
+            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 }

@@ -4,12 +4,13 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
+    process::Command,
     time::Duration,
 };
 
 use super::{
     process::{Site, ready},
-    support::daemon::await_true_within,
+    support::daemon::{await_true, await_true_within, program},
 };
 
 const ZONE: &str = "virbl.tee.gr";
@@ -101,4 +102,27 @@ fn what_to_do_about_a_damaged_store_is_said() {
         assert!(!is_well && said.contains(remedy), "{said}");
     }
     assert!(ready(site.daemon()).starts_with("HTTP/1.0 200"));
+}
+
+/// Whoever has no handler is ended by the signal that comes with it.
+#[test]
+fn a_limit_to_the_size_of_files_ends_no_server() {
+    let mut site = Site::new(&FILES, "");
+    assert!(site.run(&["list", ZONE, "192.0.2.55", "--forever"]).1);
+    let limit = |site: &Site, octets: &str| {
+        let mut prlimit = Command::new(program("prlimit", "util-linux"));
+        prlimit.args(["--pid", &site.daemon().id().to_string(), &format!("--fsize={octets}:")]);
+        assert!(prlimit.status().expect("it runs").success());
+    };
+    limit(&site, "100000");
+    let lines = (0..3_000).map(|number| format!("10.0.{}.{}\n", number / 250, number % 250)).collect::<String>();
+    let (said, is_well) = site.run_with(&["list", ZONE, "-"], &lines);
+    assert!(!is_well && said.contains("File too large"), "{said}\n{}", site.said());
+    assert!(site.daemon_mut().is_running(), "{}", site.said());
+    assert_eq!(site.ask("55.2.0.192.virbl.tee.gr", 1)[0], "NOERROR");
+    assert!(!site.run(&["status"]).1, "it says so");
+    limit(&site, "unlimited");
+    let is_taken = || site.run(&["list", ZONE, "10.0.0.1"]).1;
+    await_true("it takes listings again", is_taken, || site.said());
+    assert_eq!(site.ask("1.0.0.10.virbl.tee.gr", 1)[0], "NOERROR");
 }

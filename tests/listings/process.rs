@@ -65,6 +65,10 @@ impl Site {
         self.daemon.as_ref().expect("it runs")
     }
 
+    pub(crate) fn daemon_mut(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().expect("it runs")
+    }
+
     /// What the server has said since it started.
     pub(crate) fn said(&self) -> String {
         self.daemon().said()
