@@ -326,9 +326,13 @@ impl Spec {
     fn named_zones(&self) -> Vec<(Vec<String>, Name)> {
         let mut named = self.listings.named_zones();
         let scopes = doors::scopes(&self.keys, &self.tokens, self.datagrams.as_ref());
-        named.extend(scopes.into_iter().flat_map(|(keys, zones)| zones.iter().map(move |zone| (keys.clone(), zone))));
+        named.extend(scopes.into_iter().flat_map(|(keys, zones)| {
+            // A door may open every zone.
+            let zones = zones.iter().filter(|zone| *zone != "*");
+            zones.map(move |zone| (keys.clone(), zone))
+        }));
         let read = |(keys, zone): (Vec<String>, &String)| Some((keys, Name::parse(zone.as_bytes()).ok()?));
-        named.into_iter().filter(|(_, zone)| *zone != "*").filter_map(read).collect()
+        named.into_iter().filter_map(read).collect()
     }
 
     /// The configuration, what is odd about it, and the secrets that are not here.

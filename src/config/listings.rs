@@ -75,6 +75,11 @@ impl ListingsSpec {
         oddities.extend(self.fill(&mut config.rules.general)?.map(|oddity| placed(&["listings"], oddity)));
         for (zone, spec) in zones {
             let name = Name::parse(zone.as_bytes()).at_key(&zone).at_key("zones")?;
+            let is_one = (!is_asterisk(&zone)).then_some(());
+            is_one
+                .context("is no zone: what holds for all zones stands in [listings]")
+                .at_key(&zone)
+                .at_key("zones")?;
             spec.check_for_one_zone().at_key(&zone).at_key("zones")?;
             let mut rule = config.rules.general.clone();
             let oddity = spec.fill(&mut rule).at_key(&zone).at_key("zones")?;
@@ -132,6 +137,8 @@ impl ListingsSpec {
         set(&mut rule.widest_name, self.widest_name);
         within(rule.widest_name, &(0..=127), " labels").at_key("widest-name")?;
         if let Some(yields_to) = self.yields_to {
+            let is_each = (!yields_to.iter().any(|zone| is_asterisk(zone))).then_some(());
+            is_each.context("\"*\" is no zone: name each zone that wins").at_key("yields-to")?;
             let zones = yields_to.iter().map(|text| Name::parse(text.as_bytes()));
             rule.yields_to = zones.collect::<Result<_, _>>().at_key("yields-to")?;
         }
@@ -140,6 +147,11 @@ impl ListingsSpec {
         let falls = said[0].1.then(|| falling_step(rule)).flatten();
         Ok(key.zip(cut_step(rule)).or(falls.map(|text| ("escalate", text))))
     }
+}
+
+/// Whether every zone is meant, as it may be where a door says what it opens. Here it would be a zone of that name.
+fn is_asterisk(zone: &str) -> bool {
+    matches!(zone, "*" | "*.")
 }
 
 /// Reads what is never to be listed. What was meant for addresses must not protect a name that nobody asks for.
@@ -279,6 +291,11 @@ mod tests {
         assert!(message("widest-v4 = 33").contains("`widest-v4`: 33 must be 0 to 32"));
         assert!(message("widest-name = 128").contains("`widest-name`: 128 must be 0 to 127 labels"));
         assert!(message("[zones.'a..b']").contains("a..b"));
+        let said = message("[zones.'*']\nlifetime = '1d'");
+        assert!(said.contains("`zones.\"*\"`: is no zone: what holds for all zones stands in [listings]"), "{said}");
+        for text in ["yields-to = ['*']", "[zones.'a.b']\nyields-to = ['c.d', '*.']"] {
+            assert!(message(text).contains("yields-to`: \"*\" is no zone: name each zone that wins"), "{text}");
+        }
         for [first, second] in [["A.B", "a.b"], ["a.b", "a.b."]] {
             let said = message(&format!("[zones.'{first}']\nlifetime = '1d'\n[zones.'{second}']\nlongest = '2d'"));
             let words = format!("`zones.\"{second}\"`: two tables are of this zone, in whatever case: keep one");
