@@ -322,9 +322,8 @@ pub(super) fn lines(told: &ListingsAnswer, now_s: u64) -> Vec<String> {
 
 fn show_change(change: &Changed, now_s: u64) -> String {
     let said = show_outcome(change, now_s);
-    let is_done = !matches!(change.outcome, Outcome::Refused { .. } | Outcome::Unchanged);
-    let but =
-        if change.is_unanswered && is_done { "; BUT ITS ZONE ANSWERS SERVFAIL: dnsbld status says why" } else { "" };
+    let is_unserved = change.is_unanswered && change.outcome.is_done();
+    let but = if is_unserved { "; BUT ITS ZONE ANSWERS SERVFAIL: dnsbld status says why" } else { "" };
     said + but
 }
 

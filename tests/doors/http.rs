@@ -108,6 +108,34 @@ fn where_there_is_no_store_it_is_said_why() {
     }
 }
 
+/// It is listed, and nobody who asks is told; what is not done is not said to be unserved.
+#[test]
+fn what_is_listed_where_nothing_is_answered_is_said_to_be() {
+    let files = [
+        ("zones/bad.example.ip4set", "127.0.0.2\n"),
+        ("zones/bad.example.acl", "192.0.2.1 :refuze\n"),
+        ("token", TOKEN),
+    ];
+    let server = Server::with_config(&files, "[tokens.tester]\nfile = \"token\"\nzones = [\"*\"]\n");
+    assert!(ask(&server, "2.0.0.127.bad.example", 1).starts_with("Server Failure"));
+    let document = request(&server, "GET", "/v1/openapi.json", None, "", "").body;
+    let mut claims = Vec::new();
+    let (one, many) = ("/v1/zones/{zone}/listings/{key}", "/v1/zones/{zone}/listings");
+    for (method, route, path, body, expected) in [
+        ("PUT", one, "/192.0.2.1", "", json!(false)),
+        ("DELETE", one, "/192.0.2.1", "", json!(false)),
+        ("DELETE", one, "/192.0.2.1", "", Value::Null),
+        ("POST", many, "", r#"[{"key":"192.0.2.2"}]"#, json!(false)),
+        ("POST", many, "", r#"[{"key":"192.0.2.9","delist":true}]"#, Value::Null),
+    ] {
+        let path = format!("/v1/zones/bad.example/listings{path}");
+        let reply = request(&server, method, &path, Some(TOKEN), "application/json", body);
+        assert_eq!((reply.status, &reply.body["served"]), (200, &expected), "{method} {path}: {}", reply.body);
+        claims.push(claim(&document, route, method, &reply));
+    }
+    judge(claims);
+}
+
 #[test]
 fn prefixes_names_exclusions_and_ends() {
     let server = open();
@@ -340,6 +368,17 @@ fn who_may_not_change_a_zone_sends_no_body() {
     assert_eq!(reply, *b"HTTP/1.1 403");
 }
 
+fn judge(claims: Vec<Claim>) {
+    let claims: Vec<Value> = claims
+        .into_iter()
+        .map(|Claim { schema, instance, is_right, what }| {
+            json!({ "schema": schema, "instance": instance, "is_right": is_right, "what": what })
+        })
+        .collect();
+    let (is_well, said) = run("/usr/bin/python3", &["-c", JUDGE], &Value::from(claims).to_string());
+    assert!(is_well && said.is_empty(), "Debian's package python3-jsonschema: {said}");
+}
+
 #[test]
 fn the_description_holds() {
     let server = open();
@@ -397,14 +436,7 @@ fn the_description_holds() {
     ] {
         claims.push(Claim { schema: whole(&document, item), instance, is_right, what: "one of many".to_owned() });
     }
-    let claims: Vec<Value> = claims
-        .into_iter()
-        .map(|Claim { schema, instance, is_right, what }| {
-            json!({ "schema": schema, "instance": instance, "is_right": is_right, "what": what })
-        })
-        .collect();
-    let (is_well, said) = run("/usr/bin/python3", &["-c", JUDGE], &Value::from(claims).to_string());
-    assert!(is_well && said.is_empty(), "Debian's package python3-jsonschema: {said}");
+    judge(claims);
     for (route, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("methods").keys().filter(|name| *name != "parameters") {
             assert!(seen.contains(&(route.clone(), method.clone())), "{method} {route} is described and was not asked");

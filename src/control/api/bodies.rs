@@ -129,10 +129,19 @@ pub(super) struct ChangeReply {
     /// Of an exclusion, how many listings within it stay listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     still_listed: Option<usize>,
+    /// See [`not_served`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<bool>,
+}
+
+/// What is said of something that is done in a zone that answers SERVFAIL: that it is not served. It is kept, and will be. Nothing
+/// is said of what is served.
+pub(super) fn not_served(is_done: bool, is_unanswered: bool) -> Option<bool> {
+    (is_done && is_unanswered).then_some(false)
 }
 
 impl ChangeReply {
-    pub(super) fn new(zone: String, key: Key, outcome: &Outcome) -> Self {
+    pub(super) fn new(zone: String, key: Key, outcome: &Outcome, is_unanswered: bool) -> Self {
         let (until_s, times) = match outcome {
             Outcome::Listed { until_s, times } | Outcome::Extended { until_s, times } => (*until_s, Some(*times)),
             Outcome::Excluded { until_s, .. } => (*until_s, None),
@@ -142,7 +151,8 @@ impl ChangeReply {
             Outcome::Excluded { still_listed, .. } => Some(*still_listed),
             _ => None,
         };
-        Self { zone, key, outcome: outcome.word(), until: until_s.map(clock::date), times, still_listed }
+        let served = not_served(outcome.is_done(), is_unanswered);
+        Self { zone, key, outcome: outcome.word(), until: until_s.map(clock::date), times, still_listed, served }
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{
     Desk, InZone, Nothing,
-    bodies::PutBody,
+    bodies::{PutBody, not_served},
     json, marked,
     problem::{Body, Problem, Query, parse, plain},
 };
@@ -49,6 +49,9 @@ struct BulkReply {
     /// Of the excluded, how many have listings within them that stay listed.
     #[serde(skip_serializing_if = "none")]
     excluded_with_listings: usize,
+    /// See [`not_served`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<bool>,
     /// Which were refused, and why; at most [`TOLD_MAX`] of them.
     refused: Vec<Refused>,
 }
@@ -72,10 +75,15 @@ impl BulkReply {
         }
     }
 
+    /// How many changes are done.
+    fn done(&self) -> usize {
+        let is_done = |outcome: &str| !matches!(outcome, "refused" | "unchanged");
+        self.outcomes.iter().filter(|(outcome, _)| is_done(outcome)).map(|(_, count)| count).sum()
+    }
+
     /// What is told where the store did not take all; if it took none, that alone.
     fn stopped(&self, why: StoreError) -> Problem {
-        let is_done = |outcome: &str| !matches!(outcome, "refused" | "unchanged");
-        let done: usize = self.outcomes.iter().filter(|(outcome, _)| is_done(outcome)).map(|(_, count)| count).sum();
+        let done = self.done();
         let mut problem = Problem::from(why);
         if done > 0 {
             let done = counted(done, "change is", "changes are");
@@ -104,15 +112,20 @@ pub(super) async fn post(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let is_lines = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("application/x-ndjson") || kind.starts_with("application/jsonl"));
+    let is_lines = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(is_of_lines);
     let (listings, origin) = (desk.listings()?.clone(), caller.origin());
     let order = move |changes| listings.order(Batch::each(changes, origin.clone()));
-    let reply = spawn_blocking(move || apply(read_all(&zone, &body, is_lines)?, order)).await??;
+    let of_zone = zone.clone();
+    let mut reply = spawn_blocking(move || apply(read_all(&of_zone, &body, is_lines)?, order)).await??;
+    reply.served = not_served(reply.done() > 0, desk.is_unanswered(&zone));
     let upshot = if reply.refused.is_empty() { Upshot::Done } else { Upshot::Refused };
     Ok(marked(json(StatusCode::OK, &reply), upshot))
+}
+
+/// Whether a body of this type has a change on each line (RFC 9110 section 8.3.1: in whatever case, and perhaps with parameters).
+fn is_of_lines(kind: &str) -> bool {
+    let kind = kind.split_once(';').map_or(kind, |(kind, _)| kind).trim();
+    ["application/x-ndjson", "application/jsonl"].iter().any(|of_lines| kind.eq_ignore_ascii_case(of_lines))
 }
 
 /// Has changes done, block by block. If the store does not take one, nothing more is asked of it, and those that are on their way
@@ -229,6 +242,16 @@ mod tests {
             receiver
         });
         (reply, blocks.into_inner())
+    }
+
+    #[test]
+    fn types_of_bodies() {
+        for kind in ["application/x-ndjson", "APPLICATION/X-NDJSON", "application/jsonl ; charset=utf-8"] {
+            assert!(is_of_lines(kind), "{kind}");
+        }
+        for kind in ["application/x-ndjsonfoo", "application/json", "", "; application/jsonl"] {
+            assert!(!is_of_lines(kind), "{kind}");
+        }
     }
 
     #[test]

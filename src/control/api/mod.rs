@@ -9,8 +9,8 @@
 //! | `GET /v1/zones/{zone}/history/{key}` | what happened to a key |
 //! | `GET /v1/openapi.json` | all that, for machines |
 //!
-//! Without a token nothing of this is there. A change is answered when it is durable and served. Errors are problem details
-//! (RFC 9457), also where there is no store. Who asks is the token's name.
+//! Without a token nothing of this is there. A change is answered when it is durable and served, or with `"served": false` where
+//! its zone answers SERVFAIL. Errors are problem details (RFC 9457), also where there is no store. Who asks is the token's name.
 
 mod bodies;
 mod bulk;
@@ -33,6 +33,7 @@ use self::{
     problem::{Body, Path, Problem, Query},
 };
 use super::{
+    changed::is_unanswered,
     permit::{Scope, Tokens},
     tally::{Tally, Upshot},
     typed,
@@ -95,6 +96,11 @@ impl Desk {
 
     fn listings(&self) -> Result<&Listings, StoreError> {
         self.0.listings.as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether a zone answers SERVFAIL, whatever is listed in it.
+    fn is_unanswered(&self, zone: &Name) -> bool {
+        is_unanswered(&self.0.cell.load().snapshot, zone)
     }
 
     /// Reads the store on a thread that may wait for the disk.
@@ -260,11 +266,12 @@ async fn delist(
 }
 
 async fn change(desk: &Desk, caller: &Caller, change: Change) -> Result<Response, Problem> {
-    let (zone, key) = (change.zone.to_string(), change.key.clone());
+    let (zone, key) = (change.zone.clone(), change.key.clone());
     let outcomes = desk.apply(vec![change], caller.origin()).await?;
+    let is_unanswered = desk.is_unanswered(&zone);
     match outcomes.into_iter().next() {
         Some(Outcome::Refused { refusal }) => Err(Problem::from(refusal)),
-        Some(outcome) => Ok(json(StatusCode::OK, &ChangeReply::new(zone, key, &outcome))),
+        Some(outcome) => Ok(json(StatusCode::OK, &ChangeReply::new(zone.to_string(), key, &outcome, is_unanswered))),
         None => Err(Problem::from(StoreError::Ending)),
     }
 }

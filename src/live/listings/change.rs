@@ -198,6 +198,11 @@ impl Outcome {
         }
     }
 
+    /// Whether something was changed.
+    pub const fn is_done(&self) -> bool {
+        !matches!(self, Self::Unchanged | Self::Refused { .. })
+    }
+
     /// Whether it is an exclusion within which something stays listed.
     pub const fn leaves_listed(&self) -> bool {
         matches!(self, Self::Excluded { still_listed: 1.., .. })
