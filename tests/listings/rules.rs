@@ -373,6 +373,25 @@ fn a_full_zone_still_takes_exclusions_and_what_it_has() {
     assert!(refusal(&world.list("virbl.tee.gr", "2001:db8::3", Lifetime::Default)).contains("max-listings"));
 }
 
+/// For some minutes after the start nothing is thrown away.
+#[test]
+fn what_is_over_takes_no_room() {
+    let rule = Rule { max_listings: 3, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let minute = Lifetime::For(Duration::from_secs(MINUTE));
+    let list = |host: u8| world.list("virbl.tee.gr", &format!("192.0.2.{host}"), minute);
+    let is_listed = |host| matches!(list(host), Outcome::Listed { .. });
+    assert!((1..=3).all(is_listed) && refusal(&list(4)).contains("max-listings"));
+    world.at(TEN + 2 * MINUTE);
+    assert!(is_listed(4) && is_listed(1), "all three are over");
+    let plain = |text: &str| put("virbl.tee.gr", text, Verdict::LISTED, minute);
+    let said = world.apply(["192.0.2.2", "192.0.2.2", "192.0.2.3"].map(plain).to_vec());
+    assert!(matches!(said[..2], [Outcome::Listed { .. }, Outcome::Extended { .. }]), "{said:?}");
+    assert!(refusal(&said[2]).contains("as many as it may"), "what was listed before has no place either: {said:?}");
+    let held = world.listings.of_zone(&name("virbl.tee.gr"), None, 10).expect("readable");
+    assert_eq!(held.len(), 3);
+}
+
 #[test]
 fn what_was_refused_as_a_whole_takes_no_room() {
     use dnsbld::live::listings::{Batch, Condition};

@@ -27,6 +27,10 @@ use crate::{
 /// of memory and disk is bounded.
 const EXCLUSIONS_BEYOND: usize = 100_000;
 
+/// And so many listings that are over and not thrown away yet: some minutes after the start that may be all that came since then,
+/// and memory has a bound all the same.
+const OVER_BEYOND: usize = 1_000_000;
+
 /// What an order says of places that is not written down yet: the change that excludes them, and who asks, or none.
 type Said<'o> = HashMap<(&'o Name, Place), Option<(&'o Change, &'o Origin)>>;
 
@@ -92,8 +96,10 @@ pub(super) struct Group<'a, 't> {
     pub(super) rules: &'a Rules,
     pub(super) serving: &'a Serving,
     pub(super) situation: Situation<'a>,
-    /// Places that this commit adds to each zone, at most.
+    /// Places that this commit adds to what is in force in each zone, at most.
     pub(super) added: HashMap<Name, HashSet<Place>>,
+    /// How much is in force in each zone without that, where it had to be counted.
+    pub(super) in_force: RefCell<HashMap<Name, usize>>,
     /// What this commit excludes in each zone, at most: it is not served yet.
     pub(super) excluded: HashMap<Name, LiveZone>,
     pub(super) edits: Vec<(Name, Edit)>,
@@ -178,22 +184,37 @@ impl Group<'_, '_> {
         // Exclusions have places in a full zone as well: they are the brake when a list has gone mad. The widest always do.
         let (is_exclusion, is_widest) = (*verdict == Verdict::Excluded, change.key.is_all_of_a_family());
         let beyond = if is_exclusion { EXCLUSIONS_BEYOND } else { 0 };
-        let count = self.serving.len(zone) + self.added.get(zone).map_or(0, HashSet::len);
-        let max_with = max.saturating_add(beyond);
-        if count < max_with || is_exclusion && is_widest || self.has(zone, &change.key.place()) {
+        let (most, added) = (max.saturating_add(beyond), self.added.get(zone).map_or(0, HashSet::len));
+        let places = self.serving.len(zone) + added;
+        if places < most || is_exclusion && is_widest || self.has(zone, &change.key.place()) {
+            return None;
+        }
+        if places < most.saturating_add(OVER_BEYOND) && self.count_in_force(zone) + added < most {
             return None;
         }
         let zone = zone.to_string();
         Some(if is_exclusion {
-            Refusal::FullOfExclusions { zone, max: max_with, beyond }
+            Refusal::FullOfExclusions { zone, max: most, beyond }
         } else {
             Refusal::Full { zone, max }
         })
     }
 
-    /// Whether a place is taken already, by what is served or in this commit.
+    /// How much is in force in a zone without what this commit adds. All of it is looked at, so once a commit.
+    fn count_in_force(&self, zone: &Name) -> usize {
+        let count = || {
+            let (listed, excluded) =
+                self.serving.zone(zone).map_or((0, 0), |zone| zone.counts_in_force(self.situation.now_s));
+            listed + excluded
+        };
+        *self.in_force.borrow_mut().entry(zone.clone()).or_insert_with(count)
+    }
+
+    /// Whether a place is taken already, by what is in force or in this commit.
     fn has(&self, zone: &Name, place: &Place) -> bool {
-        self.serving.has(zone, place) || self.added.get(zone).is_some_and(|added| added.contains(place))
+        let served = self.serving.zone(zone).and_then(|zone| zone.exactly(place));
+        served.is_some_and(|entry| entry.in_force(self.situation.now_s))
+            || self.added.get(zone).is_some_and(|added| added.contains(place))
     }
 
     /// Notes the place that a change takes; whether it adds one.

@@ -129,14 +129,9 @@ impl Serving {
         self.zones.get(zone).map(|served| &*served.zone)
     }
 
-    /// How many listings a zone has.
+    /// How many listings a zone has, in force or not.
     pub(super) fn len(&self, zone: &Name) -> usize {
         self.zones.get(zone).map_or(0, |served| served.zone.len())
-    }
-
-    /// Whether a zone says anything of exactly this, in force or not.
-    pub(super) fn has(&self, zone: &Name, place: &Place) -> bool {
-        self.zones.get(zone).is_some_and(|served| served.zone.exactly(place).is_some())
     }
 
     /// Some of what is over at this second.

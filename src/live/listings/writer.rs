@@ -8,6 +8,7 @@
 //! it before anything more is decided.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -347,6 +348,7 @@ impl Writer {
             serving: &self.serving,
             situation: Situation { snapshot: &served.snapshot, live: self.serving.live(), now_s },
             added: HashMap::new(),
+            in_force: RefCell::default(),
             excluded: HashMap::new(),
             edits: Vec::new(),
         };
