@@ -269,6 +269,7 @@ pub struct Desk {
 /// to time, and what is wrong is told once.
 pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListener>, state: PathBuf, desk: Desk) {
     const TRY_EVERY: Duration = Duration::from_secs(10);
+    const LOOK_EVERY: Duration = Duration::from_millis(500);
     let (socket, mut told) = (socket_path(&state), String::new());
     loop {
         let is_taken = bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
@@ -282,10 +283,13 @@ pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListene
             Err(error) if is_news(&error, &mut told) => warn!(socket = %socket.display(), "no control socket: {error}"),
             Err(_) => {}
         }
-        tokio::time::sleep(TRY_EVERY).await;
-        // While the other one has the listings, it is to be asked as well.
-        while is_taken && desk.listings.as_ref().is_ok_and(Listings::waits) {
+        // While the other one has the listings, it is to be asked as well; once they are this server's, that is ready.
+        let waits = || is_taken && desk.listings.as_ref().is_ok_and(Listings::waits);
+        if !waits() {
             tokio::time::sleep(TRY_EVERY).await;
+        }
+        while waits() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         // To look whether somebody is there may take a while.
         let folder = state.clone();
