@@ -222,7 +222,7 @@ impl Rule {
         };
         // To say again what holds already never shortens it, unless an end is named.
         let extended_s = match (before, lifetime) {
-            (Some(before), Lifetime::For(_) | Lifetime::Default) => {
+            (Some(before), Lifetime::For(_) | Lifetime::Default | Lifetime::Endless) => {
                 allowed_s.zip(before.until_s).map(|(one_s, other_s)| one_s.max(other_s))
             }
             _ => allowed_s,
@@ -351,6 +351,10 @@ mod tests {
         assert_eq!(until(Lifetime::Endless, None, 1), Some(1_000 + 10 * DAY_S));
         assert_eq!(until(hours(1), Some(&before(Some(9_000))), 1), Some(9_000), "never shorter");
         assert_eq!(until(hours(1), Some(&before(None)), 1), None);
+        // As where `longest` was made less since then.
+        assert_eq!(until(Lifetime::Endless, Some(&before(None)), 1), None, "nor by an endless one");
+        let far_s = Some(1_000 + 30 * DAY_S);
+        assert_eq!(until(Lifetime::Endless, Some(&before(far_s)), 1), far_s);
         assert_eq!(until(Lifetime::Until(2_000), Some(&before(None)), 1), Some(2_000), "but by name");
         let free = Rule::default();
         assert_eq!(free.until(&Verdict::LISTED, Lifetime::Endless, None, 1, 5), None);
