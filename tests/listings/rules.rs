@@ -78,6 +78,26 @@ fn what_is_listed_again_soon_after_it_ended_is_the_same_time() {
     assert_eq!(list(Lifetime::Default), Outcome::Extended { until_s: Some(third_s + 7 * DAY), times: 3 });
 }
 
+/// Events stand in the order in which they came.
+#[test]
+fn a_report_while_the_clock_is_behind_forgets_nothing() {
+    let rule = Rule { escalation_s: vec![DAY, 7 * DAY], ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let times_at = |now_s| {
+        world.at(now_s);
+        match world.list("virbl.tee.gr", "192.0.2.55", Lifetime::Default) {
+            Outcome::Listed { times, .. } | Outcome::Extended { times, .. } => times,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([TEN, TEN + HOUR, TEN + 2 * HOUR].map(times_at), [1, 2, 3]);
+    times_at(TEN - 40 * DAY);
+    assert_eq!(times_at(TEN + 3 * HOUR), 4, "that one was long ago, and the three were not");
+    times_at(TEN - 40 * DAY);
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+    assert_eq!(times_at(TEN + 3 * HOUR + MINUTE), 4, "the same time, though it was delisted");
+}
+
 #[test]
 fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
     let rule = Rule { escalation_s: vec![DAY, 7 * DAY], longest_s: Some(30 * DAY), ..Rule::default() };

@@ -20,6 +20,10 @@ const EVENT_OVERHEAD: u64 = 24;
 /// outbreak would keep the writer from all others.
 const COUNTED_MAX: u32 = 1_000;
 
+/// So many events that are too old are passed over at most. Those of a key stand in the order of their numbers, and what came while
+/// the clock was behind is older than what stands before it.
+const OLDER_MAX: u32 = 100;
+
 impl Tables<'_> {
     /// How often a key was listed since a second, as far as the history goes, and up to [`COUNTED_MAX`].
     pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, StoreFault> {
@@ -48,14 +52,17 @@ impl Tables<'_> {
         since_s: u64,
         mut visit: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), StoreFault> {
-        let mut next = known.last_event;
+        let (mut next, mut older) = (known.last_event, 0);
         while let Some(number) = next {
             let Some(octets) = self.history.get(number)? else { break };
             let link = decode_link(octets.value())?;
-            if link.at_s < since_s {
-                break;
-            }
-            if link.counts && visit(link.at_s).is_break() {
+            let is_enough = if link.at_s < since_s {
+                older += 1;
+                older > OLDER_MAX
+            } else {
+                link.counts && visit(link.at_s).is_break()
+            };
+            if is_enough {
                 break;
             }
             next = link.before_counts;
