@@ -65,6 +65,7 @@ impl ListingsSpec {
 
     /// Fills the configuration; returns what is odd about it.
     pub(super) fn apply(mut self, config: &mut ListingsConfig) -> anyhow::Result<Odd> {
+        let says_history = (self.history_for.is_some(), self.history_bytes.is_some());
         set(&mut config.history_max_bytes, self.history_bytes);
         set(&mut config.history_s, seconds(self.history_for.take(), "history-for")?);
         let zones = self.zones.take().unwrap_or_default();
@@ -72,7 +73,16 @@ impl ListingsSpec {
             (tables.iter().copied().chain([key]).map(str::to_owned).collect::<Vec<_>>(), text)
         };
         let mut oddities = Vec::new();
+        let history = (config.history_s, config.history_max_bytes);
+        let said = [
+            ("history-bytes", says_history.1 && config.history_max_bytes == 0),
+            ("history-for", says_history.0),
+            ("window", self.window.is_some()),
+            ("escalate", self.escalate.is_some()),
+        ];
         oddities.extend(self.fill(&mut config.rules.general)?.map(|oddity| placed(&["listings"], oddity)));
+        let short = first_said(&said).zip(short_history(&config.rules.general, history));
+        oddities.extend(short.map(|oddity| placed(&["listings"], oddity)));
         for (zone, spec) in zones {
             let name = Name::parse(zone.as_bytes()).at_key(&zone).at_key("zones")?;
             let is_one = (!is_asterisk(&zone)).then_some(());
@@ -82,7 +92,10 @@ impl ListingsSpec {
                 .at_key("zones")?;
             spec.check_for_one_zone().at_key(&zone).at_key("zones")?;
             let mut rule = config.rules.general.clone();
+            let said = [("window", spec.window.is_some()), ("escalate", spec.escalate.is_some())];
             let oddity = spec.fill(&mut rule).at_key(&zone).at_key("zones")?;
+            let short = first_said(&said).zip(short_history(&rule, history));
+            oddities.extend(short.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
             oddities.extend(oddity.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
             let is_new = config.rules.zones.insert(name, rule).is_none().then_some(());
             is_new.context("two tables are of this zone, in whatever case: keep one").at_key(&zone).at_key("zones")?;
@@ -143,7 +156,7 @@ impl ListingsSpec {
             rule.yields_to = zones.collect::<Result<_, _>>().at_key("yields-to")?;
         }
         set(&mut rule.max_listings, self.max_listings);
-        let key = said.iter().find_map(|&(key, is_said)| is_said.then_some(key));
+        let key = first_said(&said);
         let falls = said[0].1.then(|| falling_step(rule)).flatten();
         Ok(key.zip(cut_step(rule)).or(falls.map(|text| ("escalate", text))))
     }
@@ -174,6 +187,28 @@ fn never_listed(text: &str) -> Result<Key, String> {
         return Err(format!("`{text}` {why} (`{text}.` if it is one)"));
     }
     Ok(key)
+}
+
+/// The first of some keys that is said.
+fn first_said(said: &[(&'static str, bool)]) -> Option<&'static str> {
+    said.iter().find_map(|&(key, is_said)| is_said.then_some(key))
+}
+
+/// What becomes of an escalation whose times are kept for less than they count; of the history, seconds and octets.
+fn short_history(rule: &Rule, (history_s, max_bytes): (u64, u64)) -> Option<String> {
+    if rule.escalation_s.is_empty() {
+        return None;
+    }
+    if max_bytes == 0 {
+        return Some("`history-bytes` is 0, so no history is kept, and `escalate` counts times by it".to_owned());
+    }
+    (history_s < rule.window_s).then(|| {
+        format!(
+            "history is kept for {history_s} seconds (`history-for`), and `escalate` counts those of {} (`window`): what is older is \
+             forgotten before",
+            rule.window_s
+        )
+    })
 }
 
 /// What becomes of a step of the escalation that is longer than any listing may be.
@@ -224,6 +259,15 @@ mod tests {
         assert_eq!(odd("escalate = ['7d']\nlongest = '6d'\n[zones.'a.b']\nwindow = '9d'"), ["listings.escalate"]);
         assert_eq!(odd("escalate = ['7d']\n[zones.'a.b']\nlongest = '6d'"), ["listings.zones.a.b.longest"]);
         assert_eq!(odd("longest = '6d'\n[zones.'a.b']\nescalate = ['7d']"), ["listings.zones.a.b.escalate"]);
+        // Times that are forgotten before they count no more.
+        assert_eq!(odd("escalate = ['1d']\nhistory-for = '30d'"), none);
+        assert_eq!(odd("history-for = '1d'\n[zones.'a.b']\nlongest = '1d'"), none);
+        assert_eq!(odd("escalate = ['1d']\nhistory-for = '29d'"), ["listings.history-for"]);
+        assert_eq!(odd("escalate = ['1d']\nhistory-bytes = 0\nhistory-for = '90d'"), ["listings.history-bytes"]);
+        assert_eq!(odd("escalate = ['1d']\nwindow = '91d'"), ["listings.window"]);
+        assert_eq!(odd("escalate = ['1d']\n[zones.'a.b']\nwindow = '91d'"), ["listings.zones.a.b.window"]);
+        let both = ["listings.zones.a.b.escalate", "listings.zones.a.b.escalate"];
+        assert_eq!(odd("longest = '6d'\nhistory-for = '1d'\n[zones.'a.b']\nescalate = ['7d']"), both);
     }
 
     #[test]

@@ -387,12 +387,18 @@ impl Group<'_, '_> {
         };
         let counted_s = counted_s.filter(|counted_s| counted_s.abs_diff(now_s) < rule.repeat_after_s);
         let is_new_time = is_listed && counted_s.is_none();
-        let times_since = || self.tables.times_since(known, now_s.saturating_sub(rule.window_s));
+        let since_s = now_s.saturating_sub(rule.window_s);
         let times = match same {
             _ if !is_listed => 0,
-            _ if is_new_time => 1 + times_since()?,
+            _ if is_new_time => {
+                let times = self.tables.times_since(known, since_s)?;
+                // What was thrown away of the history, the listing still knows as it was then.
+                let same = same.filter(|same| !times.is_whole && same.counted_s >= since_s);
+                let count = times.count.max(same.map_or(0, |same| same.times.saturating_sub(1).max(1)));
+                1 + count
+            }
             Some(same) => same.times,
-            None => times_since()?.max(1),
+            None => self.tables.times_since(known, since_s)?.count.max(1),
         };
         let record = Record {
             zone: change.zone.clone(),
@@ -418,7 +424,7 @@ impl Group<'_, '_> {
         {
             return Ok(false);
         }
-        Ok(self.tables.times_since(known, counted_s)? == 0)
+        Ok(self.tables.times_since(known, counted_s)?.count == 0)
     }
 }
 

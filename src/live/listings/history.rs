@@ -24,15 +24,24 @@ const COUNTED_MAX: u32 = 1_000;
 /// the clock was behind is older than what stands before it.
 const OLDER_MAX: u32 = 100;
 
+/// How often a key was listed since a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    /// As far as the history goes, and up to [`COUNTED_MAX`].
+    pub(super) count: u32,
+    /// It goes that far: nothing of it was thrown away.
+    pub(super) is_whole: bool,
+}
+
 impl Tables<'_> {
-    /// How often a key was listed since a second, as far as the history goes, and up to [`COUNTED_MAX`].
-    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<u32, StoreFault> {
-        let mut times = 0;
-        self.each_time(known, since_s, |_| {
-            times += 1;
-            if times < COUNTED_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// How often a key was listed since a second.
+    pub(super) fn times_since(&self, known: &Known, since_s: u64) -> Result<Times, StoreFault> {
+        let mut count = 0;
+        let is_whole = self.each_time(known, since_s, |_| {
+            count += 1;
+            if count < COUNTED_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        Ok(times)
+        Ok(Times { count, is_whole })
     }
 
     /// When a key was listed last since a second, so that it counts.
@@ -45,16 +54,17 @@ impl Tables<'_> {
         Ok(last_s)
     }
 
-    /// Calls `visit` with each time since a second that a key was listed, the last first, until it has seen enough.
+    /// Calls `visit` with each time since a second that a key was listed, the last first, until it has seen enough. False where
+    /// the history ends before, so that there may have been more.
     fn each_time(
         &self,
         known: &Known,
         since_s: u64,
         mut visit: impl FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<bool, StoreFault> {
         let (mut next, mut older) = (known.last_event, 0);
         while let Some(number) = next {
-            let Some(octets) = self.history.get(number)? else { break };
+            let Some(octets) = self.history.get(number)? else { return Ok(older > 0) };
             let link = decode_link(octets.value())?;
             let is_enough = if link.at_s < since_s {
                 older += 1;
@@ -67,7 +77,7 @@ impl Tables<'_> {
             }
             next = link.before_counts;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Adds an event; `counts` if it is one of the times that its key was listed.
@@ -81,10 +91,11 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Where the count goes on behind an event whose predecessor is this one: there, or further back if it does not count.
+    /// Where the count goes on behind an event whose predecessor is this one: there, or further back if it does not count. One that
+    /// was thrown away is named all the same, so that whoever counts knows that there was one.
     fn may_count(&self, before: Option<u64>) -> Result<Option<u64>, StoreFault> {
         let Some(number) = before else { return Ok(None) };
-        let Some(octets) = self.history.get(number)? else { return Ok(None) };
+        let Some(octets) = self.history.get(number)? else { return Ok(before) };
         let link = decode_link(octets.value())?;
         Ok(if link.counts { before } else { link.before_counts })
     }

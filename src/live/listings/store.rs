@@ -387,7 +387,7 @@ mod tests {
     use redb::{ReadableTableMetadata as _, backends::InMemoryBackend};
 
     use super::*;
-    use crate::live::listings::{Door, Origin, Verdict, What};
+    use crate::live::listings::{Door, Origin, Verdict, What, history::Times};
 
     const ZONE: &[u8] = b"virbl.tee.gr";
 
@@ -451,7 +451,7 @@ mod tests {
         let known =
             |tables: &Tables<'_>, key| tables.known(&Name::parse(ZONE).expect("a name"), key).expect("readable");
         let times = |tables: &Tables<'_>, since_s| {
-            keys.each_ref().map(|key| tables.times_since(&known(tables, key), since_s).expect("readable"))
+            keys.each_ref().map(|key| tables.times_since(&known(tables, key), since_s).expect("readable").count)
         };
         assert_eq!([times(&tables, 0), times(&tables, 3)], [[4, 3], [2, 2]]);
         assert_eq!(tables.trim(3, u64::MAX, 100).expect("writable"), 6, "what is older than three seconds");
@@ -507,9 +507,11 @@ mod tests {
         for number in (0..999_u64).filter(|number| number % 300 != 0) {
             tables.history.remove(number).expect("writable");
         }
-        let times = |since_s| tables.times_since(&known, since_s).expect("readable");
+        let times = |since_s| tables.times_since(&known, since_s).expect("readable").count;
         assert_eq!([times(0), times(1), times(300), times(900), times(901)], [4, 3, 3, 1, 0]);
         tables.history.remove(300).expect("writable");
-        assert_eq!(tables.times_since(&known, 0).expect("readable"), 2, "as far as the history goes");
+        let cut = Times { count: 2, is_whole: false };
+        assert_eq!(tables.times_since(&known, 0).expect("readable"), cut, "as far as the history goes");
+        assert!(tables.times_since(&known, 700).expect("readable").is_whole);
     }
 }

@@ -485,6 +485,24 @@ fn history_is_bounded_by_time_and_size() {
     assert!(world.live.load().zone(0).is_none(), "what is over is swept, and gives its memory back");
 }
 
+/// No listing falls back to its first time since what was before is forgotten.
+#[test]
+fn a_listing_knows_its_times_when_its_history_is_gone() {
+    let world = World::new(0);
+    let times_at = |minutes: u64| {
+        world.clock.now_s.store(NOW_S + minutes * 60, Relaxed);
+        match world.apply(1, ENDLESS).expect("written").remove(0) {
+            Outcome::Listed { times, .. } | Outcome::Extended { times, .. } => times,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([0, 10, 20].map(times_at), [1, 2, 3]);
+    assert!(world.listings.sweep() > 0, "all of it is thrown away");
+    assert_eq!([30, 40, 50, 60].map(times_at), [3, 3, 3, 4], "three at least, whatever else there was");
+    world.listings.sweep();
+    assert_eq!(times_at(40 * 24 * 60), 1, "the window is over");
+}
+
 #[test]
 fn a_clock_that_is_set_by_mistake_delists_nothing_for_good() {
     struct Set(AtomicU64, AtomicU64);
