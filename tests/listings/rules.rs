@@ -61,11 +61,10 @@ fn what_is_listed_again_soon_after_it_ended_is_the_same_time() {
         assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(now_s + HOUR), times: 1 }, "{minutes}");
         assert_eq!(get(), (now_s, TEN, 1), "counted when it was");
     }
-    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
-    // Ten minutes after it was counted it is the second time, though it was listed a minute ago; which ends soon, and then is
-    // that time again.
-    let second_s = TEN + 10 * MINUTE;
+    // Ten minutes after the last report it is the second time; which ends soon, and then is that time again.
+    let second_s = TEN + 19 * MINUTE;
     world.at(second_s);
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
     assert_eq!(list(Lifetime::Until(second_s + 2)), Outcome::Listed { until_s: Some(second_s + 2), times: 2 });
     world.at(second_s + 3);
     assert_eq!(list(Lifetime::Default), Outcome::Listed { until_s: Some(second_s + 3 + DAY), times: 2 });
@@ -76,6 +75,27 @@ fn what_is_listed_again_soon_after_it_ended_is_the_same_time() {
     world.at(second_s + 10 * MINUTE);
     let third_s = second_s + 10 * MINUTE;
     assert_eq!(list(Lifetime::Default), Outcome::Extended { until_s: Some(third_s + 7 * DAY), times: 3 });
+}
+
+/// A trap is hit every minute for hours: that is one outbreak, and whoever comes back after it has made a second one.
+#[test]
+fn an_outbreak_is_one_time_however_long_it_goes_on() {
+    let rule = Rule { escalation_s: vec![DAY, 7 * DAY], window_s: 2 * DAY, ..Rule::default() };
+    let world = World::with_rules(&[("virbl.tee.gr.ip4set", "127.0.0.2\n")], rules(rule));
+    let times_at = |minute| {
+        world.at(TEN + minute * MINUTE);
+        match world.list("virbl.tee.gr", "192.0.2.55", Lifetime::Default) {
+            Outcome::Listed { times, .. } | Outcome::Extended { times, .. } => times,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!((0..300).all(|minute| times_at(minute) == 1));
+    assert_eq!(world.delist("virbl.tee.gr", "192.0.2.55"), Outcome::Delisted);
+    assert_eq!([303, 308, 312, 316].map(times_at), [1, 2, 2, 2], "from report to report");
+    // One that outlasts the window, so that its beginning counts no more, is no first time when it is over.
+    let begun = 10 * 24 * 60;
+    assert!((0..49 * 60 / 4).all(|count| times_at(begun + 4 * count) == 1));
+    assert_eq!(times_at(begun + 50 * 60), 2);
 }
 
 /// Events stand in the order in which they came.

@@ -252,17 +252,22 @@ pub(super) fn decode_event(zone: &Name, key: &Key, octets: &[u8]) -> Result<(Eve
 
 /// What the store itself wants to know of an event.
 pub(super) struct Link<'a> {
+    /// The one before it of its key.
+    pub(super) before: Option<u64>,
     /// The next one back of its key that may count: none between them does.
     pub(super) before_counts: Option<u64>,
     pub(super) key: &'a [u8],
     pub(super) at_s: u64,
+    /// Its key was listed by it, or was listed already.
+    pub(super) is_report: bool,
     /// It counts as one of the times that its key was listed.
     pub(super) counts: bool,
 }
 
 pub(super) fn decode_link(octets: &[u8]) -> Result<Link<'_>, Undecodable> {
-    let (StoredEvent { key, at_s, counts, .. }, before_counts) = event_fields(octets)?;
-    Ok(Link { before_counts, key, at_s, counts })
+    let (StoredEvent { before, key, at_s, what, counts, .. }, before_counts) = event_fields(octets)?;
+    let is_report = matches!(What::ALL.get(usize::from(what)), Some(What::Listed | What::Extended));
+    Ok(Link { before, before_counts, key, at_s, is_report, counts })
 }
 
 #[cfg(test)]

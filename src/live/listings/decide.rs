@@ -10,7 +10,7 @@ use std::{
 use super::{
     Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, STILL_LISTED_MAX,
     StoreError, Verdict, What,
-    rules::{Rules, Situation},
+    rules::{Rule, Rules, Situation},
     serving::{Edit, Serving},
     store::{Known, StoreFault, Tables},
 };
@@ -379,15 +379,9 @@ impl Group<'_, '_> {
     ) -> Result<(Record, bool), StoreFault> {
         let (rule, now_s) = (self.rules.of(&change.zone), self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
-        // Several reports of one outbreak are one time, also where it was delisted or over in between.
-        let counted_s = match same {
-            _ if !is_listed => None,
-            Some(same) => Some(same.counted_s),
-            None => self.tables.last_time(known, now_s.saturating_sub(rule.repeat_after_s))?,
-        };
-        let counted_s = counted_s.filter(|counted_s| counted_s.abs_diff(now_s) < rule.repeat_after_s);
-        let is_new_time = is_listed && counted_s.is_none();
         let since_s = now_s.saturating_sub(rule.window_s);
+        let counted_s = if is_listed { self.counted_s(rule, same, known)? } else { None };
+        let is_new_time = is_listed && counted_s.is_none();
         let times = match same {
             _ if !is_listed => 0,
             _ if is_new_time => {
@@ -413,6 +407,25 @@ impl Group<'_, '_> {
             origin: origin.clone(),
         };
         Ok((record, is_new_time))
+    }
+
+    /// When the time was counted that a report belongs to; none if it is a new one. Reports of one outbreak are one time, however long
+    /// that goes on, also where it was delisted or over in between. Only beyond the window, where that time counts no more, is it
+    /// one again: whoever comes back later is no stranger.
+    fn counted_s(&self, rule: &Rule, same: Option<&Record>, known: &Known) -> Result<Option<u64>, StoreFault> {
+        let now_s = self.situation.now_s;
+        let last_s = match same {
+            Some(same) => Some(same.changed_s),
+            None => self.tables.last_report(known, now_s.saturating_sub(rule.repeat_after_s))?,
+        };
+        if last_s.is_none_or(|last_s| last_s.abs_diff(now_s) >= rule.repeat_after_s) {
+            return Ok(None);
+        }
+        let since_s = now_s.saturating_sub(rule.window_s.max(rule.repeat_after_s));
+        match same {
+            Some(same) => Ok(Some(same.counted_s).filter(|counted_s| *counted_s >= since_s)),
+            None => self.tables.last_time(known, since_s),
+        }
     }
 
     /// Whether the last time of a listing that comes back counts yet and is not counted here: unless it is long ago, or the key

@@ -22,7 +22,7 @@ const COUNTED_MAX: u32 = 1_000;
 
 /// So many events that are too old are passed over at most. Those of a key stand in the order of their numbers, and what came while
 /// the clock was behind is older than what stands before it.
-const OLDER_MAX: u32 = 100;
+const PASSED_MAX: u32 = 100;
 
 /// How often a key was listed since a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,21 @@ impl Tables<'_> {
         Ok(last_s)
     }
 
+    /// When a key was listed last since a second, counted or not.
+    pub(super) fn last_report(&self, known: &Known, since_s: u64) -> Result<Option<u64>, StoreFault> {
+        let mut next = known.last_event;
+        for _ in 0..PASSED_MAX {
+            let Some(number) = next else { break };
+            let Some(octets) = self.history.get(number)? else { break };
+            let link = decode_link(octets.value())?;
+            if link.is_report && link.at_s >= since_s {
+                return Ok(Some(link.at_s));
+            }
+            next = link.before;
+        }
+        Ok(None)
+    }
+
     /// Calls `visit` with each time since a second that a key was listed, the last first, until it has seen enough. False where
     /// the history ends before, so that there may have been more.
     fn each_time(
@@ -68,7 +83,7 @@ impl Tables<'_> {
             let link = decode_link(octets.value())?;
             let is_enough = if link.at_s < since_s {
                 older += 1;
-                older > OLDER_MAX
+                older > PASSED_MAX
             } else {
                 link.counts && visit(link.at_s).is_break()
             };

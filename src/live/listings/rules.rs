@@ -42,7 +42,7 @@ pub struct Rule {
     pub escalation_s: Vec<u64>,
     /// Times further back than this do not count.
     pub window_s: u64,
-    /// Listed again sooner than this, it is the same time, and only extended.
+    /// Listed again sooner than this since it was listed last, it is the same time, and only extended.
     pub repeat_after_s: u64,
     /// What is never listed.
     pub never_list: Vec<Key>,
