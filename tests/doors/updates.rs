@@ -84,6 +84,11 @@ fn records_are_listings() {
     assert!(is_listed(&server, "3.2.0.192.bl.example"), "another value");
     update(&server, "update delete 100.51.198.bl.example\nupdate delete 3.2.0.192.bl.example A 127.0.0.5");
     assert!(!is_listed(&server, "77.100.51.198.bl.example") && !is_listed(&server, "3.2.0.192.bl.example"));
+    // What is answered is a record that may be asked for and deleted.
+    let (name, text) = ("4.2.0.192.bl.example", "\"virus from 192.0.2.4\"");
+    update(&server, &format!("update add {name} 60 TXT \"virus from $\""));
+    update(&server, &format!("prereq yxrrset {name} TXT {text}\nupdate delete {name} TXT {text}"));
+    assert!(!is_listed(&server, name));
 }
 
 #[test]

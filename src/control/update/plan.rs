@@ -14,8 +14,17 @@ use super::{
 };
 use crate::{
     live::listings::{Change, Key, Lifetime, Op, Record, Verdict},
-    wire::{Rcode, name::Name, rr},
-    zone::{dataset::Shape, live::BUILT_IN, snapshot::Content},
+    wire::{
+        Rcode,
+        name::{Name, QueryName},
+        rr,
+    },
+    zone::{
+        dataset::Shape,
+        live::{BUILT_IN, expand},
+        shown,
+        snapshot::Content,
+    },
 };
 
 /// What listings without a return code of their own are answered with, by the shape of their keys.
@@ -72,11 +81,12 @@ struct Value {
 }
 
 impl Value {
-    /// Whether that is a record of it; `code` is what it is answered with if it has no code of its own.
-    fn is(&self, datum: &Datum, code: Ipv4Addr) -> bool {
+    /// Whether that is a record of it, listed with that key; `code` is what it is answered with if it has no code of its own. A
+    /// text may stand as it was given, or as it is answered, which is the data that RFC 2136 sections 2.4.2 and 3.4.2.4 mean.
+    fn is(&self, datum: &Datum, key: &Key, code: Ipv4Addr) -> bool {
         match datum {
             Datum::A(address) => self.address.unwrap_or(code) == *address,
-            Datum::Txt(text) => self.text.as_ref() == Some(text),
+            Datum::Txt(text) => self.text.as_ref().is_some_and(|own| own == text || is_answered(own, key, text)),
             Datum::Other(_) => false,
         }
     }
@@ -84,6 +94,22 @@ impl Value {
     /// A listing has an A record always, and a TXT record that an update sees if it has a text of its own.
     fn has(&self, rtype: u16) -> bool {
         rtype == rr::A || rtype == rr::TXT && self.text.is_some()
+    }
+}
+
+/// Whether a text of a key is answered so. That of a prefix is answered for its addresses only, each with its own.
+fn is_answered(own: &str, key: &Key, text: &str) -> bool {
+    let is_so = |shown: &[u8]| expand(own, shown) == text.as_bytes();
+    match key {
+        Key::Prefix(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
+            shown::Key::Address(prefix.addr()).show(is_so)
+        }
+        Key::Prefix(_) => false,
+        Key::Name { name, .. } => {
+            let mut query_name = QueryName::new();
+            let is_read = query_name.read(name.as_wire()).is_some();
+            is_read && shown::Key::Name(query_name.relative(query_name.label_count())).show(is_so)
+        }
     }
 }
 
@@ -137,7 +163,7 @@ impl Planner<'_> {
     fn check_prerequisites(&self, lookup: Lookup<'_>) -> Result<(), Objection> {
         let value_at = |owner: &Name| {
             let key = owner::key(owner, self.holds)?;
-            self.listed(&key, lookup).map(|value| (value, self.codes.of_key(&key)))
+            self.listed(&key, lookup).map(|value| (value, key))
         };
         let holds = |has: bool, wanted: bool, missing, existing| match (has, wanted) {
             (true, false) => Err(Objection::new(existing, UNMET)),
@@ -157,7 +183,8 @@ impl Planner<'_> {
                     holds(has, *exists, Rcode::NxRrset, Rcode::YxRrset)?;
                 }
                 Prerequisite::Value { owner, datum } => {
-                    let has = value_at(owner).is_some_and(|(value, code)| value.is(datum, code));
+                    let has =
+                        value_at(owner).is_some_and(|(value, key)| value.is(datum, &key, self.codes.of_key(&key)));
                     holds(has, true, Rcode::NxRrset, Rcode::NxRrset)?;
                 }
             }
@@ -224,7 +251,7 @@ impl Target {
             }
             Edit::DeleteRrset { rtype, .. } => self.delete(*rtype),
             Edit::DeleteOne { datum, .. } => {
-                if self.value.as_ref().is_some_and(|value| value.is(datum, code)) {
+                if self.value.as_ref().is_some_and(|value| value.is(datum, &self.key, code)) {
                     self.delete(datum.rtype());
                 }
             }

@@ -208,6 +208,32 @@ fn added_records_are_listings() {
     assert_eq!(listed.shown(&[(OWNER, 1, rr::TXT, 60, b"\x03new")]), ["192.0.2.1 3 new for 60"], "the other stays");
 }
 
+/// Whoever asked before deletes what was answered.
+#[test]
+fn a_text_is_known_as_it_is_answered() {
+    let world = World::default()
+        .listed("192.0.2.1", None, Some("virus from $: $$5"))
+        .listed("2001:db8::1", None, Some("$"))
+        .listed("192.0.3.0/24", None, Some("$"))
+        .listed("*.example.com", None, Some("below $"));
+    let v6 = format!("1.{}8.b.d.0.1.0.0.2.bl.example", "0.".repeat(23));
+    for (owner, text, is_it) in [
+        (OWNER, "virus from 192.0.2.1: $5", true),
+        (OWNER, "virus from $: $$5", true),
+        (OWNER, "virus from 192.0.2.2: $5", false),
+        (OWNER, "virus from 192.0.2.1: $$5", false),
+        (&*v6, "2001:db8::1", true),
+        ("3.0.192.bl.example", "$", true),
+        ("3.0.192.bl.example", "192.0.3.0", false),
+        ("*.example.com.bl.example", "below example.com", true),
+    ] {
+        let data = [&[text.len() as u8], text.as_bytes()].concat();
+        let is_deleted = !world.shown(&[(owner, 254, rr::TXT, 0, &data)]).is_empty();
+        let holds = world.plan(&[(owner, 1, rr::TXT, 0, &data)], &[]);
+        assert_eq!((is_deleted, holds.is_ok()), (is_it, is_it), "{owner} {text}");
+    }
+}
+
 #[test]
 fn a_listing_has_one_record_of_a_type() {
     let world = World::default().listed("192.0.2.1", Some(3), Some("old"));

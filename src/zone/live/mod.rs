@@ -25,7 +25,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     names::Below,
     ordered::Entry,
-    values::{BUILT_IN, LiveValue, LiveValueId, OwnValue, ValueNumbers},
+    values::{BUILT_IN, LiveValue, LiveValueId, OwnValue, ValueNumbers, expand},
 };
 use self::{
     names::LiveNames,

@@ -50,6 +50,12 @@ impl LiveValue {
     }
 }
 
+/// A text as whoever asks reads it, with the key in its places.
+pub fn expand(text: &str, key: &[u8]) -> Vec<u8> {
+    let LiveValue { values, id, .. } = LiveValue::new(&OwnValue { address: None, text: Some(text.into()) });
+    values.text(id).map_or_else(Vec::new, |text| values.expand(text, key))
+}
+
 /// The template of a text: `$` is the key, `$$` a dollar.
 fn template(text: &[u8]) -> Template {
     let mut template = Template::default();
