@@ -202,7 +202,7 @@ impl Config {
             config.shut_doors = shut_doors(&config, is_stateless).into_iter().map(placed).collect();
             config.oddities = odd.into_iter().map(placed).collect();
             config.absent_secrets = absent.into_iter().map(placed).collect();
-            config.file = StartFile::new(path, &text);
+            config.file = StartFile::new(path, &text, std::mem::take(&mut config.doors.files));
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
             let Process { chroot, workdir, .. } = &config.process;
             let workdir = workdir.as_ref().filter(|_| chroot.is_none());

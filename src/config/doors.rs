@@ -18,7 +18,7 @@ use crate::{
         tsig::{Algorithm, Key},
         update::{Keys, Permit},
     },
-    live::listings::StoreError,
+    live::{listings::StoreError, start_file::ReadFile},
     wire::name::Name,
 };
 
@@ -47,6 +47,8 @@ pub struct Doors {
     pub tokens: Tokens,
     /// For rspamd's datagrams.
     pub datagrams: Option<Datagrams>,
+    /// The files that keys and tokens were read from.
+    pub(super) files: Vec<ReadFile>,
 }
 
 /// Where datagrams are taken.
@@ -128,6 +130,7 @@ impl Doors {
         beside: &Path,
     ) -> anyhow::Result<(Self, Odd)> {
         let (mut doors, mut absent) = (Self::default(), Odd::new());
+        let mut files = Files { beside, read: Vec::new() };
         // Names of keys are domain names, so case does not tell them apart, and one would have the zones of the other.
         let mut names = HashSet::new();
         for name in keys.keys() {
@@ -136,7 +139,7 @@ impl Doors {
         }
         let mut permits = Vec::new();
         for (name, spec) in keys {
-            match spec.open(&name, beside).at_key(&name).at_key("keys")? {
+            match spec.open(&name, &mut files).at_key(&name).at_key("keys")? {
                 Ok(permit) => permits.push(permit),
                 Err(why) => absent.push((["keys", &name, "secret-file"].map(str::to_owned).into(), why)),
             }
@@ -144,7 +147,7 @@ impl Doors {
         doors.keys = Keys::new(permits);
         for (name, spec) in tokens {
             let key = if spec.file.is_some() { "file" } else { "variable" };
-            let (secret, scope) = match spec.open(beside).at_key(&name).at_key("tokens")? {
+            let (secret, scope) = match spec.open(&mut files).at_key(&name).at_key("tokens")? {
                 Ok(opened) => opened,
                 Err(why) => {
                     absent.push((["tokens", &name, key].map(str::to_owned).into(), why));
@@ -153,6 +156,7 @@ impl Doors {
             };
             doors.admit(&name, &secret, scope).at_key(&name).at_key("tokens")?;
         }
+        doors.files = files.read;
         doors.datagrams = datagrams.map(|spec| spec.open(beside)).transpose().at_key("datagrams")?;
         Ok((doors, absent))
     }
@@ -186,10 +190,10 @@ impl Doors {
 type Unless<T> = Result<T, String>;
 
 impl KeySpec {
-    fn open(self, name: &str, beside: &Path) -> anyhow::Result<Unless<Permit>> {
+    fn open(self, name: &str, files: &mut Files<'_>) -> anyhow::Result<Unless<Permit>> {
         let text = match (self.secret, self.secret_file) {
             (Some(secret), None) => Ok(secret),
-            (None, Some(file)) => read_file(beside, &file).at_key("secret-file")?,
+            (None, Some(file)) => files.read(&file).at_key("secret-file")?,
             _ => anyhow::bail!("give either `secret-file` or `secret`"),
         };
         let given = self.algorithm.map(|text| Algorithm::named(&text).ok_or_else(|| unknown_algorithm(&text)));
@@ -216,9 +220,9 @@ impl KeySpec {
 }
 
 impl TokenSpec {
-    fn open(self, beside: &Path) -> anyhow::Result<Unless<(String, Scope)>> {
+    fn open(self, files: &mut Files<'_>) -> anyhow::Result<Unless<(String, Scope)>> {
         let text = match (self.file, self.variable) {
-            (Some(file), None) => read_file(beside, &file).at_key("file")?,
+            (Some(file), None) => files.read(&file).at_key("file")?,
             (None, Some(variable)) => match env::var(&variable) {
                 Err(error @ env::VarError::NotPresent) => Err(format!("environment variable {variable}: {error}")),
                 text => Ok(text.with_context(|| format!("environment variable {variable}"))?),
@@ -284,14 +288,29 @@ fn token(text: &str) -> anyhow::Result<&str> {
 /// Where systemd puts what `LoadCredential=` and the like name, for as long as the unit runs, and for its user alone.
 const CREDENTIALS: &str = "/run/credentials";
 
-fn read_file(beside: &Path, file: &Path) -> anyhow::Result<Unless<String>> {
-    let path = path_in(beside, file)?;
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Ok(text)),
-        Err(error) => {
-            let is_out_of_reach = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
-            let why = format!("cannot read {}: {error}", path.display());
-            if path.starts_with(CREDENTIALS) && is_out_of_reach { Ok(Err(why)) } else { Err(anyhow::Error::msg(why)) }
+/// Files with secrets, as they are read.
+struct Files<'b> {
+    beside: &'b Path,
+    read: Vec<ReadFile>,
+}
+
+impl Files<'_> {
+    fn read(&mut self, file: &Path) -> anyhow::Result<Unless<String>> {
+        let path = path_in(self.beside, file)?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                self.read.extend(ReadFile::new(&path, &text));
+                Ok(Ok(text))
+            }
+            Err(error) => {
+                let is_out_of_reach = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+                let why = format!("cannot read {}: {error}", path.display());
+                if path.starts_with(CREDENTIALS) && is_out_of_reach {
+                    Ok(Err(why))
+                } else {
+                    Err(anyhow::Error::msg(why))
+                }
+            }
         }
     }
 }

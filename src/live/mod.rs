@@ -15,7 +15,7 @@
 //! refusal.rs          which of what was loaded must not go live all the same
 //! listings/           what is listed by command, and where that is kept
 //! kept.rs             the last good version of each dataset, for the next start
-//! start_file.rs       the configuration file, and whether it was changed since the start
+//! start_file.rs       the configuration file and those it names, and whether they were changed since the start
 //! state.rs            the folder for all that is to outlive the server, made again when it is gone
 //! memory.rs           what a reload took goes back to the system
 //! clock.rs            the one place that reads the wall clock

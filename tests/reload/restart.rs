@@ -412,8 +412,10 @@ fn a_drop_that_ends_with_the_disk_costs_nothing() {
 fn a_configuration_that_was_changed_is_told_of_at_a_reload() {
     let place = Place::new();
     place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    fs::write(place.at("scanner.token"), "0123456789abcdef").expect("written");
     let config = "folder = \"zones\"\nstate = \"state\"\n";
-    let live = Live::configured(&place, config);
+    let token = "[tokens.scanner]\nfile = \"scanner.token\"\nzones = [\"*\"]\n";
+    let live = Live::configured(&place, &format!("{config}{token}"));
     let count = || live.log().matches("was changed since the start, and no reload reads it").count();
     live.tell(&["reload"]);
     assert_eq!(count(), 0, "{}", live.log());
@@ -426,4 +428,13 @@ fn a_configuration_that_was_changed_is_told_of_at_a_reload() {
     fs::write(place.at("dnsbld.toml"), format!("{config}minimal = yes\n")).expect("written");
     live.send(Signal::SIGHUP);
     await_true("it is told", || count() == 2, || live.log());
+    // Nor are the files that it names read again.
+    fs::write(place.at("scanner.token"), "fedcba9876543210").expect("written");
+    live.send(Signal::SIGHUP);
+    await_true("it is told", || count() == 3, || live.log());
+    assert!(live.log().contains("scanner.token was changed since"), "{}", live.log());
+    fs::remove_file(place.at("scanner.token")).expect("removed");
+    live.send(Signal::SIGHUP);
+    let is_told = || live.log().contains("scanner.token cannot be looked at: No such file");
+    await_true("it is told", is_told, || live.log());
 }
