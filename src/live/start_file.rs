@@ -172,7 +172,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let [path, token, key] = ["dnsbld.toml", "token", "key"].map(|name| folder.path().join(name));
         let write = |path: &Path, text: &str| fs::write(path, text).expect("written");
-        [&path, &token, &key].into_iter().for_each(|path| write(path, "as it was"));
+        for path in [&path, &token, &key] {
+            write(path, "as it was");
+        }
         let secrets = [&token, &key].map(|path| ReadFile::new(path, "as it was").expect("a file")).to_vec();
         let mut file = StartFile::new(&path, "as it was", secrets).expect("a file");
         assert_eq!(file.news(), None);

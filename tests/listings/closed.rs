@@ -115,7 +115,8 @@ fn a_limit_to_the_size_of_files_ends_no_server() {
         assert!(prlimit.status().expect("it runs").success());
     };
     limit(&site, "100000");
-    let lines = (0..3_000).map(|number| format!("10.0.{}.{}\n", number / 250, number % 250)).collect::<String>();
+    let line = |number| format!("10.0.{}.{}\n", number / 250, number % 250);
+    let lines = (0..3_000).map(line).collect::<Vec<_>>().concat();
     let (said, is_well) = site.run_with(&["list", ZONE, "-"], &lines);
     assert!(!is_well && said.contains("File too large"), "{said}\n{}", site.said());
     assert!(site.daemon_mut().is_running(), "{}", site.said());
