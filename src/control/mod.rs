@@ -285,9 +285,7 @@ pub async fn serve_in_turn(mut bound: io::Result<std::os::unix::net::UnixListene
         }
         // While the other one has the listings, it is to be asked as well; once they are this server's, that is ready.
         let waits = || is_taken && desk.listings.as_ref().is_ok_and(Listings::waits);
-        if !waits() {
-            tokio::time::sleep(TRY_EVERY).await;
-        }
+        tokio::time::sleep(if waits() { LOOK_EVERY } else { TRY_EVERY }).await;
         while waits() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
