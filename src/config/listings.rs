@@ -204,8 +204,8 @@ fn short_history(rule: &Rule, (history_s, max_bytes): (u64, u64)) -> Option<Stri
     }
     (history_s < rule.window_s).then(|| {
         format!(
-            "history is kept for {history_s} seconds (`history-for`), and `escalate` counts those of {} (`window`): what is older is \
-             forgotten before",
+            "history is kept for {history_s} seconds (`history-for`), and `escalate` counts those of {} (`window`): what is \
+             older is forgotten before",
             rule.window_s
         )
     })

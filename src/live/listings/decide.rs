@@ -409,9 +409,9 @@ impl Group<'_, '_> {
         Ok((record, is_new_time))
     }
 
-    /// When the time was counted that a report belongs to; none if it is a new one. Reports of one outbreak are one time, however long
-    /// that goes on, also where it was delisted or over in between. Only beyond the window, where that time counts no more, is it
-    /// one again: whoever comes back later is no stranger.
+    /// When the time was counted that a report belongs to; none if it is a new one. Reports of one outbreak are one time, however
+    /// long that goes on, also where it was delisted or over in between. Only beyond the window, where that time counts no more,
+    /// is it one again: whoever comes back later is no stranger.
     fn counted_s(&self, rule: &Rule, same: Option<&Record>, known: &Known) -> Result<Option<u64>, StoreFault> {
         let now_s = self.situation.now_s;
         let last_s = match same {
