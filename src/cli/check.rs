@@ -62,6 +62,10 @@ pub(super) struct Arguments {
     /// Most that may change its values
     #[arg(long, value_name = "N|P%", requires = "against", default_value = "100%")]
     max_changed: Limit,
+    /// Most clients and access keys that access lists may deal with otherwise: a number, or a share of all clients, or of the
+    /// keys there are
+    #[arg(long, value_name = "N|P%", requires = "against", default_value = "0")]
+    max_access: Limit,
     #[command(flatten)]
     pub(super) state: StateArgument,
 }
@@ -92,10 +96,10 @@ impl FromStr for Limit {
 }
 
 impl Limit {
-    fn is_exceeded_by(self, change: &ToldChange) -> bool {
+    fn is_exceeded_by(self, count: u128, share: f64) -> bool {
         match self {
-            Self::Count(most) => change.amounts.count() > most,
-            Self::Share(most) => change.share > most,
+            Self::Count(most) => count > most,
+            Self::Share(most) => share > most,
         }
     }
 }
@@ -220,15 +224,23 @@ fn hold_against(
     let zones = diff::compare(old.as_ref(), &arguments.zones.side()?, SHOWN, &arguments.state, &mut |_| ())?;
     diff::show(&zones, out)?;
     for zone in &zones {
-        for (word, change, limit) in [
-            ("listed", &zone.listed, arguments.max_listed),
-            ("delisted", &zone.delisted, arguments.max_delisted),
-            ("changed", &zone.changed, arguments.max_changed),
+        let of = |change: &ToldChange| (change.amounts.count(), change.share, change.amounts.to_string());
+        let access = &zone.access;
+        for ((count, share, amounts), word, option, limit) in [
+            (of(&zone.listed), "listed", "listed", arguments.max_listed),
+            (of(&zone.delisted), "delisted", "delisted", arguments.max_delisted),
+            (of(&zone.changed), "changed", "changed", arguments.max_changed),
+            (
+                (access.count(), access.share, access.to_string()),
+                "dealt with otherwise by access lists",
+                "access",
+                arguments.max_access,
+            ),
         ] {
-            if limit.is_exceeded_by(change) {
-                let (zone, amounts, share) = (&zone.zone, &change.amounts, change.share * 100.0);
-                let text =
-                    format!("{zone}: too much: {amounts} ({share:.1}%) {word}, at most {limit} allowed (--max-{word})");
+            if limit.is_exceeded_by(count, share) {
+                let (zone, share) = (&zone.zone, share * 100.0);
+                let allowed = format!("at most {limit} allowed (--max-{option})");
+                let text = format!("{zone}: too much: {amounts} ({share:.1}%) {word}, {allowed}");
                 writeln!(out, "{text}")?;
                 checked.too_much.push(text);
             }

@@ -1,5 +1,5 @@
 //! `dnsbld diff`: what would be listed, delisted and changed if one set of files took the place of another, or of what a
-//! running server serves.
+//! running server serves; and who might ask then, and who not.
 
 use std::{
     collections::HashSet,
@@ -21,7 +21,7 @@ use crate::{
         reloader::DatasetReport,
         zones::DatasetSpec,
     },
-    load::{Options, Report},
+    load::{Options, Report, counted},
     zone::{difference::difference, ruling::Context},
 };
 
@@ -30,8 +30,11 @@ pub(super) const RUNNING: &str = "running";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code: 0 nothing changes, 1 something changes, 2 trouble.\n\n\
-    A file or ZONE:TYPE:FILE as NEW is put in its place among the files of OLD, and only its zone is compared; a folder as NEW \
-    is compared as a whole, but with `running` each of its files is put in its place.")]
+    Compared are the listings, their values, plain records, and what access lists say of clients and keys; TTLs, times at \
+    which listings end, $SOA and $NS are not.\n\n\
+    A file or ZONE:TYPE:FILE as NEW is put in its place among the files of OLD, and only its zone is compared, or all zones if \
+    it is an access list of all; a folder as NEW is compared as a whole, but with `running` each of its files is put in its \
+    place.")]
 pub(super) struct Arguments {
     /// What there is: `running`, a folder, a file named ZONE.TYPE, ZONE:TYPE:FILE, or a configuration file
     old: String,
@@ -132,6 +135,7 @@ pub(super) fn compare(
     let context = Context { now_s: clock::now_s(), keyed: false };
     let differences = difference(&old.cell.load().snapshot, &new.cell.load().snapshot, &context, show, |_| true);
     let comparisons = differences.iter().map(Comparison::from).collect();
+    anyhow::ensure!(!differences.is_empty(), "nothing to compare: access lists alone are no zone");
     // The process ends soon; giving so much memory back piece by piece would take longer than the comparison.
     std::mem::forget((old, new));
     Ok(comparisons)
@@ -152,6 +156,7 @@ fn is_unnamed_file(word: &str) -> bool {
 
 fn is_same(zone: &Comparison) -> bool {
     [&zone.listed, &zone.delisted, &zone.changed].iter().all(|change| change.amounts.count() == 0)
+        && zone.access.count() == 0
 }
 
 /// Prints differences for people: the totals first.
@@ -166,11 +171,23 @@ pub(super) fn show(zones: &[Comparison], out: &mut impl Write) -> io::Result<()>
     writeln!(out, "listed:   {}", sum(|zone| &zone.listed.amounts))?;
     writeln!(out, "delisted: {}", sum(|zone| &zone.delisted.amounts))?;
     writeln!(out, "changed:  {}", sum(|zone| &zone.changed.amounts))?;
+    match zones.iter().filter(|zone| zone.access.count() > 0).count() {
+        0 => writeln!(out, "access:   nothing")?,
+        count => writeln!(out, "access:   changes in {}", counted(count, "zone", "zones"))?,
+    }
     for zone in zones.iter().filter(|zone| !is_same(zone)) {
         writeln!(out, "{} (before: {})", zone.zone, zone.before)?;
-        for (sign, word, change) in
-            [('+', "listed", &zone.listed), ('-', "delisted", &zone.delisted), ('~', "changed", &zone.changed)]
-        {
+        let access = &zone.access;
+        for (sign, word, change) in [
+            ('+', "listed", &zone.listed),
+            ('-', "delisted", &zone.delisted),
+            ('~', "changed", &zone.changed),
+            ('@', "clients that find everything listed", &access.all_listed),
+            ('@', "clients that find nothing listed", &access.none_listed),
+            ('@', "clients refused", &access.refused),
+            ('@', "clients ignored", &access.ignored),
+            ('@', "clients answered as everybody", &access.answered),
+        ] {
             if change.amounts.count() == 0 {
                 continue;
             }
@@ -178,6 +195,9 @@ pub(super) fn show(zones: &[Comparison], out: &mut impl Write) -> io::Result<()>
             for item in &change.shown {
                 writeln!(out, "  {sign} {}", printable(item))?;
             }
+        }
+        if access.keys > 0 {
+            writeln!(out, "  access keys: {}", access.keys)?;
         }
     }
     Ok(())

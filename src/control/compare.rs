@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     live::zones::DatasetSpec,
     load::{Report, Severity, counted},
-    zone::difference::{Amounts, Change, Difference, Item},
+    zone::difference::{AccessChange, Amounts, Change, Clients, Difference, Item, Treatment},
 };
 
 /// How much of each sort.
@@ -92,6 +92,70 @@ pub struct ToldChange {
     pub shown: Vec<String>,
 }
 
+/// What changes of who may ask: clients that give no key, by how they would be dealt with and were not, and keys.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToldAccess {
+    /// Those that would find everything listed, or with another value.
+    pub all_listed: ToldChange,
+    /// Those that would find nothing listed.
+    pub none_listed: ToldChange,
+    /// Those that would be refused.
+    pub refused: ToldChange,
+    /// Those that would get no answer.
+    pub ignored: ToldChange,
+    /// Those that would get the answers that everybody gets.
+    pub answered: ToldChange,
+    /// Access keys that come, go, or stand for something else: how many, as they are secrets.
+    pub keys: u64,
+    /// The greatest share that this is of all clients of a family, or of the keys there were; 1 of nothing.
+    pub share: f64,
+}
+
+impl ToldAccess {
+    /// All clients together.
+    pub fn clients(&self) -> ToldAmounts {
+        let mut sum = ToldAmounts::default();
+        for clients in [&self.all_listed, &self.none_listed, &self.refused, &self.ignored, &self.answered] {
+            sum.add(&clients.amounts);
+        }
+        sum
+    }
+
+    /// All clients and keys together.
+    pub fn count(&self) -> u128 {
+        self.clients().count().saturating_add(self.keys.into())
+    }
+}
+
+impl fmt::Display for ToldAccess {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clients = self.clients();
+        let clients = (clients.count() > 0).then(|| format!("clients at {clients}"));
+        let keys = (self.keys > 0).then(|| counted(self.keys, "access key", "access keys"));
+        let told: Vec<String> = [clients, keys].into_iter().flatten().collect();
+        if told.is_empty() { out.write_str("nothing") } else { out.write_str(&told.join(", ")) }
+    }
+}
+
+impl From<&AccessChange> for ToldAccess {
+    fn from(change: &AccessChange) -> Self {
+        let told = |treatment: Treatment| {
+            let Some(Clients { amounts, shown }) = change.clients.get(&treatment) else { return ToldChange::default() };
+            let share = AccessChange::share_of_clients(amounts);
+            ToldChange { amounts: (*amounts).into(), share, shown: shown.iter().map(show).collect() }
+        };
+        Self {
+            all_listed: told(Treatment::AllListed),
+            none_listed: told(Treatment::NoneListed),
+            refused: told(Treatment::Refused),
+            ignored: told(Treatment::Ignored),
+            answered: told(Treatment::Answered),
+            keys: change.keys,
+            share: change.share(),
+        }
+    }
+}
+
 /// What changes in one zone or subzone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -105,6 +169,8 @@ pub struct Comparison {
     pub delisted: ToldChange,
     /// What would be listed with other values.
     pub changed: ToldChange,
+    /// Who may ask, and could not, or the other way round; of a subzone its zone tells it.
+    pub access: ToldAccess,
 }
 
 /// What is wrong with the lines of a dataset that is compared, as the log says it: those that cannot be read list nothing.
@@ -130,6 +196,7 @@ impl From<&Difference> for Comparison {
             listed: told(Change::Listed),
             delisted: told(Change::Delisted),
             changed: told(Change::Changed),
+            access: (&difference.access).into(),
         }
     }
 }

@@ -74,7 +74,7 @@ use tracing::{debug, info, warn};
 pub use by_command::ByCommand;
 use claim::{claim, is_free};
 pub use client::{ask, ask_for_lines, ask_with_lines};
-pub use compare::{Comparison, ToldAmounts, ToldChange, faults};
+pub use compare::{Comparison, ToldAccess, ToldAmounts, ToldChange, faults};
 pub use explain::{Explanation, Ground, Listing, explain, show_expired};
 use listings::{Clerk, ListingsAnswer, ListingsRequest};
 pub use query_log::{QueryLogState, QueryRules};

@@ -29,8 +29,8 @@ use crate::{
 /// A dataset that is to be dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drop {
-    /// Its zone.
-    zone: String,
+    /// Its zone; none if it is an access list of all zones.
+    zone: Option<String>,
     /// Its type.
     kind: String,
     /// Its files, by absolute paths.
@@ -44,12 +44,9 @@ pub struct Drop {
 /// # Errors
 /// When the folder cannot be read.
 pub fn drops_of(source: &ZoneSource) -> Result<Vec<Drop>, String> {
-    let mut specs = source.list_or_say()?.specs;
+    let specs = source.list_or_say()?.specs;
     let is_named = matches!(source, ZoneSource::Folder(_));
-    if is_named {
-        take_lone_access_lists(&mut specs);
-    }
-    specs.iter().filter(|spec| spec.zone.is_some()).map(|spec| Drop::new(spec, is_named)).collect()
+    specs.iter().map(|spec| Drop::new(spec, is_named)).collect()
 }
 
 /// The dataset that a file is, by its name.
@@ -69,7 +66,7 @@ impl Drop {
     /// # Errors
     /// In words for whoever gave it.
     pub fn new(spec: &ZoneSpec, is_named: bool) -> Result<Self, String> {
-        let zone = spec.zone.as_ref().ok_or("an access list is not to be compared")?.to_string();
+        let zone = spec.zone.as_ref().map(ToString::to_string);
         let absolute =
             |file: &PathBuf| std::path::absolute(file).map_err(|error| format!("{}: {error}", file.display()));
         let files = spec.dataset.files.iter().map(absolute).collect::<Result<_, _>>()?;
@@ -82,9 +79,10 @@ impl Drop {
     }
 
     fn spec(&self) -> Result<ZoneSpec, String> {
-        let zone = Name::parse(self.zone.as_bytes()).map_err(|error| format!("{}: {error}", self.zone))?;
+        let parse = |zone: &String| Name::parse(zone.as_bytes()).map_err(|error| format!("{zone}: {error}"));
+        let zone = self.zone.as_ref().map(parse).transpose()?;
         let kind = self.kind.parse().map_err(|error| format!("{error}"))?;
-        Ok(ZoneSpec { zone: Some(zone), dataset: DatasetSpec { kind, files: self.files.clone() } })
+        Ok(ZoneSpec { zone, dataset: DatasetSpec { kind, files: self.files.clone() } })
     }
 
     /// Whether it takes the place of a dataset: the one whose file is called the same, compressed or not, or if nothing is
@@ -101,19 +99,32 @@ impl Drop {
     }
 }
 
-/// The specifications with drops in their places, of those zones only that any drop is for.
+/// The specifications with drops in their places, of those zones only that any drop is for, and of all zones' access lists.
 fn with_drops(specs: &[ZoneSpec], drops: &[Drop]) -> Result<Vec<ZoneSpec>, String> {
     let own = drops.iter().map(Drop::spec).collect::<Result<Vec<_>, _>>()?;
     let is_of_their_zones = |spec: &ZoneSpec| own.iter().any(|own| own.zone == spec.zone);
     let is_replaced = |spec: &ZoneSpec| drops.iter().zip(&own).any(|(drop, own)| drop.replaces(own, spec));
     // Access lists matter: without theirs, zones are not served.
     let is_left = |spec: &&ZoneSpec| (is_of_their_zones(spec) || spec.zone.is_none()) && !is_replaced(spec);
-    let left: Vec<ZoneSpec> = specs.iter().filter(is_left).cloned().collect();
-    Ok([left, own].concat())
+    let mut specs: Vec<ZoneSpec> = specs.iter().filter(is_left).chain(&own).cloned().collect();
+    // They are not served, of which `check` and `status` tell; but somebody asked, and it is no answer that nothing changes.
+    let lone = take_lone_access_lists(&mut specs);
+    let is_lone = |spec: &ZoneSpec| spec.dataset.files.iter().all(|file| lone.iter().any(|(lone, _)| lone == file));
+    match lone.first() {
+        Some((file, reason)) if own.iter().all(is_lone) => Err(format!("{}: {reason}", file.display())),
+        _ => Ok(specs),
+    }
 }
 
-/// What would change if files were dropped now, of the zones that they are for; so many changes of a kind to be shown. `tell` takes
-/// what was found in each dataset.
+/// What would be served if a drop is an access list of all zones: those that no drop is for go on behind it.
+fn with_others(dropped: Snapshot, served: &Snapshot) -> Snapshot {
+    let others = served.zones().iter().filter(|zone| dropped.zone(&zone.apex).is_none());
+    let zones = dropped.zones().iter().chain(others).cloned().collect();
+    Snapshot::new(zones, dropped.acl, dropped.keys)
+}
+
+/// What would change if files were dropped now, of the zones that they are for, or of all if one is an access list of all; so many
+/// changes of a kind to be shown. `tell` takes what was found in each dataset.
 ///
 /// # Errors
 /// When a file cannot be loaded, or is an access list that would not be served.
@@ -129,7 +140,9 @@ pub fn compare_drops(
     let options = Options { now_s: clock::now_s(), ..options.clone() };
     let dropped = load_aside(&specs, &options, tell)?;
     let context = Context { now_s: options.now_s, keyed: false };
-    let is_wanted = |apex: &Name| specs.iter().any(|spec| spec.zone.as_ref() == Some(apex));
+    let is_of_all = drops.iter().any(|drop| drop.zone.is_none());
+    let dropped = if is_of_all { with_others(dropped, &served.snapshot) } else { dropped };
+    let is_wanted = |apex: &Name| is_of_all || specs.iter().any(|spec| spec.zone.as_ref() == Some(apex));
     Ok(difference(&served.snapshot, &dropped, &context, shown_max, is_wanted))
 }
 

@@ -57,6 +57,11 @@ impl AccessList {
         self.clients.lookup(&IpNet::from(client)).1.unwrap_or(Action::Pass)
     }
 
+    /// The prefixes of which it says something.
+    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.clients.iter().filter(|(_, action)| action.is_some()).map(|(client, _)| client)
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entry_count
@@ -120,6 +125,11 @@ impl KeyList {
             Some(&action) => KeyVerdict { is_key: true, action },
             None => KeyVerdict { is_key: false, action: self.fallback },
         }
+    }
+
+    /// All keys, in lower case and no order, with what is done with queries that have them.
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8], Action)> {
+        self.keys.iter().map(|(key, action)| (&**key, *action))
     }
 
     /// Number of keys.

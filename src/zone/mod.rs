@@ -27,7 +27,7 @@
 //! | from lines to sets | |
 //! |---|---|
 //! | `runs.rs`, `sorting.rs`, `translation.rs`, `tight.rs` | lines in any order, in little more memory than the entries take |
-//! | `difference/` | what would be listed, delisted and changed between two sets |
+//! | `difference/` | what would be listed, delisted and changed between two sets, and who might ask |
 
 #![forbid(unsafe_code)]
 

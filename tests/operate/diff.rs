@@ -40,7 +40,7 @@ fn folders_and_files_are_compared_by_address() {
     let (old_zones, new_zones) = (old.zones().display().to_string(), new.zones().display().to_string());
     let (said, errors, code) = dnsbld(&["diff", &old_zones, &new_zones]);
     assert_eq!((code, errors.as_str()), (1, ""));
-    let expected = "listed:   1 IPv4 address\ndelisted: 1 IPv4 address\nchanged:  1 IPv4 address\n\
+    let expected = "listed:   1 IPv4 address\ndelisted: 1 IPv4 address\nchanged:  1 IPv4 address\naccess:   nothing\n\
         bl.example (before: 258 IPv4 addresses)\n  listed: 1 IPv4 address (0.4%)\n  + 198.51.100.2\n  delisted: 1 IPv4 address \
         (0.4%)\n  - 198.51.100.1\n  changed: 1 IPv4 address (0.4%)\n  ~ 203.0.113.7\n";
     assert_eq!(said, expected);
@@ -201,6 +201,89 @@ fn several_files_are_dropped_together() {
     assert!(code == 1 && why.starts_with("not compared with running: no server") && errors.contains(why), "{said}");
     let (said, _, code) = dnsbld(&["check", &one, "--strict", "--against", &zones]);
     assert!(code == 1 && said.contains(&format!("not compared with {zones}: mend what is wrong here first")), "{said}");
+}
+
+/// The listings of a zone may stay what they are, and nobody get them, or everybody others.
+#[test]
+fn who_may_ask_is_compared_too() {
+    let (old, new) = (Place::new(), Place::new());
+    for place in [&old, &new] {
+        place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+        place.drop_file("other.example.ip4set", "127.0.0.2\n");
+    }
+    old.drop_file("bl.example.acl", "127.0.0.1 :refuse\n");
+    new.drop_file("bl.example.acl", "0/0 :9:everybody listed\n");
+    let [old_zones, new_zones] = [&old, &new].map(|place| place.zones().display().to_string());
+    let state = old.state().display().to_string();
+    let _live = Live::start(&old, &[]);
+    let file = path(&new, "bl.example.acl");
+    let nothing = "listed:   nothing\ndelisted: nothing\nchanged:  nothing\n";
+    let of_zone = "bl.example (before: 1 IPv4 address)\n  clients that find everything listed: 4294967296 IPv4 addresses \
+        (100.0%)\n  @ 0.0.0.0/0\n";
+    let expected = format!("{nothing}access:   changes in 1 zone\n{of_zone}");
+    for words in [[&*old_zones, &*new_zones], [&old_zones, &file], ["running", &new_zones], ["running", &file]] {
+        let (said, errors, code) = dnsbld(&[&["diff", "--state", &state][..], &words].concat());
+        assert_eq!((code, &*said), (1, &*expected), "{words:?}: {errors}");
+    }
+    let too_much = "bl.example: too much: clients at 4294967296 IPv4 addresses (100.0%) dealt with otherwise by access \
+        lists, at most ";
+    for against in [&*old_zones, "running"] {
+        for (words, expected) in [
+            (&[][..], 3),
+            (&["--max-access", "4294967295"], 3),
+            (&["--max-access", "99.9%"], 3),
+            (&["--max-access", "4294967296"], 0),
+            (&["--max-access", "100%"], 0),
+        ] {
+            let words = [&["check", &new_zones, "--against", against, "--state", &state][..], words].concat();
+            let (said, errors, code) = dnsbld(&words);
+            assert_eq!((code, said.contains(too_much)), (expected, expected == 3), "{words:?}: {said}{errors}");
+        }
+    }
+    let (said, ..) = dnsbld(&["check", &new_zones, "--json", "--against", &old_zones]);
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    let access = &told["difference"][0]["access"];
+    assert_eq!(access["all_listed"]["amounts"]["v4"], 1_u64 << 32, "{said}");
+    assert_eq!((&access["keys"], &access["share"]), (&0.into(), &1.0.into()), "{said}");
+    assert_eq!(told["too_much"].as_array().map(Vec::len), Some(1), "{said}");
+
+    // Keys are secrets, and counted only.
+    new.drop_file("bl.example.acl", "127.0.0.1 :refuse\n");
+    new.drop_file("bl.example.aclkey", ":pass\nsecretkey :pass\n");
+    let (said, _, code) = dnsbld(&["diff", &old_zones, &new_zones]);
+    assert_eq!(code, 1, "{said}");
+    let of_zone = "bl.example (before: 1 IPv4 address)\n  access keys: 1\n";
+    assert_eq!(said, format!("{nothing}access:   changes in 1 zone\n{of_zone}"));
+    let (said, ..) = dnsbld(&["check", &new_zones, "--against", &old_zones]);
+    assert!(said.contains("bl.example: too much: 1 access key (100.0%) dealt with otherwise"), "{said}");
+}
+
+/// An access list of all zones is of those, too, that nothing is dropped for; and one alone is no zone.
+#[test]
+fn an_access_list_of_all_zones_is_compared_for_all() {
+    let (old, new) = (Place::new(), Place::new());
+    for zone in ["bl.example", "other.example"] {
+        old.drop_file(&format!("{zone}.ip4set"), "127.0.0.2\n");
+    }
+    old.drop_file("@.acl", "192.0.2.1 :refuse\n");
+    new.drop_file("@.acl", "192.0.2.0/31 :refuse\n");
+    let state = old.state().display().to_string();
+    let [old_zones, new_zones] = [&old, &new].map(|place| place.zones().display().to_string());
+    let live = Live::start(&old, &[]);
+    let file = path(&new, "@.acl");
+    for words in [[&*old_zones, &*file], ["running", &file], ["running", &new_zones]] {
+        let (said, errors, code) = dnsbld(&[&["diff", "--state", &state][..], &words].concat());
+        assert_eq!((code, &*errors), (1, ""), "{words:?}");
+        assert!(said.contains("\naccess:   changes in 2 zones\n"), "{words:?}: {said}");
+        let told = "other.example (before: 1 IPv4 address)\n  clients refused: 1 IPv4 address (0.0%)\n  @ 192.0.2.0\n";
+        assert!(said.ends_with(told), "{words:?}: {said}");
+    }
+    let (said, errors, code) = dnsbld(&["diff", &path(&old, "@.acl"), &file]);
+    assert!(code == 2 && errors.contains("nothing to compare: access lists alone are no zone"), "{said}{errors}");
+    // One whose name has a slip lets in whom it is to keep out.
+    new.drop_file("b1.example.acl", "192.0.2.1 :refuse\n");
+    let (_, said) = live.tell(&["diff", "running", &path(&new, "b1.example.acl")]);
+    assert!(said.contains("b1.example.acl: no file here has data for zone b1.example: is that its name?"), "{said}");
 }
 
 /// What the option takes is taken of both sides.

@@ -1,5 +1,9 @@
 //! Addresses compared: each side as ranges with their answers, in order, and one sweep over both.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
 use super::{
     Amounts, Change, Difference, Item,
     answers::{Answers, Reader},
@@ -28,6 +32,10 @@ pub(super) trait Family: Address {
     fn count(first: Self, last: Self, amounts: &mut Amounts);
     /// A range as it is shown.
     fn item(first: Self, last: Self) -> Item;
+    /// The range that a prefix is, if it is of this family.
+    fn range(prefix: IpNet) -> Option<(Self, Self)>;
+    /// The address that this number is.
+    fn ip(self) -> IpAddr;
 }
 
 impl Family for u32 {
@@ -41,6 +49,15 @@ impl Family for u32 {
 
     fn item(first: Self, last: Self) -> Item {
         Item::V4(first, last)
+    }
+
+    fn range(prefix: IpNet) -> Option<(Self, Self)> {
+        let IpNet::V4(prefix) = prefix else { return None };
+        Some((prefix.network().into(), prefix.broadcast().into()))
+    }
+
+    fn ip(self) -> IpAddr {
+        Ipv4Addr::from(self).into()
     }
 }
 
@@ -56,6 +73,15 @@ impl Family for u128 {
 
     fn item(first: Self, last: Self) -> Item {
         Item::V6(first, last)
+    }
+
+    fn range(prefix: IpNet) -> Option<(Self, Self)> {
+        let IpNet::V6(prefix) = prefix else { return None };
+        Some((prefix.network().into(), prefix.broadcast().into()))
+    }
+
+    fn ip(self) -> IpAddr {
+        Ipv6Addr::from(self).into()
     }
 }
 

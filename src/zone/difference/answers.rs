@@ -5,11 +5,16 @@ use std::{collections::HashMap, net::Ipv4Addr};
 use crate::zone::{
     dataset::Dataset,
     ruling::{Context, Finding},
-    values::ValueId,
+    values::{ValueId, Values},
 };
 
 /// Stands for the listed key in texts.
 const KEY: &[u8] = b"\0key\0";
+
+/// A value as it is told: its A record, and its text.
+pub(super) fn told(values: &Values, value: ValueId) -> (Ipv4Addr, Option<Vec<u8>>) {
+    (values.address(value), values.text(value).map(|text| values.expand(text, KEY)))
+}
 
 type Table<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -36,9 +41,8 @@ impl Answers {
     pub(super) const NONE: u32 = 0;
 
     fn value(&mut self, dataset: &Dataset, value: ValueId) -> u32 {
-        let text = dataset.values.text(value).map(|text| dataset.values.expand(text, KEY));
         let next = self.values.len() as u32;
-        *self.values.entry((dataset.values.address(value), text)).or_insert(next)
+        *self.values.entry(told(&dataset.values, value)).or_insert(next)
     }
 
     fn set(&mut self, mut values: Vec<u32>) -> u32 {

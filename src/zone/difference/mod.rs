@@ -3,15 +3,18 @@
 //! Compared is what is answered, not how it is written: a /24 that became its 256 addresses is no change, nor is a name that
 //! a wildcard covers with the same value, nor an entry that moved to another file. A value is its A record and its text; when
 //! a listing ends, and for how long it may be cached, is not compared, since lists with lifetimes renew them with every drop.
+//! Neither are SOA and name servers: the serial number is another one with every drop, and `check` warns where there are none.
 //!
 //! | of | each side becomes | compared by |
 //! |---|---|---|
 //! | addresses | ranges in order, neighbours with the same answers joined | one sweep over both |
 //! | names | names in the order of the tree, with what holds at and below each | one walk over both |
 //! | plain records | a table | names |
+//! | access lists | what all of them say of a client, and of a key | one sweep over all ends of their prefixes |
 //!
 //! Answers are sets of values, each distinct set known by a number: ten million entries are compared as numbers.
 
+mod access;
 mod addresses;
 mod answers;
 mod names;
@@ -21,6 +24,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use self::access::{AccessChange, Clients, Treatment};
 use self::answers::Answers;
 use super::{
     dataset::Dataset,
@@ -122,11 +126,14 @@ pub struct Difference {
     pub shown: BTreeMap<Change, Vec<Item>>,
     /// So many are shown of each.
     pub shown_max: usize,
+    /// What changes of who may ask; of a subzone nothing, as its zone's tells it.
+    pub access: AccessChange,
 }
 
 impl Difference {
     fn new(zone: Name, shown_max: usize) -> Self {
-        Self { zone, before: Amounts::default(), amounts: BTreeMap::new(), shown: BTreeMap::new(), shown_max }
+        let (amounts, shown, access) = (BTreeMap::new(), BTreeMap::new(), AccessChange::default());
+        Self { zone, before: Amounts::default(), amounts, shown, shown_max, access }
     }
 
     /// How much has become of that sort.
@@ -136,7 +143,7 @@ impl Difference {
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.amounts.values().all(Amounts::is_empty)
+        self.amounts.values().all(Amounts::is_empty) && self.access.is_empty()
     }
 
     /// Takes note of a change; `count` adds to the amounts.
@@ -163,15 +170,20 @@ pub fn difference(
     apexes.dedup();
     let mut differences = Vec::new();
     for apex in apexes.into_iter().filter(|apex| is_wanted(apex)) {
-        let [old, new] =
-            [old, new].map(|snapshot| datasets(snapshot.zone(apex).and_then(|zone| zone.content.as_ref())));
+        let sides = [old, new].map(|snapshot| (snapshot, snapshot.zone(apex)));
+        let [old, new] = sides.map(|(_, zone)| datasets(zone.and_then(|zone| zone.content.as_ref())));
         let mut parts: Vec<&Name> = old.keys().chain(new.keys()).copied().collect();
         parts.sort_by_cached_key(|name| (name.label_count(), name.to_string()));
         parts.dedup();
         for part in parts {
             let Ok(zone) = part.below(apex) else { continue };
             let [old, new] = [&old, &new].map(|datasets| datasets.get(part).map_or(&[][..], Vec::as_slice));
-            differences.push(compare(old, new, context, Difference::new(zone, shown_max)));
+            let mut found = compare(old, new, context, Difference::new(zone, shown_max));
+            if part.is_root() {
+                let [old, new] = sides;
+                found.access = access::compare(old, new, shown_max);
+            }
+            differences.push(found);
         }
     }
     differences

@@ -1,5 +1,6 @@
 //! Differences of a few lines, told by hand.
 
+mod access;
 mod wide;
 
 use std::sync::Arc;
@@ -15,13 +16,17 @@ use crate::{
 
 const CONTEXT: Context = Context { now_s: 1_000, keyed: false };
 
-fn dataset(kind: Kind, text: &str) -> Arc<Dataset> {
+fn read(kind: Kind, text: &str) -> Loaded {
     let source = Source { name: "file".to_owned(), modified_s: 0, reader: Box::new(text.as_bytes()) };
     let mut report = Report::default();
     let options = Options { now_s: 1_000, ..Options::default() };
     let loaded = load::load(kind, "set", [Ok(source)], &options, &mut report).expect("loads");
     assert_eq!(report.warnings(), 0, "{text}: {:?}", report.remarks());
-    let Loaded::Data(mut data) = loaded else { panic!("an access list") };
+    loaded
+}
+
+fn dataset(kind: Kind, text: &str) -> Arc<Dataset> {
+    let Loaded::Data(mut data) = read(kind, text) else { panic!("an access list") };
     data.sections.remove(0).dataset
 }
 
