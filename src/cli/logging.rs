@@ -2,11 +2,11 @@
 
 mod journal;
 mod queue;
+mod socket;
 
 use std::{
     env::{self, VarError},
     fmt, io,
-    os::unix::net::UnixDatagram,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -28,6 +28,7 @@ use tracing_subscriber::{
 use self::{
     journal::{Journal, JournalLayer},
     queue::Queue,
+    socket::LogSocket,
 };
 use crate::metrics::LogDrops;
 
@@ -153,9 +154,12 @@ fn to_journal(queue: Queue, default_level: &str) -> ServerLog {
 pub(super) struct RbldnsdLog {
     program: String,
     quiet: bool,
-    syslog: Mutex<Option<UnixDatagram>>,
+    syslog: Option<Mutex<LogSocket>>,
     facility: u8,
 }
+
+/// Where the system's log listens.
+const SYSLOG: &str = "/dev/log";
 
 /// How long a line waits for the system's log.
 const SYSLOG_WAIT: Duration = Duration::from_millis(100);
@@ -167,15 +171,22 @@ pub(super) fn go_to_background() {
     IN_BACKGROUND.store(true, Ordering::Relaxed);
 }
 
+/// The way to the system's log, whether or not it is there yet.
+fn syslog_at(path: &Path) -> io::Result<LogSocket> {
+    let socket = LogSocket::new(path)?;
+    // A log that takes nothing any more is not waited for; one that is busy is, or a start with many faults loses some.
+    socket.wait_at_most(SYSLOG_WAIT)?;
+    // Before a chroot, or the socket would be out of reach.
+    match socket.connect() {
+        Ok(()) | Err(_) => Ok(socket), // it may be started later
+    }
+}
+
 impl RbldnsdLog {
     /// Starts printing.
     pub(super) fn start(program: &str, quiet: bool, facility: u8, with_syslog: bool) {
-        let syslog = with_syslog.then(|| UnixDatagram::unbound().ok()).flatten();
-        // Before a chroot, or the socket would be out of reach.
-        let syslog = syslog.filter(|socket| socket.connect("/dev/log").is_ok());
-        // A log that takes nothing any more is not waited for; one that is busy is, or a start with many faults loses some.
-        let syslog = syslog.filter(|socket| socket.set_write_timeout(Some(SYSLOG_WAIT)).is_ok());
-        let layer = Self { program: program.to_owned(), quiet, syslog: Mutex::new(syslog), facility };
+        let syslog = with_syslog.then(|| syslog_at(Path::new(SYSLOG)).ok()).flatten().map(Mutex::new);
+        let layer = Self { program: program.to_owned(), quiet, syslog, facility };
         let started = tracing_subscriber::registry().with(layer).try_init();
         debug_assert!(started.is_ok(), "one command, one log");
     }
@@ -188,8 +199,9 @@ impl RbldnsdLog {
             _ => 7,
         };
         let line = format!("<{}>{}[{}]: {text}", self.facility << 3 | severity, self.program, std::process::id());
-        if let Some(socket) = &*self.syslog.lock().unwrap_or_else(PoisonError::into_inner) {
-            match socket.send(line.as_bytes()) {
+        if let Some(socket) = &self.syslog {
+            // One after the other: whoever connects anew must not do so between another's two steps.
+            match socket.lock().unwrap_or_else(PoisonError::into_inner).send(line.as_bytes()) {
                 Ok(_) | Err(_) => {} // a log that is away has nowhere to be complained about
             }
         }
@@ -237,5 +249,33 @@ impl tracing::field::Visit for MessageText {
             write!(self.fields, "{} {value:?}: ", field.name())
         };
         debug_assert!(written.is_ok(), "a String takes everything");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn a_system_log_that_comes_later_or_anew_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let syslog = Some(Mutex::new(syslog_at(&path).expect("a socket")));
+        let log = RbldnsdLog { program: "rbldnsd".to_owned(), quiet: true, syslog, facility: 3 };
+        log.to_syslog(Level::INFO, "to nobody");
+        for line in ["that came later", "that was started anew", "and once more"] {
+            let listening = UnixDatagram::bind(&path).expect("a socket");
+            listening.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+            log.to_syslog(Level::WARN, line);
+            let mut told = [0; 100];
+            let len = listening.recv(&mut told).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let told = String::from_utf8_lossy(&told[..len]);
+            assert_eq!(told, format!("<28>rbldnsd[{}]: {line}", std::process::id()));
+            drop(listening);
+            std::fs::remove_file(&path).expect("removed");
+            log.to_syslog(Level::INFO, "to nobody");
+        }
     }
 }

@@ -8,8 +8,7 @@
 use std::{
     fmt,
     io::{self, Write},
-    os::unix::net::UnixDatagram,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use tracing::{
@@ -18,7 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, fmt::writer::MakeWriter as _, layer::Context};
 
-use super::queue::Queue;
+use super::{queue::Queue, socket::LogSocket};
 
 /// Where the journal listens.
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
@@ -27,10 +26,7 @@ pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
 const MESSAGE_MAX_LEN: usize = 64 << 10;
 
 /// The way to the journal: whatever is written at once is one message.
-pub(super) struct Journal {
-    socket: UnixDatagram,
-    path: PathBuf,
-}
+pub(super) struct Journal(LogSocket);
 
 impl Journal {
     /// Opens it, before a chroot puts it out of reach.
@@ -38,22 +34,15 @@ impl Journal {
     /// # Errors
     /// When nobody listens there.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        socket.connect(path)?;
-        Ok(Self { socket, path: path.to_owned() })
+        let socket = LogSocket::new(path)?;
+        socket.connect()?;
+        Ok(Self(socket))
     }
 }
 
 impl Write for Journal {
     fn write(&mut self, message: &[u8]) -> io::Result<usize> {
-        let sent = self.socket.send(message);
-        // One that was started anew may listen at another socket of that name; and nobody may have done when it was tried before.
-        let is_gone = |kind| matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected);
-        if sent.as_ref().is_err_and(|error| is_gone(error.kind())) {
-            self.socket.connect(&self.path)?;
-            return self.socket.send(message);
-        }
-        sent
+        self.0.send(message)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -139,7 +128,10 @@ impl Visit for Message {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        os::unix::net::UnixDatagram,
+        time::{Duration, Instant},
+    };
 
     use tracing::{info, warn};
     use tracing_subscriber::layer::SubscriberExt as _;
