@@ -1,6 +1,6 @@
 //! The values of rbldnsd's options: times, TTLs, addresses, facilities.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, bail};
 
@@ -57,11 +57,13 @@ pub(super) fn bind_addresses(texts: &[String], family: Family) -> anyhow::Result
         let (host, port) = text.split_once('/').unwrap_or((text, ""));
         anyhow::ensure!(!host.is_empty(), "missing host part in bind address `{text}'");
         let port = port_number(port).with_context(|| format!("{text}: unknown port `{port}'"))?;
-        let found: Vec<SocketAddr> = (host, port)
-            .to_socket_addrs()
-            .with_context(|| format!("{text}: cannot resolve"))?
-            .filter(|address| family.admits(address.ip()))
-            .collect();
+        // rbldnsd's word for all addresses.
+        let mut found: Vec<SocketAddr> = if host == "*" {
+            vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
+        } else {
+            (host, port).to_socket_addrs().with_context(|| format!("{text}: cannot resolve"))?.collect()
+        };
+        found.retain(|address| family.admits(address.ip()));
         anyhow::ensure!(!found.is_empty(), "{text}: no available protocols (see -4 and -6)");
         for address in found {
             addresses.push(address);
@@ -157,6 +159,9 @@ mod tests {
         assert_eq!(bind(&["::"], BOTH), listen(&["[::]:53", "0.0.0.0:53"]));
         assert_eq!(bind(&["::"], Family { v4: false, v6: true }), listen(&["[::]:53"]));
         assert_eq!(bind(&["::1"], Family { v4: true, v6: false }), None);
+        assert_eq!(bind(&["*"], BOTH), listen(&["0.0.0.0:53", "[::]:53"]));
+        assert_eq!(bind(&["*/5300"], Family { v4: true, v6: false }), listen(&["0.0.0.0:5300"]));
+        assert_eq!(bind(&["*/5300"], Family { v4: false, v6: true }), listen(&["[::]:5300"]));
         let mistake = |text: &str| format!("{:#}", bind_addresses(&[text.to_owned()], BOTH).expect_err(text));
         assert!(mistake("127.0.0.1:5398").ends_with("write 127.0.0.1/5398"), "{}", mistake("127.0.0.1:5398"));
         assert!(mistake("[::1]:53").ends_with("write ::1/53"));
