@@ -377,6 +377,17 @@ fn dumps_and_dry_runs() {
     assert!(said.contains("-t: 3000000000: TTL too large") && said.matches("too large").count() == 1, "{said}");
     let dry = rbldnsd(folder.path()).args(["-D", "bl.example:ip4set:hosts"]).output().expect("runs");
     assert!(dry.status.success(), "{}", text(&dry));
+    // Whatever else the command line says of a server: the files are read as it would read them.
+    fs::write(folder.path().join("wide"), "192.0.2.1/24\n").expect("written");
+    for (option, warnings) in [("-De", "no warnings"), ("-D", "1 warning (1 invalid range (non-zero host part))")] {
+        let words = [option, "-q", "-b*", "-l+log", "-sstats", "-ppid", "bl.example:ip4set:wide"];
+        let dry = rbldnsd(folder.path()).args(words).output().expect("runs");
+        let said = text(&dry);
+        assert!(dry.status.success() && said.contains(&format!("ip4set:wide: {warnings}\n")), "{option}: {said}");
+    }
+    for file in ["log", "stats", "pid"] {
+        assert!(!folder.path().join(file).exists(), "{file}: nothing is served");
+    }
     let broken = rbldnsd(folder.path()).args(["-d", "bl.example:ip4set:absent"]).output().expect("runs");
     assert_eq!((broken.status.code(), broken.stdout.len()), (Some(1), 0));
 }
