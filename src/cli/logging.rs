@@ -176,10 +176,9 @@ fn syslog_at(path: &Path) -> io::Result<LogSocket> {
     let socket = LogSocket::new(path)?;
     // A log that takes nothing any more is not waited for; one that is busy is, or a start with many faults loses some.
     socket.wait_at_most(SYSLOG_WAIT)?;
-    // Before a chroot, or the socket would be out of reach.
-    match socket.connect() {
-        Ok(()) | Err(_) => Ok(socket), // it may be started later
-    }
+    // Before a chroot, or the socket would be out of reach. If nobody listens, it is looked for again with the first line.
+    let _may_be_started_later = socket.connect();
+    Ok(socket)
 }
 
 impl RbldnsdLog {

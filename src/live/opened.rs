@@ -135,13 +135,15 @@ impl Opened {
     fn end_with_a_line(&mut self) -> io::Result<()> {
         /// Who wrote to it longer ago has left its last line as it is.
         const LATELY: Duration = Duration::from_secs(10);
+        if self.modified.elapsed().is_ok_and(|ago| ago >= LATELY) {
+            return Ok(());
+        }
         let len = self.stamp.size;
-        let was_written_lately = self.modified.elapsed().map_or(true, |ago| ago < LATELY);
         let last_len = len.min(LINE_MAX as u64);
         let mut last = vec![0; last_len as usize];
         self.file.read_exact_at(&mut last, len - last_len)?;
         let begun = last.iter().rev().take_while(|octet| **octet != b'\n').count();
-        if begun == 0 || begun == last.len() || !was_written_lately {
+        if begun == 0 || begun == last.len() {
             return Ok(());
         }
         thread::sleep(QUIET);

@@ -73,6 +73,6 @@ impl Reloader {
     pub(super) fn task(&self, dataset: &DatasetSpec, accepted: &[Name]) -> Task {
         let files = self.files_of(dataset, self.is_accepted(dataset, accepted));
         let leeway = self.held.get(dataset).map(|held| held.leeway.clone()).unwrap_or_default();
-        Task { dataset: dataset.clone(), files, leeway }
+        Task { leeway, ..Task::new(dataset, files) }
     }
 }
