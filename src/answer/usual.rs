@@ -5,7 +5,7 @@
 //! keys, subzones, several values, options but a cookie, replies beyond 512 octets. Whatever has any of that is left to the long way in
 //! [`super`], to which this adds nothing: where both answer, they answer alike.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{Client, Outcome, Verdict, World, listing::remaining_ttl_s, live::value_of};
 use crate::{
@@ -107,22 +107,24 @@ pub(super) fn answer(
     if has_nibbles_on_wire(wire) {
         return answer_v6(setting, request, room);
     }
-    if wire.get(1)?.is_ascii_digit()
-        && let Ok(outcome) = answer_if_v4(setting, request, room)
-    {
-        return outcome;
+    if wire.get(1)?.is_ascii_digit() {
+        return answer_v4_or_name(name, setting, request, room);
     }
     answer_name(name, setting, request, room)
 }
 
 /// Some names begin with a digit as well.
-struct NoAddress;
-
 #[inline(never)]
-fn answer_if_v4(setting: Setting<'_>, request: &[u8], room: &mut Room) -> Result<Option<UsualOutcome>, NoAddress> {
-    let wire = request.get(HEADER_LEN..).unwrap_or_default();
-    let (address, apex_at) = read_v4_on_wire(wire).ok_or(NoAddress)?;
-    Ok(answer_v4(setting, address, apex_at, request, room))
+fn answer_v4_or_name(
+    name: &mut QueryName,
+    setting: Setting<'_>,
+    request: &[u8],
+    room: &mut Room,
+) -> Option<UsualOutcome> {
+    match read_v4_on_wire(request.get(HEADER_LEN..).unwrap_or_default()) {
+        Some((address, apex_at)) => answer_v4(setting, address, apex_at, request, room),
+        None => answer_name(name, setting, request, room),
+    }
 }
 
 #[inline(always)]
@@ -135,7 +137,7 @@ fn answer_v4(
 ) -> Option<UsualOutcome> {
     let query = read(request)?;
     let zone = zone_at(setting.world, query.name().get(apex_at..)?, KeySort::Addresses)?;
-    match find_v4(zone, setting.world, address, query.qtype).ok()? {
+    match find_address(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, room),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::Address(IpAddr::V4(address.into())), room),
     }
@@ -144,9 +146,9 @@ fn answer_v4(
 #[inline(never)]
 fn answer_v6(setting: Setting<'_>, request: &[u8], room: &mut Room) -> Option<UsualOutcome> {
     let query = read(request)?;
-    let (address, apex_at) = read_v6_on_wire(query.name())?;
+    let (address, apex_at) = read_v6_on_wire(query.name()).filter(|(address, _)| !is_behind_v4(*address))?;
     let zone = zone_at(setting.world, query.name().get(apex_at..)?, KeySort::Addresses)?;
-    match find_v6(zone, setting.world, address, query.qtype).ok()? {
+    match find_address(zone, setting.world, address, query.qtype).ok()? {
         None => deny(setting, query, zone, apex_at, room),
         Some(hit) => confirm(setting, request, zone, apex_at, hit, Key::Address(IpAddr::V6(address.into())), room),
     }
@@ -180,49 +182,113 @@ fn read(request: &[u8]) -> Option<PlainQuery<'_>> {
     PlainQuery::read(request).filter(|query| query.qtype <= rr::AAAA)
 }
 
-/// What lists an IPv4 address, if anything does.
-#[inline(always)]
-fn find_v4<'a>(zone: &'a UsualZone, world: &World<'a>, address: u32, qtype: u16) -> Result<Option<Hit<'a>>, Unusual> {
-    let by_command = match world.live.zone(zone.live_slot) {
-        Some(live) => by_command(live, zone, live.find_v4(address, world.now_s), Shape::V4, (qtype, world.now_s))?,
-        None => ByCommand::Nothing,
-    };
-    find_address(zone, world, by_command, |addresses, context| addresses.find_v4(address, context))
-}
-
-/// What lists an IPv6 address, if anything does.
-#[inline]
-fn find_v6<'a>(zone: &'a UsualZone, world: &World<'a>, address: u128, qtype: u16) -> Result<Option<Hit<'a>>, Unusual> {
-    if is_behind_v4(address) {
-        return Err(Unusual);
-    }
-    let by_command = match world.live.zone(zone.live_slot) {
-        Some(live) => by_command(live, zone, live.find_v6(address, world.now_s), Shape::V6, (qtype, world.now_s))?,
-        None => ByCommand::Nothing,
-    };
-    find_address(zone, world, by_command, |addresses, context| addresses.find_v6(address, context))
-}
-
-/// What lists an address: what was said of it by command, or what `find` finds.
+/// What lists an address, if anything does.
 #[inline(always)]
 fn find_address<'a>(
     zone: &'a UsualZone,
-    world: &World<'_>,
-    by_command: ByCommand<'a>,
-    find: impl Fn(&'a Addresses, &Context) -> Finding<'a>,
+    world: &World<'a>,
+    address: impl AddressKey,
+    qtype: u16,
 ) -> Result<Option<Hit<'a>>, Unusual> {
-    let mut hit = match by_command {
-        ByCommand::Nothing => None,
+    match world.live.zone(zone.live_slot) {
+        Some(live) => find_beside_live(live, zone, world, address, qtype),
+        None => find_in_files(zone, world, address),
+    }
+}
+
+/// The same in a zone that has live listings.
+#[inline(never)]
+fn find_beside_live<'a>(
+    live: &'a LiveZone,
+    zone: &'a UsualZone,
+    world: &World<'a>,
+    address: impl AddressKey,
+    qtype: u16,
+) -> Result<Option<Hit<'a>>, Unusual> {
+    let (shape, entry) = address.find_live(live, world.now_s);
+    let listed = match by_command(live, zone, entry, shape, (qtype, world.now_s))? {
         ByCommand::Excluded => return Ok(None),
-        ByCommand::Listed(hit) => Some(hit),
+        ByCommand::Nothing => return find_in_files(zone, world, address),
+        ByCommand::Listed(hit) => hit,
     };
-    let context = for_all(world);
-    for dataset in &zone.datasets {
-        let Entries::Addresses(addresses) = &dataset.entries else { continue };
-        match find(addresses, &context) {
-            Finding::Absent | Finding::Excluded => {}
-            Finding::One(value, until_s) if hit.is_none() => hit = Some(Hit::of(dataset, value, until_s, &context)),
-            Finding::One(..) | Finding::Many(_) | Finding::Together(..) => return Err(Unusual),
+    match find_in_files(zone, world, address)? {
+        None => Ok(Some(listed)),
+        Some(_) => Err(Unusual),
+    }
+}
+
+/// An address that is looked for.
+trait AddressKey: Copy {
+    /// What was said of it by command.
+    fn find_live(self, live: &LiveZone, now_s: u64) -> (Shape, Option<Entry>);
+
+    /// What a set says of it.
+    fn find<'a>(self, addresses: &'a Addresses, context: &Context) -> Finding<'a>;
+}
+
+impl AddressKey for u32 {
+    #[inline]
+    fn find_live(self, live: &LiveZone, now_s: u64) -> (Shape, Option<Entry>) {
+        (Shape::V4, live.find_v4(self, now_s))
+    }
+
+    #[inline(always)]
+    fn find<'a>(self, addresses: &'a Addresses, context: &Context) -> Finding<'a> {
+        addresses.find_v4(self, context)
+    }
+}
+
+impl AddressKey for u128 {
+    #[inline]
+    fn find_live(self, live: &LiveZone, now_s: u64) -> (Shape, Option<Entry>) {
+        (Shape::V6, live.find_v6(self, now_s))
+    }
+
+    #[inline]
+    fn find<'a>(self, addresses: &'a Addresses, context: &Context) -> Finding<'a> {
+        addresses.find_v6(self, context)
+    }
+}
+
+/// What lists an address in the datasets of a zone, of which it mostly has one.
+#[inline(always)]
+fn find_in_files<'a>(
+    zone: &'a UsualZone,
+    world: &World<'_>,
+    address: impl AddressKey,
+) -> Result<Option<Hit<'a>>, Unusual> {
+    match &*zone.datasets {
+        [only] => find_in(only, address, &for_all(world)),
+        several => find_in_several(several, address, &for_all(world)),
+    }
+}
+
+#[inline(always)]
+fn find_in<'a>(
+    dataset: &'a Dataset,
+    address: impl AddressKey,
+    context: &Context,
+) -> Result<Option<Hit<'a>>, Unusual> {
+    let Entries::Addresses(addresses) = &dataset.entries else { return Ok(None) };
+    match address.find(addresses, context) {
+        Finding::Absent | Finding::Excluded => Ok(None),
+        Finding::One(value, until_s) => Ok(Some(Hit::of(dataset, value, until_s, context))),
+        Finding::Many(_) | Finding::Together(..) => Err(Unusual),
+    }
+}
+
+#[inline(never)]
+fn find_in_several<'a>(
+    datasets: &'a [Arc<Dataset>],
+    address: impl AddressKey,
+    context: &Context,
+) -> Result<Option<Hit<'a>>, Unusual> {
+    let mut hit = None;
+    for dataset in datasets {
+        if let Some(own) = find_in(dataset, address, context)?
+            && hit.replace(own).is_some()
+        {
+            return Err(Unusual);
         }
     }
     Ok(hit)

@@ -7,7 +7,7 @@
 use super::{
     HEADER_LEN, PLAIN_UDP_LEN, Rcode, class, cookie,
     laid::{Block, Laid, NEAR_LEN},
-    query::{FLAG_AA, FLAG_QR, FLAGS_ECHOED, OPTION_COOKIE},
+    query::{FLAG_AA, FLAG_QR, FLAGS_ECHOED, FLAGS_OPCODE, OPTION_COOKIE},
     reply::{Full, OPT_FIXED_LEN, opt_record},
     rr,
 };
@@ -45,25 +45,26 @@ impl<'a> PlainQuery<'a> {
     /// Reads a request, if it is such a query.
     #[inline(always)]
     pub fn read(request: &'a [u8]) -> Option<Self> {
-        /// QR and the opcode, and what is no question or additional record, in the octets after the id.
-        const KIND: u64 = 0xf800_ffff_ffff_ffff;
-        const ONE_QUESTION: u64 = 0x0000_0001_0000_0000;
-        let [_, _, kind @ .., extra_1, extra_2] = request.first_chunk::<HEADER_LEN>()?;
-        if u64::from_be_bytes(*kind) & KIND != ONE_QUESTION {
+        /// QR and the opcode.
+        const KIND: u16 = FLAG_QR | FLAGS_OPCODE;
+        const ONE_QUESTION: u64 = (1_u64 << 48).to_be();
+        const ONE_ADDITIONAL: u64 = 1_u64.to_be();
+        let [_, _, kind @ .., c1, c2, c3, c4, c5, c6, c7, c8] = request.first_chunk::<HEADER_LEN>()?;
+        if u16::from_ne_bytes(*kind) & KIND.to_be() != 0 {
             return None;
         }
-        let (asked, opt) = match [*extra_1, *extra_2] {
-            [0, 0] => (request, None),
-            [0, 1] => {
+        let counts = u64::from_ne_bytes([*c1, *c2, *c3, *c4, *c5, *c6, *c7, *c8]);
+        let (asked, opt) = match counts ^ ONE_QUESTION {
+            0 => (request, None),
+            ONE_ADDITIONAL => {
                 let (asked, opt) = read_opt(request)?;
                 (asked, Some(opt))
             }
             _ => return None,
         };
-        let [type_1, type_2, class_1, class_2] = *asked.last_chunk::<QUESTION_END_LEN>()?;
-        let is_internet = u16::from_be_bytes([class_1, class_2]) == class::IN;
+        let end = u32::from_be_bytes(*asked.last_chunk::<QUESTION_END_LEN>()?);
         let has_name = asked.len() > HEADER_LEN + QUESTION_END_LEN;
-        (is_internet && has_name).then_some(Self { asked, qtype: u16::from_be_bytes([type_1, type_2]), opt })
+        (end as u16 == class::IN && has_name).then_some(Self { asked, qtype: (end >> 16) as u16, opt })
     }
 
     /// What stands where the question's name is; whoever finds an apex at its end knows that it is one.
@@ -129,7 +130,7 @@ impl<'b> PlainReply<'b> {
         if len > NEAR_LEN {
             return Err(Full);
         }
-        buffer[..len].copy_from_slice(query.asked);
+        copy(query.asked, &mut buffer[..len]);
         Ok(Self { buffer, len, answer_count: 0, authority_count: 0 })
     }
 
@@ -211,13 +212,10 @@ impl<'b> PlainReply<'b> {
     ) -> Result<(), Full> {
         let options_len = cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
         self.append(&opt_record(our_payload_len, 0, asked.dnssec_ok, options_len as u16))?;
-        cookie.map_or(Ok(()), |cookie| self.cookie(cookie))
-    }
-
-    #[inline(never)]
-    fn cookie(&mut self, cookie: [u8; cookie::COOKIE_LEN]) -> Result<(), Full> {
-        self.append(&[0, OPTION_COOKIE as u8, 0, cookie.len() as u8])?;
-        self.append(&cookie)
+        if let Some(cookie) = cookie {
+            self.len = append_cookie(self.buffer, self.len, cookie)?;
+        }
+        Ok(())
     }
 
     /// Writes the header, and returns the length.
@@ -230,5 +228,38 @@ impl<'b> PlainReply<'b> {
         let counts = u32::from(self.answer_count) << 16 | u32::from(self.authority_count);
         self.buffer[6..10].copy_from_slice(&counts.to_be_bytes());
         self.len as u16
+    }
+}
+
+/// Appends a cookie option to so many octets, and returns how many those are then.
+#[inline(never)]
+fn append_cookie(
+    buffer: &mut [u8; REPLY_MAX_LEN],
+    len: usize,
+    cookie: [u8; cookie::COOKIE_LEN],
+) -> Result<usize, Full> {
+    let head = [0, OPTION_COOKIE as u8, 0, cookie.len() as u8];
+    let (head_room, room) = buffer.get_mut(len..).and_then(<[u8]>::split_first_chunk_mut).ok_or(Full)?;
+    *head_room = head;
+    *room.first_chunk_mut().ok_or(Full)? = cookie;
+    Ok(len + head.len() + cookie.len())
+}
+
+/// Copies octets. Most questions have as many as four moves take, two from each end.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    const HALF: usize = 32;
+    if from.len() <= 2 * HALF
+        && let (Some(first), Some(last)) = (from.first_chunk::<HALF>(), from.last_chunk::<HALF>())
+    {
+        let (first, last) = (*first, *last);
+        if let Some(start) = to.first_chunk_mut() {
+            *start = first;
+        }
+        if let Some(end) = to.last_chunk_mut() {
+            *end = last;
+        }
+    } else {
+        to.copy_from_slice(from);
     }
 }

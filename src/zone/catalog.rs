@@ -7,13 +7,13 @@
 
 use crate::wire::name::{NAME_MAX, Name, QueryName, outer_words};
 
-/// The apexes of all zones.
+/// Zones by their apexes.
 #[derive(Debug)]
-pub(super) struct Catalog {
+pub(super) struct Catalog<Z> {
     /// By octets on the wire, the root's included: those that are as long.
     shelves: Box<[Shelf; NAME_MAX + 1]>,
     /// Shelf by shelf, where some places are empty; then those that found theirs taken.
-    apexes: Vec<Apex>,
+    apexes: Vec<Apex<Z>>,
     /// Where in those each apex stands, by hash with open addressing. At least every other slot is free.
     slots: Vec<u32>,
 }
@@ -36,53 +36,65 @@ const NONE: u32 = u32::MAX;
 /// In ASCII, these bits of an octet are the same for a letter in upper and in lower case.
 const CASELESS: u8 = 0x1f;
 
-impl Catalog {
-    /// Takes distinct names, which will be known by their places.
-    pub(super) fn new(names: &[Name]) -> Self {
-        let mut by_length: Vec<Vec<Apex>> = vec![Vec::new(); NAME_MAX + 1];
-        for (place, name) in (0..).zip(names) {
-            by_length[name.as_wire().len()].push(Apex::new(name, place));
+impl<Z> Catalog<Z> {
+    /// Takes zones with distinct names.
+    pub(super) fn new<'a>(zones: impl IntoIterator<Item = (&'a Name, Z)>) -> Self {
+        let mut by_length: Vec<Vec<Apex<Z>>> = (0..=NAME_MAX).map(|_| Vec::new()).collect();
+        let mut count = 0;
+        for (name, zone) in zones {
+            by_length[name.as_wire().len()].push(Apex::new(name, zone));
+            count += 1;
         }
         let mut shelves = Box::new([Shelf { first: NONE, shift: 0, mask: 0, has_all: true }; NAME_MAX + 1]);
         let (mut apexes, mut hidden) = (Vec::new(), Vec::new());
         for (shelf, own) in shelves.iter_mut().zip(by_length).filter(|(_, own)| !own.is_empty()) {
             *shelf = Shelf::of(&own, apexes.len() as u32);
-            apexes.resize(apexes.len() + usize::from(shelf.mask) + 1, Apex::empty());
+            apexes.resize_with(apexes.len() + usize::from(shelf.mask) + 1, Apex::empty);
             for apex in own {
                 let place = &mut apexes[shelf.place(apex.first.lower)];
-                if place.is_empty() { *place = apex } else { hidden.push(apex) }
+                if place.zone.is_none() { *place = apex } else { hidden.push(apex) }
             }
         }
         apexes.append(&mut hidden);
-        let slots = vec![NONE; (2 * names.len() + 1).next_power_of_two()];
+        let slots = vec![NONE; (2 * count + 1_usize).next_power_of_two()];
         let mut catalog = Self { shelves, apexes, slots };
-        for (at, apex) in (0..).zip(&catalog.apexes).filter(|(_, apex)| !apex.is_empty()) {
-            let mut slot = catalog.home(names[apex.place as usize].as_wire());
+        for at in 0..catalog.apexes.len() {
+            let apex = &catalog.apexes[at];
+            if apex.zone.is_none() {
+                continue;
+            }
+            let mut slot = catalog.home(apex.hash());
             while catalog.slots[slot] != NONE {
                 slot = catalog.after(slot);
             }
-            catalog.slots[slot] = at;
+            catalog.slots[slot] = at as u32;
         }
         catalog
     }
 
-    /// The closest apex at or above a name, by its place, and how many labels of the name stand left of it.
+    /// The zone of the closest apex at or above a name, and how many labels of the name stand left of it.
     #[inline]
-    pub(super) fn find(&self, name: &QueryName) -> Option<(usize, usize)> {
+    pub(super) fn find(&self, name: &QueryName) -> Option<(&Z, usize)> {
         let wire = name.as_wire();
         let mut left = 0;
         while left <= name.label_count() {
-            if let Some(place) = self.at(&wire[name.start(left)..]) {
-                return Some((place, left));
+            if let Some(zone) = self.at(&wire[name.start(left)..]) {
+                return Some((zone, left));
             }
             left += 1;
         }
         None
     }
 
-    /// The apex that is this whole name, in whatever case, by its place.
+    /// Whether any apex has so many octets.
+    #[inline]
+    pub(super) fn has_any_of(&self, len: usize) -> bool {
+        self.shelves.get(len).is_some_and(|shelf| shelf.first != NONE)
+    }
+
+    /// The zone whose apex is this whole name, in whatever case.
     #[inline(always)]
-    pub(super) fn at(&self, name: &[u8]) -> Option<usize> {
+    pub(super) fn at(&self, name: &[u8]) -> Option<&Z> {
         let shelf = self.shelves.get(name.len())?;
         let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) else {
             return if shelf.first == NONE { None } else { self.at_by_hash(name) };
@@ -90,34 +102,27 @@ impl Catalog {
         let [first, last] = [first, last].map(|word| u64::from_le_bytes(*word));
         // Where no apex is as long, the place is beyond all.
         let apex = self.apexes.get(shelf.place(first))?;
-        if apex.first.is(first) && apex.last.is(last) && (apex.between.is_empty() || apex.is_between(name)) {
-            return Some(apex.place as usize);
+        if apex.first.is(first) && apex.last.is(last) && (apex.between.is_empty() || apex.is_between(between(name))) {
+            return apex.zone.as_ref();
         }
         if shelf.has_all { None } else { self.at_by_hash(name) }
     }
 
     #[cold]
     #[inline(never)]
-    fn at_by_hash(&self, name: &[u8]) -> Option<usize> {
-        let mut slot = self.home(name);
+    fn at_by_hash(&self, name: &[u8]) -> Option<&Z> {
+        let mut slot = self.home(Words::of(name).hash());
         while let Some(apex) = self.apexes.get(self.slots[slot] as usize) {
             if apex.len as usize == name.len() && apex.is(name) {
-                return Some(apex.place as usize);
+                return apex.zone.as_ref();
             }
             slot = self.after(slot);
         }
         None
     }
 
-    fn home(&self, name: &[u8]) -> usize {
-        /// Odd, with bits everywhere: the golden ratio of 2^64.
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let Words { first, between, last } = Words::of(name);
-        let mut hash = (first | ALL_LOWER).wrapping_mul(SPREAD);
-        for word in between.iter().map(|word| u64::from_le_bytes(*word)).chain([last]) {
-            hash = (hash.rotate_left(29) ^ (word | ALL_LOWER)).wrapping_mul(SPREAD);
-        }
-        (hash >> 32) as usize & (self.slots.len() - 1)
+    fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.slots.len() - 1)
     }
 
     #[inline]
@@ -128,9 +133,9 @@ impl Catalog {
 
 impl Shelf {
     /// The shelf that tells most of some apexes of one length apart, and of several such the smallest.
-    fn of(own: &[Apex], first: u32) -> Self {
+    fn of<Z>(own: &[Apex<Z>], first: u32) -> Self {
         let apart = |shelf: &Self| {
-            let place = |apex: &Apex| shelf.place(apex.first.lower) - first as usize;
+            let place = |apex: &Apex<Z>| shelf.place(apex.first.lower) - first as usize;
             own.iter().fold(0_u32, |taken, apex| taken | 1 << place(apex)).count_ones() as usize
         };
         let mut best = Self { first, shift: 0, mask: 0, has_all: own.len() == 1 };
@@ -154,9 +159,9 @@ impl Shelf {
     }
 }
 
-impl Default for Catalog {
+impl<Z> Default for Catalog<Z> {
     fn default() -> Self {
-        Self::new(&[])
+        Self::new([])
     }
 }
 
@@ -176,6 +181,19 @@ impl<'a> Words<'a> {
         let (first, last) = outer_words(name);
         Self { first, between: between(name), last }
     }
+
+    fn hash(&self) -> u32 {
+        hash(self.first, self.between.iter().map(|word| u64::from_le_bytes(*word)), self.last)
+    }
+}
+
+/// The same of names that differ in the case of letters only.
+fn hash(first: u64, between: impl Iterator<Item = u64>, last: u64) -> u32 {
+    /// Odd, with bits everywhere: the golden ratio of 2^64.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let hash = (first | ALL_LOWER).wrapping_mul(SPREAD);
+    let add = |hash: u64, word: u64| (hash.rotate_left(29) ^ (word | ALL_LOWER)).wrapping_mul(SPREAD);
+    (between.chain([last]).fold(hash, add) >> 32) as u32
 }
 
 /// As many whole words after the first as begin before the last does.
@@ -185,14 +203,14 @@ fn between(name: &[u8]) -> &[[u8; 8]] {
 }
 
 /// The apex of a zone.
-#[derive(Clone, Debug)]
-struct Apex {
+#[derive(Debug)]
+struct Apex<Z> {
     first: Word,
     last: Word,
     between: Box<[Word]>,
     len: u32,
-    /// The place by which it is known.
-    place: u32,
+    /// None of an empty place.
+    zone: Option<Z>,
 }
 
 /// Eight octets of a name, compared without regard to case (RFC 4343).
@@ -203,32 +221,33 @@ struct Word {
     letters: u64,
 }
 
-impl Apex {
+impl<Z> Apex<Z> {
     /// Like no name: those begin with the length of a label.
     fn empty() -> Self {
         let none = Word { lower: u64::MAX, letters: 0 };
-        Self { first: none.clone(), last: none, between: Box::default(), len: 0, place: NONE }
+        Self { first: none.clone(), last: none, between: Box::default(), len: 0, zone: None }
     }
 
-    fn new(name: &Name, place: u32) -> Self {
+    fn new(name: &Name, zone: Z) -> Self {
         let Words { first, between, last } = Words::of(name.as_wire());
         let between = between.iter().map(|word| Word::new(u64::from_le_bytes(*word))).collect();
-        Self { first: Word::new(first), last: Word::new(last), between, len: name.as_wire().len() as u32, place }
+        let len = name.as_wire().len() as u32;
+        Self { first: Word::new(first), last: Word::new(last), between, len, zone: Some(zone) }
     }
 
-    fn is_empty(&self) -> bool {
-        self.place == NONE
+    fn hash(&self) -> u32 {
+        hash(self.first.lower, self.between.iter().map(|word| word.lower), self.last.lower)
     }
 
     /// Whether a name that is as long is this one.
     fn is(&self, name: &[u8]) -> bool {
-        let Words { first, last, .. } = Words::of(name);
-        self.first.is(first) && self.last.is(last) && (self.between.is_empty() || self.is_between(name))
+        let Words { first, between, last } = Words::of(name);
+        self.first.is(first) && self.last.is(last) && self.is_between(between)
     }
 
     #[inline]
-    fn is_between(&self, name: &[u8]) -> bool {
-        self.between.iter().zip(between(name)).all(|(own, word)| own.is(u64::from_le_bytes(*word)))
+    fn is_between(&self, between: &[[u8; 8]]) -> bool {
+        self.between.iter().zip(between).all(|(own, word)| own.is(u64::from_le_bytes(*word)))
     }
 }
 
@@ -265,17 +284,17 @@ mod tests {
             .chain((1..60).map(|len| format!("{}.a-b.c9", "y".repeat(len))))
             .collect();
         let apexes: Vec<Name> = texts.iter().map(|text| Name::parse(text.as_bytes()).expect("a name")).collect();
-        let catalog = Catalog::new(&apexes);
+        let catalog = Catalog::new(apexes.iter().zip(0_usize..));
         for (place, text) in texts.iter().enumerate() {
-            assert_eq!(catalog.at(&wire(text)), Some(place));
-            assert_eq!(catalog.at(&wire(&text.to_uppercase())), Some(place));
+            assert_eq!(catalog.at(&wire(text)), Some(&place));
+            assert_eq!(catalog.at(&wire(&text.to_uppercase())), Some(&place));
             // Octets that differ where only a letter may.
             for at in 0..wire(text).len() {
                 for bit in [0x01, 0x20, 0x40, 0x80] {
                     let mut other = wire(text);
                     other[at] ^= bit;
                     let is_same = other.eq_ignore_ascii_case(&wire(text));
-                    assert_eq!(catalog.at(&other), is_same.then_some(place), "{text} {at} {bit}");
+                    assert_eq!(catalog.at(&other), is_same.then_some(&place), "{text} {at} {bit}");
                 }
             }
         }
@@ -292,11 +311,11 @@ mod tests {
             "bl.example2.org",
         ];
         let apexes: Vec<Name> = texts.iter().map(|text| Name::parse(text.as_bytes()).expect("a name")).collect();
-        let catalog = Catalog::new(&apexes);
+        let catalog = Catalog::new(apexes.iter().zip(0_usize..));
         let shelf = catalog.shelves[apexes[0].as_wire().len()];
         assert!(shelf.has_all && shelf.mask <= 15, "{shelf:?}");
         for (place, text) in texts.iter().enumerate() {
-            assert_eq!(catalog.at(&wire(&text.to_uppercase())), Some(place));
+            assert_eq!(catalog.at(&wire(&text.to_uppercase())), Some(&place));
         }
         assert_eq!(catalog.at(&wire("tbl.example.org")), None);
     }
@@ -306,9 +325,9 @@ mod tests {
         let apexes: Vec<Name> = (0..1_000)
             .map(|number| Name::parse(format!("a-customer-{number:04}.test").as_bytes()).expect("a name"))
             .collect();
-        let catalog = Catalog::new(&apexes);
+        let catalog = Catalog::new(apexes.iter().zip(0_usize..));
         for (place, apex) in apexes.iter().enumerate() {
-            assert_eq!(catalog.at(&apex.as_wire().to_ascii_uppercase()), Some(place));
+            assert_eq!(catalog.at(&apex.as_wire().to_ascii_uppercase()), Some(&place));
         }
         assert_eq!(catalog.at(&wire("a-customer-1000.test")), None);
     }
@@ -331,7 +350,7 @@ mod tests {
             let apexes: BTreeSet<Name> = is_apex.iter().map(|path| Name::from_wire(&to_wire(path))).collect();
             let apexes: Vec<Name> = apexes.into_iter().collect();
             let places: HashMap<&Name, usize> = apexes.iter().zip(0..).collect();
-            let catalog = Catalog::new(&apexes);
+            let catalog = Catalog::new(apexes.iter().zip(0_usize..));
             for path in &paths {
                 let path = alike_name(random, path, pool);
                 let upper = |octet: u8| if random.random() { octet.to_ascii_uppercase() } else { octet };
@@ -341,7 +360,7 @@ mod tests {
                     continue;
                 }
                 assert!(asked.read(&wire).is_some());
-                let place = |count: usize| places.get(&Name::from_wire(&to_wire(&path[..count]))).copied();
+                let place = |count: usize| places.get(&Name::from_wire(&to_wire(&path[..count])));
                 let expected = (0..=path.len()).rev().find_map(|count| Some((place(count)?, path.len() - count)));
                 assert_eq!(catalog.find(&asked), expected, "{seed}");
                 assert_eq!(catalog.at(&wire), place(path.len()), "{seed}");

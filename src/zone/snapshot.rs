@@ -376,11 +376,10 @@ impl ZonePlace {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     zones: Vec<Zone>,
-    by_apex: Catalog,
-    /// Those of the zones that are as usual, at their places.
-    usual: Box<[Option<UsualZone>]>,
-    /// How many octets their names have, modulo the bits there are.
-    usual_lens: u64,
+    /// Their places.
+    by_apex: Catalog<u32>,
+    /// Those of them that are as usual.
+    usual: Catalog<Box<UsualZone>>,
     /// Who may ask for any zone.
     pub acl: Vec<Arc<AccessList>>,
     /// Which keys open any zone.
@@ -391,7 +390,7 @@ impl Snapshot {
     /// Joins zones, each with a name of its own, finds what stands between them, and the addresses of their servers.
     pub fn new(mut zones: Vec<Zone>, acl: Vec<Arc<AccessList>>, keys: Vec<Arc<KeyList>>) -> Self {
         let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
-        let by_apex = Catalog::new(&apexes);
+        let by_apex = Catalog::new(apexes.iter().zip(0..));
         let below = below(&apexes, &by_apex);
         for (zone, below) in zones.iter_mut().zip(&below) {
             let Some(content) = &mut zone.content else { continue };
@@ -400,15 +399,14 @@ impl Snapshot {
             }
         }
         let is_open = acl.is_empty() && keys.is_empty();
-        let mut snapshot = Self { zones, by_apex, usual: Box::default(), usual_lens: 0, acl, keys };
+        let mut snapshot = Self { zones, by_apex, usual: Catalog::default(), acl, keys };
         snapshot.find_server_addresses();
-        let usual = |(place, zone): (usize, &Zone)| {
+        let usual = |(place, zone): (usize, &'_ Zone)| {
             let is_open = is_open && zone.acl.is_empty() && zone.keys.is_empty();
-            UsualZone::new(place, zone, &below[place]).filter(|_| is_open)
+            UsualZone::new(place, zone, &below[place]).filter(|_| is_open).map(Box::new)
         };
-        snapshot.usual = snapshot.zones.iter().enumerate().map(usual).collect();
-        let usual_places = snapshot.usual.iter().zip(&apexes).filter(|(zone, _)| zone.is_some());
-        snapshot.usual_lens = usual_places.fold(0, |lens, (_, apex)| lens | bit_of(apex.as_wire().len()));
+        let usual = snapshot.zones.iter().enumerate().map(usual).zip(&apexes);
+        snapshot.usual = Catalog::new(usual.filter_map(|(zone, apex)| Some((apex, zone?))));
         snapshot
     }
 
@@ -420,24 +418,24 @@ impl Snapshot {
     /// The closest zone at or above a name, by its place among the zones, and how many labels of the name stand left of it.
     #[inline]
     pub fn find(&self, name: &QueryName) -> Option<(usize, usize)> {
-        self.by_apex.find(name)
+        self.by_apex.find(name).map(|(place, left)| (*place as usize, left))
     }
 
     /// Whether [`Self::usual_at`] may find a zone by a name of so many octets.
     #[inline]
     pub fn may_be_usual(&self, len: usize) -> bool {
-        self.usual_lens & bit_of(len) != 0
+        self.usual.has_any_of(len)
     }
 
     /// The zone whose apex is this whole name, in whatever case, if it is as usual and its data may be served.
     #[inline(always)]
     pub fn usual_at(&self, name: &[u8], now_s: u64) -> Option<&UsualZone> {
-        self.usual.get(self.by_apex.at(name)?)?.as_ref().filter(|zone| now_s <= zone.expires_s)
+        self.usual.at(name).map(|zone| &**zone).filter(|zone| now_s <= zone.expires_s)
     }
 
     /// The zone of that name.
     pub fn zone(&self, apex: &Name) -> Option<&Zone> {
-        self.by_apex.at(apex.as_wire()).map(|place| &self.zones[place])
+        self.by_apex.at(apex.as_wire()).map(|place| &self.zones[*place as usize])
     }
 
     /// The zone that has a subzone of that name.
@@ -468,22 +466,16 @@ impl Zone {
 }
 
 /// The names, relative to each apex, of the others that stand below it.
-fn below(apexes: &[Name], by_apex: &Catalog) -> Vec<Vec<Name>> {
+fn below(apexes: &[Name], by_apex: &Catalog<u32>) -> Vec<Vec<Name>> {
     let mut below = vec![Vec::new(); apexes.len()];
     for apex in apexes {
         let mut rest = apex.as_wire();
         while let Some(length @ 1..) = rest.first() {
             rest = &rest[1 + usize::from(*length)..];
             if let Some(above) = by_apex.at(rest) {
-                below[above].extend(apex.strip(&apexes[above]));
+                below[*above as usize].extend(apex.strip(&apexes[*above as usize]));
             }
         }
     }
     below
-}
-
-/// One bit of a set of lengths.
-#[inline]
-fn bit_of(len: usize) -> u64 {
-    1 << (len as u32 % u64::BITS)
 }

@@ -40,7 +40,7 @@ fn the_closest_zone_answers_whatever_the_order() {
 fn a_zone_is_below_all_that_its_name_ends_in() {
     let apexes = ["example", "a.b.example", "b.example", "a.b.test", "xb.example", "."];
     let apexes = apexes.map(|text| Name::parse(text.as_bytes()).expect("a name"));
-    let below = below(&apexes, &Catalog::new(&apexes));
+    let below = below(&apexes, &Catalog::new(apexes.iter().zip(0..)));
     let shown = below.iter().map(|names| names.iter().map(Name::to_string).collect::<Vec<_>>().join(" "));
     let shown: Vec<String> = shown.collect();
     assert_eq!(shown, ["a.b b xb", "", "a", "", "", "example a.b.example b.example a.b.test xb.example"]);
