@@ -270,18 +270,19 @@ impl<K: Key> Sorted<K> {
     #[inline(always)]
     pub(super) fn find(&self, key: K) -> Option<usize> {
         let cell = self.cell(key)?;
+        let len = cell.end - cell.start;
         match &self.keys {
-            Keys::Whole(keys) if cell.len() <= WINDOW => match near(keys, &cell) {
+            Keys::Whole(keys) if len <= WINDOW => match near(keys, &cell) {
                 Some((_, window)) if !is_in_window(window, key) => None,
                 Some((at, window)) => Some(at + count_in_window(window, |other| other < key)),
                 None => find_around(keys, cell, key, 0),
             },
-            Keys::Halves(lows) if cell.len() <= WINDOW => match near(lows, &cell) {
+            Keys::Halves(lows) if len <= WINDOW => match near(lows, &cell) {
                 Some((_, window)) if !is_in_window(window, key.half()) => None,
                 _ => find_around(lows, cell, key.half(), 0),
             },
-            Keys::Whole(keys) => find_in(keys, cell.clone(), key, self.guess(key, cell.len())),
-            Keys::Halves(lows) => find_in(lows, cell.clone(), key.half(), self.guess(key, cell.len())),
+            Keys::Whole(keys) => find_in(keys, cell.clone(), key, self.guess(key, len)),
+            Keys::Halves(lows) => find_in(lows, cell.clone(), key.half(), self.guess(key, len)),
         }
     }
 
@@ -291,7 +292,7 @@ impl<K: Key> Sorted<K> {
         let Some(cell) = self.cell(key) else {
             return if key < self.first { 0 } else { self.len() };
         };
-        let (start, len) = (cell.start, cell.len());
+        let (start, len) = (cell.start, cell.end - cell.start);
         match &self.keys {
             Keys::Whole(keys) => match near(keys, &cell).filter(|_| len <= WINDOW) {
                 Some((at, window)) => at + count_in_window(window, |other| other <= key),
