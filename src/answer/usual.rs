@@ -264,11 +264,7 @@ fn find_in_files<'a>(
 }
 
 #[inline(always)]
-fn find_in<'a>(
-    dataset: &'a Dataset,
-    address: impl AddressKey,
-    context: &Context,
-) -> Result<Option<Hit<'a>>, Unusual> {
+fn find_in<'a>(dataset: &'a Dataset, address: impl AddressKey, context: &Context) -> Result<Option<Hit<'a>>, Unusual> {
     let Entries::Addresses(addresses) = &dataset.entries else { return Ok(None) };
     match address.find(addresses, context) {
         Finding::Absent | Finding::Excluded => Ok(None),

@@ -124,7 +124,7 @@ impl<'b> PlainReply<'b> {
     ///
     /// # Errors
     /// [`Full`] if the question is too long for near pointers.
-    #[inline]
+    #[inline(always)]
     pub fn new(query: &PlainQuery<'_>, buffer: &'b mut [u8; REPLY_MAX_LEN]) -> Result<Self, Full> {
         let len = query.asked.len();
         if len > NEAR_LEN {
@@ -219,7 +219,7 @@ impl<'b> PlainReply<'b> {
     }
 
     /// Writes the header, and returns the length.
-    #[inline]
+    #[inline(always)]
     pub fn finish(self, rcode: Rcode) -> u16 {
         let echoed = u16::from_ne_bytes([self.buffer[2], self.buffer[3]]) & FLAGS_ECHOED.to_be();
         let flags = (FLAG_QR | FLAG_AA | rcode as u16).to_be() | echoed;
