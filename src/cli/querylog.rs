@@ -1,6 +1,6 @@
 //! `dnsbld querylog`: which queries a running server logs, switched while it runs.
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -50,11 +50,13 @@ enum Action {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    let network = address.or_else(|_| text.parse());
-    let network = network.map_err(|_| "expected an address or a network such as 192.0.2.0/24".to_owned())?;
-    // As a key it has no bits beyond its length, either.
-    text.parse::<Key>().map(|_| network)
+    let is_any = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
+    // As a key it has no bits beyond its length, and no IPv6 clothes around IPv4.
+    match text.parse::<Key>() {
+        Ok(Key::Prefix(network)) if is_any => Ok(network),
+        Err(why) if is_any => Err(why),
+        _ => Err("expected an address or a network such as 192.0.2.0/24".to_owned()),
+    }
 }
 
 impl Arguments {
@@ -111,4 +113,26 @@ pub(super) fn show(state: &QueryLogState) -> String {
         words.push(format!("until {}", clock::date(until_s)));
     }
     format!("{}: {} logged, {} not logged for lack of room", words.join(", "), state.logged, state.dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients of IPv4 are logged, and so looked for, without IPv6 clothes.
+    #[test]
+    fn networks() {
+        for (text, expected) in [
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("192.0.2.0/24", "192.0.2.0/24"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(network(text).map(|network| network.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+        for text in ["192.0.2.1/24", "example.org", "192.0.2.0/33", ""] {
+            assert!(network(text).is_err(), "{text}");
+        }
+    }
 }
