@@ -3,11 +3,14 @@
 //! Command lines and the file end in the same [`Config`], so that nothing below knows where a setting came from. The file is
 //! TOML; a key that is not known is an error, with its place.
 
+mod addresses;
 mod doors;
 mod listings;
+mod paths;
 mod place;
 mod reload;
 mod switchable;
+mod tcp;
 mod user;
 
 use std::{
@@ -21,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+pub use addresses::with_ipv4;
 use anyhow::Context as _;
 pub use doors::{DatagramSocket, Datagrams, Doors, TOKENS_WITHOUT_HTTP, doors_to_nothing, no_state};
 use doors::{DatagramsSpec, KeySpec, TokenSpec};
@@ -30,6 +34,7 @@ use place::{AtKey as _, misread, mistaken};
 use reload::ReloadSpec;
 use serde::Deserialize;
 use switchable::{Switchable, http_address, not_off, switch};
+use tcp::TcpSpec;
 pub use user::find_user;
 
 use crate::{
@@ -109,6 +114,10 @@ pub struct Config {
     pub absent_secrets: Vec<Oddity>,
     /// Doors in the file that it shuts again. The command line may open them: what a server does is said by itself.
     pub shut_doors: Vec<Oddity>,
+    /// What keeps a server from starting, as far as it can be seen before. The command line may do away with it, too.
+    pub hindrances: Vec<Oddity>,
+    /// What may do so, if it is not mended by then.
+    pub doubts: Vec<Oddity>,
     /// That file, if there is one.
     pub file: Option<StartFile>,
 }
@@ -174,6 +183,8 @@ impl Config {
             oddities: Vec::new(),
             absent_secrets: Vec::new(),
             shut_doors: Vec::new(),
+            hindrances: Vec::new(),
+            doubts: Vec::new(),
             file: None,
         }
     }
@@ -197,11 +208,17 @@ impl Config {
             let placed =
                 |(keys, zone): (Vec<String>, Name)| NamedZone { place: place::place(path, &text, &keys), zone };
             config.named_zones = named.into_iter().map(placed).collect();
-            let placed =
-                |(keys, what): (Vec<String>, String)| Oddity { place: place::place(path, &text, &keys), text: what };
-            config.shut_doors = shut_doors(&config, is_stateless).into_iter().map(placed).collect();
-            config.oddities = odd.into_iter().map(placed).collect();
-            config.absent_secrets = absent.into_iter().map(placed).collect();
+            let placed = |odd: Odd| -> Vec<Oddity> {
+                let placed =
+                    |(keys, what): (Vec<String>, _)| Oddity { place: place::place(path, &text, &keys), text: what };
+                odd.into_iter().map(placed).collect()
+            };
+            config.shut_doors = placed(shut_doors(&config, is_stateless));
+            config.oddities = placed(odd);
+            config.absent_secrets = placed(absent);
+            let (obstacles, doubts) = paths::obstacles(&config);
+            config.hindrances = placed([addresses::collisions(&config), obstacles].concat());
+            config.doubts = placed(doubts);
             config.file = StartFile::new(path, &text, std::mem::take(&mut config.doors.files));
             config.process.user.as_deref().map(find_user).transpose().at_key("user")?;
             let Process { chroot, workdir, .. } = &config.process;
@@ -286,16 +303,6 @@ struct Spec {
     datagrams: Option<DatagramsSpec>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct TcpSpec {
-    max_connections: Option<usize>,
-    max_connections_per_client: Option<usize>,
-    max_queries: Option<u32>,
-    idle_close: Option<String>,
-    lifetime: Option<String>,
-}
-
 /// A year: whoever wants it longer wants none.
 const CHECK_MAX_S: u64 = 366 * 86_400;
 
@@ -339,7 +346,7 @@ impl Spec {
     fn validate(self, beside: &Path) -> anyhow::Result<(Config, Odd, Odd)> {
         let mut config = Config::serving(zone_source(self.folder.as_deref(), self.zones.as_deref(), beside)?);
         config.listens_by_default = self.listen.is_none();
-        set(&mut config.listen, self.listen);
+        set(&mut config.listen, self.listen.as_deref().map(with_ipv4));
         let is_any = (!config.listen.is_empty()).then_some(());
         is_any
             .context("names no address, so nobody could ask: leave the key out for the usual ones")
@@ -366,9 +373,9 @@ impl Spec {
         switch(&mut config.version, self.version, Ok).at_key("version")?;
         switch(&mut config.identity, self.identity, Ok).at_key("identity")?;
         config.cookie_secret = self.cookie_secret.as_deref().map(secret).transpose().at_key("cookie-secret")?;
-        self.tcp.apply(&mut config.tcp).at_key("tcp")?;
+        let mut oddities = self.tcp.apply(&mut config.tcp).at_key("tcp")?;
         self.reload.apply(&mut config.rules, &mut config.kept_max_bytes).at_key("reload")?;
-        let oddities = self.listings.apply(&mut config.listings).at_key("listings")?;
+        oddities.extend(self.listings.apply(&mut config.listings).at_key("listings")?);
         let folder = |text: String| path_in(beside, not_off(&text, "folder: write false, without quotes, for none")?);
         switch(&mut config.state, self.state, folder).at_key("state")?;
         let (doors, absent) = Doors::open(self.keys, self.tokens, self.datagrams, beside)?;
@@ -381,28 +388,6 @@ impl Spec {
         let (chroot, pidfile) = (read(self.chroot, beside, "chroot")?, read(self.pidfile, beside, "pidfile")?);
         config.process = Process { user: self.user, chroot, workdir, pidfile };
         Ok((config, oddities, absent))
-    }
-}
-
-impl TcpSpec {
-    fn apply(self, limits: &mut Limits) -> anyhow::Result<()> {
-        let some = |number: usize| (number > 0).then_some(()).context("must not be 0: no query would be answered");
-        some(self.max_connections.unwrap_or(1)).at_key("max-connections")?;
-        some(self.max_connections_per_client.unwrap_or(1)).at_key("max-connections-per-client")?;
-        some(self.max_queries.unwrap_or(1) as usize).at_key("max-queries")?;
-        set(&mut limits.max_connections, self.max_connections);
-        set(&mut limits.max_connections_per_client, self.max_connections_per_client);
-        set(&mut limits.max_queries, self.max_queries);
-        for (field, text, key) in [
-            (&mut limits.idle_close_ms, self.idle_close, "idle-close"),
-            (&mut limits.lifetime_ms, self.lifetime, "lifetime"),
-        ] {
-            if let Some(text) = text {
-                *field = duration(&text).at_key(key)?.as_millis() as u64;
-                some(*field as usize).at_key(key)?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -563,8 +548,13 @@ mod tests {
         let text = uncommented(|_| true);
         assert_eq!(read_it(&text).state.as_deref(), Some(Path::new("/var/lib/dnsbld")));
         // Every key that there is stands in it.
-        let spec =
-            concat!(include_str!("config/reload.rs"), include_str!("config.rs"), include_str!("config/listings.rs"));
+        let spec = [
+            include_str!("config/reload.rs"),
+            include_str!("config/tcp.rs"),
+            include_str!("config.rs"),
+            include_str!("config/listings.rs"),
+        ]
+        .concat();
         for start in ["struct Spec {", "struct TcpSpec {", "struct ReloadSpec {", "\npub(super) struct ListingsSpec {"]
         {
             let body = spec.split(start).nth(1).and_then(|rest| rest.split("\n}").next()).expect("a struct");

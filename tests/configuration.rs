@@ -1,10 +1,17 @@
 //! The configuration file and the words of the command line: what is a mistake, and what is said of it.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::{
     fs,
+    net::{Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket},
+    os::unix::net::UnixDatagram,
     path::Path,
     process::{Command, Output},
 };
+
+use support::{daemon::Daemon, message::Query};
 
 /// What a command says on standard error when it refuses, and what it wrote on standard output.
 fn dnsbld(folder: &Path, words: &[&str]) -> (Option<i32>, String, String) {
@@ -271,4 +278,140 @@ fn secrets_that_only_the_unit_has() {
         let (code, _, errors) = dnsbld(folder.path(), &["check", "--config", "dnsbld.toml"]);
         assert!(code == Some(1) && errors.contains(expected), "{text}: {errors}");
     }
+}
+
+/// A wildcard of IPv6 is one of IPv4 as well, as with rbldnsd, unless an address of IPv4 stands beside it.
+#[test]
+fn a_wildcard_of_ipv6_takes_both_families() {
+    let folder = folder();
+    fs::write(folder.path().join("dnsbld.toml"), "folder = \"zones\"\nlisten = [\"[::]:0\"]\n").expect("written");
+    let start = |words: &[&str]| {
+        let mut command = support::daemon::dnsbld();
+        command.args(["serve"]).args(words).args(["--http", "off", "--state", "off", "--workers", "1"]);
+        command.current_dir(folder.path());
+        Daemon::start(command)
+    };
+    for words in [
+        &["--config", "dnsbld.toml"][..],
+        &["zones", "--listen", "[::]:0"],
+        &["zones", "--listen", "[::]:0", "--listen", "0.0.0.0:0"],
+    ] {
+        let server = start(words);
+        assert_eq!(server.said().matches("listening on ").count(), 2, "{words:?}: {}", server.said());
+        for client in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+            let address = server.address_for(client).unwrap_or_else(|| panic!("{words:?}: not at {client}"));
+            let socket = UdpSocket::bind((client, 0)).expect("a socket");
+            socket.set_read_timeout(Some(support::daemon::PATIENCE)).expect("set");
+            let question = Query::new("2.0.0.127.bl.example", 1).octets();
+            socket.send_to(&question, (client, address.port())).expect("sent");
+            assert!(socket.recv(&mut [0; 512]).is_ok_and(|length| length > question.len()), "{words:?}: {client}");
+            TcpStream::connect((client, address.port())).expect("a connection");
+        }
+    }
+    let server = start(&["zones", "--listen", "[::]:0", "--listen", "127.0.0.1:0"]);
+    assert!(!server.said().contains("listening on 0.0.0.0/"), "{}", server.said());
+}
+
+/// What can be seen of the file and its surroundings must not come out at the restart.
+#[test]
+fn what_keeps_a_server_from_starting_is_told_by_check() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("folder")).expect("a folder");
+    fs::write(folder.path().join("plain"), "").expect("written");
+    let _left_behind = UnixDatagram::bind(folder.path().join("socket")).expect("bound");
+    let check = |text: &str, options: &[&str]| {
+        fs::write(folder.path().join("dnsbld.toml"), format!("folder = \"zones\"\n{text}")).expect("written");
+        dnsbld(folder.path(), &[&["check", "--config", "dnsbld.toml"], options].concat())
+    };
+    let datagrams = |listen: &str| format!("[datagrams]\nlisten = \"{listen}\"\nzones = [\"*\"]\n");
+    let covers = "another address of this list covers it";
+    for (text, key, words) in [
+        (
+            "listen = [\"0.0.0.0:5300\", \"127.0.0.1:5300\"]".to_owned(),
+            "2:1: `listen`",
+            &*format!("127.0.0.1:5300: {covers}: 0.0.0.0:5300"),
+        ),
+        (
+            "listen = [\"[::1]:5300\", \"[::]:5300\"]".to_owned(),
+            "2:1: `listen`",
+            &*format!("[::1]:5300: {covers}: [::]:5300"),
+        ),
+        (
+            "listen = [\"127.0.0.1:5300\"]\nhttp = \"127.0.0.1:5300\"".to_owned(),
+            "3:1: `http`",
+            "cannot listen for HTTP on 127.0.0.1:5300: `listen` has it, as 127.0.0.1:5300",
+        ),
+        (
+            "listen = [\"127.0.0.1:5300\"]\nhttp = \"[::]:5300\"".to_owned(),
+            "3:1: `http`",
+            "cannot listen for HTTP on [::]:5300: `listen` has it, as 127.0.0.1:5300",
+        ),
+        (
+            "listen = [\"0.0.0.0:9153\"]".to_owned(),
+            " `http`",
+            "cannot listen for HTTP on 127.0.0.1:9153: `listen` has it, as 0.0.0.0:9153",
+        ),
+        (
+            "pidfile = \"none/pid\"".to_owned(),
+            "2:1: `pidfile`",
+            "unable to write pidfile none/pid: there is no folder none",
+        ),
+        (
+            "pidfile = \"plain/pid\"".to_owned(),
+            "2:1: `pidfile`",
+            "unable to write pidfile plain/pid: there is no folder plain",
+        ),
+        ("pidfile = \"folder\"".to_owned(), "2:1: `pidfile`", "unable to write pidfile folder: it is a folder"),
+        (
+            format!("listen = [\"127.0.0.1:5300\"]\n{}", datagrams("127.0.0.1:5300")),
+            "4:1: `datagrams.listen`",
+            "cannot take datagrams at 127.0.0.1:5300: `listen` of the server has it, as 127.0.0.1:5300",
+        ),
+        (
+            format!("listen = [\"[::]:5300\"]\n{}", datagrams("127.0.0.1:5300")),
+            "4:1: `datagrams.listen`",
+            "cannot take datagrams at 127.0.0.1:5300: `listen` of the server has it, as 0.0.0.0:5300",
+        ),
+        (
+            datagrams("./none/socket"),
+            "3:1: `datagrams.listen`",
+            "cannot take datagrams at ./none/socket: there is no folder ./none",
+        ),
+        (
+            datagrams("./plain"),
+            "3:1: `datagrams.listen`",
+            "cannot take datagrams at ./plain: ./plain is no socket, and is left as it is: name another path, or move it away",
+        ),
+        (datagrams("./folder"), "3:1: `datagrams.listen`", "./folder is no socket, and is left as it is"),
+    ] {
+        let line = format!("dnsbld.toml:{key}: error: ");
+        for options in [&[][..], &["--strict"]] {
+            let (code, said, errors) = check(&text, options);
+            assert_eq!((code, errors.as_str()), (Some(1), ""), "{text}: {said}");
+            assert!(said.contains(&line) && said.contains(words), "{text}: {said}");
+            assert!(said.contains("1 zone, 1 error, 0 warnings\n"), "{text}: {said}");
+        }
+        let (_, said, _) = check(&text, &["--json"]);
+        let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        let told = (told["errors"].as_u64(), told["hindrances"][0].as_str().is_some_and(|told| told.contains(words)));
+        assert_eq!(told, (Some(1), true), "{text}: {said}");
+    }
+    for text in [
+        "listen = [\"0.0.0.0:5300\", \"[::]:5300\"]".to_owned(),
+        "listen = [\"127.0.0.1:5300\", \"[::]:5300\", \"127.0.0.1:5301\"]".to_owned(),
+        "listen = [\"127.0.0.1:5300\", \"127.0.0.1:5300\"]".to_owned(),
+        "listen = [\"0.0.0.0:0\", \"127.0.0.1:0\"]\nhttp = \"127.0.0.1:0\"".to_owned(),
+        "pidfile = \"plain\"".to_owned(),
+        "pidfile = \"new.pid\"".to_owned(),
+        format!("http = \"127.0.0.1:5392\"\n{}", datagrams("127.0.0.1:5392")),
+        datagrams("./new"),
+        datagrams("./socket"),
+    ] {
+        let (code, said, errors) = check(&text, &["--strict"]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}: {said}");
+    }
+    // What is below /run may be made for the unit, when that starts.
+    let (code, said, _) = check("pidfile = \"/run/dnsbld-none/pid\"", &[]);
+    let words = "`pidfile`: warning: unable to write pidfile /run/dnsbld-none/pid: there is no folder /run/dnsbld-none";
+    assert!(code == Some(0) && said.contains(words) && said.contains("RuntimeDirectory="), "{said}");
 }

@@ -40,9 +40,9 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code: 0 all is well, or worth a warning; 1 something cannot be loaded or has expired, or with --strict \
-    there is a warning, as of what a reload would refuse, a file that is passed over, or a setting that does nothing; \
-    2 the arguments cannot be understood; 3 with --against, more would change than the limits allow."
+    after_help = "Exit code: 0 all is well, or worth a warning; 1 something cannot be loaded, has expired, or keeps the server from \
+    starting, or with --strict there is a warning, as of what a reload would refuse, a file that is passed over, or a setting that \
+    does nothing; 2 the arguments cannot be understood; 3 with --against, more would change than the limits allow."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -167,6 +167,8 @@ struct Checked {
     faults_left_out: u64,
     /// Files of the zones folder that are not served, and why.
     passed_over: Vec<(String, String)>,
+    /// What of the configuration keeps a server from starting.
+    hindrances: Vec<String>,
     /// What is odd about the configuration.
     oddities: Vec<String>,
     /// Datasets that a reload would refuse, and why.
@@ -294,7 +296,7 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
     Ok(checked)
 }
 
-/// Says what is in the zones folder or in the configuration and does nothing.
+/// Says what is in the zones folder or in the configuration and does nothing, or keeps a server from starting.
 fn report_setup(
     config: &Config,
     reloader: &Reloader,
@@ -313,7 +315,12 @@ fn report_setup(
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }
-    for Oddity { place, text } in config.oddities.iter().chain(&config.shut_doors) {
+    for Oddity { place, text } in &config.hindrances {
+        writeln!(out, "{place}: error: {text}")?;
+        checked.hindrances.push(format!("{place}: {text}"));
+    }
+    checked.errors += checked.hindrances.len() as u64;
+    for Oddity { place, text } in config.oddities.iter().chain(&config.shut_doors).chain(&config.doubts) {
         writeln!(out, "{place}: warning: {text}")?;
         checked.oddities.push(format!("{place}: {text}"));
     }

@@ -20,7 +20,8 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     zones: ZonesArguments,
-    /// Address and port to answer on; repeat for several [default: port 5300 of this machine]
+    /// Address and port to answer on; repeat for several. `[::]:PORT` is every address, of IPv4 too unless one of those with this
+    /// port is named [default: port 5300 of this machine]
     #[arg(long, short, value_name = "ADDRESS:PORT", value_parser = config::socket_address)]
     listen: Vec<SocketAddr>,
     /// Address and port for /metrics, or `off` [default: 127.0.0.1:9153]
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     config.demand_secrets()?;
     super::warn_of_oddities(&config);
     if !arguments.listen.is_empty() {
-        config.listen = arguments.listen;
+        config.listen = config::with_ipv4(&arguments.listen);
         config.listens_by_default = false;
     }
     if let Some(Http(address)) = arguments.http {

@@ -14,13 +14,13 @@ pub(super) fn claim(path: &Path, connected: io::Result<()>) -> io::Result<()> {
     let Err(error) = connected else {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("another server listens at {place}")));
     };
-    let file = match std::fs::symlink_metadata(path) {
-        Ok(file) => file,
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io::Error::new(error.kind(), format!("{place}: {error}"))),
-    };
-    let text = if !file.file_type().is_socket() {
-        format!("{place} is no socket, and is left as it is: name another path, or move it away")
+    }
+    let text = if let Some(text) = other_than_socket(path) {
+        text
     } else if error.kind() == io::ErrorKind::ConnectionRefused {
         return std::fs::remove_file(path).map_err(|error| io::Error::new(error.kind(), format!("{place}: {error}")));
     } else {
@@ -30,6 +30,13 @@ pub(super) fn claim(path: &Path, connected: io::Result<()>) -> io::Result<()> {
         )
     };
     Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
+}
+
+/// What is said of something else than a socket at a path, if there is such a thing.
+pub fn other_than_socket(path: &Path) -> Option<String> {
+    let is_other = std::fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket());
+    let text = || format!("{} is no socket, and is left as it is: name another path, or move it away", path.display());
+    is_other.then(text)
 }
 
 /// Whether nothing is at a path, as where a socket was removed that had been bound.

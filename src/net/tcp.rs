@@ -7,7 +7,8 @@
 //! When all seats are taken, the connection that has been without a query for longest is closed for the newcomer, rather
 //! than the newcomer refused: a client with something to ask has just asked for a seat, and one who has been silent longest
 //! will lose least. (RFC 7766, section 6.2.3 lets a server close idle connections at will; clients ask again.) One client
-//! alone cannot drive the others out, because the limit per client is well below the total.
+//! alone cannot drive the others out, because the limit per client is well below the total (unless somebody sets it otherwise, and
+//! is warned).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -48,7 +49,7 @@ const _: () = assert!(INPUT_LEN > 2 * (2 + REQUEST_MAX_LEN), "a query cut in two
 pub struct Limits {
     /// Connections at once. Default 800, which with everything else stays within the customary 1,024 file descriptors.
     pub max_connections: usize,
-    /// Connections at once from one IPv4 address or IPv6 /64. Default 80.
+    /// Connections at once from one IPv4 address or IPv6 /64. Default 80; the configuration has it bend to a lower total.
     pub max_connections_per_client: usize,
     /// Queries on one connection. Default 100,000.
     pub max_queries: u32,
