@@ -114,9 +114,7 @@ impl Running {
     /// Counts of everything, zones or not.
     pub fn totals(&self) -> Totals {
         let mut all = self.outside.totals();
-        for counters in &self.cell.load().counters {
-            all += counters.totals();
-        }
+        all += self.cell.load().totals();
         all
     }
 

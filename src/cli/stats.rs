@@ -90,23 +90,19 @@ fn per_second(old: u64, new: u64, seconds: f64) -> f64 {
 
 fn show(before: &Statistics, now: &Statistics, top: usize, out: &mut impl Write) -> io::Result<()> {
     let seconds = seconds_between(before, now);
-    let requests = |statistics: &Statistics| statistics.zones.values().map(|zone| zone.requests).sum::<u64>();
-    let uptime = humantime::format_duration(Duration::from_secs(now.uptime_ms / 1_000));
-    let rate = per_second(requests(before), requests(now), seconds);
-    writeln!(out, "up {uptime}, {rate:.0} queries/s, {} TCP connections", now.tcp_connections)?;
-    let responses = |zone: &ZoneStatistics| zone.responses.clone();
-    let lookups = |zone: &ZoneStatistics| zone.lookups.clone();
-    writeln!(out, "codes   /s: {}", rates_of(&of_zones(before, responses), &of_zones(now, responses), seconds))?;
-    writeln!(out, "results /s: {}", rates_of(&of_zones(before, lookups), &of_zones(now, lookups), seconds))?;
-    let dropped = |statistics: &Statistics| statistics.dropped.clone().into_iter().collect::<Vec<_>>();
-    writeln!(out, "dropped /s: {}", rates_of(&dropped(before), &dropped(now), seconds))?;
-    writeln!(out, "\n{:<32} {:>10} {:>8} {:>12}  state", "zone", "queries/s", "hits", "entries")?;
     let old = |name: &str| before.zones.get(name).cloned().unwrap_or_default();
-    let mut zones: Vec<(&String, &ZoneStatistics, f64)> = now
-        .zones
-        .iter()
-        .map(|(name, zone)| (name, zone, per_second(old(name).requests, zone.requests, seconds)))
-        .collect();
+    let rate_of = |(name, zone): (&String, &ZoneStatistics)| per_second(old(name).requests, zone.requests, seconds);
+    let uptime = humantime::format_duration(Duration::from_secs(now.uptime_ms / 1_000));
+    let rate: f64 = now.zones.iter().map(rate_of).sum();
+    writeln!(out, "up {uptime}, {rate:.0} queries/s, {} TCP connections", now.tcp_connections)?;
+    writeln!(out, "codes   /s: {}", rates_of(&grown_in_zones(before, now, |zone| &zone.responses), seconds))?;
+    writeln!(out, "results /s: {}", rates_of(&grown_in_zones(before, now, |zone| &zone.lookups), seconds))?;
+    let mut dropped = Counts::new();
+    add_grown(&mut dropped, Some(&before.dropped), &now.dropped);
+    writeln!(out, "dropped /s: {}", rates_of(&dropped, seconds))?;
+    writeln!(out, "\n{:<32} {:>10} {:>8} {:>12}  state", "zone", "queries/s", "hits", "entries")?;
+    let mut zones: Vec<(&String, &ZoneStatistics, f64)> =
+        now.zones.iter().map(|(name, zone)| (name, zone, rate_of((name, zone)))).collect();
     zones.sort_by(|one, two| two.2.total_cmp(&one.2));
     // The exit code looks at all.
     let is_shown = |(at, (name, zone, _)): &(usize, (&String, &ZoneStatistics, f64))| {
@@ -126,22 +122,29 @@ fn show(before: &Statistics, now: &Statistics, top: usize, out: &mut impl Write)
     Ok(())
 }
 
-/// The counts of all zones.
-fn of_zones(statistics: &Statistics, counts: impl Fn(&ZoneStatistics) -> Counts) -> Vec<(String, u64)> {
-    statistics.zones.values().flat_map(counts).collect()
+/// What grew of some counts, of all zones that there are: what one that is gone had counted is no loss of theirs.
+fn grown_in_zones(before: &Statistics, now: &Statistics, counts: fn(&ZoneStatistics) -> &Counts) -> Counts {
+    let mut grown = Counts::new();
+    for (name, zone) in &now.zones {
+        add_grown(&mut grown, before.zones.get(name).map(counts), counts(zone));
+    }
+    grown
 }
 
-/// What grew of some counts, as `word rate`, the greatest first.
-fn rates_of(before: &[(String, u64)], now: &[(String, u64)], seconds: f64) -> String {
-    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
-    for (sign, rows) in [(1.0, now), (-1.0, before)] {
-        for (word, count) in rows {
-            *sums.entry(word).or_default() += sign * *count as f64;
-        }
+/// Adds what grew of some counts.
+fn add_grown(grown: &mut Counts, before: Option<&Counts>, now: &Counts) {
+    for (word, count) in now {
+        let old = before.and_then(|before| before.get(word)).copied().unwrap_or_default();
+        *grown.entry(word.clone()).or_default() += count.saturating_sub(old);
     }
-    let mut sums: Vec<_> = sums.into_iter().filter(|(_, sum)| *sum > 0.0).collect();
-    sums.sort_by(|one, two| two.1.total_cmp(&one.1));
-    let words: Vec<String> = sums.iter().map(|(word, sum)| format!("{word} {:.0}", sum / seconds)).collect();
+}
+
+/// What grew, as `word rate`, the greatest first.
+fn rates_of(grown: &Counts, seconds: f64) -> String {
+    let mut grown: Vec<_> = grown.iter().filter(|(_, count)| **count > 0).collect();
+    grown.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let words: Vec<String> =
+        grown.into_iter().map(|(word, count)| format!("{word} {:.0}", *count as f64 / seconds)).collect();
     if words.is_empty() { "-".to_owned() } else { words.join("  ") }
 }
 
@@ -243,5 +246,26 @@ mod tests {
         assert!(lines[0].starts_with("busy.example ") && lines[0].ends_with("  lacks v4_test_entry"), "{said}");
         assert!(lines[1].starts_with("wrong.example "), "{said}");
         assert!(lines[1].ends_with("  SELF-TEST FAILS: v4_never_listed, lacks v4_test_entry"), "{said}");
+    }
+
+    #[test]
+    fn a_zone_that_is_gone_takes_nothing_from_the_rates() {
+        let count = |word: &str, count: u64| Counts::from([(word.to_owned(), count)]);
+        let zone = |requests: u64| {
+            let (responses, lookups) = (count("NOERROR", requests), count("listed", requests));
+            ZoneStatistics { requests, responses, lookups, entries: Some(1), ..ZoneStatistics::default() }
+        };
+        let at = |uptime_ms: u64, zones: &[(&str, u64)], dropped| {
+            let zones = zones.iter().map(|(name, requests)| ((*name).to_owned(), zone(*requests))).collect();
+            Statistics { uptime_ms, zones, dropped: count("acl", dropped), ..Statistics::default() }
+        };
+        let before = at(1_000, &[("gone.example", 500), ("kept.example", 100), (NO_ZONE, 7)], 5);
+        let now = at(3_000, &[("kept.example", 140), (NO_ZONE, 9)], 9);
+        let mut said = Vec::new();
+        show(&before, &now, 20, &mut said).expect("written");
+        let said = String::from_utf8(said).expect("text");
+        assert!(said.starts_with("up 3s, 21 queries/s,"), "{said}");
+        let rates = "codes   /s: NOERROR 21\nresults /s: listed 21\ndropped /s: acl 2\n";
+        assert!(said.contains(rates), "{said}");
     }
 }

@@ -36,7 +36,7 @@ use super::{
     loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size},
     memory,
     refusal::{Breach, Judged, ReloadRules, in_words},
-    served::{Cell, LiveSlots, Served, free_retired},
+    served::{Bygone, Cell, LiveSlots, Served, free_retired},
     start_file::StartFile,
     status::SharedStatus,
     watched_folders::{WatchedFolders, watched_folders},
@@ -106,6 +106,8 @@ pub struct Reloader {
     by_dataset: HashMap<DatasetSpec, Vec<usize>>,
     held: HashMap<DatasetSpec, Held>,
     counters: HashMap<Name, Arc<ZoneCounters>>,
+    /// Of zones that are let go.
+    bygone: Bygone,
     retired: Vec<Arc<Served>>,
     /// Folders that could not be read, and files that are gone: what is the matter with them was told.
     complained: HashSet<PathBuf>,
@@ -138,6 +140,7 @@ impl Reloader {
             by_dataset: HashMap::new(),
             held: HashMap::new(),
             counters: HashMap::new(),
+            bygone: Bygone::default(),
             retired: Vec::new(),
             complained: HashSet::new(),
             unserved: HashSet::new(),

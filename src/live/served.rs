@@ -1,4 +1,5 @@
-//! What is served now: a snapshot and the counters of its zones, replaced as a whole by one pointer swap.
+//! What is served now: a snapshot and the counters of its zones, replaced as a whole by one pointer swap. What zones have counted that
+//! were served before goes with it, so that whoever looks finds all of it, once.
 //!
 //! Workers look at the pointer once a batch, which costs one atomic load while nothing changed. The last
 //! reference to an old snapshot is dropped by whoever publishes the next, never by a worker: freeing a zone takes long.
@@ -11,7 +12,7 @@ use std::{
 use arc_swap::{ArcSwap, Cache};
 
 use crate::{
-    metrics::ZoneCounters,
+    metrics::{Totals, ZoneCounters},
     wire::name::Name,
     zone::{live::Live, snapshot::Snapshot},
 };
@@ -23,6 +24,40 @@ pub struct Served {
     pub snapshot: Snapshot,
     /// The counters of each, in the same order.
     pub counters: Vec<Arc<ZoneCounters>>,
+    /// What was counted of others before.
+    pub bygone: Bygone,
+}
+
+impl Served {
+    /// Counts of all zones together, which never fall.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.bygone.totals();
+        self.counters.iter().for_each(|counters| totals += counters.totals());
+        totals
+    }
+}
+
+/// What was counted of zones that are not served any more, or not for the moment.
+#[derive(Clone, Debug, Default)]
+pub struct Bygone {
+    /// Of those in which nobody counts any more.
+    pub settled: Totals,
+    /// Of the others: a worker that has not looked since may be counting yet.
+    pub counters: Vec<Arc<ZoneCounters>>,
+}
+
+impl Bygone {
+    /// Adds up what is counted in no more.
+    pub(super) fn settle(&mut self) {
+        self.counters.drain(..).for_each(|counters| self.settled += counters.totals());
+    }
+
+    /// All of it.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.settled;
+        self.counters.iter().for_each(|counters| totals += counters.totals());
+        totals
+    }
 }
 
 /// Where it is found.

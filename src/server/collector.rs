@@ -169,7 +169,7 @@ impl ServerCollector {
         let mut requests = REQUESTS.samples();
         let mut responses = RESPONSES.samples();
         let mut lookups = LOOKUPS.samples();
-        let mut all = Totals::default();
+        let mut all = served.bygone.totals();
         for (zone, counters) in served.snapshot.zones().iter().zip(&served.counters) {
             let (name, totals) = (zone.apex.to_string(), counters.totals());
             add_traffic(&name, &totals, [0; 2], &mut requests, &mut responses);

@@ -19,6 +19,7 @@ impl Operator for Running {
         let mut all = self.outside.totals();
         let mut outside = counts(&all);
         outside.requests += self.transports.unread().as_flattened().iter().map(|(_, count)| count).sum::<u64>();
+        all += served.bygone.totals();
         let mut zones = BTreeMap::from([(NO_ZONE.to_owned(), outside)]);
         for (zone, counters) in served.snapshot.zones().iter().zip(&served.counters) {
             let (name, totals) = (zone.apex.to_string(), counters.totals());

@@ -231,6 +231,69 @@ fn all_that_comes_is_counted_once_and_adds_up() {
     }
 }
 
+/// Prometheus takes a counter that falls for one that began anew, and adds all of it.
+#[test]
+fn what_a_zone_counted_stays_in_the_totals_when_it_is_let_go() {
+    let place = place();
+    let live = Live::start(&place, &[]);
+    for _ in 0..20 {
+        ask(&live, &Query::new("2.0.0.127.bl.example", 16).octets(), true);
+        ask(&live, &Query::new("2.0.0.127.guarded.example", 1).octets(), false);
+    }
+    // Silence is counted some time after it was sent.
+    await_true("all counted", || sum(&samples(&live), "dnsbld_dns_dropped_total", &["acl"]) > 19.5, || live.metrics());
+    let is_of_all = |name: &str| {
+        let is_count = ["_count", "_sum", "_total"]
+            .iter()
+            .any(|end| name.split('{').next().is_some_and(|name| name.ends_with(end)));
+        name.starts_with("dnsbld_dns_") && (is_count || name.contains("_bucket")) && !name.contains("zone=")
+    };
+    let totals = || samples(&live).into_iter().filter(|(name, _)| is_of_all(name)).collect::<BTreeMap<_, _>>();
+    let before = totals();
+    assert!(before.len() > 20, "{before:#?}");
+    for file in ["bl.example.ip4set", "guarded.example.ip4set", "guarded.example.acl"] {
+        std::fs::remove_file(place.zone(file)).expect("removed");
+    }
+    await_true("noticed", || live.status().matches("the file is gone").count() == 3, || live.status());
+    let let_go = |zones: &[&str]| {
+        let words: Vec<&str> = zones.iter().flat_map(|zone| ["--accept", zone]).collect();
+        let (is_well, said) = live.tell(&[&["reload"], &*words].concat());
+        assert!(is_well, "{said}");
+    };
+    let never_less = |what: &str| {
+        let now = totals();
+        for (name, value) in &before {
+            assert!(now.get(name).is_some_and(|now| now >= value), "{what}: {name} was {value}: {:?}", now.get(name));
+        }
+    };
+    let_go(&["bl.example", "guarded.example"]);
+    assert!(
+        !samples(&live).keys().any(|name| name.starts_with("dnsbld_dns_") && name.contains("bl.example")),
+        "it is gone: {}",
+        live.metrics()
+    );
+    never_less("let go");
+    let (_, said) = live.tell(&["stats", "--json", "--every", "1ms"]);
+    let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(told["statistics"]["dropped"]["acl"], json!(20), "{said}");
+    // When something else is served, what no worker counts in any more is added up.
+    for count in 0..3 {
+        place.drop_file("other.example.ip4set", format!("127.0.0.{}\n", 2 + count));
+        live.await_words("zone other.example");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let_go(&[]);
+        never_less("and something else came");
+    }
+    // And when it comes again, it begins anew, and nothing counts twice.
+    place.drop_file("bl.example.ip4set", "127.0.0.2\n");
+    let is_back = || sum(&samples(&live), "dnsbld_zone_served", &["\"bl.example\""]) > 0.5;
+    await_true("back again", is_back, || live.log());
+    never_less("back again");
+    let counted = |name: &str| totals()[name];
+    assert!((counted("dnsbld_dns_dropped_total{reason=\"acl\"}") - 20.0).abs() < 0.5);
+    assert!((counted("dnsbld_dns_response_size_bytes_count") - 20.0).abs() < 0.5, "{:#?}", totals());
+}
+
 #[test]
 fn what_is_served_is_told() {
     let place = place();

@@ -13,7 +13,7 @@ use crate::{
         held::Held,
         loading::{Loading, stamps},
         report::ReloadReport,
-        served::{Served, publish},
+        served::{Bygone, Served, free_retired, publish},
         zones::{DatasetSpec, ZoneSpec},
     },
     load::Loaded,
@@ -106,16 +106,34 @@ impl Reloader {
         }
         self.status.serves(&specs);
         self.status.took(took.iter().map(|(apex, took)| (*apex, *took)));
-        let worker_count = self.settings.worker_count;
-        let named: HashSet<&Name> = self.specs.iter().filter_map(|spec| spec.zone.as_ref()).collect();
-        self.counters.retain(|apex, _| named.contains(apex));
-        let mut counters = Vec::new();
-        for apex in apexes(&specs) {
-            let of_zone =
-                self.counters.entry(apex.clone()).or_insert_with(|| Arc::new(ZoneCounters::new(worker_count)));
-            counters.push(Arc::clone(of_zone));
+        let (counters, bygone) = self.counters_of(&apexes(&specs));
+        publish(&self.cell, Served { snapshot, counters, bygone }, &mut self.retired);
+    }
+
+    /// The counters of these zones, in their order, and what was counted of others before.
+    fn counters_of(&mut self, apexes: &[&Name]) -> (Vec<Arc<ZoneCounters>>, Bygone) {
+        free_retired(&mut self.retired);
+        if self.retired.is_empty() {
+            // All workers have seen what is served now, and the counters of these zones are not in it.
+            self.bygone.settle();
         }
-        publish(&self.cell, Served { snapshot, counters }, &mut self.retired);
+        let named: HashSet<&Name> = self.specs.iter().filter_map(|spec| spec.zone.as_ref()).collect();
+        let bygone = &mut self.bygone;
+        self.counters.retain(|apex, of_zone| {
+            let is_named = named.contains(apex);
+            bygone.counters.extend((!is_named).then(|| Arc::clone(of_zone)));
+            is_named
+        });
+        let worker_count = self.settings.worker_count;
+        let new = || Arc::new(ZoneCounters::new(worker_count));
+        let counters = apexes.iter().map(|&apex| Arc::clone(self.counters.entry(apex.clone()).or_insert_with(new)));
+        let counters = counters.collect();
+        let served: HashSet<&Name> = apexes.iter().copied().collect();
+        // Some are named and not served for the moment.
+        let waiting = self.counters.iter().filter(|(apex, _)| !served.contains(apex));
+        let mut bygone = self.bygone.clone();
+        bygone.counters.extend(waiting.map(|(_, of_zone)| Arc::clone(of_zone)));
+        (counters, bygone)
     }
 
     /// The specifications that zones are put together from. A new file that cannot be loaded must not take down a zone that
