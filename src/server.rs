@@ -296,14 +296,18 @@ impl Bound {
         let listings = state.as_deref().map_err(Clone::clone).and_then(|state| listings::open(&config, state, places));
         let policy = Arc::new(policy(&config)?);
         let cells = (&cell, &live_cell);
-        let doors::Open { updates, api, tally } = doors::open(&config, datagrams, cells, &policy, listings.clone())?;
+        // Signed queries are answered beside the workers.
+        let tap = Arc::new(QueryTap::new(worker_count + 1));
+        let note = query_log::noter(Arc::clone(&tap), worker_count);
+        let doors::Open { updates, api, tally } =
+            doors::open(&config, datagrams, cells, &policy, listings.clone(), note)?;
         let shared = Shared {
             cell,
             live_cell,
             policy,
             outside: Arc::new(ZoneCounters::new(worker_count)),
             log: personality.query_log().map(|log| log.of_workers(worker_count)),
-            tap: Arc::new(QueryTap::new(worker_count)),
+            tap,
             updates,
         };
         let http = http.map(|listener| (listener, api));

@@ -51,6 +51,7 @@ pub(super) fn open(
     (cell, live): (&Cell, &LiveCell),
     policy: &Policy,
     listings: Result<Listings, StoreError>,
+    note: update::Note,
 ) -> anyhow::Result<Open> {
     let doors = &config.doors;
     if let Err(why) = listings.as_ref()
@@ -68,7 +69,7 @@ pub(super) fn open(
         let policy = Policy { leaves_signed: false, ..policy.clone() };
         let (keys, cell, live) = (doors.keys.clone(), Arc::clone(cell), Arc::clone(live));
         let desk =
-            update::Desk { keys, cell, live, policy, listings: listings.clone().ok(), tally: Arc::clone(&tally) };
+            update::Desk { keys, cell, live, policy, listings: listings.clone().ok(), tally: Arc::clone(&tally), note };
         open.updates = Some(update::serve(desk).context("cannot start the thread for updates")?);
     }
     if !doors.tokens.is_empty() {

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     answer::{Outcome, Verdict},
-    control::{QueryLogState, QueryRules},
+    control::{QueryLogState, QueryRules, update::Note},
     live::clock,
     metrics::{COUNTED_TYPES, RESULTS, TYPES},
     net::Counter,
@@ -266,6 +266,23 @@ impl Listener {
         self.seen = self.seen.wrapping_add(1);
         self.seen.is_multiple_of(session.rules.sample.max(1)).then_some(&session.log)
     }
+}
+
+/// Notes the queries that others answer than the workers, under a number that is none of theirs: one thread at a time.
+pub(super) fn noter(tap: Arc<QueryTap>, number: usize) -> Note {
+    let listener = Mutex::new(Listener::new(tap));
+    Box::new(move |client, snapshot, request, outcome| {
+        let mut listener = listener.lock().unwrap_or_else(PoisonError::into_inner);
+        if !listener.look() {
+            return;
+        }
+        let (now_s, zone) = (clock::now_s(), outcome.zone.and_then(|place| snapshot.zones().get(place.index())));
+        let zone = zone.map(|zone| &zone.apex);
+        if let Some(log) = listener.log_for(client, zone, &outcome, now_s) {
+            let zone = zone.cloned();
+            log.leave(number, |_| LoggedQuery { now_s, client, zone, request: request.into(), outcome });
+        }
+    })
 }
 
 impl Session {

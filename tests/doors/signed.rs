@@ -7,7 +7,10 @@ use sha2::Sha256;
 
 use super::{
     SECRET, Server, open,
-    support::message::{Edns, Query},
+    support::{
+        daemon::await_true,
+        message::{Edns, Query},
+    },
 };
 
 /// What the secret of all keys stands for.
@@ -101,6 +104,45 @@ fn an_update_has_an_opt_record_as_a_query_has() {
     let at = 12 + 16;
     assert_eq!(reply[at..at + 9], [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0], "1232 octets, version 0, DO");
     assert_eq!(reply[at + 9..at + 23], [&[0, 28, 0, 10, 0, 24][..], b"12345678"].concat());
+}
+
+/// Who asks is told of signed queries as of others; an update is no query.
+#[test]
+fn signed_queries_are_in_the_query_log() {
+    let server = open();
+    let state = server.folder().join("state");
+    let switch = |words: &[&str]| {
+        let words = [&["querylog"], words, &["--state", state.to_str().expect("a path")]].concat();
+        let (is_well, said) = super::run(env!("CARGO_BIN_EXE_dnsbld"), &words, "");
+        assert!(is_well, "{said}");
+        said
+    };
+    let ask = |message: &[u8]| server.ask_udp(None, &signed(message), false).expect("an answer");
+    let query = Query::new("2.0.0.127.bl.example", 16).octets();
+    ask(&query);
+    switch(&["on", "--zone", "bl.example", "--listed", "--client", "127.0.0.1"]);
+    let reply = ask(&query);
+    ask(&Query::new("3.0.0.127.bl.example", 16).octets());
+    ask(&update(&[], 0));
+    let lines = || -> Vec<String> {
+        server.said().lines().filter(|line| line.contains(" query client=")).map(str::to_owned).collect()
+    };
+    await_true("a line", || !lines().is_empty(), || server.said());
+    switch(&["off"]);
+    ask(&query);
+    assert!(switch(&[]).contains("is off"));
+    let [line] = &*lines() else { panic!("{}", server.said()) };
+    for word in [
+        "client=127.0.0.1",
+        "zone=\"bl.example\"",
+        "name=2.0.0.127.bl.example",
+        "type=TXT",
+        "rcode=\"NOERROR\"",
+        "result=\"listed\"",
+        &format!("octets={}", reply.len()),
+    ] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
 }
 
 #[test]

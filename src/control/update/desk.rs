@@ -45,6 +45,7 @@ use crate::{
         query::{FLAG_TC, Header, OPCODE_UPDATE, read_edns},
         reply::OptOptions,
     },
+    zone::snapshot::Snapshot,
 };
 
 /// Requests that wait at most. At the rate of a slow disk, some seconds.
@@ -116,7 +117,12 @@ pub struct Desk {
     pub listings: Option<Listings>,
     /// Where it is counted.
     pub tally: Arc<Tally>,
+    /// Who is told of signed queries.
+    pub note: Note,
 }
+
+/// Is told of a query: who asked, what it was answered from, the request, and what became of it.
+pub type Note = Box<dyn Fn(SocketAddr, &Snapshot, &[u8], answer::Outcome) + Send + Sync>;
 
 /// Where workers leave requests. Clones lead to the same desk.
 #[derive(Clone)]
@@ -375,8 +381,12 @@ impl Attendant {
         // an OPT record fit in any case.
         let mut octets = vec![0; limit.saturating_sub(seal.wire_len()).max(message.len() + OPT_ROOM_LEN)];
         let outcome = answer::answer(world, client, message, &mut octets);
+        let note = |reply_len| {
+            let outcome = answer::Outcome { reply_len, ..outcome };
+            (self.desk.note)(reply.client, &served.snapshot, message, outcome);
+        };
         if outcome.reply_len == 0 {
-            return;
+            return note(0);
         }
         octets.truncate(outcome.reply_len.into());
         if outcome.truncated || octets.len() + seal.wire_len() > limit {
@@ -385,6 +395,7 @@ impl Attendant {
         octets[..2].copy_from_slice(&reply.request[..2]);
         seal.sign(&mut octets);
         self.desk.tally.count(Door::DnsUpdate, Upshot::Answered);
+        note(octets.len() as u16);
         send(reply.late, octets, reply.client);
     }
 

@@ -16,7 +16,7 @@ pub mod owner;
 pub mod plan;
 mod recent;
 
-pub use desk::{Desk, Inbox, Job, Keys, Permit, serve};
+pub use desk::{Desk, Inbox, Job, Keys, Note, Permit, serve};
 
 use std::net::Ipv4Addr;
 

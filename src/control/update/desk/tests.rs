@@ -32,7 +32,8 @@ const POLICY: Policy = Policy {
 fn attendant(cell: Cell, live: LiveCell, listings: Option<Listings>) -> Arc<Attendant> {
     let tally: Arc<Tally> = Arc::default();
     let inbox = Inbox { sender: sync_channel(1).0, tally: Arc::clone(&tally), dropped: Arc::new(Sparing::once()) };
-    let desk = Desk { keys: Keys::default(), cell, live, policy: POLICY, listings, tally };
+    let note: Note = Box::new(|_, _, _, _| ());
+    let desk = Desk { keys: Keys::default(), cell, live, policy: POLICY, listings, tally, note };
     Arc::new(Attendant::new(desk, inbox))
 }
 
