@@ -128,16 +128,19 @@ fn changes(zone: &Name, line: &[u8], holds: Holds, now_s: u64) -> Result<Vec<Cha
 }
 
 fn put(read: &SingleLine, now_s: u64) -> Result<Op, String> {
-    let lifetime = match (read.until_s.map(u64::from), read.lifetime_s, read.seen_s) {
-        (None, None, _) => Lifetime::Default,
-        (None, Some(0), _) => Lifetime::Endless,
-        (None, Some(lifetime_s), None) => Lifetime::For(Duration::from_secs(lifetime_s.into())),
-        (Some(until_s), None | Some(0), _) => Lifetime::Until(until_s),
+    let seen_s = read.seen_s.map_or(now_s, |seen_s| u64::from(seen_s).min(now_s));
+    let lifetime = match (read.until_s.map(u64::from), read.lifetime_s) {
+        (None, None) => Lifetime::Default,
+        (None, Some(0)) => Lifetime::Endless,
+        (None, Some(lifetime_s)) if read.seen_s.is_none() => Lifetime::For(Duration::from_secs(lifetime_s.into())),
+        // A datagram that comes late says nothing of what was listed since.
+        (None, Some(lifetime_s)) => Lifetime::AtLeastUntil(seen_s + u64::from(lifetime_s)),
+        (Some(until_s), None | Some(0)) => Lifetime::Until(until_s),
         // As in files, the earlier of both counts.
-        (until_s, Some(lifetime_s), seen_s) => {
-            let seen_s = seen_s.map_or(now_s, |seen_s| u64::from(seen_s).min(now_s));
-            Lifetime::Until((seen_s + u64::from(lifetime_s)).min(until_s.unwrap_or(u64::MAX)))
-        }
+        (Some(until_s), Some(lifetime_s)) => match seen_s + u64::from(lifetime_s) {
+            end_s if end_s < until_s => Lifetime::AtLeastUntil(end_s),
+            _ => Lifetime::Until(until_s),
+        },
     };
     let text = read.text.clone().map(String::from_utf8).transpose().map_err(|_| "a text that is not UTF-8")?;
     let verdict = if read.is_exclusion { Verdict::Excluded } else { Verdict::Listed { address: read.address, text } };
@@ -471,18 +474,19 @@ mod tests {
         assert_eq!(ops("192.0.2.1", ADDRESSES), [("192.0.2.1".to_owned(), plain())]);
         let value = listed(Some([127, 0, 0, 3]), Some("bad"), Lifetime::For(Duration::from_secs(60)));
         assert_eq!(ops("192.0.2.0/24 :3:bad @ lifetime=1m", ADDRESSES), [("192.0.2.0/24".to_owned(), value)]);
-        let seen = listed(None, None, Lifetime::Until(1_700_003_600));
+        let seen = listed(None, None, Lifetime::AtLeastUntil(1_700_003_600));
         assert_eq!(ops("2001:db8::1 @ ts=1700000000;lifetime=1h", ADDRESSES), [("2001:db8::1".to_owned(), seen)]);
         assert_eq!(ops("::ffff:c000:201", ADDRESSES), [("192.0.2.1".to_owned(), plain())]);
         let endless = listed(None, None, Lifetime::Endless);
         assert_eq!(ops("192.0.2.1 @ lifetime=0", ADDRESSES), [("192.0.2.1".to_owned(), endless)]);
-        for (times, until_s) in [
-            ("until=1900000000;lifetime=1h", NOW_S + 3_600),
-            ("until=1800000060;lifetime=1h", NOW_S + 60),
-            ("until=1800000060;lifetime=0", NOW_S + 60),
-            ("ts=1799999000;until=1800003000;lifetime=1h", NOW_S + 2_600),
+        for (times, lifetime) in [
+            ("until=1900000000;lifetime=1h", Lifetime::AtLeastUntil(NOW_S + 3_600)),
+            ("until=1800000060;lifetime=1h", Lifetime::Until(NOW_S + 60)),
+            ("until=1800000060;lifetime=0", Lifetime::Until(NOW_S + 60)),
+            ("ts=1799999000;until=1800003000;lifetime=1h", Lifetime::AtLeastUntil(NOW_S + 2_600)),
+            ("ts=1900000000;lifetime=1h", Lifetime::AtLeastUntil(NOW_S + 3_600)),
         ] {
-            let ends = listed(None, None, Lifetime::Until(until_s));
+            let ends = listed(None, None, lifetime);
             assert_eq!(ops(&format!("192.0.2.1 @ {times}"), ADDRESSES), [("192.0.2.1".to_owned(), ends)], "{times}");
         }
         let both = [("spam.example".to_owned(), plain()), ("*.spam.example".to_owned(), plain())];

@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
+use dnsbld::live::clock;
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 
 use super::{
-    HEAD, Server, ask,
+    HEAD, Server, TOKEN, ask,
     http::metric,
     is_listed, open,
     support::daemon::{await_true, free_address},
@@ -63,6 +64,35 @@ fn lines_are_listings_and_fail_means_it() {
         assert_eq!(send(&server, wrong), "FAIL", "{:?}", String::from_utf8_lossy(wrong));
     }
     assert!(!is_listed(&server, "2.2.0.192.bl.example") && !is_listed(&server, "2.2.0.192.other.example"));
+}
+
+/// Scanners report again, and datagrams overtake each other.
+#[test]
+fn a_report_with_its_time_shortens_nothing_and_counts() {
+    let config = concat!(
+        "[datagrams]\nlisten = \"./updates.sock\"\nzones = [\"*\"]\n",
+        "[tokens.tester]\nfile = \"token\"\nzones = [\"*\"]\n",
+        "[listings]\nescalate = [\"1d\"]\nrepeat-after = \"0s\"\n"
+    );
+    let files = [("zones/bl.example.ip4set", &*format!("{HEAD}127.0.0.2\n")), ("token", TOKEN)];
+    let server = Server::with_config(&files, config);
+    let now_s = clock::now_s();
+    let until = |key: &str| super::http::get(&server, &format!("/v1/zones/bl.example/listings/{key}"))["until"].clone();
+    let send_line = |line: &str| assert_eq!(send(&server, format!("bl.example\0{line}").as_bytes()), "OK", "{line}");
+    for key in ["192.0.2.1", "!192.0.2.2"] {
+        let bare = key.trim_start_matches('!');
+        send_line(&format!("{key} @ lifetime=0"));
+        send_line(&format!("{key} @ ts={};lifetime=1h", now_s - 3_000));
+        assert_eq!(until(bare), serde_json::Value::Null, "{key}");
+        let end_s = now_s + 3_000;
+        send_line(&format!("{key} @ until={end_s}"));
+        assert_eq!(until(bare), clock::date(end_s), "{key}: an end that is named is taken by its word");
+    }
+    send_line(&format!("192.0.2.3 @ ts={now_s};lifetime=1h"));
+    assert_eq!(until("192.0.2.3"), clock::date(now_s + 3_600));
+    send_line(&format!("192.0.2.3 @ ts={now_s};lifetime=1h"));
+    let second_s = until("192.0.2.3").as_str().and_then(clock::parse_date).expect("a time");
+    assert!(second_s >= now_s + 86_400, "the second time: {second_s}");
 }
 
 #[test]

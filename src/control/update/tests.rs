@@ -182,6 +182,7 @@ impl World {
                     Lifetime::Default => "default".to_owned(),
                     Lifetime::For(time) => format!("for {}", time.as_secs()),
                     Lifetime::Until(until_s) => format!("until +{}", until_s - NOW_S),
+                    Lifetime::AtLeastUntil(until_s) => format!("at least until +{}", until_s - NOW_S),
                     Lifetime::Endless => "endless".to_owned(),
                 };
                 let last = address.map_or("-".to_owned(), |address| address.octets()[3].to_string());

@@ -45,6 +45,8 @@ pub enum Lifetime {
     For(Duration),
     /// Until this second since the epoch, be that sooner or later than before.
     Until(u64),
+    /// Until this second, unless it holds for longer already, or is to for the times that it was listed.
+    AtLeastUntil(u64),
     /// For ever, or as long as the zone's rule allows.
     Endless,
 }

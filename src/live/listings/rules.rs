@@ -119,7 +119,7 @@ impl Rule {
             return Some(Refusal::TooLong { what: what.into(), max_len: REASON_MAX_LEN });
         }
         let Op::Put { verdict, lifetime } = &change.op else { return None };
-        if let Lifetime::Until(until_s) = lifetime {
+        if let Lifetime::Until(until_s) | Lifetime::AtLeastUntil(until_s) = lifetime {
             if *until_s <= situation.now_s {
                 return Some(Refusal::Time { fault: "over already".into() });
             }
@@ -212,6 +212,7 @@ impl Rule {
         let asked_s = match lifetime {
             Lifetime::Endless => None,
             Lifetime::Until(until_s) => Some(until_s),
+            Lifetime::AtLeastUntil(until_s) => Some(until_s.max(now_s.saturating_add(least_s))),
             Lifetime::For(time) => Some(now_s.saturating_add(time.as_secs().max(1).max(least_s))),
             Lifetime::Default if is_listed => Some(now_s.saturating_add(self.lifetime_s.max(least_s))),
             Lifetime::Default => Some(now_s.saturating_add(self.exclusion_s)),
@@ -222,10 +223,8 @@ impl Rule {
         };
         // To say again what holds already never shortens it, unless an end is named.
         let extended_s = match (before, lifetime) {
-            (Some(before), Lifetime::For(_) | Lifetime::Default | Lifetime::Endless) => {
-                allowed_s.zip(before.until_s).map(|(one_s, other_s)| one_s.max(other_s))
-            }
-            _ => allowed_s,
+            (None, _) | (_, Lifetime::Until(_)) => allowed_s,
+            (Some(before), _) => allowed_s.zip(before.until_s).map(|(one_s, other_s)| one_s.max(other_s)),
         };
         extended_s.map(|until_s| until_s.min(LAST_S))
     }
@@ -356,6 +355,12 @@ mod tests {
         let far_s = Some(1_000 + 30 * DAY_S);
         assert_eq!(until(Lifetime::Endless, Some(&before(far_s)), 1), far_s);
         assert_eq!(until(Lifetime::Until(2_000), Some(&before(None)), 1), Some(2_000), "but by name");
+        let late = Lifetime::AtLeastUntil(2_000);
+        assert_eq!([until(late, None, 1), until(late, Some(&before(Some(1_500))), 1)], [Some(2_000); 2]);
+        assert_eq!(until(late, Some(&before(Some(9_000))), 1), Some(9_000), "by a report that comes late");
+        assert_eq!(until(late, Some(&before(None)), 1), None);
+        assert_eq!(until(late, None, 2), Some(1_000 + DAY_S), "the second time");
+        assert_eq!(until(Lifetime::AtLeastUntil(1_000 + 20 * DAY_S), None, 1), Some(1_000 + 10 * DAY_S));
         let free = Rule::default();
         assert_eq!(free.until(&Verdict::LISTED, Lifetime::Endless, None, 1, 5), None);
         assert_eq!(free.until(&Verdict::Excluded, Lifetime::Default, None, 1, 5), Some(5 + 7 * DAY_S));
