@@ -19,6 +19,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::OpenOptionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -318,13 +319,7 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
     if to.exists() {
         return Err(unwritable(&"there is such a file already"));
     }
-    let mut aside = to.as_os_str().to_owned();
-    aside.push(".new");
-    let aside = PathBuf::from(aside);
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&error)),
-        _ => {}
-    }
+    let aside = begin_aside(to).map_err(|error| unwritable(&error))?;
     let copied = copy_tables(database, &aside).map_err(|fault| match fault {
         StoreFault::OfCopy(error) => unwritable(&error),
         of_source => of_source.into(),
@@ -335,6 +330,23 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), StoreError> {
         let _as_well_as_may_be = fs::remove_file(&aside);
     }
     renamed.and_then(|()| sync_folder(to).map_err(|error| unwritable(&error)))
+}
+
+/// Makes a file beside another one, with a name that nothing has yet: what lies there may be of use to somebody.
+fn begin_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let mut aside = PathBuf::from(&name);
+    for number in 2_u32.. {
+        match fs::File::options().write(true).create_new(true).mode(0o640).open(&aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|_| aside),
+        }
+        let mut name = name.clone();
+        name.push(format!(".{number}"));
+        aside = PathBuf::from(name);
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Writes all of a store whose file was removed to the place where that was, which is claimed first if the claim went with it:
@@ -489,7 +501,15 @@ mod tests {
         make_tables(&database).expect("made");
         let why = copy_to("nowhere/copy");
         assert!(matches!(why, StoreError::NotCopied(_)), "{why}");
+        let (lost, link) = (folder.path().join("copy.new"), folder.path().join("copy.new.2"));
+        fs::write(&lost, "somebody's").expect("written");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).expect("made");
         copy(&database, &folder.path().join("copy")).expect("all is well");
+        assert_eq!(fs::read_to_string(&lost).expect("it is left as it was"), "somebody's");
+        assert!(
+            link.is_symlink() && fs::read_dir(folder.path()).expect("readable").count() == 3,
+            "and nothing beside it"
+        );
     }
 
     #[test]
