@@ -80,8 +80,11 @@ impl ListingsSpec {
             ("window", self.window.is_some()),
             ("escalate", self.escalate.is_some()),
         ];
+        let said_times = self.says_times();
         oddities.extend(self.fill(&mut config.rules.general)?.map(|oddity| placed(&["listings"], oddity)));
-        let short = first_said(&said).zip(short_history(&config.rules.general, history));
+        let rule = &config.rules.general;
+        let short = first_said(&said).zip(short_history(rule, history));
+        let short = short.into_iter().chain(first_said(&said_times).zip(short_window(rule)));
         oddities.extend(short.map(|oddity| placed(&["listings"], oddity)));
         for (zone, spec) in zones {
             let name = Name::parse(zone.as_bytes()).at_key(&zone).at_key("zones")?;
@@ -93,14 +96,25 @@ impl ListingsSpec {
             spec.check_for_one_zone().at_key(&zone).at_key("zones")?;
             let mut rule = config.rules.general.clone();
             let said = [("window", spec.window.is_some()), ("escalate", spec.escalate.is_some())];
+            let said_times = spec.says_times();
             let oddity = spec.fill(&mut rule).at_key(&zone).at_key("zones")?;
             let short = first_said(&said).zip(short_history(&rule, history));
+            let short = short.into_iter().chain(first_said(&said_times).zip(short_window(&rule)));
             oddities.extend(short.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
             oddities.extend(oddity.map(|oddity| placed(&["listings", "zones", &zone], oddity)));
             let is_new = config.rules.zones.insert(name, rule).is_none().then_some(());
             is_new.context("two tables are of this zone, in whatever case: keep one").at_key(&zone).at_key("zones")?;
         }
         Ok(oddities)
+    }
+
+    /// Which of the keys are said that decide which times count.
+    const fn says_times(&self) -> [(&'static str, bool); 3] {
+        [
+            ("window", self.window.is_some()),
+            ("repeat-after", self.repeat_after.is_some()),
+            ("escalate", self.escalate.is_some()),
+        ]
     }
 
     /// The history is one for all zones, and no zone has others within.
@@ -211,6 +225,17 @@ fn short_history(rule: &Rule, (history_s, max_bytes): (u64, u64)) -> Option<Stri
     })
 }
 
+/// What becomes of an escalation where a time counts no more by when the next one is told from it.
+fn short_window(rule: &Rule) -> Option<String> {
+    let Rule { window_s, repeat_after_s, .. } = rule;
+    (!rule.escalation_s.is_empty() && window_s <= repeat_after_s).then(|| {
+        format!(
+            "`window` ({window_s} seconds) is not longer than `repeat-after` ({repeat_after_s} seconds), so no time counts any \
+             more when the next one does, and `escalate` does nothing"
+        )
+    })
+}
+
 /// What becomes of a step of the escalation that is longer than any listing may be.
 fn cut_step(rule: &Rule) -> Option<String> {
     let longest_s = rule.longest_s?;
@@ -266,6 +291,15 @@ mod tests {
         assert_eq!(odd("escalate = ['1d']\nhistory-bytes = 0\nhistory-for = '90d'"), ["listings.history-bytes"]);
         assert_eq!(odd("escalate = ['1d']\nwindow = '91d'"), ["listings.window"]);
         assert_eq!(odd("escalate = ['1d']\n[zones.'a.b']\nwindow = '91d'"), ["listings.zones.a.b.window"]);
+        // Times that count no more when the next one may.
+        assert_eq!(odd("escalate = ['1d']\nwindow = '5m'"), ["listings.window"]);
+        assert_eq!(odd("escalate = ['1d']\nwindow = '301s'"), none);
+        assert_eq!(odd("window = '5m'"), none, "nothing counts them");
+        assert_eq!(odd("escalate = ['1d']\nrepeat-after = '30d'"), ["listings.repeat-after"]);
+        assert_eq!(odd("escalate = ['1d']\nwindow = '1h'\nrepeat-after = '2h'"), ["listings.window"]);
+        assert_eq!(odd("escalate = ['1d']\n[zones.'a.b']\nrepeat-after = '40d'"), ["listings.zones.a.b.repeat-after"]);
+        assert_eq!(odd("window = '1m'\n[zones.'a.b']\nescalate = ['1d']"), ["listings.zones.a.b.escalate"]);
+        assert_eq!(odd("escalate = ['1d']\nwindow = '1m'\n[zones.'a.b']\nlifetime = '1m'"), ["listings.window"]);
         let both = ["listings.zones.a.b.escalate", "listings.zones.a.b.escalate"];
         assert_eq!(odd("longest = '6d'\nhistory-for = '1d'\n[zones.'a.b']\nescalate = ['7d']"), both);
     }
