@@ -102,7 +102,7 @@ enum ListingsCommand {
         #[command(flatten)]
         state: StateArgument,
     },
-    /// Take listings as they were exported, with their times
+    /// Take listings as they were exported, with their times; what is newer here stays
     Import {
         /// The file, or `-` for standard input
         file: PathBuf,
@@ -340,6 +340,7 @@ fn show_outcome(change: &Changed, now_s: u64) -> String {
         }
         Outcome::Delisted => format!("{key}: delisted"),
         Outcome::Unchanged => show_unchanged(change),
+        Outcome::Newer => format!("{key}: what is said of it here is newer, and stays"),
         Outcome::Refused { refusal } => format!("{key}: REFUSED: {refusal}"),
     }
 }
@@ -401,6 +402,7 @@ fn show_report(report: &BulkReport) -> Vec<String> {
         (report.excluded, "excluded"),
         (report.delisted, "delisted"),
         (report.unchanged, "not listed by command"),
+        (report.newer, "left as newer here"),
         (report.faulty, "NOT DONE"),
     ];
     let mut words: Vec<String> =
@@ -412,6 +414,13 @@ fn show_report(report: &BulkReport) -> Vec<String> {
         report.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.text)).collect();
     if report.faulty > report.faults.len() {
         lines.push(format!("and {} more", counted(report.faulty - report.faults.len(), "line", "lines")));
+    }
+    if let [first, rest @ ..] = &*report.newer_lines {
+        let word = if rest.is_empty() { "line" } else { "lines" };
+        let numbers = rest.iter().fold(first.to_string(), |said, number| format!("{said}, {number}"));
+        let more = report.newer - report.newer_lines.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        lines.push(format!("{word} {numbers}{more}: older than what is said here of the same key, which stays"));
     }
     if report.excluded_with_listings > 0 {
         lines.push(format!(

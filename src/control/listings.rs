@@ -21,7 +21,7 @@ use super::{
     changed::is_unanswered,
     lines::Lines,
     served_zone,
-    typed::{parse_keys, parse_line, parse_record},
+    typed::{parse_exported, parse_keys, parse_line},
     unmet::{Told, Unmet},
 };
 use crate::{
@@ -143,6 +143,12 @@ pub struct BulkReport {
     pub delisted: usize,
     /// Keys of which nothing was said.
     pub unchanged: usize,
+    /// Lines that were exported before that was said of their keys which holds here, and which stays.
+    #[serde(default)]
+    pub newer: usize,
+    /// The first of those, by their numbers.
+    #[serde(default)]
+    pub newer_lines: Vec<usize>,
     /// Lines that were not done.
     pub faulty: usize,
     /// The first of those.
@@ -158,7 +164,7 @@ pub struct LineFault {
     pub text: String,
 }
 
-/// Faults that are named one by one.
+/// Lines that are not done, or left as they are, and are named one by one.
 const FAULTS_NAMED: usize = 50;
 /// Of many changes so many go to the writer together, and so many such blocks may be on their way: while one is on its way to the
 /// disk, the next ones are read, and what others ask for comes in between.
@@ -185,6 +191,10 @@ impl BulkReport {
             Outcome::Excluded { .. } => self.excluded += 1,
             Outcome::Delisted => self.delisted += 1,
             Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Newer => {
+                self.newer += 1;
+                self.newer_lines.extend((self.newer <= FAULTS_NAMED).then_some(line));
+            }
             Outcome::Refused { refusal } => self.fault(line, refusal.to_string()),
         }
     }
@@ -231,8 +241,8 @@ impl Clerk<'_> {
                 Err(why) => Err(why),
             },
             ListingsRequest::Import => {
-                let restore = |records| self.listings.restore(records, self.origin.clone());
-                bulk(reader, parse_record, restore).await
+                let restore = |lines| self.listings.restore(lines, self.origin.clone());
+                bulk(reader, parse_exported, restore).await
             }
             ListingsRequest::Show { zone, after, limit, counts_more } => {
                 self.show(&zone, after, limit, counts_more).await
@@ -315,17 +325,17 @@ impl Clerk<'_> {
             let mut after: Option<Key> = None;
             loop {
                 let (listings, of_zone, from) = (self.listings.clone(), zone.clone(), after.take());
-                let page = match task::spawn_blocking(move || listings.of_zone(&of_zone, from.as_ref(), PAGE)).await? {
+                let page = match task::spawn_blocking(move || listings.exported(&of_zone, from.as_ref(), PAGE)).await? {
                     Ok(page) => page,
                     Err(why) => return Ok(Err(why.into())),
                 };
                 let mut text = Vec::new();
-                for record in &page {
-                    serde_json::to_writer(&mut text, record)?;
+                for exported in &page {
+                    serde_json::to_writer(&mut text, exported)?;
                     text.push(b'\n');
                 }
                 writer.write_all(&text).await?;
-                after = page.last().map(|record| record.key.clone());
+                after = page.last().map(|exported| exported.record.key.clone());
                 if page.len() < PAGE {
                     break;
                 }
@@ -422,7 +432,7 @@ mod tests {
     fn a_server_of_before_is_understood() {
         let report = r#"{"listed":1,"extended":0,"excluded":2,"delisted":0,"unchanged":0,"faulty":0,"faults":[]}"#;
         let report: BulkReport = serde_json::from_str(report).expect("a report");
-        assert_eq!((report.excluded, report.excluded_with_listings), (2, 0));
+        assert_eq!((report.excluded, report.excluded_with_listings, report.newer), (2, 0, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::{
     live::{
         clock,
-        listings::{Change, Key, Lifetime, Op, Record, Verdict, no_domain},
+        listings::{Change, Exported, Key, Lifetime, Op, Verdict, no_domain},
     },
     load::of_no_question,
     wire::name::{Name, ends_in_number},
@@ -133,13 +133,13 @@ fn own_lifetime(time: &str, why: &str) -> Result<Lifetime, String> {
 }
 
 /// Reads a line of what was exported.
-pub(super) fn parse_record(line: &str) -> Result<Vec<Record>, String> {
+pub(super) fn parse_exported(line: &str) -> Result<Vec<Exported>, String> {
     if !line.trim_start().starts_with('{') {
         return Err(
             "not what `dnsbld listings export` writes; keys that are to be listed go to `dnsbld list ZONE -`".into()
         );
     }
-    serde_json::from_str(line).map(|record| vec![record]).map_err(|error| error.to_string())
+    serde_json::from_str(line).map(|exported| vec![exported]).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

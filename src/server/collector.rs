@@ -85,7 +85,7 @@ families! {
     gauge LIVE_WRITABLE "dnsbld_live_store_writable" []
         "1 if new listings by command are taken, 0 if the disk is nearly full or failed, or the store could not be opened or is another server's.";
     counter UPDATES "dnsbld_updates_total" ["zone", "door", "op", "result"]
-        "Changes to listings by command, by their end: listed, extended, excluded, delisted, unchanged, refused, failed.";
+        "Changes to listings by command, by their end: listed, extended, excluded, delisted, unchanged, newer, refused, failed.";
     gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";
     counter LOG_DROPPED "dnsbld_log_lines_dropped_total" []
         "Log lines that were not written, since whoever reads the log did not take them.";

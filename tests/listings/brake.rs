@@ -196,7 +196,7 @@ fn what_stays_listed_within_an_exclusion_moves_house() {
         }
     }
     let records = |world: &World| {
-        [ZONE, "rhsbl.tee.gr"].map(|zone| world.listings.of_zone(&name(zone), None, 100).expect("readable")).concat()
+        [ZONE, "rhsbl.tee.gr"].map(|zone| world.listings.exported(&name(zone), None, 100).expect("readable")).concat()
     };
     let exported = records(&here);
     for order in [exported.clone(), exported.iter().rev().cloned().collect()] {

@@ -12,6 +12,7 @@ mod closed;
 mod crash;
 mod day;
 mod exact;
+mod moving;
 mod process;
 mod removed;
 mod rules;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use dnsbld::live::listings::{Lifetime, Origin, Outcome, Record, Refusal, Rule, Rules, Verdict, What};
+use dnsbld::live::listings::{Exported, Lifetime, Origin, Outcome, Record, Refusal, Rule, Rules, Verdict, What};
 
 use super::world::{HOUR, MINUTE, TEN, World, key, name, put, somebody};
 
@@ -125,7 +125,8 @@ fn what_was_exported_counts_once_and_ends_as_the_rules_say() {
     let get = |text: &str| world.listings.get(&name("virbl.tee.gr"), &key(text)).expect("readable").expect("listed");
     let importer = Origin { who: "mover".into(), ..somebody() };
     let import = |record: &Record| {
-        let applied = world.listings.restore(vec![record.clone()], importer.clone()).blocking_recv().expect("told");
+        let line = Exported { record: record.clone(), within: Vec::new() };
+        let applied = world.listings.restore(vec![line], importer.clone()).blocking_recv().expect("told");
         applied.expect("written").remove(0)
     };
     let list = |text: &str| world.list("virbl.tee.gr", text, Lifetime::Default);

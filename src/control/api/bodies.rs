@@ -145,7 +145,7 @@ impl ChangeReply {
         let (until_s, times) = match outcome {
             Outcome::Listed { until_s, times } | Outcome::Extended { until_s, times } => (*until_s, Some(*times)),
             Outcome::Excluded { until_s, .. } => (*until_s, None),
-            Outcome::Delisted | Outcome::Unchanged | Outcome::Refused { .. } => (None, None),
+            Outcome::Delisted | Outcome::Unchanged | Outcome::Newer | Outcome::Refused { .. } => (None, None),
         };
         let still_listed = match outcome {
             Outcome::Excluded { still_listed, .. } => Some(*still_listed),

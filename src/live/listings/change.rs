@@ -172,6 +172,8 @@ pub enum Outcome {
     Delisted,
     /// Nothing was said of it: there is nothing to delist.
     Unchanged,
+    /// It was exported before that was said which holds here, and which stays.
+    Newer,
     /// It is not done.
     Refused {
         /// Why.
@@ -188,6 +190,7 @@ impl Outcome {
             Self::Excluded { .. } => "excluded",
             Self::Delisted => "delisted",
             Self::Unchanged => "unchanged",
+            Self::Newer => "newer",
             Self::Refused { .. } => "refused",
         }
     }
@@ -202,7 +205,7 @@ impl Outcome {
 
     /// Whether something was changed.
     pub const fn is_done(&self) -> bool {
-        !matches!(self, Self::Unchanged | Self::Refused { .. })
+        !matches!(self, Self::Unchanged | Self::Newer | Self::Refused { .. })
     }
 
     /// Whether it is an exclusion within which something stays listed.
@@ -431,6 +434,26 @@ impl Record {
     pub fn in_force(&self, now_s: u64) -> bool {
         self.until_s.is_none_or(|until_s| now_s < until_s)
     }
+}
+
+/// A live listing as it is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub record: Record,
+    /// The exclusions that it stood within, as it was listed before they came; it may stand within the same ones again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Around>,
+}
+
+/// An exclusion that something is listed within.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Around {
+    /// Of what.
+    pub key: Key,
+    /// Since when. Another one of the same key is of another second.
+    pub since_s: u64,
 }
 
 /// What happened to a key.

@@ -21,7 +21,7 @@ pub struct UpdateCount {
     pub door: &'static str,
     /// What was asked for: `list`, `exclude` or `delist`.
     pub op: &'static str,
-    /// What became of it: `listed`, `extended`, `excluded`, `delisted`, `unchanged`, `refused` or `failed`.
+    /// What became of it: `listed`, `extended`, `excluded`, `delisted`, `unchanged`, `newer`, `refused` or `failed`.
     pub result: &'static str,
     /// How many, since the start.
     pub count: u64,

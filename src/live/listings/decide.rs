@@ -4,12 +4,13 @@
 
 use std::{
     cell::RefCell,
+    cmp::Ordering,
     collections::{HashMap, HashSet},
 };
 
 use super::{
-    Applied, Change, Condition, Door, Event, Key, Lifetime, Op, Origin, Outcome, Record, Refusal, STILL_LISTED_MAX,
-    StoreError, Verdict, What,
+    Applied, Around, Change, Condition, Door, Event, Exported, Key, Lifetime, Op, Origin, Outcome, Record, Refusal,
+    STILL_LISTED_MAX, StoreError, Verdict, What,
     rules::{Rule, Rules, Situation},
     serving::{Edit, Serving},
     store::{Known, StoreFault, Tables},
@@ -37,8 +38,9 @@ type Said<'o> = HashMap<(&'o Name, Place), Option<(&'o Change, &'o Origin)>>;
 /// One thing to be done.
 pub(super) struct Work {
     pub(super) change: Change,
-    /// What was exported: it comes back as it was, but for its end, which the zone's rule may bring nearer.
-    exported: Option<Box<Record>>,
+    /// What was exported: it comes back as it was, but for its end, which the zone's rule may bring nearer, and what holds
+    /// already put off.
+    exported: Option<Box<Exported>>,
 }
 
 impl From<Change> for Work {
@@ -47,12 +49,11 @@ impl From<Change> for Work {
     }
 }
 
-impl From<Record> for Work {
-    fn from(record: Record) -> Self {
-        let lifetime = record.until_s.map_or(Lifetime::Endless, Lifetime::Until);
-        let op = Op::Put { verdict: record.verdict.clone(), lifetime };
-        let change = Change { zone: record.zone.clone(), key: record.key.clone(), op, reason: record.reason.clone() };
-        Self { change, exported: Some(Box::new(record)) }
+impl From<Exported> for Work {
+    fn from(exported: Exported) -> Self {
+        let Record { zone, key, verdict, until_s, reason, .. } = exported.record.clone();
+        let op = Op::Put { verdict, lifetime: until_s.map_or(Lifetime::Endless, Lifetime::AtLeastUntil) };
+        Self { change: Change { zone, key, op, reason }, exported: Some(Box::new(exported)) }
     }
 }
 
@@ -128,7 +129,7 @@ impl Group<'_, '_> {
         let (mut refusals, mut added, mut said) = (Vec::with_capacity(order.work.len()), Vec::new(), Said::new());
         for work in &order.work {
             let Change { zone, key, .. } = &work.change;
-            let own = self.refuse_as_excluded(zone, key, None, &said)?;
+            let own = self.refuse_as_excluded(zone, key, &[], &said)?;
             let refusal = self.refuse(work, own, &said)?;
             if refusal.is_none() {
                 added.extend(self.note_place(&work.change).then(|| (zone, key.place())));
@@ -231,11 +232,11 @@ impl Group<'_, '_> {
     /// look-ups however much is listed, and what the store says of them counts.
     fn refuse_within(&self, work: &Work, said: &Said<'_>) -> Result<Option<Refusal>, StoreFault> {
         let (zone, own) = (&work.change.zone, work.change.key.place());
-        // What was listed before the exclusion came stays listed within it, also where it is moved to.
-        let listed_s = work.exported.as_ref().map(|exported| exported.changed_s);
+        // What was listed before the exclusion came stays listed within it, also where both are moved to.
+        let shown = work.exported.as_ref().map_or(&[][..], |exported| &exported.within);
         let known = self.serving.zone(zone).into_iter().chain(self.excluded.get(zone));
         for place in known.flat_map(|live| live.exclusions_around(&own)) {
-            let refusal = self.refuse_as_excluded(zone, &Key::of(&place), listed_s, said)?;
+            let refusal = self.refuse_as_excluded(zone, &Key::of(&place), shown, said)?;
             if refusal.is_some() {
                 return Ok(refusal);
             }
@@ -243,20 +244,20 @@ impl Group<'_, '_> {
         Ok(None)
     }
 
-    /// The refusal of a listing if exactly this is excluded, and was so before the listing was made, where that is known.
+    /// The refusal of a listing if exactly this is excluded, and not by one of those that the listing is shown within.
     fn refuse_as_excluded(
         &self,
         zone: &Name,
         key: &Key,
-        listed_s: Option<u64>,
+        shown: &[Around],
         said: &Said<'_>,
     ) -> Result<Option<Refusal>, StoreFault> {
         if let Some(said) = said.get(&(zone, key.place())) {
             return Ok(said.map(|(change, origin)| Refusal::excluded(zone, key, origin, change.reason.as_ref())));
         }
         let now_s = self.situation.now_s;
-        let stands =
-            |record: &Record| record.in_force(now_s) && listed_s.is_none_or(|listed_s| record.since_s < listed_s);
+        let is_shown = |record: &Record| shown.iter().any(|one| one.key == *key && one.since_s == record.since_s);
+        let stands = |record: &Record| record.in_force(now_s) && !is_shown(record);
         Ok(self.tables.known(zone, key)?.record.filter(stands).as_ref().and_then(refusal_by))
     }
 
@@ -275,6 +276,11 @@ impl Group<'_, '_> {
         let mut known = self.tables.known(&change.zone, &change.key)?;
         // It was not swept yet.
         let over = known.record.take_if(|record| !record.in_force(now_s));
+        if let (Some(exported), Some(before)) = (&work.exported, &known.record)
+            && let Some(outcome) = self.stays(&exported.record, before)
+        {
+            return Ok(outcome);
+        }
         let own = known.record.as_ref().and_then(refusal_by);
         if let Some(refusal) = self.refuse(work, own, &Said::new())? {
             return Ok(Outcome::Refused { refusal });
@@ -316,25 +322,16 @@ impl Group<'_, '_> {
         let (change, now_s) = (&work.change, self.situation.now_s);
         let is_listed = *verdict != Verdict::Excluded;
         let before = known.record.take();
-        if let (Some(exported), Some(before)) = (&work.exported, &before)
-            && self.is_back(exported, before, lifetime)
-        {
-            // Nothing happens to it.
-            let Record { until_s, times, .. } = *before;
-            return Ok(if is_listed {
-                Outcome::Extended { until_s, times }
-            } else {
-                Outcome::Excluded { until_s, was_listed: false, still_listed: 0 }
-            });
-        }
         self.note_exclusion(change);
         let same = before.as_ref().filter(|before| (before.verdict != Verdict::Excluded) == is_listed);
         let (record, is_new_time) = match &work.exported {
             Some(exported) => {
-                // What holds now says nothing of what was exported, and what was listed before is in its own end.
-                let until_s = self.rules.of(&change.zone).until(verdict, lifetime, None, 0, now_s);
+                let exported = &exported.record;
+                // How often it was listed before is in its own end.
+                let until_s = self.rules.of(&change.zone).until(verdict, lifetime, same, 0, now_s);
+                let since_s = same.map_or(exported.since_s, |same| same.since_s);
                 let is_new_time = is_listed && self.is_uncounted(exported, same, &known)?;
-                (Record { until_s, ..Record::clone(exported) }, is_new_time)
+                (Record { since_s, until_s, ..exported.clone() }, is_new_time)
             }
             None => self.listed_anew(change, verdict, lifetime, same, &known, origin)?,
         };
@@ -355,15 +352,37 @@ impl Group<'_, '_> {
         Ok(outcome)
     }
 
-    /// Whether what was exported came back before. Where the rule brings its end nearer, that would be later now, and what came of
-    /// it the first time holds.
-    fn is_back(&self, exported: &Record, before: &Record, lifetime: Lifetime) -> bool {
-        let until_s = self.rules.of(&exported.zone).until(&exported.verdict, lifetime, None, 0, self.situation.now_s);
-        let ends_so = match (before.until_s, until_s) {
-            (Some(before_s), Some(until_s)) if Some(until_s) != exported.until_s => before_s <= until_s,
-            (before_s, until_s) => before_s == until_s,
+    /// What is told of what was exported, if what is said of its key here stays: as that is the same, or newer. Of one second,
+    /// what is here is taken for the newer, unless it says the same for a shorter time.
+    fn stays(&self, exported: &Record, before: &Record) -> Option<Outcome> {
+        let (is_listed, was_listed) = (exported.verdict != Verdict::Excluded, before.verdict != Verdict::Excluded);
+        let holds_as_long =
+            before.until_s.is_none_or(|before_s| exported.until_s.is_some_and(|end_s| end_s <= before_s));
+        let is_same = *before == (Record { since_s: before.since_s, until_s: before.until_s, ..exported.clone() });
+        if is_same && (holds_as_long || self.is_cut(exported)) {
+            let Record { until_s, times, .. } = *before;
+            return Some(if is_listed {
+                Outcome::Extended { until_s, times }
+            } else {
+                Outcome::Excluded { until_s, was_listed: false, still_listed: 0 }
+            });
+        }
+        let is_newer = match before.changed_s.cmp(&exported.changed_s) {
+            Ordering::Less => false,
+            Ordering::Equal => holds_as_long || is_listed != was_listed,
+            Ordering::Greater => true,
         };
-        ends_so && *before == (Record { until_s: before.until_s, ..exported.clone() })
+        // That it is excluded here is told as of any other listing.
+        let is_barred = is_listed && !was_listed;
+        (is_newer && !is_barred).then_some(Outcome::Newer)
+    }
+
+    /// Whether the rule brings the end of what was exported nearer. That would be later each time, and what came of it the first
+    /// time holds.
+    fn is_cut(&self, exported: &Record) -> bool {
+        let Record { zone, verdict, until_s, .. } = exported;
+        let lifetime = until_s.map_or(Lifetime::Endless, Lifetime::AtLeastUntil);
+        self.rules.of(zone).until(verdict, lifetime, None, 0, self.situation.now_s) != *until_s
     }
 
     /// What is kept of a key that is put now, and whether that is one more time; `same` is what was said of it if that said the

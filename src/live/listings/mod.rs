@@ -46,8 +46,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use change::none;
 pub use change::{
-    Change, Door, Event, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal, STILL_LISTED_MAX, StoreError,
-    Verdict, What,
+    Around, Change, Door, Event, Exported, Lifetime, Op, Origin, Outcome, REASON_MAX_LEN, Record, Refusal,
+    STILL_LISTED_MAX, StoreError, Verdict, What,
 };
 pub use counts::UpdateCount;
 pub use key::{Key, no_domain};
@@ -237,13 +237,14 @@ impl Listings {
         self.send(Order { work, origin, is_atomic, condition, done: Box::new(done) });
     }
 
-    /// Takes records back as they were exported, with their times and who listed them; only what the rules refuse is not taken,
-    /// and what they allow no longer ends sooner. Of their history, the last time that each was listed counts, unless it is
-    /// counted already, and that somebody brought them is noted. What becomes of them is received when they are durable and
+    /// Takes back what was exported, with its times and who listed it. What the rules refuse is not taken, nor what is older than
+    /// what is said of its key here, nor a listing within an exclusion that it did not stand within before; what the rules allow
+    /// no longer ends sooner, and what holds longer here does not. Of the history, the last time that each was listed counts,
+    /// unless it is counted already, and that somebody brought it is noted. What becomes of it is received when it is durable and
     /// served.
-    pub fn restore(&self, records: Vec<Record>, origin: Origin) -> oneshot::Receiver<Applied> {
+    pub fn restore(&self, lines: Vec<Exported>, origin: Origin) -> oneshot::Receiver<Applied> {
         let (sender, receiver) = oneshot::channel();
-        let work = records.into_iter().map(Work::from).collect();
+        let work = lines.into_iter().map(Work::from).collect();
         let done = Box::new(move |applied| drop(sender.send(applied)));
         self.send(Order { work, origin, is_atomic: false, condition: None, done });
         receiver
@@ -289,6 +290,30 @@ impl Listings {
             }
         }
         Ok(records)
+    }
+
+    /// The same as it is exported.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn exported(&self, zone: &Name, after: Option<&Key>, limit: usize) -> Result<Vec<Exported>, StoreError> {
+        let records = self.of_zone(zone, after, limit)?.into_iter();
+        records.map(|record| Ok(Exported { within: self.exclusions_around(&record)?, record })).collect()
+    }
+
+    /// The exclusions in force that a listing stands within. They are looked for where they are served, see [`decide`].
+    fn exclusions_around(&self, record: &Record) -> Result<Vec<Around>, StoreError> {
+        let Places { live, slots, .. } = &self.0.places;
+        let places = match live.load().zone(slots.slot(&record.zone)) {
+            Some(zone) if record.verdict != Verdict::Excluded => zone.exclusions_around(&record.key.place()),
+            _ => Vec::new(),
+        };
+        let mut within = Vec::new();
+        for key in places.iter().map(Key::of) {
+            let around = self.get(&record.zone, &key)?.filter(|around| around.verdict == Verdict::Excluded);
+            within.extend(around.map(|around| Around { key, since_s: around.since_s }));
+        }
+        Ok(within)
     }
 
     /// How many listings of a zone after this key are in force, counted up to `most`.
