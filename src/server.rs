@@ -186,7 +186,7 @@ pub trait Personality {
     /// A signal came, besides those that end the server.
     fn signalled(&mut self, signal: Signal, running: &Running);
 
-    /// The interval between two looks at the files has passed.
+    /// The interval between two looks at the files has passed, or SIGALRM says so.
     fn ticked(&mut self, running: &Running);
 
     /// The server is about to end.
@@ -231,6 +231,18 @@ impl Bound {
     /// # Errors
     /// Names the address and what to do.
     pub fn new(config: Config) -> anyhow::Result<Self> {
+        Self::bind(config, true)
+    }
+
+    /// Binds everything but TCP at addresses where it cannot be had, of which it warns.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn with_tcp_where_it_is_free(config: Config) -> anyhow::Result<Self> {
+        Self::bind(config, false)
+    }
+
+    fn bind(config: Config, needs_tcp: bool) -> anyhow::Result<Self> {
         let mut addresses = config.listen.clone();
         if config.listens_by_default && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
             addresses.retain(SocketAddr::is_ipv4);
@@ -242,6 +254,7 @@ impl Bound {
             udp_workers: config.udp_workers,
             pin_workers: config.pin_workers,
             tcp: Some(tcp),
+            needs_tcp,
             ..Settings::default()
         };
         let mut listeners = Listeners::bind(&addresses, settings)?;
@@ -508,6 +521,8 @@ fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Signals that do not end the server. Those that come while the zones are loaded wait until that is done.
 struct Signals {
     hangup: tokio::signal::unix::Signal,
+    /// rbldnsd's own word that an interval has passed, which others may send as well.
+    alarm: tokio::signal::unix::Signal,
     user_1: tokio::signal::unix::Signal,
     user_2: tokio::signal::unix::Signal,
     /// That a file grew beyond a limit of the system, which ends a process without a handler. With one, whoever writes is told so
@@ -519,6 +534,7 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            alarm: signal(SignalKind::alarm())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
@@ -562,13 +578,19 @@ async fn attend(
         }
         None => std::future::pending().await,
     };
+    let look_now =
+        || watch.sender().send(Trigger::Now { accept: Vec::new(), done: None }).context("the reloader has ended");
     loop {
         tokio::select! {
             _ = ends.terminate.recv() => return Ok(()),
             _ = ends.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => {
                 personality.signalled(Signal::Hangup, running);
-                watch.sender().send(Trigger::Now { accept: Vec::new(), done: None }).context("the reloader has ended")?;
+                look_now()?;
+            }
+            _ = signals.alarm.recv() => {
+                personality.ticked(running);
+                look_now()?;
             }
             _ = signals.user_1.recv() => personality.signalled(Signal::User1, running),
             _ = signals.user_2.recv() => personality.signalled(Signal::User2, running),

@@ -251,7 +251,8 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
     let facility = options::facility(arguments.facility.as_deref().unwrap_or("daemon"))?;
     // Under systemd's Type=notify, as Debian's unit has it, rbldnsd stays in the foreground too.
     let is_daemon = arguments.foreground == 0 && std::env::var_os("NOTIFY_SOCKET").is_none();
-    let parent = if is_daemon { daemon::fork()? } else { daemon::Parent::none() };
+    let keeps_output = arguments.log.as_deref().is_some_and(query_log::is_output);
+    let parent = if is_daemon { daemon::fork(keeps_output)? } else { daemon::Parent::none() };
     let parent = match parent {
         daemon::Fork::Parent(code) => return Ok(code),
         daemon::Fork::Child(parent) => parent,
@@ -264,7 +265,8 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
     if arguments.fork > 0 {
         info!("option -f is not needed: reloads never stop queries");
     }
-    let server = Bound::new(config)?;
+    // Nobody who comes from rbldnsd asked for TCP.
+    let server = Bound::with_tcp_where_it_is_free(config)?;
     server.confine()?;
     let mut personality = Rbldnsd {
         is_quick: arguments.quick > 0,

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub udp_send_buffer_bytes: usize,
     /// TCP's limits, or `None` to serve UDP only. Default: on.
     pub tcp: Option<Limits>,
+    /// Whether an address at which TCP cannot be had is a failure; else it is served by UDP alone, with a warning. Default: yes.
+    pub needs_tcp: bool,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             udp_receive_buffer_bytes: 4 << 20,
             udp_send_buffer_bytes: 1 << 20,
             tcp: Some(Limits::default()),
+            needs_tcp: true,
         }
     }
 }
@@ -109,8 +112,8 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Bind every address, for UDP and (unless switched off) TCP. An address given twice is bound once. Port 0 takes a free
-    /// port, the same for all of that address's sockets.
+    /// Bind every address, for UDP and (unless switched off) TCP. An address given twice is bound once, and one of IPv4 that is
+    /// mapped into IPv6 is that of IPv4. Port 0 takes a free port, the same for all of that address's sockets.
     ///
     /// # Errors
     ///
@@ -119,7 +122,7 @@ impl Listeners {
         let mut seen = HashSet::new();
         let mut listeners =
             Self { udp: Vec::new(), tcp: Vec::new(), interfaces: Vec::new(), untapped: Vec::new(), settings };
-        for &address in addresses {
+        for address in addresses.iter().map(unmapped) {
             if seen.insert(address) {
                 listeners.add(address)?;
             }
@@ -139,6 +142,14 @@ impl Listeners {
                 }
                 // The port that was free for the one transport is taken for the other.
                 Err(error) if attempts > 0 && error.error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) if error.transport == Transport::Tcp && !self.settings.needs_tcp => {
+                    tracing::warn!(
+                        "{error}; until a restart it is served by UDP alone, and long answers cannot be had"
+                    );
+                    let (bound, udp, _) = bind_address(address, &Settings { tcp: None, ..self.settings.clone() })?;
+                    self.udp.push((bound, udp));
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -250,6 +261,24 @@ impl Server {
             worker.run(&mut new_carrier(), &*new_responder);
         })?);
         Ok(())
+    }
+}
+
+/// Why addresses could not be bound, whatever the port, and whoever has it now.
+pub fn unbindable(addresses: &[SocketAddr]) -> impl Iterator<Item = BindError> {
+    addresses.iter().filter_map(|address| {
+        let mut at_any_port = unmapped(address);
+        at_any_port.set_port(0);
+        let bound = udp_socket(at_any_port, false, &Settings::default());
+        bound.err().map(|error| BindError { address: *address, transport: Transport::Udp, error })
+    })
+}
+
+/// The address of IPv4 that is written as one of IPv6 (RFC 4291, section 2.5.5.2): a socket of IPv6 alone does not take that.
+fn unmapped(address: &SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => *address,
     }
 }
 

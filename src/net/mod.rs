@@ -38,7 +38,7 @@ mod worker;
 mod xdp;
 
 pub use crate::answer::Transport;
-pub use bind::{BindError, Listeners, Settings};
+pub use bind::{BindError, Listeners, Settings, unbindable};
 pub use counters::{Closed, Counter, Counters, DURATION_BOUNDS_NS, Durations, TcpCounters, UdpCounters};
 pub use late::Late;
 pub use peer::Peer;

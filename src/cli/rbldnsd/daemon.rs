@@ -24,28 +24,32 @@ pub(super) enum Fork {
 pub(super) struct Parent {
     /// How it is told, and what takes the place of the terminal, which is not there any more once the file system is one folder.
     ways: Option<(File, File)>,
+    /// Somebody reads what is logged to standard output.
+    keeps_output: bool,
 }
 
 impl Parent {
     /// Nobody waits: the server stays in the foreground.
     pub(super) fn none() -> Fork {
-        Fork::Child(Self { ways: None })
+        Fork::Child(Self { ways: None, keeps_output: true })
     }
 
-    /// Tells it that all went well, and lets go of its terminal.
+    /// Tells it that all went well, and lets go of its terminal, but for standard output where that is the query log.
     pub(super) fn release(self) -> anyhow::Result<()> {
         let Some((mut told, null)) = self.ways else { return Ok(()) };
         logging::go_to_background();
         nix::unistd::dup2_stdin(&null)?;
-        nix::unistd::dup2_stdout(&null)?;
+        if !self.keeps_output {
+            nix::unistd::dup2_stdout(&null)?;
+        }
         nix::unistd::dup2_stderr(&null)?;
         told.write_all(b"1").context("the process that started the daemon is gone")
     }
 }
 
-/// Splits into two processes. Must come before any thread is started.
+/// Splits into two processes, of which the one that serves may keep standard output. Must come before any thread is started.
 #[allow(unsafe_code)]
-pub(super) fn fork() -> anyhow::Result<Fork> {
+pub(super) fn fork(keeps_output: bool) -> anyhow::Result<Fork> {
     const NULL: &str = "/dev/null";
     let null = OpenOptions::new().read(true).write(true).open(NULL).with_context(|| format!("cannot open {NULL}"))?;
     let (waiting, told): (OwnedFd, OwnedFd) = pipe().context("cannot make a pipe")?;
@@ -63,7 +67,7 @@ pub(super) fn fork() -> anyhow::Result<Fork> {
         ForkResult::Child => {
             drop(waiting);
             setsid().context("cannot leave the terminal")?;
-            Ok(Fork::Child(Parent { ways: Some((told.into(), null)) }))
+            Ok(Fork::Child(Parent { ways: Some((told.into(), null)), keeps_output }))
         }
     }
 }

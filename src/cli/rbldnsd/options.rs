@@ -47,7 +47,7 @@ pub(super) fn ttl(text: &str, options: &mut Options) -> anyhow::Result<bool> {
     Ok(is_cut)
 }
 
-/// The addresses of all `-b host[/port]`.
+/// The addresses of all `-b host[/port]`. An address of IPv4 mapped into IPv6 is of both families.
 pub(super) fn bind_addresses(texts: &[String], family: Family) -> anyhow::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for text in texts {
@@ -63,12 +63,12 @@ pub(super) fn bind_addresses(texts: &[String], family: Family) -> anyhow::Result
         } else {
             (host, port).to_socket_addrs().with_context(|| format!("{text}: cannot resolve"))?.collect()
         };
-        found.retain(|address| family.admits(address.ip()));
+        found.retain(|address| family.admits(address.ip()) || family.admits(address.ip().to_canonical()));
         anyhow::ensure!(!found.is_empty(), "{text}: no available protocols (see -4 and -6)");
         for address in found {
             addresses.push(address);
-            // A wildcard of IPv6 takes IPv4 too where the system is left as it is, and rbldnsd leaves it.
-            if address.ip().is_unspecified() && address.is_ipv6() && !family.v6 {
+            // A wildcard of IPv6 takes IPv4 too where the system is left as it is, and rbldnsd leaves it, also with -6.
+            if address.ip().is_unspecified() && address.is_ipv6() {
                 addresses.push(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
             }
         }
@@ -157,11 +157,11 @@ mod tests {
         );
         assert_eq!(bind(&["127.2"], BOTH), listen(&["127.0.0.2:53"]));
         assert_eq!(bind(&["::"], BOTH), listen(&["[::]:53", "0.0.0.0:53"]));
-        assert_eq!(bind(&["::"], Family { v4: false, v6: true }), listen(&["[::]:53"]));
+        assert_eq!(bind(&["::"], Family { v4: false, v6: true }), listen(&["[::]:53", "0.0.0.0:53"]));
         assert_eq!(bind(&["::1"], Family { v4: true, v6: false }), None);
         assert_eq!(bind(&["*"], BOTH), listen(&["0.0.0.0:53", "[::]:53"]));
         assert_eq!(bind(&["*/5300"], Family { v4: true, v6: false }), listen(&["0.0.0.0:5300"]));
-        assert_eq!(bind(&["*/5300"], Family { v4: false, v6: true }), listen(&["[::]:5300"]));
+        assert_eq!(bind(&["*/5300"], Family { v4: false, v6: true }), listen(&["[::]:5300", "0.0.0.0:5300"]));
         let mistake = |text: &str| format!("{:#}", bind_addresses(&[text.to_owned()], BOTH).expect_err(text));
         assert!(mistake("127.0.0.1:5398").ends_with("write 127.0.0.1/5398"), "{}", mistake("127.0.0.1:5398"));
         assert!(mistake("[::1]:53").ends_with("write ::1/53"));

@@ -39,6 +39,16 @@ pub(super) struct QueryLogFile {
     thread: JoinHandle<()>,
 }
 
+/// Splits `[+]FILE` into whether each line is written at once, and the file.
+fn parts(text: &str) -> (bool, &str) {
+    text.strip_prefix('+').map_or((false, text), |path| (true, path))
+}
+
+/// Whether the log of `[+]FILE` goes to standard output.
+pub(super) fn is_output(text: &str) -> bool {
+    parts(text).1 == "-"
+}
+
 impl QueryLogFile {
     /// Opens `[+]FILE`, where `-` is standard output; an empty name is no log. One that cannot be opened is tried again when it is
     /// to be reopened, as by rbldnsd.
@@ -46,11 +56,11 @@ impl QueryLogFile {
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn start(text: &str) -> anyhow::Result<Option<Self>> {
-        let (is_unbuffered, path) = text.strip_prefix('+').map_or((false, text), |path| (true, path));
+        let (is_unbuffered, path) = parts(text);
         if path.is_empty() {
             return Ok(None);
         }
-        let path = (path != "-").then(|| PathBuf::from(path));
+        let path = (!is_output(text)).then(|| PathBuf::from(path));
         let target = open(path.as_ref()).unwrap_or_else(|error| {
             warn!("unable to open logfile {text}: {error}; nothing is logged there until SIGHUP");
             BufWriter::new(Box::new(io::sink()))

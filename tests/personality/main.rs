@@ -1,8 +1,9 @@
 //! Called as rbldnsd, the program behaves as one: daemon, process id, statistics, query log, signals, exit codes.
 
-#[path = "support/daemon.rs"]
+#[path = "../support/daemon.rs"]
 #[allow(dead_code)] // the differential test uses more of it
 mod daemon;
+mod start;
 
 use std::{
     fs,
