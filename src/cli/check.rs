@@ -21,7 +21,7 @@ use crate::{
     control::{Comparison, ToldChange, show_expired},
     live::{
         clock,
-        reloader::{DatasetReport, Reloader},
+        reloader::{DatasetReport, Reloader, Settings},
         zones::NamedZone,
     },
     load::counted,
@@ -117,7 +117,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // All of it is in the report; what the log of a server says beside that is not so here.
     logging::start("off");
     let (mut text, is_json) = (Vec::new(), arguments.state.is_json());
-    let mut checked = load_and_report(&arguments.zones.config()?, &mut text)?;
+    let config = arguments.zones.config()?;
+    let mut checked = load_and_report(&config, reloader_settings(&config), &mut text)?;
+    checked.sum_up(&mut text)?;
     let mut code = checked.code(arguments.strict);
     let mut failure = None;
     if let Some(against) = &arguments.against {
@@ -148,10 +150,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Checks, and prints what was found; fails on errors.
-pub(super) fn run_for(config: &Config) -> anyhow::Result<ExitCode> {
+/// Checks what a server that is to start would load, and prints what was found, these faults of its start first; fails on errors.
+pub(super) fn run_for(config: &Config, faults: &[String]) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
-    let checked = load_and_report(config, &mut text)?;
+    for fault in faults {
+        writeln!(text, "error: {fault}")?;
+    }
+    let mut settings = reloader_settings(config);
+    settings.options.pipes = config.load.pipes;
+    let mut checked = load_and_report(config, settings, &mut text)?;
+    checked.errors += faults.len() as u64;
+    checked.sum_up(&mut text)?;
     super::tell_reader(&text)?;
     Ok(ExitCode::from(checked.code(false)))
 }
@@ -212,6 +221,12 @@ impl Checked {
     fn code(&self, strict: bool) -> u8 {
         u8::from(self.errors > 0 || strict && self.warnings > 0)
     }
+
+    fn sum_up(&self, out: &mut impl Write) -> io::Result<()> {
+        let zones = counted(self.zones.len(), "zone", "zones");
+        let errors = counted(self.errors, "error", "errors");
+        writeln!(out, "{zones}, {errors}, {}", counted(self.warnings, "warning", "warnings"))
+    }
 }
 
 /// Compares with what there is, and holds the changes against the limits.
@@ -259,9 +274,8 @@ const SHOWN: usize = 5;
 const TOLD_MAX: usize = 10_000;
 
 /// Loads everything, and prints all faults and what each zone keeps of RFC 5782.
-fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Checked> {
+fn load_and_report(config: &Config, mut settings: Settings, out: &mut impl Write) -> anyhow::Result<Checked> {
     let cell = crate::live::served::Cell::default();
-    let mut settings = reloader_settings(config);
     // Nothing else is served meanwhile, and every fault is to be told.
     settings.options.remembered_max = usize::MAX;
     settings.options.told_max = TOLD_MAX;
@@ -290,9 +304,6 @@ fn load_and_report(config: &Config, out: &mut impl Write) -> anyhow::Result<Chec
             Ok(_) => writeln!(out, "error: nothing to serve: {}", none_named(&config.zones))?,
         }
     }
-    let zones = counted(checked.zones.len(), "zone", "zones");
-    let errors = counted(checked.errors, "error", "errors");
-    writeln!(out, "{zones}, {errors}, {}", counted(checked.warnings, "warning", "warnings"))?;
     Ok(checked)
 }
 

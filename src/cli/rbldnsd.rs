@@ -4,6 +4,7 @@
 //! does anyway (`-f`) is accepted and said to be so.
 
 mod daemon;
+mod dry_run;
 mod options;
 mod query_log;
 mod stats;
@@ -61,7 +62,8 @@ where options are:
  -F facility - log facility for syslog. Default is 'daemon'.
  -C - disable on-the-fly decompression of dataset files
  -W n - number of workers for each address (number of cores)
- -D - load all zones, report, and exit
+ -D - load all zones as a start with these options would, look whether it
+  would find its user, addresses and pid file's folder, report, and exit
  -d - dump all zones in BIND format to standard output and exit
 each zone specified using `name:type:file,file...'
 syntax, repeated names constitute the same zone.
@@ -154,7 +156,8 @@ pub(super) struct Arguments {
     /// UDP workers for each address [default: one for each core]
     #[arg(short = 'W', value_name = "N")]
     workers: Option<u16>,
-    /// Load all zones, report, and exit
+    /// Load all zones as a start with the same options would, by the user of -u if root looks; see besides whether that user, the
+    /// addresses of -b (not their ports) and the place of the process id are there; report, and exit
     #[arg(short = 'D', action = ArgAction::Count)]
     dry_run: u8,
     // These are known in order to be refused with what to do instead.
@@ -220,7 +223,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ] {
         anyhow::ensure!(!given, "option {option}: {instead}");
     }
-    let config = arguments.config()?;
+    let mut config = arguments.config()?;
     if arguments.dump > 0 {
         logging::RbldnsdLog::start("rbldnsd", true, 3, false);
         super::warn_of_oddities(&config);
@@ -229,8 +232,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     if arguments.dry_run > 0 {
         logging::RbldnsdLog::start("rbldnsd", false, 3, false);
-        privileged_paths(&config)?;
-        return super::check::run_for(&config);
+        default_user(&mut config);
+        let mut faults = dry_run::faults_of_start(&config);
+        faults.extend(arguments.facility().err());
+        let faults: Vec<String> = faults.iter().map(|fault| format!("{fault:#}")).collect();
+        dry_run::go_where_files_are_read(&config)?;
+        return super::check::run_for(&config, &faults);
     }
     let hint = if std::env::var_os("LISTEN_FDS").is_some() {
         "; sockets handed over by systemd are not taken: disable the socket unit"
@@ -247,8 +254,15 @@ fn privileged_paths(config: &Config) -> anyhow::Result<()> {
     crate::server::confine(&folders)
 }
 
+/// Root serves as somebody else.
+fn default_user(config: &mut Config) {
+    if nix::unistd::geteuid().is_root() && config.process.user.is_none() {
+        config.process.user = Some("rbldns".to_owned());
+    }
+}
+
 fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
-    let facility = options::facility(arguments.facility.as_deref().unwrap_or("daemon"))?;
+    let facility = arguments.facility()?;
     // Under systemd's Type=notify, as Debian's unit has it, rbldnsd stays in the foreground too.
     let is_daemon = arguments.foreground == 0 && std::env::var_os("NOTIFY_SOCKET").is_none();
     let keeps_output = arguments.log.as_deref().is_some_and(query_log::is_output);
@@ -259,9 +273,7 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
     };
     logging::RbldnsdLog::start("rbldnsd", arguments.quick > 0 && is_daemon, facility, is_daemon);
     super::warn_of_oddities(&config);
-    if nix::unistd::geteuid().is_root() && config.process.user.is_none() {
-        config.process.user = Some("rbldns".to_owned());
-    }
+    default_user(&mut config);
     if arguments.fork > 0 {
         info!("option -f is not needed: reloads never stop queries");
     }
@@ -279,6 +291,11 @@ fn serve(arguments: &Arguments, mut config: Config) -> anyhow::Result<ExitCode> 
 }
 
 impl Arguments {
+    /// The facility of the system's log.
+    fn facility(&self) -> anyhow::Result<u8> {
+        options::facility(self.facility.as_deref().unwrap_or("daemon"))
+    }
+
     /// The configuration that the arguments make.
     fn config(&self) -> anyhow::Result<Config> {
         if self.zones.is_empty() {

@@ -3,6 +3,7 @@
 #[path = "../support/daemon.rs"]
 #[allow(dead_code)] // the differential test uses more of it
 mod daemon;
+mod dry_run;
 mod start;
 
 use std::{
