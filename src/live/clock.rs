@@ -52,6 +52,11 @@ pub fn parse_span(text: &str) -> Option<Duration> {
     text.parse().map(Duration::from_secs).ok().or_else(in_units)
 }
 
+/// A file's time from seconds since the epoch.
+pub fn time(at_s: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(at_s)
+}
+
 /// Seconds since the epoch of a file's time.
 pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

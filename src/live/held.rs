@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     loading::{Failure, Loading},
-    opened::{Leeway, Stamp},
+    opened::{Leeway, OpenFiles, Stamp},
 };
 use crate::{load::Loaded, zone::lifetimes::Lifetimes};
 
@@ -36,8 +36,20 @@ pub(super) struct GoodVersion {
     pub(super) loaded_s: u64,
     /// Some entries end, or had ended before they were loaded: what is in here depends on the clock.
     pub(super) has_lifetimes: bool,
+    pub(super) keeping: Keeping,
     /// Why what is kept of it could not be loaded, which was told.
     pub(super) kept_failure: Option<Failure>,
+}
+
+/// Whether a version is kept for the next start.
+#[derive(Debug)]
+pub(super) enum Keeping {
+    /// Not yet; its files, if they are open still.
+    Due(Option<OpenFiles>),
+    /// It is.
+    Done,
+    /// Why it cannot be.
+    Failed(String),
 }
 
 /// What is known of one dataset.
@@ -69,11 +81,18 @@ impl GoodVersion {
     /// # Errors
     /// Why nothing was.
     pub(super) fn new(loading: Loading, now_s: u64) -> Result<Self, Failure> {
-        let Loading { stamps, newest_s, report, result, .. } = loading;
+        let Loading { stamps, newest_s, report, result, open, .. } = loading;
         let data = result?;
-        let entries = data.entries();
-        let mut version =
-            Self { data, stamps, newest_s, entries, loaded_s: now_s, has_lifetimes: false, kept_failure: None };
+        let mut version = Self {
+            entries: data.entries(),
+            data,
+            stamps,
+            newest_s,
+            loaded_s: now_s,
+            has_lifetimes: false,
+            keeping: Keeping::Due(open),
+            kept_failure: None,
+        };
         version.has_lifetimes = report.expired > 0 || version.lifetimes(now_s).some_end();
         Ok(version)
     }
@@ -184,6 +203,7 @@ mod tests {
             newest_s: 0,
             report: Report::default(),
             result: Ok(Loaded::Data(ZoneData::default())),
+            open: None,
             took: Duration::ZERO,
         };
         let good = GoodVersion::new(loading, 0).expect("it is good");

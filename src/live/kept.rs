@@ -16,7 +16,8 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::Arc,
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,8 @@ use tracing::{info, warn};
 
 use super::{
     clock,
-    loading::{Files, is_gone, size, stamps},
-    opened::{Stamp, open_file},
+    loading::{Files, is_gone, size},
+    opened::{CHANGED_AGAIN, Fate, OpenFiles, Opened, Origin, Stamp},
     state::{make_again, remedy},
     zones::{DatasetSpec, absolute},
 };
@@ -39,6 +40,9 @@ struct Manifest {
     /// Which of the files it does without.
     #[serde(default)]
     absent: Vec<usize>,
+    /// Of which files they are copies.
+    #[serde(default)]
+    origins: Vec<Option<Origin>>,
     entries: usize,
     /// By which time they were counted.
     saved: SystemTime,
@@ -48,14 +52,15 @@ struct Manifest {
 }
 
 impl Manifest {
-    fn of(dataset: &DatasetSpec, loaded: &[Option<Stamp>], Count { entries, has_soa, loaded_s }: Count) -> Self {
-        let is_absent = |(index, stamp): (usize, &Option<Stamp>)| stamp.is_none().then_some(index);
+    fn of(dataset: &DatasetSpec, loaded: &OpenFiles, Count { entries, has_soa, loaded_s }: Count) -> Self {
+        let is_absent = |(index, file): (usize, &Option<Arc<Opened>>)| file.is_none().then_some(index);
         Self {
             dataset: identity(dataset),
             files: dataset.files.iter().map(|file| file.display().to_string()).collect(),
             absent: loaded.iter().enumerate().filter_map(is_absent).collect(),
+            origins: loaded.iter().map(|file| file.as_ref()?.origin().ok()).collect(),
             entries,
-            saved: SystemTime::UNIX_EPOCH + Duration::from_secs(loaded_s),
+            saved: clock::time(loaded_s),
             has_soa,
         }
     }
@@ -77,6 +82,8 @@ pub struct Count {
 pub struct KeptVersion {
     /// Its files, in the order of the dataset's own.
     pub(super) files: Files,
+    /// Of which files those are copies, where that is known.
+    origins: Vec<Option<Origin>>,
     /// What it has.
     pub count: Count,
 }
@@ -138,35 +145,37 @@ impl Kept {
         self.folder.join(format!("{}-{:016x}", dataset.kind, hasher.finish()))
     }
 
-    /// Keeps the files, if they are still what they were when they were loaded, and not kept already.
+    /// Keeps the files that were loaded, whatever has taken their place since, unless they are kept already.
     ///
     /// # Errors
-    /// When they are too large, cannot be copied, or have changed; what was kept before stays.
-    pub(super) fn save(&self, dataset: &DatasetSpec, loaded: &[Option<Stamp>], count: Count) -> io::Result<()> {
+    /// When they are too large, cannot be copied, or were written to; what was kept before stays.
+    pub(super) fn save(&self, dataset: &DatasetSpec, loaded: &OpenFiles, count: Count) -> io::Result<()> {
         let place = self.place(dataset);
+        // Of before they are copied: what is written to them after that is of another origin.
+        let mut manifest = Manifest::of(dataset, loaded, count);
         if let Some(version) = self.find(dataset).filter(|version| version.is_of(loaded)) {
             // The clock was ahead then: more of them are not over. Or an earlier release kept it, which did not say so much.
             let knows_more = count.entries > version.count.entries || count.has_soa != version.count.has_soa;
-            if knows_more && place.exists() {
-                write_manifest(&place, &Manifest::of(dataset, loaded, count))?;
+            if !knows_more {
+                (manifest.entries, manifest.saved) = (version.count.entries, clock::time(version.count.loaded_s));
+            }
+            // Files of another origin need not be read to see that they are the same, the next time.
+            if (knows_more || manifest.origins != version.origins) && place.exists() {
+                write_manifest(&place, &manifest)?;
             }
             return mark_used(&place);
         }
         let (aside, before) = (place.with_extension("new"), place.with_extension("old"));
         remove_if_there(&aside)?;
-        if !self.has_room_for(dataset) {
-            let (total, max) = (size(dataset), self.max_bytes);
+        let (total, max) = (loaded.iter().flatten().map(|file| file.stamp.size()).sum::<u64>(), self.max_bytes);
+        if total > max {
             return Err(io::Error::other(format!("{total} octets are more than the {max} that are kept")));
         }
         self.make_again()?;
         make_again(&aside)?;
-        let written = write_version(&aside, dataset, loaded, &Manifest::of(dataset, loaded, count)).and_then(|()| {
-            let has_changed = stamps(dataset) != loaded;
-            if has_changed {
-                Err(io::Error::other("they have changed again; the next load keeps them"))
-            } else {
-                Ok(())
-            }
+        let written = write_version(&aside, loaded, &manifest).and_then(|()| {
+            let are_same = loaded.iter().flatten().all(|file| file.fate() == Fate::Same);
+            if are_same { Ok(()) } else { Err(io::Error::other(CHANGED_AGAIN)) }
         });
         if written.is_err() {
             remove_if_there(&aside)?;
@@ -223,6 +232,7 @@ impl Kept {
             let is_whole = files.iter().flatten().all(|file| file.is_file()) && files.len() == dataset.files.len();
             (is_whole && manifest.dataset == identity(dataset)).then_some(KeptVersion {
                 files,
+                origins: manifest.origins,
                 count: Count {
                     entries: manifest.entries,
                     has_soa: manifest.has_soa,
@@ -240,27 +250,34 @@ impl KeptVersion {
             && self.files.iter().zip(now).all(|(copy, stamp)| stamp.is_some() || copy.is_none())
     }
 
-    /// Whether this is a copy of files with these stamps.
-    pub(super) fn is_of(&self, stamps: &[Option<Stamp>]) -> bool {
-        let is_copy = |(copy, stamp): (&Option<PathBuf>, &Option<Stamp>)| match (copy, stamp) {
-            (Some(copy), Some(stamp)) => Stamp::read(copy).is_some_and(|copy| copy.is_copy_of(stamp)),
+    /// Whether this may be a copy of files with these stamps.
+    pub(super) fn may_be_of(&self, stamps: &[Option<Stamp>]) -> bool {
+        let may_be_copy = |(copy, stamp): (&Option<PathBuf>, &Option<Stamp>)| match (copy, stamp) {
+            (Some(copy), Some(stamp)) => Stamp::read(copy).is_some_and(|copy| copy.may_be_copy_of(stamp)),
             (copy, stamp) => copy.is_none() && stamp.is_none(),
         };
-        self.files.len() == stamps.len() && self.files.iter().zip(stamps).all(is_copy)
+        self.files.len() == stamps.len() && self.files.iter().zip(stamps).all(may_be_copy)
+    }
+
+    /// Whether this is a copy of these files.
+    pub(super) fn is_of(&self, files: &OpenFiles) -> bool {
+        let is_copy = |(index, (copy, file)): (usize, (&Option<PathBuf>, &Option<Arc<Opened>>))| match (copy, file) {
+            (Some(copy), Some(file)) => {
+                let origin = self.origins.get(index).copied().flatten();
+                file.is_copied_in(copy, origin).unwrap_or(false)
+            }
+            (copy, file) => copy.is_none() && file.is_none(),
+        };
+        self.files.len() == files.len() && self.files.iter().zip(files).enumerate().all(is_copy)
     }
 }
 
-fn write_version(aside: &Path, dataset: &DatasetSpec, loaded: &[Option<Stamp>], manifest: &Manifest) -> io::Result<()> {
-    for (index, (file, stamp)) in dataset.files.iter().zip(loaded).enumerate() {
-        if stamp.is_none() {
-            continue;
-        }
-        let mut file = open_file(file)?;
+fn write_version(aside: &Path, loaded: &OpenFiles, manifest: &Manifest) -> io::Result<()> {
+    for (index, file) in loaded.iter().enumerate() {
+        let Some(file) = file else { continue };
         // Whoever may read the file, the copy is ours: a file that may not be written to is kept too.
-        let mut copy = File::options().write(true).create_new(true).mode(0o600).open(aside.join(index.to_string()))?;
-        io::copy(&mut file, &mut copy)?;
-        // The time of a file is the time of its entries.
-        copy.set_modified(file.metadata()?.modified()?)?;
+        let copy = File::options().write(true).create_new(true).mode(0o600).open(aside.join(index.to_string()))?;
+        file.copy_to(&copy)?;
         copy.sync_all()?;
     }
     write_manifest(aside, manifest)
@@ -315,7 +332,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::zone::dataset::Kind;
+    use crate::{
+        live::{loading::stamps, opened::open_again},
+        load::Options,
+        zone::dataset::Kind,
+    };
 
     const NOW_S: u64 = 1_800_000_000;
 
@@ -325,6 +346,11 @@ mod tests {
 
     fn dataset(folder: &Path) -> DatasetSpec {
         DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.join("hosts")] }
+    }
+
+    /// The files as they are now.
+    fn open(dataset: &DatasetSpec) -> OpenFiles {
+        open_again(&dataset.files, &stamps(dataset), &Options::default()).expect("they can be opened")
     }
 
     fn the_file(version: &KeptVersion) -> &Path {
@@ -347,7 +373,7 @@ mod tests {
         let dataset = dataset(folder.path());
         assert!(kept.find(&dataset).is_none());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
+        kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept");
         fs::write(folder.path().join("hosts"), "broken").expect("written");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
@@ -362,7 +388,7 @@ mod tests {
         for (entries, loaded_s, told) in
             [(1, NOW_S + 60, (1, NOW_S + 60)), (2, NOW_S, (2, NOW_S)), (1, NOW_S + 1, (2, NOW_S))]
         {
-            kept.save(&dataset, &stamps(&dataset), count(entries, loaded_s)).expect("kept");
+            kept.save(&dataset, &open(&dataset), count(entries, loaded_s)).expect("kept");
             let version = kept.find(&dataset).expect("there");
             assert_eq!((version.count.entries, version.count.loaded_s), told);
         }
@@ -375,20 +401,20 @@ mod tests {
         let files = ["one", "two"].map(|name| folder.path().join(name)).into();
         let dataset = DatasetSpec { kind: Kind::Ip4Set, files };
         fs::write(&dataset.files[1], "192.0.2.2\n").expect("written");
-        let without = stamps(&dataset);
+        let without = open(&dataset);
         kept.save(&dataset, &without, count(1, NOW_S)).expect("kept");
         let version = kept.find(&dataset).expect("there");
         assert!(version.files[0].is_none() && version.is_of(&without));
         fs::write(&dataset.files[0], "192.0.2.1\n").expect("written");
-        assert!(!version.is_of(&stamps(&dataset)));
-        kept.save(&dataset, &stamps(&dataset), count(2, NOW_S)).expect("kept");
+        assert!(!version.is_of(&open(&dataset)));
+        kept.save(&dataset, &open(&dataset), count(2, NOW_S)).expect("kept");
         assert!(!kept.find(&dataset).expect("there").is_of(&without));
     }
 
     #[test]
     fn half_a_version_is_none() {
         let (_folder, kept, dataset) = one_file();
-        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
+        kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept");
         let place = kept.place(&dataset);
         // As a crash would leave it between the two renames: only the version before is there.
         fs::rename(&place, place.with_extension("old")).expect("renamed");
@@ -396,7 +422,7 @@ mod tests {
         assert!(kept.find(&dataset).is_some());
         fs::remove_file(place.with_extension("old").join("0")).expect("removed");
         assert!(kept.find(&dataset).is_none(), "its file is gone");
-        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept again");
+        kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept again");
         assert!(kept.find(&dataset).is_some());
     }
 
@@ -406,9 +432,9 @@ mod tests {
         let kept = Kept::new(folder.path(), 20).expect("made");
         let dataset = dataset(folder.path());
         fs::write(folder.path().join("hosts"), "192.0.2.1\n").expect("written");
-        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
+        kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept");
         fs::write(folder.path().join("hosts"), "x".repeat(21)).expect("written");
-        assert!(kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).is_err());
+        assert!(kept.save(&dataset, &open(&dataset), count(1, NOW_S)).is_err());
         assert_eq!(kept.find(&dataset).expect("there").count.entries, 1);
     }
 
@@ -421,7 +447,7 @@ mod tests {
             DatasetSpec { kind: Kind::Ip4Set, files: vec![folder.path().join(name)] }
         });
         for dataset in &datasets {
-            kept.save(dataset, &stamps(dataset), count(1, NOW_S)).expect("kept");
+            kept.save(dataset, &open(dataset), count(1, NOW_S)).expect("kept");
         }
         let [used, idle, recent] = &datasets;
         // However old what is kept is, its month begins when it is missed.
@@ -436,7 +462,7 @@ mod tests {
         kept.tidy(&HashSet::new(), NOW_S);
         assert!(kept.find(idle).is_some(), "nothing is known of what is used");
         // It came back while the server ran.
-        kept.save(used, &stamps(used), count(1, NOW_S)).expect("kept already");
+        kept.save(used, &open(used), count(1, NOW_S)).expect("kept already");
         kept.tidy(&HashSet::from([recent]), NOW_S);
         assert!(kept.find(used).is_some() && kept.find(recent).is_some() && kept.find(idle).is_none());
         // It is there again at a start.
@@ -448,30 +474,62 @@ mod tests {
     fn what_may_not_be_written_to_is_kept() {
         let (folder, kept, dataset) = one_file();
         fs::set_permissions(folder.path().join("hosts"), fs::Permissions::from_mode(0o444)).expect("set");
-        kept.save(&dataset, &stamps(&dataset), count(1, NOW_S)).expect("kept");
+        kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept");
         let version = kept.find(&dataset).expect("there");
-        assert!(version.is_of(&stamps(&dataset)));
+        assert!(version.is_of(&open(&dataset)));
         // Whoever is root may write into it whatever its mode.
         let mode = fs::metadata(the_file(&version)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
+    fn another_version_of_the_same_time_and_size_is_told_apart() {
+        let (folder, kept, dataset) = one_file();
+        let (file, aside) = (folder.path().join("hosts"), folder.path().join("aside"));
+        let set_time = |file: &Path| {
+            let file = File::options().write(true).open(file).expect("a file");
+            file.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        };
+        set_time(&file);
+        kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept");
+        // As unpacked again, or restored with all that is kept.
+        fs::write(&aside, "192.0.2.1\n").expect("written");
+        set_time(&aside);
+        fs::rename(&aside, &file).expect("renamed");
+        let is_kept = || kept.find(&dataset).expect("there").is_of(&open(&dataset));
+        assert!(is_kept());
+        // In place, and as another file.
+        for (name, octets) in [(&file, "192.0.2.2\n"), (&aside, "192.0.2.3\n")] {
+            fs::write(name, octets).expect("written");
+            set_time(name);
+            fs::rename(name, &file).expect("renamed");
+            assert!(kept.find(&dataset).expect("there").may_be_of(&stamps(&dataset)) && !is_kept());
+            kept.save(&dataset, &open(&dataset), count(1, NOW_S)).expect("kept");
+            let version = kept.find(&dataset).expect("there");
+            assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), octets);
+        }
+    }
+
+    #[test]
     fn only_what_was_loaded_is_kept() {
         let (folder, kept, dataset) = one_file();
-        let loaded = stamps(&dataset);
+        let loaded = open(&dataset);
         kept.save(&dataset, &loaded, count(1, NOW_S)).expect("kept");
         assert!(kept.find(&dataset).expect("there").is_of(&loaded));
-        let loaded = stamps(&dataset);
         fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2").expect("written");
-        assert!(!kept.find(&dataset).expect("there").is_of(&stamps(&dataset)));
-        kept.save(&dataset, &loaded, count(1, NOW_S)).expect("kept already");
+        assert!(!kept.find(&dataset).expect("there").is_of(&open(&dataset)));
         fs::write(folder.path().join("hosts"), "192.0.2.1\n192.0.2.2\n").expect("written");
-        let loaded = stamps(&dataset);
+        let loaded = open(&dataset);
         fs::write(folder.path().join("hosts"), "192.0").expect("written");
         assert!(kept.save(&dataset, &loaded, count(2, NOW_S)).is_err(), "what is there now was never loaded");
         let version = kept.find(&dataset).expect("there");
         assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0.2.1\n");
+        let loaded = open(&dataset);
+        fs::rename(folder.path().join("hosts"), folder.path().join("aside")).expect("renamed");
+        fs::write(folder.path().join("hosts"), "192.0.2.3\n").expect("written");
+        kept.save(&dataset, &loaded, count(1, NOW_S)).expect("it is open");
+        let version = kept.find(&dataset).expect("there");
+        assert_eq!(fs::read_to_string(the_file(&version)).expect("readable"), "192.0");
         kept.forget(&dataset).expect("removed");
         assert!(kept.find(&dataset).is_none());
     }

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use super::{
     held::QUIET,
-    opened::{Fate, Leeway, Stamp, open_file},
+    opened::{Fate, Leeway, OpenFiles, Stamp, open_file},
     reading::{self, Manner},
     zones::DatasetSpec,
 };
@@ -69,6 +69,8 @@ pub(super) struct Loading {
     pub(super) newest_s: u64,
     pub(super) report: Report,
     pub(super) result: Result<Loaded, Failure>,
+    /// The files, where they are to stay open.
+    pub(super) open: Option<OpenFiles>,
     pub(super) took: Duration,
 }
 
@@ -118,12 +120,14 @@ pub(super) struct Task {
     pub(super) dataset: DatasetSpec,
     pub(super) files: Files,
     pub(super) leeway: Leeway,
+    /// Whether the files are left open, to be kept as they were loaded.
+    pub(super) stays_open: bool,
 }
 
 impl Task {
     /// Files that are as they are to be, which may stand elsewhere than the dataset's own.
     pub(super) fn new(dataset: &DatasetSpec, files: Files) -> Self {
-        Self { dataset: dataset.clone(), files, leeway: Leeway::Nothing }
+        Self { dataset: dataset.clone(), files, leeway: Leeway::Nothing, stays_open: false }
     }
 }
 
@@ -215,7 +219,7 @@ pub(super) fn load_one(task: &Task, options: &Options, progress: &Arc<Progress>)
 }
 
 fn load(task: &Task, options: &Options, progress: &Arc<Progress>, threads: usize) -> Loading {
-    let Task { dataset, files, leeway } = task;
+    let Task { dataset, files, leeway, stays_open } = task;
     let started = Instant::now();
     let mut report = Report::keeping(options.told_max);
     let look = || files.iter().map(|file| Stamp::read(file.as_deref()?)).collect::<Vec<_>>();
@@ -254,7 +258,10 @@ fn load(task: &Task, options: &Options, progress: &Arc<Progress>, threads: usize
         }
     }
     let newest_s = opened.iter().map(|file| file.modified_s()).max().unwrap_or(0);
-    Loading { stamps, newest_s, report, result, took: started.elapsed() }
+    let mut opened = opened.into_iter();
+    let is_left_open = *stays_open && result.is_ok();
+    let open = is_left_open.then(|| files.iter().map(|file| file.as_ref().and_then(|_| opened.next())).collect());
+    Loading { stamps, newest_s, report, result, open, took: started.elapsed() }
 }
 
 /// What comes of reading files. A panic is a bug of ours and costs that dataset its new data, not the others theirs.

@@ -6,13 +6,15 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{self, Read},
+    io::{self, Read, Seek as _},
     os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, SystemTime},
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{clock, held::QUIET, loading::Progress, zones::no_file};
 use crate::load::{self, LINE_MAX, LoadError, Options, Part, Source};
@@ -47,8 +49,8 @@ impl Stamp {
         self.size
     }
 
-    /// Whether the file is a copy that kept its time.
-    pub(super) fn is_copy_of(&self, other: &Self) -> bool {
+    /// Whether the file may be a copy that kept its time: another version may have the same time and size.
+    pub(super) fn may_be_copy_of(&self, other: &Self) -> bool {
         (self.modified_ns, self.size) == (other.modified_ns, other.size)
     }
 
@@ -57,6 +59,18 @@ impl Stamp {
         (self.inode, self.device) == (before.inode, before.device) && self.size >= before.size
     }
 }
+
+/// What tells the contents of a file from all that were or will be in a file on the same disk, as whoever sets times cannot set this
+/// one. It also changes where the contents do not, as by a new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    inode: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+/// The files of a dataset, in the order of its own, that are open; `None` is one that it does without.
+pub(super) type OpenFiles = Vec<Option<Arc<Opened>>>;
 
 /// What may happen to the files of a dataset while they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -162,6 +176,42 @@ impl Opened {
         }
     }
 
+    /// What tells its contents from others.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub(super) fn origin(&self) -> io::Result<Origin> {
+        let metadata = self.file.metadata()?;
+        Ok(Origin { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
+
+    /// Copies all of it, with its time, which is the time of its entries. Nobody else may be reading it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the copy not be written.
+    pub(super) fn copy_to(&self, mut copy: &File) -> io::Result<()> {
+        let mut file = &self.file;
+        file.rewind()?;
+        io::copy(&mut file, &mut copy)?;
+        copy.set_modified(self.modified)
+    }
+
+    /// Whether a copy, made when it was of that origin, has what is in it. Nobody else may be reading it.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn is_copied_in(&self, copy: &Path, origin: Option<Origin>) -> io::Result<bool> {
+        let copy = open_file(copy)?;
+        if !Stamp::of(&copy.metadata()?).may_be_copy_of(&self.stamp) {
+            return Ok(false);
+        }
+        if origin.is_some_and(|origin| self.origin().is_ok_and(|own| own == origin)) {
+            return Ok(true);
+        }
+        (&self.file).rewind()?;
+        Ok(have_same_contents(&self.file, &copy)? && self.fate() == Fate::Same)
+    }
+
     /// When it was last written to, in seconds since the epoch.
     pub(super) fn modified_s(&self) -> u64 {
         clock::seconds(self.modified)
@@ -191,6 +241,42 @@ impl Opened {
         let reader =
             Box::new(Section { file: &self.file, at, left: end - start, progress: Some(Arc::clone(progress)) });
         Source { name: self.path.display().to_string(), modified_s: self.modified_s(), reader }
+    }
+}
+
+/// Opens files again that had these stamps.
+///
+/// # Errors
+/// When one of them cannot be opened, or has changed.
+pub(super) fn open_again(files: &[PathBuf], stamps: &[Option<Stamp>], options: &Options) -> io::Result<OpenFiles> {
+    let open = |(file, stamp): (&PathBuf, &Option<Stamp>)| {
+        let Some(stamp) = stamp else { return Ok(None) };
+        let opened = Opened::open(file, options, &Leeway::Nothing).map_err(io::Error::other)?;
+        if opened.stamp == *stamp { Ok(Some(Arc::new(opened))) } else { Err(io::Error::other(CHANGED_AGAIN)) }
+    };
+    files.iter().zip(stamps).map(open).collect()
+}
+
+/// Why a version cannot be kept whose files are not there any more.
+pub(super) const CHANGED_AGAIN: &str = "they have changed again";
+
+/// Whether two files have the same contents, from where they are read next.
+fn have_same_contents(one: &File, other: &File) -> io::Result<bool> {
+    const AT_ONCE: u64 = 1 << 16;
+    let read = |file: &File, octets: &mut Vec<u8>| {
+        octets.clear();
+        file.take(AT_ONCE).read_to_end(octets)
+    };
+    let (mut octets, mut others) = (Vec::new(), Vec::new());
+    loop {
+        read(one, &mut octets)?;
+        read(other, &mut others)?;
+        if octets != others {
+            return Ok(false);
+        }
+        if octets.is_empty() {
+            return Ok(true);
+        }
     }
 }
 

@@ -25,13 +25,14 @@ use std::{
     time::Instant,
 };
 
+use keeping::is_what_is_kept;
 use tracing::{debug, error, info, warn};
 
 pub use super::report::{DatasetReport, ReloadReport};
 use super::{
     assembly::{apexes, server_addresses},
     clock::SetClock,
-    held::{GoodVersion, Held},
+    held::{GoodVersion, Held, Keeping},
     kept::Kept,
     loading::{CHANGED, Failure, Loading, MISSING, Progress, REFUSED, load_all, size},
     memory,
@@ -294,7 +295,8 @@ impl Reloader {
         report: &mut ReloadReport,
         meanwhile: &mut dyn FnMut(&mut Self),
     ) -> bool {
-        let tasks: Vec<_> = stale.iter().map(|dataset| self.task(dataset, accepted)).collect();
+        let mut tasks: Vec<_> = stale.iter().map(|dataset| self.task(dataset, accepted)).collect();
+        self.leave_open(&mut tasks);
         let (options, progress) = (self.settings.options.clone(), Arc::clone(&self.progress));
         let loadings = load_all(&tasks, &options, &progress, &mut || meanwhile(self));
         for dataset in &stale {
@@ -364,7 +366,8 @@ impl Reloader {
         let store = self.settings.kept.as_ref().filter(|_| held.good.is_none());
         let kept = store.and_then(|store| store.find(dataset));
         // What was good, or was accepted, before the server restarted is so again.
-        let is_kept = kept.as_ref().is_some_and(|kept| kept.is_of(&loading.stamps));
+        let is_kept =
+            kept.as_ref().is_some_and(|kept| is_what_is_kept(kept, dataset, &loading, &self.settings.options));
         // Who accepts means what was told, not what came in its place since.
         let was_told = held.was_told(&[REFUSED], &loading.stamps);
         held.tried.clone_from(&loading.stamps);
@@ -410,7 +413,10 @@ impl Reloader {
             warn!(dataset = %dataset, "served without {}, which is gone, as was accepted", file.display());
         }
         let took = loading.took;
-        let version = GoodVersion::new(loading, now_s)?;
+        let mut version = GoodVersion::new(loading, now_s)?;
+        if is_kept {
+            version.keeping = Keeping::Done;
+        }
         let entry_count = version.entries;
         let held = self.held.entry(dataset.clone()).or_default();
         held.settle(took);
@@ -450,11 +456,8 @@ impl Reloader {
         held.failure = Some(failure.clone());
         let has_good = held.good.is_some();
         let is_gone = failure.word == MISSING && held.tried.contains(&None) && !dataset.kind.is_access();
-        let text = if self.will_close(dataset, failure) {
-            format!("{}; it is not in force, and after a restart its zones would answer SERVFAIL", failure.text)
-        } else {
-            failure.text.clone()
-        };
+        self.keep_after_all(dataset);
+        let text = self.trouble_text(dataset, failure);
         self.status.trouble(dataset, self.affected(dataset), &text);
         if failure.word != REFUSED {
             self.status.count_failures(self.affected(dataset), &[failure.word]);
@@ -485,6 +488,18 @@ impl Reloader {
         };
         error!(dataset = %dataset, "{text}; {meanwhile} until it loads{accept}");
         false
+    }
+
+    /// Why what is new of a dataset does not go live, and what that leads to at the next start if it is not mended.
+    fn trouble_text(&self, dataset: &DatasetSpec, failure: &Failure) -> String {
+        let text = &failure.text;
+        if self.will_close(dataset, failure) {
+            return format!("{text}; it is not in force, and after a restart its zones would answer SERVFAIL");
+        }
+        match self.held.get(dataset).and_then(|held| held.good.as_ref()).map(|good| &good.keeping) {
+            Some(Keeping::Failed(why)) => format!("{text}; what is served is not kept for the next start: {why}"),
+            _ => text.clone(),
+        }
     }
 
     /// Whether a new access list that cannot be taken is not in force beside zones that are served, which will be closed by it when

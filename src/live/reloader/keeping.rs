@@ -9,17 +9,16 @@ use super::{ReloadReport, Reloader, SMALL_MAX, Settings};
 use crate::{
     live::{
         clock,
-        held::{GoodVersion, Held},
+        held::{GoodVersion, Held, Keeping},
         kept::{Count, KeptVersion},
         loading::{
-            Failure, Files, Loading, MISSING, REFUSED, Task, is_gone, load_all, load_one, octets, size, stamps,
-            wait_for,
+            Failure, Files, Loading, MISSING, REFUSED, Task, is_gone, load_all, load_one, octets, stamps, wait_for,
         },
         memory,
-        opened::Stamp,
+        opened::{Stamp, open_again},
         zones::{DatasetSpec, ZoneSource},
     },
-    load::counted,
+    load::{Options, counted},
 };
 
 impl Reloader {
@@ -96,19 +95,72 @@ impl Reloader {
         let Some(dataset) = self.unkept.pop_front() else { return false };
         let Some(held) = self.held.get(&dataset) else { return true };
         let (Some(kept), Some(good)) = (self.settings.kept.clone(), held.good.as_ref()) else { return true };
-        // What is never quiet is not copied every time: once it is quiet, it is loaded and kept.
-        if held.leeway.is_restless() && stamps(&dataset) != good.stamps {
+        // What is never quiet is not copied every time: once it is quiet, it is loaded and kept, and what does not go live after it
+        // has it kept too.
+        if held.leeway.is_restless() && held.failure.is_none() && stamps(&dataset) != good.stamps {
             return true;
         }
+        let (stamps, options) = (good.stamps.clone(), self.settings.options.clone());
+        let (open, was_kept) = match &good.keeping {
+            Keeping::Due(open) => (open.clone(), false),
+            keeping => (None, matches!(keeping, Keeping::Done)),
+        };
         // The clock may have been set since then.
-        let stamps = good.stamps.clone();
         let count = Count { entries: good.entries, has_soa: good.data.has_soa(), loaded_s: good.loaded_s };
-        let save = || kept.save(&dataset, &stamps, count);
-        let saved = if size(&dataset) <= SMALL_MAX { save() } else { wait_for(save, &mut || meanwhile(self)) };
-        if let Err(error) = saved {
-            warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
-        }
+        let size: u64 = stamps.iter().flatten().map(Stamp::size).sum();
+        let save = || {
+            let files = open.map_or_else(|| open_again(&dataset.files, &stamps, &options), Ok)?;
+            kept.save(&dataset, &files, count)
+        };
+        let saved = if size <= SMALL_MAX { save() } else { wait_for(save, &mut || meanwhile(self)) };
+        let keeping = match saved {
+            Ok(()) => Keeping::Done,
+            // Only whether anything more is to be told of it cannot be seen any more.
+            Err(_) if was_kept && kept.find(&dataset).is_some_and(|kept| kept.may_be_of(&stamps)) => Keeping::Done,
+            Err(error) => {
+                warn!(dataset = %dataset, "its files are not kept for the next start: {error}");
+                Keeping::Failed(error.to_string())
+            }
+        };
+        self.note_keeping(&dataset, &stamps, keeping);
         true
+    }
+
+    /// Takes note of what became of keeping a version, unless another one is served by now.
+    fn note_keeping(&mut self, dataset: &DatasetSpec, stamps: &[Option<Stamp>], keeping: Keeping) {
+        let Some(held) = self.held.get_mut(dataset) else { return };
+        let Some(good) = held.good.as_mut().filter(|good| good.stamps == stamps) else { return };
+        good.keeping = keeping;
+        // What did not go live meanwhile is all that a start would find.
+        if let Some(failure) = held.failure.clone() {
+            self.status.trouble(dataset, self.affected(dataset), &self.trouble_text(dataset, &failure));
+        }
+    }
+
+    /// Has what is served of a dataset kept if that was put off, since what came after it does not go live.
+    pub(super) fn keep_after_all(&mut self, dataset: &DatasetSpec) {
+        let good = self.held.get(dataset).and_then(|held| held.good.as_ref());
+        let is_due = good.is_some_and(|good| matches!(good.keeping, Keeping::Due(_)));
+        if is_due && !self.unkept.contains(dataset) {
+            self.unkept.push_back(dataset.clone());
+        }
+    }
+
+    /// Has files left open until they are kept, so that those are kept that were loaded, whatever has taken their place by then; but
+    /// not too many at a time.
+    pub(super) fn leave_open(&self, tasks: &mut [Task]) {
+        /// Among the descriptors that the server leaves free for such.
+        const OPEN_MAX: usize = 64;
+        if self.settings.kept.is_none() {
+            return;
+        }
+        let keeping = self.held.values().filter_map(|held| held.good.as_ref()).map(|good| &good.keeping);
+        let open = |keeping: &Keeping| if let Keeping::Due(Some(files)) = keeping { files.len() } else { 0 };
+        let mut room = OPEN_MAX.saturating_sub(keeping.map(open).sum());
+        for task in tasks {
+            task.stays_open = task.files.len() <= room;
+            room -= if task.stays_open { task.files.len() } else { 0 };
+        }
     }
 
     /// Whether something is to be kept.
@@ -171,7 +223,8 @@ impl Reloader {
         let due = |(dataset, held): (&DatasetSpec, &Held)| {
             let is_replaced = || held.failure.is_some() || held.misses_any(&stamps(dataset));
             let good = held.good.as_ref().filter(|good| good.has_lifetimes && is_replaced() && is_due(good))?;
-            let kept = store.find(dataset).filter(|kept| kept.is_of(&good.stamps))?;
+            let is_kept = matches!(good.keeping, Keeping::Done);
+            let kept = store.find(dataset).filter(|kept| is_kept && kept.may_be_of(&good.stamps))?;
             Some(Task::new(dataset, kept.files))
         };
         self.held.iter().filter_map(due).collect()
@@ -179,7 +232,8 @@ impl Reloader {
 
     /// Takes what was loaded from what is kept for the data of a dataset.
     fn take_kept(&mut self, dataset: &DatasetSpec, loading: Loading) -> Result<(), Failure> {
-        let version = GoodVersion::new(loading, self.settings.options.now_s)?;
+        let mut version = GoodVersion::new(loading, self.settings.options.now_s)?;
+        version.keeping = Keeping::Done;
         let entries = version.entries;
         let before = self.held.entry(dataset.clone()).or_default().good.replace(version);
         self.give_back(dataset, before.map_or(0, |before| before.entries.saturating_sub(entries)));
@@ -197,6 +251,13 @@ impl Reloader {
     }
 }
 
+/// Whether what was loaded is what is kept.
+pub(super) fn is_what_is_kept(kept: &KeptVersion, dataset: &DatasetSpec, loading: &Loading, options: &Options) -> bool {
+    let open_again = || open_again(&dataset.files, &loading.stamps, options).ok();
+    let files = || loading.open.clone().or_else(open_again);
+    loading.result.is_ok() && kept.may_be_of(&loading.stamps) && files().is_some_and(|files| kept.is_of(&files))
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -209,10 +270,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        live::{kept::Kept, reloader::Occasion, served::Cell, zones::ZoneSpec},
-        load::Options,
-    };
+    use crate::live::{kept::Kept, reloader::Occasion, served::Cell, zones::ZoneSpec};
 
     const NOW_S: u64 = 1_800_000_000;
 
@@ -363,6 +421,59 @@ mod tests {
         for (mode, left, at_s) in [(0, 12_001, NOW_S + 1), (0o600, 1, NOW_S + 2)] {
             fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("it is ours");
             assert_eq!(entries_at(&mut reloader, at_s), left);
+        }
+    }
+
+    /// Writes a file anew under its name, with the time that all have.
+    fn replace(file: &Path, text: &str) {
+        let aside = file.with_extension("aside");
+        fs::write(&aside, text).expect("written");
+        let opened = fs::File::options().write(true).open(&aside).expect("a file");
+        opened.set_modified(clock::time(NOW_S - 1)).expect("set");
+        fs::rename(aside, file).expect("renamed");
+    }
+
+    #[test]
+    fn what_is_swept_is_what_was_served_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("hosts");
+        let list = |value: u8| format!(":{value}:\n") + &lines(12_000, &format!(" @ until={}", NOW_S + 1));
+        replace(&file, &(list(2) + "192.0.2.1\n"));
+        let (mut reloader, _) = running(folder.path(), &(list(2) + "192.0.2.1\n"), NOW_S);
+        while reloader.keep_next(&mut |_| {}) {}
+        replace(&file, &(list(3) + "192.0.2.9\n"));
+        reloader.reload(NOW_S);
+        while reloader.keep_next(&mut |_| {}) {}
+        fs::remove_file(&file).expect("removed");
+        assert_eq!(entries_at(&mut reloader, NOW_S + 1), 1);
+        let kept = reloader.settings.kept.as_ref().and_then(|kept| kept.find(&reloader.specs[0].dataset));
+        let copy = kept.expect("a version").files[0].clone().expect("a file");
+        assert!(fs::read_to_string(copy).expect("readable").ends_with("192.0.2.9\n"));
+    }
+
+    /// Written to in place, it is nowhere any more.
+    #[test]
+    fn what_is_served_and_cannot_be_kept_is_told_with_what_is_in_trouble() {
+        for is_tried_first in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (mut reloader, _) = running(folder.path(), &lines(10, ""), NOW_S);
+            fs::write(folder.path().join("hosts"), "127.0.0.1\n").expect("written");
+            let keep = |reloader: &mut Reloader| while reloader.keep_next(&mut |_| {}) {};
+            if is_tried_first {
+                keep(&mut reloader);
+            }
+            assert!(reloader.reload(NOW_S).has_failures());
+            keep(&mut reloader);
+            let troubles = reloader.status().read().troubles.clone();
+            let text = &troubles.values().next().expect("it is refused").text;
+            assert!(
+                text.ends_with("; what is served is not kept for the next start: they have changed again"),
+                "{text}"
+            );
+            fs::write(folder.path().join("hosts"), lines(11, "")).expect("written");
+            reloader.reload(NOW_S);
+            keep(&mut reloader);
+            assert!(reloader.status().read().troubles.is_empty());
         }
     }
 
