@@ -256,8 +256,8 @@ fn list_folder(folder: &Path) -> io::Result<FolderListing> {
             continue;
         }
         match read_file_name(name) {
-            // Without an access list its zone would be open to all: a link to one that is not there now is one that fails.
-            Ok((zone, kind)) if is_file || kind.is_access() && leads_nowhere(&path) => {
+            // Without an access list its zone would be open to all: whatever is in its place is one that fails.
+            Ok((zone, kind)) if is_file || kind.is_access() && is_anything(&path) => {
                 listing.specs.push(ZoneSpec { zone, dataset: DatasetSpec { kind, files: vec![path] } });
             }
             Ok(_) => listing.ignored.extend(not_in_folder(&path).map(|reason| (path, reason))),
@@ -294,9 +294,9 @@ pub(super) fn no_file(metadata: &fs::Metadata) -> Option<&'static str> {
     }
 }
 
-/// Whether there is a symbolic link, and nothing that can be seen where it leads.
-fn leads_nowhere(path: &Path) -> bool {
-    path.is_symlink() && fs::metadata(path).is_err()
+/// Whether there is something, be it a link to nowhere, or what may not be looked at.
+fn is_anything(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Why what is in a folder is no file of it, unless nothing is there any more.
@@ -473,6 +473,24 @@ mod tests {
         for end in UNFINISHED {
             assert!(manual.contains(&format!("`{end}`")), "deploy/reload.md does not name {end}");
         }
+    }
+
+    /// Its zone would be open to all while a disk is not mounted, say.
+    #[test]
+    fn an_access_list_that_is_no_file_is_one_that_fails() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("gone", at("a.test.acl")).expect("a link");
+        fs::create_dir(at("b.test.acl")).expect("a folder");
+        nix::unistd::mkfifo(&at("c.test.aclkey"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        std::os::unix::fs::symlink("b.test.acl", at("@.acl")).expect("a link");
+        fs::create_dir(at("d.test.acl.old")).expect("a folder");
+        let listing = list_folder(folder.path()).expect("readable");
+        let specs: Vec<String> = listing.specs.iter().map(|spec| spec.dataset.files[0].display().to_string()).collect();
+        let expected =
+            ["@.acl", "a.test.acl", "b.test.acl", "c.test.aclkey"].map(|name| at(name).display().to_string());
+        assert_eq!(specs, expected);
+        assert!(listing.ignored.is_empty(), "{:?}", listing.ignored);
     }
 
     #[test]
