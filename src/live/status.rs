@@ -2,15 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::zones::{DatasetSpec, ZoneSpec};
+use super::zones::{DatasetSpec, ZoneSpec, absolute};
 use crate::wire::name::Name;
 
-/// A dataset whose newest files are not what is served.
+/// What is the matter with a dataset whose newest files are not what is served, or with the zones folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// The zones that use it; all of them for an access list that holds for all.
@@ -22,7 +22,7 @@ pub struct Trouble {
 /// What is known.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Datasets whose newest files are not what is served.
+    /// Datasets whose newest files are not what is served, and the zones folder if it cannot be read.
     pub troubles: BTreeMap<String, Trouble>,
     /// Refused and failed loads so far, by zone and reason.
     pub failed_loads: BTreeMap<(String, &'static str), u64>,
@@ -69,6 +69,16 @@ impl SharedStatus {
 
     pub(super) fn settle(&self, dataset: &DatasetSpec) {
         self.read().troubles.remove(&dataset.to_string());
+    }
+
+    /// Takes note that the zones folder cannot be read: nobody knows which files are the newest.
+    pub(super) fn folder_trouble<'a>(&self, folder: &Path, zones: impl Iterator<Item = &'a Name>, text: String) {
+        let trouble = Trouble { zones: zones.map(Name::to_string).collect(), text };
+        self.read().troubles.insert(of_folder(folder), trouble);
+    }
+
+    pub(super) fn settle_folder(&self, folder: &Path) {
+        self.read().troubles.remove(&of_folder(folder));
     }
 
     pub(super) fn count_failures<'a>(&self, zones: impl Iterator<Item = &'a Name>, reasons: &[&'static str]) {
@@ -125,4 +135,9 @@ impl SharedStatus {
             *status.expired_entries.entry(zone.to_string()).or_default() += expired;
         }
     }
+}
+
+/// What the zones folder is called among datasets in trouble.
+fn of_folder(folder: &Path) -> String {
+    format!("zones folder {}", absolute(folder).display())
 }

@@ -54,7 +54,7 @@ families! {
     gauge LOADED "dnsbld_zone_loaded_timestamp_seconds" ["zone"] "When something of the zone last went live.";
     gauge LOAD_DURATION "dnsbld_zone_load_duration_seconds" ["zone"] "How long its files took to load, when they last were.";
     counter LOAD_FAILED "dnsbld_zone_load_failed_total" ["zone", "reason"] "Loads that were refused or failed.";
-    gauge TROUBLES "dnsbld_zone_troubles" ["zone"] "Datasets of the zone whose newest files are not what is served.";
+    gauge TROUBLES "dnsbld_zone_troubles" ["zone"] "Datasets of the zone whose newest files are not what is served, and the zones folder if it cannot be read.";
     counter EXPIRED "dnsbld_zone_expired_entries_total" ["zone"]
         "Entries given back between drops, their lifetimes being over.";
     gauge NEXT_EXPIRY "dnsbld_zone_next_expiry_timestamp_seconds" ["zone"]
@@ -89,7 +89,7 @@ families! {
     gauge LIVE_HISTORY "dnsbld_live_history_bytes" [] "Octets of the history of listings by command.";
     counter LOG_DROPPED "dnsbld_log_lines_dropped_total" []
         "Log lines that were not written, since whoever reads the log did not take them.";
-    gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served.";
+    gauge TROUBLED "dnsbld_troubled_datasets" [] "Datasets, access lists included, whose newest files are not what is served, and the zones folder if it cannot be read.";
 }
 
 /// Gathers all that the server knows.

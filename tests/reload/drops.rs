@@ -159,9 +159,12 @@ fn a_folder_that_is_not_there_yet() {
     for words in ["the zones folder does not exist, so there is nothing to serve until it does", "no zones yet in "] {
         assert!(live.log().lines().any(|line| line.contains(words) && line.contains(&folder)), "{}", live.log());
     }
+    assert!(!live.tell(&["status"]).0 && !live.tell(&["reload"]).0);
+    assert!(live.metrics().contains("\ndnsbld_troubled_datasets 1\n"), "{}", live.metrics());
     fs::create_dir(place.zones()).expect("a folder");
     place.drop_file(FILE, hosts(3, 2));
     live.await_answer(NAME, "2", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
     drop(live);
 
     // A name with a typing mistake does not become a folder, not even to keep the state in it.
@@ -173,6 +176,53 @@ fn a_folder_that_is_not_there_yet() {
     let live = Live::configured(&place, "folder = \"zonez\"\n");
     let words = "cannot read the zones folder: Not a directory (os error 20); there is nothing to serve until";
     assert!(live.log().contains(words) && !live.log().contains("served on"), "{}", live.log());
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_any_more_is_in_trouble() {
+    let place = Place::new();
+    place.drop_file(FILE, hosts(3, 2));
+    let live = Live::start(&place, &[]);
+    let of_zone = |count: u32| format!("\ndnsbld_zone_troubles{{zone=\"bl.example\"}} {count}\n");
+    for _ in 0..2 {
+        fs::rename(place.zones(), place.at("aside")).expect("moved");
+        let (is_well, said) = live.tell(&["reload"]);
+        let words = format!("zones folder {}: cannot be read: No such file", place.zones().display());
+        assert!(!is_well && said.contains(&words) && said.contains("served on until"), "{said}");
+        let (is_well, said) = live.tell(&["status"]);
+        assert!(!is_well && said.contains(&words), "{said}");
+        let metrics = live.metrics();
+        assert!(metrics.contains(&of_zone(1)) && metrics.contains("\ndnsbld_troubled_datasets 1\n"), "{metrics}");
+        assert_eq!(live.ask(NAME), "2");
+        fs::rename(place.at("aside"), place.zones()).expect("moved back");
+        assert!(live.tell(&["reload"]).0 && live.tell(&["status"]).0, "{}", live.status());
+        assert!(live.metrics().contains(&of_zone(0)), "{}", live.metrics());
+    }
+}
+
+/// As where a file was to be mounted there.
+#[test]
+fn an_access_list_that_is_a_folder_opens_nothing() {
+    let place = Place::new();
+    let list = place.zone("bl.example.acl");
+    place.drop_file(FILE, hosts(3, 2));
+    fs::create_dir(&list).expect("a folder");
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "SERVFAIL");
+    assert!(!live.tell(&["status"]).0);
+    fs::remove_dir(&list).expect("removed");
+    place.drop_file("bl.example.acl", "127.0.0.0/8 :refuse\n");
+    live.await_answer(NAME, "REFUSED", PROMPT);
+    assert!(live.tell(&["status"]).0, "{}", live.status());
+    place.await_kept("bl.example.acl");
+    fs::remove_file(&list).expect("removed");
+    fs::create_dir(&list).expect("a folder");
+    assert!(!live.tell(&["reload"]).0);
+    assert_eq!(live.ask(NAME), "REFUSED");
+    drop(live);
+    let live = Live::start(&place, &[]);
+    assert_eq!(live.ask(NAME), "REFUSED");
+    assert!(!live.tell(&["status"]).0);
 }
 
 /// They are for zones that are named with them, and no file becomes one by itself.

@@ -28,6 +28,7 @@ impl Reloader {
         };
         for folder in self.settings.source.folders() {
             if self.complained.remove(&folder) {
+                self.status.settle_folder(&folder);
                 info!(folder = %absolute(&folder).display(), "the zones folder can be read now");
             }
         }
@@ -114,9 +115,13 @@ impl Reloader {
         has_changed
     }
 
-    /// Says what is wrong with the zones folder, once.
+    /// Says what is wrong with the zones folder, once; it is in trouble as long as that lasts.
     fn complain_of_folders(&mut self, error: &io::Error) {
         for folder in self.settings.source.folders() {
+            let meanwhile =
+                if self.specs.is_empty() { "there is nothing to serve" } else { "what was loaded is served on" };
+            let text = format!("cannot be read: {error}; {meanwhile} until it can");
+            self.status.folder_trouble(&folder, apexes(&self.specs).into_iter(), text);
             if !self.complained.insert(folder.clone()) {
                 continue;
             }
