@@ -287,6 +287,16 @@ fn explain_zone(zone: &Explanation, line: &mut impl FnMut(&str)) {
             line(&format!("    {text}"));
         }
     }
+    let ends_before = |ends_s: &u64| {
+        let mut ends = zone.listings.iter().map(|listing| listing.until_s);
+        ends.any(|until_s| until_s.is_none_or(|until_s| until_s > ends_s + 1))
+    };
+    if let Some(ends_s) = zone.ends_s.filter(ends_before) {
+        line(&format!(
+            "    but the zone's data end first, at {}, by their $TIMESTAMP: from then on it answers SERVFAIL",
+            clock::date(ends_s)
+        ));
+    }
     for cited in &zone.lines {
         let what = match (cited.effect, cited.excludes) {
             (Effect::Decides, false) => "lists it",

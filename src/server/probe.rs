@@ -16,6 +16,7 @@ use crate::{
         live::Live,
         ruling::Context,
         snapshot::{Content, Part, Snapshot, Zone},
+        subject::{name_of_v4, name_of_v6},
     },
 };
 
@@ -83,7 +84,7 @@ pub fn probes(snapshot: &Snapshot, live: &Live, zone: &Zone, now_s: u64) -> Vec<
         ask(name, question, relative, listed);
     }
     for (name, question, address, listed) in V6.into_iter().filter(|_| holds_v4 || holds_v6) {
-        ask(name, question, &nibbles(address), listed);
+        ask(name, question, &name_of_v6(address), listed);
     }
     for (name, question, relative, listed) in NAMES.into_iter().filter(|_| holds_names) {
         ask(name, question, relative, listed);
@@ -119,8 +120,8 @@ fn some_names(dataset: &Dataset, context: &Context) -> Vec<Name> {
     let parse = |text: String| Name::parse(text.as_bytes()).ok();
     match &dataset.entries {
         Entries::Addresses(addresses) => {
-            let v4 = addresses.some_listed_v4(OWN_ENTRIES, context).into_iter().map(octets);
-            let v6 = addresses.some_listed_v6(OWN_ENTRIES, context).into_iter().map(nibbles);
+            let v4 = addresses.some_listed_v4(OWN_ENTRIES, context).into_iter().map(name_of_v4);
+            let v6 = addresses.some_listed_v6(OWN_ENTRIES, context).into_iter().map(name_of_v6);
             v4.chain(v6).filter_map(parse).collect()
         }
         Entries::Names(names) => names.some_listed(OWN_ENTRIES, context),
@@ -137,18 +138,6 @@ fn is_answered_from(snapshot: &Snapshot, zone: &Zone, part: &Part, relative: &Na
     let answering = &snapshot.zones()[place];
     let content = answering.content.as_ref().filter(|_| answering.apex == zone.apex);
     content.is_some_and(|content| content.part(name.relative(left)).name == part.name)
-}
-
-/// The reversed octets of an address (RFC 5782 section 2.1).
-fn octets(address: u32) -> String {
-    let [a, b, c, d] = address.to_be_bytes();
-    format!("{d}.{c}.{b}.{a}")
-}
-
-/// The reversed nibbles of an address (RFC 5782 section 2.4).
-fn nibbles(address: u128) -> String {
-    let digits: Vec<String> = (0..32).map(|place| format!("{:x}", address >> (4 * place) & 0xf)).collect();
-    digits.join(".")
 }
 
 /// Octets of an A record with a pointer as its owner.

@@ -186,6 +186,18 @@ impl Dataset {
         self.len() == 0
     }
 
+    /// Calls `visit` with each name that it has an entry or records for, in wire format without the root octet.
+    pub fn for_each_name(&self, mut visit: impl FnMut(&[u8])) {
+        match &self.entries {
+            Entries::Addresses(_) => {}
+            Entries::Names(names) => names.for_each(|name, _, _| {
+                let name = name.to_name();
+                visit(&name.as_wire()[..name.as_wire().len() - 1]);
+            }),
+            Entries::Records(records) => records.iter().for_each(|(name, _)| visit(name)),
+        }
+    }
+
     /// How much of it ends, and when. Walks over all of it.
     pub fn lifetimes(&self, now_s: u64) -> Lifetimes {
         match &self.entries {

@@ -210,11 +210,44 @@ impl Content {
         .or_else(|| first(&|dataset| has_names(dataset) == (shape == Shape::Name)))
     }
 
-    /// The same for whoever has just a name.
+    /// The part of a name that is relative to the zone, for whoever has just that.
     pub fn part_of(&self, name: &Name) -> Option<&Part> {
         let mut query_name = QueryName::new();
         query_name.read(name.as_wire())?;
         Some(self.part(query_name.relative(query_name.label_count())))
+    }
+
+    /// Whether a dataset with its place at a part is asked for a name, relative to the zone, at or below that: in a subzone of its own
+    /// specification it is not.
+    pub fn is_asked(&self, dataset: &Arc<Dataset>, place: &Part, name: RelativeName<'_>) -> bool {
+        let part = self.part(name);
+        let is_it = |above: &Above| above.label_count == place.label_count && Arc::ptr_eq(&above.dataset, dataset);
+        std::ptr::eq(part, place) || part.above.iter().any(is_it)
+    }
+
+    /// For each dataset with entries or records that are never asked for, since they are in a subzone of its own specification: how
+    /// many names these are, and one of them, relative to the zone. Addresses are not looked at.
+    pub fn hidden(&self) -> Vec<(&Arc<Dataset>, usize, Name)> {
+        let mut hidden = Vec::new();
+        let mut query_name = QueryName::new();
+        for place in self.parts.iter().filter(|part| self.above_subzones.0.contains(part.octets())) {
+            for dataset in &place.datasets {
+                let (mut count, mut one) = (0, None);
+                dataset.for_each_name(|name| {
+                    let whole = [name, place.name.as_wire()].concat();
+                    if query_name.read(&whole).is_none() {
+                        return;
+                    }
+                    let name = query_name.relative(query_name.label_count());
+                    if !self.is_asked(dataset, place, name) {
+                        count += 1;
+                        one.get_or_insert_with(|| Name::from_wire(&whole));
+                    }
+                });
+                hidden.extend(one.map(|one| (dataset, count, one)));
+            }
+        }
+        hidden
     }
 
     /// Whether any dataset, of subzones too, holds addresses, and whether any holds names.
@@ -249,7 +282,7 @@ impl Part {
     }
 
     /// Its name in wire format without the root octet.
-    fn octets(&self) -> &[u8] {
+    pub fn octets(&self) -> &[u8] {
         let name = self.name.as_wire();
         &name[..name.len() - 1]
     }
@@ -285,9 +318,15 @@ impl Part {
 
     /// A name relative to the zone, as it is seen from a place of so many labels.
     #[inline]
-    fn subject<'a>(&self, relative: RelativeName<'a>, label_count: usize) -> Subject<'a> {
+    pub fn subject<'a>(&self, relative: RelativeName<'a>, label_count: usize) -> Subject<'a> {
         let name = relative.without_last(label_count);
         if self.holds_addresses { Subject::new(name) } else { Subject { name, v4: None, v6: None } }
+    }
+
+    /// All that is asked in it, each with the number of labels of its own place.
+    pub fn asked(&self) -> impl Iterator<Item = (&Arc<Dataset>, usize)> {
+        let own = self.datasets.iter().map(|dataset| (dataset, self.label_count));
+        own.chain(self.above.iter().map(|above| (&above.dataset, above.label_count)))
     }
 
     /// A name relative to the zone, as it is looked for in this part.

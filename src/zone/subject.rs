@@ -76,6 +76,18 @@ fn six_to_four(run: Run<u128>) -> Option<Run<u32>> {
     (first <= last).then_some(Run { first: (first >> 80) as u32, last: (last >> 80) as u32 })
 }
 
+/// The name under which an IPv4 address is asked for: its octets reversed (RFC 5782 section 2.1).
+pub fn name_of_v4(address: u32) -> String {
+    let [a, b, c, d] = address.to_be_bytes();
+    format!("{d}.{c}.{b}.{a}")
+}
+
+/// The same of an IPv6 address: its nibbles reversed (RFC 5782 section 2.4).
+pub fn name_of_v6(address: u128) -> String {
+    let digits: Vec<String> = (0..32).map(|place| format!("{:x}", address >> (4 * place) & 0xf)).collect();
+    digits.join(".")
+}
+
 /// The IPv4 address that a name on the wire begins with, as four labels of canonical decimal octets, the last one first, and
 /// how many octets of the name that is. `None` also for the few names that are hardly longer.
 #[inline]

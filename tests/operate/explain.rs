@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    live::{Live, Place},
+    live::{Live, Place, now_s},
     support::message::reversed,
 };
 
@@ -231,7 +231,6 @@ fn listing(said: &str) -> Value {
 #[test]
 fn the_time_that_is_left_is_the_time_until_the_end() {
     const LEFT_S: u64 = 5_000;
-    let now_s = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
     let until_s = now_s() + LEFT_S;
     let place = Place::new();
     // The TTL is longer than what is left, so what is left is the TTL.
@@ -268,6 +267,97 @@ fn the_time_that_is_left_is_the_time_until_the_end() {
             assert!(listing["address"].is_string(), "{key}: {listing}");
             assert_eq!((&listing["until"], &listing["remaining_s"]), (&Value::Null, &Value::Null), "it has no end");
         }
+    }
+}
+
+/// What a subzone says, and what it hides of its own file and not of others: what is explained is what is answered.
+#[test]
+fn subzones_are_explained_as_they_are_answered() {
+    let place = Place::new();
+    place.drop_file("bl.example.dnset", ":2:file\nfoo.s\n*.wild.s\n");
+    place.drop_file(
+        "bl.example.combined",
+        "$DATASET dnset s\n:3:subzone\nother\n$DATASET ip4set 2.1\n:4:numbers\n10.0.0.9\n",
+    );
+    place.drop_file("bl.example.ip4set", ":5:address\n1.2.3.4\n");
+    place.drop_file(
+        "c.example.combined",
+        "$DATASET dnset:a @\n:2:zone\nx.s\n*.w.s\n$DATASET dnset:e s\n:3:subzone\ny\n$DATASET ip4set:f t\n:4:hosts\n1.2.3.4\n",
+    );
+    place.drop_file("z.c.example.dnset", ":9:zone of its own\nq\n");
+    place.drop_file("c.example.dnset", ":6:other file\nq.z\n");
+    let live = Live::start(&place, &[]);
+    let expect = |zone: &str, key: &str, expected: &str, rows: &[u64]| {
+        let name = key.parse::<IpAddr>().map_or_else(|_| key.to_owned(), reversed);
+        let answered = live.ask(&format!("{name}.{zone}")).replace("NXDOMAIN", "");
+        let zones = explain(&live, &place, &[key, zone]);
+        let explained = zones.iter().find(|told| told["zone"] == zone).unwrap_or_else(|| panic!("{zone}: {zones:?}"));
+        let listings = explained["listings"].as_array().expect("listings").iter();
+        let listed: Vec<_> = listings.filter_map(|listing| listing["address"].as_str()?.rsplit('.').next()).collect();
+        assert_eq!((&*answered, &*listed.join(" ")), (expected, expected), "{key}: {explained}");
+        let numbers: Vec<u64> = lines(explained).into_iter().map(|(number, _, _)| number).collect();
+        assert_eq!(numbers, rows, "{key}: {explained}");
+    };
+    expect("bl.example", "foo.s", "2", &[2]);
+    expect("bl.example", "a.wild.s", "2", &[3]);
+    expect("bl.example", "other.s", "3", &[3]);
+    expect("s.bl.example", "foo", "2", &[2]);
+    expect("s.bl.example", "a.wild", "2", &[3]);
+    expect("s.bl.example", "other", "3", &[3]);
+    expect("s.bl.example", "foo.s", "", &[]);
+    expect("2.1.bl.example", "10.0.0.9", "4", &[6]);
+    expect("bl.example", "1.2.3.4", "5", &[2]);
+    expect("c.example", "x.s", "", &[]);
+    expect("c.example", "q.w.s", "", &[]);
+    expect("c.example", "y.s", "3", &[7]);
+    expect("c.example", "1.2.3.4", "", &[]);
+    expect("t.c.example", "1.2.3.4", "4", &[10]);
+    expect("z.c.example", "q", "9", &[2]);
+    for (name, words) in [
+        ("foo.s.bl.example", "s.bl.example: listed as 127.0.0.2 by dnset:"),
+        ("x.s.c.example", "s.c.example: not listed\n"),
+        ("q.z.c.example", "z.c.example: listed as 127.0.0.9 by dnset:"),
+        ("y.s.c.example", "s.c.example: listed as 127.0.0.3 by combined:"),
+    ] {
+        let (_, said) = live.tell(&["explain", name]);
+        assert!(said.contains(words), "{name}: {said}");
+        assert_eq!(said.matches(": listed as ").count(), usize::from(live.ask(name) != "NXDOMAIN"), "{name}: {said}");
+    }
+    // What is excluded by command is excluded in subzones, too, however it is seen there.
+    for key in ["*.wild", "other"] {
+        assert!(live.tell(&["list", "--exclude", "bl.example", key]).0);
+    }
+    for name in ["a.wild.s.bl.example", "other.s.bl.example"] {
+        let (_, said) = live.tell(&["explain", name]);
+        assert!(["NXDOMAIN", "NOERROR"].contains(&&*live.ask(name)), "{name}");
+        assert!(
+            said.contains("s.bl.example: not listed, excluded by command: ") && !said.contains("listed as"),
+            "{said}"
+        );
+    }
+}
+
+/// Whatever says how long something is listed, from the end of the zone's data on nothing is.
+#[test]
+fn the_end_of_the_zone_comes_first() {
+    let end_s = now_s() + 100;
+    let end = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(end_s)).to_string();
+    let stamp = end.trim_end_matches('Z').replace(['-', 'T'], ":");
+    let place = Place::new();
+    place
+        .drop_file("bl.example.ip4set", format!("$TIMESTAMP 0 {stamp}\n192.0.2.1\n192.0.2.2 @ until={}\n", end_s - 50));
+    let live = Live::start(&place, &[]);
+    assert!(live.tell(&["list", "bl.example", "192.0.2.3", "--for", "1h"]).0);
+    let words =
+        format!("but the zone's data end first, at {end}, by their $TIMESTAMP: from then on it answers SERVFAIL");
+    for (key, most_s, is_first) in [("192.0.2.1", 101, true), ("192.0.2.2", 50, false), ("192.0.2.3", 101, true)] {
+        let (_, said) = live.tell(&["explain", key]);
+        assert_eq!(said.contains(&words), is_first, "{said}");
+        let (_, said) = live.tell(&["explain", "--json", key]);
+        let told: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(told["zones"][0]["ends_s"], end_s, "{said}");
+        let ttl_s = listing(&said)["ttl_s"].as_u64().expect("a TTL");
+        assert!((most_s - 40..=most_s).contains(&ttl_s), "{said}");
     }
 }
 

@@ -1,18 +1,12 @@
 //! Owner names and what they list: `2.0.0.127.bl.example` is an address, `0.0.127.bl.example` a prefix, `*.example.com.bl.example`
 //! all names below one. It depends on what the zone holds.
 
-use std::sync::Arc;
-
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::{
     live::listings::Key,
     wire::name::{Name, QueryName},
-    zone::{
-        dataset::{Dataset, Entries},
-        snapshot::Content,
-        subject::Subject,
-    },
+    zone::{dataset::Entries, snapshot::Content, subject::Subject},
 };
 
 /// Which keys a zone takes.
@@ -30,11 +24,7 @@ impl Holds {
     /// What a zone holds, by its datasets, those of subzones apart: one of IPv4 addresses takes IPv6 ones besides, one without any
     /// takes everything.
     pub fn of(content: &Content) -> Self {
-        Self::of_datasets(content.own_datasets())
-    }
-
-    /// The same by datasets.
-    pub fn of_datasets(datasets: &[Arc<Dataset>]) -> Self {
+        let datasets = content.own_datasets();
         let v4 = datasets.iter().any(|dataset| dataset.kind.holds_v4());
         let v6 = v4 || datasets.iter().any(|dataset| dataset.kind.holds_v6());
         let names = datasets.iter().any(|dataset| matches!(dataset.entries, Entries::Names(_)));
