@@ -31,6 +31,26 @@ fn a_good_list_passes_in_every_way() {
     assert!(said.ends_with("3 zones, 0 errors, 0 warnings\n"), "{said}");
 }
 
+/// A subzone answers for all names in it, and nothing else of its file.
+#[test]
+fn names_that_a_subzone_hides_are_warned_of() {
+    let text = format!(
+        "{HEAD}$DATASET dnset:a @\ntest\nx.s\n*.w.s\n*.up\n$DATASET dnset:e s s.up\ny\n$DATASET generic:g @\nhost.s A 192.0.2.1\n"
+    );
+    let files = [("a.example.combined", &*text), ("a.example.dnset", "foo.s\n")];
+    let (code, said) = check(&files, &[]);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("never answered")).collect();
+    let [names, records] = &*warnings else { panic!("{said}") };
+    assert!(
+        names.contains(":a: 2 names are never answered, such as ") && names.contains(".s: it is in a subzone"),
+        "{said}"
+    );
+    assert!(
+        code == 0 && records.contains(":g: 1 name is never answered, such as host.s: it is in a subzone"),
+        "{said}"
+    );
+}
+
 /// As a shell's `<(...)` does it.
 #[test]
 fn what_comes_through_a_pipe_is_checked() {

@@ -270,6 +270,106 @@ fn subzones() {
     same_listings("list.example", &[("combined", &combined)], &["combined:combined"], &names);
 }
 
+/// A subzone hides what its own file says above it, and not what others say: what is dumped is what is answered.
+#[test]
+fn subzones_hide_what_their_file_says_above() {
+    let combined = format!(
+        "{HEAD}$DATASET dnset:a @\n:2:zone\nx.s\n*.w.s\n*.s\nk\n.q\n*.t.u\n$DATASET dnset:e s\n:3:subzone\ny\n!z.y\n$DATASET ip4set:f t\n\
+         1.2.3.4\n$DATASET generic:g @\nhost.t A 192.0.2.1\nhost A 192.0.2.2\n$DATASET ip4set:h v v.q s.t.u\n$DATASET dnset:i deep.s\n"
+    );
+    let set = ":7:file\nfoo.s\n*.wild.s\n.both.s\n*.y.s\ns.t.u\n!no.wild.s\n*.deep.s\n";
+    let records = "srv.s A 192.0.2.3\n";
+    let mut names = Vec::new();
+    for name in [
+        "x", "a.w", "w", "y", "z.y", "a.y", "foo", "wild", "a.wild", "no.wild", "both", "a.both", "srv", "other",
+        "deep", "a.deep",
+    ] {
+        names.push(format!("{name}.s"));
+    }
+    for name in [
+        "s",
+        "t",
+        "host.t",
+        "host",
+        "4.3.2.1.t",
+        "k",
+        "a.k",
+        "q",
+        "a.q",
+        "v.q",
+        "a.v.q",
+        "v",
+        "a.v",
+        "u",
+        "t.u",
+        "a.t.u",
+        "s.t.u",
+        "a.s.t.u",
+    ] {
+        names.push(name.to_owned());
+    }
+    let files = [("combined", &*combined), ("set", set), ("records", records)];
+    let specs = ["combined:combined", "dnset:set", "generic:records"];
+    let dump = same_listings("list.example", &files, &specs, &names);
+    for hidden in ["x.s\t", "w.s\t", "host.t\t"] {
+        assert!(!dump.contains(hidden), "{hidden}: {dump}");
+    }
+    // Nothing is in it, and what is above does not reach into it.
+    assert!(dump.contains("$ORIGIN\tv.q.list.example.\n@\t300\tCNAME\texcluded\n"), "{dump}");
+}
+
+/// Names that nobody can ask for are left out, and the others are there.
+#[test]
+fn names_that_are_too_long_are_passed_over() {
+    let label = "x".repeat(60);
+    let long = [label.as_str(); 4].join(".");
+    let set = format!("{HEAD}a\n*.b\n{long}\n");
+    let combined = format!("$DATASET ip4set {long} s\n127.0.0.2\n$DATASET ip4set t.{}\n127.0.0.2\n", &long[61..]);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("set", &*set), ("combined", &combined), ("hosts", "192.0.2.1\n")] {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    let zone = format!("{}.example", "z".repeat(40));
+    let specs =
+        [format!("{zone}:dnset:set"), format!("{zone}:combined:combined"), "other.example:ip4set:hosts".to_owned()];
+    let dump = dnsbld().current_dir(folder.path()).arg("dump").args(&specs).output().expect("runs");
+    let [said, errors] = [&dump.stdout, &dump.stderr].map(|octets| String::from_utf8_lossy(octets));
+    assert!(dump.status.success(), "{errors}");
+    for part in ["\na\t", "\n*.b\t", "\n2.0.0.127\t", "$ORIGIN\tother.example.", "\n1.2.0.192\t"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains(&long) && errors.contains("passed over") && errors.contains(&long), "{errors}");
+    fs::write(folder.path().join("zone"), said.split("; zone other").next().expect("the first")).expect("written");
+    let mut checker = Command::new(program("named-checkzone", "bind9-utils"));
+    let checked = checker.arg(&zone).arg(folder.path().join("zone")).output().expect("runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    let check = dnsbld().current_dir(folder.path()).arg("check").args(&specs).output().expect("runs");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(said.contains("combined:1:17: warning: subzone that nobody can ask for `"), "{said}");
+}
+
+/// Nothing that is listed outlives the zone's data, here as in answers.
+#[test]
+fn no_ttl_is_longer_than_the_data_are_good() {
+    let end = std::time::SystemTime::now() + Duration::from_secs(100);
+    let end = humantime::format_rfc3339_seconds(end).to_string();
+    let stamp = end.trim_end_matches('Z').replace(['-', 'T'], ":");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("list.example.ip4set");
+    let records = folder.path().join("list.example.generic");
+    fs::write(&records, "www A 192.0.2.80\n").expect("written");
+    for (stamp, is_good) in [(stamp, true), ("2020:01:01".to_owned(), false)] {
+        fs::write(&path, format!("{HEAD}$TIMESTAMP 0 {stamp}\n192.0.2.1\n")).expect("written");
+        let dump = dnsbld().arg("dump").arg(folder.path()).output().expect("runs");
+        let [said, errors] = [&dump.stdout, &dump.stderr].map(|octets| String::from_utf8_lossy(octets));
+        assert_eq!(errors.contains("its data expired at "), !is_good, "{errors}");
+        let ttls = said.lines().filter(|line| line.contains("\tA\t")).filter_map(|line| line.split('\t').nth(1));
+        let ttls: Vec<u32> = ttls.map(|ttl| ttl.parse().expect("a TTL")).collect();
+        let expected = if is_good { 60..=101 } else { 2_100..=2_100 };
+        assert!(ttls.len() == 2 && ttls.iter().all(|ttl| expected.contains(ttl)), "{said}");
+    }
+}
+
 /// Nothing is no zone, and whoever makes files of it is to know.
 #[test]
 fn nothing_is_dumped_with_an_error() {

@@ -34,7 +34,7 @@ use crate::{
         lifetimes::Lifetimes,
         live::Live,
         ruling::{Context, FOREVER_S},
-        snapshot::{Snapshot, Zone},
+        snapshot::{Content, Snapshot, Zone},
     },
 };
 
@@ -448,6 +448,13 @@ fn zone_warnings(snapshot: &Snapshot, zone: &Zone, now_s: u64) -> Vec<String> {
     }
     if zone.content.as_ref().is_some_and(|content| content.servers.is_none()) {
         warn("no $NS: resolvers that check a delegation find nothing");
+    }
+    for (dataset, count, name) in zone.content.iter().flat_map(Content::hidden) {
+        let names = counted(count, "name is", "names are");
+        warn(&format!(
+            "{}: {names} never answered, such as {name}: it is in a subzone of the same file, where only what is said in that answers",
+            dataset.label
+        ));
     }
     for server in snapshot.servers_without_address(zone) {
         warn(&format!(

@@ -122,12 +122,14 @@ pub(super) struct Task {
     pub(super) leeway: Leeway,
     /// Whether the files are left open, to be kept as they were loaded.
     pub(super) stays_open: bool,
+    /// See [`Options::apex_len`].
+    pub(super) apex_len: usize,
 }
 
 impl Task {
     /// Files that are as they are to be, which may stand elsewhere than the dataset's own.
     pub(super) fn new(dataset: &DatasetSpec, files: Files) -> Self {
-        Self { dataset: dataset.clone(), files, leeway: Leeway::Nothing, stays_open: false }
+        Self { dataset: dataset.clone(), files, leeway: Leeway::Nothing, stays_open: false, apex_len: 1 }
     }
 }
 
@@ -219,7 +221,8 @@ pub(super) fn load_one(task: &Task, options: &Options, progress: &Arc<Progress>)
 }
 
 fn load(task: &Task, options: &Options, progress: &Arc<Progress>, threads: usize) -> Loading {
-    let Task { dataset, files, leeway, stays_open } = task;
+    let Task { dataset, files, leeway, stays_open, apex_len } = task;
+    let options = &Options { apex_len: *apex_len, ..options.clone() };
     let started = Instant::now();
     let mut report = Report::keeping(options.told_max);
     let look = || files.iter().map(|file| Stamp::read(file.as_deref()?)).collect::<Vec<_>>();

@@ -11,7 +11,10 @@ use super::{
     report::{Fault, Report},
     special::InForce,
 };
-use crate::{wire::name::Name, zone::dataset::Kind};
+use crate::{
+    wire::name::{NAME_MAX, Name},
+    zone::dataset::Kind,
+};
 
 /// Where the line to be read next stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +181,10 @@ fn subzones(cursor: &mut Cursor<'_>, reading: &mut Reading<'_>) -> Vec<Name> {
         *cursor = start;
         match buffer.read_below_root(cursor) {
             Ok(()) => {
+                if buffer.as_wire().len() - 1 + reading.options.apex_len > NAME_MAX {
+                    let expected = "a name of at most 255 octets together with the zone's";
+                    reading.remark(start.line(), start.wrong(Fault::LongSubzone, expected));
+                }
                 buffer.make_lowercase();
                 subzones.push(buffer.to_name());
             }

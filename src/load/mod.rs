@@ -158,6 +158,8 @@ pub struct Options {
     pub told_max: usize,
     /// Read whatever can be opened, and wait for what it gives: for who is handed a pipe and does nothing else meanwhile.
     pub pipes: bool,
+    /// Octets of the longest name on the wire among the zones that the files are of: the names of subzones come before it.
+    pub apex_len: usize,
     /// The time, in seconds since the epoch.
     pub now_s: u64,
 }
@@ -173,6 +175,7 @@ impl Default for Options {
             remembered_max: 1 << 16,
             told_max: report::KEPT_DEFAULT,
             pipes: false,
+            apex_len: 1,
             now_s: 0,
         }
     }

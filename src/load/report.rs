@@ -58,6 +58,7 @@ macro_rules! faults {
                         | Self::RaisedLimit
                         | Self::ManyServers
                         | Self::NoServer
+                        | Self::LongSubzone
                         | Self::UnknownParameter // texts may look so
                 );
                 matches!(self.severity(), Severity::Warning) && !is_read_whole
@@ -128,6 +129,8 @@ faults! {
     ManyServers, Warning, "too many NS records specified";
     /// A `$DATASET` for no subzone.
     NoSubzone, Warning, "no subzone(s) specified for dataset, data will be ignored";
+    /// A subzone that is too long together with the name of the zone.
+    LongSubzone, Warning, "subzone that nobody can ask for";
     /// A `$DATASET` of a type that cannot be used there.
     SectionKind, Warning, "unknown dataset type";
     /// A line outside of all sections, or in one that is not read.

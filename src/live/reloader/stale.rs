@@ -73,6 +73,8 @@ impl Reloader {
     pub(super) fn task(&self, dataset: &DatasetSpec, accepted: &[Name]) -> Task {
         let files = self.files_of(dataset, self.is_accepted(dataset, accepted));
         let leeway = self.held.get(dataset).map(|held| held.leeway.clone()).unwrap_or_default();
-        Task { leeway, ..Task::new(dataset, files) }
+        let zones = self.specs_of(dataset).filter_map(|spec| spec.zone.as_ref());
+        let apex_len = zones.map(|zone| zone.as_wire().len()).max().unwrap_or(1);
+        Task { leeway, apex_len, ..Task::new(dataset, files) }
     }
 }
