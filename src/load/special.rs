@@ -177,13 +177,15 @@ fn soa(
     options: &Options,
     remark: &mut dyn FnMut(Wrong),
 ) -> Result<Soa, Wrong> {
+    let unraised = Options { min_ttl_s: 0, ..options.clone() };
+    let given_ttl_s = ttl_s(&mut cursor.clone(), default_ttl_s, &unraised, &mut |_| {})?;
     let ttl_s = ttl_s(cursor, default_ttl_s, options, remark)?;
     let (origin, person) = (soa_name(cursor)?, soa_name(cursor)?);
     cursor.skip_blanks();
     let serial = cursor.whole_number().ok_or_else(|| cursor.wrong(Fault::Special, "a serial up to 4294967295"))?;
     let (refresh_s, retry_s, expire_s) = (time_s(cursor)?, time_s(cursor)?, time_s(cursor)?);
     let minimum_s = last(cursor, time_s)?;
-    Ok(Soa { ttl_s, origin, person, serial, refresh_s, retry_s, expire_s, minimum_s })
+    Ok(Soa { ttl_s, given_ttl_s, origin, person, serial, refresh_s, retry_s, expire_s, minimum_s })
 }
 
 fn soa_name(cursor: &mut Cursor<'_>) -> Result<Name, Wrong> {

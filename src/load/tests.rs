@@ -15,6 +15,7 @@ use crate::{
     wire::{name::QueryName, rr},
     zone::{
         access::{Action, KeyVerdict},
+        apex::ZoneSoa,
         dataset::Entries,
         records::Record,
         ruling::{Context, Finding},
@@ -457,6 +458,24 @@ fn ttl_limits() {
         let loaded = load(Kind::Ip4Set, "l", [Ok(source)], &options, &mut Report::default()).expect("loads");
         let Loaded::Data(data) = loaded else { panic!("no data") };
         assert_eq!(data.sections[0].dataset.ttl_s, expected, "{text}");
+    }
+}
+
+/// "Not listed" is kept for no longer than the file says, however long records are to be kept at least.
+#[test]
+fn no_least_ttl_for_negative_answers() {
+    let options = Options { min_ttl_s: 600, max_ttl_s: 3_600, ..options() };
+    for (ttl_s, minimum_s, expected) in
+        [(30, 7_200, (600, 30)), (700, 40, (700, 40)), (7_200, 7_200, (3_600, 3_600)), (0, 7_200, (2_100, 2_100))]
+    {
+        let text = format!("$SOA {ttl_s} ns.ex host.ex 1 1h 1h 1d {minimum_s}\n");
+        let source = Source { name: "f".into(), modified_s: 0, reader: Box::new(text.as_bytes()) };
+        let loaded = load(Kind::Ip4Set, "l", [Ok(source)], &options, &mut Report::default()).expect("loads");
+        let Loaded::Data(data) = loaded else { panic!("no data") };
+        let (soa, apex) = (data.soa.expect("a SOA"), Name::parse(b"bl.example").expect("a name"));
+        let laid = |ttl_s| ZoneSoa::new(Soa { ttl_s, ..soa.clone() }, &apex, 0).answer().clone();
+        let zone_soa = ZoneSoa::new(soa.clone(), &apex, 0);
+        assert_eq!((zone_soa.answer(), zone_soa.negative()), (&laid(expected.0), &laid(expected.1)), "{text}");
     }
 }
 

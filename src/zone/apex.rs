@@ -73,6 +73,8 @@ fn starts_label(name: &Name, at: usize) -> bool {
 pub struct Soa {
     /// TTL of the record where it is asked for.
     pub ttl_s: u32,
+    /// The same as it was given, where a least one for all records raised it: nobody meant "not listed" to be kept for longer.
+    pub given_ttl_s: u32,
     /// The primary name server, in the case it was written in.
     pub origin: Name,
     /// The mailbox of the person in charge.
@@ -118,7 +120,7 @@ impl ZoneSoa {
             laid
         };
         // RFC 2308 section 5: a negative answer is kept no longer than either says.
-        let (answer, negative) = (lay(soa.ttl_s), lay(soa.ttl_s.min(soa.minimum_s)));
+        let (answer, negative) = (lay(soa.ttl_s), lay(soa.given_ttl_s.min(soa.minimum_s)));
         Self { soa, answer, negative }
     }
 
