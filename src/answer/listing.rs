@@ -285,7 +285,7 @@ impl<'a> Answers<'a, '_, '_> {
     }
 }
 
-/// The TTL of a listing: no answer may outlive it, and none that is listed now has 0.
+/// The TTL of a listing: no answer may outlive it, but for the second that has begun, and none that is listed now has 0.
 #[inline]
 pub(super) fn remaining_ttl_s(ttl_s: u32, until_s: u32, now_s: u64) -> u32 {
     if until_s == FOREVER_S {
