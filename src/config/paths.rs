@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use super::{Config, DatagramSocket, Odd};
-use crate::control::other_than_socket;
+use crate::control::claim::other_than_socket;
 
 /// Where folders are made for a unit when it starts (`RuntimeDirectory=`), and taken away when it ends.
 const MADE_AT_START: [&str; 2] = ["/run", "/var/run"];

@@ -33,7 +33,7 @@ pub(super) fn claim(path: &Path, connected: io::Result<()>) -> io::Result<()> {
 }
 
 /// What is said of something else than a socket at a path, if there is such a thing.
-pub fn other_than_socket(path: &Path) -> Option<String> {
+pub(crate) fn other_than_socket(path: &Path) -> Option<String> {
     let is_other = std::fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket());
     let text = || format!("{} is no socket, and is left as it is: name another path, or move it away", path.display());
     is_other.then(text)

@@ -36,7 +36,7 @@
 pub mod api;
 mod by_command;
 mod changed;
-mod claim;
+pub(crate) mod claim;
 mod client;
 mod compare;
 mod explain;
@@ -72,7 +72,6 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 pub use by_command::ByCommand;
-pub use claim::other_than_socket;
 use claim::{claim, is_free};
 pub use client::{ask, ask_for_lines, ask_with_lines};
 pub use compare::{Comparison, ToldAccess, ToldAmounts, ToldChange, faults};
