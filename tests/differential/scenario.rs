@@ -66,6 +66,10 @@ pub(crate) struct Scenario {
     pub(crate) queries: Vec<Query>,
 }
 
+/// TTLs as an option tells them: the usual one, the least and the greatest.
+pub(crate) const TTLS: &str = "20m:10m:2h";
+pub(crate) const LEAST_TTL_S: u32 = 600;
+
 /// The file that cannot be read.
 const BROKEN: &str = "broken";
 
@@ -207,7 +211,7 @@ impl Scenario {
         add(15, &["-a"]);
         add(8, &["-A"]);
         add(15, &["-t", "30m"]);
-        add(15, &["-t", "20m:10m:2h"]);
+        add(15, &["-t", TTLS]);
         add(10, &["-v"]);
         add(5, &["-vv"]);
         if !self.files.iter().any(|file| file.is_packed) && rng.random_range(0..100) < 10 {
