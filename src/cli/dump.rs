@@ -454,13 +454,17 @@ impl<W: Write> PartDump<'_, W> {
         if !self.fits(owner.len() + 1) {
             return Ok(false);
         }
-        let name = Name::parse(owner.trim_start_matches("*.").as_bytes()).map_err(io::Error::other)?;
-        let name = query_name(&[&name.as_wire()[..name.as_wire().len() - 1], self.part.octets()].concat());
+        let has_subzones = self.content.parts().len() > 1;
+        let mut name = None;
+        if has_subzones {
+            let own = Name::parse(owner.trim_start_matches("*.").as_bytes()).map_err(io::Error::other)?;
+            name = query_name(&[&own.as_wire()[..own.as_wire().len() - 1], self.part.octets()].concat());
+        }
         let mut is_written = false;
         for dataset in &self.part.datasets {
             let is_asked =
                 |name: &QueryName| self.content.is_asked(dataset, self.part, name.relative(name.label_count()));
-            if name.as_ref().is_some_and(is_asked) {
+            if !has_subzones || name.as_ref().is_some_and(is_asked) {
                 let lines = show_finding(dataset, find(dataset), owner, key, self.term);
                 self.out.write_all(lines.as_bytes())?;
                 is_written |= !lines.is_empty();
