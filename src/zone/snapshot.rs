@@ -440,7 +440,7 @@ impl Snapshot {
         let is_open = acl.is_empty() && keys.is_empty();
         let mut snapshot = Self { zones, by_apex, usual: Catalog::default(), acl, keys };
         snapshot.find_server_addresses();
-        let usual = |(place, zone): (usize, &'_ Zone)| {
+        let usual = |(place, zone): (usize, &Zone)| {
             let is_open = is_open && zone.acl.is_empty() && zone.keys.is_empty();
             UsualZone::new(place, zone, &below[place]).filter(|_| is_open).map(Box::new)
         };
